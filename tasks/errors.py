@@ -1,0 +1,139 @@
+"""The exception tree and the closed lists of reasons why an input ends early.
+
+    GroundEditError
+    ├── ConfigurationError        wrong key, value or combination; raised before any work (exit 2)
+    ├── EnvironmentFault          the surroundings failed: nothing may be committed
+    │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
+    │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
+    │   ├── StorageFault          the store refused, vanished, or is full
+    │   └── OutOfMemory           a model or a unit does not fit
+    ├── SampleError               pinned to one sample; carries a Reason and becomes a row
+    ├── DataFault                 a committed record, digest or count is wrong (exit 1)
+    └── StageStopped              a stage stopped itself; the same command goes on (exit 3)
+
+A *rejection* is the pipeline saying no; a *failure* is the pipeline unable to tell. Both are rows.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class GroundEditError(Exception):
+    """Base of every exception this project raises on purpose."""
+
+
+class ConfigurationError(GroundEditError):
+    """A configuration or argument is wrong; the message names the key and the value."""
+
+
+class EnvironmentFault(GroundEditError):
+    """Something outside the data failed; the unit is abandoned without a commit."""
+
+
+class AssetUnavailable(EnvironmentFault):
+    """A packaged model file or photograph cannot be had; the message names it and the ways out."""
+
+
+class ModelUnavailable(EnvironmentFault):
+    """A backend cannot be loaded or reached."""
+
+
+class StorageFault(EnvironmentFault):
+    """The object store refused an operation, vanished, or has no space left."""
+
+
+class OutOfMemory(EnvironmentFault):
+    """Not enough memory to load a model or to hold a unit."""
+
+
+class DataFault(GroundEditError):
+    """What the store holds contradicts itself: a digest, a count or a reference is wrong."""
+
+
+class StageStopped(GroundEditError):
+    """A stage stopped itself to protect the data; mend the cause and run the same command."""
+
+
+class Reason(StrEnum):
+    """Why an input or a child was rejected (``R``) or failed (``F``). Closed: rows hold no other value."""
+
+    # ingest, rejections
+    NOT_AN_IMAGE = "not_an_image"
+    EMPTY_FILE = "empty_file"
+    DECODE_ERROR = "decode_error"
+    TRUNCATED = "truncated"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    ANIMATED = "animated"
+    TOO_SMALL = "too_small"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_BYTES = "too_many_bytes"
+    EXTREME_ASPECT = "extreme_aspect"
+    DUPLICATE = "duplicate"
+    EXCLUDED = "excluded"
+    BAD_NAME = "bad_name"
+    BAD_ARCHIVE_MEMBER = "bad_archive_member"
+    BAD_ANNOTATION = "bad_annotation"
+    # ingest, failures
+    UNREADABLE = "unreadable"
+    SOURCE_MISSING = "source_missing"
+    SOURCE_CHANGED = "source_changed"
+    # grounding, rejections
+    TOO_FEW_ENTITIES = "too_few_entities"
+    NO_TARGET = "no_target"
+    MASK_NOT_PRECISE = "mask_not_precise"
+    EASY_TARGET = "easy_target"
+    # instruction, rejections
+    NO_EDIT_TYPE = "no_edit_type"
+    NO_UNIQUE_REFERENCE = "no_unique_reference"
+    BAD_REPLY = "bad_reply"
+    WRONG_EDIT_TYPE = "wrong_edit_type"
+    PARTS_DISAGREE = "parts_disagree"
+    MENTIONS_MARKING = "mentions_marking"
+    AMBIGUOUS_REFERENCE = "ambiguous_reference"
+    REWRITE_LOST_FACT = "rewrite_lost_fact"
+    # editing, rejections
+    REGION_TOO_LARGE = "region_too_large"
+    NOT_CHANGED = "not_changed"
+    LEAKED = "leaked"
+    SEAM_VISIBLE = "seam_visible"
+    WRONG_COLOUR = "wrong_colour"
+    STILL_THERE = "still_there"
+    REMOVAL_UNVERIFIABLE = "removal_unverifiable"
+    NEW_OBJECT_APPEARED = "new_object_appeared"
+    FLAT_FILL = "flat_fill"
+    LOW_ACCURACY = "low_accuracy"
+    LOW_SEAMLESSNESS = "low_seamlessness"
+    # publish, rejections
+    SPLIT_CONFLICT = "near_duplicate_across_splits"
+    # failures of any stage
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+    BACKEND_ERROR = "backend_error"
+
+
+FAILURES = frozenset(
+    {
+        Reason.UNREADABLE,
+        Reason.SOURCE_MISSING,
+        Reason.SOURCE_CHANGED,
+        Reason.CRASHED,
+        Reason.TIMED_OUT,
+        Reason.BACKEND_ERROR,
+    }
+)
+"""The reasons that mean "could not tell"; ``--retry-failed`` tries these again. All others are rejections."""
+
+
+class SampleError(GroundEditError):
+    """One sample ends here, with a reason; caught by the stage runner and written as a row.
+
+    Args:
+        reason: why, from the closed list.
+        detail: a short, deterministic explanation with the measured value (no paths, times or addresses).
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+        self.detail = detail

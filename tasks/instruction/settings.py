@@ -1,0 +1,31 @@
+"""Settings of instruction: edit-type weights, the models that write, the gates."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tasks.records import EditType
+from tasks.settings_base import RoleSettings, Settings
+
+PAPER_COUNTS = {
+    EditType.COLOR: 12973.0,
+    EditType.REMOVE: 18131.0,
+    EditType.REPLACE: 7558.0,
+    EditType.ADD: 3844.0,
+    EditType.MATERIAL: 1095.0,
+    EditType.ACTION: 417.0,
+    EditType.APPEARANCE: 775.0,
+    EditType.TEXT: 82.0,
+}
+"""Samples by edit type in the paper's Figure 2 (the pairing of label and number is inferred from their order)."""
+
+
+class InstructionSettings(Settings):
+    """The second stage of the paper: type, instruction, reasoning, rewriting."""
+
+    instructor: RoleSettings
+    rewriter: RoleSettings
+    referrer: RoleSettings
+    weights: dict[EditType, float] = Field(default=PAPER_COUNTS, description="relative, not normalised")
+    plans_per_target: int = Field(default=1, ge=1, description="edit plans drawn for each target")
+    unit_size: int = Field(default=32, gt=0, description="inputs a unit; not part of the stage's digest")

@@ -1,0 +1,303 @@
+"""The records that flow through the pipeline, each frozen and each holding the one before it.
+
+    SourceImage -> Scene -> GroundedTarget -> EditPlan -> EditedSample
+
+Coordinates are pixels of the working source (upright, sRGB), x to the right, y down, boxes half-open.
+Pixels never travel inside a record: a row keeps references to blobs beside it (`tasks.storage`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SCHEMA_VERSION = 1
+"""Raised when a record or a released sample changes shape; part of every stage's configuration digest."""
+
+
+class EditType(StrEnum):
+    """The eight edit types of the paper (Figure 2)."""
+
+    COLOR = "Color"
+    REMOVE = "Remove"
+    REPLACE = "Replace"
+    ADD = "Add"
+    MATERIAL = "Material"
+    ACTION = "Action"
+    APPEARANCE = "Appearance"
+    TEXT = "Text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A half-open rectangle in pixels: columns x0 <= x < x1, rows y0 <= y < y1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.y1 - self.y0
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return max(0, self.width) * max(0, self.height)
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """(x, y) of the middle, in pixels."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rle:
+    """A COCO run-length mask: column-major runs, first run counts zeros, LEB-style ASCII compression.
+
+    Attributes:
+        height, width: of the whole picture, in pixels.
+        counts: the compressed counts as ASCII.
+    """
+
+    height: int
+    width: int
+    counts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One named number that was looked at, with the verdict it led to.
+
+    Attributes:
+        name: what was measured, with its unit where it has one (``fill_ratio``, ``seam_delta_e``).
+        value: the measured number.
+        passed: whether it was within its threshold.
+        threshold: the bound as text (``">= 0.20"``), so that a reader needs no configuration.
+    """
+
+    name: str
+    value: float
+    passed: bool
+    threshold: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which backend answered for a role, exactly.
+
+    Attributes:
+        role: the role's name (``detector``).
+        backend: the backend's registered name.
+        model: the model or algorithm, human readable.
+        revision: package and version, or hub revision.
+        digest: SHA-256 over the weights, ``"none"`` for an algorithm without weights.
+    """
+
+    role: str
+    backend: str
+    model: str
+    revision: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceImage:
+    """An ingested photograph; its pixels are the row's blob ``source.jpg`` (the working source).
+
+    Attributes:
+        sid: 26 characters of lower-case base32 of the SHA-256 of the original bytes.
+        location: ``source-name/relative/path`` of the original; no query string, no absolute path.
+        sha256: of the original bytes, hex.
+        working_sha256: of the working source JPEG, hex.
+        width, height: of the working source, pixels.
+        original_format: as decoded (``JPEG``, ``PNG``).
+        actions: what ingest did, in order (``metadata_stripped``, ``turned``, ``srgb``, ``encoded``).
+        licence: as stated for the source, or ``unstated (…)``.
+        hints: masks that came with the photograph (SA-1B), offered to the segmenter.
+        fingerprint: 64-bit perceptual hash, 16 hex digits, for near-duplicates.
+    """
+
+    sid: str
+    location: str
+    sha256: str
+    working_sha256: str
+    width: int
+    height: int
+    original_format: str
+    actions: tuple[str, ...]
+    licence: str
+    hints: tuple[MaskHint, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskHint:
+    """A class-less mask shipped with a photograph, with its producer's own quality figures (0..1)."""
+
+    box: Box
+    mask: Rle
+    predicted_iou: float
+    stability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """A word for something that may be in the picture; score in 0..1."""
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneObject:
+    """One entity of the scene.
+
+    Attributes:
+        index: position in ``Scene.objects``, stable.
+        label: lower-case class noun.
+        box: detector's box, clipped to the picture.
+        mask: segmenter's mask.
+        score: detector's confidence, 0..1.
+        mask_score: segmenter's own estimate of the mask's quality, 0..1.
+        mask_method: which algorithm drew the mask.
+        area: mask pixels.
+        color: name of the mask's dominant colour, or ``"mixed"`` when no single one dominates.
+        color_share: share of mask pixels that carry that name, 0..1.
+        lab: mean CIE Lab of the dominant colour (L 0..100).
+        checks: measurements of the mask.
+        not_a_target: why it may not be a target (``""`` when it may); it stays in the scene.
+    """
+
+    index: int
+    label: str
+    box: Box
+    mask: Rle
+    score: float
+    mask_score: float
+    mask_method: str
+    area: int
+    color: str
+    color_share: float
+    lab: tuple[float, float, float]
+    checks: tuple[Measurement, ...]
+    not_a_target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distractor:
+    """A weaker detection that is no entity of the scene but counts when a reference must be unique."""
+
+    label: str
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """The whole photograph, grounded (paper 3.1, step 1).
+
+    ``objects`` are the entities in index order; ``distractors`` the low-threshold and second-detector boxes.
+    """
+
+    source: SourceImage
+    tags: tuple[Tag, ...]
+    objects: tuple[SceneObject, ...]
+    distractors: tuple[Distractor, ...]
+    models: tuple[ModelIdentity, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundedTarget:
+    """The one thing (or few things) meant; blobs ``mask.png`` and ``grounded.jpg`` lie beside the row.
+
+    Attributes:
+        target_id: ``<sid>-t<n>``.
+        indices: objects of the scene, ascending; one unless groups are on.
+        mask: union of their masks.
+        judgement: what the target judge looked at.
+    """
+
+    target_id: str
+    scene: Scene
+    indices: tuple[int, ...]
+    mask: Rle
+    judgement: tuple[Measurement, ...]
+    models: tuple[ModelIdentity, ...]
+
+    @property
+    def objects(self) -> tuple[SceneObject, ...]:
+        """The target's objects, ascending by index."""
+        return tuple(self.scene.objects[i] for i in self.indices)
+
+    @property
+    def label(self) -> str:
+        """Class noun of the target (of its first object)."""
+        return self.scene.objects[self.indices[0]].label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reasoning:
+    """The four parts, in the paper's order (Figure 19)."""
+
+    scene_description: str
+    target_localization: str
+    editing_description: str
+    post_edit_description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPlan:
+    """What to do, in words and in numbers.
+
+    Attributes:
+        plan_id: ``<sid>-t<n>-p<m>``, also the key of the released sample.
+        instruction: final, after rewriting.
+        instruction_before_rewriting: as the instructor wrote it.
+        argument: what the edit turns the target into (a colour name for Color, an effect for Appearance,
+            a noun for Replace/Add, ``"none"`` for Remove).
+        seed: the seed of the edit, derived from (build seed, plan id).
+        gates: the instruction's measurements.
+        prompts: (prompt name, SHA-256) of each prompt file used.
+    """
+
+    plan_id: str
+    target: GroundedTarget
+    edit_type: EditType
+    argument: str
+    instruction: str
+    instruction_before_rewriting: str
+    reasoning: Reasoning
+    seed: int
+    gates: tuple[Measurement, ...]
+    models: tuple[ModelIdentity, ...]
+    prompts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditedSample:
+    """The finished sample; blobs ``edited.png`` and ``patch.png`` (the editor's raw crop) lie beside the row.
+
+    Attributes:
+        crop: the window the editor saw.
+        allowed: pixels that may differ from the source; all others are equal to the bit.
+        method: how the patch was put back (``blend``, ``paste``, ``inpaint``).
+        gates: measured gates of the edit.
+        accuracy, seamlessness: the edit judge's scores, 1..5 (paper Figure 20).
+    """
+
+    plan: EditPlan
+    crop: Box
+    allowed: Rle
+    method: str
+    gates: tuple[Measurement, ...]
+    accuracy: float
+    seamlessness: float
+    models: tuple[ModelIdentity, ...]

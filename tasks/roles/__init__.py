@@ -1,0 +1,1 @@
+"""What each model is asked (`protocols`) and how configuration becomes backends (`build`)."""

@@ -34,6 +34,8 @@ class SourceEntry:
         offset, length: where the bytes lie in the file; ``length`` -1 when only reading tells.
         version: what changes when the bytes do (mtime and size of a file, ETag of an object).
         problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.
+        licence: as stated for the source, ``""`` when unstated; part of the input, so that another source
+            with another licence leaves finished units alone.
     """
 
     location: str
@@ -44,6 +46,7 @@ class SourceEntry:
     length: int
     version: str
     problem: str
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

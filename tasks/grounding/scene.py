@@ -1,0 +1,121 @@
+"""The whole scene as objects: label, box, mask, colour and why each may or may not be a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from tasks.color_names import dominant_color
+from tasks.geometry import from_rle, iou, to_rle
+from tasks.grounding.settings import GroundingSettings, TargetSettings
+from tasks.grounding.suppression import Entity
+from tasks.records import Measurement, Rle, SceneObject, SourceImage
+from tasks.roles.protocols import Detection, Image, Mask, Segmentation
+
+
+def take_hints(
+    source: SourceImage, detections: Sequence[Detection], hint_iou: float
+) -> dict[int, Segmentation]:
+    """Masks shipped with the photograph that serve a box, by detection index (perception: SA-1B shortcut)."""
+    found: dict[int, Segmentation] = {}
+    for index, detection in enumerate(detections):
+        best = max(source.hints, key=lambda h: iou(h.box, detection.box), default=None)
+        if best is not None and iou(best.box, detection.box) >= hint_iou:
+            score = min(best.predicted_iou, best.stability)
+            found[index] = Segmentation(mask=from_rle(best.mask), score=score, method="shipped", checks=())
+    return found
+
+
+def describe_object(
+    index: int, entity: Entity, segmentation: Segmentation, image: Image, settings: GroundingSettings
+) -> SceneObject:
+    """One entity with its mask, measured; ``image`` and the mask are in working-source pixels."""
+    mask = segmentation.mask
+    area = int(np.count_nonzero(mask))
+    name, share, lab = dominant_color(image, mask) if area else ("mixed", 0.0, (0.0, 0.0, 0.0))
+    checks = (*segmentation.checks, *measure_mask(entity, mask, settings.target))
+    return SceneObject(
+        index=index,
+        label=entity.detection.label,
+        box=entity.detection.box,
+        mask=to_rle(mask),
+        score=round(entity.detection.score, 4),
+        mask_score=round(segmentation.score, 4),
+        mask_method=segmentation.method,
+        area=area,
+        color=name if share >= settings.min_color_share else "mixed",
+        color_share=round(share, 3),
+        lab=tuple(round(v, 1) for v in lab),  # type: ignore[arg-type]  # three values in, three out
+        checks=checks,
+        not_a_target=_why_not(entity, segmentation, checks, settings.target),
+    )
+
+
+def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Measurement, ...]:
+    """Size, position, fill and wholeness of a mask, each beside its bound."""
+    height, width = mask.shape
+    box, area = entity.detection.box, int(np.count_nonzero(mask))
+    share, fill = area / (height * width), area / max(1, box.area)
+    edge = limits.border_px
+    borders = sum(
+        (box.x0 <= edge, box.y0 <= edge, box.x1 >= width - edge, box.y1 >= height - edge),
+    )
+    return (
+        _within("area_share", share, limits.min_area_share, limits.max_area_share),
+        _at_least("short_side_px", min(box.width, box.height), limits.min_side_px),
+        _at_most("borders_touched", borders, limits.max_borders),
+        _within("fill", fill, limits.min_fill, limits.max_fill),
+        _at_least("largest_component", largest_component(mask), limits.min_largest_component),
+    )
+
+
+def largest_component(mask: Mask) -> float:
+    """Share of a mask's pixels that lie in its largest 8-connected piece (0 for an empty mask)."""
+    total = int(np.count_nonzero(mask))
+    if not total:
+        return 0.0
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return float(stats[1:, cv2.CC_STAT_AREA].max()) / total
+
+
+def union_mask(masks: Sequence[Rle]) -> Mask:
+    """The union of several run-length masks as (H, W) bool."""
+    union = from_rle(masks[0])
+    for rle in masks[1:]:
+        union |= from_rle(rle)
+    return union
+
+
+def _why_not(
+    entity: Entity, segmentation: Segmentation, checks: Sequence[Measurement], limits: TargetSettings
+) -> str:
+    detection = entity.detection
+    if detection.label in limits.exclude_labels:
+        return "excluded_label"
+    if detection.score < limits.min_score:
+        return "low_score"
+    if entity.group:
+        return "group_box"
+    if entity.rival and entity.rival_score > detection.score - limits.contested_margin:
+        return "contested_label"
+    if segmentation.score < limits.min_mask_score:
+        return "low_mask_score"
+    own = {"area_share", "short_side_px", "borders_touched", "fill", "largest_component"}
+    failed = [c.name for c in checks if not c.passed and (limits.mask_checks or c.name in own)]
+    return failed[0] if failed else ""
+
+
+def _within(name: str, value: float, low: float, high: float) -> Measurement:
+    return Measurement(
+        name=name, value=round(value, 4), passed=low <= value <= high, threshold=f"{low:g} .. {high:g}"
+    )
+
+
+def _at_least(name: str, value: float, low: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")
+
+
+def _at_most(name: str, value: float, high: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 4), passed=value <= high, threshold=f"<= {high:g}")

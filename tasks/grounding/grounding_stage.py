@@ -102,9 +102,7 @@ class GroundingStage:
         )
         return self._draw(scene, image)
 
-    def _segment(
-        self, source: SourceImage, image: Image, entities: Sequence[Entity]
-    ) -> list[Segmentation]:
+    def _segment(self, source: SourceImage, image: Image, entities: Sequence[Entity]) -> list[Segmentation]:
         """Shipped masks where they fit, the segmenter's for the rest; every box is passed as context."""
         detections = [e.detection for e in entities]
         shipped = take_hints(source, detections, self.settings.hint_iou)
@@ -167,5 +165,9 @@ class GroundingStage:
             reason = Reason.MASK_NOT_PRECISE
         elif not verdict.hard:
             reason = Reason.EASY_TARGET
-        failed = ", ".join(f"{m.name} {m.value:g} ({m.threshold})" for m in verdict.measurements if not m.passed)
-        return Child(id=record.target_id, record=record, reason=reason, detail=failed if reason else "", blobs=blobs)
+        failed = ", ".join(
+            f"{m.name} {m.value:g} ({m.threshold})" for m in verdict.measurements if not m.passed
+        )
+        return Child(
+            id=record.target_id, record=record, reason=reason, detail=failed if reason else "", blobs=blobs
+        )

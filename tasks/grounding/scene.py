@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from tasks.color_names import dominant_color
+from tasks.color_names import DominantColor, dominant_color
 from tasks.geometry import from_rle, iou, to_rle
 from tasks.grounding.settings import GroundingSettings, TargetSettings
 from tasks.grounding.suppression import Entity
 from tasks.records import Measurement, Rle, SceneObject, SourceImage
 from tasks.roles.protocols import Detection, Image, Mask, Segmentation
+
+NO_COLOR = DominantColor(name="mixed", share=0.0, clear_share=0.0, lab=(0.0, 0.0, 0.0))
+"""What an empty mask looks like."""
 
 
 def take_hints(
@@ -34,7 +37,7 @@ def describe_object(
     """One entity with its mask, measured; ``image`` and the mask are in working-source pixels."""
     mask = segmentation.mask
     area = int(np.count_nonzero(mask))
-    name, share, lab = dominant_color(image, mask) if area else ("mixed", 0.0, (0.0, 0.0, 0.0))
+    color = dominant_color(image, mask) if area else NO_COLOR
     checks = (*segmentation.checks, *measure_mask(entity, mask, settings.target))
     return SceneObject(
         index=index,
@@ -45,9 +48,9 @@ def describe_object(
         mask_score=round(segmentation.score, 4),
         mask_method=segmentation.method,
         area=area,
-        color=name if share >= settings.min_color_share else "mixed",
-        color_share=round(share, 3),
-        lab=tuple(round(v, 1) for v in lab),  # type: ignore[arg-type]  # three values in, three out
+        color=color.name if color.clear_share >= settings.min_color_share else "mixed",
+        color_share=round(color.share, 3),
+        lab=(round(color.lab[0], 1), round(color.lab[1], 1), round(color.lab[2], 1)),
         checks=checks,
         not_a_target=_why_not(entity, segmentation, checks, settings.target),
     )

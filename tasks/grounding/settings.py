@@ -22,8 +22,12 @@ class TargetSettings(Settings):
     border_px: int = Field(default=3, ge=0, description="a box this near a border touches it")
     min_fill: float = Field(default=0.2, ge=0, le=1, description="mask over box; less is a fragment")
     max_fill: float = Field(default=0.98, ge=0, le=1, description="mask over box; more is the box itself")
-    min_largest_component: float = Field(default=0.9, ge=0, le=1, description="share of the mask in one piece")
-    contested_margin: float = Field(default=0.2, ge=0, le=1, description="another label's lead over the score")
+    min_largest_component: float = Field(
+        default=0.9, ge=0, le=1, description="share of the mask in one piece"
+    )
+    contested_margin: float = Field(
+        default=0.2, ge=0, le=1, description="another label's lead over the score"
+    )
     mask_checks: bool = Field(default=True, description="the segmenter's own checks must all hold")
     max_targets: int = Field(default=1, ge=1, description="targets drawn in a photograph")
     groups: bool = Field(default=False, description="two objects of one class may be one target")
@@ -42,7 +46,11 @@ class GroundingSettings(Settings):
     max_box_share: float = Field(default=0.9, gt=0, le=1, description="larger boxes are the picture itself")
     max_objects: int = Field(default=100, ge=1, description="best-scored objects segmented in one photograph")
     min_entities: int = Field(default=2, ge=1, description="fewer objects than this are no scene")
-    min_color_share: float = Field(default=0.45, ge=0, le=1, description="below, an object's colour is 'mixed'")
-    hint_iou: float = Field(default=0.8, ge=0, le=1, description="a shipped mask serves a box over this overlap")
+    min_color_share: float = Field(
+        default=0.45, ge=0, le=1, description="below, an object's colour is 'mixed'"
+    )
+    hint_iou: float = Field(
+        default=0.8, ge=0, le=1, description="a shipped mask serves a box over this overlap"
+    )
     target: TargetSettings = TargetSettings()
     unit_size: int = Field(default=4, gt=0, description="inputs a unit; not part of the stage's digest")

@@ -23,9 +23,7 @@ def draw_targets(
     candidates: list[tuple[SceneObject, ...]] = [(o,) for o in free]
     if groups:
         candidates += [
-            (a, b)
-            for a, b in combinations(free, 2)
-            if a.label == b.label and not intersection(a.box, b.box)
+            (a, b) for a, b in combinations(free, 2) if a.label == b.label and not intersection(a.box, b.box)
         ]
     ranked = sorted(candidates, key=lambda c: unit_interval(seed, sid, "target:" + _name(c)))
     return [tuple(o.index for o in c) for c in ranked[:max_targets]]

@@ -1,0 +1,56 @@
+# GroundEdit: one command for each thing a person does. Needs git, make and Python 3.11 with pip.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+# uv does not read pip's configuration; a machine that keeps wheels in a folder says so to pip in this variable.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+OUT ?= out/demo
+
+.PHONY: help setup setup-test setup-torch demo build test test-slow check bench-orchestration clean
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/:/' | column -t -s:
+
+$(BIN)/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+
+.venv/core.stamp: $(BIN)/uv requirements/core.txt pyproject.toml
+	$(UV) -r requirements/core.txt
+	$(UV) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/test.stamp: .venv/core.stamp requirements/test.txt
+	$(UV) -r requirements/test.txt
+	@touch $@
+
+.venv/torch.stamp: .venv/core.stamp requirements/torch.txt
+	$(UV) -r requirements/torch.txt
+	@touch $@
+
+setup: .venv/core.stamp              ## install the pipeline into .venv (no torch)
+setup-test: .venv/test.stamp         ## and what its tests need
+setup-torch: .venv/torch.stamp       ## and what the model package needs
+
+demo: setup                          ## photographs to release and gallery, on Prefect and Ray
+	$(BIN)/groundedit build --profile embedded --out $(OUT)
+
+build: setup                         ## the same through a Prefect deployment (a server and a worker must run)
+	$(BIN)/prefect deployment run build-groundedit/local --watch
+
+test: setup-test setup-torch         ## the tests, under 15 minutes on two cores
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup-test setup-torch    ## long kills and real servers
+	$(BIN)/python -m pytest -m slow
+
+check: setup-test                    ## format, lint, types
+	$(BIN)/ruff format .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench-orchestration: setup           ## what Prefect and Ray cost over a bare loop
+	$(BIN)/python -m tests.benchmarks.orchestration
+
+clean:                               ## forget the environment and outputs
+	rm -rf .venv out

@@ -36,6 +36,8 @@ class SourceEntry:
         problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.
         licence: as stated for the source, ``""`` when unstated; part of the input, so that another source
             with another licence leaves finished units alone.
+        annotation: path below the source's root of the file that holds its masks (SA-1B), or ``""``.
+        annotation_offset, annotation_length: where they lie in it; length -1: the whole file.
     """
 
     location: str
@@ -47,6 +49,9 @@ class SourceEntry:
     version: str
     problem: str
     licence: str = ""
+    annotation: str = ""
+    annotation_offset: int = 0
+    annotation_length: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

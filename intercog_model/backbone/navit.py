@@ -1,0 +1,114 @@
+"""SigLIP vision encoder at native resolution over packed patches of several images.
+
+Shape suffixes: P packed patches, C hidden width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from intercog_model.backbone.attention import attend_rows
+from intercog_model.config import VitConfig
+
+
+def patchify_pixels(image_3HW: Tensor, patch: int) -> Tensor:
+    """Patches [h * w, patch * patch * 3], rows first; inside a patch the order is row, column, channel."""
+    _, height, width = image_3HW.shape
+    if height % patch or width % patch:
+        raise ValueError(f"image of {height} x {width} pixels is not a multiple of patch {patch}")
+    grid = image_3HW.reshape(3, height // patch, patch, width // patch, patch)
+    return grid.permute(1, 3, 2, 4, 0).reshape(-1, patch * patch * 3)
+
+
+class VitEmbeddings(nn.Module):
+    """Linear patch embedding plus a learned position row per flat grid id."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.patch_embedding = nn.Linear(3 * config.patch_size**2, config.hidden_size)
+        self.position_embedding = nn.Embedding(config.side**2, config.hidden_size)
+
+    def forward(self, patches: Tensor, ids_P: Tensor) -> Tensor:
+        """[P, C]."""
+        return self.patch_embedding(patches) + self.position_embedding(ids_P)
+
+
+class VitAttention(nn.Module):
+    """Full attention inside each image."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.heads = config.num_attention_heads
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            self.add_module(name, nn.Linear(config.hidden_size, config.hidden_size))
+
+    def forward(self, x_PC: Tensor, lengths: list[int]) -> Tensor:
+        """[P, C]; `lengths` are the patches of each image."""
+        q, k, v = (p(x_PC).unflatten(-1, (self.heads, -1)) for p in (self.q_proj, self.k_proj, self.v_proj))
+        if not lengths:  # a pack without images still touches every weight
+            return self.out_proj((q + k + v).flatten(1))
+        images = zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True)
+        return self.out_proj(torch.cat([attend_rows(*image, None) for image in images]).flatten(1))
+
+
+class VitMlp(nn.Module):
+    """fc2(gelu_tanh(fc1(x)))."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+
+    def forward(self, x_PC: Tensor) -> Tensor:
+        """[P, C]."""
+        return self.fc2(F.gelu(self.fc1(x_PC), approximate="tanh"))
+
+
+class VitLayer(nn.Module):
+    """Pre-norm encoder layer."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.self_attn = VitAttention(config)
+        self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.mlp = VitMlp(config)
+
+    def forward(self, x_PC: Tensor, lengths: list[int]) -> Tensor:
+        """[P, C]."""
+        x_PC = x_PC + self.self_attn(self.layer_norm1(x_PC), lengths)
+        return x_PC + self.mlp(self.layer_norm2(x_PC))
+
+
+class VitEncoder(nn.Module):
+    """The stack of layers."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(VitLayer(config) for _ in range(config.num_hidden_layers))
+
+
+class VisionTransformer(nn.Module):
+    """Embeddings, encoder and the final norm; no pooling head."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.embeddings = VitEmbeddings(config)
+        self.encoder = VitEncoder(config)
+        self.post_layernorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+
+class NaVit(nn.Module):
+    """The vision encoder under its published prefix `vision_model`."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision_model = VisionTransformer(config)
+
+    def forward(self, patches: Tensor, ids_P: Tensor, lengths: list[int]) -> Tensor:
+        """[P, C] for patches [P, 3 * patch ** 2] with values in [-1, 1] and flat grid ids [P]."""
+        x_PC = self.vision_model.embeddings(patches, ids_P)
+        for layer in self.vision_model.encoder.layers:
+            x_PC = layer(x_PC, lengths)
+        return self.vision_model.post_layernorm(x_PC)

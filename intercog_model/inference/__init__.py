@@ -1,0 +1,1 @@
+"""KV-cached contexts, guidance and the flow sampler."""

@@ -1,0 +1,67 @@
+"""Which row may attend to which: dense masks per sample, and the same rule as a flex block mask.
+
+Row i sees row j when both are of one sample, and j <= i or both lie in one image split, and j does not lie
+in a noised split that i is outside of.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
+
+from intercog_model.packing.batch import PackedBatch
+
+MODES = ("causal", "full", "noise")
+
+
+def split_mask(lengths: Sequence[int], modes: Sequence[str]) -> Tensor:
+    """Dense mask, bool [n, n], of one sample's splits; every row sees itself."""
+    wrong = set(modes) - set(MODES)
+    if wrong:
+        raise ValueError(f"unknown split modes {sorted(wrong)}, expected {MODES}")
+    split, image, noise = _row_properties(lengths, modes)
+    row = torch.arange(len(split))
+    same = split[:, None] == split[None, :]
+    seen = (row[None, :] <= row[:, None]) | (same & image[:, None])
+    return seen & (same | ~noise[None, :])
+
+
+def dense_masks(batch: PackedBatch) -> list[Tensor]:
+    """One dense mask per sample of the pack, on the CPU."""
+    masks, first = [], 0
+    for length in batch.sample_lengths:
+        last, rows = first, 0
+        while rows < length:
+            rows += batch.split_lengths[last]
+            last += 1
+        masks.append(split_mask(batch.split_lengths[first:last], batch.split_modes[first:last]))
+        first = last
+    return masks
+
+
+def flex_mask(batch: PackedBatch, padded_length: int, device: torch.device | str) -> BlockMask:
+    """Block mask over the pack; rows up to `padded_length` form a causal split of their own."""
+    pad = padded_length - batch.length
+    if pad < 0:
+        raise ValueError(f"pack of {batch.length} rows is longer than the padded length {padded_length}")
+    lengths, modes = [*batch.split_lengths, pad], [*batch.split_modes, "causal"]
+    split, image, noise = (x.to(device) for x in _row_properties(lengths, modes))
+    owners = [*batch.sample_lengths, pad]
+    sample = torch.repeat_interleave(torch.arange(len(owners)), torch.tensor(owners)).to(device)
+
+    def visible(_b: Tensor, _h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        same = split[q] == split[k]
+        seen = (k <= q) | (same & image[q])
+        return (sample[q] == sample[k]) & seen & (same | ~noise[k])
+
+    # the rule does not depend on the head, so one mask serves all of them
+    return create_block_mask(visible, None, None, padded_length, padded_length, device=str(device))
+
+
+def _row_properties(lengths: Sequence[int], modes: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+    counts = torch.tensor(list(lengths))
+    split = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    image = torch.repeat_interleave(torch.tensor([m != "causal" for m in modes]), counts)
+    noise = torch.repeat_interleave(torch.tensor([m == "noise" for m in modes]), counts)
+    return split, image, noise

@@ -1,0 +1,1 @@
+"""Comparison of the network with a folder of golden numbers."""

@@ -1,0 +1,186 @@
+"""Guidance contexts, guided velocities by the batched and the plain route, sampler runs and pictures."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intercog_model.backbone.flow import unpatchify_latent
+from intercog_model.inference.context import Context
+from intercog_model.inference.guidance import RENORM_TYPES, Guidance
+from intercog_model.inference.sampler import (
+    GuidedContexts,
+    SamplerSettings,
+    Velocities,
+    batched_velocities,
+    sample_latent,
+    separate_velocities,
+    velocity,
+)
+from intercog_model.inference.segments import latent_segment
+from intercog_model.packing.resize import to_image
+from intercog_model.parity.check_inference import check_cache, check_greedy
+from intercog_model.parity.golden import Golden, GoldenFile
+
+FILE = "flow.safetensors"
+ROUTES: dict[str, Velocities] = {"batched": batched_velocities, "plain": separate_velocities}
+SETTING = re.compile(r"vel\.cfg\.(?:(\w+)\.)?text([\d.]+)_img([\d.]+?)(?:_min([\d.]+))?$")
+
+
+@torch.no_grad()
+def check(golden: Golden) -> None:
+    """Compute the file from its texts, images and noises."""
+    file = golden.open(FILE)
+    contexts = _contexts(golden, file)
+    check_greedy(file, "greedy_main", contexts.full)
+    height, width = file.take("gen.image_size").tolist() if _is_input(file, "gen.image_size") else (0, 0)
+    noise = file.take("gen.packed_init_noises")
+    _check_segments(golden, file, contexts, (height, width))
+    for route, velocities in ROUTES.items():
+        _check_velocities(file, contexts, noise, (height, width), route, velocities)
+        for run, stored in golden.extra["generate_runs"].items():
+            _check_run(golden, file, contexts, noise, (height, width), run, stored, route)
+    file.close()
+
+
+def _is_input(file: GoldenFile, name: str) -> bool:
+    return file.cases[name]["role"] == "input"
+
+
+def _contexts(golden: Golden, file: GoldenFile) -> GuidedContexts:
+    text_a, text_b = (file.take(f"in.text_{x}").tolist() for x in "ab")
+    full = Context(golden.model)
+    full.add_text(text_a)
+    without_image = full.fork()
+    full.add_vae_image(file.take("in.vae_image"), golden.vae, file.take("in.vae_latent_noise")[0])
+    full.add_vit_image(file.take("in.vit_image"))
+    without_text = full.fork()
+    full.add_text(text_b)
+    without_image.add_text(text_b)
+    for name, context in (("main", full), ("cfg_text", without_text), ("cfg_img", without_image)):
+        check_cache(file, f"ctx_{name}", context)
+    return GuidedContexts(full=full, without_text=without_text, without_image=without_image)
+
+
+def _check_segments(golden: Golden, file: GoldenFile, contexts: GuidedContexts, size: tuple[int, int]) -> None:
+    length = contexts.full.cache.length
+    segment = latent_segment(*size, contexts.full.position, golden.config, kept=False)
+    file.check("gen.packed_text_ids", segment.text_ids)
+    file.check("gen.packed_text_indexes", segment.text_indexes)
+    file.check("gen.packed_vae_position_ids", segment.grid_ids)
+    file.check("gen.packed_vae_token_indexes", segment.image_indexes)
+    file.check("gen.packed_seqlens", [segment.rows])
+    file.check("gen.packed_position_ids", segment.position_ids)
+    file.check("gen.key_values_lens", [length])
+    file.check("gen.packed_indexes", torch.arange(length, length + segment.rows))
+    file.check("gen.packed_key_value_indexes", torch.arange(length))
+    for name, context in (("cfg_text", contexts.without_text), ("cfg_img", contexts.without_image)):
+        assert context is not None
+        length = context.cache.length
+        segment = latent_segment(*size, context.position, golden.config, kept=False)
+        file.check(f"gen.{name}.packed_position_ids", segment.position_ids)
+        file.check(f"gen.{name}.key_values_lens", [length])
+        file.check(f"gen.{name}.packed_query_indexes", torch.arange(length, length + segment.rows))
+        file.check(f"gen.{name}.packed_key_value_indexes", torch.arange(length))
+
+
+def _check_velocities(
+    file: GoldenFile,
+    contexts: GuidedContexts,
+    noise: Tensor,
+    size: tuple[int, int],
+    route: str,
+    velocities: Velocities,
+) -> None:
+    # the time of these velocities is a choice of the file's author, found again from the velocities
+    t = float(file.take("vel.timestep", draw=True))
+    members = [c for c in (contexts.full, contexts.without_text, contexts.without_image) if c is not None]
+    names = ("vel.cond", "vel.cfg_text_branch", "vel.cfg_img_branch")
+    for name, value in zip(names, velocities(members, noise, t, *size), strict=True):
+        file.check(name, value, route=route)
+    for name in file.names("vel.cfg."):
+        match = SETTING.match(name)
+        if not match:
+            file.report.miss(f"{FILE}: {name}", "is not a name of a guidance setting")
+            continue
+        # without a type in the name the result must be the same for all of them
+        for renorm in (match[1],) if match[1] else RENORM_TYPES:
+            guidance = Guidance(
+                text_scale=float(match[2]),
+                image_scale=float(match[3]),
+                renorm=renorm,
+                renorm_min=float(match[4] or 0),
+            )
+            value = velocity(contexts, noise, t, size, guidance, velocities)
+            file.check(name, value, route=route if match[1] else f"{route}, {renorm}")
+    if route == "batched":
+        _check_time(file, t, lambda at: velocities([contexts.full], noise, at, *size)[0])
+
+
+def _check_time(file: GoldenFile, t: float, predict: Callable[[float], Tensor]) -> None:
+    """Compare the stated time with the one at which our velocity is closest to the stored one."""
+    file.seen.add("vel.timestep")
+    stored = file.tensors["vel.cond"]
+
+    def distance(at: float) -> float:
+        return float((predict(at) - stored).square().sum())
+
+    low, high = max(t - 0.02, 0.0), min(t + 0.02, 1.0)
+    coarse = min([t, *np.linspace(0, 1, 41).tolist()], key=distance)
+    if abs(coarse - t) < 0.02:
+        best = min([t, *np.linspace(low, high, 9).tolist()], key=distance)
+    else:
+        best = coarse
+    note = f"{t} stored, the velocities are closest to those at about {best:.3f}"
+    file.report.require(f"{FILE}: vel.timestep", best == t, note)
+
+
+def _check_run(
+    golden: Golden,
+    file: GoldenFile,
+    contexts: GuidedContexts,
+    noise: Tensor,
+    size: tuple[int, int],
+    run: str,
+    stored: dict,
+    route: str,
+) -> None:
+    settings = run_settings(stored)
+    steps: list[tuple[float, Tensor, Tensor]] = []
+    watch = lambda t, x, v: steps.append((t, x, v))  # noqa: E731 - one line reads better here
+    tokens = sample_latent(contexts, noise, size, settings, ROUTES[route], watch)
+    prefix = f"run_{run}"
+    file.check(f"{prefix}.timesteps", torch.tensor([t for t, _, _ in steps]), route=route)
+    file.check(f"{prefix}.x", torch.stack([x for _, x, _ in steps]), route=route)
+    file.check(f"{prefix}.v", torch.stack([v for _, _, v in steps]), route=route)
+    file.check(f"{prefix}.latent", tokens, route=route)
+    side, patch = golden.config.pixels_per_latent_token, golden.config.latent_patch_size
+    grid = unpatchify_latent(tokens, size[0] // side, size[1] // side, patch)[None]
+    file.check(f"{prefix}.latent_grid", grid, route=route)
+    decoded = golden.vae.decode(grid)
+    file.check(f"{prefix}.decoded", decoded, route=route)
+    picture = torch.from_numpy(np.array(to_image(decoded[0])))
+    file.check(f"{prefix}.image_uint8", picture, route=route)
+    scales = [settings.guidance.scales_at(t) for t, _, _ in steps]
+    for name, index in (("text", 0), ("img", 1)):
+        key = f"effective_{name}_scale_per_step"
+        ours = [scale[index] for scale in scales]
+        note = f"{stored[key]} stored, {ours} computed"
+        golden.report.require(f"cases.json: extra.generate_runs.{run}.{key} [{route}]", ours == stored[key], note)
+
+
+def run_settings(stored: dict) -> SamplerSettings:
+    """A run's settings in `cases.json` as our record."""
+    return SamplerSettings(
+        points=stored["num_timesteps"],
+        shift=stored["timestep_shift"],
+        guidance=Guidance(
+            text_scale=stored["cfg_text_scale"],
+            image_scale=stored["cfg_img_scale"],
+            interval=tuple(stored["cfg_interval"]),
+            renorm=stored["cfg_renorm_type"],
+            renorm_min=stored["cfg_renorm_min"],
+        ),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,7 +25,6 @@ class TargetJudgeOptions(Settings):
     min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleTargetJudge:
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 

@@ -1,0 +1,77 @@
+"""From configuration to backends: the table of names, and the only place that imports them, lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from tasks.errors import ConfigurationError
+from tasks.records import ModelIdentity
+from tasks.settings_base import RoleSettings, Settings
+
+EMBEDDED = "tasks.backends.embedded"
+
+BACKENDS: dict[str, dict[str, str]] = {
+    "tagger": {"efficientnet-lite3": f"{EMBEDDED}.tagger:EfficientNetTagger"},
+    "detector": {"ssd-mobilenet-v2": f"{EMBEDDED}.detector:SsdDetector"},
+    "segmenter": {"selfie-grabcut": f"{EMBEDDED}.segmenter:SelfieGrabCutSegmenter"},
+    "target_judge": {"rules": f"{EMBEDDED}.target_judge:RuleTargetJudge"},
+    "instructor": {"scene-facts": f"{EMBEDDED}.instructor:SceneFactsInstructor"},
+    "rewriter": {"paraphrase": f"{EMBEDDED}.rewriter:ParaphraseRewriter"},
+    "referrer": {"grammar": f"{EMBEDDED}.referrer:GrammarReferrer"},
+    "editor": {"classical": f"{EMBEDDED}.editor:ClassicalEditor"},
+    "inpainter": {"patchmatch": f"{EMBEDDED}.inpainter:PatchMatchInpainter"},
+    "edit_judge": {"rules": f"{EMBEDDED}.edit_judge:RuleEditJudge"},
+}
+"""Role -> backend name -> ``module:Class``. A class has ``Options``, ``describe(options)`` and ``__init__(options)``."""
+
+
+def check_role(role: str, settings: RoleSettings, key: str) -> None:
+    """Raise `ConfigurationError` when the backend or one of its options doesn't exist; loads no model."""
+    _options(role, settings, key)
+
+
+def describe_role(role: str, settings: RoleSettings) -> ModelIdentity:
+    """Who would answer, without loading it."""
+    backend, options = _options(role, settings, role)
+    return cast("ModelIdentity", backend.describe(options))
+
+
+def load_role(role: str, settings: RoleSettings) -> Any:
+    """The backend with its model loaded; the caller knows the role's Protocol.
+
+    Raises:
+        ModelUnavailable, AssetUnavailable: it cannot be loaded now.
+    """
+    backend, options = _options(role, settings, role)
+    return backend(options)
+
+
+def backend_class(role: str, settings: RoleSettings) -> Any:
+    """The backend's class, imported; for what a class knows without a model (an editor's ``offers``)."""
+    return _options(role, settings, role)[0]
+
+
+def backend_options(role: str, settings: RoleSettings) -> Settings:
+    """The backend's options, checked and with defaults filled in."""
+    return _options(role, settings, role)[1]
+
+
+def _options(role: str, settings: RoleSettings, key: str) -> tuple[Any, Settings]:
+    names = BACKENDS[role]
+    if settings.backend not in names:
+        msg = f"{key}.backend: no {role} is called {settings.backend!r}; there is {', '.join(sorted(names))}"
+        raise ConfigurationError(msg)
+    module, _, name = names[settings.backend].partition(":")
+    backend = getattr(import_module(module), name)
+    make = cast("Callable[[dict[str, object]], Settings]", backend.Options.model_validate)
+    try:
+        return backend, make(dict(settings.options))
+    except ValidationError as error:
+        item = error.errors()[0]
+        where = ".".join([key, "options", *(str(p) for p in item["loc"])])
+        msg = f"{where}: {item['msg']} (value {item['input']!r})"
+        raise ConfigurationError(msg) from error

@@ -200,11 +200,15 @@ class Editor(Role, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InpaintRequest:
-    """A window and the hole to fill (True = fill), in the window's own pixels."""
+    """A window and the hole to fill (True = fill), in the window's own pixels.
+
+    ``avoid`` marks pixels of other objects, which no filling should be copied from (a trained network may ignore it).
+    """
 
     image: Image
     hole: Mask
     seed: int
+    avoid: Mask | None = None
 
 
 class Inpainter(Role, Protocol):

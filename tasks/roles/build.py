@@ -23,7 +23,10 @@ BACKENDS: dict[str, dict[str, str]] = {
     "rewriter": {"paraphrase": f"{EMBEDDED}.rewriter:ParaphraseRewriter"},
     "referrer": {"grammar": f"{EMBEDDED}.referrer:GrammarReferrer"},
     "editor": {"classical": f"{EMBEDDED}.editor:ClassicalEditor"},
-    "inpainter": {"patchmatch": f"{EMBEDDED}.inpainter:PatchMatchInpainter"},
+    "inpainter": {
+        "migan": f"{EMBEDDED}.migan_inpainter:MiganInpainter",
+        "patchmatch": f"{EMBEDDED}.inpainter:PatchMatchInpainter",
+    },
     "edit_judge": {"rules": f"{EMBEDDED}.edit_judge:RuleEditJudge"},
 }
 """Role -> backend name -> ``module:Class``. A class has ``Options``, ``describe(options)`` and ``__init__(options)``."""

@@ -102,6 +102,8 @@ class Reason(StrEnum):
     REMOVAL_UNVERIFIABLE = "removal_unverifiable"
     NEW_OBJECT_APPEARED = "new_object_appeared"
     FLAT_FILL = "flat_fill"
+    FOREIGN_FILL = "foreign_fill"
+    ENTANGLED = "entangled"
     LOW_ACCURACY = "low_accuracy"
     LOW_SEAMLESSNESS = "low_seamlessness"
     # publish, rejections

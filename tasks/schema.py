@@ -61,9 +61,7 @@ def write_parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def read_parquet(
-    data: bytes, schema: pa.Schema, path: str, columns: list[str] | None = None
-) -> pa.Table:
+def read_parquet(data: bytes, schema: pa.Schema, path: str, columns: list[str] | None = None) -> pa.Table:
     """A table of that schema, or some of its columns.
 
     Raises:

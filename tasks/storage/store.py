@@ -192,7 +192,9 @@ class Store:
         finally:
             self.delete(path)
         if not first or second:
-            msg = f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits aren't safe"
+            msg = (
+                f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits aren't safe"
+            )
             raise ConfigurationError(msg)
 
 
@@ -245,7 +247,10 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
             uri,
             config=config,
             client_options={"allow_http": plain, "timeout": timedelta(seconds=options.timeout_s)},
-            retry_config={"max_retries": options.retries, "retry_timeout": timedelta(seconds=options.timeout_s)},
+            retry_config={
+                "max_retries": options.retries,
+                "retry_timeout": timedelta(seconds=options.timeout_s),
+            },
         )
 
 

@@ -1,0 +1,321 @@
+"""The loop of a worker: load a stage once, then unit by unit read, process, isolate what breaks, commit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import platform
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import cv2
+
+from tasks.errors import (
+    ConfigurationError,
+    DataFault,
+    EnvironmentFault,
+    GroundEditError,
+    OutOfMemory,
+    Reason,
+    SampleError,
+    StageStopped,
+    StorageFault,
+)
+from tasks.outcomes import Outcome, PixelReader, Stage, StageInput
+from tasks.quarantine import Trial, TrialEnd, as_tuple, run_trial
+from tasks.record_codec import encode_record
+from tasks.storage.attempts import begin_attempt, deaths, leave_attempt, read_attempts, subset_name
+from tasks.storage.commits import Commit, commit_unit, find_commit
+from tasks.storage.fault_points import FaultPoint, pass_point
+from tasks.storage.layout import StageKey
+from tasks.storage.load_inputs import InputLoader
+from tasks.storage.pixel_reader import StorePixels
+from tasks.storage.store import Store
+from tasks.storage.units import Unit
+
+SUSPICIOUS = 2
+"""Deaths of a unit's worker after which the unit is run in a process of its own."""
+
+WITNESSED_DEATHS = 2
+"""Deaths of a sample alone, seen by a parent that lived, after which it is a failure row."""
+
+LAST_RESORT = 5
+"""Deaths of a sample alone that took the witness along, too, after which it is a failure row all the same."""
+
+LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
+
+LEAVES = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
+"""What ends a unit without a commit; everything else is pinned to a sample."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkContext:
+    """What a worker knows besides its stage and store.
+
+    Attributes:
+        config8: of the stage.
+        build_stage: makes the stage again in a process of its own, so that a death there has a witness; must be
+            picklable. Without it suspects are run in the worker itself, and dying alone twice is the rule.
+        read_ahead: blobs of the next unit to read and decode while this one is at work.
+        trial_timeout_s: seconds until a process of its own is cut off.
+        libraries: names and versions, for the commit's ``run`` part.
+    """
+
+    config8: str
+    build_stage: Callable[[], Stage] | None = None
+    read_ahead: tuple[str, ...] = ("source.jpg",)
+    trial_timeout_s: float = 600.0
+    libraries: Mapping[str, str] = field(default_factory=lambda: library_versions())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSummary:
+    """What a worker tells about a unit: never pixels, never records.
+
+    Attributes:
+        path: of the commit, below the dataset.
+        counts: of the commit (`tasks.storage.rows.count_rows`).
+        seconds: from the start of `Worker.run`, wall clock.
+        fresh: our commit; False when the unit was done before or another worker was first.
+    """
+
+    stage: str
+    unit: str
+    path: str
+    counts: Mapping[str, Any]
+    seconds: float
+    fresh: bool
+
+
+class Worker:
+    """A stage with its models, a store, and the pictures at hand."""
+
+    def __init__(self, stage_name: str, stage: Stage, store: Store, context: WorkContext) -> None:
+        self.key = StageKey(stage=stage_name, config8=context.config8)
+        self.stage = stage
+        self.store = store
+        self.context = context
+        if context.build_stage is not None:
+            pickle.dumps(context.build_stage)  # now, and not when the first sample is under suspicion
+        self._pixels = StorePixels(store)
+        self._loader = InputLoader(store)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+        self._ahead: tuple[str, Future[list[StageInput]]] | None = None
+
+    def run(self, unit: Unit, following: Unit | None = None) -> UnitSummary:
+        """Do a unit and commit it; a committed one is only reported.
+
+        Args:
+            following: the unit that comes next, if known; its pictures are read and decoded meanwhile.
+
+        Raises:
+            EnvironmentFault: the surroundings failed; nothing was committed.
+            DataFault: what the store holds contradicts itself.
+        """
+        began = time.monotonic()
+        known = find_commit(self.store, self.key, unit.id)
+        if known is not None:
+            return self._summary(known, began, fresh=False)
+        attempts = read_attempts(self.store, self.key, unit.id)
+        if deaths(attempts) >= SUSPICIOUS:
+            log.warning(
+                "%s unit %s: %s workers died at it; looking for the sample",
+                *self._name(unit),
+                deaths(attempts),
+            )
+            # Nothing is read ahead: a picture of another unit must not kill the witness.
+            inputs = self._inputs(unit)
+            commit, fresh = self._commit(unit, inputs, self._search(unit, inputs), len(attempts), began)
+            return self._summary(commit, began, fresh)
+        number = begin_attempt(self.store, self.key, unit.id)
+        try:
+            inputs = self._inputs(unit)
+            self._read_ahead(following)
+            outcomes = answer(self.stage, inputs, self._pixels)
+            commit, fresh = self._commit(unit, inputs, outcomes, number, began)
+        except BaseException as error:
+            self._leave(unit, number, type(error).__name__)
+            raise
+        return self._summary(commit, began, fresh)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _commit(
+        self,
+        unit: Unit,
+        inputs: Sequence[StageInput],
+        outcomes: Sequence[Outcome],
+        attempt: int,
+        began: float,
+    ) -> tuple[Commit, bool]:
+        pass_point(FaultPoint.UNIT_COMPUTED)
+        run = {
+            "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "seconds": round(time.monotonic() - began, 3),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "attempt": attempt,
+            "libraries": dict(self.context.libraries),
+        }
+        return commit_unit(self.store, self.key, unit, inputs, outcomes, run)
+
+    def _inputs(self, unit: Unit) -> list[StageInput]:
+        ahead, self._ahead = self._ahead, None
+        inputs: list[StageInput] | None = None
+        if ahead is not None:
+            with suppress(GroundEditError):  # what failed ahead is tried again here, where it counts
+                inputs = ahead[1].result()
+        if inputs is None or ahead is None or ahead[0] != unit.id:
+            inputs = self._loader.load(unit)
+        self._pixels.forget_all_but(ref for item in inputs for ref in item.blobs.values())
+        return inputs
+
+    def _read_ahead(self, unit: Unit | None) -> None:
+        if unit is not None and self.context.read_ahead:
+            self._ahead = (unit.id, self._thread.submit(self._fetch, unit))
+
+    def _fetch(self, unit: Unit) -> list[StageInput]:
+        inputs = self._loader.load(unit)
+        for item in inputs:
+            for name in self.context.read_ahead:
+                if name in item.blobs:
+                    with suppress(SampleError):
+                        self._pixels.rgb(item.blobs[name])
+        return inputs
+
+    def _search(self, unit: Unit, inputs: Sequence[StageInput]) -> list[Outcome]:
+        """Outcomes of suspects, halved until the one that kills is alone.
+
+        Blame needs evidence that an operator's ``kill -9`` can't give: a parent that saw the sample's process die.
+        """
+        witness = self.context.build_stage is not None
+        name = subset_name([item.id for item in inputs])
+        died = deaths(read_attempts(self.store, self.key, unit.id), name)
+        if len(inputs) == 1 and died >= (LAST_RESORT if witness else WITNESSED_DEATHS):
+            return [Outcome(input_id=inputs[0].id, reason=Reason.CRASHED, detail="its process died")]
+        if len(inputs) > 1 and died >= (SUSPICIOUS if witness else 1):
+            return self._halves(unit, inputs)
+        for _ in range(WITNESSED_DEATHS if len(inputs) == 1 else 1):
+            end = self._try(unit, inputs, name)
+            if end.error is not None:
+                raise end.error
+            if end.outcomes is not None:
+                return list(end.outcomes)
+            if end.timed_out:
+                break
+        if len(inputs) > 1:
+            return self._halves(unit, inputs)
+        if end.timed_out:
+            seconds = f"{self.context.trial_timeout_s:g} s"
+            return [Outcome(input_id=inputs[0].id, reason=Reason.TIMED_OUT, detail=f"alone, after {seconds}")]
+        return [Outcome(input_id=inputs[0].id, reason=Reason.CRASHED, detail="its process died")]
+
+    def _halves(self, unit: Unit, inputs: Sequence[StageInput]) -> list[Outcome]:
+        middle = len(inputs) // 2
+        return self._search(unit, inputs[:middle]) + self._search(unit, inputs[middle:])
+
+    def _try(self, unit: Unit, inputs: Sequence[StageInput], name: str) -> TrialEnd:
+        number = begin_attempt(self.store, self.key, unit.id, name)
+        why = "interrupted"
+        try:
+            if self.context.build_stage is None:
+                end = TrialEnd(outcomes=tuple(answer(self.stage, inputs, self._pixels)))
+            else:
+                trial = Trial(
+                    build_stage=self.context.build_stage,
+                    uri=self.store.uri,
+                    options=self.store.options,
+                    inputs=as_tuple(inputs),
+                )
+                end = run_trial(trial, self.context.trial_timeout_s)
+            why = "died" if end.died else "ended"
+        finally:
+            self._leave(unit, number, why)
+        return end
+
+    def _leave(self, unit: Unit, number: int, why: str) -> None:
+        with suppress(StorageFault):  # the store itself may be what is gone
+            leave_attempt(self.store, self.key, unit.id, number, why)
+
+    def _summary(self, commit: Commit, began: float, fresh: bool) -> UnitSummary:
+        return UnitSummary(
+            stage=self.key.stage,
+            unit=commit.unit,
+            path=commit.path,
+            counts=commit.counts,
+            seconds=time.monotonic() - began,
+            fresh=fresh,
+        )
+
+    def _name(self, unit: Unit) -> tuple[str, str]:
+        return self.key.stage, unit.id
+
+
+def answer(stage: Stage, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+    """One outcome an input, in order, whatever the stage raises about single samples.
+
+    Raises:
+        EnvironmentFault, DataFault, ConfigurationError, StageStopped: as the stage raised them.
+    """
+    try:
+        return _checked(inputs, stage.process(inputs, pixels))
+    except LEAVES:
+        raise
+    except MemoryError as error:
+        raise OutOfMemory(str(error) or "while processing a unit") from error
+    except Exception as error:  # any other one is pinned to a sample by trying them one by one
+        _raise_if_memory(error)
+        log.debug("a unit raised; its %d inputs are tried one by one", len(inputs), exc_info=True)
+        if len(inputs) == 1:
+            return [_ended(inputs[0], error)]
+    return [outcome for item in inputs for outcome in answer(stage, [item], pixels)]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what shapes pixels and files, for provenance."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _checked(inputs: Sequence[StageInput], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    if [o.input_id for o in outcomes] != [i.id for i in inputs]:
+        msg = "the stage's outcomes don't fit its inputs"
+        raise ValueError(msg)
+    for outcome in outcomes:
+        if len({child.id for child in outcome.children}) != len(outcome.children):
+            msg = f"{outcome.input_id}: two children share an id"
+            raise ValueError(msg)
+        for child in outcome.children:
+            if child.record is not None:
+                encode_record(
+                    child.record
+                )  # a number that JSON can't hold is this sample's fault, not the unit's
+    return list(outcomes)
+
+
+def _ended(item: StageInput, error: Exception) -> Outcome:
+    if isinstance(error, SampleError):
+        return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+    log.warning("%s crashed", item.id, exc_info=error)
+    # The class alone: messages may hold addresses or paths, and rows must be the same everywhere.
+    return Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)
+
+
+def _raise_if_memory(error: Exception) -> None:
+    if isinstance(error, cv2.error) and getattr(error, "code", 0) == cv2.Error.STS_NO_MEM:
+        raise OutOfMemory("OpenCV, while processing a unit") from error

@@ -1,0 +1,114 @@
+"""A process of its own for samples under suspicion: it may die, and its parent lives to tell.
+
+Run as ``python -m tasks.quarantine REQUEST REPLY``; both are files of pickles made by the parent on this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import GroundEditError, ModelUnavailable
+from tasks.outcomes import Outcome, Stage, StageInput
+from tasks.storage.pixel_reader import StorePixels
+from tasks.storage.store import StoreOptions, open_store
+
+EXPENDABLE = "1000"
+"""Out-of-memory score: when memory runs out the kernel takes this process, not its parent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a process of its own is to do; everything in it can be pickled."""
+
+    build_stage: Callable[[], Stage]
+    uri: str
+    options: StoreOptions
+    inputs: tuple[StageInput, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEnd:
+    """How it went: outcomes, or an error of this project, or neither when the process died or ran out of time."""
+
+    outcomes: tuple[Outcome, ...] | None = None
+    error: GroundEditError | None = None
+    timed_out: bool = False
+
+    @property
+    def died(self) -> bool:
+        """Whether the process ended without an answer, not by our hand."""
+        return self.outcomes is None and self.error is None and not self.timed_out
+
+
+def run_trial(trial: Trial, timeout_s: float) -> TrialEnd:
+    """Run the trial in a new process and session, and wait for it.
+
+    Raises:
+        pickle.PicklingError: ``build_stage`` can't travel to another process.
+    """
+    with tempfile.TemporaryDirectory(prefix="groundedit-") as folder:
+        request, reply = Path(folder) / "request", Path(folder) / "reply"
+        request.write_bytes(pickle.dumps(trial))
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)}
+        command = [sys.executable, "-m", "tasks.quarantine", str(request), str(reply)]
+        # A session of its own: a sample that kills its process group doesn't reach us. The pipe ends with us.
+        process = subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.PIPE)
+        try:
+            process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            return TrialEnd(timed_out=True)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        if process.returncode != 0 or not reply.exists():
+            return TrialEnd()
+        end: TrialEnd = pickle.loads(reply.read_bytes())
+        return end
+
+
+def main(request: str, reply: str) -> None:
+    """Answer one request; the reply appears whole or not at all."""
+    from tasks.process_unit import answer  # here, since that module starts trials
+
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        score.write_text(EXPENDABLE)
+    trial: Trial = pickle.loads(Path(request).read_bytes())
+    try:
+        stage = trial.build_stage()
+        pixels = StorePixels(open_store(trial.uri, trial.options))
+        end = TrialEnd(outcomes=tuple(answer(stage, trial.inputs, pixels)))
+    except GroundEditError as error:
+        end = TrialEnd(error=error)
+    except MemoryError:
+        end = TrialEnd(error=ModelUnavailable("no memory in a process of its own"))
+    temporary = Path(reply + ".part")
+    temporary.write_bytes(pickle.dumps(end))
+    temporary.replace(reply)
+
+
+def as_tuple(inputs: Sequence[StageInput]) -> tuple[StageInput, ...]:
+    """Inputs with plain mappings, which can be pickled."""
+    return tuple(StageInput(id=i.id, record=i.record, blobs=dict(i.blobs)) for i in inputs)
+
+
+def _die_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    # By its full name, since what is pickled here must bear the name that the parent knows.
+    from tasks.quarantine import main as answer_request
+
+    answer_request(sys.argv[1], sys.argv[2])

@@ -1,0 +1,1 @@
+"""Where photographs come from: listing places, reading bytes, making the working source."""

@@ -1,0 +1,144 @@
+"""List an uncompressed tar: every member becomes an entry, and every damaged stretch a row."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from tasks.errors import Reason
+from tasks.outcomes import SourceEntry
+from tasks.sources.folder import version_of
+from tasks.sources.locations import escape, is_too_long, join, location_of
+from tasks.sources.object_prefix import READ_AHEAD, ObjectFile
+from tasks.sources.places import Place
+
+_BLOCK = tarfile.BLOCKSIZE
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
+_HEADER_ERRORS = (tarfile.TarError, ValueError, OverflowError, EOFError)
+_CHUNK = 1 << 20
+
+
+def list_tar(place: Place) -> list[SourceEntry]:
+    """All members, in the archive's order; folders are none.
+
+    A member that is no file, or reaches past the archive's end, is a ``bad_archive_member``, and so is a stretch
+    that no valid header begins (``@<byte offset>``); listing goes on behind it. Names that are absolute or climb
+    (``..``) are ``bad_name``; nothing is ever unpacked to disk.
+
+    Raises:
+        ConfigurationError: the archive is compressed, empty of members, or no tar.
+    """
+    with _open(place) as (stream, version):
+        head = stream.read(6)
+        if head.startswith(_COMPRESSED):
+            raise place.fault(
+                "is compressed; unpack it to a plain .tar, so that members can be reached singly"
+            )
+        size = stream.seek(0, io.SEEK_END)
+        entries = [
+            _damaged(place, found) if isinstance(found, int) else _entry(place, found, version, size)
+            for found in _members(stream, size)
+        ]
+    if all(entry.member.startswith("@") for entry in entries):
+        raise place.fault("is no tar, or has no members")
+    return entries
+
+
+def _members(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | int]:
+    """Members that aren't folders, and byte offsets where a damaged stretch begins."""
+    position: int | None = 0
+    while position is not None and position < size:
+        stream.seek(position)
+        end = position
+        try:
+            with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+                while (member := tar.next()) is not None:
+                    end = tar.offset
+                    if not member.isdir():
+                        yield member
+        except _HEADER_ERRORS:
+            pass  # what follows ``end`` is looked at block by block
+        position, blank = _next_header(stream, end, size)
+        if not blank:
+            yield end
+
+
+def _next_header(stream: BinaryIO, start: int, size: int) -> tuple[int | None, bool]:
+    """Offset of the next valid header from ``start`` on, and whether all blocks before it are zeros.
+
+    `tarfile` takes a header it can't read for the end of the archive, and so would lose the rest in silence.
+    """
+    blank = True
+    stream.seek(start)
+    for base in range(start, size, _CHUNK):
+        chunk = stream.read(_CHUNK)
+        if not chunk.strip(b"\x00"):
+            continue
+        for offset in range(0, len(chunk), _BLOCK):
+            block = chunk[offset : offset + _BLOCK]
+            if not block.strip(b"\x00"):
+                continue
+            if _is_header(block):
+                return base + offset, blank
+            blank = False
+    return None, blank
+
+
+def _is_header(block: bytes) -> bool:
+    if block[257:262] != b"ustar":
+        return False
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except _HEADER_ERRORS:
+        return False
+    return True
+
+
+def _entry(place: Place, member: tarfile.TarInfo, version: str, size: int) -> SourceEntry:
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    path = join((place.file, *parts))
+    problem = ""
+    if not parts or member.name.startswith("/") or ".." in parts or is_too_long(place.name, path):
+        problem = Reason.BAD_NAME.value
+    elif not member.isreg() or member.issparse() or member.offset_data + member.size > size:
+        problem = Reason.BAD_ARCHIVE_MEMBER.value
+    return SourceEntry(
+        location=location_of(place.name, path),
+        source=place.name,
+        path=escape(place.file),
+        member=escape(member.name),
+        offset=member.offset_data,
+        length=member.size,
+        version=f"{version}@{member.offset_data}",
+        problem=problem,
+        licence=place.licence,
+    )
+
+
+def _damaged(place: Place, offset: int) -> SourceEntry:
+    return SourceEntry(
+        location=location_of(place.name, join((place.file, f"@{offset}"))),
+        source=place.name,
+        path=escape(place.file),
+        member=f"@{offset}",
+        offset=offset,
+        length=0,
+        version="",
+        problem=Reason.BAD_ARCHIVE_MEMBER.value,
+        licence=place.licence,
+    )
+
+
+@contextmanager
+def _open(place: Place) -> Iterator[tuple[BinaryIO, str]]:
+    """The archive's bytes as a seekable file, and its version."""
+    if place.folder is not None:
+        with (place.folder / place.file).open("rb") as stream:
+            yield stream, version_of(os.fstat(stream.fileno()))
+    else:
+        raw = ObjectFile(place.store(), place.file)
+        yield cast(BinaryIO, io.BufferedReader(raw, READ_AHEAD)), raw.version

@@ -1,0 +1,58 @@
+"""The file of ``--exclude``: which photographs are left out, by id or by location."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tasks.errors import ConfigurationError
+
+_ID = re.compile(r"([a-z2-7]{26})(-t\d+(-p\d+)?)?")
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusions:
+    """What is left out.
+
+    Attributes:
+        sids: photographs by id; known only once their bytes are read, so ingest applies these.
+        locations: photographs by exact location.
+        patterns: shell patterns over locations, ``*`` crossing slashes.
+    """
+
+    sids: frozenset[str] = frozenset()
+    locations: frozenset[str] = frozenset()
+    patterns: tuple[str, ...] = ()
+
+    def covers(self, location: str) -> bool:
+        """Whether the location is named or fits a pattern."""
+        return location in self.locations or any(fnmatchcase(location, p) for p in self.patterns)
+
+
+def read_exclusions(path: str) -> Exclusions:
+    """Read the file: a line holds an id, a location or a pattern; ``#`` begins a comment line.
+
+    A target's or sample's id (``<sid>-t0-p0``) leaves out its photograph. No file (``""``) excludes nothing.
+
+    Raises:
+        ConfigurationError: the file can't be read as UTF-8 text.
+    """
+    if not path:
+        return Exclusions()
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        msg = f"exclude={path!r}: can't be read as a text file ({type(error).__name__})"
+        raise ConfigurationError(msg) from error
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    ids = {match[1] for line in lines if (match := _ID.fullmatch(line))}
+    places = [line for line in lines if not _ID.fullmatch(line)]
+    return Exclusions(
+        sids=frozenset(ids),
+        locations=frozenset(places),
+        patterns=tuple(sorted({line for line in places if _GLOB.search(line)})),
+    )

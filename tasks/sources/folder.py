@@ -1,0 +1,128 @@
+"""List a local folder: every file becomes an entry, and whatever can't be one a row with its reason."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+
+from tasks.errors import Reason
+from tasks.outcomes import SourceEntry
+from tasks.sources.formats import looks_like_picture
+from tasks.sources.locations import is_too_long, join, location_of
+from tasks.sources.places import Place
+
+
+def list_folder(place: Place) -> list[SourceEntry]:
+    """All files below the folder, hidden ones and files without a picture's name too (they end as
+    ``not_an_image``), in no particular order.
+
+    Links are followed; each folder is entered once, under its own name if it lies below the root. A link to a
+    folder that is listed anyway is a ``duplicate``, a link that leads nowhere ``source_missing``, a folder that
+    can't be read ``unreadable``; sockets, pipes and devices are ``not_an_image``.
+    """
+    walk = _Walk(place)
+    walk.enter((), os.fspath(walk.root))
+    while walk.folders or walk.links:
+        # Real folders first: a link that sorts before its goal must not take the files over.
+        if walk.folders:
+            walk.enter(*walk.folders.pop())
+        else:
+            walk.enter_link(*walk.links.pop(0))
+    return walk.entries
+
+
+def version_of(info: os.stat_result) -> str:
+    """What changes when a local file's bytes do."""
+    return f"{info.st_size}-{info.st_mtime_ns}"
+
+
+def entry_of(
+    place: Place, path: str, *, version: str = "", length: int = -1, problem: Reason | None = None
+) -> SourceEntry:
+    """An entry for a whole file or object at ``path`` (made by `locations.join`)."""
+    if problem is None and is_too_long(place.name, path):
+        problem = Reason.BAD_NAME
+    return SourceEntry(
+        location=location_of(place.name, path),
+        source=place.name,
+        path=path,
+        member="",
+        offset=0,
+        length=length,
+        version=version,
+        problem=problem.value if problem else "",
+        licence=place.licence,
+    )
+
+
+def problem_of(error: OSError) -> Reason:
+    """The reason for a file system's refusal."""
+    nowhere = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    return Reason.SOURCE_MISSING if error.errno in nowhere else Reason.UNREADABLE
+
+
+_Folder = tuple[tuple[str, ...], str]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk under way: what was found, which folders are left, which were entered (device, inode)."""
+
+    place: Place
+    entries: list[SourceEntry] = field(default_factory=list)
+    folders: list[_Folder] = field(default_factory=list)
+    links: list[_Folder] = field(default_factory=list)
+    entered: set[tuple[int, int]] = field(default_factory=set)
+
+    @property
+    def root(self) -> str:
+        return os.fspath(self.place.folder or "")
+
+    def enter(self, parts: tuple[str, ...], path: str) -> None:
+        try:
+            info = os.stat(path)
+            with os.scandir(path) as found:
+                children = sorted(found, key=lambda child: os.fsencode(child.name))
+        except OSError as error:
+            if not parts:
+                raise self.place.fault(f"can't be read ({error.strerror})") from error
+            self._add(parts, problem=problem_of(error))
+            return
+        self.entered.add((info.st_dev, info.st_ino))
+        if not children and parts and looks_like_picture(parts[-1]):
+            self._add(parts, problem=Reason.NOT_AN_IMAGE)
+        for child in children:
+            self._visit(child, (*parts, child.name))
+
+    def enter_link(self, parts: tuple[str, ...], path: str) -> None:
+        try:
+            info = os.stat(path)
+        except OSError as error:
+            self._add(parts, problem=problem_of(error))
+            return
+        if (info.st_dev, info.st_ino) in self.entered:
+            self._add(parts, problem=Reason.DUPLICATE)
+        else:
+            self.enter(parts, path)
+
+    def _visit(self, child: os.DirEntry[str], parts: tuple[str, ...]) -> None:
+        try:
+            info = child.stat()
+        except OSError as error:
+            self._add(parts, problem=problem_of(error))
+            return
+        if stat.S_ISDIR(info.st_mode):
+            (self.links if child.is_symlink() else self.folders).append((parts, child.path))
+        elif stat.S_ISREG(info.st_mode):
+            self._add(parts, version=version_of(info), length=info.st_size)
+        else:
+            self._add(parts, problem=Reason.NOT_AN_IMAGE)
+
+    def _add(
+        self, parts: tuple[str, ...], *, version: str = "", length: int = -1, problem: Reason | None = None
+    ) -> None:
+        self.entries.append(
+            entry_of(self.place, join(parts), version=version, length=length, problem=problem)
+        )

@@ -1,0 +1,71 @@
+"""How a place inside a source is spelled: valid UTF-8, printable, unique, reversible, never absolute."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tasks.outcomes import SourceEntry
+
+MAX_LOCATION = 1024
+"""Characters of a location; longer ones are cut and end in a hash, and their entry is a ``bad_name``."""
+
+_TO_ESCAPE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|%(?=[0-9A-Fa-f]{2})")
+_ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def escape(text: str) -> str:
+    """``text`` with control characters, line separators and undecodable bytes (as `os.fsdecode` gives them)
+    percent-encoded; a ``%`` that could be taken for such a code is encoded too, so `unescape` gives it back."""
+    return _TO_ESCAPE.sub(_percent, text)
+
+
+def unescape(text: str) -> str:
+    """The text that `escape` was given, in the form of `os.fsdecode`."""
+    raw = _ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), text.encode("utf-8"))
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def join(parts: Iterable[str]) -> str:
+    """Escaped parts with ``/`` between; ``.`` and ``..`` become codes, so that nothing can climb."""
+    return "/".join(_PART_CODES.get(part, part) for part in map(escape, parts))
+
+
+def location_of(name: str, path: str) -> str:
+    """``name/path`` of a path made by `join`, cut to `MAX_LOCATION` characters."""
+    whole = f"{name}/{path}"
+    if len(whole) <= MAX_LOCATION:
+        return whole
+    return f"{whole[: MAX_LOCATION - 17]}~{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+
+
+def is_too_long(name: str, path: str) -> bool:
+    """Whether `location_of` has to cut."""
+    return len(name) + 1 + len(path) > MAX_LOCATION
+
+
+def with_unique_locations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
+    """The entries in the same order; a location seen before gets ``#2``, ``#3`` … behind it."""
+    taken: set[str] = set()
+    result = []
+    for entry in entries:
+        location, number = entry.location, 1
+        while location in taken:
+            number += 1
+            location = f"{entry.location}#{number}"
+        taken.add(location)
+        result.append(entry if number == 1 else replace(entry, location=location))
+    return result
+
+
+_PART_CODES = {".": "%2E", "..": "%2E%2E"}
+
+
+def _percent(match: re.Match[str]) -> str:
+    character = match[0]
+    code = ord(character)
+    # os.fsdecode keeps the undecodable byte 0xNN as the lone surrogate U+DCNN.
+    raw = bytes((code - 0xDC00,)) if 0xDC80 <= code <= 0xDCFF else character.encode("utf-8", "surrogatepass")
+    return "".join(f"%{byte:02X}" for byte in raw)

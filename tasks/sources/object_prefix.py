@@ -1,0 +1,68 @@
+"""List an object-store prefix, and read an object as a seekable file."""
+
+from __future__ import annotations
+
+import io
+
+from tasks.errors import Reason, SampleError
+from tasks.outcomes import SourceEntry
+from tasks.sources.folder import entry_of
+from tasks.sources.locations import join
+from tasks.sources.places import Place
+from tasks.storage.store import ObjectInfo, Store
+
+READ_AHEAD = 1 << 18
+"""Bytes fetched at least, when an object is read as a file; small enough to skip over members of an archive."""
+
+
+def list_prefix(place: Place) -> list[SourceEntry]:
+    """All objects below the prefix, in no particular order.
+
+    Raises:
+        StorageFault: the store can't be reached or refuses.
+    """
+    found = place.store().list()
+    return [
+        entry_of(place, join(info.path.split("/")), version=object_version(info), length=info.size)
+        for info in found
+    ]
+
+
+def object_version(info: ObjectInfo) -> str:
+    """What changes when an object's bytes do."""
+    return f"{info.size}-{info.modified.timestamp():.6f}"
+
+
+class ObjectFile(io.RawIOBase):
+    """An object read by ranges, as a seekable binary file; wrap it in `io.BufferedReader`."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        info = store.head(path)
+        if info is None:
+            raise SampleError(Reason.SOURCE_MISSING, "the archive is gone")
+        self._store, self._path, self._size, self._position = store, path, info.size, 0
+        self.version = object_version(info)
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to ``offset`` from the start, the present position or the end."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer from the present position; 0 at the end."""
+        wanted = min(len(buffer), self._size - self._position)
+        if wanted <= 0:
+            return 0
+        data = self._store.get_range(self._path, self._position, wanted)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -1,0 +1,133 @@
+"""A configured source resolved: its name, kind, root and licence, and what is wrong with it before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.parse import urlparse
+
+from tasks.errors import ConfigurationError
+from tasks.sources.locations import escape
+from tasks.sources.settings import SourceSettings
+from tasks.storage.store import Store, local_folder, open_store
+
+Kind = Literal["folder", "tar", "sa1b", "list"]
+
+LIST_SUFFIXES = (".parquet", ".csv")
+"""Endings of lists of URIs."""
+
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+"""Endings taken for archives; compressed ones are refused, since their members can't be reached one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One source.
+
+    Attributes:
+        key: where it stands in the configuration, for messages (``sources.0``).
+        name: first part of its locations.
+        kind: what it is.
+        uri: as configured.
+        file: name of the file within its folder (tar, list), ``""`` for a folder or prefix.
+        folder: local folder, None for an object store.
+        remote: URI of the object store's folder, ``""`` for a local one.
+        licence: as configured.
+    """
+
+    key: str
+    name: str
+    kind: Kind
+    uri: str
+    file: str
+    folder: Path | None
+    remote: str
+    licence: str
+
+    def fault(self, what: str) -> ConfigurationError:
+        """An error about this source that names key and value."""
+        return ConfigurationError(f"{self.key}.uri={self.uri!r}: {what}")
+
+    def store(self) -> Store:
+        """The object store of a remote source, opened anew."""
+        return open_store(self.remote)
+
+
+def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
+    """The sources in order. Nothing has to exist yet: see `check_place`.
+
+    Raises:
+        ConfigurationError: a URI of an unknown scheme, a name with a slash, two sources of one name.
+    """
+    places = [_resolve(f"sources.{number}", source) for number, source in enumerate(sources)]
+    seen: dict[str, str] = {}
+    for place in places:
+        if place.name in seen:
+            msg = f"{place.key}.name={place.name!r}: {seen[place.name]} bears that name already; give one of them another"
+            raise ConfigurationError(msg)
+        seen[place.name] = place.key
+    return places
+
+
+def check_place(place: Place) -> None:
+    """Refuse a local source that isn't there or isn't what its kind says.
+
+    Raises:
+        ConfigurationError: naming key and value.
+    """
+    if place.folder is None:
+        return
+    path = place.folder / place.file
+    if not path.exists():
+        raise place.fault("there is nothing")
+    if place.file and not path.is_file():
+        raise place.fault(f"is no file, but a {place.kind} is one")
+    if not place.file and not path.is_dir():
+        wanted = " or ".join(("a folder", ".tar", *LIST_SUFFIXES))
+        raise place.fault(f"is a single file; {wanted} is wanted")
+
+
+def _resolve(key: str, source: SourceSettings) -> Place:
+    scheme = urlparse(source.uri).scheme if "://" in source.uri else ""
+    if not source.uri.strip() or scheme not in ("", "file", "s3"):
+        msg = f"{key}.uri={source.uri!r}: a local path, file:// or s3://bucket/prefix is wanted"
+        raise ConfigurationError(msg)
+    path = local_folder(source.uri)
+    kind = _kind(source, path)
+    is_file = kind in ("tar", "list") or (kind == "sa1b" and source.uri.lower().endswith(TAR_SUFFIXES))
+    whole = source.uri.rstrip("/") if path is None else str(path.resolve())
+    last = whole.rsplit("/", 1)[1]
+    name = source.name or escape(_stem(last) if is_file else last) or "root"
+    if "/" in name or name in (".", "..") or name != escape(name):
+        msg = f"{key}.name={source.name!r}: a name has no slash and no control characters"
+        raise ConfigurationError(msg)
+    return Place(
+        key=key,
+        name=name,
+        kind=kind,
+        uri=source.uri,
+        file=(path.name if path is not None else last) if is_file else "",
+        folder=None if path is None else (path.parent if is_file else path),
+        remote="" if path is not None else (whole.rsplit("/", 1)[0] if is_file else whole),
+        licence=source.licence,
+    )
+
+
+def _kind(source: SourceSettings, path: Path | None) -> Kind:
+    if source.kind != "auto":
+        return source.kind
+    lower = source.uri.lower()
+    if path is not None and path.is_dir():
+        return "folder"
+    if lower.endswith(TAR_SUFFIXES):
+        return "tar"
+    return "list" if lower.endswith(LIST_SUFFIXES) else "folder"
+
+
+def _stem(file: str) -> str:
+    for suffix in (*TAR_SUFFIXES, *LIST_SUFFIXES):
+        if file.lower().endswith(suffix):
+            return file[: -len(suffix)]
+    return PurePosixPath(file).stem

@@ -1,0 +1,114 @@
+"""SA-1B: photographs ``sa_N.jpg`` with masks in ``sa_N.json`` beside them, offered to the segmenter as hints.
+
+{"image": {"width", "height", …},
+ "annotations": [{"bbox": [x, y, w, h], "segmentation": {"size": [h, w], "counts": str},
+                  "predicted_iou", "stability_score", …}]}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from tasks.errors import Reason
+from tasks.geometry import box_of, from_rle
+from tasks.outcomes import SourceEntry
+from tasks.records import MaskHint, Rle
+
+MAX_ANNOTATION_BYTES = 50_000_000
+"""Bytes of one annotation file; real ones are below one million."""
+
+_PHOTOGRAPH = re.compile(r"(?:.*/)?sa_\d+\.jpg")
+
+
+class _Segmentation(BaseModel):
+    size: tuple[int, int]
+    counts: str
+
+
+class _Annotation(BaseModel):
+    segmentation: _Segmentation
+    predicted_iou: float = Field(ge=0, le=2)
+    stability_score: float = Field(ge=0, le=2)
+
+
+class _Document(BaseModel):
+    annotations: list[_Annotation]
+
+
+def looks_like_sa1b(entries: Sequence[SourceEntry]) -> bool:
+    """Whether any ``sa_N.jpg`` comes with its ``sa_N.json``."""
+    locations = {entry.location for entry in entries}
+    return any(_PHOTOGRAPH.fullmatch(l) and f"{l.removesuffix('.jpg')}.json" in locations for l in locations)
+
+
+def pair_annotations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
+    """The photographs with their annotation's place; an annotation without a photograph is ``bad_annotation``."""
+    documents = {_stem(e.location): e for e in entries if e.location.endswith(".json")}
+    photographs = [e for e in entries if not e.location.endswith(".json")]
+    paired = []
+    for entry in photographs:
+        document = documents.get(_stem(entry.location))
+        if document is None:
+            paired.append(entry)
+        elif document.problem:
+            # The photograph is as good as ever: it goes on with an annotation that will be found unusable.
+            paired.append(replace(entry, annotation=document.path, annotation_length=0))
+        else:
+            paired.append(_with_annotation(entry, document))
+    owners = {_stem(entry.location) for entry in photographs}
+    orphans = [
+        replace(document, problem=document.problem or Reason.BAD_ANNOTATION.value)
+        for stem, document in documents.items()
+        if stem not in owners
+    ]
+    return paired + orphans
+
+
+def parse_annotations(data: bytes, width: int, height: int) -> tuple[MaskHint, ...]:
+    """The masks of a photograph of that size (pixels), in the file's order, empty masks left out.
+
+    Raises:
+        ValueError: no JSON of that shape, a mask of another size, or runs that don't add up.
+    """
+    try:
+        document = _Document.model_validate_json(data)
+    except ValidationError as error:
+        msg = f"{error.error_count()} faults in the annotation"
+        raise ValueError(msg) from error
+    hints = []
+    for annotation in document.annotations:
+        if annotation.segmentation.size != (height, width):
+            msg = f"a mask of {annotation.segmentation.size}, the photograph has {(height, width)}"
+            raise ValueError(msg)
+        rle = Rle(height=height, width=width, counts=annotation.segmentation.counts)
+        mask = from_rle(rle)
+        if mask.any():
+            hints.append(
+                MaskHint(
+                    # The shipped box is in fractions of pixels; the mask's own is exact and half-open.
+                    box=box_of(mask),
+                    mask=rle,
+                    predicted_iou=float(np.clip(annotation.predicted_iou, 0, 1)),
+                    stability=float(np.clip(annotation.stability_score, 0, 1)),
+                )
+            )
+    return tuple(hints)
+
+
+def _stem(location: str) -> str:
+    return location.rsplit(".", 1)[0]
+
+
+def _with_annotation(entry: SourceEntry, document: SourceEntry) -> SourceEntry:
+    return replace(
+        entry,
+        annotation=document.path,
+        annotation_offset=document.offset,
+        annotation_length=document.length,
+        version=f"{entry.version}+{document.version}",
+    )

@@ -1,0 +1,148 @@
+"""A Parquet or CSV list of URIs (column ``uri``, optional ``licence``): its rows, and what each row points to.
+
+Entries hold a key, never the URI itself: absolute paths, user names and signatures stay in the list file, where the
+reader looks them up again.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.errors import Reason
+from tasks.outcomes import SourceEntry
+from tasks.sources.folder import entry_of, problem_of, version_of
+from tasks.sources.locations import join
+from tasks.sources.places import Place
+
+MAX_ROWS = 100_000_000
+"""Guards against a list that is no list."""
+
+_LICENCE_COLUMNS = ("licence", "license")
+_REMOTE = ("http", "https", "s3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRow:
+    """A row of a list.
+
+    Attributes:
+        key: ``host/path`` of an address, the relative path of a file; unique within the list.
+        uri: as listed.
+        path: the local file, ``""`` for an address.
+        licence: as listed, ``""`` when unstated.
+        problem: ``bad_name`` for a row that names nothing readable, else None.
+    """
+
+    key: str
+    uri: str
+    path: str
+    licence: str
+    problem: Reason | None
+
+
+def read_rows(place: Place) -> list[ListRow]:
+    """All rows, in the list's order.
+
+    Raises:
+        ConfigurationError: the list can't be parsed or has no column ``uri``.
+    """
+    taken: dict[str, int] = {}
+    rows = []
+    for number, (uri, licence) in enumerate(_columns(place), start=1):
+        row = _row(place, uri.strip(), licence.strip(), number)
+        taken[row.key] = taken.get(row.key, 0) + 1
+        if taken[row.key] > 1:
+            key = f"{row.key}#{taken[row.key]}"
+            row = ListRow(key=key, uri=row.uri, path=row.path, licence=row.licence, problem=row.problem)
+        rows.append(row)
+    return rows
+
+
+def list_rows(place: Place) -> list[SourceEntry]:
+    """An entry for each row. Local files are looked at; what lies behind an address only reading tells."""
+    return [_entry(place, row) for row in read_rows(place)]
+
+
+def _entry(place: Place, row: ListRow) -> SourceEntry:
+    version, length, problem = "", -1, row.problem
+    if row.path and problem is None:
+        try:
+            info = os.stat(row.path)
+            version, length = version_of(info), info.st_size
+        except OSError as error:
+            problem = problem_of(error)
+    entry = entry_of(place, row.key, version=version, length=length, problem=problem)
+    if not row.licence:
+        return entry
+    return SourceEntry(**{f: getattr(entry, f) for f in entry.__slots__} | {"licence": row.licence})
+
+
+def _row(place: Place, uri: str, licence: str, number: int) -> ListRow:
+    scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
+    key, path = f"row-{number}", ""
+    problem: Reason | None = Reason.BAD_NAME
+    try:
+        parts = urlsplit(uri)
+        if scheme in _REMOTE and parts.hostname and parts.path.strip("/"):
+            tail = parts.path if scheme == "s3" else unquote(parts.path)
+            # `hostname` leaves out user and password; the query is left out as a whole.
+            key, problem = join((parts.hostname, *_parts(tail))), None
+        elif scheme == "file" or (uri and not scheme and "\x00" not in uri):
+            path = unquote(parts.path) if scheme == "file" else uri
+            if place.folder is not None:
+                path = os.path.join(place.folder, path)
+                key, problem = _local_key(place.folder, Path(path)), None
+    except ValueError:
+        problem = Reason.BAD_NAME  # urlsplit: a malformed address
+    return ListRow(key=key, uri=uri, path="" if problem else path, licence=licence, problem=problem)
+
+
+def _local_key(folder: Path, path: Path) -> str:
+    """Path below the list's folder; elsewhere a hash stands for the folder, which is nobody's business."""
+    if path.is_relative_to(folder):
+        return join(_parts(str(path.relative_to(folder))))
+    parent = hashlib.sha256(os.fsencode(os.path.normpath(path.parent))).hexdigest()[:8]
+    return join((parent, path.name))
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in PurePosixPath(path).parts if part not in ("/", "//", ".")]
+
+
+def _columns(place: Place) -> list[tuple[str, str]]:
+    try:
+        data = _bytes(place)
+        if place.file.lower().endswith(".csv"):
+            table = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+            names = list(table[0]) if table else []
+        else:
+            arrow = pq.read_table(io.BytesIO(data))
+            names = arrow.column_names
+            wanted = [name for name in ("uri", *_LICENCE_COLUMNS) if name in names]
+            table = arrow.select(wanted).to_pylist()
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        raise place.fault(f"can't be read as a list ({type(error).__name__})") from error
+    if not table:
+        raise place.fault("has no rows")
+    if "uri" not in names:
+        raise place.fault(f"has no column 'uri', only {', '.join(map(repr, names))}")
+    licence = next((name for name in _LICENCE_COLUMNS if name in names), "")
+    return [(str(row["uri"] or ""), str(row.get(licence) or "")) for row in table]
+
+
+def _bytes(place: Place) -> bytes:
+    if place.folder is not None:
+        return (place.folder / place.file).read_bytes()
+    data = place.store().find(place.file)
+    if data is None:
+        raise place.fault("there is nothing")
+    return data

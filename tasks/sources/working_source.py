@@ -1,0 +1,118 @@
+"""The working source: the upright, 8-bit sRGB JPEG without metadata that all later stages see and a release ships."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from PIL import Image as Pillow
+
+from tasks.errors import Reason, SampleError
+from tasks.pixels import encode_jpeg
+from tasks.roles.protocols import Image
+from tasks.sources.colour import profile_kind, to_srgb
+from tasks.sources.jpeg_segments import StrippedJpeg, strip_metadata
+from tasks.sources.opening import decoding, open_picture, orientation_of
+from tasks.sources.settings import IngestSettings
+
+TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+"""What makes a picture of each EXIF orientation upright."""
+
+_HARMLESS = ("Unknown Adobe color transform code", "Warning: unknown JFIF revision", "Invalid SOS parameters")
+_MODES = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WorkingSource:
+    """The JPEG to ship, its pixels and how it came about.
+
+    Attributes:
+        jpeg: the bytes.
+        rgb: (H, W, 3) uint8: exactly what ``jpeg`` decodes to when its image data was kept; the pixels before
+            encoding otherwise.
+        original_format: of the original by its bytes (``JPEG``, ``MPO``, ``PNG`` …).
+        actions: what was done, in order, the last being ``kept`` or ``encoded``.
+    """
+
+    jpeg: bytes
+    rgb: Image
+    original_format: str
+    actions: tuple[str, ...]
+
+
+def make_working_source(data: bytes, settings: IngestSettings) -> WorkingSource:
+    """The working source of an original.
+
+    The image data of an upright, 8-bit, three-component JPEG in sRGB (or untagged) is copied as it is; everything
+    else is turned, converted and encoded once. No metadata of any kind passes.
+
+    Raises:
+        SampleError: the original is no whole picture within the limits; see `open_picture`.
+    """
+    picture = open_picture(data, settings)
+    orientation = orientation_of(picture)
+    profile = picture.info.get("icc_profile") or b""
+    actions = ["exif_unreadable"] if orientation is None else []
+    stripped = strip_metadata(data) if picture.format in ("JPEG", "MPO") else None
+    if stripped is not None and stripped.components in _MODES:
+        pixels = _decode_strictly(stripped)
+        kind = profile_kind(profile, _MODES[stripped.components])
+        if stripped.components == 3 and orientation in (1, None) and kind != "other":
+            return _kept(stripped, pixels, str(picture.format), actions, kind == "unusable")
+        decoded = Pillow.fromarray(pixels)
+    else:
+        decoded, deep = _decode(data, picture)
+        actions += ["depth_reduced"] if deep else []
+    upright, done = to_srgb(decoded, profile)
+    actions += done
+    if orientation in TURNS:
+        upright = upright.transpose(TURNS[orientation])
+        actions.append("turned")
+    rgb = np.asarray(upright)
+    return WorkingSource(
+        jpeg=encode_jpeg(rgb, settings.jpeg_quality),
+        rgb=rgb,
+        original_format=str(picture.format),
+        actions=(*actions, "encoded"),
+    )
+
+
+def _kept(
+    stripped: StrippedJpeg, rgb: Image, original_format: str, actions: list[str], unusable: bool
+) -> WorkingSource:
+    actions += ["profile_unusable"] if unusable else []
+    actions += ["metadata_stripped"] if stripped.dropped else []
+    return WorkingSource(
+        jpeg=stripped.data, rgb=rgb, original_format=original_format, actions=(*actions, "kept")
+    )
+
+
+def _decode_strictly(stripped: StrippedJpeg) -> Image:
+    """(H, W, 3) or (H, W) uint8. Where Pillow paints grey over damaged image data in silence, this one refuses."""
+    space = "GRAY" if stripped.components == 1 else "RGB"
+    try:
+        pixels = simplejpeg.decode_jpeg(stripped.data, space, strict=True)
+    except ValueError as error:
+        message = str(error)
+        if not message.startswith(_HARMLESS):
+            reason = Reason.TRUNCATED if "premature end" in message.lower() else Reason.DECODE_ERROR
+            raise SampleError(reason, message) from error
+        pixels = simplejpeg.decode_jpeg(stripped.data, space, strict=False)
+    return pixels[:, :, 0] if stripped.components == 1 else pixels
+
+
+def _decode(data: bytes, picture: Pillow.Image) -> tuple[Pillow.Image, bool]:
+    """The picture with its pixels, and whether 16-bit colours were cut to 8 on the way."""
+    deep = any(";16" in str(tile.args) for tile in picture.tile) and not picture.mode.startswith("I")
+    with decoding(data):
+        picture.load()
+    return picture, deep

@@ -14,7 +14,7 @@ SEAL = "sha256"
 
 
 def canonical_bytes(value: object) -> bytes:
-    """``value`` as JSON: sorted keys, no spaces, UTF-8; lone surrogates (odd file names) as ``\\udcxx`` escapes.
+    r"""``value`` as JSON: sorted keys, no spaces, UTF-8; lone surrogates (odd file names) as ``\\udcxx`` escapes.
 
     Raises:
         ValueError: for NaN or infinity, which JSON can't hold.

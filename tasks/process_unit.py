@@ -11,27 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import cv2
-
-from tasks.errors import (
-    ConfigurationError,
-    DataFault,
-    EnvironmentFault,
-    GroundEditError,
-    OutOfMemory,
-    Reason,
-    SampleError,
-    StageStopped,
-    StorageFault,
-)
-from tasks.outcomes import Outcome, PixelReader, Stage, StageInput
+from tasks.answer_inputs import answer
+from tasks.errors import GroundEditError, Reason, SampleError, StorageFault
+from tasks.outcomes import Outcome, Stage, StageInput
 from tasks.quarantine import Trial, TrialEnd, as_tuple, run_trial
-from tasks.record_codec import encode_record
 from tasks.storage.attempts import begin_attempt, deaths, leave_attempt, read_attempts, subset_name
 from tasks.storage.commits import Commit, commit_unit, find_commit
 from tasks.storage.fault_points import FaultPoint, pass_point
@@ -52,9 +40,6 @@ LAST_RESORT = 5
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
-LEAVES = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
-"""What ends a unit without a commit; everything else is pinned to a sample."""
-
 log = logging.getLogger(__name__)
 
 
@@ -68,14 +53,12 @@ class WorkContext:
             picklable. Without it suspects are run in the worker itself, and dying alone twice is the rule.
         read_ahead: blobs of the next unit to read and decode while this one is at work.
         trial_timeout_s: seconds until a process of its own is cut off.
-        libraries: names and versions, for the commit's ``run`` part.
     """
 
     config8: str
     build_stage: Callable[[], Stage] | None = None
     read_ahead: tuple[str, ...] = ("source.jpg",)
     trial_timeout_s: float = 600.0
-    libraries: Mapping[str, str] = field(default_factory=lambda: library_versions())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +90,7 @@ class Worker:
         self.context = context
         if context.build_stage is not None:
             pickle.dumps(context.build_stage)  # now, and not when the first sample is under suspicion
+        self._libraries = library_versions()
         self._pixels = StorePixels(store)
         self._loader = InputLoader(store)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
@@ -116,6 +100,7 @@ class Worker:
         """Do a unit and commit it; a committed one is only reported.
 
         Args:
+            unit: of a plan of this stage.
             following: the unit that comes next, if known; its pictures are read and decoded meanwhile.
 
         Raises:
@@ -167,9 +152,9 @@ class Worker:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "attempt": attempt,
-            "libraries": dict(self.context.libraries),
+            "libraries": self._libraries,
         }
-        return commit_unit(self.store, self.key, unit, inputs, outcomes, run)
+        return commit_unit(self.store, self.key, unit, inputs=inputs, outcomes=outcomes, run=run)
 
     def _inputs(self, unit: Unit) -> list[StageInput]:
         ahead, self._ahead = self._ahead, None
@@ -263,26 +248,6 @@ class Worker:
         return self.key.stage, unit.id
 
 
-def answer(stage: Stage, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-    """One outcome an input, in order, whatever the stage raises about single samples.
-
-    Raises:
-        EnvironmentFault, DataFault, ConfigurationError, StageStopped: as the stage raised them.
-    """
-    try:
-        return _checked(inputs, stage.process(inputs, pixels))
-    except LEAVES:
-        raise
-    except MemoryError as error:
-        raise OutOfMemory(str(error) or "while processing a unit") from error
-    except Exception as error:  # any other one is pinned to a sample by trying them one by one
-        _raise_if_memory(error)
-        log.debug("a unit raised; its %d inputs are tried one by one", len(inputs), exc_info=True)
-        if len(inputs) == 1:
-            return [_ended(inputs[0], error)]
-    return [outcome for item in inputs for outcome in answer(stage, [item], pixels)]
-
-
 def library_versions() -> dict[str, str]:
     """Versions of what shapes pixels and files, for provenance."""
     found = {"python": platform.python_version()}
@@ -290,32 +255,3 @@ def library_versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def _checked(inputs: Sequence[StageInput], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    if [o.input_id for o in outcomes] != [i.id for i in inputs]:
-        msg = "the stage's outcomes don't fit its inputs"
-        raise ValueError(msg)
-    for outcome in outcomes:
-        if len({child.id for child in outcome.children}) != len(outcome.children):
-            msg = f"{outcome.input_id}: two children share an id"
-            raise ValueError(msg)
-        for child in outcome.children:
-            if child.record is not None:
-                encode_record(
-                    child.record
-                )  # a number that JSON can't hold is this sample's fault, not the unit's
-    return list(outcomes)
-
-
-def _ended(item: StageInput, error: Exception) -> Outcome:
-    if isinstance(error, SampleError):
-        return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
-    log.warning("%s crashed", item.id, exc_info=error)
-    # The class alone: messages may hold addresses or paths, and rows must be the same everywhere.
-    return Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)
-
-
-def _raise_if_memory(error: Exception) -> None:
-    if isinstance(error, cv2.error) and getattr(error, "code", 0) == cv2.Error.STS_NO_MEM:
-        raise OutOfMemory("OpenCV, while processing a unit") from error

@@ -1,6 +1,6 @@
 """A process of its own for samples under suspicion: it may die, and its parent lives to tell.
 
-Run as ``python -m tasks.quarantine REQUEST REPLY``; both are files of pickles made by the parent on this machine.
+Run as ``python -m tasks.quarantine REQUEST REPLY``: two files of pickles, made and read on this machine alone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.errors import GroundEditError, ModelUnavailable
+from tasks.answer_inputs import answer
+from tasks.errors import GroundEditError, ModelUnavailable, OutOfMemory
 from tasks.outcomes import Outcome, Stage, StageInput
 from tasks.storage.pixel_reader import StorePixels
 from tasks.storage.store import StoreOptions, open_store
 
 EXPENDABLE = "1000"
 """Out-of-memory score: when memory runs out the kernel takes this process, not its parent."""
+
+READY = ".ready"
+"""Suffix of the file that says that the stage was built: from there on a death is the samples'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +73,14 @@ def run_trial(trial: Trial, timeout_s: float) -> TrialEnd:
             if process.poll() is None:
                 process.kill()
             process.communicate()
-        if process.returncode != 0 or not reply.exists():
-            return TrialEnd()
+        if not reply.exists():
+            return _without_answer(ready=Path(str(reply) + READY).exists())
         end: TrialEnd = pickle.loads(reply.read_bytes())
         return end
 
 
 def main(request: str, reply: str) -> None:
     """Answer one request; the reply appears whole or not at all."""
-    from tasks.process_unit import answer  # here, since that module starts trials
-
     threading.Thread(target=_die_with_parent, daemon=True).start()
     score = Path("/proc/self/oom_score_adj")
     if score.exists():
@@ -86,12 +88,13 @@ def main(request: str, reply: str) -> None:
     trial: Trial = pickle.loads(Path(request).read_bytes())
     try:
         stage = trial.build_stage()
+        Path(reply + READY).touch()
         pixels = StorePixels(open_store(trial.uri, trial.options))
         end = TrialEnd(outcomes=tuple(answer(stage, trial.inputs, pixels)))
     except GroundEditError as error:
         end = TrialEnd(error=error)
     except MemoryError:
-        end = TrialEnd(error=ModelUnavailable("no memory in a process of its own"))
+        end = TrialEnd(error=OutOfMemory("while building a stage in a process of its own"))
     temporary = Path(reply + ".part")
     temporary.write_bytes(pickle.dumps(end))
     temporary.replace(reply)
@@ -100,6 +103,11 @@ def main(request: str, reply: str) -> None:
 def as_tuple(inputs: Sequence[StageInput]) -> tuple[StageInput, ...]:
     """Inputs with plain mappings, which can be pickled."""
     return tuple(StageInput(id=i.id, record=i.record, blobs=dict(i.blobs)) for i in inputs)
+
+
+def _without_answer(*, ready: bool) -> TrialEnd:
+    # A stage that can't even be built says nothing about the samples.
+    return TrialEnd() if ready else TrialEnd(error=ModelUnavailable("a stage died while it was being built"))
 
 
 def _die_with_parent() -> None:

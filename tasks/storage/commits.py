@@ -61,6 +61,7 @@ def commit_unit(
     store: Store,
     key: StageKey,
     unit: Unit,
+    *,
     inputs: Sequence[StageInput],
     outcomes: Sequence[Outcome],
     run: Mapping[str, Any],
@@ -86,12 +87,21 @@ def commit_unit(
         sha = sha256_hex(tar)
         tar_object = StoredObject(path=key.tar_path(unit.id, sha), bytes=len(tar), sha256=sha)
         store.put(tar_object.path, tar)
-    pass_point(FaultPoint.TAR_STORED)
+        pass_point(FaultPoint.TAR_STORED)
     store.put(rows_object.path, data)
     pass_point(FaultPoint.ROWS_STORED)
-    first = store.put_if_absent(
-        key.commit_path(unit.id), _commit_bytes(key, unit, tar_object, rows_object, count_rows(rows), run)
-    )
+    content = {
+        "stage": key.stage,
+        "config8": key.config8,
+        "unit": unit.id,
+        "generation": unit.generation,
+        "members": members_digest(unit),
+        "tar": _object(tar_object) if tar_object else None,
+        "rows": _object(rows_object),
+        "counts": count_rows(rows),
+    }
+    sealed = seal({**content, "content": digest_of(content), RUN: dict(run)})
+    first = store.put_if_absent(key.commit_path(unit.id), sealed)
     pass_point(FaultPoint.UNIT_COMMITTED)
     commit = find_commit(store, key, unit.id)
     if commit is None:
@@ -181,27 +191,6 @@ def _distinct(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
             msg = f"{name!r} is given twice with different bytes"
             raise DataFault(msg)
     return list(kept.items())
-
-
-def _commit_bytes(
-    key: StageKey,
-    unit: Unit,
-    tar: StoredObject | None,
-    rows: StoredObject,
-    counts: Mapping[str, Any],
-    run: Mapping[str, Any],
-) -> bytes:
-    content = {
-        "stage": key.stage,
-        "config8": key.config8,
-        "unit": unit.id,
-        "generation": unit.generation,
-        "members": members_digest(unit),
-        "tar": _object(tar) if tar else None,
-        "rows": _object(rows),
-        "counts": counts,
-    }
-    return seal({**content, "content": digest_of(content), RUN: dict(run)})
 
 
 def _object(stored: StoredObject) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from tasks.canonical import seal
 from tasks.errors import DataFault
@@ -43,6 +44,8 @@ def plan_stage(
     """The plan for these inputs: the newest generation in the store, or a new one, stored if nobody was first.
 
     Args:
+        store: of the dataset.
+        key: the stage.
         inputs: with different ids, in any order.
         unit_size: inputs a new unit, at most.
         upstream: `Plan.reference` of the stage before.
@@ -68,7 +71,7 @@ def draft_plan(
     """The plan that `plan_stage` would use or store, with nothing written."""
     members = sorted(inputs, key=lambda i: i.id)
     if len({m.id for m in members}) != len(members):
-        twice = next(a.id for a, b in zip(members, members[1:], strict=False) if a.id == b.id)
+        twice = next(a.id for a, b in pairwise(members) if a.id == b.id)
         msg = f"{key.stage}: {twice!r} is planned twice"
         raise ValueError(msg)
     plan12 = plan_digest(members)
@@ -107,6 +110,9 @@ def retry_failed(store: Store, plan: Plan, failed: Iterable[str], unit_size: int
     """The plan's next generation: the failed ids in new units; the plan itself when nothing failed.
 
     Args:
+        store: of the dataset.
+        plan: whose every unit is committed.
+        unit_size: inputs a new unit, at most.
         failed: ids whose input row, or one of whose children, is a failure (`stage_end.failed_inputs`).
     """
     newest = newest_plan(store, plan.key, plan.plan12)

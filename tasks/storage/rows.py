@@ -56,6 +56,8 @@ def unit_rows(
     """Rows of a unit, each input's followed by its children's by id.
 
     Args:
+        inputs: of the unit.
+        outcomes: one an input, in the same order.
         own: blobs that the children brought, by (input id, child id); they hide inherited ones of the same name.
     """
     rows: list[Row] = []

@@ -75,6 +75,8 @@ def close_stage(store: Store, plan: Plan, decide: Decide | None = None) -> Stage
     """Check the count law over the plan, decide what only the whole shows, and store the stage's end.
 
     Args:
+        store: of the dataset.
+        plan: whose every unit is committed.
         decide: from the rows that count, in order of (unit, row), which kept children end here after all.
 
     Raises:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 import obstore
@@ -26,6 +26,9 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, S3Store
 
 from tasks.errors import ConfigurationError, DataFault, StorageFault
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Hosts that plain HTTP is allowed to; elsewhere it would carry the keys in clear."""
@@ -236,7 +239,7 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
         msg = f"out={uri!r}: a folder or s3://bucket/prefix is wanted"
         raise ConfigurationError(msg)
     endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
-    config: dict[str, str] = {}
+    config: S3Config = {}
     if endpoint:
         config["endpoint"] = endpoint
     if options.region or not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):

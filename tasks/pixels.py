@@ -86,4 +86,5 @@ def _decode(data: bytes, mode: str) -> NDArray[np.uint8]:
 def _cosines(side: int) -> NDArray[np.int64]:
     """The DCT-II basis (side, side), scaled by 2**12 and rounded: row u holds frequency u."""
     frequency, position = np.arange(side)[:, None], np.arange(side)[None, :]
-    return np.rint(np.cos(np.pi * frequency * (2 * position + 1) / (2 * side)) * 4096).astype(np.int64)
+    basis: NDArray[np.float64] = np.cos(np.pi * frequency * (2 * position + 1) / (2 * side))
+    return np.rint(basis * 4096).astype(np.int64)

@@ -13,7 +13,7 @@ from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
 from tasks.sources.folder import version_of
 from tasks.sources.locations import escape, is_too_long, join, location_of
-from tasks.sources.object_prefix import READ_AHEAD, ObjectFile
+from tasks.sources.object_prefix import READ_AHEAD, ObjectFile, object_version
 from tasks.sources.places import Place
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -137,8 +137,16 @@ def _damaged(place: Place, offset: int) -> SourceEntry:
 def _open(place: Place) -> Iterator[tuple[BinaryIO, str]]:
     """The archive's bytes as a seekable file, and its version."""
     if place.folder is not None:
-        with (place.folder / place.file).open("rb") as stream:
+        try:
+            stream = (place.folder / place.file).open("rb")
+        except OSError as error:
+            raise place.fault(f"can't be read ({error.strerror})") from error
+        with stream:
             yield stream, version_of(os.fstat(stream.fileno()))
     else:
-        raw = ObjectFile(place.store(), place.file)
-        yield cast(BinaryIO, io.BufferedReader(raw, READ_AHEAD)), raw.version
+        store = place.store()
+        info = store.head(place.file)
+        if info is None:
+            raise place.fault("there is nothing")
+        raw = ObjectFile(store, info)
+        yield cast(BinaryIO, io.BufferedReader(raw, READ_AHEAD)), object_version(info)

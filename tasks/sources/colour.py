@@ -40,7 +40,7 @@ def to_srgb(picture: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, tuple[
 
     Returns:
         The picture in mode RGB, and actions out of ``depth_reduced``, ``profile_converted``, ``profile_unusable``,
-        ``cmyk_without_profile``, ``grey_to_rgb`` and ``composited_on_white``, in the order done.
+        ``cmyk_without_profile``, ``lab_to_srgb``, ``grey_to_rgb`` and ``composited_on_white``, in the order done.
 
     Raises:
         SampleError: ``unsupported_format`` for pixels without a stated range (float, 32 bit).
@@ -49,7 +49,7 @@ def to_srgb(picture: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, tuple[
     base, alpha = _split_alpha(picture)
     base, done = _apply_profile(base, profile)
     actions += done
-    if alpha is not None and alpha.getextrema()[0] < 255:
+    if alpha is not None and np.asarray(alpha).min() < 255:
         base = Pillow.composite(base, Pillow.new("RGB", base.size, (255, 255, 255)), alpha)
         actions.append("composited_on_white")
     return base, tuple(actions)
@@ -85,15 +85,14 @@ def _apply_profile(base: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, li
     kind = profile_kind(profile, base.mode)
     actions = ["profile_unusable"] if kind == "unusable" else []
     if kind == "other":
-        converted = ImageCms.applyTransform(base, _transform(profile, base.mode))
-        return converted, ["profile_converted"]
+        return _transform(profile, base.mode).apply(base), ["profile_converted"]
     if base.mode == "CMYK":
         return base.convert("RGB"), [*actions, "cmyk_without_profile"]
     if base.mode == "LAB":
         lab = ImageCms.buildTransform(
             ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
         )
-        return ImageCms.applyTransform(base, lab), [*actions, "lab_to_srgb"]
+        return lab.apply(base), [*actions, "lab_to_srgb"]
     if base.mode == "L":
         return base.convert("RGB"), [*actions, "grey_to_rgb"]
     return base, actions
@@ -110,7 +109,7 @@ def _profile_kind(profile: bytes, mode: str) -> ProfileKind:
         return "other"
     levels = np.linspace(0, 255, _GRID_STEPS).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
-    converted = np.asarray(ImageCms.applyTransform(Pillow.fromarray(grid), transform))
+    converted = np.asarray(transform.apply(Pillow.fromarray(grid)))
     difference = np.abs(converted.astype(np.int16) - grid)
     return "srgb" if int(difference.max()) <= SRGB_TOLERANCE else "other"
 

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
@@ -82,7 +83,7 @@ class _Walk:
 
     def enter(self, parts: tuple[str, ...], path: str) -> None:
         try:
-            info = os.stat(path)
+            info = Path(path).stat()
             with os.scandir(path) as found:
                 children = sorted(found, key=lambda child: os.fsencode(child.name))
         except OSError as error:
@@ -98,7 +99,7 @@ class _Walk:
 
     def enter_link(self, parts: tuple[str, ...], path: str) -> None:
         try:
-            info = os.stat(path)
+            info = Path(path).stat()
         except OSError as error:
             self._add(parts, problem=problem_of(error))
             return

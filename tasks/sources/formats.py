@@ -8,7 +8,7 @@ DECODED = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "J
 """Pillow formats that are read. Formats that run programs (EPS) or hold no photographs are left out."""
 
 PICTURE_SUFFIXES = frozenset(
-    "jpg jpeg jpe jfif mpo png apng webp gif tif tiff bmp dib ppm pgm pbm pnm avif jp2 j2k "
+    "jpg jpeg jpe jfif mpo png apng webp gif tif tiff bmp dib ppm pgm pbm pnm avif jp2 j2k "  # noqa: SIM905
     "heic heif jxl psd raw dng cr2 cr3 nef arw orf rw2 raf".split()
 )
 """Lower-case endings of names that promise a picture, readable or not."""

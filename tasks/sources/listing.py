@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks.errors import ConfigurationError, Reason, SampleError
+from tasks.errors import Reason, SampleError
 from tasks.outcomes import SourceEntry
 from tasks.sources.archive import list_tar
 from tasks.sources.exclusion import read_exclusions
@@ -21,8 +21,6 @@ from tasks.sources.uri_list import list_rows
 
 MAX_SNIFFED = 1000
 """Files without a picture's name whose first bytes are looked at before a source counts as one without pictures."""
-
-_SNIFFED_BYTES = 50_000_000
 
 
 def list_entries(sources: Sequence[SourceSettings], exclude: str = "", limit: int = 0) -> list[SourceEntry]:
@@ -59,10 +57,8 @@ def list_entries(sources: Sequence[SourceSettings], exclude: str = "", limit: in
 def _list(place: Place, *, guess: bool) -> list[SourceEntry]:
     if place.kind == "list":
         return list_rows(place)
-    if place.file:
-        entries = list_tar(place)
-    else:
-        entries = list_prefix(place) if place.folder is None else list_folder(place)
+    list_files = list_tar if place.file else list_prefix if place.folder is None else list_folder
+    entries = list_files(place)
     if place.kind == "sa1b" or (guess and looks_like_sa1b(entries)):
         return pair_annotations(entries)
     return entries
@@ -78,6 +74,6 @@ def _has_picture(entries: Sequence[SourceEntry], source: SourceSettings, place: 
 
 def _is_picture(reader: SourceReader, entry: SourceEntry) -> bool:
     try:
-        return bool(sniff(reader.data(entry, _SNIFFED_BYTES)[:HEAD_BYTES]))
-    except (SampleError, ConfigurationError):
+        return bool(sniff(reader.head(entry, HEAD_BYTES)))
+    except SampleError:
         return False

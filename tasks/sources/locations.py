@@ -18,7 +18,8 @@ _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 def escape(text: str) -> str:
     """``text`` with control characters, line separators and undecodable bytes (as `os.fsdecode` gives them)
-    percent-encoded; a ``%`` that could be taken for such a code is encoded too, so `unescape` gives it back."""
+    percent-encoded; a ``%`` that could be taken for such a code is encoded too, so `unescape` gives it back.
+    """
     return _TO_ESCAPE.sub(_percent, text)
 
 

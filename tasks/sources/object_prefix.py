@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-from tasks.errors import Reason, SampleError
 from tasks.outcomes import SourceEntry
 from tasks.sources.folder import entry_of
 from tasks.sources.locations import join
@@ -36,12 +35,8 @@ def object_version(info: ObjectInfo) -> str:
 class ObjectFile(io.RawIOBase):
     """An object read by ranges, as a seekable binary file; wrap it in `io.BufferedReader`."""
 
-    def __init__(self, store: Store, path: str) -> None:
-        info = store.head(path)
-        if info is None:
-            raise SampleError(Reason.SOURCE_MISSING, "the archive is gone")
-        self._store, self._path, self._size, self._position = store, path, info.size, 0
-        self.version = object_version(info)
+    def __init__(self, store: Store, info: ObjectInfo) -> None:
+        self._store, self._path, self._size, self._position = store, info.path, info.size, 0
 
     def readable(self) -> bool:
         """Always."""

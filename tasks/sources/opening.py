@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from PIL import Image as Pillow
+from PIL.ImageFile import ImageFile
 
 from tasks.errors import Reason, SampleError
 from tasks.sources.formats import DECODED, HEAD_BYTES, is_cut_short, sniff
@@ -34,7 +35,7 @@ _ORIENTATION = 0x0112
 _DNG_VERSION = 0xC612
 
 
-def open_picture(data: bytes, settings: IngestSettings) -> Pillow.Image:
+def open_picture(data: bytes, settings: IngestSettings) -> ImageFile:
     """The picture's header, its pixels not yet decoded, within all limits of the settings.
 
     Raises:
@@ -49,7 +50,7 @@ def open_picture(data: bytes, settings: IngestSettings) -> Pillow.Image:
     with decoding(data):
         picture = Pillow.open(io.BytesIO(data), formats=DECODED)
         _check_size(picture, settings)
-        if picture.format == "TIFF" and _DNG_VERSION in picture.tag_v2:
+        if picture.format == "TIFF" and _DNG_VERSION in picture.getexif():
             raise SampleError(Reason.UNSUPPORTED_FORMAT, "DNG holds sensor data")
         # A phone's MPO is a JPEG whose further pictures are views or gain maps: the first one is the photograph.
         if picture.format != "MPO" and getattr(picture, "is_animated", False):

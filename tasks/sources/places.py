@@ -65,7 +65,9 @@ def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
     seen: dict[str, str] = {}
     for place in places:
         if place.name in seen:
-            msg = f"{place.key}.name={place.name!r}: {seen[place.name]} bears that name already; give one of them another"
+            msg = (
+                f"{place.key}.name={place.name!r}: {seen[place.name]} has that name already; give one another"
+            )
             raise ConfigurationError(msg)
         seen[place.name] = place.key
     return places

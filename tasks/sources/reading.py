@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import obstore
@@ -27,6 +29,25 @@ HTTP_TIMEOUT_S = 60.0
 """Of one request to a web server."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What to read of a file: a part (offset, length) or all, its version as listed, and the limit in bytes."""
+
+    part: tuple[int, int] | None
+    version: str
+    max_bytes: int
+
+    def check_version(self, version: str) -> None:
+        if self.version and self.version != version:
+            raise SampleError(Reason.SOURCE_CHANGED, "size or time differ from the listing")
+
+    def range_of(self, size: int) -> tuple[int, int]:
+        offset, length = self.part or (0, size)
+        if length > self.max_bytes:
+            raise _too_many(length, self.max_bytes)
+        return offset, length
+
+
 class SourceReader:
     """Reads entries of the given sources; keeps connections and lists open between them."""
 
@@ -38,13 +59,26 @@ class SourceReader:
         """All bytes of the entry.
 
         Raises:
-            SampleError: ``source_missing``, ``unreadable``, ``source_changed`` since the listing, or ``too_many_bytes``.
+            SampleError: ``source_missing``, ``unreadable``, ``source_changed`` since listing, ``too_many_bytes``.
             StorageFault: the source as a whole can't be reached.
         """
         version = entry.version.partition("+")[0].partition("@")[0]
-        if self._places[entry.source].kind == "list":
-            return self._listed(entry, version, max_bytes)
-        return self._range(entry, entry.path, entry.offset, entry.length, version, max_bytes)
+        part = (entry.offset, entry.length) if entry.member else None
+        wanted = _Wanted(part=part, version=version, max_bytes=max_bytes)
+        place = self._places[entry.source]
+        return (
+            self._listed(place, entry, wanted) if place.kind == "list" else _below(place, entry.path, wanted)
+        )
+
+    def head(self, entry: SourceEntry, length: int) -> bytes:
+        """The first bytes of a file, member or object whose length the listing told.
+
+        Raises:
+            SampleError, StorageFault: as for `data`.
+        """
+        part = (entry.offset, min(length, max(0, entry.length)))
+        wanted = _Wanted(part=part, version="", max_bytes=length)
+        return _below(self._places[entry.source], entry.path, wanted)
 
     def annotation(self, entry: SourceEntry, max_bytes: int) -> bytes:
         """All bytes of the entry's annotation; ``b""`` when it has none.
@@ -54,39 +88,21 @@ class SourceReader:
         """
         if not entry.annotation:
             return b""
-        offset, length = entry.annotation_offset, entry.annotation_length
-        return self._range(entry, entry.annotation, offset, length, "", max_bytes)
+        part = (entry.annotation_offset, entry.annotation_length) if entry.member else None
+        wanted = _Wanted(part=part, version="", max_bytes=max_bytes)
+        return _below(self._places[entry.source], entry.annotation, wanted)
 
-    def _range(
-        self, entry: SourceEntry, path: str, offset: int, length: int, version: str, max_bytes: int
-    ) -> bytes:
-        place = self._places[entry.source]
-        if entry.member and length > max_bytes:
-            raise _too_many(length, max_bytes)
-        whole = not entry.member
-        if place.folder is None:
-            return _read_object(place.remote, path, None if whole else (offset, length), version, max_bytes)
-        local = os.path.join(place.folder, unescape(path))
-        try:
-            return _read_local(local, None if whole else (offset, length), version, max_bytes)
-        except SampleError:
-            if not place.folder.is_dir():
-                msg = f"{place.key}.uri={place.uri!r}: the source is gone"
-                raise StorageFault(msg) from None
-            raise
-
-    def _listed(self, entry: SourceEntry, version: str, max_bytes: int) -> bytes:
-        row = self._row(self._places[entry.source], entry.path)
+    def _listed(self, place: Place, entry: SourceEntry, wanted: _Wanted) -> bytes:
+        row = self._row(place, entry.path)
         if row.path:
-            return _read_local(row.path, None, version, max_bytes)
+            return _read_local(Path(row.path), wanted)
         if row.uri.startswith("s3://"):
             bucket, _, key = row.uri.removeprefix("s3://").partition("/")
-            return _read_object(f"s3://{bucket}", key, None, version, max_bytes)
+            return _read_object(f"s3://{bucket}", key, wanted)
         if urlsplit(row.uri).scheme in ("http", "https"):
-            return _read_http(row.uri, max_bytes)
-        # A relative path in a list that lies in an object store.
-        place = self._places[entry.source]
-        return _read_object(place.remote, row.uri, None, version, max_bytes)
+            return _read_http(row.uri, wanted.max_bytes)
+        # A relative path in a list that itself lies in an object store.
+        return _read_object(place.remote, row.uri, wanted)
 
     def _row(self, place: Place, key: str) -> ListRow:
         if place.name not in self._rows:
@@ -97,18 +113,28 @@ class SourceReader:
         return row
 
 
-def _read_local(path: str, part: tuple[int, int] | None, version: str, max_bytes: int) -> bytes:
+def _below(place: Place, path: str, wanted: _Wanted) -> bytes:
+    """Bytes of an escaped path below a source's root."""
+    if place.folder is None:
+        return _read_object(place.remote, unescape(path), wanted)
+    try:
+        return _read_local(place.folder / unescape(path), wanted)
+    except SampleError:
+        if not place.folder.is_dir():
+            msg = f"{place.key}.uri={place.uri!r}: the source is gone"
+            raise StorageFault(msg) from None
+        raise
+
+
+def _read_local(path: Path, wanted: _Wanted) -> bytes:
     try:
         # Without O_NONBLOCK a pipe that took the file's place would wait for a writer for ever.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
             info = os.fstat(stream.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise SampleError(Reason.UNREADABLE, "no regular file")
-            if version and version_of(info) != version:
-                raise SampleError(Reason.SOURCE_CHANGED, "size or time differ from the listing")
-            offset, length = part or (0, info.st_size)
-            if length > max_bytes:
-                raise _too_many(length, max_bytes)
+            wanted.check_version(version_of(info))
+            offset, length = wanted.range_of(info.st_size)
             stream.seek(offset)
             data = stream.read(length)
     except OSError as error:
@@ -118,16 +144,13 @@ def _read_local(path: str, part: tuple[int, int] | None, version: str, max_bytes
     return data
 
 
-def _read_object(uri: str, path: str, part: tuple[int, int] | None, version: str, max_bytes: int) -> bytes:
-    store, path = _store(uri), unescape(path)
+def _read_object(uri: str, path: str, wanted: _Wanted) -> bytes:
+    store = _store(uri)
     info = store.head(path)
     if info is None:
         raise SampleError(Reason.SOURCE_MISSING, "no such object")
-    if version and object_version(info) != version:
-        raise SampleError(Reason.SOURCE_CHANGED, "size or time differ from the listing")
-    offset, length = part or (0, info.size)
-    if length > max_bytes:
-        raise _too_many(length, max_bytes)
+    wanted.check_version(object_version(info))
+    offset, length = wanted.range_of(info.size)
     return store.get_range(path, offset, length)
 
 

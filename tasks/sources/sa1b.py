@@ -43,7 +43,7 @@ class _Document(BaseModel):
 def looks_like_sa1b(entries: Sequence[SourceEntry]) -> bool:
     """Whether any ``sa_N.jpg`` comes with its ``sa_N.json``."""
     locations = {entry.location for entry in entries}
-    return any(_PHOTOGRAPH.fullmatch(l) and f"{l.removesuffix('.jpg')}.json" in locations for l in locations)
+    return any(_PHOTOGRAPH.fullmatch(name) and f"{_stem(name)}.json" in locations for name in locations)
 
 
 def pair_annotations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:

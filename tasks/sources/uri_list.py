@@ -23,9 +23,6 @@ from tasks.sources.folder import entry_of, problem_of, version_of
 from tasks.sources.locations import join
 from tasks.sources.places import Place
 
-MAX_ROWS = 100_000_000
-"""Guards against a list that is no list."""
-
 _LICENCE_COLUMNS = ("licence", "license")
 _REMOTE = ("http", "https", "s3")
 
@@ -76,7 +73,7 @@ def _entry(place: Place, row: ListRow) -> SourceEntry:
     version, length, problem = "", -1, row.problem
     if row.path and problem is None:
         try:
-            info = os.stat(row.path)
+            info = Path(row.path).stat()
             version, length = version_of(info), info.st_size
         except OSError as error:
             problem = problem_of(error)
@@ -99,7 +96,7 @@ def _row(place: Place, uri: str, licence: str, number: int) -> ListRow:
         elif scheme == "file" or (uri and not scheme and "\x00" not in uri):
             path = unquote(parts.path) if scheme == "file" else uri
             if place.folder is not None:
-                path = os.path.join(place.folder, path)
+                path = str(place.folder / path)
                 key, problem = _local_key(place.folder, Path(path)), None
     except ValueError:
         problem = Reason.BAD_NAME  # urlsplit: a malformed address

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import simplejpeg
 from PIL import Image as Pillow
+from PIL.ImageFile import ImageFile
 
 from tasks.errors import Reason, SampleError
 from tasks.pixels import encode_jpeg
@@ -100,7 +101,7 @@ def _decode_strictly(stripped: StrippedJpeg) -> Image:
     """(H, W, 3) or (H, W) uint8. Where Pillow paints grey over damaged image data in silence, this one refuses."""
     space = "GRAY" if stripped.components == 1 else "RGB"
     try:
-        pixels = simplejpeg.decode_jpeg(stripped.data, space, strict=True)
+        pixels: Image = simplejpeg.decode_jpeg(stripped.data, space, strict=True)
     except ValueError as error:
         message = str(error)
         if not message.startswith(_HARMLESS):
@@ -110,7 +111,7 @@ def _decode_strictly(stripped: StrippedJpeg) -> Image:
     return pixels[:, :, 0] if stripped.components == 1 else pixels
 
 
-def _decode(data: bytes, picture: Pillow.Image) -> tuple[Pillow.Image, bool]:
+def _decode(data: bytes, picture: ImageFile) -> tuple[Pillow.Image, bool]:
     """The picture with its pixels, and whether 16-bit colours were cut to 8 on the way."""
     deep = any(";16" in str(tile.args) for tile in picture.tile) and not picture.mode.startswith("I")
     with decoding(data):

@@ -1,0 +1,152 @@
+"""Static HTML to look at a build: accepted samples by edit type, refused ones by reason; no server, no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from itertools import islice
+from math import ceil
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tasks.outcomes import STAGES, PixelReader
+from tasks.publishing.gallery_entries import (
+    Accepted,
+    AcceptedView,
+    Rejected,
+    RejectedView,
+    view_accepted,
+    view_rejected,
+)
+from tasks.publishing.release_context import ReleaseContext
+from tasks.records import EditType
+
+PAGE_SIZE = 50
+"""Samples a page: more make a browser slow and a person tired."""
+
+Sink = Callable[[str, bytes], None]
+"""Takes a file of the gallery: relative name and bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """Samples of one edit type, or inputs refused for one reason; ``pages`` are file names in order."""
+
+    kind: str
+    title: str
+    note: str
+    count: int
+    shown: int
+    pages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryContent:
+    """What is shown, and of how many.
+
+    Attributes:
+        accepted: in the order wanted within their edit type.
+        rejected: in any order; grouped by stage and reason.
+        accepted_totals: edit type to how many there are.
+        rejected_totals: (stage, reason) to how many there are.
+    """
+
+    accepted: Sequence[Accepted]
+    rejected: Sequence[Rejected]
+    accepted_totals: Mapping[str, int]
+    rejected_totals: Mapping[tuple[str, str], int]
+
+
+def write_gallery(
+    content: GalleryContent, context: ReleaseContext, open_pixels: Callable[[], PixelReader], sink: Sink
+) -> None:
+    """Write ``index.html``, the pages, ``style.css`` and the pictures.
+
+    Args:
+        context: title, funnel and provenance.
+        open_pixels: a reader for one sample's blobs; what it keeps is dropped with it.
+        sink: receives every file once; equal inputs give equal bytes.
+    """
+    environment = _environment()
+    by_type = {kind.value: [a for a in content.accepted if a.meta.edit_type == kind] for kind in EditType}
+    by_type = {kind: found for kind, found in by_type.items() if found}
+    groups = _group(content.rejected)
+    chapters = [
+        _chapter("accepted", kind, kind, f"{kind} samples", content.accepted_totals[kind], len(found))
+        for kind, found in by_type.items()
+    ]
+    refusals = [
+        _chapter(
+            "rejected",
+            f"{stage}-{reason}",
+            reason.replace("_", " "),
+            stage,
+            content.rejected_totals[stage, reason],
+            len(found),
+        )
+        for (stage, reason), found in groups.items()
+    ]
+    common = {"context": context, "chapters": chapters, "refusals": refusals}
+    sink("style.css", (files("tasks.publishing") / "templates" / "style.css").read_bytes())
+    total = sum(content.accepted_totals.values())
+    sink("index.html", _render(environment, "index.html.j2", common, total=total))
+    for chapter, found in zip(chapters, by_type.values(), strict=True):
+        views = (view_accepted(entry, open_pixels()) for entry in found)
+        _write_pages(environment, "accepted.html.j2", common, chapter, views, sink)
+    for chapter, group in zip(refusals, groups.values(), strict=True):
+        refused = (view_rejected(entry, open_pixels()) for entry in group)
+        _write_pages(environment, "rejected.html.j2", common, chapter, refused, sink)
+
+
+def _write_pages(
+    environment: Environment,
+    template: str,
+    common: Mapping[str, object],
+    chapter: Chapter,
+    views: Iterator[AcceptedView] | Iterator[RejectedView],
+    sink: Sink,
+) -> None:
+    """One page after the other; pictures go to the sink as they are drawn and are not kept."""
+    for number, page in enumerate(chapter.pages):
+        shown = []
+        for view in islice(views, PAGE_SIZE):
+            for figure in view.figures:
+                sink(figure.name, figure.data)
+            shown.append(replace(view, figures=tuple(replace(f, data=b"") for f in view.figures)))
+        sink(page, _render(environment, template, common, chapter=chapter, number=number, views=shown))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tasks.publishing", "templates"),
+        autoescape=True,  # file names, words and details come from outside
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment
+
+
+def _render(environment: Environment, template: str, common: Mapping[str, object], **values: object) -> bytes:
+    return environment.get_template(template).render(**common, **values).encode()
+
+
+def _chapter(kind: str, stem: str, title: str, note: str, count: int, shown: int) -> Chapter:
+    stem = stem.lower().replace("_", "-")
+    pages = tuple(f"{kind}-{stem}-{n + 1}.html" for n in range(max(1, ceil(shown / PAGE_SIZE))))
+    return Chapter(kind=kind, title=title, note=note, count=count, shown=shown, pages=pages)
+
+
+def _group(rejected: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]]:
+    """By (stage, reason), in the order of the stages, then of the reasons; entries by id."""
+    groups: dict[tuple[str, str], list[Rejected]] = {}
+    for entry in sorted(rejected, key=lambda e: (STAGES.index(e.stage), e.reason, e.id)):
+        groups.setdefault((entry.stage, entry.reason), []).append(entry)
+    return groups
+
+
+def _number(value: float) -> str:
+    """A measured value, short and the same everywhere."""
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

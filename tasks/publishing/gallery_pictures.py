@@ -1,0 +1,121 @@
+"""The pictures of the gallery: downscaled JPEGs, crops before and after, the amplified difference, marked targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tasks.pixels import encode_jpeg
+from tasks.records import Box
+from tasks.roles.protocols import Image, Mask
+
+LONG_SIDE = 800
+"""Pixels of a picture's longer side: what a 1280 px page shows in three columns, with room to look closer."""
+
+CROP_SIDE = 480
+"""Pixels of a crop's longer side; smaller crops are enlarged up to `CROP_ZOOM` times."""
+
+CROP_ZOOM = 4.0
+AMPLIFICATION = 4
+"""A difference of 64 levels is black already."""
+
+QUALITY = 88
+RED = (230, 30, 30)
+BLUE = (40, 90, 220)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplePictures:
+    """Encoded JPEGs by name, and what the two pictures say when compared pixel by pixel.
+
+    Attributes:
+        jpegs: (name, bytes): source, grounded, edited, before, after, difference.
+        changed_outside: pixels outside the allowed region that differ; the promise is 0.
+        changed_inside: share of the allowed region's pixels that differ, 0..1.
+    """
+
+    jpegs: tuple[tuple[str, bytes], ...]
+    changed_outside: int
+    changed_inside: float
+
+
+def sample_pictures(
+    source: Image, grounded: Image, edited: Image, crop: Box, allowed: Mask
+) -> SamplePictures:
+    """All pictures of a finished sample; the four arrays have one size, ``crop`` is in their pixels."""
+    largest = cv2.absdiff(source, edited).max(axis=2)
+    changed = largest > 0
+    inside = int(allowed.sum())
+    jpegs = (
+        ("source", encode(fit(source))),
+        ("grounded", encode(fit(grounded))),
+        ("edited", encode(fit(edited))),
+        ("before", encode(fit_crop(cut(source, crop)))),
+        ("after", encode(fit_crop(cut(edited, crop)))),
+        ("difference", encode(fit(difference(largest, allowed)))),
+    )
+    return SamplePictures(
+        jpegs=jpegs,
+        changed_outside=int((changed & ~allowed).sum()),
+        changed_inside=float((changed & allowed).sum() / inside) if inside else 0.0,
+    )
+
+
+def difference(largest: Image, allowed: Mask) -> Image:
+    """The amplified difference, dark on white, with the allowed region's outline in blue.
+
+    Args:
+        largest: (H, W) uint8, the largest difference over the channels.
+        allowed: (H, W).
+    """
+    amplified = 255 - np.minimum(largest.astype(np.uint16) * AMPLIFICATION, 255).astype(np.uint8)
+    picture = cv2.cvtColor(amplified, cv2.COLOR_GRAY2RGB)
+    outlines, _ = cv2.findContours(allowed.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(picture, outlines, -1, BLUE, _stroke(picture))
+    return picture
+
+
+def mark(source: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
+    """The source with a red mask (opacity 0.5) and red boxes, for targets that have no grounded picture."""
+    picture = source.copy()
+    tint = np.array(RED, dtype=np.uint16)
+    picture[mask] = ((picture[mask].astype(np.uint16) + tint) // 2).astype(np.uint8)
+    for box in boxes:
+        cv2.rectangle(picture, (box.x0, box.y0), (box.x1 - 1, box.y1 - 1), RED, _stroke(picture))
+    return picture
+
+
+def cut(picture: Image, box: Box) -> Image:
+    """The part of the picture inside the box."""
+    return picture[box.y0 : box.y1, box.x0 : box.x1]
+
+
+def fit(picture: Image, long_side: int = LONG_SIDE) -> Image:
+    """The picture, shrunk so that its longer side is at most ``long_side`` pixels."""
+    scale = long_side / max(picture.shape[:2])
+    return picture if scale >= 1 else _resize(picture, scale, cv2.INTER_AREA)
+
+
+def fit_crop(picture: Image) -> Image:
+    """A crop brought to `CROP_SIDE`, enlarging small ones up to `CROP_ZOOM` times."""
+    scale = min(CROP_SIDE / max(*picture.shape[:2], 1), CROP_ZOOM)
+    return _resize(picture, scale, cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def encode(picture: Image) -> bytes:
+    """(H, W, 3) RGB as JPEG bytes."""
+    return encode_jpeg(picture, QUALITY)
+
+
+def _resize(picture: Image, scale: float, interpolation: int) -> Image:
+    height, width = picture.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation), dtype=np.uint8)
+
+
+def _stroke(picture: Image) -> int:
+    """Line width that is still seen after shrinking."""
+    return max(2, round(max(picture.shape[:2]) / 400))

@@ -1,0 +1,89 @@
+"""The publish stage's own planner: units are shards in order, and one unit of what the splits refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from tasks.errors import DataFault, Reason
+from tasks.publishing.settings import PublishSettings
+from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
+from tasks.records import SourceImage
+from tasks.storage.commits import read_rows
+from tasks.storage.layout import StageKey
+from tasks.storage.planning import Grouping
+from tasks.storage.rows import CHILD
+from tasks.storage.stage_end import Decide, Decision, LightRow, plan_commits
+from tasks.storage.store import Store
+from tasks.storage.units import Plan, PlanInput, Unit, make_unit
+
+SHARD = "shard"
+"""In a unit's ``extra``: the shard's file name; a unit without one holds refused samples only."""
+
+
+def shard_grouping(
+    key: StageKey, fingerprints: Mapping[str, str], settings: PublishSettings, seed: int
+) -> Grouping:
+    """How `tasks.storage.planning.plan_stage` is to group the inputs of publish.
+
+    Args:
+        key: of the publish stage.
+        fingerprints: sid to fingerprint (16 hex digits) of at least the photographs that have samples.
+        seed: of the build.
+    """
+
+    def group(inputs: Sequence[PlanInput]) -> list[Unit]:
+        by_key = {item.id: item for item in inputs}
+        refs = [SampleRef(key=k, sid=sid_of(k), fingerprint=fingerprints[sid_of(k)]) for k in by_key]
+        release = plan_shards(refs, settings, seed)
+        units = [
+            make_unit(key, [by_key[k] for k in shard.keys], extra={SHARD: shard.file_name})
+            for shard in release.shards
+        ]
+        size = settings.samples_per_shard
+        for start in range(0, len(release.conflicts), size):
+            part = release.conflicts[start : start + size]
+            refused = {REFUSED + k: detail for k, detail in part}
+            units.append(make_unit(key, [by_key[k] for k, _ in part], extra=refused))
+        return units
+
+    return group
+
+
+def split_conflicts(plan: Plan) -> Decide:
+    """What `tasks.storage.stage_end.close_stage` is to decide for publish: the plan's refused samples end here."""
+    refused = {
+        name.removeprefix(REFUSED): detail
+        for unit in plan.units
+        for name, detail in unit.extra.items()
+        if name.startswith(REFUSED)
+    }
+
+    def decide(rows: Iterable[LightRow]) -> list[Decision]:
+        return [
+            Decision(parent=row.parent, id=row.id, reason=Reason.SPLIT_CONFLICT, detail=refused[row.parent])
+            for row in rows
+            if row.kind == CHILD and row.outcome == "kept" and row.parent in refused
+        ]
+
+    return decide
+
+
+def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict[str, str]:
+    """Sid to fingerprint, for these photographs of a finished ingest."""
+    wanted = set(sids)
+    found: dict[str, str] = {}
+    for commit in plan_commits(store, ingest):
+        for row in read_rows(store, commit):
+            if row.kind == CHILD and row.outcome == "kept" and row.id in wanted:
+                record = row.decoded()
+                if isinstance(record, SourceImage):
+                    found[row.id] = record.fingerprint
+    missing = wanted.difference(found)
+    if missing:
+        raise DataFault(f"{ingest.path}: no photograph {min(missing)}")
+    return found
+
+
+def sid_of(sample_key: str) -> str:
+    """The photograph's id in a derived one: ``<sid>-t0-p0``."""
+    return sample_key.partition("-")[0]

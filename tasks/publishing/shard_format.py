@@ -1,0 +1,298 @@
+"""What a released sample looks like, and the reader for it; training imports this and the records, nothing else.
+
+A shard is a USTAR file of samples, each of five adjacent members:
+
+    <key>.edited.png    8-bit RGB, source size; equal to the source to the bit outside ``allowed_region``
+    <key>.grounded.jpg  the source with the target's red mask (opacity 0.5) and red boxes
+    <key>.json          `SampleMeta`
+    <key>.mask.png      8-bit single channel, 0 or 255, source size: the target
+    <key>.source.jpg    the working source, upright sRGB
+
+The JSON has one constant shape, since readers infer types from the first samples: no null, "" or [] anywhere.
+Coordinates are pixels of the source, x to the right, y down, boxes half-open x0, y0, x1, y1.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO, cast
+from urllib.parse import unquote, urlparse
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import DataFault
+from tasks.records import SCHEMA_VERSION, EditType
+
+MEMBERS = ("edited.png", "grounded.jpg", "json", "mask.png", "source.jpg")
+"""Member names of a sample, in the order of the tar."""
+
+SPLITS = ("train", "validation")
+"""Splits of a release, in order."""
+
+MANIFEST = "MANIFEST.json"
+"""Written last; a folder without it is no release yet."""
+
+NONE = "none"
+"""Stands where a text has nothing to say."""
+
+Text = Annotated[str, Field(min_length=1)]
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+BoxList = tuple[int, int, int, int]
+
+
+class Shape(BaseModel):
+    """Base of the JSON's parts: frozen, no unknown keys, no number that JSON can't hold."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
+    )
+
+
+class RleShape(Shape):
+    """A COCO run-length mask; ``size`` is [height, width], ``counts`` the compressed ASCII."""
+
+    size: tuple[int, int]
+    counts: Text
+
+
+class ScoreShape(Shape):
+    """One number that was looked at; ``threshold`` is the bound as text (``">= 4"``)."""
+
+    name: Text
+    value: float
+    passed: bool
+    threshold: Text
+
+
+class GateShape(ScoreShape):
+    """A measured gate and the stage that measured it."""
+
+    stage: Text
+
+
+class ObjectShape(Shape):
+    """One entity of the scene; ``not_a_target`` says why it could not be one, or ``none``."""
+
+    index: int
+    label: Text
+    box: BoxList
+    mask: RleShape
+    area: int
+    color: Text
+    is_target: bool
+    not_a_target: Text
+    scores: Annotated[tuple[ScoreShape, ...], Field(min_length=1)]
+
+
+class TargetShape(Shape):
+    """The one thing (or few things) meant: ``mask`` is the union, every box is kept."""
+
+    id: Text
+    label: Text
+    indices: Annotated[tuple[int, ...], Field(min_length=1)]
+    boxes: Annotated[tuple[BoxList, ...], Field(min_length=1)]
+    mask: RleShape
+    scores: Annotated[tuple[ScoreShape, ...], Field(min_length=1)]
+
+
+class CoTShape(Shape):
+    """The four reasoning parts under the paper's keys (Figure 19)."""
+
+    scene_description: Text = Field(alias="1_Scene_Description")
+    target_localization: Text = Field(alias="2_Target_Localization")
+    editing_description: Text = Field(alias="3_Editing_Description")
+    post_edit_description: Text = Field(alias="4_Post_Edit_Description")
+
+
+class ModelShape(Shape):
+    """Who answered for a role; ``digest`` is ``none`` for an algorithm without weights."""
+
+    role: Text
+    backend: Text
+    model: Text
+    revision: Text
+    digest: Text
+
+
+class PromptShape(Shape):
+    """A prompt or sentence-pattern file that was used."""
+
+    name: Text
+    sha256: Text
+
+
+class LibraryShape(Shape):
+    """A library that shapes pixels."""
+
+    name: Text
+    version: Text
+
+
+class StageShape(Shape):
+    """A stage of the build and the first eight hex digits of its configuration's digest."""
+
+    stage: Text
+    config8: Text
+
+
+class ProvenanceShape(Shape):
+    """How the sample came about."""
+
+    build_seed: int
+    edit_seed: int
+    models: Annotated[tuple[ModelShape, ...], Field(min_length=1)]
+    prompts: Annotated[tuple[PromptShape, ...], Field(min_length=1)]
+    libraries: Annotated[tuple[LibraryShape, ...], Field(min_length=1)]
+    stages: Annotated[tuple[StageShape, ...], Field(min_length=1)]
+
+
+class SourceShape(Shape):
+    """The photograph: ``sha256`` is of the original bytes, ``working_sha256`` of ``source.jpg``."""
+
+    location: Text
+    sha256: Hex
+    working_sha256: Hex
+    width: int
+    height: int
+    original_format: Text
+    actions: Annotated[tuple[Text, ...], Field(min_length=1)]
+    fingerprint: Text
+
+
+class SampleMeta(Shape):
+    """The content of ``<key>.json``."""
+
+    schema_version: int
+    key: Text
+    sid: Text
+    split: Text
+    edit_type: EditType
+    argument: Text
+    instruction: Text
+    instruction_before_rewriting: Text
+    cot: CoTShape = Field(alias="CoT")
+    target: TargetShape
+    objects: Annotated[tuple[ObjectShape, ...], Field(min_length=1)]
+    crop: BoxList
+    allowed_region: RleShape
+    method: Text
+    gates: Annotated[tuple[GateShape, ...], Field(min_length=1)]
+    scores: Annotated[tuple[ScoreShape, ...], Field(min_length=1)]
+    provenance: ProvenanceShape
+    source: SourceShape
+    licence: Text
+
+    def to_json(self) -> bytes:
+        """UTF-8, one line, keys in the order of the fields."""
+        return json.dumps(
+            self.model_dump(mode="json", by_alias=True),
+            ensure_ascii=False,
+            separators=(",", ":"),
+            allow_nan=False,
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReleasedSample:
+    """One sample as read back; the pictures are still encoded."""
+
+    meta: SampleMeta
+    source_jpg: bytes
+    grounded_jpg: bytes
+    mask_png: bytes
+    edited_png: bytes
+
+
+def parse_meta(data: bytes, key: str) -> SampleMeta:
+    """The checked JSON of a sample.
+
+    Raises:
+        DataFault: another schema version than ours, another key than ``key``, or a wrong shape.
+    """
+    try:
+        tree = json.loads(data)
+    except ValueError as error:
+        raise DataFault(f"{key}.json: no JSON ({error})") from error
+    version = tree.get("schema_version") if isinstance(tree, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DataFault(f"{key}.json: schema_version {version!r}; this reader knows {SCHEMA_VERSION}")
+    try:
+        meta = SampleMeta.model_validate(tree)
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
+        raise DataFault(f"{key}.json: {where}") from error
+    if meta.key != key:
+        raise DataFault(f"{key}.json: holds the key {meta.key!r}")
+    return meta
+
+
+def read_sample(members: Mapping[str, bytes]) -> ReleasedSample:
+    """One sample from its members by name (``source.jpg`` … plus ``__key__``, as `webdataset` yields undecoded).
+
+    Raises:
+        DataFault: a missing member, or what `parse_meta` raises.
+    """
+    key = members["__key__"]
+    key = key.decode() if isinstance(key, bytes) else str(key)
+    missing = [name for name in MEMBERS if name not in members]
+    if missing:
+        raise DataFault(f"{key}: no member {', '.join(missing)}")
+    return ReleasedSample(
+        meta=parse_meta(members["json"], key),
+        source_jpg=members["source.jpg"],
+        grounded_jpg=members["grounded.jpg"],
+        mask_png=members["mask.png"],
+        edited_png=members["edited.png"],
+    )
+
+
+def iterate_shard(stream: BinaryIO) -> Iterator[ReleasedSample]:
+    """The samples of one shard in order, read from a stream; one sample in memory at a time."""
+    members: dict[str, bytes] = {}
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for entry in tar:
+            key, _, name = entry.name.partition(".")
+            if members and members["__key__"] != key.encode():
+                yield read_sample(members)
+                members = {}
+            content = tar.extractfile(entry)
+            members["__key__"] = key.encode()
+            members[name] = content.read() if content else b""
+    if members:
+        yield read_sample(members)
+
+
+def iterate_release(uri: str, split: str | None = None) -> Iterator[ReleasedSample]:
+    """The samples of a release in order, from a folder or an object-store prefix (``s3://bucket/prefix``).
+
+    Args:
+        uri: of the release's folder, where MANIFEST.json lies.
+        split: only this one; None: all, in the order of `SPLITS`.
+
+    Raises:
+        DataFault: no manifest (no release, or an unfinished one), or a damaged sample.
+    """
+    with _open(uri, MANIFEST) as stream:
+        manifest = json.loads(stream.read())
+    for shard in manifest["shards"]:
+        if split is None or shard["split"] == split:
+            with _open(uri, shard["name"]) as stream:
+                yield from iterate_shard(stream)
+
+
+def _open(uri: str, name: str) -> AbstractContextManager[BinaryIO]:
+    """A stream over one file of the release; remote ones by obstore, imported only then."""
+    if "://" in uri and not uri.startswith("file://"):
+        from obstore import open_reader
+        from obstore.store import from_url
+
+        return cast("AbstractContextManager[BinaryIO]", open_reader(from_url(uri.rstrip("/")), name))
+    folder = Path(unquote(urlparse(uri).path)) if uri.startswith("file://") else Path(uri)
+    if not (folder / name).is_file():
+        raise DataFault(f"{folder / name}: not there" + ("; no finished release" if name == MANIFEST else ""))
+    return (folder / name).open("rb")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import cv2
 
@@ -22,7 +23,22 @@ from tasks.record_codec import encode_record
 LEAVES = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
 """What ends a unit without a commit; everything else is pinned to a sample."""
 
+
+@runtime_checkable
+class UnitAware(Protocol):
+    """A stage with a planner of its own, whose units say more than their members (publish: the shard)."""
+
+    def for_unit(self, extra: Mapping[str, str]) -> Stage:
+        """The stage for one unit."""
+        ...
+
+
 log = logging.getLogger(__name__)
+
+
+def stage_for(stage: Stage, extra: Mapping[str, str]) -> Stage:
+    """The stage as it is to work on a unit with this ``extra``."""
+    return stage.for_unit(extra) if isinstance(stage, UnitAware) else stage
 
 
 def answer(stage: Stage, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:

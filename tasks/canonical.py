@@ -13,7 +13,7 @@ SEAL = "sha256"
 """The key of a sealed object that holds the digest of all its other keys."""
 
 
-def canonical_bytes(value: object) -> bytes:
+def canonical_json(value: object) -> bytes:
     r"""``value`` as JSON: sorted keys, no spaces, UTF-8; lone surrogates (odd file names) as ``\\udcxx`` escapes.
 
     Raises:
@@ -30,13 +30,13 @@ def sha256_hex(data: bytes | bytearray | memoryview) -> str:
 
 def digest_of(value: object) -> str:
     """SHA-256 of the canonical JSON of ``value``."""
-    return sha256_hex(canonical_bytes(value))
+    return sha256_hex(canonical_json(value))
 
 
 def seal(content: Mapping[str, Any]) -> bytes:
     """``content`` with its own digest under ``sha256``, as canonical JSON."""
     rest = {key: value for key, value in content.items() if key != SEAL}
-    return canonical_bytes({**rest, SEAL: digest_of(rest)})
+    return canonical_json({**rest, SEAL: digest_of(rest)})
 
 
 def unseal(data: bytes, path: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pickle
 import platform
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -16,8 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tasks.answer_inputs import answer
-from tasks.errors import GroundEditError, Reason, SampleError, StorageFault
+from tasks.answer_inputs import answer, stage_for
+from tasks.errors import FAILURES, GroundEditError, Reason, SampleError, StorageFault
 from tasks.outcomes import Outcome, Stage, StageInput
 from tasks.quarantine import Trial, TrialEnd, as_tuple, run_trial
 from tasks.storage.attempts import begin_attempt, deaths, leave_attempt, read_attempts, subset_name
@@ -73,11 +74,31 @@ class UnitSummary:
     """
 
     stage: str
-    unit: str
+    unit_id: str
     path: str
     counts: Mapping[str, Any]
     seconds: float
     fresh: bool
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of the unit."""
+        return int(self.counts["inputs"])
+
+    @property
+    def kept(self) -> int:
+        """Kept children."""
+        return int(self.counts["children_kept"])
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Failed inputs and children by reason."""
+        failed: Counter[str] = Counter()
+        for name, count in self.counts["reasons"].items():
+            reason = name.partition(":")[2]
+            if Reason(reason) in FAILURES:
+                failed[reason] += count
+        return dict(failed)
 
 
 class Worker:
@@ -85,7 +106,7 @@ class Worker:
 
     def __init__(self, stage_name: str, stage: Stage, store: Store, context: WorkContext) -> None:
         self.key = StageKey(stage=stage_name, config8=context.config8)
-        self.stage = stage
+        self._stage = stage
         self.store = store
         self.context = context
         if context.build_stage is not None:
@@ -96,12 +117,13 @@ class Worker:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
         self._ahead: tuple[str, Future[list[StageInput]]] | None = None
 
-    def run(self, unit: Unit, following: Unit | None = None) -> UnitSummary:
+    def run(self, unit: Unit, *, following: Unit | None = None, cut_off: bool = False) -> UnitSummary:
         """Do a unit and commit it; a committed one is only reported.
 
         Args:
             unit: of a plan of this stage.
             following: the unit that comes next, if known; its pictures are read and decoded meanwhile.
+            cut_off: the driver saw this unit kill its worker, or killed the worker since it took too long.
 
         Raises:
             EnvironmentFault: the surroundings failed; nothing was committed.
@@ -112,7 +134,7 @@ class Worker:
         if known is not None:
             return self._summary(known, began, fresh=False)
         attempts = read_attempts(self.store, self.key, unit.id)
-        if deaths(attempts) >= SUSPICIOUS:
+        if cut_off or deaths(attempts) >= SUSPICIOUS:
             log.warning(
                 "%s unit %s: %s workers died at it; looking for the sample",
                 *self._name(unit),
@@ -126,7 +148,7 @@ class Worker:
         try:
             inputs = self._inputs(unit)
             self._read_ahead(following)
-            outcomes = answer(self.stage, inputs, self._pixels)
+            outcomes = answer(stage_for(self._stage, unit.extra), inputs, self._pixels)
             commit, fresh = self._commit(unit, inputs, outcomes, number, began)
         except BaseException as error:
             self._leave(unit, number, type(error).__name__)
@@ -216,12 +238,15 @@ class Worker:
         why = "interrupted"
         try:
             if self.context.build_stage is None:
-                end = TrialEnd(outcomes=tuple(answer(self.stage, inputs, self._pixels)))
+                end = TrialEnd(
+                    outcomes=tuple(answer(stage_for(self._stage, unit.extra), inputs, self._pixels))
+                )
             else:
                 trial = Trial(
                     build_stage=self.context.build_stage,
                     uri=self.store.uri,
                     options=self.store.options,
+                    extra=dict(unit.extra),
                     inputs=as_tuple(inputs),
                 )
                 end = run_trial(trial, self.context.trial_timeout_s)
@@ -237,7 +262,7 @@ class Worker:
     def _summary(self, commit: Commit, began: float, fresh: bool) -> UnitSummary:
         return UnitSummary(
             stage=self.key.stage,
-            unit=commit.unit,
+            unit_id=commit.unit,
             path=commit.path,
             counts=commit.counts,
             seconds=time.monotonic() - began,

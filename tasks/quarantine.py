@@ -11,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.answer_inputs import answer
+from tasks.answer_inputs import answer, stage_for
 from tasks.errors import GroundEditError, ModelUnavailable, OutOfMemory
 from tasks.outcomes import Outcome, Stage, StageInput
 from tasks.storage.pixel_reader import StorePixels
@@ -36,6 +36,7 @@ class Trial:
     uri: str
     options: StoreOptions
     inputs: tuple[StageInput, ...]
+    extra: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def main(request: str, reply: str) -> None:
         score.write_text(EXPENDABLE)
     trial: Trial = pickle.loads(Path(request).read_bytes())
     try:
-        stage = trial.build_stage()
+        stage = stage_for(trial.build_stage(), trial.extra)
         Path(reply + READY).touch()
         pixels = StorePixels(open_store(trial.uri, trial.options))
         end = TrialEnd(outcomes=tuple(answer(stage, trial.inputs, pixels)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.canonical import canonical_bytes
+from tasks.canonical import canonical_json
 from tasks.errors import DataFault
 from tasks.outcomes import Record, SourceEntry
 from tasks.records import EditedSample, EditPlan, GroundedTarget, SourceImage
@@ -29,7 +29,7 @@ def encode_record(record: Record | SourceEntry) -> str:
     """
     name = type(record).__name__
     fields = _adapter(name).dump_python(record, mode="json", fallback=_plain)
-    return canonical_bytes({RECORD_TYPE: name, **fields}).decode()
+    return canonical_json({RECORD_TYPE: name, **fields}).decode()
 
 
 def decode_record(text: str) -> Record | SourceEntry:

@@ -17,6 +17,7 @@ from tasks.schema import ROWS, read_parquet, write_parquet
 
 INPUT = "input"
 CHILD = "child"
+PLURAL = {INPUT: "inputs", CHILD: "children"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,7 @@ def count_rows(rows: Iterable[Row]) -> dict[str, Any]:
         if row.reason:
             reasons[f"{row.kind}:{row.reason}"] += 1
     result: dict[str, Any] = {
-        f"{kind}s_{outcome}": by_outcome[kind, outcome]
+        f"{PLURAL[kind]}_{outcome}": by_outcome[kind, outcome]
         for kind in (INPUT, CHILD)
         for outcome in ("kept", "rejected", "failed")
     }

@@ -16,7 +16,7 @@ from tasks.schema import DECISIONS, ROWS, read_parquet, write_parquet
 from tasks.storage.commits import Commit, StoredObject, find_commit
 from tasks.storage.fault_points import FaultPoint, pass_point
 from tasks.storage.layout import StageKey
-from tasks.storage.rows import CHILD, INPUT
+from tasks.storage.rows import CHILD, INPUT, PLURAL
 from tasks.storage.store import Store
 from tasks.storage.units import Plan, PlanInput, by_unit
 
@@ -226,7 +226,7 @@ def _totals(rows: Sequence[LightRow], decisions: Sequence[Decision]) -> dict[str
         outcome, reason = (
             (verdict(decision.reason), decision.reason.value) if decision else (row.outcome, row.reason)
         )
-        outcomes[f"{row.kind}s_{outcome}"] += 1
+        outcomes[f"{PLURAL[row.kind]}_{outcome}"] += 1
         if reason:
             reasons[f"{row.kind}:{reason}"] += 1
     return {**dict(sorted(outcomes.items())), "reasons": dict(sorted(reasons.items()))}

@@ -1,0 +1,188 @@
+"""Tiny real stages over drawn pictures: one reads files, one measures them; some photographs do harm on request."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tasks.errors import EnvironmentFault, Reason, SampleError
+from tasks.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
+from tasks.process_unit import WorkContext, Worker
+from tasks.records import GroundedTarget, ModelIdentity, Rle, Scene, SourceImage
+from tasks.storage.layout import StageKey
+from tasks.storage.planning import entry_inputs, pending_units, plan_stage
+from tasks.storage.stage_end import close_stage, decide_duplicates, kept_children
+from tasks.storage.store import Store, StoreOptions, open_store
+from tasks.storage.units import Plan
+
+INGEST = StageKey(stage="ingest", config8="00000001")
+GROUNDING = StageKey(stage="grounding", config8="00000002")
+TROUBLE = "TROUBLE"
+"""Environment variable: ``word:what`` makes a photograph whose name holds the word do what is said."""
+
+
+def draw_photographs(folder: Path, count: int, first: int = 0) -> None:
+    """``count`` different JPEGs of 24 x 16 pixels, ``p000.jpg`` and up."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in range(first, first + count):
+        picture = np.full((16, 24, 3), n % 200, np.uint8)
+        picture[4:12, 4 : 5 + n % 16] = (n * 7 % 256, 200, 40)
+        picture[0, 0] = (n // 256, n % 256, 9)
+        (folder / f"p{n:03d}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+
+def entries_of(folder: Path) -> list[SourceEntry]:
+    """The folder's files as source entries; the version is the size."""
+    return [
+        SourceEntry(
+            location=f"drawn/{path.name}",
+            source="drawn",
+            path=path.name,
+            member="",
+            offset=0,
+            length=path.stat().st_size,
+            version=str(path.stat().st_size),
+            problem="",
+        )
+        for path in sorted(folder.iterdir())
+    ]
+
+
+@dataclass(frozen=True)
+class ReadStage:
+    """Ingest in small: file to SourceImage; empty files are rejected, missing ones are failures."""
+
+    folder: str
+    models: tuple[ModelIdentity, ...] = ()
+
+    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+        return [self._read(item) for item in inputs]
+
+    def _read(self, item: StageInput) -> Outcome:
+        _misbehave(item.id)
+        entry = item.record
+        assert isinstance(entry, SourceEntry)
+        path = Path(self.folder) / entry.path
+        if not path.exists():
+            raise SampleError(Reason.SOURCE_MISSING)
+        data = path.read_bytes()
+        if not data:
+            return Outcome(input_id=item.id, reason=Reason.EMPTY_FILE)
+        sha = hashlib.sha256(data).hexdigest()
+        record = SourceImage(
+            sid=sha[:26],
+            location=entry.location,
+            sha256=sha,
+            working_sha256=sha,
+            width=24,
+            height=16,
+            original_format="PNG",
+            actions=(),
+            licence="drawn here",
+            hints=(),
+            fingerprint=sha[:16],
+        )
+        child = Child(id=sha[:26], record=record, blobs=(Blob(name="source.jpg", data=data),))
+        return Outcome(input_id=item.id, children=(child,))
+
+
+@dataclass(frozen=True)
+class MeasureStage:
+    """Grounding in small: the bright pixels are the target; every third photograph has a refused one, too."""
+
+    models: tuple[ModelIdentity, ...] = ()
+
+    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+        return [self._measure(item, pixels) for item in inputs]
+
+    def _measure(self, item: StageInput, pixels: PixelReader) -> Outcome:
+        assert isinstance(item.record, SourceImage)
+        _misbehave(item.record.location)
+        mask = pixels.rgb(item.blobs["source.jpg"])[..., 1] == 200
+        if mask.sum() < 16:
+            return Outcome(input_id=item.id, reason=Reason.NO_TARGET, detail=f"{mask.sum()} px")
+        scene = Scene(source=item.record, tags=(), objects=(), distractors=(), models=())
+        target = GroundedTarget(
+            target_id=f"{item.id}-t0",
+            scene=scene,
+            indices=(),
+            mask=Rle(height=16, width=24, counts=str(int(mask.sum()))),
+            judgement=(),
+            models=(),
+        )
+        png = cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes()
+        children = [Child(id=target.target_id, record=target, blobs=(Blob(name="mask.png", data=png),))]
+        if int(item.id[:4], 16) % 3 == 0:
+            children.append(Child(id=f"{item.id}-t1", record=None, reason=Reason.EASY_TARGET, detail="x"))
+        return Outcome(input_id=item.id, children=tuple(children))
+
+
+def run_pipeline(store: Store, folder: Path, unit_size: int = 4, witness: bool = True) -> list[Plan]:
+    """Both stages to their ends, in this process; returns their plans."""
+    plan = plan_stage(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
+    build = partial(ReadStage, str(folder))
+    run_plan(store, plan, Worker("ingest", build(), store, context(INGEST, build if witness else None)))
+    close_stage(store, plan, decide_duplicates)
+    following = plan_stage(
+        store, GROUNDING, kept_children(store, plan), unit_size=unit_size, upstream=plan.reference
+    )
+    run_plan(
+        store,
+        following,
+        Worker("grounding", MeasureStage(), store, context(GROUNDING, MeasureStage if witness else None)),
+    )
+    close_stage(store, following)
+    return [plan, following]
+
+
+def context(key: StageKey, build: object = None) -> WorkContext:
+    return WorkContext(config8=key.config8, build_stage=build, trial_timeout_s=30.0)  # type: ignore[arg-type]
+
+
+def run_plan(store: Store, plan: Plan, worker: Worker) -> list[str]:
+    """Units that were still open; each knows the one that follows."""
+    units = pending_units(store, plan)
+    for unit, following in zip(units, [*units[1:], None][: len(units)], strict=True):
+        worker.run(unit, following=following)
+    worker.close()
+    return [unit.id for unit in units]
+
+
+def main(uri: str, folder: str, witness: str) -> None:
+    """A driver as a process of its own, so that it can be killed."""
+    store = open_store(uri, StoreOptions())
+    store.probe()
+    run_pipeline(store, Path(folder), witness=witness == "witness")
+
+
+def _misbehave(name: str) -> None:
+    word, _, what = os.environ.get(TROUBLE, "").partition(":")
+    if not word or word not in name:
+        return
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "raise":
+        raise RuntimeError("a bug at 0x7f00")
+    if what == "away":
+        raise EnvironmentFault("the endpoint is away")
+    if what == "sleep":
+        time.sleep(60)
+    if what == "memory":
+        raise MemoryError
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tests.tasks.storage.drawn_stages import main as drive
+
+    drive(*sys.argv[1:])

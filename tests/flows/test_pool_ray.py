@@ -1,0 +1,127 @@
+"""The Ray pool with real actors and real kills; one Ray for the session (see conftest)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toy_stage import numbered_units, toy_job
+
+from flows.fan_out import UnitDone, run_units, start_units
+from flows.pool_ray import RayPool
+from flows.ray_cluster import RayCluster
+from flows.unit_queue import Limits
+from tasks.errors import DataFault, StageStopped
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def pool(cluster: RayCluster) -> Iterator[RayPool]:
+    pool = RayPool(cluster)
+    yield pool
+    pool.close()
+
+
+def commits(folder: Path) -> set[str]:
+    return {p.name.removeprefix("commit-") for p in folder.glob("commit-*")}
+
+
+def attempts(folder: Path, unit_id: str) -> int:
+    return len(list(folder.glob(f"attempt-{unit_id}-*")))
+
+
+def test_each_unit_is_done_once_and_models_are_loaded_once_a_worker(pool: RayPool, tmp_path: Path) -> None:
+    units = numbered_units(12)
+    done: list[UnitDone] = []
+    run_units(toy_job(tmp_path), units, pool, on_done=done.append)
+    assert sorted(d.unit_id for d in done) == [u.id for u in units]
+    assert all(attempts(tmp_path, u.id) == 1 for u in units)
+    assert len(list((tmp_path / "loads").iterdir())) == pool.workers
+
+
+def test_actors_stay_alive_from_stage_to_stage(pool: RayPool, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        run_units(toy_job(tmp_path / name), numbered_units(6), pool)
+    workers = {p.read_text() for p in tmp_path.glob("*/commit-*")}
+    assert len(workers) <= pool.workers
+
+
+def test_a_unit_that_kills_its_worker_ends_as_failures_and_the_others_are_untouched(
+    pool: RayPool, tmp_path: Path
+) -> None:
+    units = numbered_units(9, {4: ("4", "kill")})
+    done: list[UnitDone] = []
+    run_units(toy_job(tmp_path), units, pool, on_done=done.append)
+    assert commits(tmp_path) == {u.id for u in units}
+    assert {u.id: attempts(tmp_path, u.id) for u in units} == {u.id: 4 if u.id == "u04" else 1 for u in units}
+    poisoned = next(d for d in done if d.unit_id == "u04")
+    assert poisoned.summary is not None
+    assert poisoned.summary.failures == {"crashed": 1}
+
+
+def test_a_unit_that_hangs_is_cut_off_and_the_worker_is_told(pool: RayPool, tmp_path: Path) -> None:
+    units = numbered_units(5, {2: ("2", "hang")})
+    limits = Limits(timeout_floor_s=1.0, timeout_factor=2.0)
+    run_units(toy_job(tmp_path, trouble_ends_after=1), units, pool, limits=limits)
+    assert commits(tmp_path) == {u.id for u in units}
+    assert (tmp_path / "attempt-u02-1").read_text().endswith("True")
+
+
+def test_an_endpoint_that_is_away_stops_the_stage_without_a_commit_of_that_unit(
+    pool: RayPool, tmp_path: Path
+) -> None:
+    units = numbered_units(4, {1: ("away",)})
+    with pytest.raises(StageStopped, match="the endpoint is away"):
+        run_units(toy_job(tmp_path, trouble_ends_after=99), units, pool)
+    assert "u01" not in commits(tmp_path)
+
+
+def test_a_model_that_cannot_be_loaded_stops_the_stage_and_the_same_call_goes_on(
+    pool: RayPool, tmp_path: Path
+) -> None:
+    (tmp_path / "no-model").touch()
+    with pytest.raises(StageStopped, match="does not answer"):
+        run_units(toy_job(tmp_path), numbered_units(4), pool)
+    assert commits(tmp_path) == set()
+    (tmp_path / "no-model").unlink()
+    run_units(toy_job(tmp_path), numbered_units(4), pool)
+    assert len(commits(tmp_path)) == 4
+
+
+def test_a_store_that_contradicts_itself_is_a_data_fault(pool: RayPool, tmp_path: Path) -> None:
+    with pytest.raises(DataFault, match="commit 12 contradicts row 3"):
+        run_units(toy_job(tmp_path), numbered_units(3, {0: ("fault",)}), pool)
+
+
+def test_a_bug_in_a_stage_stops_it_with_the_exceptions_name(pool: RayPool, tmp_path: Path) -> None:
+    with pytest.raises(StageStopped, match="TypeError: a bug"):
+        run_units(toy_job(tmp_path, trouble_ends_after=99), numbered_units(3, {0: ("bug",)}), pool)
+
+
+def test_a_model_that_kills_every_worker_condemns_the_stage(pool: RayPool, tmp_path: Path) -> None:
+    units = numbered_units(8, {n: ("kill",) for n in range(8)})
+    with pytest.raises(StageStopped, match="killed their worker"):
+        run_units(toy_job(tmp_path, trouble_ends_after=99), units, pool)
+    assert commits(tmp_path) == set()
+
+
+def test_a_partition_ends_while_the_next_ones_units_are_at_work(pool: RayPool, tmp_path: Path) -> None:
+    done: list[UnitDone] = []
+    run = start_units(
+        toy_job(tmp_path),
+        numbered_units(16, {n: ("slow",) for n in range(16)}),
+        pool,
+        limits=Limits(),
+        partitions=4,
+        on_done=done.append,
+    )
+    assert len(run.partitions) == 4
+    run.run_partition(0)
+    assert run.partitions[0] <= {d.unit_id for d in done}
+    assert run.queue.in_flight > 0
+    for number in range(1, 4):
+        run.run_partition(number)
+    assert len(done) == 16

@@ -1,0 +1,105 @@
+"""A stage of integers and real files: each unit's commit is a file created exclusively, its crashes are real kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from flows.fan_out import StageJob
+from tasks.errors import DataFault, EnvironmentFault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToyUnit:
+    """Members are words: a plain number works; ``kill``, ``hang``, ``away``, ``fault``, ``bug`` do what they say."""
+
+    id: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToySummary:
+    """Counts of one unit."""
+
+    unit_id: str
+    inputs: int
+    kept: int
+    failures: Mapping[str, int] = field(default_factory=dict)
+
+
+class ToyWorker:
+    """Writes an attempt file before a unit and a commit file after it, like the real one."""
+
+    def __init__(self, folder: Path, trouble_ends_after: int) -> None:
+        self._folder = folder
+        self._patience = trouble_ends_after
+        (folder / "loads").mkdir(exist_ok=True)
+        (folder / "loads" / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+
+    def run(self, unit: ToyUnit, *, cut_off: bool = False) -> ToySummary:
+        """One unit; after ``trouble_ends_after`` attempts its bad members end as failures."""
+        attempts = len(list(self._folder.glob(f"attempt-{unit.id}-*")))
+        (self._folder / f"attempt-{unit.id}-{attempts}").write_text(f"{os.getpid()} {cut_off}")
+        failures: dict[str, int] = {}
+        for member in unit.members:
+            if not member.isdigit() and attempts >= self._patience:
+                failures["crashed"] = failures.get("crashed", 0) + 1
+            else:
+                _act(member)
+        with (self._folder / f"commit-{unit.id}").open("x") as file:
+            file.write(str(os.getpid()))
+        return ToySummary(
+            unit_id=unit.id,
+            inputs=len(unit.members),
+            kept=len(unit.members) - sum(failures.values()),
+            failures=failures,
+        )
+
+
+def make_toy(folder: Path, trouble_ends_after: int) -> ToyWorker:
+    """Built inside the worker process."""
+    if (folder / "no-model").exists():
+        msg = "the toy's endpoint does not answer"
+        raise EnvironmentFault(msg)
+    return ToyWorker(folder, trouble_ends_after)
+
+
+def toy_job(folder: Path, *, trouble_ends_after: int = 3, key: str = "") -> StageJob:
+    """A job over a folder; the key differs from folder to folder."""
+    return StageJob(
+        stage="toy",
+        key=key or str(folder),
+        make_worker=partial(make_toy, folder, trouble_ends_after),
+        is_committed=lambda unit_id: (folder / f"commit-{unit_id}").exists(),
+    )
+
+
+def numbered_units(count: int, special: Mapping[int, tuple[str, ...]] | None = None) -> list[ToyUnit]:
+    """``count`` units of two numbers each, some with members of their own."""
+    special = special or {}
+    return [ToyUnit(id=f"u{n:02d}", members=special.get(n, (str(n), str(n + 100)))) for n in range(count)]
+
+
+def _act(member: str) -> None:
+    if member == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif member == "hang":
+        time.sleep(600)
+    elif member == "away":
+        msg = "the endpoint is away"
+        raise EnvironmentFault(msg)
+    elif member == "fault":
+        msg = "commit 12 contradicts row 3"
+        raise DataFault(msg)
+    elif member == "bug":
+        msg = "a bug"
+        raise TypeError(msg)
+    elif member == "slow":
+        time.sleep(0.3)
+    else:
+        time.sleep(0.01)

@@ -1,0 +1,86 @@
+"""The embedded editor: recolouring and a few appearance effects by plain image processing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+from pydantic import Field
+
+from tasks.color_names import to_lab, to_rgb
+from tasks.editing.effects import EFFECTS
+from tasks.editing.matting import refine_alpha
+from tasks.editing.recolour import PAINTS, recolour
+from tasks.errors import Reason, SampleError
+from tasks.records import EditType, ModelIdentity
+from tasks.roles.protocols import EditRequest, Image
+from tasks.settings_base import Settings
+
+
+class ClassicalEditorOptions(Settings):
+    """How wide the soft edge is."""
+
+    edge_px: int = Field(default=4, ge=1, le=32, description="half width of the band whose pixels are shared")
+
+
+class ClassicalEditor:
+    """Color and Appearance; the other types would not look real without a generative model."""
+
+    Options = ClassicalEditorOptions
+
+    def __init__(self, options: ClassicalEditorOptions | None = None) -> None:
+        self._options = options or ClassicalEditorOptions()
+
+    @classmethod
+    def describe(cls, options: ClassicalEditorOptions) -> ModelIdentity:
+        """An algorithm without weights."""
+        del options
+        return ModelIdentity(
+            role="editor",
+            backend="classical",
+            model="Lab recolouring and effects with a refined edge",
+            revision=f"1, opencv {version('opencv-python-headless')}",
+            digest="none",
+        )
+
+    @classmethod
+    def offers_of(cls, options: ClassicalEditorOptions) -> tuple[EditType, ...]:
+        """What it can do convincingly, known without loading it."""
+        del options
+        return (EditType.COLOR, EditType.APPEARANCE)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Who answers."""
+        return self.describe(self._options)
+
+    @property
+    def offers(self) -> tuple[EditType, ...]:
+        """Color and Appearance."""
+        return self.offers_of(self._options)
+
+    def edit(self, requests: Sequence[EditRequest]) -> list[Image]:
+        """The edited crops; each equals its source beyond the soft edge of the mask.
+
+        Raises:
+            SampleError: ``backend_error`` for a type or argument it does not offer, or an empty mask.
+        """
+        return [self._edit(request) for request in requests]
+
+    def _edit(self, request: EditRequest) -> Image:
+        if not request.mask.any():
+            raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
+        alpha = refine_alpha(request.image, request.mask, self._options.edge_px)
+        if request.edit_type is EditType.COLOR and request.argument in PAINTS:
+            full = recolour(request.image, request.mask, request.argument)
+        elif request.edit_type is EditType.APPEARANCE and request.argument in EFFECTS:
+            full = EFFECTS[request.argument].apply(request.image, request.mask)
+        else:
+            raise SampleError(
+                Reason.BACKEND_ERROR, f"{request.edit_type} to {request.argument!r} is not offered"
+            )
+        # Mixing in Lab keeps the border's lightness between that of both sides.
+        weight = alpha[..., None]
+        mixed = to_rgb(weight * to_lab(full) + (1 - weight) * to_lab(request.image))
+        return np.where(weight > 0, mixed, request.image)

@@ -1,0 +1,1 @@
+"""The third stage: crop, edit or remove, put back, measure, judge."""

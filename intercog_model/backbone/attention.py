@@ -73,7 +73,11 @@ class DenseAttend:
     def __call__(self, layer: int, q_LHd: Tensor, k_LKd: Tensor, v_LKd: Tensor) -> Tensor:
         """See `Attend`."""
         parts = zip(
-            q_LHd.split(self.lengths), k_LKd.split(self.lengths), v_LKd.split(self.lengths), self.masks, strict=True
+            q_LHd.split(self.lengths),
+            k_LKd.split(self.lengths),
+            v_LKd.split(self.lengths),
+            self.masks,
+            strict=True,
         )
         return torch.cat([attend_rows(q, k, v, mask) for q, k, v, mask in parts])
 

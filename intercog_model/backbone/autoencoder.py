@@ -1,5 +1,7 @@
 """The FLUX image autoencoder: pixels in [-1, 1] to scaled latents and back."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,10 +79,12 @@ class Upsample(nn.Module):
 class Level(nn.Module):
     """The residual blocks of one resolution and the step to the next, if there is one."""
 
-    def __init__(self, channels: int, out_channels: int, blocks: int, step: tuple[str, nn.Module] | None) -> None:
+    def __init__(
+        self, channels: int, out_channels: int, blocks: int, step: tuple[str, nn.Module] | None
+    ) -> None:
         super().__init__()
         widths = [channels] + [out_channels] * blocks
-        self.block = nn.ModuleList(ResBlock(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.block = nn.ModuleList(ResBlock(a, b) for a, b in itertools.pairwise(widths))
         self.step_name = step[0] if step else None
         if step:
             self.add_module(*step)

@@ -3,6 +3,8 @@
 Shape suffixes: L packed tokens, D hidden width, P patches, N latent tokens, C latent token width.
 """
 
+# ruff: noqa: N815 - fields end in their shapes
+
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -65,7 +67,9 @@ class Bagel(nn.Module):
         """Token embeddings [n, D]."""
         return self.language_model.model.embed_tokens(ids)
 
-    def embed_patches(self, patches: Tensor, ids_P: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def embed_patches(
+        self, patches: Tensor, ids_P: Tensor, lengths: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """ViT output, connector output, and the latter plus its fixed position rows [P, D]."""
         vit_PD = self.vit_model(patches.to(self.vae2llm.weight.dtype), ids_P, lengths)
         connected_PD = self.connector(vit_PD)
@@ -81,7 +85,9 @@ class Bagel(nn.Module):
         """The packed sequence [L, D]; `clean_NC` are the latent tokens of all VAE images, in packed order."""
         t_N = training_time(batch.raw_timesteps, timestep_shift)
         noised_NC = add_noise(clean_NC, batch.flow_noise, t_N)
-        vit_PD, connected_PD, patches_PD = self.embed_patches(batch.vit_patches, batch.vit_ids, batch.vit_lengths)
+        vit_PD, connected_PD, patches_PD = self.embed_patches(
+            batch.vit_patches, batch.vit_ids, batch.vit_lengths
+        )
         time_ND, latents_ND = self.embed_latents(noised_NC, t_N, batch.latent_ids)
         text = self.embed_text(batch.text_ids)
         sequence_LD = text.new_zeros(batch.length, text.shape[1])
@@ -137,7 +143,9 @@ def encode_images(vae: AutoEncoder, batch: PackedBatch, patch: int, *, padded: b
         sheet = pad_images(images).to(weight)
         full = vae.encode(sheet, torch.stack(batch.vae_noise).to(weight))
         cropped = zip(full, grids, strict=True)
-        return torch.cat([patchify_latent(z[:, : r * patch, : c * patch], patch) for z, (r, c) in cropped]).float()
+        return torch.cat(
+            [patchify_latent(z[:, : r * patch, : c * patch], patch) for z, (r, c) in cropped]
+        ).float()
     for size in dict.fromkeys(image.shape for image in images):
         members = [i for i, image in enumerate(images) if image.shape == size]
         pixels = torch.stack([images[i] for i in members]).to(weight)

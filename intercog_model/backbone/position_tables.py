@@ -57,6 +57,8 @@ def grid_ids(rows: int, columns: int, side: int, *, interpolate: bool = False) -
 def timestep_sinusoid(t: Tensor, width: int) -> Tensor:
     """Features of the flow time t in [0, 1] (not times 1000): float32 [n, width], cosines first."""
     half = width // 2
-    frequency = torch.exp(-math.log(10000.0) * torch.arange(half, dtype=torch.float32, device=t.device) / half)
+    frequency = torch.exp(
+        -math.log(10000.0) * torch.arange(half, dtype=torch.float32, device=t.device) / half
+    )
     angle = t.float()[:, None] * frequency
     return torch.cat([angle.cos(), angle.sin()], dim=1)

@@ -93,7 +93,9 @@ class Context:
         """
         return list(self.fork()._tokens(max_tokens, temperature, generator))
 
-    def _tokens(self, max_tokens: int, temperature: float, generator: torch.Generator | None) -> Iterator[int]:
+    def _tokens(
+        self, max_tokens: int, temperature: float, generator: torch.Generator | None
+    ) -> Iterator[int]:
         token = self.model.config.tokens.text_start
         for _ in range(max_tokens):
             logits = self.decode_logits(token)

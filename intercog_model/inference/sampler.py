@@ -1,5 +1,6 @@
 """Drawing a picture: velocities from up to three contexts, Euler steps, and the decoded pixels."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.flow import sampler_times
 from intercog_model.backbone.language_model import Routing
 from intercog_model.inference.context import Context, framed_rows
-from intercog_model.inference.guidance import Guidance, guided_velocity
+from intercog_model.inference.guidance import EDIT_GUIDANCE, Guidance, guided_velocity
 from intercog_model.inference.kv_cache import ManyCachesAttend
 from intercog_model.inference.segments import Segment, latent_segment
 
@@ -32,11 +33,13 @@ class SamplerSettings:
 
     points: int = 50
     shift: float = 3.0
-    guidance: Guidance = Guidance()
+    guidance: Guidance = EDIT_GUIDANCE
 
 
 @torch.no_grad()
-def batched_velocities(contexts: Sequence[Context], x_NC: Tensor, t: float, height: int, width: int) -> list[Tensor]:
+def batched_velocities(
+    contexts: Sequence[Context], x_NC: Tensor, t: float, height: int, width: int
+) -> list[Tensor]:
     """Velocity [N, C] float32 of every context, in one forward pass over their stacked rows."""
     model = contexts[0].model
     segments = [latent_segment(height, width, c.position, model.config, kept=False) for c in contexts]
@@ -51,7 +54,9 @@ def batched_velocities(contexts: Sequence[Context], x_NC: Tensor, t: float, heig
     return list(model.llm2vae(last[gen]).float().chunk(count))
 
 
-def separate_velocities(contexts: Sequence[Context], x_NC: Tensor, t: float, height: int, width: int) -> list[Tensor]:
+def separate_velocities(
+    contexts: Sequence[Context], x_NC: Tensor, t: float, height: int, width: int
+) -> list[Tensor]:
     """The same velocities, one forward pass per context: the plain loop to compare with."""
     return [batched_velocities([context], x_NC, t, height, width)[0] for context in contexts]
 
@@ -61,7 +66,7 @@ def _noised_rows(model: Bagel, segment: Segment, x_NC: Tensor, t: float) -> Tens
     return framed_rows(model, segment, model.embed_latents(x_NC, times, segment.grid_ids)[1])
 
 
-def velocity(
+def velocity(  # noqa: PLR0917 - in the order of the formula
     contexts: GuidedContexts,
     x_NC: Tensor,
     t: float,
@@ -88,7 +93,7 @@ def velocity(
     return guided_velocity(found[0], found[1], found[2] if len(found) > 2 else None, guidance, scales)
 
 
-def sample_latent(
+def sample_latent(  # noqa: PLR0917 - in the order of use
     contexts: GuidedContexts,
     noise_NC: Tensor,
     size: tuple[int, int],
@@ -102,7 +107,7 @@ def sample_latent(
     """
     x_NC = noise_NC.float()
     times = sampler_times(settings.points, settings.shift)
-    for now, after in zip(times[:-1], times[1:], strict=True):
+    for now, after in itertools.pairwise(times):
         v_NC = velocity(contexts, x_NC, float(now), size, settings.guidance, velocities)
         if watch:
             watch(float(now), x_NC, v_NC)

@@ -73,12 +73,23 @@ def latent_segment(height: int, width: int, position: int, config: BagelConfig, 
     if height % side or width % side:
         raise ValueError(f"image of {height} x {width} pixels is not a multiple of {side}")
     return _image_segment(
-        (height // side, width // side), position, config.max_latent_size, config, None, advance=1 if kept else 0
+        (height // side, width // side),
+        position,
+        config.max_latent_size,
+        config,
+        None,
+        advance=1 if kept else 0,
     )
 
 
 def _image_segment(
-    grid: tuple[int, int], position: int, side: int, config: BagelConfig, patches: Tensor | None, *, advance: int
+    grid: tuple[int, int],
+    position: int,
+    side: int,
+    config: BagelConfig,
+    patches: Tensor | None,
+    *,
+    advance: int,
 ) -> Segment:
     count = grid[0] * grid[1]
     return Segment(

@@ -77,7 +77,12 @@ class _Packer:
         self.split_modes.append(mode)
         self.spans.append(
             Span(
-                sample=sample, name=item.name, start=start + 1, stop=self.length - 1, rows=grid[0], columns=grid[1]
+                sample=sample,
+                name=item.name,
+                start=start + 1,
+                stop=self.length - 1,
+                rows=grid[0],
+                columns=grid[1],
             )
         )
 
@@ -123,7 +128,9 @@ class _Packer:
     def finish(self, keys: tuple[str, ...]) -> PackedBatch:
         """Lists to tensors."""
         config = self.config
-        raw = [torch.full((r * c,), _raw(item)) for item, (r, c) in zip(self.vae, self.latent_grids, strict=True)]
+        raw = [
+            torch.full((r * c,), _raw(item)) for item, (r, c) in zip(self.vae, self.latent_grids, strict=True)
+        ]
         ids = [
             grid_ids(r, c, config.max_latent_size, interpolate=config.interpolate_positions)
             for r, c in self.latent_grids

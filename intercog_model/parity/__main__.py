@@ -4,9 +4,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from intercog_model.parity import check_flow, check_helpers, check_inference, check_train_forward, check_vae, check_vit
+from intercog_model.parity import (
+    check_flow,
+    check_helpers,
+    check_inference,
+    check_shapes,
+    check_train_forward,
+    check_vae,
+    check_values,
+    check_vit,
+    count_names,
+)
 from intercog_model.parity.golden import Golden
-from intercog_model.parity.report import Report, print_report
+from intercog_model.parity.report import TOLERANCE, Report, print_report
 
 CHECKS = {
     module.FILE: module.check
@@ -17,20 +27,44 @@ CHECKS = {
 def run_folder(folder: Path) -> Report:
     """All checks of a folder; faults of the folder itself become misses that name them."""
     golden = Golden(folder)
-    golden.build()
+    if not check_shapes.check(golden):
+        return golden.report  # without a model that fits there is nothing to compute
+    try:
+        golden.build()
+    except ValueError as error:
+        golden.report.miss("cases.json: config", str(error))
+        return golden.report
     for name in golden.cases["files"]:
         if name not in CHECKS:
             golden.report.miss(name, "no check computes this file")
-    for name, check in CHECKS.items():
-        check(golden)
+    for name, check in (CHECKS | {"cases.json": check_values.check}).items():
+        try:
+            check(golden)
+        except (ValueError, IndexError, KeyError, RuntimeError) as error:
+            golden.report.miss(name, f"could not be computed: {type(error).__name__}: {error}")
+    check_tolerance(golden)
     return golden.report
+
+
+def check_tolerance(golden: Golden) -> None:
+    """A folder must state the tolerance that is used here."""
+    stated = golden.cases["tolerance"]
+    for role, name in (("float", "float tensors"), ("gradient", "role gradient")):
+        ours = dict(zip(("rtol", "atol"), TOLERANCE[role], strict=True))
+        note = f"{stated.get(name)} stated, {ours} used"
+        golden.report.require(f"cases.json: tolerance.{name}", stated.get(name) == ours, note)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 all within tolerance, 1 a miss, 2 wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.parity", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", help="golden folder with cases.json")
+    parser.add_argument("--names", action="store_true", help="count names and values of the full-size model")
     options = parser.parse_args(arguments)
+    if options.names:
+        return count_names.run()
+    if options.folder is None or not (options.folder / "cases.json").is_file():
+        parser.error("FOLDER must be a golden folder with a cases.json")
     report = run_folder(options.folder)
     print_report(report, str(options.folder))
     return 1 if report.misses else 0

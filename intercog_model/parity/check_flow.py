@@ -35,7 +35,7 @@ def check(golden: Golden) -> None:
     file = golden.open(FILE)
     contexts = _contexts(golden, file)
     check_greedy(file, "greedy_main", contexts.full)
-    height, width = file.take("gen.image_size").tolist() if _is_input(file, "gen.image_size") else (0, 0)
+    height, width = file.take("gen.image_size").tolist()
     noise = file.take("gen.packed_init_noises")
     _check_segments(golden, file, contexts, (height, width))
     for route, velocities in ROUTES.items():
@@ -43,10 +43,6 @@ def check(golden: Golden) -> None:
         for run, stored in golden.extra["generate_runs"].items():
             _check_run(golden, file, contexts, noise, (height, width), run, stored, route)
     file.close()
-
-
-def _is_input(file: GoldenFile, name: str) -> bool:
-    return file.cases[name]["role"] == "input"
 
 
 def _contexts(golden: Golden, file: GoldenFile) -> GuidedContexts:
@@ -64,7 +60,9 @@ def _contexts(golden: Golden, file: GoldenFile) -> GuidedContexts:
     return GuidedContexts(full=full, without_text=without_text, without_image=without_image)
 
 
-def _check_segments(golden: Golden, file: GoldenFile, contexts: GuidedContexts, size: tuple[int, int]) -> None:
+def _check_segments(
+    golden: Golden, file: GoldenFile, contexts: GuidedContexts, size: tuple[int, int]
+) -> None:
     length = contexts.full.cache.length
     segment = latent_segment(*size, contexts.full.position, golden.config, kept=False)
     file.check("gen.packed_text_ids", segment.text_ids)
@@ -86,7 +84,7 @@ def _check_segments(golden: Golden, file: GoldenFile, contexts: GuidedContexts, 
         file.check(f"gen.{name}.packed_key_value_indexes", torch.arange(length))
 
 
-def _check_velocities(
+def _check_velocities(  # noqa: PLR0917
     file: GoldenFile,
     contexts: GuidedContexts,
     noise: Tensor,
@@ -129,15 +127,12 @@ def _check_time(file: GoldenFile, t: float, predict: Callable[[float], Tensor]) 
 
     low, high = max(t - 0.02, 0.0), min(t + 0.02, 1.0)
     coarse = min([t, *np.linspace(0, 1, 41).tolist()], key=distance)
-    if abs(coarse - t) < 0.02:
-        best = min([t, *np.linspace(low, high, 9).tolist()], key=distance)
-    else:
-        best = coarse
+    best = min([t, *np.linspace(low, high, 9).tolist()], key=distance) if abs(coarse - t) < 0.02 else coarse
     note = f"{t} stored, the velocities are closest to those at about {best:.3f}"
     file.report.require(f"{FILE}: vel.timestep", best == t, note)
 
 
-def _check_run(
+def _check_run(  # noqa: PLR0917
     golden: Golden,
     file: GoldenFile,
     contexts: GuidedContexts,
@@ -168,7 +163,9 @@ def _check_run(
         key = f"effective_{name}_scale_per_step"
         ours = [scale[index] for scale in scales]
         note = f"{stored[key]} stored, {ours} computed"
-        golden.report.require(f"cases.json: extra.generate_runs.{run}.{key} [{route}]", ours == stored[key], note)
+        golden.report.require(
+            f"cases.json: extra.generate_runs.{run}.{key} [{route}]", ours == stored[key], note
+        )
 
 
 def run_settings(stored: dict) -> SamplerSettings:

@@ -1,7 +1,6 @@
 """Prefill of text, ViT image and VAE image with the cache after each, and greedy decoding."""
 
 import torch
-from torch import Tensor
 
 from intercog_model.backbone.bagel import pad_images
 from intercog_model.inference.context import Context
@@ -65,12 +64,6 @@ def check_greedy(file: GoldenFile, prefix: str, context: Context) -> None:
     generated = context.generate_text(steps)
     note = f"generate_text gave {generated}, the steps gave {choices[:ended]}"
     file.report.require(f"{file.name}: {prefix} through generate_text", generated == choices[:ended], note)
-
-
-def check_ranges(file: GoldenFile, names: dict[str, Tensor]) -> None:
-    """Index lists that are plain ranges."""
-    for name, value in names.items():
-        file.check(name, value)
 
 
 def _check_text_step(file: GoldenFile, step: str, segment: Segment, context: Context) -> None:

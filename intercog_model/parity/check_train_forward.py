@@ -155,18 +155,24 @@ def _check_gradients(golden: Golden, file: GoldenFile) -> None:
         gradient = gradients.get(name.removeprefix("grad."))
         if gradient is not None:
             file.check(name, gradient)
-    one_dimensional = {f"grad.{name}" for name, value in gradients.items() if value is not None and value.dim() == 1}
+    one_dimensional = {
+        f"grad.{name}" for name, value in gradients.items() if value is not None and value.dim() == 1
+    }
     for name in sorted(one_dimensional - set(file.names("grad."))):
         golden.report.miss(f"{FILE}: {name}", "is not stored")
     names = golden.extra["grad_norm_names"]
     trained = sorted(name for name, value in gradients.items() if value is not None)
     note = f"differs by {sorted(set(names) ^ set(trained))}"
     golden.report.require("cases.json: extra.grad_norm_names", sorted(names) == trained, note)
-    norms = [float(gradients[name].norm()) if gradients.get(name) is not None else torch.nan for name in names]
+    norms = [
+        float(gradients[name].norm()) if gradients.get(name) is not None else torch.nan for name in names
+    ]
     file.check("grad_norms", torch.tensor(norms))
     tables = _buffers(golden.model)
     stored = sorted(golden.extra["no_grad_params"])
-    golden.report.require("cases.json: extra.no_grad_params", stored == tables, f"{stored} stored, {tables} ours")
+    golden.report.require(
+        "cases.json: extra.no_grad_params", stored == tables, f"{stored} stored, {tables} ours"
+    )
 
 
 def _buffers(model: Module) -> list[str]:

@@ -33,7 +33,9 @@ def _check_image(golden: Golden, file: GoldenFile, prefix: str, image: Tensor) -
     kept: dict[str, Tensor] = {}
     handles = []
     for name in file.names(f"{prefix}mid."):
-        handles.append(_part(vae, name.removeprefix(f"{prefix}mid.")).register_forward_hook(_keep(kept, name)))
+        handles.append(
+            _part(vae, name.removeprefix(f"{prefix}mid.")).register_forward_hook(_keep(kept, name))
+        )
     moments = vae.encoder(image)
     mean, logvar = moments.chunk(2, dim=1)
     latent = vae.encode(image, noise)

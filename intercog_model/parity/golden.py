@@ -98,8 +98,8 @@ class Golden:
         self.cases = json.loads((folder / "cases.json").read_text())
         self.extra = self.cases["extra"]
         self.stored_config = self.cases["config"]
-        self.weights = load_file(folder / "model_weights.safetensors")
-        self.vae_weights = load_file(folder / "vae_weights.safetensors")
+        self.weights = _load_parts(folder, "model_weights")
+        self.vae_weights = _load_parts(folder, "vae_weights")
         self.config: BagelConfig
         self.model: Bagel
         self.vae: AutoEncoder
@@ -113,7 +113,11 @@ class Golden:
         """Model and autoencoder with the folder's weights, in float32; ValueError when they do not fit."""
         self.config = read_config(self.stored_config)
         self.model, self.vae = Bagel(self.config), AutoEncoder(self.config.vae)
-        own = {name: value.clone() for name, value in self.model.state_dict().items() if name.endswith("pos_embed")}
+        own = {
+            name: value.clone()
+            for name, value in self.model.state_dict().items()
+            if name.endswith("pos_embed")
+        }
         for module, weights in ((self.model, self.weights), (self.vae, self.vae_weights)):
             try:
                 module.load_state_dict(weights, strict=True)
@@ -129,3 +133,11 @@ class Golden:
     def open(self, name: str) -> GoldenFile:
         """One of the files that `cases.json` lists."""
         return GoldenFile(name, load_file(self.folder / name), self.cases["files"][name], self.report)
+
+
+def _load_parts(folder: Path, stem: str) -> dict[str, Tensor]:
+    """All tensors of `stem.safetensors`, or of `stem-*.safetensors` where the file was split for its size."""
+    parts = sorted([*folder.glob(f"{stem}.safetensors"), *folder.glob(f"{stem}-*.safetensors")])
+    if not parts:
+        raise FileNotFoundError(f"{folder / stem}.safetensors")
+    return {name: value for part in parts for name, value in load_file(part).items()}

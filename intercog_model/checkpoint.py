@@ -1,0 +1,202 @@
+"""Published checkpoint folders: sizes from their files, strict loading, and saving under the same names."""
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from intercog_model.backbone.autoencoder import AutoEncoder
+from intercog_model.backbone.bagel import Bagel
+from intercog_model.backbone.position_tables import sincos_table
+from intercog_model.config import (
+    FLUX_VAE,
+    RELEASED_TOKENS,
+    BagelConfig,
+    LanguageConfig,
+    SpecialTokens,
+    VaeConfig,
+    VitConfig,
+)
+
+MODEL_FILE, VAE_FILE = "ema.safetensors", "ae.safetensors"
+TABLES = ("latent_pos_embed.pos_embed", "vit_pos_embed.pos_embed")
+TABLE_TOLERANCE = 4e-3  # the published tables are bf16 copies
+Shapes = dict[str, list[int]]
+
+
+class CheckpointError(ValueError):
+    """Names or shapes of a file differ from the network's; the message lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """Network and autoencoder of a folder."""
+
+    model: Bagel
+    vae: AutoEncoder
+
+
+def read_shapes(path: Path) -> Shapes:
+    """Shape of every tensor of a safetensors file, from its header alone."""
+    with safe_open(path, framework="pt") as file:
+        return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def read_config(folder: Path, tokens: SpecialTokens = RELEASED_TOKENS) -> BagelConfig:
+    """Sizes of a folder: `llm_config.json`, `vit_config.json`, and what only the tensors' shapes tell.
+
+    The published `vit_config.json` counts one layer more than is built. QK norm, untied embeddings and the
+    two experts are always on: the published language configuration is that of the plain language model.
+    """
+    llm = json.loads((folder / "llm_config.json").read_text())
+    vit = json.loads((folder / "vit_config.json").read_text())
+    shapes = read_shapes(folder / MODEL_FILE)
+    vae = vae_config_of(read_shapes(folder / VAE_FILE))
+    theta = llm["rope_theta"] if "rope_theta" in llm else llm["rope_parameters"]["rope_theta"]
+    return BagelConfig(
+        llm=LanguageConfig(
+            **{n: llm[n] for n in LanguageConfig.__dataclass_fields__ if n != "rope_theta"}, rope_theta=theta
+        ),
+        vit=VitConfig(
+            hidden_size=vit["hidden_size"],
+            intermediate_size=vit["intermediate_size"],
+            num_hidden_layers=vit["num_hidden_layers"] - 1,
+            num_attention_heads=vit["num_attention_heads"],
+            image_size=vit["image_size"],
+            patch_size=vit["patch_size"],
+            layer_norm_eps=vit.get("layer_norm_eps", 1e-6),
+        ),
+        vae=vae,
+        tokens=tokens,
+        latent_patch_size=_side(shapes, "vae2llm.weight", 1, vae.z_channels, default=2),
+        max_latent_size=_side(shapes, TABLES[0], 0, 1, default=64),
+    )
+
+
+def _side(shapes: Shapes, name: str, axis: int, unit: int, default: int) -> int:
+    shape = shapes.get(name)
+    return round((shape[axis] / unit) ** 0.5) if shape and len(shape) > axis else default
+
+
+def vae_config_of(shapes: Shapes) -> VaeConfig:
+    """Sizes of an autoencoder file: of the candidates its two halves suggest, the one with the fewest faults."""
+    candidates = [FLUX_VAE, *(c for c in (_vae_from(shapes, half) for half in ("encoder", "decoder")) if c)]
+
+    def faults(config: VaeConfig) -> int:
+        with torch.device("meta"):
+            return len(differences(_shapes_of(AutoEncoder(config)), shapes))
+
+    return min(candidates, key=faults)
+
+
+def _vae_from(shapes: Shapes, half: str) -> VaeConfig | None:
+    """Sizes as one half alone shows them, so that a fault in the other cannot spoil them; None if it cannot."""
+    branch = "down" if half == "encoder" else "up"
+    blocks = [re.match(rf"{half}\.{branch}\.(\d+)\.block\.(\d+)\.conv1\.", name) for name in shapes]
+    found = [(int(m[1]), int(m[2])) for m in blocks if m]
+    finest = shapes.get("encoder.down.0.block.0.norm1.bias" if half == "encoder" else "decoder.norm_out.bias")
+    latent = shapes.get("encoder.conv_out.bias" if half == "encoder" else "decoder.conv_in.weight")
+    if not found or not finest or not latent:
+        return None
+    ch, levels, last = finest[0], max(level for level, _ in found) + 1, max(block for _, block in found)
+    widths = [shapes.get(f"{half}.{branch}.{i}.block.{last}.norm2.bias", [0])[0] for i in range(levels)]
+    if ch < 32 or ch % 32 or any(width < ch or width % ch for width in widths):
+        return None
+    return replace(
+        FLUX_VAE,
+        ch=ch,
+        ch_mult=tuple(width // ch for width in widths),
+        num_res_blocks=last + (1 if half == "encoder" else 0),
+        z_channels=latent[0] // 2 if half == "encoder" else latent[1],
+    )
+
+
+def differences(expected: Shapes, found: Shapes) -> list[str]:
+    """One line per name that is missing, unexpected or of another shape."""
+    lines = [f"missing: {name}" for name in expected.keys() - found.keys()]
+    lines += [f"unexpected: {name}" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        if expected[name] != found[name]:
+            lines.append(f"shape of {name}: {found[name]} in the file, {expected[name]} expected")
+    return sorted(lines)
+
+
+def _shapes_of(module: nn.Module) -> Shapes:
+    return {name: list(value.shape) for name, value in module.state_dict().items()}
+
+
+def load_strictly(module: nn.Module, path: Path, device: torch.device | str, dtype: torch.dtype) -> None:
+    """Fill a module built on the meta device, tensor by tensor; raises CheckpointError on any difference.
+
+    The fixed position tables are compared with the file's and recomputed, never taken from it.
+    """
+    faults = differences(_shapes_of(module), read_shapes(path))
+    if faults:
+        raise CheckpointError(f"{path.name}: {len(faults)} differences: " + "; ".join(faults))
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        weights = {name: file.get_tensor(name).to(dtype) for name in file.keys() if name not in TABLES}  # noqa: SIM118
+        for name in (n for n in TABLES if n in module.state_dict()):
+            table = fixed_table(module, name)
+            gap = float((file.get_tensor(name).float().cpu() - table).abs().max())
+            if not gap <= TABLE_TOLERANCE:
+                raise CheckpointError(f"{path.name}: {name} differs from its formula by {gap:.2e}")
+            weights[name] = table.to(device)
+    module.load_state_dict(weights, strict=True, assign=True)
+
+
+def fixed_table(module: nn.Module, name: str) -> torch.Tensor:
+    """The position table of that name, recomputed, float32."""
+    rows, width = module.state_dict()[name].shape
+    return sincos_table(round(rows**0.5), width)
+
+
+def load_folder(
+    folder: Path,
+    *,
+    tokens: SpecialTokens = RELEASED_TOKENS,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.bfloat16,
+    vae_dtype: torch.dtype = torch.float32,
+) -> LoadedModel:
+    """Network and autoencoder of a folder in the published format; nothing is loaded twice or non-strictly."""
+    config = read_config(folder, tokens)
+    with torch.device("meta"):
+        model, vae = Bagel(config), AutoEncoder(config.vae)
+    load_strictly(model, folder / MODEL_FILE, device, dtype)
+    load_strictly(vae, folder / VAE_FILE, device, vae_dtype)
+    return LoadedModel(model.eval(), vae.eval().requires_grad_(False))
+
+
+def save_model(weights: dict[str, torch.Tensor], config: BagelConfig, folder: Path) -> Path:
+    """Write `ema.safetensors` with exactly the published names, via a temporary name."""
+    with torch.device("meta"):
+        expected = _shapes_of(Bagel(config))
+    faults = differences(expected, {name: list(value.shape) for name, value in weights.items()})
+    if faults:
+        raise CheckpointError("not a main checkpoint: " + "; ".join(faults))
+    return _write(weights, folder / MODEL_FILE)
+
+
+def save_folder(model: Bagel, vae: AutoEncoder, folder: Path) -> None:
+    """A folder in the published format: both weight files and both configuration files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    llm = {n: getattr(model.config.llm, n) for n in LanguageConfig.__dataclass_fields__}
+    vit = {n: getattr(model.config.vit, n) for n in VitConfig.__dataclass_fields__}
+    vit["num_hidden_layers"] += 1  # the published file counts the layer that is left out
+    (folder / "llm_config.json").write_text(json.dumps(llm, indent=1))
+    (folder / "vit_config.json").write_text(json.dumps(vit, indent=1))
+    _write(vae.state_dict(), folder / VAE_FILE)
+    save_model(model.state_dict(), model.config, folder)
+
+
+def _write(weights: dict[str, torch.Tensor], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
+    temporary.replace(path)
+    return path

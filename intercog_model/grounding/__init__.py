@@ -1,0 +1,1 @@
+"""What InterCoG adds in training: mask reconstruction and reasoning alignment; dropped at inference."""

@@ -1,0 +1,150 @@
+"""The parity command passes the public folder and one of other sizes, and names whatever was changed."""
+
+import copy
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+import golden_writer  # noqa: E402
+
+from intercog_model.parity import count_names  # noqa: E402
+from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
+from intercog_model.parity.report import Report  # noqa: E402
+
+FOLDER = Path(__file__).parents[1] / "golden" / "bagel"
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
+
+
+@pytest.fixture(scope="module")
+def other_sizes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden") / "other"
+    golden_writer.write(FOLDER, folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_public_folder_passes_at_a_fifth_of_the_tolerances(capsys):
+    assert main([str(FOLDER)]) == 0
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.startswith("parity passed")
+    assert "402 of 402" in last
+    assert max(row.ratio for row in run_folder(FOLDER).rows) < 0.2
+
+
+@pytest.mark.slow
+def test_a_folder_of_other_sizes_passes(other_sizes):
+    assert run_folder(other_sizes).misses == []
+
+
+def _bumped(value):
+    flat = value.clone().flatten()
+    place = int(flat.double().nan_to_num(posinf=0, neginf=0).abs().argmax())
+    flat[place] = flat[place] + (2 if value.dtype == torch.uint8 and flat[place] < 250 else 1)
+    if value.dtype == torch.uint8 and flat[place] >= 250:
+        flat[place] = 3
+    if value.is_floating_point():
+        flat[place] = value.flatten()[place] * 1.05 + 1e-3
+    return flat.reshape(value.shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["public", "other"])
+def test_every_changed_output_intermediate_gradient_and_packed_tensor_is_named(which, tmp_path, other_sizes):
+    source = FOLDER if which == "public" else other_sizes
+    folder = shutil.copytree(source, tmp_path / "changed")
+    cases, expected = json.loads((folder / "cases.json").read_text()), set()
+    for name, listed in cases["files"].items():
+        tensors = load_file(folder / name)
+        for key, case in listed.items():
+            # an empty list has nothing to change; the drawn times are inputs in all but name
+            if case["role"] != "input" and tensors[key].numel() and key != "packed.packed_timesteps":
+                # a row of the resize table begins with the inputs of the rule, its last entry is a result
+                table = torch.tensor([0] * 6 + [1]) if key == "resize.sizes" else None
+                tensors[key] = _bumped(tensors[key]) if table is None else tensors[key] + table
+                expected.add(f"{name}: {key}")
+        save_file(tensors, folder / name)
+    found = {row.name.split(" [")[0] for row in run_folder(folder).misses}
+    # a changed time changes every velocity, so it can only be named when the velocities are as they were
+    assert expected - found <= {"flow.safetensors: vel.timestep"}
+
+
+@pytest.mark.slow
+def test_a_changed_velocity_time_and_a_broken_noise_time_are_named(tmp_path):
+    folder = shutil.copytree(FOLDER, tmp_path / "changed")
+    for name, key in (("flow", "vel.timestep"), ("train_forward", "packed.packed_timesteps")):
+        tensors = load_file(folder / f"{name}.safetensors")
+        flat = tensors[key].flatten()
+        flat[-1 if flat[-1] > 0 else 8] += 0.01
+        tensors[key] = flat.reshape(tensors[key].shape)
+        save_file(tensors, folder / f"{name}.safetensors")
+    found = {row.name for row in run_folder(folder).misses}
+    assert {"flow.safetensors: vel.timestep", "train_forward.safetensors: packed.packed_timesteps"} <= found
+
+
+def _changed(value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value + "2"
+    if isinstance(value, list):
+        return [*value[:-1], value[-1] + 1]
+    return value * 2 if isinstance(value, int) else value * 1.5 if value < 100 else value / 2
+
+
+UNDECIDED = {"llm.max_position_embeddings", "vae.resolution"}
+CASES = json.loads((FOLDER / "cases.json").read_text())
+VALUES = [
+    (part, key) for part, values in CASES["config"].items() if isinstance(values, dict) for key in values
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("part", "key"), [v for v in VALUES if ".".join(v) not in UNDECIDED])
+def test_a_changed_configuration_value_is_named(part, key, tmp_path):
+    folder, cases = shutil.copytree(FOLDER, tmp_path / "changed"), copy.deepcopy(CASES)
+    value = cases["config"][part][key]
+    cases["config"][part][key] = value - 5 if part == "special_token_ids" else _changed(value)
+    (folder / "cases.json").write_text(json.dumps(cases))
+    assert f"cases.json: config.{part}.{key}" in {row.name for row in run_folder(folder).misses}
+
+
+def test_values_that_are_not_numbers_or_not_near_are_misses():
+    report = Report()
+    stored = torch.tensor([1.0, 2.0])
+    report.compare("nan", torch.tensor([1.0, torch.nan]), stored, "output")
+    report.compare("stored nan", stored, torch.tensor([1.0, torch.nan]), "output")
+    report.compare("far", stored + 1e-3, stored, "output")
+    report.compare("shape", stored[:1], stored, "output")
+    report.compare("integer", torch.tensor([1, 2]), torch.tensor([1, 3]), "packed")
+    report.compare(
+        "picture", torch.tensor([9, 9], dtype=torch.uint8), torch.tensor([9, 8], dtype=torch.uint8), "output"
+    )
+    assert len(report.misses) == 6
+    report.compare("near", stored + 1e-4, stored, "output")
+    report.compare("infinite", torch.tensor([-torch.inf]), torch.tensor([-torch.inf]), "packed")
+    assert len(report.misses) == 6
+
+
+def test_full_size_counts_and_names_are_the_published_ones():
+    assert count_names.count() == count_names.EXPECTED
+    published = json.loads((FOLDER / "full_size_names.json").read_text())
+    for part, ours in count_names.full_size_names().items():
+        lines = {}
+        for name, shape, count in published[part]["names"]:
+            key = (count_names.without_numbers(name), tuple(shape))
+            lines[key] = lines.get(key, 0) + count
+        assert ours == lines
+
+
+def test_mask_decoder_equals_segment_anything():
+    pytest.importorskip("segment_anything")
+    assert count_names.decoder_difference(0) < 1e-5
+    assert count_names.decoder_difference(1) < 1e-5

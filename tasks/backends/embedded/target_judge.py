@@ -32,11 +32,15 @@ class RuleTargetJudge:
     neither the largest thing, nor large, nor centred, in a scene of several.
     """
 
-    options: TargetJudgeOptions = TargetJudgeOptions()
+    Options = TargetJudgeOptions
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """An algorithm without weights."""
+    def __init__(self, options: TargetJudgeOptions | None = None) -> None:
+        self.options = options or TargetJudgeOptions()
+
+    @classmethod
+    def describe(cls, options: TargetJudgeOptions) -> ModelIdentity:
+        """An algorithm without weights; the options don't change who it is."""
+        del options
         return ModelIdentity(
             role="target_judge",
             backend="rules",
@@ -44,6 +48,11 @@ class RuleTargetJudge:
             revision="1",
             digest="none",
         )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
 
     def judge_targets(self, questions: Sequence[TargetQuestion]) -> list[TargetVerdict]:
         """One verdict a question."""

@@ -1,0 +1,110 @@
+"""Reads prompt files and word lists as package resources, each with the SHA-256 of its bytes.
+
+A prompt is ``<name>.md``: YAML front matter between two ``---`` lines, then the text a model is sent. Sentence
+patterns are prompts whose front matter holds ``patterns``. A word list is ``<name>.yaml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from tasks.errors import ConfigurationError
+
+FENCE = "---\n"
+"""Opens and closes the front matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One prompt file.
+
+    Attributes:
+        name: file name without ``.md``.
+        role: which role is asked with it (``patterns`` for the embedded writers' sentences).
+        version: raised by hand when the meaning changes; the digest changes with every byte.
+        schema: name of each key of the reply, with its type in words; empty when the reply is plain text.
+        text: what the model is sent, without the front matter.
+        sha256: hex digest of the file's bytes.
+    """
+
+    name: str
+    role: str
+    version: int
+    schema: tuple[tuple[str, str], ...]
+    text: str
+    sha256: str
+
+
+@cache
+def load_prompt(name: str) -> Prompt:
+    """The prompt of that name.
+
+    Raises:
+        ConfigurationError: when there is no such file, or its front matter is not as described above.
+    """
+    data = _read(f"{name}.md")
+    head, text = _front_matter(name, data)
+    for key in ("role", "version"):
+        if key not in head:
+            msg = f"prompts/{name}.md: front matter lacks {key!r}"
+            raise ConfigurationError(msg)
+    schema = head.get("schema") or {}
+    return Prompt(
+        name=name,
+        role=str(head["role"]),
+        version=int(head["version"]),
+        schema=tuple((str(key), str(value)) for key, value in schema.items()),
+        text=text,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+@cache
+def load_data(name: str) -> dict[str, Any]:
+    """The mapping in ``<name>.yaml``, or under ``patterns`` in the front matter of ``<name>.md``; don't change it.
+
+    Raises:
+        ConfigurationError: when there is no such file or it holds no mapping.
+    """
+    if (files("prompts") / f"{name}.yaml").is_file():
+        found = yaml.safe_load(_read(f"{name}.yaml"))
+    else:
+        found = _front_matter(name, _read(f"{name}.md"))[0].get("patterns")
+    if not isinstance(found, dict):
+        msg = f"prompts/{name}: holds no mapping"
+        raise ConfigurationError(msg)
+    return found
+
+
+def prompt_digests(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """(name, SHA-256 hex of the file's bytes) of prompts and word lists, in the order asked for."""
+    return tuple((name, hashlib.sha256(_read(_file_name(name))).hexdigest()) for name in names)
+
+
+def _file_name(name: str) -> str:
+    return f"{name}.yaml" if (files("prompts") / f"{name}.yaml").is_file() else f"{name}.md"
+
+
+def _read(file_name: str) -> bytes:
+    resource = files("prompts") / file_name
+    if not resource.is_file():
+        msg = f"prompts/{file_name}: no such prompt file"
+        raise ConfigurationError(msg)
+    return resource.read_bytes()
+
+
+def _front_matter(name: str, data: bytes) -> tuple[dict[str, Any], str]:
+    text = data.decode("utf-8")
+    head, fence, body = text.removeprefix(FENCE).partition(f"\n{FENCE}")
+    parsed = yaml.safe_load(head) if text.startswith(FENCE) and fence else None
+    if not isinstance(parsed, dict):
+        msg = f"prompts/{name}.md: must begin with YAML front matter between two '---' lines"
+        raise ConfigurationError(msg)
+    return parsed, body.strip() + "\n"

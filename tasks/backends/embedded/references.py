@@ -1,0 +1,237 @@
+"""Wordings that single out a target, each with an estimate of the risk that it fits something else as well.
+
+Detectors overlook things, so a wording is judged by what an overlooked instance could do to it: the third from
+the left is wrong as soon as one is missing on the way, the one between the bed and the lamp hardly ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tasks.backends.embedded.scene_facts import (
+    Entity,
+    SceneFacts,
+    beside,
+    clearly_left,
+    gap,
+    maybe_beside,
+    touches_border,
+)
+from tasks.instruction.nouns import noun
+
+LARGER = 1.6
+"""Area ratio from which a thing is the largest for every viewer."""
+
+NEARER = 1.8
+"""Ratio of distances from which one thing is plainly the nearest."""
+
+CROWD = 4
+"""From this many possible instances on, more overlooked ones must be expected."""
+
+COLOR_CONTRAST: dict[str, frozenset[str]] = {
+    "red": frozenset({"white", "black", "gray", "green", "blue", "yellow"}),
+    "orange": frozenset({"white", "black", "gray", "green", "blue", "purple"}),
+    "yellow": frozenset({"black", "gray", "red", "blue", "purple", "green"}),
+    "green": frozenset({"white", "black", "red", "orange", "yellow", "purple", "pink"}),
+    "blue": frozenset({"white", "red", "orange", "yellow", "brown", "pink"}),
+    "purple": frozenset({"white", "yellow", "green", "orange"}),
+    "pink": frozenset({"black", "green", "blue", "yellow", "gray"}),
+    "white": frozenset({"black", "red", "orange", "green", "blue", "purple"}),
+    "black": frozenset({"white", "red", "orange", "yellow", "green", "pink"}),
+}
+"""For a colour that may tell things apart, those that nobody would mistake for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One way to say which thing is meant.
+
+    Attributes:
+        kind: which sentence patterns fit.
+        side: ``left``, ``right`` or ``""``.
+        rank: ordinal from that side, 0 when there is none.
+        color: colour adjective, or ``""``.
+        anchors: things named in it, in the order of the pattern.
+        risk: estimated chance, 0..1, that the words fit another thing too, or are untrue.
+    """
+
+    kind: str
+    side: str = ""
+    rank: int = 0
+    color: str = ""
+    anchors: tuple[Entity, ...] = ()
+    risk: float = 1.0
+
+
+def candidate_references(facts: SceneFacts, color_share: float) -> list[Reference]:
+    """All wordings that hold against every rival, sure or possible, the safest first."""
+    found = [
+        *_extremes(facts),
+        *_ordinals(facts),
+        *_sides_of_anchors(facts),
+        *_between(facts),
+        *_nearest(facts),
+        *_largest(facts),
+        *_halves(facts),
+        *_by_color(facts, color_share),
+    ]
+    color = _telling_color(facts, color_share)
+    if color:
+        found += [_with_color(reference, color) for reference in found if reference.kind in _TAKES_COLOR]
+    return sorted(
+        found, key=lambda r: (round(r.risk, 6), r.kind, r.side, r.color, [a.label for a in r.anchors])
+    )
+
+
+_TAKES_COLOR = frozenset({"side_of", "between", "half"})
+"""Superlatives and ordinals don't mix with a colour: "the leftmost red chair" counts red chairs only."""
+
+
+def overlooked_chance(facts: SceneFacts) -> float:
+    """Chance that another instance of the target's class is in the picture, undetected."""
+    chance = noun(facts.target.label).missed
+    chance += 0.03 * sum(1 for rival in facts.rivals if rival.index < 0)
+    return min(0.6, chance * (1.6 if len(facts.rivals) + 1 >= CROWD else 1.0))
+
+
+def _extremes(facts: SceneFacts) -> Iterator[Reference]:
+    """The leftmost, the rightmost: true when no rival comes near in that direction."""
+    if not facts.rivals:
+        return
+    own, missed = facts.target, overlooked_chance(facts)
+    for side in ("left", "right"):
+        if all(_ahead(own, rival, side, facts.width) for rival in facts.rivals):
+            room = own.box.x0 if side == "left" else facts.width - own.box.x1
+            yield Reference(
+                kind="extreme", side=side, rank=1, risk=0.02 + missed * min(1.0, 1.6 * room / facts.width)
+            )
+
+
+def _ordinals(facts: SceneFacts) -> Iterator[Reference]:
+    """The second or third from a side: the order must be plain, and all that is counted must be sure."""
+    own, missed = facts.target, overlooked_chance(facts)
+    for side in ("left", "right"):
+        ahead = [rival for rival in facts.rivals if _ahead(rival, own, side, facts.width)]
+        behind = [rival for rival in facts.rivals if _ahead(own, rival, side, facts.width)]
+        sure = all(r.index >= 0 and r.label == own.label and r.score >= 0.5 for r in ahead)
+        plain = all(
+            _ahead(a, b, side, facts.width) or _ahead(b, a, side, facts.width)
+            for i, a in enumerate(ahead)
+            for b in ahead[i + 1 :]
+        )
+        if len(ahead) + len(behind) == len(facts.rivals) and sure and plain and 1 <= len(ahead) <= 2:
+            room = own.box.x1 if side == "left" else facts.width - own.box.x0
+            risk = 0.03 * len(ahead) + missed * min(1.0, 1.4 * room / facts.width)
+            yield Reference(kind="ordinal", side=side, rank=len(ahead) + 1, risk=risk)
+
+
+def _sides_of_anchors(facts: SceneFacts) -> Iterator[Reference]:
+    """Left or right of a thing that its noun identifies, when no rival could be said to be there."""
+    own, missed = facts.target, overlooked_chance(facts)
+    for anchor in facts.anchors:
+        for side in ("left", "right"):
+            taken = any(maybe_beside(rival, anchor, side) for rival in facts.rivals)
+            if taken or not beside(own, anchor, side, facts.width):
+                continue
+            room = anchor.x if side == "left" else facts.width - anchor.x
+            risk = 0.7 * missed * room / facts.width + _anchor_risk(anchor, own, facts)
+            yield Reference(kind="side_of", side=side, anchors=(anchor,), risk=risk)
+
+
+def _between(facts: SceneFacts) -> Iterator[Reference]:
+    """Between two identified things that stand left and right of it on about one level."""
+    own, missed = facts.target, overlooked_chance(facts)
+    left = [a for a in facts.anchors if beside(own, a, "right", facts.width)]
+    right = [a for a in facts.anchors if beside(own, a, "left", facts.width)]
+    for a in left:
+        for b in right:
+            if any(a.x < rival.x < b.x for rival in facts.rivals):
+                continue
+            risk = 0.5 * missed * (b.x - a.x) / facts.width
+            risk += _anchor_risk(a, own, facts) + _anchor_risk(b, own, facts)
+            yield Reference(kind="between", anchors=(a, b), risk=risk)
+
+
+def _nearest(facts: SceneFacts) -> Iterator[Reference]:
+    """Nearest to an identified thing, when every rival is much further away."""
+    own, missed = facts.target, overlooked_chance(facts)
+    reach = 0.02 * facts.width
+    for anchor in facts.anchors:
+        distance = gap(own.box, anchor.box) + reach
+        # Boxes that overlap say nothing about distance in depth.
+        overlapping = gap(own.box, anchor.box) == 0 and own.box.y1 < anchor.box.y1 - 0.5 * anchor.box.height
+        rivals = [gap(rival.box, anchor.box) + reach for rival in facts.rivals]
+        if overlapping or not rivals or distance > 0.15 * facts.width or min(rivals) < NEARER * distance:
+            continue
+        yield Reference(
+            kind="nearest", anchors=(anchor,), risk=0.03 + 0.5 * missed + _anchor_risk(anchor, own, facts)
+        )
+
+
+def _largest(facts: SceneFacts) -> Iterator[Reference]:
+    """The largest; for people and vehicles, whose true sizes are known, the one closest to the camera."""
+    own, missed = facts.target, overlooked_chance(facts)
+    if not facts.rivals or touches_border(own.box, facts.width, facts.height):
+        return
+    if any(touches_border(rival.box, facts.width, facts.height, margin=0.004) for rival in facts.rivals):
+        return
+    margin = min(own.box.area / max(1, rival.box.area) for rival in facts.rivals)
+    lowest = all(own.box.y1 >= rival.box.y1 + 0.04 * facts.height for rival in facts.rivals)
+    if margin < LARGER:
+        return
+    risk = 0.05 + 0.15 * missed + (0.06 if margin < 2 * LARGER else 0.0)
+    if noun(own.label).kind in {"person", "vehicle", "animal"}:
+        if lowest:
+            yield Reference(kind="camera", risk=risk)
+    else:
+        yield Reference(kind="largest", risk=risk)
+
+
+def _halves(facts: SceneFacts) -> Iterator[Reference]:
+    """On the left or right side of the picture, when all rivals are plainly on the other."""
+    own, missed, width = facts.target, overlooked_chance(facts), facts.width
+    for side in ("left", "right"):
+        inside = own.box.x1 <= 0.48 * width if side == "left" else own.box.x0 >= 0.52 * width
+        others = all(r.x >= 0.56 * width if side == "left" else r.x <= 0.44 * width for r in facts.rivals)
+        if inside and others and facts.rivals:
+            yield Reference(kind="half", side=side, risk=0.02 + 0.55 * missed)
+
+
+def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
+    """By colour alone, when each rival is sure and of a colour that nobody would mistake for it."""
+    color = _telling_color(facts, color_share)
+    contrast = COLOR_CONTRAST.get(color, frozenset())
+    if color and facts.rivals and all(r.color in contrast and r.color_share >= 0.5 for r in facts.rivals):
+        yield Reference(kind="color", color=color, risk=0.05 + 0.4 * overlooked_chance(facts))
+
+
+def _with_color(reference: Reference, color: str) -> Reference:
+    """The colour excludes most overlooked things, at the price that somebody may name it otherwise."""
+    return replace(reference, kind=f"color_{reference.kind}", color=color, risk=0.02 + 0.5 * reference.risk)
+
+
+def _telling_color(facts: SceneFacts, color_share: float) -> str:
+    """The target's colour when it can be called by it, or ``""``; never for people, whose skin it would name."""
+    own = facts.target
+    contrast = COLOR_CONTRAST.get(own.color)
+    if (
+        contrast is None
+        or own.color_share < color_share
+        or noun(own.label).kind in {"person", "screen", "plant"}
+    ):
+        return ""
+    return own.color
+
+
+def _anchor_risk(anchor: Entity, own: Entity, facts: SceneFacts) -> float:
+    """That the anchor is no such thing, or that a second one was overlooked; crowded kinds are poor anchors."""
+    doubtful = 0.25 * max(0.0, 0.9 - anchor.score)
+    tiny = 0.05 if anchor.box.area < 0.2 * own.box.area else 0.0
+    small = 0.05 if anchor.box.area < 0.004 * facts.width * facts.height else 0.0
+    return doubtful + tiny + small + 0.3 * noun(anchor.label).missed
+
+
+def _ahead(a: Entity, b: Entity, side: str, width: int) -> bool:
+    """Whether ``a`` comes before ``b`` when counting from that side."""
+    return clearly_left(a, b, width) if side == "left" else clearly_left(b, a, width)

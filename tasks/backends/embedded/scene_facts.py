@@ -1,0 +1,199 @@
+"""What the geometry of a scene says for certain about a target: who could be confused with it, who stands where.
+
+Everything here is strict: a relation holds only when it is unmistakable, and weaker detections count as things
+that may be there. `tasks.backends.embedded.references` builds wordings from these facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tasks.geometry import containment, iou
+from tasks.instruction.nouns import may_be, noun
+from tasks.records import Box, Distractor, GroundedTarget, Scene, SceneObject
+
+SAME_THING_IOU = 0.45
+"""Boxes of one class that overlap this much are the same thing twice."""
+
+PART_SHARE = 0.75
+"""A weak box with this share inside an entity of its class is a part of it; the other way round, a group of it."""
+
+CLEAR_STEP = 0.03
+"""Least distance of two centres, over the picture's width, for their order to be plain."""
+
+LEVEL_SLOPE = 0.75
+"""Beside means: centres differ in height by at most this times their distance in width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """A thing that is, or may be, in the picture. ``index`` is -1 for one that only may be.
+
+    ``color`` is ``"unknown"`` for a weak detection, ``"mixed"`` where no single colour dominates.
+    """
+
+    index: int
+    label: str
+    box: Box
+    score: float
+    color: str
+    color_share: float
+
+    @property
+    def x(self) -> float:
+        """Horizontal middle in pixels."""
+        return self.box.center[0]
+
+    @property
+    def y(self) -> float:
+        """Vertical middle in pixels."""
+        return self.box.center[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactLimits:
+    """From which confidence on a thing counts.
+
+    Attributes:
+        weak: a weak detection at or above this score may be another instance.
+        named: a thing at or above this score may be named in a text, or serve as an anchor.
+        color_share: share of the mask that must carry a colour before the thing is called by it.
+    """
+
+    weak: float
+    named: float
+    color_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneFacts:
+    """A single-object target among what surrounds it.
+
+    Attributes:
+        target: the target.
+        rivals: all else that could be meant by its noun, certain and possible, from left to right.
+        anchors: things that their noun alone identifies, from left to right.
+        named: entities sure enough to be told of in a description, the target included, from left to right.
+        width, height: of the picture, pixels.
+    """
+
+    target: Entity
+    rivals: tuple[Entity, ...]
+    anchors: tuple[Entity, ...]
+    named: tuple[Entity, ...]
+    width: int
+    height: int
+
+
+def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
+    """The facts about a target's first object."""
+    scene = target.scene
+    things = [_entity(thing) for thing in scene.objects]
+    weak = possible_instances(scene, limits.weak)
+    own = things[target.indices[0]]
+    rivals = [e for e in (*things, *weak) if e.index != own.index and may_be(own.label, e.label)]
+    rivals = [e for e in rivals if not (e.index < 0 and _covers_same(e.box, own.box))]
+    named = [
+        entity
+        for entity, thing in zip(things, scene.objects, strict=True)
+        if entity.index == own.index or (thing.score >= limits.named and _is_one_thing(thing))
+    ]
+    anchors = [e for e in named if e.index != own.index and _identified(e, own, things, weak)]
+    return SceneFacts(
+        target=own,
+        rivals=tuple(sorted(rivals, key=lambda e: (e.x, e.y))),
+        anchors=tuple(sorted(anchors, key=lambda e: (e.x, e.y))),
+        named=tuple(sorted(named, key=lambda e: (e.x, e.y))),
+        width=scene.source.width,
+        height=scene.source.height,
+    )
+
+
+def possible_instances(scene: Scene, weak: float) -> list[Entity]:
+    """Weak detections that may be further things: neither a second box of an entity, nor part or group of some."""
+    return [
+        Entity(index=-1, label=d.label, box=d.box, score=d.score, color="unknown", color_share=0.0)
+        for d in scene.distractors
+        if d.score >= weak and not _repeats(d, scene.objects)
+    ]
+
+
+def clearly_left(a: Entity, b: Entity, width: int) -> bool:
+    """Whether ``a`` is plainly further left than ``b``: centre and both edges, by more than a small step."""
+    step = max(CLEAR_STEP * width, 0.25 * min(a.box.width, b.box.width))
+    return a.x + step <= b.x and a.box.x0 < b.box.x0 and a.box.x1 < b.box.x1
+
+
+def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
+    """Whether ``a`` is unmistakably on that side (``left``, ``right``) of ``b``: boxes apart, about level."""
+    left, right = (a, b) if side == "left" else (b, a)
+    overlap = left.box.x1 - right.box.x0
+    apart = overlap <= 0.15 * min(left.box.width, right.box.width)
+    return apart and clearly_left(left, right, width) and abs(a.y - b.y) <= LEVEL_SLOPE * abs(a.x - b.x)
+
+
+def maybe_beside(a: Entity, b: Entity, side: str) -> bool:
+    """Whether somebody could say that ``a`` is on that side of ``b``: its centre is."""
+    return a.x < b.x if side == "left" else a.x > b.x
+
+
+def gap(a: Box, b: Box) -> float:
+    """Distance of two boxes in pixels, 0 when they touch or overlap."""
+    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
+    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
+    return float((dx * dx + dy * dy) ** 0.5)
+
+
+def third(position: float, size: int) -> int:
+    """0, 1 or 2: in which third of 0..size a coordinate lies."""
+    return min(2, max(0, int(3 * position / size)))
+
+
+def touches_border(box: Box, width: int, height: int, margin: float = 0.01) -> bool:
+    """Whether a box reaches the picture's border, so that the thing may go on outside."""
+    dx, dy = margin * width, margin * height
+    return box.x0 <= dx or box.y0 <= dy or box.x1 >= width - dx or box.y1 >= height - dy
+
+
+def same_label(entities: Iterable[Entity], label: str) -> list[Entity]:
+    """Those with this very label."""
+    return [entity for entity in entities if entity.label == label]
+
+
+def _entity(thing: SceneObject) -> Entity:
+    return Entity(
+        index=thing.index,
+        label=thing.label,
+        box=thing.box,
+        score=thing.score,
+        color=thing.color,
+        color_share=thing.color_share,
+    )
+
+
+def _is_one_thing(thing: SceneObject) -> bool:
+    return thing.not_a_target not in {"group_box", "contested_label"}
+
+
+def _identified(anchor: Entity, own: Entity, things: Sequence[Entity], weak: Sequence[Entity]) -> bool:
+    """Whether the noun alone leads to the anchor: nothing else, sure or possible, might be called so."""
+    if may_be(own.label, anchor.label) or noun(anchor.label).kind == "thin":
+        return False
+    others = [e for e in things if e.index != anchor.index and may_be(anchor.label, e.label)]
+    others += [e for e in weak if may_be(anchor.label, e.label) and not _covers_same(e.box, anchor.box)]
+    return not others
+
+
+def _repeats(weak: Distractor, things: Sequence[SceneObject]) -> bool:
+    same = [thing for thing in things if thing.label == weak.label]
+    return any(_covers_same(weak.box, thing.box) for thing in same)
+
+
+def _covers_same(weak: Box, sure: Box) -> bool:
+    """Whether a weak box is the sure one again, a part of it, or a group around it."""
+    return (
+        iou(weak, sure) >= SAME_THING_IOU
+        or containment(weak, sure) >= PART_SHARE
+        or containment(sure, weak) >= PART_SHARE
+    )

@@ -1,0 +1,76 @@
+"""What a target may be turned into: a clearly other colour, a fitting effect, a material."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.instruction.nouns import noun
+from tasks.records import GroundedTarget, SceneObject
+
+MIN_COLOR_SHARE = 0.5
+"""Below this share of the mask a recolour would leave the thing patchy, and its colour has no name anyway."""
+
+EFFECT_SHARE = 0.4
+"""Share of the mask that must carry a vivid colour for its loss to be seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColorRule:
+    """When a thing may become this colour.
+
+    Attributes:
+        dark, light: mean L of the thing (0..100) below and above which the colour doesn't come out: shading is
+            kept, so black never turns yellow and white never turns deep brown.
+        near: present colours that it would be mistaken for.
+    """
+
+    dark: float
+    light: float
+    near: frozenset[str]
+
+
+COLORS: dict[str, ColorRule] = {
+    "red": ColorRule(dark=18, light=88, near=frozenset({"red", "pink", "orange", "brown"})),
+    "orange": ColorRule(dark=38, light=90, near=frozenset({"orange", "red", "yellow", "brown"})),
+    "yellow": ColorRule(dark=50, light=97, near=frozenset({"yellow", "orange", "brown"})),
+    "green": ColorRule(dark=18, light=90, near=frozenset({"green"})),
+    "blue": ColorRule(dark=15, light=90, near=frozenset({"blue", "purple"})),
+    "purple": ColorRule(dark=18, light=88, near=frozenset({"purple", "blue", "pink"})),
+    "pink": ColorRule(dark=48, light=97, near=frozenset({"pink", "purple", "red", "white"})),
+}
+"""Arguments of Color; neutral ones are left out, since they need the shading to change as well."""
+
+VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"})
+"""Colours whose loss is plain to see."""
+
+MATERIALS: tuple[str, ...] = ()
+"""Arguments of Material; none that a classical editor makes convincingly is known yet."""
+
+
+def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
+    """Colours that every object of the target may take: far in hue from what it is now, right in lightness."""
+    allowed = noun(target.label).colors
+    return tuple(
+        name
+        for name, rule in COLORS.items()
+        if (not allowed or name in allowed) and all(_takes(thing, rule) for thing in target.objects)
+    )
+
+
+def effect_arguments(target: GroundedTarget) -> tuple[str, ...]:
+    """Appearance effects that will show on every object of the target."""
+    found = []
+    if all(thing.color in VIVID and thing.color_share >= EFFECT_SHARE for thing in target.objects):
+        found.append("black and white")
+    return tuple(found)
+
+
+def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
+    """Materials the target may be made of."""
+    del target
+    return MATERIALS
+
+
+def _takes(thing: SceneObject, rule: ColorRule) -> bool:
+    named = thing.color != "mixed" and thing.color_share >= MIN_COLOR_SHARE
+    return named and thing.color not in rule.near and rule.dark <= thing.lab[0] <= rule.light

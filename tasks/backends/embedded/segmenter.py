@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tasks.backends.assets import AssetCache, asset_table
+from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.mask_measures import (
     color_distance,
     edge_ratio,
@@ -48,15 +48,17 @@ class SegmenterOptions(Settings):
     """Bounds of the checks; all were set by looking at drawn masks of the demo photographs."""
 
     min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
-    min_stability: float = Field(default=0.9, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_stability: float = Field(default=0.87, ge=0, le=1, description="IoU of masks at logits +1 and -1")
     min_box_agreement: float = Field(default=0.65, ge=0, le=1, description="IoU, mask's box and asked box")
     min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
-    min_edge_ratio: float = Field(default=1.3, ge=0, description="step at the outline over surroundings")
+    min_edge_ratio: float = Field(default=1.15, ge=0, description="step at the outline over surroundings")
     min_color_distance: float = Field(default=0.3, ge=0, le=1, description="colours inside and outside")
     max_contested: float = Field(default=0.1, ge=0, le=1, description="share that other masks claim, too")
     max_hole_share: float = Field(default=0.01, ge=0, le=1, description="smaller holes are filled")
-    in_front_share: float = Field(default=0.75, ge=0, le=1, description="of a mask in another: it is in front")
+    in_front_share: float = Field(
+        default=0.75, ge=0, le=1, description="of a mask in another: it is in front"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,14 +74,16 @@ class _Drawn:
 
 
 class Sam2Segmenter:
-    """Box-prompted masks. Each picture is encoded once, each box asked twice."""
+    """Box-prompted masks. Each picture is encoded once, each box is asked twice."""
 
-    def __init__(self, assets: AssetCache, options: SegmenterOptions | None = None) -> None:
-        self.options = options or SegmenterOptions()
-        self._model = Sam2(assets)
+    Options = SegmenterOptions
 
-    @property
-    def identity(self) -> ModelIdentity:
+    def __init__(self, options: SegmenterOptions) -> None:
+        self.options = options
+        self._model = Sam2(AssetCache(default_cache_folder()))
+
+    @classmethod
+    def describe(cls, options: SegmenterOptions) -> ModelIdentity:
         """The network's package and digest."""
         asset = asset_table()[ASSET]
         return ModelIdentity(
@@ -89,6 +93,11 @@ class Sam2Segmenter:
             revision=asset.revision,
             digest=asset.digest,
         )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
 
     def segment(
         self,
@@ -106,7 +115,9 @@ class Sam2Segmenter:
             return ()
         features = self._model.encode(image)
         drawn = [self._draw(features, d) for d in detections]
-        masks = part_masks([d.mask for d in drawn], [d.detection.label for d in drawn], self.options.in_front_share)
+        masks = part_masks(
+            [d.mask for d in drawn], [d.detection.label for d in drawn], self.options.in_front_share
+        )
         return tuple(self._measure(image, i, drawn, masks) for i in range(len(drawn)))
 
     def _draw(self, features: Features, detection: Detection) -> _Drawn:
@@ -116,9 +127,7 @@ class Sam2Segmenter:
         mask = first.mask
         if mask.any():
             tight = box_of(mask)
-            again = self._ask(
-                features, (tight.x0, tight.y0, tight.x1, tight.y1), inner_point(mask), tight
-            )
+            again = self._ask(features, (tight.x0, tight.y0, tight.x1, tight.y1), inner_point(mask), tight)
             repeat = mask_iou(mask, again.mask)
         else:
             repeat = 0.0
@@ -212,7 +221,7 @@ def part_masks(masks: Sequence[Mask], labels: Sequence[str], in_front_share: flo
 
 
 def _full_size(logits: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    return cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _at_least(name: str, value: float, low: float) -> Measurement:

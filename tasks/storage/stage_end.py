@@ -26,7 +26,7 @@ LIGHT = ["id", "kind", "parent", "outcome", "reason", "edit_type", "digest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightRow:
-    """A row without its record, with the Parquet file it stands in."""
+    """A row without its record, with its unit and the Parquet file it stands in."""
 
     id: str
     kind: str
@@ -35,6 +35,7 @@ class LightRow:
     reason: str
     edit_type: str
     digest: str
+    unit: str
     rows: str
 
 
@@ -95,7 +96,7 @@ def close_stage(store: Store, plan: Plan, decide: Decide | None = None) -> Stage
         "stage": plan.key.stage,
         "config8": plan.key.config8,
         "plan": plan.reference,
-        "totals": _totals(rows, decisions),
+        "totals": stage_totals(rows, decisions),
         "commits": {commit.unit: commit.content for commit in commits},
         "decisions": (
             {"path": decided.path, "bytes": decided.bytes, "sha256": decided.sha256} if decided else None
@@ -154,7 +155,7 @@ def light_rows(store: Store, plan: Plan, commits: Iterable[Commit]) -> Iterator[
             raise DataFault(msg)
         for item in read_parquet(data, ROWS, commit.rows.path, LIGHT).to_pylist():
             if (item["id"] if item["kind"] == INPUT else item["parent"]) in owned:
-                yield LightRow(**item, rows=commit.rows.path)
+                yield LightRow(**item, unit=commit.unit, rows=commit.rows.path)
 
 
 def kept_children(store: Store, plan: Plan) -> Iterator[PlanInput]:
@@ -206,18 +207,8 @@ def decide_duplicates(rows: Iterable[LightRow]) -> list[Decision]:
     ]
 
 
-def _check_plan_law(plan: Plan, rows: Sequence[LightRow]) -> None:
-    counted = Counter(row.id for row in rows if row.kind == INPUT)
-    planned = set(plan.owners())
-    wrong = sorted(planned.symmetric_difference(counted)) + [i for i, n in counted.items() if n > 1]
-    children = {row.parent for row in rows if row.kind == CHILD}
-    wrong += [r.id for r in rows if r.kind == INPUT and (r.outcome == "kept") != (r.id in children)]
-    if wrong:
-        msg = f"{plan.path}: the count law doesn't hold for {wrong[0]!r} ({len(wrong)} ids)"
-        raise DataFault(msg)
-
-
-def _totals(rows: Sequence[LightRow], decisions: Sequence[Decision]) -> dict[str, Any]:
+def stage_totals(rows: Sequence[LightRow], decisions: Sequence[Decision]) -> dict[str, Any]:
+    """Inputs and children by outcome, and reasons by ``kind:reason``, after the decisions."""
     late = {(d.parent, d.id): d for d in decisions}
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -230,6 +221,17 @@ def _totals(rows: Sequence[LightRow], decisions: Sequence[Decision]) -> dict[str
         if reason:
             reasons[f"{row.kind}:{reason}"] += 1
     return {**dict(sorted(outcomes.items())), "reasons": dict(sorted(reasons.items()))}
+
+
+def _check_plan_law(plan: Plan, rows: Sequence[LightRow]) -> None:
+    counted = Counter(row.id for row in rows if row.kind == INPUT)
+    planned = set(plan.owners())
+    wrong = sorted(planned.symmetric_difference(counted)) + [i for i, n in counted.items() if n > 1]
+    children = {row.parent for row in rows if row.kind == CHILD}
+    wrong += [r.id for r in rows if r.kind == INPUT and (r.outcome == "kept") != (r.id in children)]
+    if wrong:
+        msg = f"{plan.path}: the count law doesn't hold for {wrong[0]!r} ({len(wrong)} ids)"
+        raise DataFault(msg)
 
 
 def _store_decisions(store: Store, key: StageKey, decisions: Sequence[Decision]) -> StoredObject | None:

@@ -49,7 +49,7 @@ def render_card(facts: CardFacts, context: ReleaseContext) -> str:
     )
     environment.filters["cell"] = _cell
     present = [split for split in SPLITS if any(s == split for _, s in facts.types)]
-    return environment.get_template("card.md.j2").render(
+    text: str = environment.get_template("card.md.j2").render(
         context=context,
         front_matter=_front_matter(context.name, present, len(facts.types)),
         total=len(facts.types),
@@ -60,6 +60,7 @@ def render_card(facts: CardFacts, context: ReleaseContext) -> str:
         sources=_source_rows(facts),
         citation=CITATION,
     )
+    return text
 
 
 def _front_matter(name: str, splits: Sequence[str], total: int) -> str:
@@ -78,7 +79,7 @@ def _front_matter(name: str, splits: Sequence[str], total: int) -> str:
             }
         ],
     }
-    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
 
 
 def _size_category(total: int) -> str:

@@ -33,6 +33,7 @@ from tasks.records import (
     GroundedTarget,
     Measurement,
     ModelIdentity,
+    Reasoning,
     Rle,
     SceneObject,
     SourceImage,
@@ -111,12 +112,7 @@ def _describe(sample: EditedSample, split: str, context: SampleContext) -> Sampl
         argument=plan.argument or NONE,
         instruction=plan.instruction,
         instruction_before_rewriting=plan.instruction_before_rewriting,
-        cot=CoTShape(
-            scene_description=plan.reasoning.scene_description,
-            target_localization=plan.reasoning.target_localization,
-            editing_description=plan.reasoning.editing_description,
-            post_edit_description=plan.reasoning.post_edit_description,
-        ),
+        CoT=_cot(plan.reasoning),
         target=_target(target),
         objects=tuple(_object(item, target.indices) for item in target.scene.objects),
         crop=_box(sample.crop),
@@ -127,6 +123,17 @@ def _describe(sample: EditedSample, split: str, context: SampleContext) -> Sampl
         provenance=_provenance(sample, plan, context),
         source=_source(source),
         licence=source.licence or "unstated",
+    )
+
+
+def _cot(reasoning: Reasoning) -> CoTShape:
+    return CoTShape.model_validate(
+        {
+            "scene_description": reasoning.scene_description,
+            "target_localization": reasoning.target_localization,
+            "editing_description": reasoning.editing_description,
+            "post_edit_description": reasoning.post_edit_description,
+        }
     )
 
 

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tasks.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.errors import DataFault
-from tasks.publishing.card import CardFacts, render_card
+from tasks.publishing.card import render_card
 from tasks.publishing.funnel import funnel_line, stage_ends
 from tasks.publishing.gallery import GalleryContent, write_gallery
-from tasks.publishing.gallery_entries import Accepted
-from tasks.publishing.gallery_sources import accepted_of, accepted_samples, rejected_samples
-from tasks.publishing.index_table import index_bytes, index_row
-from tasks.publishing.plan_release import SHARD
+from tasks.publishing.gallery_sources import rejected_samples
+from tasks.publishing.index_table import index_bytes
 from tasks.publishing.release_context import ReleaseContext
 from tasks.publishing.settings import PublishSettings
-from tasks.publishing.shard_format import MANIFEST, MEMBERS, SPLITS, ModelShape
+from tasks.publishing.shard_format import MANIFEST, SPLITS
+from tasks.publishing.survey_shards import Survey, survey_shards
 from tasks.records import SCHEMA_VERSION
-from tasks.storage.commits import Commit, read_rows
-from tasks.storage.fault_points import FaultPoint, pass_point
+from tasks.storage.commits import StoredObject
 from tasks.storage.layout import RELEASES
 from tasks.storage.pixel_reader import StorePixels
-from tasks.storage.rows import CHILD
-from tasks.storage.stage_end import StageEnd, plan_commits
+from tasks.storage.stage_end import StageEnd
 from tasks.storage.store import Store
 from tasks.storage.units import Plan
 
@@ -39,32 +35,13 @@ class Release:
     manifest: dict[str, Any]
 
 
-@dataclass(slots=True, kw_only=True)
-class Survey:
-    """What one pass over the shards' rows leaves: small things of all samples, pictures' places of a few."""
-
-    index: list[dict[str, object]]
-    types: list[tuple[str, str]]
-    models: dict[ModelShape, None]
-    sources: list[tuple[str, str, str]]
-    shown: list[Accepted]
-    shards: list[dict[str, Any]]
-
-
-def release_folder(ends: Sequence[StageEnd], context: ReleaseContext) -> str:
-    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused."""
-    material = {"ends": [end.digest for end in ends], "context": asdict(context), "schema": SCHEMA_VERSION}
-    return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
-
-
 def finish_release(
-    store: Store, plans: Sequence[Plan], context: ReleaseContext, settings: PublishSettings, build: str
+    store: Store, plans: Sequence[Plan], *, context: ReleaseContext, settings: PublishSettings, build: str
 ) -> Release:
-    """The release of closed plans; every step may be repeated after a crash and puts the same bytes.
+    """The release of closed plans, one a stage from ``ingest`` to ``publish``; a finished one is only read.
 
-    Args:
-        plans: one a stage, from ``ingest`` to ``publish``, all closed.
-        build: name of the build, for the manifest of whoever is first.
+    Every step may be repeated after a crash and puts the same bytes; the manifest, create-only, comes last.
+    ``build`` is the build's name, for the manifest of whoever is first.
 
     Raises:
         DataFault: a plan is open, or what the store holds doesn't fit its digests.
@@ -74,142 +51,77 @@ def finish_release(
         raise DataFault(f"{plans[len(ends)].key.stage}: not finished, so there is no release yet")
     context = replace(context, funnel=tuple(funnel_line(end) for end in ends))
     folder = release_folder(ends, context)
-    done = store.find(f"{folder}/{MANIFEST}")
-    if done is not None:
-        return Release(folder=folder, manifest=unseal(done, f"{folder}/{MANIFEST}"))
-    survey = _copy_shards(store, plans[-1], folder, context, settings)
-    files = _write_beside(store, plans, folder, context, settings, survey)
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "name": context.name,
-        "build": build,
-        "chain": [
-            {"stage": end.key.stage, "config8": end.key.config8, "plan": end.plan, "digest": end.digest}
-            for end in ends
-        ],
-        "samples": {split: sum(1 for _, s in survey.types if s == split) for split in SPLITS},
-        "edit_types": dict(sorted(Counter(kind for kind, _ in survey.types).items())),
-        "shards": survey.shards,
-        "files": [{k: s[k] for k in ("name", "bytes", "sha256")} for s in survey.shards] + files,
-    }
     path = f"{folder}/{MANIFEST}"
-    pass_point(FaultPoint.BUILD_RECORDED)
-    store.put_if_absent(path, seal(content))
-    return Release(folder=folder, manifest=unseal(store.get(path), path))
+    done = store.find(path)
+    if done is None:
+        survey = survey_shards(store, plans[-1], context.sample, settings)
+        for shard in survey.shards:
+            _copy(store, shard.tar, f"{folder}/{shard.name}")
+        gallery = _gallery(store, plans, settings, survey)
+        files = _write_beside(store, folder, gallery=gallery, context=context, survey=survey)
+        store.put_if_absent(path, seal(_manifest(context.name, build, ends, survey, files)))
+        done = store.get(path)
+    return Release(folder=folder, manifest=unseal(done, path))
 
 
-def write_build_gallery(
-    store: Store,
-    plans: Sequence[Plan],
-    context: ReleaseContext,
-    settings: PublishSettings,
-    to: Path,
-    rejected: bool = False,
-) -> Path:
-    """A gallery of all accepted samples, and all refused ones if wanted, in a local folder.
+def release_folder(ends: Sequence[StageEnd], context: ReleaseContext) -> str:
+    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused."""
+    material = {"ends": [end.digest for end in ends], "context": asdict(context), "schema": SCHEMA_VERSION}
+    return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
 
-    Args:
-        plans: one a stage, in order from ``ingest``, as far as the build has come; open ones are left out.
 
-    Returns:
-        The path of ``index.html``.
+def check_release(store: Store, folder: str) -> list[str]:
+    """What is wrong with a release, one line a fault; reads every byte of it.
+
+    Raises:
+        DataFault: it has no manifest, or a damaged one.
     """
-    ends = stage_ends(store, plans)
-    context = replace(context, funnel=tuple(funnel_line(end) for end in ends))
-    last = plans[len(ends) - 1] if ends else None
-    accepted: list[Accepted] = []
-    if last is not None and last.key.stage in ("editing", "publish"):
-        accepted = list(accepted_samples(store, last, context.sample, settings.validation_share))
-    refused, totals = rejected_samples(store, plans) if rejected else ([], Counter())
-
-    def sink(name: str, data: bytes) -> None:
-        path = to / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-    content = GalleryContent(
-        accepted=accepted,
-        rejected=refused,
-        accepted_totals=Counter(a.meta.edit_type.value for a in accepted),
-        rejected_totals=totals,
-    )
-    write_gallery(content, context, lambda: StorePixels(store), sink)
-    return to / "index.html"
+    manifest = unseal(store.get(f"{folder}/{MANIFEST}"), f"{folder}/{MANIFEST}")
+    expected = {f"{folder}/{item['name']}": item for item in manifest["files"]}
+    faults = []
+    for path, item in expected.items():
+        data = store.find(path)
+        if data is None:
+            faults.append(f"{path}: missing")
+        elif len(data) != item["bytes"] or sha256_hex(data) != item["sha256"]:
+            faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
+    there = {info.path for info in store.list(folder)} - {f"{folder}/{MANIFEST}"}
+    return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
 
 
-def _copy_shards(
-    store: Store, plan: Plan, folder: str, context: ReleaseContext, settings: PublishSettings
-) -> Survey:
-    survey = Survey(index=[], types=[], models={}, sources=[], shown=[], shards=[])
-    names = {unit.id: unit.extra.get(SHARD, "") for unit in plan.units}
-    commits = [c for c in plan_commits(store, plan) if c.tar is not None and names[c.unit]]
-    for commit in sorted(
-        commits, key=lambda c: (SPLITS.index(names[c.unit].partition("-")[0]), names[c.unit])
-    ):
-        name = names[commit.unit]
-        count = _survey_shard(store, commit, name, context, settings, survey)
-        _copy(store, commit, f"{folder}/{name}")
-        assert commit.tar is not None
-        survey.shards.append(
-            {
-                "name": name,
-                "split": name.partition("-")[0],
-                "samples": count,
-                "bytes": commit.tar.bytes,
-                "sha256": commit.tar.sha256,
-                "unit": commit.unit,
-            }
-        )
-    return survey
-
-
-def _survey_shard(
-    store: Store,
-    commit: Commit,
-    name: str,
-    context: ReleaseContext,
-    settings: PublishSettings,
-    survey: Survey,
-) -> int:
-    count = 0
-    for row in read_rows(store, commit):
-        if row.kind != CHILD or row.outcome != "kept":
-            continue
-        count += 1
-        entry = accepted_of(row, context.sample, settings.validation_share)
-        meta = entry.meta
-        kind = meta.edit_type.value
-        if sum(1 for known, _ in survey.types if known == kind) < settings.gallery_samples:
-            survey.shown.append(entry)
-        survey.index.append(index_row(meta, {m: row.blobs[m] for m in MEMBERS}, name))
-        survey.types.append((kind, meta.split))
-        survey.models.update(dict.fromkeys(meta.provenance.models))
-        survey.sources.append((meta.source.location.partition("/")[0], meta.licence, meta.sid))
-    return count
-
-
-def _copy(store: Store, commit: Commit, path: str) -> None:
+def _copy(store: Store, tar: StoredObject, path: str) -> None:
     """The unit's tar as a shard: through memory and checked where that is near, by the store itself elsewhere."""
-    assert commit.tar is not None
     there = store.head(path)
-    if there is not None and there.size == commit.tar.bytes:
+    if there is not None and there.size == tar.bytes:
         return
     if store.folder is None:
-        store.copy(commit.tar.path, path)
+        store.copy(tar.path, path)
         return
     # A local store copies by hard link: damage to the release would be damage to what proves it.
-    data = store.get(commit.tar.path)
-    if sha256_hex(data) != commit.tar.sha256:
-        raise DataFault(f"{commit.tar.path}: its bytes don't fit the digest in {commit.path}")
+    data = store.get(tar.path)
+    if sha256_hex(data) != tar.sha256:
+        raise DataFault(f"{tar.path}: its bytes don't fit the digest in its commit")
     store.put(path, data)
+
+
+def _gallery(
+    store: Store, plans: Sequence[Plan], settings: PublishSettings, survey: Survey
+) -> GalleryContent:
+    refused, totals = rejected_samples(store, plans, settings.gallery_rejected)
+    return GalleryContent(
+        accepted=survey.shown,
+        rejected=refused,
+        accepted_totals=Counter(kind for kind, _ in survey.facts.types),
+        rejected_totals=totals,
+    )
 
 
 def _write_beside(
     store: Store,
-    plans: Sequence[Plan],
     folder: str,
+    *,
+    gallery: GalleryContent,
     context: ReleaseContext,
-    settings: PublishSettings,
     survey: Survey,
 ) -> list[dict[str, Any]]:
     """Everything but the shards and the manifest; their names, bytes and digests, sorted by name."""
@@ -220,16 +132,37 @@ def _write_beside(
         files.append({"name": name, "bytes": len(data), "sha256": sha256_hex(data)})
 
     sink("index.parquet", index_bytes(survey.index))
-    facts = CardFacts(types=survey.types, models=tuple(survey.models), sources=survey.sources)
-    sink("README.md", render_card(facts, context).encode())
-    refused, totals = rejected_samples(store, plans, settings.gallery_rejected)
-    content = GalleryContent(
-        accepted=survey.shown,
-        rejected=refused,
-        accepted_totals=Counter(kind for kind, _ in survey.types),
-        rejected_totals=totals,
-    )
+    sink("README.md", render_card(survey.facts, context).encode())
     write_gallery(
-        content, context, lambda: StorePixels(store), lambda name, data: sink(f"gallery/{name}", data)
+        gallery, context, lambda: StorePixels(store), lambda name, data: sink(f"gallery/{name}", data)
     )
-    return sorted(files, key=lambda item: item["name"])
+    return sorted(files, key=lambda item: str(item["name"]))
+
+
+def _manifest(
+    name: str, build: str, ends: Sequence[StageEnd], survey: Survey, files: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    shards = [
+        {
+            "name": shard.name,
+            "split": shard.split,
+            "samples": shard.samples,
+            "unit": shard.unit,
+            "bytes": shard.tar.bytes,
+            "sha256": shard.tar.sha256,
+        }
+        for shard in survey.shards
+    ]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": name,
+        "build": build,
+        "chain": [
+            {"stage": end.key.stage, "config8": end.key.config8, "plan": end.plan, "digest": end.digest}
+            for end in ends
+        ],
+        "samples": {split: sum(1 for _, s in survey.facts.types if s == split) for split in SPLITS},
+        "edit_types": dict(sorted(Counter(kind for kind, _ in survey.facts.types).items())),
+        "shards": shards,
+        "files": [{key: shard[key] for key in ("name", "bytes", "sha256")} for shard in shards] + list(files),
+    }

@@ -46,5 +46,6 @@ def funnel_line(end: StageEnd) -> FunnelLine:
         rejected=rejected,
         failed=failed,
         children=int(totals.get("children_kept", 0)),
+        refused=int(totals.get("children_rejected", 0)) + int(totals.get("children_failed", 0)),
         reasons=tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
     )

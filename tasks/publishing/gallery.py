@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import islice
 from math import ceil
+from typing import TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -22,8 +23,13 @@ from tasks.publishing.gallery_entries import (
 from tasks.publishing.release_context import ReleaseContext
 from tasks.records import EditType
 
+SHEET_SIZE = 12
+"""Samples of an edit type on the first page."""
+
 PAGE_SIZE = 50
 """Samples a page: more make a browser slow and a person tired."""
+
+View = TypeVar("View", AcceptedView, RejectedView)
 
 Sink = Callable[[str, bytes], None]
 """Takes a file of the gallery: relative name and bytes."""
@@ -63,58 +69,49 @@ def write_gallery(
 ) -> None:
     """Write ``index.html``, the pages, ``style.css`` and the pictures.
 
-    Args:
-        context: title, funnel and provenance.
-        open_pixels: a reader for one sample's blobs; what it keeps is dropped with it.
-        sink: receives every file once; equal inputs give equal bytes.
+    ``context`` gives title, funnel and provenance; ``open_pixels`` a reader for one sample's blobs, so that what it
+    keeps is dropped with it; ``sink`` receives every file once. Equal inputs give equal bytes.
     """
-    environment = _environment()
     by_type = {kind.value: [a for a in content.accepted if a.meta.edit_type == kind] for kind in EditType}
     by_type = {kind: found for kind, found in by_type.items() if found}
     groups = _group(content.rejected)
-    chapters = [
-        _chapter("accepted", kind, kind, f"{kind} samples", content.accepted_totals[kind], len(found))
-        for kind, found in by_type.items()
-    ]
-    refusals = [
-        _chapter(
-            "rejected",
-            f"{stage}-{reason}",
-            reason.replace("_", " "),
-            stage,
-            content.rejected_totals[stage, reason],
-            len(found),
-        )
-        for (stage, reason), found in groups.items()
-    ]
+    chapters = [_accepted_chapter(k, content.accepted_totals[k], len(found)) for k, found in by_type.items()]
+    refusals = [_rejected_chapter(*k, content.rejected_totals[k], len(found)) for k, found in groups.items()]
     common = {"context": context, "chapters": chapters, "refusals": refusals}
+    book = _Book(_environment(), common, sink)
     sink("style.css", (files("tasks.publishing") / "templates" / "style.css").read_bytes())
-    total = sum(content.accepted_totals.values())
-    sink("index.html", _render(environment, "index.html.j2", common, total=total))
+    sheets = {kind: found[:SHEET_SIZE] for kind, found in by_type.items()}
+    book.page("index.html", "index.html.j2", total=sum(content.accepted_totals.values()), sheets=sheets)
     for chapter, found in zip(chapters, by_type.values(), strict=True):
-        views = (view_accepted(entry, open_pixels()) for entry in found)
-        _write_pages(environment, "accepted.html.j2", common, chapter, views, sink)
+        accepted = (view_accepted(entry, open_pixels()) for entry in found)
+        book.chapter("accepted.html.j2", chapter, accepted)
     for chapter, group in zip(refusals, groups.values(), strict=True):
         refused = (view_rejected(entry, open_pixels()) for entry in group)
-        _write_pages(environment, "rejected.html.j2", common, chapter, refused, sink)
+        book.chapter("rejected.html.j2", chapter, refused)
 
 
-def _write_pages(
-    environment: Environment,
-    template: str,
-    common: Mapping[str, object],
-    chapter: Chapter,
-    views: Iterator[AcceptedView] | Iterator[RejectedView],
-    sink: Sink,
-) -> None:
-    """One page after the other; pictures go to the sink as they are drawn and are not kept."""
-    for number, page in enumerate(chapter.pages):
-        shown = []
-        for view in islice(views, PAGE_SIZE):
-            for figure in view.figures:
-                sink(figure.name, figure.data)
-            shown.append(replace(view, figures=tuple(replace(f, data=b"") for f in view.figures)))
-        sink(page, _render(environment, template, common, chapter=chapter, number=number, views=shown))
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """Renders pages that share their head."""
+
+    environment: Environment
+    common: Mapping[str, object]
+    sink: Sink
+
+    def page(self, name: str, template: str, **values: object) -> None:
+        """Render one page into the sink."""
+        text = self.environment.get_template(template).render(**self.common, **values)
+        self.sink(name, text.encode("utf-8", errors="backslashreplace"))
+
+    def chapter(self, template: str, chapter: Chapter, views: Iterator[View]) -> None:
+        """One page after the other; pictures go to the sink as they are drawn and are not kept."""
+        for number, name in enumerate(chapter.pages):
+            shown = []
+            for view in islice(views, PAGE_SIZE):
+                for figure in view.figures:
+                    self.sink(figure.name, figure.data)
+                shown.append(replace(view, figures=tuple(replace(f, data=b"") for f in view.figures)))
+            self.page(name, template, chapter=chapter, number=number, views=shown)
 
 
 def _environment() -> Environment:
@@ -129,14 +126,20 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(environment: Environment, template: str, common: Mapping[str, object], **values: object) -> bytes:
-    return environment.get_template(template).render(**common, **values).encode()
+def _accepted_chapter(kind: str, count: int, shown: int) -> Chapter:
+    pages = _page_names(f"accepted-{kind}", shown)
+    return Chapter(kind="accepted", title=kind, note="", count=count, shown=shown, pages=pages)
 
 
-def _chapter(kind: str, stem: str, title: str, note: str, count: int, shown: int) -> Chapter:
+def _rejected_chapter(stage: str, reason: str, count: int, shown: int) -> Chapter:
+    pages = _page_names(f"rejected-{stage}-{reason}", shown)
+    title = reason.replace("_", " ")
+    return Chapter(kind="rejected", title=title, note=stage, count=count, shown=shown, pages=pages)
+
+
+def _page_names(stem: str, shown: int) -> tuple[str, ...]:
     stem = stem.lower().replace("_", "-")
-    pages = tuple(f"{kind}-{stem}-{n + 1}.html" for n in range(max(1, ceil(shown / PAGE_SIZE))))
-    return Chapter(kind=kind, title=title, note=note, count=count, shown=shown, pages=pages)
+    return tuple(f"{stem}-{n + 1}.html" for n in range(max(1, ceil(shown / PAGE_SIZE))))
 
 
 def _group(rejected: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]]:

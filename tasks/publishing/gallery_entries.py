@@ -82,6 +82,7 @@ class RejectedView:
     label: str
     edit_type: str
     instruction: str
+    instruction_before: str
     figures: tuple[Figure, ...]
     gates: tuple[Measurement, ...]
 
@@ -121,6 +122,7 @@ def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
         label=target.label if target else "",
         edit_type=plan.edit_type.value if plan else "",
         instruction=plan.instruction if plan else "",
+        instruction_before=plan.instruction_before_rewriting if plan else "",
         figures=_rejected_figures(entry, target, sample, pixels),
         gates=tuple(sorted(gates, key=lambda gate: gate.passed)),
     )

@@ -72,7 +72,7 @@ def difference(largest: Image, allowed: Mask) -> Image:
         allowed: (H, W).
     """
     amplified = 255 - np.minimum(largest.astype(np.uint16) * AMPLIFICATION, 255).astype(np.uint8)
-    picture = cv2.cvtColor(amplified, cv2.COLOR_GRAY2RGB)
+    picture = np.repeat(amplified[:, :, None], 3, axis=2)
     outlines, _ = cv2.findContours(allowed.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(picture, outlines, -1, BLUE, _stroke(picture))
     return picture
@@ -118,4 +118,4 @@ def _resize(picture: Image, scale: float, interpolation: int) -> Image:
 
 def _stroke(picture: Image) -> int:
     """Line width that is still seen after shrinking."""
-    return max(2, round(max(picture.shape[:2]) / 400))
+    return max(2, round(int(max(picture.shape[:2])) / 400))

@@ -63,9 +63,8 @@ def rejected_samples(
 ) -> tuple[list[Rejected], Counter[tuple[str, str]]]:
     """Refused and failed inputs and children of the closed plans, and how many there are by (stage, reason).
 
-    Args:
-        plans: one a stage, in order from ``ingest``.
-        limit: at most so many of each (stage, reason), drawn by hash of the id; None: all.
+    ``plans`` are one a stage in order from ``ingest``; at most ``limit`` of each (stage, reason) are taken, drawn by
+    hash of the id (None: all).
     """
     totals: Counter[tuple[str, str]] = Counter()
     found: list[Rejected] = []

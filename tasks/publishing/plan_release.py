@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from tasks.errors import DataFault, Reason
+from tasks.errors import DataFault
 from tasks.publishing.settings import PublishSettings
 from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
 from tasks.records import SourceImage
@@ -12,7 +12,7 @@ from tasks.storage.commits import read_rows
 from tasks.storage.layout import StageKey
 from tasks.storage.planning import Grouping
 from tasks.storage.rows import CHILD
-from tasks.storage.stage_end import Decide, Decision, LightRow, plan_commits
+from tasks.storage.stage_end import plan_commits
 from tasks.storage.store import Store
 from tasks.storage.units import Plan, PlanInput, Unit, make_unit
 
@@ -25,10 +25,8 @@ def shard_grouping(
 ) -> Grouping:
     """How `tasks.storage.planning.plan_stage` is to group the inputs of publish.
 
-    Args:
-        key: of the publish stage.
-        fingerprints: sid to fingerprint (16 hex digits) of at least the photographs that have samples.
-        seed: of the build.
+    ``key`` is the publish stage's; ``fingerprints`` is sid to fingerprint (16 hex digits) of at least the
+    photographs that have samples; ``seed`` is the build's.
     """
 
     def group(inputs: Sequence[PlanInput]) -> list[Unit]:
@@ -47,25 +45,6 @@ def shard_grouping(
         return units
 
     return group
-
-
-def split_conflicts(plan: Plan) -> Decide:
-    """What `tasks.storage.stage_end.close_stage` is to decide for publish: the plan's refused samples end here."""
-    refused = {
-        name.removeprefix(REFUSED): detail
-        for unit in plan.units
-        for name, detail in unit.extra.items()
-        if name.startswith(REFUSED)
-    }
-
-    def decide(rows: Iterable[LightRow]) -> list[Decision]:
-        return [
-            Decision(parent=row.parent, id=row.id, reason=Reason.SPLIT_CONFLICT, detail=refused[row.parent])
-            for row in rows
-            if row.kind == CHILD and row.outcome == "kept" and row.parent in refused
-        ]
-
-    return decide
 
 
 def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict[str, str]:

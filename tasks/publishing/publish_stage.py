@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from tasks.errors import DataFault, SampleError
+from tasks.errors import DataFault, Reason, SampleError
 from tasks.outcomes import Blob, Child, Outcome, PixelReader, StageInput
 from tasks.publishing.describe_sample import describe_sample
 from tasks.publishing.release_context import SampleContext
 from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS
-from tasks.publishing.splits import split_of
+from tasks.publishing.splits import REFUSED, split_of
 from tasks.records import EditedSample, ModelIdentity
 
 STEP_VERSIONS = {"describe_sample": 1, "splits": 1}
@@ -24,16 +24,22 @@ PICTURES = tuple(name for name in MEMBERS if name != "json")
 class PublishStage:
     """Copies each sample's pictures and describes it; what cannot change is never re-encoded.
 
-    Samples that the splits refuse are told at the stage's end (`tasks.publishing.plan_release.split_conflicts`).
+    Attributes:
+        unit_extra: of the unit at work (`tasks.storage.units.Unit.extra`): which members are refused, and why.
     """
 
     settings: PublishSettings
     context: SampleContext
+    unit_extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
         """Nobody answers here."""
         return ()
+
+    def for_unit(self, extra: Mapping[str, str]) -> PublishStage:
+        """The stage for one unit of the plan."""
+        return replace(self, unit_extra=extra)
 
     def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
         """One outcome an input, in the order given, which is the shard's."""
@@ -43,6 +49,9 @@ class PublishStage:
         sample = item.record
         if not isinstance(sample, EditedSample):
             raise DataFault(f"{item.id}: publish was given a {type(sample).__name__}")
+        refused = self.unit_extra.get(REFUSED + item.id)
+        if refused is not None:
+            return Outcome(input_id=item.id, reason=Reason.SPLIT_CONFLICT, detail=refused)
         split = split_of(
             self.context.seed, sample.plan.target.scene.source.sid, self.settings.validation_share
         )

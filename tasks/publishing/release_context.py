@@ -36,6 +36,7 @@ class FunnelLine:
 
     Attributes:
         children: kept children, which are the next stage's inputs.
+        refused: rejected and failed children.
         reasons: (reason, count), of inputs and of children, most frequent first.
     """
 
@@ -45,6 +46,7 @@ class FunnelLine:
     rejected: int
     failed: int
     children: int
+    refused: int
     reasons: tuple[tuple[str, int], ...]
 
 
@@ -84,11 +86,7 @@ class ReleaseContext:
 def sample_context(
     seed: int, digests: Mapping[str, str], min_accuracy: float, min_seamlessness: float
 ) -> SampleContext:
-    """The context of a build in this environment.
-
-    Args:
-        digests: stage to config8 (`tasks.stages.stage_digests`).
-    """
+    """The context of a build in this environment; ``digests`` is stage to config8 (`tasks.stages.stage_digests`)."""
     return SampleContext(
         seed=seed,
         stages=tuple((stage, digests[stage]) for stage in STAGES),

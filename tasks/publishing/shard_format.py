@@ -19,6 +19,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 from urllib.parse import unquote, urlparse
@@ -231,14 +232,12 @@ def parse_meta(data: bytes, key: str) -> SampleMeta:
     return meta
 
 
-def read_sample(members: Mapping[str, bytes]) -> ReleasedSample:
-    """One sample from its members by name (``source.jpg`` … plus ``__key__``, as `webdataset` yields undecoded).
+def read_sample(key: str, members: Mapping[str, bytes]) -> ReleasedSample:
+    """One sample from its members by name (``source.jpg`` …), as the undecoded samples of `webdataset` hold them.
 
     Raises:
         DataFault: a missing member, or what `parse_meta` raises.
     """
-    key = members["__key__"]
-    key = key.decode() if isinstance(key, bytes) else str(key)
     missing = [name for name in MEMBERS if name not in members]
     if missing:
         raise DataFault(f"{key}: no member {', '.join(missing)}")
@@ -253,18 +252,13 @@ def read_sample(members: Mapping[str, bytes]) -> ReleasedSample:
 
 def iterate_shard(stream: BinaryIO) -> Iterator[ReleasedSample]:
     """The samples of one shard in order, read from a stream; one sample in memory at a time."""
-    members: dict[str, bytes] = {}
     with tarfile.open(fileobj=stream, mode="r|") as tar:
-        for entry in tar:
-            key, _, name = entry.name.partition(".")
-            if members and members["__key__"] != key.encode():
-                yield read_sample(members)
-                members = {}
-            content = tar.extractfile(entry)
-            members["__key__"] = key.encode()
-            members[name] = content.read() if content else b""
-    if members:
-        yield read_sample(members)
+        for key, entries in groupby(tar, key=lambda entry: entry.name.partition(".")[0]):
+            members = {}
+            for entry in entries:
+                content = tar.extractfile(entry)
+                members[entry.name.partition(".")[2]] = content.read() if content else b""
+            yield read_sample(key, members)
 
 
 def iterate_release(uri: str, split: str | None = None) -> Iterator[ReleasedSample]:
@@ -288,8 +282,8 @@ def iterate_release(uri: str, split: str | None = None) -> Iterator[ReleasedSamp
 def _open(uri: str, name: str) -> AbstractContextManager[BinaryIO]:
     """A stream over one file of the release; remote ones by obstore, imported only then."""
     if "://" in uri and not uri.startswith("file://"):
-        from obstore import open_reader
-        from obstore.store import from_url
+        from obstore import open_reader  # noqa: PLC0415  (local readers need no client)
+        from obstore.store import from_url  # noqa: PLC0415
 
         return cast("AbstractContextManager[BinaryIO]", open_reader(from_url(uri.rstrip("/")), name))
     folder = Path(unquote(urlparse(uri).path)) if uri.startswith("file://") else Path(uri)

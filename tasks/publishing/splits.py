@@ -89,8 +89,7 @@ def plan_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: i
 def near_duplicate_groups(fingerprints: Mapping[str, str], max_bits: int) -> list[tuple[str, ...]]:
     """Groups of two or more photographs joined by fingerprints at most ``max_bits`` apart (transitively).
 
-    Args:
-        fingerprints: sid to 64-bit fingerprint as 16 hex digits.
+    ``fingerprints`` is sid to 64-bit fingerprint as 16 hex digits.
 
     Returns:
         Sorted groups of sorted sids.

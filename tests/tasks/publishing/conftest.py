@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -15,9 +17,10 @@ from tasks.errors import Reason
 from tasks.geometry import to_rle
 from tasks.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
 from tasks.pixels import encode_jpeg, encode_png, fingerprint
-from tasks.process_unit import Worker, WorkContext
+from tasks.process_unit import WorkContext, Worker
+from tasks.publishing.finish_release import finish_release
 from tasks.publishing.gallery_pictures import mark
-from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of, split_conflicts
+from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of
 from tasks.publishing.publish_stage import PublishStage
 from tasks.publishing.release_context import Attribution, ReleaseContext, SampleContext
 from tasks.publishing.settings import PublishSettings
@@ -307,7 +310,7 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
     for unit in plan.units:
         worker.run(unit)
     worker.close()
-    close_stage(store, plan, split_conflicts(plan))
+    close_stage(store, plan)
     return [*plans, plan]
 
 
@@ -331,9 +334,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Plan]]:
 @pytest.fixture(scope="session")
 def released(built: tuple[Store, list[Plan]]) -> tuple[Path, dict]:
     """The folder of the finished release, and its manifest."""
-    from tasks.publishing.finish_release import finish_release
-
     store, plans = built
-    release = finish_release(store, plans, RELEASE, SETTINGS, "build-1")
+    release = finish_release(store, plans, context=RELEASE, settings=SETTINGS, build="build-1")
     assert store.folder is not None
     return store.folder / release.folder, release.manifest
+
+
+@pytest.fixture(scope="session")
+def drawn() -> ModuleType:
+    """This file's functions and values."""
+    return sys.modules[__name__]

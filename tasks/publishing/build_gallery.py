@@ -1,0 +1,57 @@
+"""The gallery of a build in a local folder, finished or not: `groundedit gallery`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tasks.publishing.funnel import funnel_line, stage_ends
+from tasks.publishing.gallery import GalleryContent, write_gallery
+from tasks.publishing.gallery_entries import Accepted
+from tasks.publishing.gallery_sources import accepted_samples, rejected_samples
+from tasks.publishing.release_context import ReleaseContext
+from tasks.publishing.settings import PublishSettings
+from tasks.storage.pixel_reader import StorePixels
+from tasks.storage.store import Store
+from tasks.storage.units import Plan
+
+
+def write_build_gallery(
+    store: Store,
+    plans: Sequence[Plan],
+    *,
+    context: ReleaseContext,
+    settings: PublishSettings,
+    to: Path,
+    rejected: bool = False,
+) -> Path:
+    """A gallery of all accepted samples, and all refused ones if wanted, in the local folder ``to``.
+
+    ``plans`` are one a stage in order from ``ingest``, as far as the build has come; open ones are left out.
+
+    Returns:
+        The path of ``index.html``.
+    """
+    ends = stage_ends(store, plans)
+    context = replace(context, funnel=tuple(funnel_line(end) for end in ends))
+    last = plans[len(ends) - 1] if ends else None
+    accepted: list[Accepted] = []
+    if last is not None and last.key.stage in ("editing", "publish"):
+        accepted = list(accepted_samples(store, last, context.sample, settings.validation_share))
+    refused, totals = rejected_samples(store, plans) if rejected else ([], Counter())
+
+    def sink(name: str, data: bytes) -> None:
+        path = to / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    content = GalleryContent(
+        accepted=accepted,
+        rejected=refused,
+        accepted_totals=Counter(a.meta.edit_type.value for a in accepted),
+        rejected_totals=totals,
+    )
+    write_gallery(content, context, lambda: StorePixels(store), sink)
+    return to / "index.html"

@@ -1,0 +1,99 @@
+"""One pass over a published plan's rows: what the index, the card and the gallery need, shard by shard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.errors import DataFault
+from tasks.publishing.card import CardFacts
+from tasks.publishing.gallery_entries import Accepted
+from tasks.publishing.gallery_sources import accepted_of
+from tasks.publishing.index_table import index_row
+from tasks.publishing.plan_release import SHARD
+from tasks.publishing.release_context import SampleContext
+from tasks.publishing.settings import PublishSettings
+from tasks.publishing.shard_format import MEMBERS, SPLITS, ModelShape
+from tasks.storage.commits import Commit, StoredObject, read_rows
+from tasks.storage.rows import CHILD
+from tasks.storage.stage_end import plan_commits
+from tasks.storage.store import Store
+from tasks.storage.units import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """A shard of the release, and the unit's tar that it is a copy of."""
+
+    name: str
+    split: str
+    samples: int
+    unit: str
+    tar: StoredObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the pass leaves: small things of all samples, and the places of a few samples' pictures."""
+
+    shards: list[Shard]
+    index: list[dict[str, object]]
+    facts: CardFacts
+    shown: list[Accepted]
+
+
+def survey_shards(store: Store, plan: Plan, context: SampleContext, settings: PublishSettings) -> Survey:
+    """Go through the shards in order.
+
+    Raises:
+        DataFault: a unit without a shard's name holds kept samples, or what the store holds is damaged.
+    """
+    index: list[dict[str, object]] = []
+    types: list[tuple[str, str]] = []
+    sources: list[tuple[str, str, str]] = []
+    models: dict[ModelShape, None] = {}
+    shown: list[Accepted] = []
+    shards: list[Shard] = []
+    held: Counter[str] = Counter()
+    for name, commit, tar in _named_commits(store, plan):
+        before = len(index)
+        for entry in _samples(store, commit, context, settings):
+            meta = entry.meta
+            kind = meta.edit_type.value
+            index.append(index_row(meta, {member: entry.blobs[member] for member in MEMBERS}, name))
+            types.append((kind, meta.split))
+            sources.append((meta.source.location.partition("/")[0], meta.licence, meta.sid))
+            models.update(dict.fromkeys(meta.provenance.models))
+            held[kind] += 1
+            if held[kind] <= settings.gallery_samples:
+                shown.append(entry)
+        count = len(index) - before
+        shards.append(Shard(name=name, split=_split(name), samples=count, unit=commit.unit, tar=tar))
+    facts = CardFacts(types=types, models=tuple(models), sources=sources)
+    return Survey(shards=shards, index=index, facts=facts, shown=shown)
+
+
+def _named_commits(store: Store, plan: Plan) -> list[tuple[str, Commit, StoredObject]]:
+    """Commits that hold a shard, in the order of splits and numbers."""
+    names = {unit.id: unit.extra.get(SHARD, "") for unit in plan.units}
+    named = []
+    for commit in plan_commits(store, plan):
+        if commit.tar is None:
+            continue
+        if not names[commit.unit]:
+            raise DataFault(f"{commit.path}: holds samples, but its plan names no shard for them")
+        named.append((names[commit.unit], commit, commit.tar))
+    return sorted(named, key=lambda item: (SPLITS.index(_split(item[0])), item[0]))
+
+
+def _samples(
+    store: Store, commit: Commit, context: SampleContext, settings: PublishSettings
+) -> Iterator[Accepted]:
+    for row in read_rows(store, commit):
+        if row.kind == CHILD and row.outcome == "kept":
+            yield accepted_of(row, context, settings.validation_share)
+
+
+def _split(shard: str) -> str:
+    return shard.partition("-")[0]

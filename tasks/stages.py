@@ -119,11 +119,22 @@ def _build_editing(config: BuildConfig) -> Stage:
     return EditingStage(settings=config.editing, seed=config.seed, **roles)
 
 
+def _build_publish(config: BuildConfig) -> Stage:
+    from tasks.publishing.publish_stage import PublishStage  # noqa: PLC0415
+    from tasks.publishing.release_context import sample_context  # noqa: PLC0415
+
+    context = sample_context(
+        config.seed, stage_digests(config), config.editing.min_accuracy, config.editing.min_seamlessness
+    )
+    return PublishStage(settings=config.publish, context=context)
+
+
 BUILDERS: dict[str, Callable[[BuildConfig], Stage]] = {
     "ingest": _build_ingest,
     "grounding": _build_grounding,
     "instruction": _build_instruction,
     "editing": _build_editing,
+    "publish": _build_publish,
 }
 
 
@@ -150,7 +161,7 @@ def _step_versions(stage: str) -> dict[str, int]:
         "grounding": "tasks.grounding.grounding_stage",
         "instruction": "tasks.instruction.instruction_stage",
         "editing": "tasks.editing.editing_stage",
-        "publish": "tasks.publishing.write_shard",
+        "publish": "tasks.publishing.publish_stage",
     }[stage]
     versions: dict[str, int] = import_module(module).STEP_VERSIONS
     return versions

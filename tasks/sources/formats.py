@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-DECODED = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
+DECODED = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 """Pillow formats that are read. Formats that run programs (EPS) or hold no photographs are left out."""
 
 PICTURE_SUFFIXES = frozenset(

@@ -46,9 +46,9 @@ def open_picture(data: bytes, settings: IngestSettings) -> ImageFile:
         raise SampleError(Reason.EMPTY_FILE, "0 bytes")
     if len(data) > settings.max_bytes:
         raise SampleError(Reason.TOO_MANY_BYTES, f"{len(data)} bytes, at most {settings.max_bytes}")
-    _check_format(data)
+    name = _format(data)
     with decoding(data):
-        picture = Pillow.open(io.BytesIO(data), formats=DECODED)
+        picture = Pillow.open(io.BytesIO(data), formats=(name,))
         _check_size(picture, settings)
         if picture.format == "TIFF" and _DNG_VERSION in picture.getexif():
             raise SampleError(Reason.UNSUPPORTED_FORMAT, "DNG holds sensor data")
@@ -87,12 +87,13 @@ def decoding(data: bytes) -> Iterator[None]:
         raise SampleError(reason, f"{name} of {len(data)} bytes can't be decoded in full") from error
 
 
-def _check_format(data: bytes) -> None:
+def _format(data: bytes) -> str:
     name = sniff(data[:HEAD_BYTES])
     if not name:
         raise SampleError(Reason.NOT_AN_IMAGE, "no picture by its first bytes")
     if name not in DECODED:
         raise SampleError(Reason.UNSUPPORTED_FORMAT, f"{name} is not read")
+    return name
 
 
 def _check_size(picture: Pillow.Image, settings: IngestSettings) -> None:

@@ -60,19 +60,21 @@ def make_working_source(data: bytes, settings: IngestSettings) -> WorkingSource:
         SampleError: the original is no whole picture within the limits; see `open_picture`.
     """
     picture = open_picture(data, settings)
-    orientation = orientation_of(picture)
     profile = picture.info.get("icc_profile") or b""
-    actions = ["exif_unreadable"] if orientation is None else []
     stripped = strip_metadata(data) if picture.format in ("JPEG", "MPO") else None
     if stripped is not None and stripped.components in _MODES:
+        orientation = orientation_of(picture)
+        actions = [] if orientation else ["exif_unreadable"]
         pixels = _decode_strictly(stripped)
         kind = profile_kind(profile, _MODES[stripped.components])
         if stripped.components == 3 and orientation in (1, None) and kind != "other":
             return _kept(stripped, pixels, str(picture.format), actions, kind == "unusable")
-        decoded = Pillow.fromarray(pixels)
+        decoded: Pillow.Image = Pillow.fromarray(pixels)
     else:
-        decoded, deep = _decode(data, picture)
-        actions += ["depth_reduced"] if deep else []
+        actions = _load(data, picture)
+        orientation = orientation_of(picture)
+        actions += [] if orientation else ["exif_unreadable"]
+        decoded = picture
     upright, done = to_srgb(decoded, profile)
     actions += done
     if orientation in TURNS:
@@ -111,9 +113,13 @@ def _decode_strictly(stripped: StrippedJpeg) -> Image:
     return pixels[:, :, 0] if stripped.components == 1 else pixels
 
 
-def _decode(data: bytes, picture: ImageFile) -> tuple[Pillow.Image, bool]:
-    """The picture with its pixels, and whether 16-bit colours were cut to 8 on the way."""
-    deep = any(";16" in str(tile.args) for tile in picture.tile) and not picture.mode.startswith("I")
+def _load(data: bytes, picture: ImageFile) -> list[str]:
+    """Decode in place, and say what Pillow did on the way: cut 16-bit colours to 8, turned a TIFF upright."""
+    actions = []
+    if any(";16" in str(tile.args) for tile in picture.tile) and not picture.mode.startswith("I"):
+        actions.append("depth_reduced")
+    if picture.format == "TIFF" and orientation_of(picture) in TURNS:
+        actions.append("turned")
     with decoding(data):
         picture.load()
-    return picture, deep
+    return actions

@@ -83,8 +83,11 @@ def load_data(name: str) -> dict[str, Any]:
     return found
 
 
-def prompt_digests(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """(name, SHA-256 hex of the file's bytes) of prompts and word lists, in the order asked for."""
+def prompt_digests(names: Sequence[str] | None = None) -> tuple[tuple[str, str], ...]:
+    """(name, SHA-256 hex of the file's bytes) of prompts and word lists: in the order asked for, or all by name."""
+    if names is None:
+        found = (p.name.rpartition(".") for p in files("prompts").iterdir())
+        names = sorted(stem for stem, _, ending in found if ending in {"md", "yaml"})
     return tuple((name, hashlib.sha256(_read(_file_name(name))).hexdigest()) for name in names)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.editing.effects import EFFECTS
 from tasks.instruction.nouns import noun
 from tasks.records import GroundedTarget, SceneObject
 
@@ -43,6 +44,9 @@ COLORS: dict[str, ColorRule] = {
 VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"})
 """Colours whose loss is plain to see."""
 
+WARM = frozenset({"brown", "orange", "yellow", "mixed"})
+"""Colours on which brown tones hardly show; a mixed thing may be of them."""
+
 MATERIALS: tuple[str, ...] = ()
 """Arguments of Material; none that a classical editor makes convincingly is known yet."""
 
@@ -59,16 +63,21 @@ def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
 
 def effect_arguments(target: GroundedTarget) -> tuple[str, ...]:
     """Appearance effects that will show on every object of the target."""
-    found = []
-    if all(thing.color in VIVID and thing.color_share >= EFFECT_SHARE for thing in target.objects):
-        found.append("black and white")
-    return tuple(found)
+    return tuple(name for name in EFFECTS if all(_shows(thing, name) for thing in target.objects))
 
 
 def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
     """Materials the target may be made of."""
     del target
     return MATERIALS
+
+
+def _shows(thing: SceneObject, effect: str) -> bool:
+    """Colour must be there to be lost, and brown tones don't show on what is brown already."""
+    vivid = thing.color in VIVID and thing.color_share >= EFFECT_SHARE
+    if effect == "sepia":
+        return thing.color not in WARM
+    return vivid or not EFFECTS[effect].needs_colour
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:

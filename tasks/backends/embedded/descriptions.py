@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
-from tasks.backends.embedded.references import Reference, candidate_references, overlooked_chance
+from tasks.backends.embedded.references import (
+    SMALL_KINDS,
+    TABLE,
+    Reference,
+    candidate_references,
+    overlooked_chance,
+)
 from tasks.backends.embedded.scene_facts import (
     Entity,
     FactLimits,
@@ -13,6 +19,7 @@ from tasks.backends.embedded.scene_facts import (
     beside,
     clearly_left,
     gap,
+    rests_on,
     same_label,
 )
 from tasks.instruction.nouns import Noun, noun
@@ -38,12 +45,15 @@ EDGE = 0.36
 
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
-    """Two sentences: what is there, with numbers hedged, and how it is laid out."""
+    """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
     labels = _labels_to_list(facts)
     things = [_count_phrase(facts, label, limits, writer) for label in labels]
     first = writer.say("scene.listing", {"things": writer.listing(things)})
     options = list(_layout_sentences(facts, writer))
-    return f"{first} {options[writer.draw('scene.layout', len(options))]}"
+    start = writer.draw("scene.layout", len(options))
+    # The first option is the overall order where there is one; with a second sentence the layout is told better.
+    chosen = [options[0], options[start]] if start else [options[0]]
+    return " ".join((first, *chosen))
 
 
 def target_localization(
@@ -59,7 +69,8 @@ def target_localization(
     if sequence is None or relative is None:
         return None
     category = _category(facts, thing, limits, writer)
-    absolute = writer.say("localization.absolute", {"zone": zone(facts, facts.target, writer)})
+    where = {**pronouns(noun(facts.target.label), writer), "zone": zone(facts, facts.target, writer)}
+    absolute = writer.say("localization.absolute", where)
     resolution = writer.say("localization.resolution", {"ref": ref})
     return " ".join((category, absolute, sequence, relative, resolution))
 
@@ -73,6 +84,13 @@ def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, 
     """What the picture shows afterwards, and what stayed."""
     own = {**slots, "zone": zone(facts, facts.target, writer), "others": _others(facts, writer)}
     return writer.say(f"result.{edit_type.value}", own)
+
+
+def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
+    """The slots {it}, {It} and {that}: a person is no "it"."""
+    table = writer.entry("pronouns")
+    it, that = table["person" if word.kind == "person" else "thing"]
+    return {"it": str(it), "It": upper_first(str(it)), "that": str(that)}
 
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
@@ -93,7 +111,10 @@ def _labels_to_list(facts: SceneFacts) -> list[str]:
         weight[entity.label] = weight.get(entity.label, 0.0) + entity.score * entity.box.area**0.5
     weight.pop(facts.target.label, None)
     others = sorted(weight, key=lambda label: (-weight[label], label))[: MAX_LISTED - 1]
-    return sorted([facts.target.label, *others], key=lambda label: (noun(label).kind != "person", label))
+    return sorted(
+        [facts.target.label, *others],
+        key=lambda label: (noun(label).kind != "person", -weight.get(label, 0.0), label),
+    )
 
 
 def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Writer) -> str:
@@ -160,12 +181,9 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
 
 def _category(facts: SceneFacts, thing: SceneObject, limits: FactLimits, writer: Writer) -> str:
     percent = max(1, round(100 * thing.area / (facts.width * facts.height)))
-    size = writer.say(
-        "localization.size_small" if percent <= 3 else "localization.size", {"percent": str(percent)}
-    )
-    return writer.say(
-        "localization.category", {"thing": _appearance(facts.target, limits, writer), "size": size}
-    )
+    slots = {"percent": str(percent), **pronouns(noun(facts.target.label), writer)}
+    category = writer.say("localization.category", {"thing": _appearance(facts.target, limits, writer)})
+    return f"{category} {writer.say('localization.size', slots)}"
 
 
 def _appearance(own: Entity, limits: FactLimits, writer: Writer) -> str:
@@ -191,13 +209,13 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
     ]
     if counted:
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
-        return writer.say(
-            "localization.sequence_class", {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
-        )
+        slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
+        return writer.say("localization.sequence_class", {**slots, **pronouns(word, writer)})
     before = [a for a in facts.anchors if clearly_left(a, facts.target, facts.width)]
     after = [a for a in facts.anchors if clearly_left(facts.target, a, facts.width)]
     if before or after:
-        slots = {"a": noun(before[-1].label).one} if before else {}
+        slots = pronouns(word, writer)
+        slots |= {"a": noun(before[-1].label).one} if before else {}
         slots |= {"b": noun(after[0].label).one} if after else {}
         name = "between" if before and after else "after" if before else "before"
         return writer.say(f"localization.sequence_{name}", slots)
@@ -212,7 +230,8 @@ def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
     if not before and not after:
         return None
     name = "among" if before and after else "last" if before else "first"
-    return writer.say(f"localization.sequence_{name}", {"noun": noun(facts.target.label).one})
+    word = noun(facts.target.label)
+    return writer.say(f"localization.sequence_{name}", {"noun": word.one, **pronouns(word, writer)})
 
 
 def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
@@ -220,7 +239,9 @@ def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | 
     own = facts.target
     used = {anchor.index for anchor in reference.anchors}
     for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):
-        slots = {"a": noun(anchor.label).one}
+        slots = {"a": noun(anchor.label).one, **pronouns(noun(own.label), writer)}
+        if anchor.label == TABLE and noun(own.label).kind in SMALL_KINDS and rests_on(own, anchor):
+            return writer.say("localization.relative_on", slots)
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, anchor, side, facts.width):
                 return writer.say("localization.relative_side", {**slots, "side": side, "other_side": other})
@@ -235,7 +256,10 @@ def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | 
                 slots = {"noun": noun(own.label).one, "other_side": other}
                 return writer.say("localization.relative_other", slots)
     near = [a for a in facts.anchors if gap(a.box, own.box) == 0]
-    return writer.say("localization.relative_close", {"a": noun(near[0].label).one}) if near else None
+    if not near:
+        return None
+    slots = {"a": noun(near[0].label).one, **pronouns(noun(own.label), writer)}
+    return writer.say("localization.relative_close", slots)
 
 
 def _others(facts: SceneFacts, writer: Writer) -> str:

@@ -10,11 +10,12 @@ from pydantic import Field
 from prompts import load_data, load_prompt
 from tasks.backends.embedded.descriptions import (
     editing_description,
+    pronouns,
     result_description,
     scene_description,
     target_localization,
 )
-from tasks.backends.embedded.realisation import Writer, with_article
+from tasks.backends.embedded.realisation import Writer, upper_first, with_article
 from tasks.backends.embedded.references import Reference, candidate_references
 from tasks.backends.embedded.scene_facts import FactLimits, SceneFacts, gather_facts
 from tasks.instruction.nouns import noun
@@ -26,7 +27,12 @@ PATTERNS = "patterns_instructor"
 VERSION = 1
 """Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
 
-REFERENCE_KEYS = {"color_side_of": "side_of", "color_between": "between", "color_half": "half"}
+REFERENCE_KEYS = {
+    "color_side_of": "side_of",
+    "color_between": "between",
+    "color_half": "half",
+    "color_on": "on",
+}
 """A coloured wording uses the patterns of the plain one; the colour stands before the noun."""
 
 
@@ -56,15 +62,17 @@ class SceneFactsOptions(Settings):
 class SceneFactsInstructor:
     """Writes only what geometry and measured colours carry; refuses when no wording is safe."""
 
+    Options = SceneFactsOptions
     needs_pixels = False
 
     def __init__(self, options: SceneFactsOptions | None = None) -> None:
         self.options = options or SceneFactsOptions()
         self._patterns = load_data(PATTERNS)
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """The backend; its digest is the pattern file's."""
+    @classmethod
+    def describe(cls, options: SceneFactsOptions) -> ModelIdentity:
+        """An algorithm; its digest is the pattern file's."""
+        del options
         return ModelIdentity(
             role="instructor",
             backend="scene-facts",
@@ -72,6 +80,11 @@ class SceneFactsInstructor:
             revision=f"groundedit/{VERSION}",
             digest=load_prompt(PATTERNS).sha256,
         )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
 
     def write(self, requests: Sequence[InstructionRequest]) -> list[str]:
         """One reply a request: the JSON object, or ``{"Refusal": …}`` when nothing true and unique can be said."""
@@ -93,7 +106,7 @@ class SceneFactsInstructor:
         localization = target_localization(facts, thing, reference, ref, limits, writer)
         if localization is None:
             return _refusal(writer, noun(request.target.label).one)
-        slots = _edit_slots(request, facts, ref)
+        slots = _edit_slots(request, facts, ref, writer)
         chain = {
             "1_Scene_Description": scene_description(facts, limits, writer),
             "2_Target_Localization": localization,
@@ -129,20 +142,28 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
     slots = {
         "noun": f"{reference.color} {word.one}" if reference.color else word.one,
         "side": reference.side,
+        **pronouns(word, writer),
         "ordinal": str(writer.entry("ordinals")[reference.rank]),
     }
     for name, anchor in zip(("a", "b"), reference.anchors, strict=False):
-        slots[name] = noun(anchor.label).one
+        slots[name] = noun(anchor.label).many if reference.group else noun(anchor.label).one
     return writer.say(f"reference.{REFERENCE_KEYS.get(reference.kind, reference.kind)}", slots)
 
 
-def _edit_slots(request: InstructionRequest, facts: SceneFacts, ref: str) -> dict[str, str]:
+def _edit_slots(request: InstructionRequest, facts: SceneFacts, ref: str, writer: Writer) -> dict[str, str]:
     word = noun(request.target.label)
+    effects = writer.entry("effects")
+    phrases = effects.get(request.argument, {})
     return {
+        **pronouns(word, writer),
         "ref": ref,
+        "Ref": upper_first(ref),
+        "effect": str(phrases.get("effect", request.argument)),
+        "shown": str(phrases.get("shown", request.argument)),
         "noun": word.one,
         "many": word.many,
         "old": facts.target.color,
+        "an_old": with_article(facts.target.color),
         "argument": request.argument,
         "an_argument": with_article(request.argument),
     }

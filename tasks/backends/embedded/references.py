@@ -16,6 +16,8 @@ from tasks.backends.embedded.scene_facts import (
     clearly_left,
     gap,
     maybe_beside,
+    rests_on,
+    same_label,
     touches_border,
 )
 from tasks.instruction.nouns import noun
@@ -25,6 +27,11 @@ LARGER = 1.6
 
 NEARER = 1.8
 """Ratio of distances from which one thing is plainly the nearest."""
+
+TABLE = "dining table"
+
+SMALL_KINDS = frozenset({"tableware", "glassware", "food", "fruit", "screen", "device", "thing", "toy"})
+"""Kinds that are put on a table."""
 
 CROWD = 4
 """From this many possible instances on, more overlooked ones must be expected."""
@@ -53,6 +60,7 @@ class Reference:
         rank: ordinal from that side, 0 when there is none.
         color: colour adjective, or ``""``.
         anchors: things named in it, in the order of the pattern.
+        group: whether the anchor stands for all of its class ("to the right of the cups").
         risk: estimated chance, 0..1, that the words fit another thing too, or are untrue.
     """
 
@@ -61,21 +69,23 @@ class Reference:
     rank: int = 0
     color: str = ""
     anchors: tuple[Entity, ...] = ()
+    group: bool = False
     risk: float = 1.0
 
 
 def candidate_references(facts: SceneFacts, color_share: float) -> list[Reference]:
     """All wordings that hold against every rival, sure or possible, the safest first."""
-    found = [
-        *_extremes(facts),
-        *_ordinals(facts),
-        *_sides_of_anchors(facts),
-        *_between(facts),
-        *_nearest(facts),
-        *_largest(facts),
-        *_halves(facts),
-        *_by_color(facts, color_share),
-    ]
+    found = [*_sides_of_anchors(facts), *_sides_of_groups(facts), *_between(facts), *_on_table(facts)]
+    if same_label((r for r in facts.rivals if r.index >= 0), facts.target.label):
+        # "The leftmost couch" is odd where there is one couch and some chairs.
+        found += [
+            *_extremes(facts),
+            *_ordinals(facts),
+            *_nearest(facts),
+            *_largest(facts),
+            *_halves(facts),
+            *_by_color(facts, color_share),
+        ]
     color = _telling_color(facts, color_share)
     if color:
         found += [_with_color(reference, color) for reference in found if reference.kind in _TAKES_COLOR]
@@ -84,21 +94,20 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
     )
 
 
-_TAKES_COLOR = frozenset({"side_of", "between", "half"})
+_TAKES_COLOR = frozenset({"side_of", "between", "half", "on"})
 """Superlatives and ordinals don't mix with a colour: "the leftmost red chair" counts red chairs only."""
 
 
 def overlooked_chance(facts: SceneFacts) -> float:
     """Chance that another instance of the target's class is in the picture, undetected."""
     chance = noun(facts.target.label).missed
-    chance += 0.03 * sum(1 for rival in facts.rivals if rival.index < 0)
-    return min(0.6, chance * (1.6 if len(facts.rivals) + 1 >= CROWD else 1.0))
+    same = same_label(facts.rivals, facts.target.label)
+    chance += 0.03 * sum(1 for rival in same if rival.index < 0)
+    return min(0.6, chance * (1.6 if len(same) + 1 >= CROWD else 1.0))
 
 
 def _extremes(facts: SceneFacts) -> Iterator[Reference]:
     """The leftmost, the rightmost: true when no rival comes near in that direction."""
-    if not facts.rivals:
-        return
     own, missed = facts.target, overlooked_chance(facts)
     for side in ("left", "right"):
         if all(_ahead(own, rival, side, facts.width) for rival in facts.rivals):
@@ -139,6 +148,20 @@ def _sides_of_anchors(facts: SceneFacts) -> Iterator[Reference]:
             yield Reference(kind="side_of", side=side, anchors=(anchor,), risk=risk)
 
 
+def _sides_of_groups(facts: SceneFacts) -> Iterator[Reference]:
+    """Left or right of all things of a class, for a target without rivals."""
+    own, missed = facts.target, overlooked_chance(facts)
+    if facts.rivals:
+        return
+    for group in facts.groups:
+        for side in ("left", "right"):
+            ahead = all(_ahead(own, member, side, facts.width) for member in group)
+            next_to = max(group, key=lambda m: -abs(m.x - own.x))
+            if ahead and beside(own, next_to, side, facts.width):
+                risk = 0.03 + 0.5 * missed + 0.25 * noun(next_to.label).missed
+                yield Reference(kind="side_of", side=side, anchors=(next_to,), group=True, risk=risk)
+
+
 def _between(facts: SceneFacts) -> Iterator[Reference]:
     """Between two identified things that stand left and right of it on about one level."""
     own, missed = facts.target, overlooked_chance(facts)
@@ -153,6 +176,21 @@ def _between(facts: SceneFacts) -> Iterator[Reference]:
             yield Reference(kind="between", anchors=(a, b), risk=risk)
 
 
+def _on_table(facts: SceneFacts) -> Iterator[Reference]:
+    """On an identified table, when no rival could be said to be on it."""
+    own, missed = facts.target, overlooked_chance(facts)
+    for table in same_label(facts.anchors, TABLE):
+        taken = any(_maybe_on(rival, table) for rival in facts.rivals)
+        if noun(own.label).kind in SMALL_KINDS and not taken and rests_on(own, table):
+            risk = 0.04 + 0.4 * missed + _anchor_risk(table, own, facts)
+            yield Reference(kind="on", anchors=(table,), risk=risk)
+
+
+def _maybe_on(rival: Entity, table: Entity) -> bool:
+    """Whether somebody might say so: the boxes meet and the rival's foot is not plainly off the table."""
+    return gap(rival.box, table.box) == 0 and rival.box.y1 > table.box.y0
+
+
 def _nearest(facts: SceneFacts) -> Iterator[Reference]:
     """Nearest to an identified thing, when every rival is much further away."""
     own, missed = facts.target, overlooked_chance(facts)
@@ -162,7 +200,7 @@ def _nearest(facts: SceneFacts) -> Iterator[Reference]:
         # Boxes that overlap say nothing about distance in depth.
         overlapping = gap(own.box, anchor.box) == 0 and own.box.y1 < anchor.box.y1 - 0.5 * anchor.box.height
         rivals = [gap(rival.box, anchor.box) + reach for rival in facts.rivals]
-        if overlapping or not rivals or distance > 0.15 * facts.width or min(rivals) < NEARER * distance:
+        if overlapping or distance > 0.15 * facts.width or min(rivals) < NEARER * distance:
             continue
         yield Reference(
             kind="nearest", anchors=(anchor,), risk=0.03 + 0.5 * missed + _anchor_risk(anchor, own, facts)
@@ -172,7 +210,7 @@ def _nearest(facts: SceneFacts) -> Iterator[Reference]:
 def _largest(facts: SceneFacts) -> Iterator[Reference]:
     """The largest; for people and vehicles, whose true sizes are known, the one closest to the camera."""
     own, missed = facts.target, overlooked_chance(facts)
-    if not facts.rivals or touches_border(own.box, facts.width, facts.height):
+    if touches_border(own.box, facts.width, facts.height):
         return
     if any(touches_border(rival.box, facts.width, facts.height, margin=0.004) for rival in facts.rivals):
         return
@@ -194,7 +232,7 @@ def _halves(facts: SceneFacts) -> Iterator[Reference]:
     for side in ("left", "right"):
         inside = own.box.x1 <= 0.48 * width if side == "left" else own.box.x0 >= 0.52 * width
         others = all(r.x >= 0.56 * width if side == "left" else r.x <= 0.44 * width for r in facts.rivals)
-        if inside and others and facts.rivals:
+        if inside and others:
             yield Reference(kind="half", side=side, risk=0.02 + 0.55 * missed)
 
 
@@ -202,7 +240,7 @@ def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
     """By colour alone, when each rival is sure and of a colour that nobody would mistake for it."""
     color = _telling_color(facts, color_share)
     contrast = COLOR_CONTRAST.get(color, frozenset())
-    if color and facts.rivals and all(r.color in contrast and r.color_share >= 0.5 for r in facts.rivals):
+    if color and all(r.color in contrast and r.color_share >= 0.5 for r in facts.rivals):
         yield Reference(kind="color", color=color, risk=0.05 + 0.4 * overlooked_chance(facts))
 
 

@@ -1,7 +1,7 @@
 """A small grammar for references: the words of an instruction -> what the thing must be, as constraints.
 
     reference  =  ["the"] {size | color | ordinal | extreme} NOUN {modifier}
-    modifier   =  (left_of | right_of | above | below) NOUN  |  between NOUN NOUN  |  nearest NOUN  |  camera
+    modifier   =  (left_of | right_of | above | below | on) NOUN  |  between NOUN NOUN  |  nearest NOUN  |  camera
                |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  size
 
 The first noun is the thing; a colour after it belongs to the edit. Words that the grammar doesn't know constrain
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tasks.instruction.text_facts import WordFact, scan
 
-ONE_NOUN = frozenset({"left_of", "right_of", "above", "below", "nearest"})
+ONE_NOUN = frozenset({"left_of", "right_of", "above", "below", "nearest", "on"})
 """Relations to the next noun."""
 
 

@@ -56,14 +56,16 @@ class _Candidate:
 class GrammarReferrer:
     """Parses the reference by a small grammar and keeps everything that fits it."""
 
+    Options = GrammarReferrerOptions
     needs_pixels = False
 
     def __init__(self, options: GrammarReferrerOptions | None = None) -> None:
         self.options = options or GrammarReferrerOptions()
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """The backend."""
+    @classmethod
+    def describe(cls, options: GrammarReferrerOptions) -> ModelIdentity:
+        """An algorithm without weights."""
+        del options
         return ModelIdentity(
             role="referrer",
             backend="grammar",
@@ -71,6 +73,11 @@ class GrammarReferrer:
             revision=f"groundedit/{VERSION}",
             digest="none",
         )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
 
     def refer(self, requests: Sequence[ReferralRequest]) -> list[tuple[int, ...]]:
         """Ascending indices of what fits each instruction.
@@ -127,7 +134,7 @@ def _filter(
         return [c for c in fitting if c.x < 0.5 * width]
     if relation.name == "half_right":
         return [c for c in fitting if c.x > 0.5 * width]
-    if relation.name in {"left_of", "right_of", "above", "below"}:
+    if relation.name in {"left_of", "right_of", "above", "below", "on"}:
         anchors = [a for a in everything if a.label == relation.labels[0]]
         return [c for c in fitting if any(_stands(c, relation.name, a) for a in anchors if a is not c)]
     if relation.name == "between":
@@ -139,7 +146,8 @@ def _filter(
 
 def _stands(c: _Candidate, relation: str, anchor: _Candidate) -> bool:
     dx, dy = c.x - anchor.x, c.box.center[1] - anchor.box.center[1]
-    return {"left_of": dx < 0, "right_of": dx > 0, "above": dy < 0, "below": dy > 0}[relation]
+    meets = _gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
+    return {"left_of": dx < 0, "right_of": dx > 0, "above": dy < 0, "below": dy > 0, "on": meets}[relation]
 
 
 def _amid(c: _Candidate, a: _Candidate, b: _Candidate) -> bool:

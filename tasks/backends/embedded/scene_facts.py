@@ -19,6 +19,9 @@ SAME_THING_IOU = 0.45
 PART_SHARE = 0.75
 """A weak box with this share inside an entity of its class is a part of it; the other way round, a group of it."""
 
+SURE_LABEL = 0.75
+"""From this score on a thing is taken to be what its label says, and not something alike."""
+
 CLEAR_STEP = 0.03
 """Least distance of two centres, over the picture's width, for their order to be plain."""
 
@@ -74,6 +77,7 @@ class SceneFacts:
         target: the target.
         rivals: all else that could be meant by its noun, certain and possible, from left to right.
         anchors: things that their noun alone identifies, from left to right.
+        groups: classes with several instances, each with all its sure and possible ones.
         named: entities sure enough to be told of in a description, the target included, from left to right.
         width, height: of the picture, pixels.
     """
@@ -81,6 +85,7 @@ class SceneFacts:
     target: Entity
     rivals: tuple[Entity, ...]
     anchors: tuple[Entity, ...]
+    groups: tuple[tuple[Entity, ...], ...]
     named: tuple[Entity, ...]
     width: int
     height: int
@@ -92,7 +97,7 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
     things = [_entity(thing) for thing in scene.objects]
     weak = possible_instances(scene, limits.weak)
     own = things[target.indices[0]]
-    rivals = [e for e in (*things, *weak) if e.index != own.index and may_be(own.label, e.label)]
+    rivals = [e for e in (*things, *weak) if e.index != own.index and _may_be_called(own.label, e)]
     rivals = [e for e in rivals if not (e.index < 0 and _covers_same(e.box, own.box))]
     named = [
         entity
@@ -101,6 +106,7 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
     ]
     anchors = [e for e in named if e.index != own.index and _identified(e, own, things, weak)]
     return SceneFacts(
+        groups=_groups(own, named, [*things, *weak]),
         target=own,
         rivals=tuple(sorted(rivals, key=lambda e: (e.x, e.y))),
         anchors=tuple(sorted(anchors, key=lambda e: (e.x, e.y))),
@@ -136,6 +142,14 @@ def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
 def maybe_beside(a: Entity, b: Entity, side: str) -> bool:
     """Whether somebody could say that ``a`` is on that side of ``b``: its centre is."""
     return a.x < b.x if side == "left" else a.x > b.x
+
+
+def rests_on(a: Entity, table: Entity) -> bool:
+    """Whether ``a`` stands or lies on a table: its foot is well inside the table's box, and it is much smaller."""
+    box, top = a.box, table.box
+    foot = top.y0 + 0.02 * top.height <= box.y1 <= top.y0 + 0.85 * top.height
+    across = top.x0 + 0.02 * top.width <= box.x0 and box.x1 <= top.x1 - 0.02 * top.width
+    return foot and across and box.area <= 0.5 * top.area
 
 
 def gap(a: Box, b: Box) -> float:
@@ -178,11 +192,28 @@ def _is_one_thing(thing: SceneObject) -> bool:
 
 def _identified(anchor: Entity, own: Entity, things: Sequence[Entity], weak: Sequence[Entity]) -> bool:
     """Whether the noun alone leads to the anchor: nothing else, sure or possible, might be called so."""
-    if may_be(own.label, anchor.label) or noun(anchor.label).kind == "thin":
+    if (
+        _may_be_called(own.label, anchor)
+        or _may_be_called(anchor.label, own)
+        or noun(anchor.label).kind == "thin"
+    ):
         return False
-    others = [e for e in things if e.index != anchor.index and may_be(anchor.label, e.label)]
+    others = [e for e in things if e.index != anchor.index and _may_be_called(anchor.label, e)]
     others += [e for e in weak if may_be(anchor.label, e.label) and not _covers_same(e.box, anchor.box)]
     return not others
+
+
+def _may_be_called(label: str, entity: Entity) -> bool:
+    """Whether a viewer might call the entity by the noun of ``label``."""
+    return entity.label == label or (entity.score < SURE_LABEL and may_be(label, entity.label))
+
+
+def _groups(
+    own: Entity, named: Sequence[Entity], everything: Sequence[Entity]
+) -> tuple[tuple[Entity, ...], ...]:
+    labels = sorted({e.label for e in named} - {own.label})
+    sure = [label for label in labels if len(same_label(named, label)) > 1 and not may_be(own.label, label)]
+    return tuple(tuple(same_label(everything, label)) for label in sure)
 
 
 def _repeats(weak: Distractor, things: Sequence[SceneObject]) -> bool:

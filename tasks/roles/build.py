@@ -16,8 +16,8 @@ EMBEDDED = "tasks.backends.embedded"
 
 BACKENDS: dict[str, dict[str, str]] = {
     "tagger": {"efficientnet-lite3": f"{EMBEDDED}.tagger:EfficientNetTagger"},
-    "detector": {"ssd-mobilenet-v2": f"{EMBEDDED}.detector:SsdDetector"},
-    "segmenter": {"selfie-grabcut": f"{EMBEDDED}.segmenter:SelfieGrabCutSegmenter"},
+    "detector": {"coco-pair": f"{EMBEDDED}.detector:PairedDetector"},
+    "segmenter": {"sam2-tiny": f"{EMBEDDED}.segmenter:Sam2Segmenter"},
     "target_judge": {"rules": f"{EMBEDDED}.target_judge:RuleTargetJudge"},
     "instructor": {"scene-facts": f"{EMBEDDED}.instructor:SceneFactsInstructor"},
     "rewriter": {"paraphrase": f"{EMBEDDED}.rewriter:ParaphraseRewriter"},
@@ -29,7 +29,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "edit_judge": {"rules": f"{EMBEDDED}.edit_judge:RuleEditJudge"},
 }
-"""Role -> backend name -> ``module:Class``. A class has ``Options``, ``describe(options)`` and ``__init__(options)``."""
+"""Role -> backend name -> ``module:Class``; a class has ``Options``, ``describe(options)``, ``__init__(options)``."""
 
 
 def check_role(role: str, settings: RoleSettings, key: str) -> None:

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
+from tasks.backends.assets import asset_table
+from tasks.backends.embedded.label_witness import CLASSIFIER, ImageNetWitness, LabelWitness
 from tasks.geometry import iou
 from tasks.records import GroundedTarget, Measurement, ModelIdentity
 from tasks.roles.protocols import Image, Mask, TargetQuestion, TargetVerdict
@@ -22,31 +24,42 @@ class TargetJudgeOptions(Settings):
     )
     center_radius: float = Field(default=0.15, ge=0, le=1, description="of the diagonal; nearer is centred")
     min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
+    min_label_confidence: float = Field(
+        default=0.85,
+        ge=0,
+        le=1,
+        description="detector and classifier together; below, the label may be wrong",
+    )
     min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
 
 
 class RuleTargetJudge:
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
-    *Precise*: the outline lies on a step in colour. *Hard*: another instance of its class is about, or it is
+    *Precise*: the outline lies on a step in colour, and detector and classifier together are sure of the label.
+    *Hard*: another instance of its class is about, or it is
     neither the largest thing, nor large, nor centred, in a scene of several.
     """
 
     Options = TargetJudgeOptions
 
-    def __init__(self, options: TargetJudgeOptions | None = None) -> None:
+    def __init__(
+        self, options: TargetJudgeOptions | None = None, witness: LabelWitness | None = None
+    ) -> None:
         self.options = options or TargetJudgeOptions()
+        self._witness = witness or ImageNetWitness()
 
     @classmethod
     def describe(cls, options: TargetJudgeOptions) -> ModelIdentity:
-        """An algorithm without weights; the options don't change who it is."""
+        """Rules of this project and the packaged classifier; the options don't change who it is."""
         del options
+        asset = asset_table()[CLASSIFIER]
         return ModelIdentity(
             role="target_judge",
             backend="rules",
-            model="geometry and contrast rules",
-            revision="1",
-            digest="none",
+            model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
+            revision=f"rules 1 + {asset.revision}",
+            digest=asset.digest,
         )
 
     @property
@@ -68,12 +81,15 @@ class RuleTargetJudge:
         )
 
     def _precision(self, question: TargetQuestion) -> tuple[Measurement, ...]:
+        options = self.options
         step = edge_contrast(question.image, question.mask)
-        low = self.options.min_edge_contrast
+        sure = min(
+            label_confidence(o.score, self._witness.support(question.image, o.label, o.box))
+            for o in question.target.objects
+        )
         return (
-            Measurement(
-                name="edge_contrast", value=round(step, 2), passed=step >= low, threshold=f">= {low:g}"
-            ),
+            _at_least("edge_contrast", step, options.min_edge_contrast),
+            _at_least("label_confidence", sure, options.min_label_confidence),
         )
 
     def _hardness(self, target: GroundedTarget) -> tuple[Measurement, ...]:
@@ -112,6 +128,11 @@ class RuleTargetJudge:
         )
 
 
+def label_confidence(score: float, support: float) -> float:
+    """Two independent witnesses of a label joined: 1 - (1 - score) (1 - support), all in 0..1."""
+    return 1 - (1 - score) * (1 - support)
+
+
 def edge_contrast(image: Image, mask: Mask) -> float:
     """Mean CIE Lab distance between the pixels 3 px inside and 3 px outside a mask's outline, over the outline.
 
@@ -134,3 +155,7 @@ def edge_contrast(image: Image, mask: Mask) -> float:
     (inner, has_inner), (outer, has_outer) = means
     line = inner_band & has_inner & has_outer
     return float(np.linalg.norm(inner - outer, axis=2)[line].mean()) if line.any() else 0.0
+
+
+def _at_least(name: str, value: float, low: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 3), passed=value >= low, threshold=f">= {low:g}")

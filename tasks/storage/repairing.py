@@ -70,7 +70,7 @@ def collect_garbage(store: Store, older_than: timedelta) -> list[str]:
     ]
     for path in removable:
         store.delete(path)
-    return sorted(removable) + _remove_staging(store, before)
+    return sorted(removable + _remove_staging(store, before))
 
 
 def _remove_staging(store: Store, before: datetime) -> list[str]:
@@ -81,7 +81,7 @@ def _remove_staging(store: Store, before: datetime) -> list[str]:
         if STAGING.search(file.name) and file.stat().st_mtime < before.timestamp():
             file.unlink(missing_ok=True)
             removed.append(file.relative_to(store.folder).as_posix())
-    return sorted(removed)
+    return removed
 
 
 def _unit_at(path: str) -> tuple[StageKey, str] | None:

@@ -1,4 +1,4 @@
-"""The embedded segmenter: Segment Anything 2 asked with each box, masks cleaned, parted and measured."""
+"""The embedded segmenter: Segment Anything 2 asked with each box, masks refined, parted and measured."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tasks.backends.embedded.mask_measures import (
     mask_iou,
     stability,
 )
+from tasks.backends.embedded.mask_refinement import refine
 from tasks.backends.embedded.sam2 import Features, Sam2
 from tasks.geometry import box_of, iou
 from tasks.records import Box, MaskHint, Measurement, ModelIdentity
@@ -114,13 +115,13 @@ class Sam2Segmenter:
         if not detections:
             return ()
         features = self._model.encode(image)
-        drawn = [self._draw(features, d) for d in detections]
+        drawn = [self._draw(image, features, d) for d in detections]
         masks = part_masks(
             [d.mask for d in drawn], [d.detection.label for d in drawn], self.options.in_front_share
         )
         return tuple(self._measure(image, i, drawn, masks) for i in range(len(drawn)))
 
-    def _draw(self, features: Features, detection: Detection) -> _Drawn:
+    def _draw(self, image: Image, features: Features, detection: Detection) -> _Drawn:
         """Ask with the box; ask again with the answer's own box and a point deep inside it, and compare."""
         box = detection.box
         first = self._ask(features, (box.x0, box.y0, box.x1, box.y1), None, box)
@@ -131,7 +132,7 @@ class Sam2Segmenter:
             repeat = mask_iou(mask, again.mask)
         else:
             repeat = 0.0
-        piece, whole = largest_piece(mask)
+        piece, whole = largest_piece(refine(image, first.logits))
         return _Drawn(
             detection=detection,
             mask=fill_holes(piece, self.options.max_hole_share),
@@ -157,6 +158,7 @@ class Sam2Segmenter:
             answers.append(
                 _Answer(
                     mask=mask,
+                    logits=logits,
                     quality=float(np.clip(quality, 0, 1)),
                     stability=stability(logits),
                     rank=float(quality) * (0.5 + 0.5 * fit),
@@ -196,6 +198,7 @@ class Sam2Segmenter:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Answer:
     mask: Mask
+    logits: NDArray[np.float32]
     quality: float
     stability: float
     rank: float

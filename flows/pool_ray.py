@@ -89,6 +89,12 @@ class RayPool:
         """See `flows.fan_out.Pool`."""
         return self._cluster.workers
 
+    @property
+    def dashboard_url(self) -> str:
+        """Where Ray's dashboard listens, or ``""``."""
+        self._cluster.wait()
+        return self._cluster.dashboard_url
+
     def warm_up(self) -> None:
         """Starts the actors' processes, without waiting for them."""
         self._cluster.wait()

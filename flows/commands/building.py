@@ -1,0 +1,83 @@
+"""``groundedit build`` and ``groundedit plan``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from flows.build_request import BuildRequest, resolve
+from flows.build_session import finished_release, open_session
+from flows.estimate import estimate, estimate_text
+from flows.prefect_run import run_flow, start_prefect
+from flows.progress import Progress
+from flows.stage_runner import Build, open_build
+from flows.tables import funnel_table, text_table
+from tasks.outcomes import STAGES
+from tasks.publishing.finish_release import Release
+from tasks.publishing.funnel import funnel_line, stage_ends
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """Photographs to a release; a finished build is only reported."""
+    began = time.monotonic()
+    request = request_of(arguments)
+    config, _ = resolve(request)
+    progress = Progress(quiet=arguments.quiet)
+    ready = open_build(config, retry=request.retry_failed)
+    release = None if request.retry_failed else finished_release(ready)
+    if release is not None:
+        progress.note("this build is finished: nothing was left to do")
+        print_result(ready, release, {}, time.monotonic() - began)
+        return 0
+    server = start_prefect(verbose=arguments.verbose) if config.execution.prefect else None
+    with open_session(ready, progress=progress, verbose=arguments.verbose) as session:
+        if config.execution.prefect:
+            run_flow(session, request, server)
+        else:
+            session.run_plainly()
+        release = session.finish()
+    seconds = {name: stage.seconds for name, stage in progress.stages.items() if stage.fresh}
+    print_result(ready, release, seconds, time.monotonic() - began)
+    return 0
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """What `build` would do with the same arguments."""
+    config, _ = resolve(request_of(arguments))
+    lines = estimate(open_build(config))
+    print(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
+    return 0
+
+
+def request_of(arguments: argparse.Namespace) -> BuildRequest:
+    """The request that the command line spells."""
+    return BuildRequest(
+        profile=arguments.profile,
+        source=tuple(arguments.source),
+        out=arguments.out,
+        name=arguments.name,
+        assignments=tuple(arguments.assignments),
+        limit=arguments.limit,
+        exclude=arguments.exclude,
+        retry_failed=arguments.retry_failed,
+    )
+
+
+def print_result(build: Build, release: Release, seconds: Mapping[str, float], total: float) -> None:
+    """Tables of what became of every input, then where the release and its gallery lie."""
+    ends = stage_ends(build.store, [build.plans[stage] for stage in STAGES])
+    print(funnel_table([funnel_line(end) for end in ends], seconds))
+    types = release.manifest["edit_types"]
+    samples = sum(release.manifest["samples"].values())
+    rows = [
+        ("edit type", "samples"),
+        *((kind, str(count)) for kind, count in types.items()),
+        ("all", str(samples)),
+    ]
+    print(f"\n{text_table(rows, right=[1])}\n")
+    print(f"{'seconds':<9}{total:.1f}")
+    print(f"{'release':<9}{build.store.url(release.folder)}")
+    print(f"{'gallery':<9}{build.store.url(release.folder)}/gallery/index.html")

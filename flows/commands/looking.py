@@ -1,0 +1,161 @@
+"""``groundedit status``, ``verify``, ``repair``, ``show`` and ``gallery``: they read a dataset, and need no workers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flows.release import release_context
+from flows.tables import reasons_text, text_table
+from tasks.config import BuildConfig
+from tasks.errors import ConfigurationError
+from tasks.publishing.finish_release import write_build_gallery
+from tasks.storage import auditing, repairing
+from tasks.storage.builds import BuildRecord, build_plans, list_builds
+from tasks.storage.ledger import Ledger
+from tasks.storage.store import Store, local_folder, open_store
+
+ALL_REASONS = 1000
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """The newest build's funnel, its edit types, and what is left."""
+    store = _dataset(arguments.out)
+    record = _newest(store)
+    ledger = Ledger(store, build_plans(store, record))
+    if arguments.json:
+        parts = {"funnel": ledger.funnel(), "edit_types": ledger.edit_types(), "progress": ledger.progress()}
+        told: dict[str, Any] = {name: [asdict(line) for line in lines] for name, lines in parts.items()}
+        print(json.dumps({"build": record.build, "builds": len(list_builds(store)), **told}, indent=2))
+        return 0
+    print(f"build {record.build}, begun {record.run.get('started', 'some time')}\n")
+    print(_funnel(ledger))
+    print(f"\n{_edit_types(ledger)}")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Exit code 1 and a line for each fault; 0 when there is none."""
+    audit = auditing.verify(_dataset(arguments.out), deep=arguments.deep)
+    if arguments.json:
+        told = {"faults": [asdict(f) for f in audit.faults], "notes": [asdict(n) for n in audit.notes]}
+        print(json.dumps({**told, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
+    else:
+        for fault in audit.faults:
+            print(f"fault: {fault.path}: {fault.problem}")
+        for note in audit.notes:
+            print(f"note: {note.path}: {note.problem}")
+        print(f"{audit.checked} objects checked, {audit.bytes} bytes read, {len(audit.faults)} faults")
+    return 1 if audit.faults else 0
+
+
+def repair(arguments: argparse.Namespace) -> int:
+    """Moves damaged objects, and what rests on them, below ``aside/``."""
+    moved = repairing.repair(_dataset(arguments.out))
+    for path in moved:
+        print(f"set aside: {path}")
+    print(
+        "nothing is damaged"
+        if not moved
+        else f"{len(moved)} objects set aside; the next build makes them anew"
+    )
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Every step of one id, its ancestors and descendants, over the newest build that knows it."""
+    store = _dataset(arguments.out)
+    for record in list_builds(store):
+        steps = Ledger(store, build_plans(store, record)).history(arguments.key)
+        if not steps:
+            continue
+        if arguments.json:
+            told = [{**asdict(s), "record": json.loads(s.record) if s.record else None} for s in steps]
+            print(json.dumps(told, indent=2, ensure_ascii=False))
+            return 0
+        for step in steps:
+            verdict = " ".join(filter(None, [step.outcome, step.reason, step.detail]))
+            print(f"{step.stage:<12} {step.kind:<6} {step.id}  {verdict}  {step.edit_type}".rstrip())
+            if step.record and step.kind == "child":
+                print(_indented(json.loads(step.record)))
+        return 0
+    msg = f"KEY={arguments.key!r}: no build in {store.uri} knows this id or location"
+    raise ConfigurationError(msg)
+
+
+def gallery(arguments: argparse.Namespace) -> int:
+    """A gallery of the newest build, finished or not."""
+    store = _dataset(arguments.out)
+    record = _newest(store)
+    config = BuildConfig.model_validate({**record.config, "out": arguments.out})
+    digests = {key.stage: key.config8 for key in record.chain}
+    base = store.folder or Path(arguments.out.rstrip("/").rpartition("/")[2] or "dataset")
+    to = Path(arguments.to) if arguments.to else base.with_name(f"{base.name}-gallery")
+    page = write_build_gallery(
+        store,
+        build_plans(store, record),
+        release_context(config, digests),
+        config.publish,
+        to,
+        rejected=arguments.rejected,
+    )
+    print(page)
+    return 0
+
+
+def _dataset(uri: str) -> Store:
+    """An existing dataset; looking must not make a folder."""
+    folder = local_folder(uri)
+    if folder is not None and not folder.is_dir():
+        msg = f"OUT={uri!r}: there is no such folder"
+        raise ConfigurationError(msg)
+    return open_store(uri)
+
+
+def _newest(store: Store) -> BuildRecord:
+    builds = list_builds(store)
+    if not builds:
+        msg = f"OUT={store.uri!r}: holds no build"
+        raise ConfigurationError(msg)
+    return builds[0]
+
+
+def _funnel(ledger: Ledger) -> str:
+    left = {line.stage: line for line in ledger.progress()}
+    header = ("stage", "inputs", "kept", "rejected", "failed", "left", "out", "units", "inputs/s", "because")
+    rows = [header]
+    for line in ledger.funnel():
+        units = left[line.stage]
+        done = line.inputs - line.open
+        rows.append(
+            (
+                line.stage,
+                str(line.inputs),
+                str(line.kept),
+                str(line.rejected),
+                str(line.failed),
+                str(line.open),
+                str(line.children_kept),
+                f"{units.units_done}/{units.units}",
+                f"{done / units.seconds:.2f}" if units.seconds else "-",
+                reasons_text(line.reasons, ALL_REASONS),
+            )
+        )
+    return text_table(rows, right=range(1, 9))
+
+
+def _edit_types(ledger: Ledger) -> str:
+    rows = [("stage", "edit type", "kept", "rejected", "failed")]
+    rows += [
+        (line.stage, line.edit_type, str(line.kept), str(line.rejected), str(line.failed))
+        for line in ledger.edit_types()
+    ]
+    return text_table(rows, right=range(2, 5))
+
+
+def _indented(record: object) -> str:
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from tasks.canonical import canonical_json
 from tasks.errors import DataFault
@@ -28,7 +29,7 @@ def encode_record(record: Record | SourceEntry) -> str:
         ValueError: for NaN, infinity, or a value that JSON can't hold.
     """
     name = type(record).__name__
-    fields = _adapter(name).dump_python(record, mode="json", fallback=_plain)
+    fields = _plain_fields(_adapter(name), record)
     return canonical_json({RECORD_TYPE: name, **fields}).decode()
 
 
@@ -64,6 +65,16 @@ def edit_type_of(record: Record | SourceEntry | None) -> str:
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(_TYPES[name])
+
+
+def _plain_fields(adapter: TypeAdapter[Any], record: object) -> dict[str, Any]:
+    try:
+        fields: dict[str, Any] = adapter.dump_python(record, mode="json", warnings="error")
+    except PydanticSerializationError:
+        # Numpy scalars, or something worse, which the validation below refuses.
+        fields = adapter.dump_python(record, mode="json", warnings=False, fallback=_plain)
+    # Serialising lets None pass for a number; what can't be read again must not be written.
+    return dict(adapter.dump_python(adapter.validate_python(fields), mode="json"))
 
 
 def _plain(value: object) -> object:

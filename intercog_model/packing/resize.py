@@ -42,6 +42,8 @@ class SizeRule:
 VAE_RULE = SizeRule(max_side=1024, min_side=512, stride=16)
 VIT_RULE = SizeRule(max_side=980, min_side=224, stride=14)  # inference
 VIT_TRAINING_RULE = SizeRule(max_side=518, min_side=224, stride=14)
+DEBUG_VAE_RULE = SizeRule(max_side=64, min_side=32, stride=4)
+DEBUG_VIT_RULE = SizeRule(max_side=56, min_side=28, stride=14)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -1,11 +1,6 @@
 """Names, shapes and parameter counts of the full-size network, built on the meta device."""
 
-import importlib
-import sys
-import types
 from collections import Counter
-from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,6 +8,7 @@ from torch import nn
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.config import released_config
+from intercog_model.grounding.features import segment_anything_module
 from intercog_model.grounding.mask_decoder import MaskDecoder
 
 EXPECTED = {
@@ -56,18 +52,10 @@ def without_numbers(name: str) -> str:
 
 
 def segment_anything_decoder() -> nn.Module:
-    """`segment-anything`'s own MaskDecoder, loaded without its package's torchvision import."""
-    spec = find_spec("segment_anything")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("segment_anything")
-    folder = Path(spec.origin).parent / "modeling"
-    holder = types.ModuleType("segment_anything_modeling")
-    holder.__path__ = [str(folder)]  # a package of its own, so that no __init__ of theirs runs
-    sys.modules.setdefault(holder.__name__, holder)
-    decoder = importlib.import_module(f"{holder.__name__}.mask_decoder")
-    transformer = importlib.import_module(f"{holder.__name__}.transformer")
+    """The MaskDecoder of the package `segment-anything`."""
+    transformer = segment_anything_module("transformer")
     inner = transformer.TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
-    return decoder.MaskDecoder(transformer_dim=256, transformer=inner)
+    return segment_anything_module("mask_decoder").MaskDecoder(transformer_dim=256, transformer=inner)
 
 
 @torch.no_grad()

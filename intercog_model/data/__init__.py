@@ -1,0 +1,1 @@
+"""From shards and their samples to plans: texts, images, draws and the mixture."""

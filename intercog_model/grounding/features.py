@@ -1,0 +1,117 @@
+"""Providers of the image embedding E that masks are decoded from: cached, computed by SAM, or random."""
+
+import importlib
+import sys
+import types
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+class ImageFeatures(Protocol):
+    """Frozen features of a source image."""
+
+    def features(self, key: str, image: Image.Image) -> Tensor:
+        """[C, g, g]; the image fills the top-left part, its long side the whole side."""
+        ...
+
+
+def square_pixels(image: Image.Image, side: int) -> Tensor:
+    """float32 [3, side, side]: long side resized to `side`, normalised, then padded with zeros."""
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(resized, dtype=np.float32)).permute(2, 0, 1)
+    pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    sheet = torch.zeros(3, side, side)
+    sheet[:, : size[1], : size[0]] = pixels
+    return sheet
+
+
+class RandomPatchFeatures:
+    """A fixed random projection of each cell's pixels, and of its place: stands in for SAM in tests."""
+
+    def __init__(self, width: int, grid: int, patch: int = 4, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.grid, self.patch = grid, patch
+        self.matrix = torch.randn(3 * patch * patch, width, generator=generator) / (3 * patch * patch) ** 0.5
+
+    def features(self, key: str, image: Image.Image) -> Tensor:
+        """See `ImageFeatures`."""
+        sheet = square_pixels(image, self.grid * self.patch)
+        cells = nn.functional.unfold(sheet[None], self.patch, stride=self.patch)[0].T
+        return (cells @ self.matrix).T.unflatten(1, (self.grid, self.grid))
+
+
+class CachedFeatures:
+    """Files `<key>.safetensors` with a tensor `features`, written by `cache_features`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def features(self, key: str, image: Image.Image) -> Tensor:
+        """See `ImageFeatures`; raises FileNotFoundError for a key that was not computed."""
+        return load_file(self.folder / f"{key}.safetensors")["features"].float()
+
+
+class SamFeatures:
+    """Segment Anything's ViT-H image encoder, frozen, with the package's own code."""
+
+    def __init__(self, weights: dict[str, Tensor], device: torch.device | str, dtype: torch.dtype) -> None:
+        prefix = "image_encoder."
+        own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
+        self.encoder = build_encoder().to(device, dtype).eval().requires_grad_(False)
+        self.encoder.load_state_dict(own, strict=True)
+        self.device, self.dtype = device, dtype
+
+    @torch.no_grad()
+    def features(self, key: str, image: Image.Image) -> Tensor:
+        """See `ImageFeatures`."""
+        sheet = square_pixels(image, self.encoder.img_size)
+        return self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
+
+
+def build_encoder(
+    *,
+    image_size: int = 1024,
+    depth: int = 32,
+    width: int = 1280,
+    heads: int = 16,
+    global_blocks: tuple[int, ...] = (7, 15, 23, 31),
+    out_width: int = 256,
+) -> nn.Module:
+    """The package's image encoder; the defaults are those of ViT-H."""
+    encoder = segment_anything_module("image_encoder")
+    return encoder.ImageEncoderViT(
+        img_size=image_size,
+        depth=depth,
+        embed_dim=width,
+        num_heads=heads,
+        mlp_ratio=4,
+        patch_size=16,
+        out_chans=out_width,
+        qkv_bias=True,
+        norm_layer=lambda n: nn.LayerNorm(n, eps=1e-6),
+        use_rel_pos=True,
+        global_attn_indexes=global_blocks,
+        window_size=14,
+    )
+
+
+def segment_anything_module(name: str) -> types.ModuleType:
+    """A module of the package's `modeling` folder, loaded without the torchvision that its top level imports."""
+    spec = find_spec("segment_anything")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("segment_anything")
+    holder = types.ModuleType("segment_anything_modeling")
+    holder.__path__ = [str(Path(spec.origin).parent / "modeling")]  # a package of its own: no __init__ runs
+    sys.modules.setdefault(holder.__name__, holder)
+    return importlib.import_module(f"{holder.__name__}.{name}")

@@ -1,0 +1,1 @@
+"""The objective, optimiser state, checkpoints and loop of training."""

@@ -1,0 +1,236 @@
+"""Plans, masks and positions: the rule written out, the flex route, and independence of samples."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from dataclasses import replace  # noqa: E402
+
+from torch.testing import assert_close  # noqa: E402
+
+from intercog_model.backbone.attention import DenseAttend, FlexAttend  # noqa: E402
+from intercog_model.backbone.bagel import encode_images  # noqa: E402
+from intercog_model.config import debug_config  # noqa: E402
+from intercog_model.data.draws import Draws  # noqa: E402
+from intercog_model.data.example import EditExample, TextToImageExample, UnderstandingExample  # noqa: E402
+from intercog_model.packing.masks import dense_masks, flex_mask, split_mask  # noqa: E402
+from intercog_model.packing.pack import pack, sample_length  # noqa: E402
+from intercog_model.packing.plan import Sample, TextItem, VaeItem  # noqa: E402
+from intercog_model.packing.resize import VAE_RULE, VIT_RULE, SizeRule  # noqa: E402
+from tests.intercog_model import toys  # noqa: E402
+
+CONFIG = debug_config()
+
+
+def test_the_mask_is_the_rule():
+    lengths, modes = [2, 3, 2, 2], ["causal", "noise", "full", "causal"]
+    split = [0, 0, 1, 1, 1, 2, 2, 3, 3]
+    expected = [
+        [
+            (j <= i or (split[i] == split[j] and modes[split[i]] != "causal"))
+            and not (modes[split[j]] == "noise" and split[i] != split[j])
+            for j in range(9)
+        ]
+        for i in range(9)
+    ]
+    assert split_mask(lengths, modes).tolist() == expected
+    with pytest.raises(ValueError, match="sideways"):
+        split_mask([1], ["sideways"])
+
+
+def test_the_flex_mask_is_the_dense_mask_and_pads_see_themselves():
+    batch = toys.batch([toys.example("a"), toys.example("b")]).packed
+    padded = 128 * (batch.length // 128 + 2)
+    block = flex_mask(batch, padded, "cpu")
+    i, j = torch.meshgrid(torch.arange(padded), torch.arange(padded), indexing="ij")
+    flex = block.mask_mod(torch.tensor(0), torch.tensor(0), i, j)
+    dense = torch.block_diag(*dense_masks(batch)).bool()
+    assert torch.equal(flex[: batch.length, : batch.length], dense)
+    assert not flex[: batch.length, batch.length :].any()
+    assert flex.diagonal().all()
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_flex_and_dense_attention_give_the_same_output():
+    model, vae = toys.models()
+    batch = toys.batch([toys.example("a"), toys.example("b")])
+    clean = toys.latents(vae, batch)
+    with torch.no_grad():
+        dense = model.run_backbone(batch, clean, DenseAttend(dense_masks(batch.packed)))
+        for padded in (2432, 2560):
+            block = flex_mask(batch.packed, padded, "cpu")
+            flex = model.run_backbone(batch, clean, FlexAttend(block, compiled=False))
+            assert_close(flex.last_LD, dense.last_LD, atol=1e-5, rtol=1e-5)
+
+
+def test_positions_follow_the_chain():
+    batch = toys.batch([toys.example()]).packed
+    at = {s.name: int(batch.position_ids[s.start]) for s in batch.spans}
+    length = {s.name: s.stop - s.start for s in batch.spans}
+    assert [s.name for s in batch.spans] == ["S0", "I vae", "I", "c", "S4", "S5", "S6", "S7", "S8", "S9"]
+    # a text's span starts behind its start token, which holds the text's first position
+    assert at["I vae"] == length["S0"] + 2
+    assert at["I"] == at["I vae"] + 1
+    assert at["S5"] == at["S6"] == at["S4"] - 1 + length["S4"] + 2
+    assert at["S7"] == at["S5"] + 1
+    assert at["S8"] - 1 == at["S5"] + 2
+
+
+def test_what_each_segment_of_the_chain_sees():
+    batch = toys.batch([toys.example()]).packed
+    mask, spans = dense_masks(batch)[0], {s.name: s for s in batch.spans}
+
+    def seen(name):
+        row = mask[spans[name].stop - 1]
+        return {other for other, s in spans.items() if row[s.start : s.stop].any()}
+
+    before = {"S0", "I vae", "I", "c", "S4"}
+    assert seen("S5") == before | {"S5"}
+    assert seen("S6") == before | {"S6"}
+    assert seen("S7") == before | {"S6", "S7"}
+    assert seen("S8") == before | {"S6", "S7", "S8"}
+    assert seen("S9") == before | {"S6", "S7", "S8", "S9"}
+
+
+def test_changing_a_noised_picture_leaves_every_other_row_as_it_was():
+    model, vae = toys.models()
+    batch = toys.batch([toys.example()])
+    clean = toys.latents(vae, batch)
+    attend = DenseAttend(dense_masks(batch.packed))
+    span = batch.packed.span(0, "S5")
+    noise = batch.packed.flow_noise.clone()
+    inside = (batch.packed.vae_indexes >= span.start) & (batch.packed.vae_indexes < span.stop)
+    noise[inside] += 1
+    changed = replace(batch, packed=replace(batch.packed, flow_noise=noise))
+    with torch.no_grad():
+        a, b = (model.run_backbone(x, clean, attend).last_LD for x in (batch, changed))
+    rows = (a != b).any(dim=1).nonzero().flatten()
+    assert rows.min() >= span.start - 1
+    assert rows.max() <= span.stop
+
+
+def test_no_reasoning_and_no_prompt_is_plain_bagel():
+    example = toys.example()
+    chain = toys.build([example], system_prompt=False, text_reasoning=False, visual_reasoning=False)[0]
+    plain = toys.builder().build(
+        EditExample(key="a", source=example.source, instruction=example.instruction, edited=example.edited),
+        Draws(0, "a", 0),
+    )
+    a, b = pack([chain.sample], CONFIG), pack([plain.sample], CONFIG)
+    for name in ("text_ids", "position_ids", "text_indexes", "vit_patches", "ce_indexes", "mse_indexes"):
+        assert torch.equal(getattr(a, name), getattr(b, name)), name
+    assert a.split_modes == b.split_modes == ["full", "full", "causal", "noise"]
+    assert len(a.ce_indexes) == 0
+
+
+def test_a_pack_may_lack_any_modality():
+    model, vae = toys.models()
+    picture = toys.example().source
+    for example in (
+        UnderstandingExample(key="u", image=picture, question="What?", answer="A box."),
+        TextToImageExample(key="t", caption="A box.", image=picture),
+    ):
+        batch = toys.batch([example])
+        sums = model(batch, toys.latents(vae, batch), DenseAttend(dense_masks(batch.packed)))
+        sum(sums.values()).backward()
+        # every weight has a gradient on every rank, zero or not
+        missing = [n for n, p in model.named_parameters() if p.grad is None]
+        assert missing == []
+        model.zero_grad(set_to_none=True)
+    text = Sample(key="x", items=(TextItem(ids=(1, 2, 3), loss=True),))
+    batch = pack([text], CONFIG)
+    out = model.bagel(
+        batch, torch.zeros(0, CONFIG.latent_width), DenseAttend(dense_masks(batch)), timestep_shift=1
+    )
+    assert out.logits.shape == (4, CONFIG.llm.vocab_size)
+    assert out.velocity.shape == (0, CONFIG.latent_width)
+
+
+def test_samples_of_a_pack_do_not_depend_on_their_order_or_neighbours():
+    model, vae = toys.models()
+    examples = [toys.example("a"), toys.example("b", size=(48, 64)), toys.example("c", boxes=((1, 1, 9, 9),))]
+    results = []
+    for order in ([0, 1, 2], [2, 0, 1], [0]):
+        batch = toys.batch([examples[i] for i in order])
+        with torch.no_grad():
+            out = model.run_backbone(batch, toys.latents(vae, batch), DenseAttend(dense_masks(batch.packed)))
+        rows = out.last_LD.split(batch.packed.sample_lengths)
+        results.append(rows[order.index(0)])
+    for other in results[1:]:
+        assert_close(other, results[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_padded_encode_changes_the_latents_and_the_single_one_does_not():
+    _model, vae = toys.models()
+    small, large = toys.example("a", size=(48, 32)), toys.example("b", size=(64, 64))
+    alone, both = toys.batch([small]).packed, toys.batch([small, large]).packed
+    a, b = encode_images(vae, alone, 2), encode_images(vae, both, 2)
+    assert_close(a, b[: len(a)], atol=1e-6, rtol=1e-5)
+    sizes = [tuple(n.shape[1:]) for n in both.vae_noise]
+    height, width = (max(s[i] for s in sizes) for i in (0, 1))
+    noise = [torch.zeros(4, height, width) for _ in sizes]
+    for sheet, own in zip(noise, both.vae_noise, strict=True):
+        sheet[:, : own.shape[1], : own.shape[2]] = own
+    padded = encode_images(vae, replace(both, vae_noise=noise), 2, padded=True)
+    assert float((padded[: len(a)] - a).abs().max()) > 0.01
+
+
+def test_dropping_removes_a_text_and_keeps_the_place_of_an_image():
+    batch = toys.batch([toys.example()], drop_vae=1.0, drop_text=1.0).packed
+    names = [s.name for s in batch.spans]
+    assert names == ["S0", "I", "S4", "S5", "S6", "S7", "S8", "S9"]
+    at = {s.name: int(batch.position_ids[s.start]) for s in batch.spans}
+    first = batch.span(0, "S0")
+    assert at["I"] == first.stop - first.start + 3  # two frame tokens and the place of the dropped copy
+    assert at["S4"] - 1 == at["I"] + 1
+    assert len(toys.batch([toys.example()], drop_vit=1.0).packed.vit_lengths) == 1
+
+
+def test_the_pieces_of_text_that_losses_read_are_found():
+    for tags in ("one pair", "pair per text"):
+        built = toys.build([toys.example()], think_tags=tags)[0]
+        text = next(item for item in built.sample.items if item.name == "S4")
+        assert bytes(text.ids[i] for i in built.target.second) == b"On the left."
+        content = bytes(text.ids[i] for i in built.target.content)
+        assert content.startswith(b"1. Scene") and content.endswith(b"left.")  # noqa: PT018
+        assert bytes(text.ids).endswith(b"</think>") == (tags == "pair per text")
+
+
+def test_the_readings_of_the_sequence_change_it():
+    base = toys.batch([toys.example()]).packed
+    names = [s.name for s in base.spans]
+    assert "S7" not in [s.name for s in toys.batch([toys.example()], feedback="vae").packed.spans]
+    assert "S6" not in [s.name for s in toys.batch([toys.example()], feedback="vit").packed.spans]
+    assert [s.name for s in toys.batch([toys.example()], system_prompt=False).packed.spans] == names[1:]
+    announced = toys.batch([toys.example()], announce_images=True).packed
+    start = CONFIG.tokens.image_start
+    assert (announced.ce_labels == start).sum() == 2
+    assert (base.ce_labels == start).sum() == 0
+
+
+def test_draws_depend_on_seed_key_step_and_purpose_only():
+    value = Draws(1, "k", 2).normal("x", 3)
+    again = Draws(1, "k", 2)
+    again.normal("other", 5)
+    assert torch.equal(again.normal("x", 3), value)
+    for other in (Draws(2, "k", 2), Draws(1, "l", 2), Draws(1, "k", 3)):
+        assert not torch.equal(other.normal("x", 3), value)
+    assert not torch.equal(again.normal("y", 3), value)
+
+
+def test_sizes_of_the_reference_and_its_later_steps():
+    assert VAE_RULE.size(1500, 2250) == (688, 1024)
+    assert VAE_RULE.size(640, 480) == (688, 512)
+    assert VIT_RULE.size(1500, 2250) == (658, 980)
+    assert SizeRule(max_side=980, min_side=378, stride=14).size(2013, 445) == (980, 224)
+    assert VAE_RULE.size(1818, 5157) == (352, 1024)
+
+
+def test_lengths_are_known_before_packing():
+    built = toys.build([toys.example()], drop_vit=1.0)[0]
+    assert sample_length(built.sample, CONFIG) == pack([built.sample], CONFIG).length
+    with pytest.raises(ValueError, match="leaves no rows"):
+        pack([Sample(key="k", items=(TextItem(ids=(1,), dropped=True),))], CONFIG)
+    with pytest.raises(ValueError, match="not a multiple of 4"):
+        odd = VaeItem(pixels=torch.zeros(3, 6, 8), vae_noise=torch.zeros(0), flow_noise=torch.zeros(0))
+        pack([Sample(key="k", items=(odd,))], CONFIG)

@@ -23,6 +23,7 @@ class TargetJudgeOptions(Settings):
         default=0.2, ge=0, le=1, description="larger targets are found at a glance"
     )
     center_radius: float = Field(default=0.15, ge=0, le=1, description="of the diagonal; nearer is centred")
+    small_share: float = Field(default=0.03, ge=0, le=1, description="smaller targets hide even in the middle")
     min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
     min_label_confidence: float = Field(
         default=0.85,
@@ -38,7 +39,7 @@ class RuleTargetJudge:
 
     *Precise*: the outline lies on a step in colour, and detector and classifier together are sure of the label.
     *Hard*: another instance of its class is about, or it is
-    neither the largest thing, nor large, nor centred, in a scene of several.
+    not the largest thing, and small or off the centre, in a scene of several.
     """
 
     Options = TargetJudgeOptions
@@ -106,7 +107,8 @@ class RuleTargetJudge:
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
         modest = share <= options.max_salient_share
-        hidden = rank > 1 and offset > options.center_radius and len(scene.objects) >= options.min_entities
+        inconspicuous = offset > options.center_radius or share < options.small_share
+        hidden = rank > 1 and inconspicuous and len(scene.objects) >= options.min_entities
         hard = modest and (peers >= 1 or hidden)
         # The parts inform; only the last one decides, since each alone may fail a hard target.
         return (
@@ -123,7 +125,7 @@ class RuleTargetJudge:
                 name="hard_to_locate",
                 value=float(hard),
                 passed=hard,
-                threshold="= 1: modest size, and a peer or (not largest, not centred, among others)",
+                threshold="= 1: modest size, and a peer or (not largest, off-centre or small, among others)",
             ),
         )
 

@@ -18,7 +18,7 @@ class Exclusions:
     """What is left out.
 
     Attributes:
-        sids: photographs by id; known only once their bytes are read, so ingest applies these.
+        sids: photographs by id, which only their bytes tell.
         locations: photographs by exact location.
         patterns: shell patterns over locations, ``*`` crossing slashes.
     """

@@ -15,15 +15,24 @@ from tasks.sources.locations import is_too_long, join, location_of
 from tasks.sources.places import Place
 
 
-def list_folder(place: Place) -> list[SourceEntry]:
+def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
     """All files below the folder, hidden ones and files without a picture's name too (they end as
     ``not_an_image``), in no particular order.
 
     Links are followed; each folder is entered once, under its own name if it lies below the root. A link to a
     folder that is listed anyway is a ``duplicate``, a link that leads nowhere ``source_missing``, a folder that
     can't be read ``unreadable``; sockets, pipes and devices are ``not_an_image``.
+
+    Args:
+        place: the source.
+        skip: a folder that is passed over (the output), whether it exists or not.
+
+    Raises:
+        ConfigurationError: the source can't be read, or is the very folder to skip.
     """
-    walk = _Walk(place)
+    walk = _Walk(place, _identity(skip) if skip and skip.is_dir() else None)
+    if walk.skip and place.folder and _identity(place.folder) == walk.skip:
+        raise place.fault("is the folder of the output")
     walk.enter((), os.fspath(walk.root))
     while walk.folders or walk.links:
         # Real folders first: a link that sorts before its goal must not take the files over.
@@ -64,6 +73,11 @@ def problem_of(error: OSError) -> Reason:
     return Reason.SOURCE_MISSING if error.errno in nowhere else Reason.UNREADABLE
 
 
+def _identity(folder: Path) -> tuple[int, int]:
+    info = folder.stat()
+    return info.st_dev, info.st_ino
+
+
 _Folder = tuple[tuple[str, ...], str]
 
 
@@ -72,6 +86,7 @@ class _Walk:
     """A walk under way: what was found, which folders are left, which were entered (device, inode)."""
 
     place: Place
+    skip: tuple[int, int] | None
     entries: list[SourceEntry] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)
     links: list[_Folder] = field(default_factory=list)
@@ -115,6 +130,8 @@ class _Walk:
             self._add(parts, problem=problem_of(error))
             return
         if stat.S_ISDIR(info.st_mode):
+            if (info.st_dev, info.st_ino) == self.skip:
+                return
             (self.links if child.is_symlink() else self.folders).append((parts, child.path))
         elif stat.S_ISREG(info.st_mode):
             self._add(parts, version=version_of(info), length=info.st_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 
@@ -11,35 +10,24 @@ from tasks.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, Stage
 from tasks.pixels import fingerprint
 from tasks.records import MaskHint, ModelIdentity, SourceImage
 from tasks.sources.formats import suffix_agrees
-from tasks.sources.reading import SourceReader
+from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import MAX_ANNOTATION_BYTES, parse_annotations
 from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.sources.working_source import make_working_source
 
-STEP_VERSION = 1
-"""Raised when ingest's code changes what comes out; part of its configuration digest."""
+STEP_VERSIONS = {"working_source": 1, "fingerprint": 1, "annotations": 1}
+"""A step's number is raised when its code changes what comes out; part of the stage's configuration digest."""
 
 SOURCE_BLOB = "source.jpg"
 """Name of the working source beside its row."""
 
 
-def source_id(data: bytes) -> str:
-    """The sid of an original: 26 characters of lower-case base32 of the SHA-256 of its bytes."""
-    return base64.b32encode(hashlib.sha256(data).digest()).decode("ascii").lower()[:26]
-
-
 class IngestStage:
     """Reads, checks and cleans photographs; one child an input, its id the sid."""
 
-    def __init__(
-        self,
-        sources: Sequence[SourceSettings],
-        settings: IngestSettings,
-        excluded_sids: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, sources: Sequence[SourceSettings], settings: IngestSettings) -> None:
         self._reader = SourceReader(sources)
         self._settings = settings
-        self._excluded = excluded_sids
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
@@ -64,8 +52,6 @@ class IngestStage:
             raise SampleError(Reason(entry.problem), "found when the source was listed")
         data = self._reader.data(entry, self._settings.max_bytes)
         sid = source_id(data)
-        if sid in self._excluded:
-            raise SampleError(Reason.EXCLUDED, "by id")
         working = make_working_source(data, self._settings)
         height, width = working.rgb.shape[:2]
         name = entry.member or entry.path

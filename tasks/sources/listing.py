@@ -8,31 +8,39 @@ from dataclasses import replace
 from tasks.errors import Reason, SampleError
 from tasks.outcomes import SourceEntry
 from tasks.sources.archive import list_tar
-from tasks.sources.exclusion import read_exclusions
+from tasks.sources.exclusion import Exclusions, read_exclusions
 from tasks.sources.folder import list_folder
 from tasks.sources.formats import HEAD_BYTES, looks_like_picture, sniff
 from tasks.sources.locations import with_unique_locations
 from tasks.sources.object_prefix import list_prefix
 from tasks.sources.places import Place, check_place, resolve_places
-from tasks.sources.reading import SourceReader
+from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import looks_like_sa1b, pair_annotations
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import list_rows
+from tasks.storage.store import local_folder
 
 MAX_SNIFFED = 1000
 """Files without a picture's name whose first bytes are looked at before a source counts as one without pictures."""
 
 
-def list_entries(sources: Sequence[SourceSettings], exclude: str = "", limit: int = 0) -> list[SourceEntry]:
+MAX_HASHED_BYTES = 1 << 30
+"""Larger originals are not hashed to look for an excluded id; ingest refuses them by size."""
+
+
+def list_entries(
+    sources: Sequence[SourceSettings], exclude: str = "", limit: int = 0, out: str = ""
+) -> list[SourceEntry]:
     """Every place a photograph may be, sorted by location.
 
     Each file, member, object or row is an entry, whatever it is: what is no picture ends as a row, not in silence.
 
     Args:
         sources: as configured.
-        exclude: path of a file of ids or locations to leave out, ``""`` for none. Locations are marked
-            ``excluded`` here; ids are ingest's to apply (`tasks.sources.exclusion.read_exclusions`).
+        exclude: path of a file of ids or locations to leave out, ``""`` for none. What it names stays in the list
+            with the problem ``excluded``. An id is found by reading every original once, so prefer locations.
         limit: the first so many locations only; 0: all.
+        out: URI of the dataset being built; where it lies below a source, it is not listed.
 
     Raises:
         ConfigurationError: a source that is missing, of no known kind, or without any picture; two sources of
@@ -43,25 +51,44 @@ def list_entries(sources: Sequence[SourceSettings], exclude: str = "", limit: in
     entries: list[SourceEntry] = []
     for place, source in zip(resolve_places(sources), sources, strict=True):
         check_place(place)
-        found = _list(place, guess=source.kind == "auto")
+        found = _list(place, out, guess=source.kind == "auto")
         if not _has_picture(found, source, place):
             raise place.fault("holds no pictures")
         entries += found
     entries = sorted(with_unique_locations(entries), key=lambda entry: entry.location)
+    entries = entries[:limit] if limit else entries
+    reader = SourceReader(sources)
     return [
-        replace(entry, problem=Reason.EXCLUDED.value) if exclusions.covers(entry.location) else entry
-        for entry in (entries[:limit] if limit else entries)
+        replace(entry, problem=Reason.EXCLUDED.value) if _is_excluded(entry, exclusions, reader) else entry
+        for entry in entries
     ]
 
 
-def _list(place: Place, *, guess: bool) -> list[SourceEntry]:
+def _list(place: Place, out: str, *, guess: bool) -> list[SourceEntry]:
     if place.kind == "list":
         return list_rows(place)
-    list_files = list_tar if place.file else list_prefix if place.folder is None else list_folder
-    entries = list_files(place)
+    if place.file:
+        entries = list_tar(place)
+    else:
+        entries = (
+            list_prefix(place, out)
+            if place.folder is None
+            else list_folder(place, local_folder(out) if out else None)
+        )
     if place.kind == "sa1b" or (guess and looks_like_sa1b(entries)):
         return pair_annotations(entries)
     return entries
+
+
+def _is_excluded(entry: SourceEntry, exclusions: Exclusions, reader: SourceReader) -> bool:
+    if exclusions.covers(entry.location):
+        return True
+    if not exclusions.sids or entry.problem:
+        return False
+    try:
+        return source_id(reader.data(entry, MAX_HASHED_BYTES)) in exclusions.sids
+    except SampleError:
+        return False  # ingest will meet the same trouble and write the row
 
 
 def _has_picture(entries: Sequence[SourceEntry], source: SourceSettings, place: Place) -> bool:

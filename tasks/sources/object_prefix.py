@@ -14,8 +14,8 @@ READ_AHEAD = 1 << 18
 """Bytes fetched at least, when an object is read as a file; small enough to skip over members of an archive."""
 
 
-def list_prefix(place: Place) -> list[SourceEntry]:
-    """All objects below the prefix, in no particular order.
+def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
+    """All objects below the prefix, in no particular order; those below the URI ``skip`` (the output) left out.
 
     Raises:
         StorageFault: the store can't be reached or refuses.
@@ -24,6 +24,7 @@ def list_prefix(place: Place) -> list[SourceEntry]:
     return [
         entry_of(place, join(info.path.split("/")), version=object_version(info), length=info.size)
         for info in found
+        if not (skip and f"{place.remote}/{info.path}".startswith(skip.rstrip("/") + "/"))
     ]
 
 

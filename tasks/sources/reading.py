@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import stat
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import HTTPStore
 
-from tasks.errors import Reason, SampleError, StorageFault
+from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
 from tasks.outcomes import SourceEntry
 from tasks.sources.folder import problem_of, version_of
 from tasks.sources.locations import unescape
@@ -27,6 +29,9 @@ from tasks.storage.store import Store, open_store
 
 HTTP_TIMEOUT_S = 60.0
 """Of one request to a web server."""
+
+HTTP_RETRIES = 2
+"""Of one request; a list may name many servers that are gone, and ``--retry-failed`` asks again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,11 @@ class _Wanted:
         if length > self.max_bytes:
             raise _too_many(length, self.max_bytes)
         return offset, length
+
+
+def source_id(data: bytes) -> str:
+    """The sid of an original: 26 characters of lower-case base32 of the SHA-256 of its bytes."""
+    return base64.b32encode(hashlib.sha256(data).digest()).decode("ascii").lower()[:26]
 
 
 class SourceReader:
@@ -146,7 +156,10 @@ def _read_local(path: Path, wanted: _Wanted) -> bytes:
 
 def _read_object(uri: str, path: str, wanted: _Wanted) -> bytes:
     store = _store(uri)
-    info = store.head(path)
+    try:
+        info = store.head(path)
+    except ConfigurationError as error:
+        raise SampleError(Reason.BAD_NAME, "no key the store takes") from error
     if info is None:
         raise SampleError(Reason.SOURCE_MISSING, "no such object")
     wanted.check_version(object_version(info))
@@ -158,7 +171,9 @@ def _read_http(uri: str, max_bytes: int) -> bytes:
     """Bytes of a web address. The whole address makes the store, so that its query is sent as it is."""
     try:
         store = HTTPStore.from_url(
-            uri, client_options={"allow_http": True, "timeout": timedelta(seconds=HTTP_TIMEOUT_S)}
+            uri,
+            client_options={"allow_http": True, "timeout": timedelta(seconds=HTTP_TIMEOUT_S)},
+            retry_config={"max_retries": HTTP_RETRIES, "retry_timeout": timedelta(seconds=HTTP_TIMEOUT_S)},
         )
         answer = obstore.get(store, "")
         if answer.meta["size"] > max_bytes:

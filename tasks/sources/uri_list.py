@@ -84,23 +84,28 @@ def _entry(place: Place, row: ListRow) -> SourceEntry:
 
 
 def _row(place: Place, uri: str, licence: str, number: int) -> ListRow:
-    scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
-    key, path = f"row-{number}", ""
-    problem: Reason | None = Reason.BAD_NAME
     try:
-        parts = urlsplit(uri)
-        if scheme in _REMOTE and parts.hostname and parts.path.strip("/"):
-            tail = parts.path if scheme == "s3" else unquote(parts.path)
-            # `hostname` leaves out user and password; the query is left out as a whole.
-            key, problem = join((parts.hostname, *_parts(tail))), None
-        elif scheme == "file" or (uri and not scheme and "\x00" not in uri):
-            path = unquote(parts.path) if scheme == "file" else uri
-            if place.folder is not None:
-                path = str(place.folder / path)
-                key, problem = _local_key(place.folder, Path(path)), None
+        key, path = _resolve(place, uri)
     except ValueError:
-        problem = Reason.BAD_NAME  # urlsplit: a malformed address
-    return ListRow(key=key, uri=uri, path="" if problem else path, licence=licence, problem=problem)
+        return ListRow(key=f"row-{number}", uri=uri, path="", licence=licence, problem=Reason.BAD_NAME)
+    return ListRow(key=key, uri=uri, path=path, licence=licence, problem=None)
+
+
+def _resolve(place: Place, uri: str) -> tuple[str, str]:
+    """Key and local path (``""`` for an address) of a URI; ValueError when it names nothing readable."""
+    scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
+    parts = urlsplit(uri)
+    if scheme in _REMOTE and parts.hostname and parts.path.strip("/"):
+        # `hostname` leaves out user and password; the query is left out as a whole.
+        return join((parts.hostname, *_parts(parts.path if scheme == "s3" else unquote(parts.path)))), ""
+    if not uri or "\x00" in uri or scheme not in ("", "file"):
+        raise ValueError("neither a path nor an address")
+    path = Path(unquote(parts.path) if scheme == "file" else uri)
+    if place.folder is not None:
+        return _local_key(place.folder, place.folder / path), str(place.folder / path)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError("a list in an object store can't name local files or climb")
+    return join(_parts(uri)), ""
 
 
 def _local_key(folder: Path, path: Path) -> str:

@@ -116,7 +116,7 @@ def bomb() -> bytes:
 class Pictures:
     """The functions above, for tests (test folders are no packages)."""
 
-    ADOBE_RGB, DISPLAY_P3 = ADOBE_RGB, DISPLAY_P3
+    Image, ADOBE_RGB, DISPLAY_P3 = Image, ADOBE_RGB, DISPLAY_P3
     draw, save, icc_profile, cmyk_profile = map(staticmethod, (draw, save, icc_profile, cmyk_profile))
     segment, with_segments, exif = map(staticmethod, (segment, with_segments, exif))
     png_chunk, bomb = map(staticmethod, (png_chunk, bomb))

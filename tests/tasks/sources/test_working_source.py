@@ -2,9 +2,10 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tasks.errors import Reason, SampleError
 from tasks.pixels import decode_rgb
@@ -140,8 +141,6 @@ def test_an_unreadable_exif_block_costs_no_photograph(pictures):
 
 
 def test_an_srgb_profile_goes_and_the_image_data_stays(pictures):
-    from PIL import ImageCms
-
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     data = pictures.save(pictures.draw(), icc_profile=profile)
     working = make_working_source(data, SETTINGS)
@@ -209,8 +208,6 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(pictures, kind):
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 def test_sixteen_bit_colour_is_scaled_not_clipped(suffix):
-    import cv2
-
     ramp = np.linspace(0, 65535, 320 * 288).astype(np.uint16).reshape(288, 320)
     deep = np.dstack([ramp, ramp[::-1], ramp[:, ::-1]])
     data = cv2.imencode(suffix, deep[:, :, ::-1])[1].tobytes()
@@ -367,9 +364,8 @@ def test_flipped_bytes_end_in_a_picture_or_a_reason(pictures, kind):
             damaged[position] = int(rng.integers(0, 256))
         try:
             working = make_working_source(bytes(damaged), SETTINGS)
-        except SampleError as error:
-            assert error.reason in Reason
-            continue
+        except SampleError:
+            continue  # any other exception fails the test
         kept += 1
         assert decode_rgb(working.jpeg).shape == working.rgb.shape
         assert b"Exif" not in working.jpeg

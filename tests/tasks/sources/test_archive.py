@@ -1,0 +1,152 @@
+"""Members of a tar, damaged ones included."""
+
+import io
+import tarfile
+
+import pytest
+
+from tasks.errors import ConfigurationError, Reason, SampleError
+from tasks.sources.listing import list_entries
+from tasks.sources.reading import SourceReader
+from tasks.sources.settings import SourceSettings
+
+
+def write_tar(path, members, mode="w", format=tarfile.PAX_FORMAT):
+    with tarfile.open(path, mode, format=format) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return SourceSettings(uri=str(path), name="s")
+
+
+def problems(source):
+    return {e.location.removeprefix("s/x.tar/"): e.problem for e in list_entries([source])}
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_members_are_read_where_they_lie(tmp_path, pictures, ingest, format):
+    photo = pictures.save(pictures.draw())
+    source = write_tar(tmp_path / "x.tar", [("./a/b.jpg", photo), ("c.txt", b"text")], format=format)
+    outcomes = ingest(source)
+    assert list(outcomes) == ["s/x.tar/a/b.jpg", "s/x.tar/c.txt"]
+    assert outcomes["s/x.tar/a/b.jpg"].reason is None
+    assert outcomes["s/x.tar/c.txt"].reason == Reason.NOT_AN_IMAGE
+
+
+def test_the_name_is_the_archives_stem_by_default(tmp_path):
+    source = write_tar(tmp_path / "sa_000020.tar", [("a.jpg", b"a")]).model_copy(update={"name": ""})
+    assert [e.location for e in list_entries([source])] == ["sa_000020/sa_000020.tar/a.jpg"]
+
+
+def test_names_that_climb_or_are_absolute_are_bad(tmp_path):
+    members = [("../../up.jpg", b"1"), ("/etc/root.jpg", b"2"), ("fine.jpg", b"3"), ("a/../b.jpg", b"4")]
+    assert problems(write_tar(tmp_path / "x.tar", members)) == {
+        "%2E%2E/%2E%2E/up.jpg": "bad_name",
+        "a/%2E%2E/b.jpg": "bad_name",
+        "etc/root.jpg": "bad_name",
+        "fine.jpg": "",
+    }
+
+
+def test_odd_and_repeated_and_very_long_names_stay_apart(tmp_path, pictures, ingest):
+    photo = pictures.save(pictures.draw())
+    long = "n" * 3000 + ".jpg"
+    members = [
+        ("a.jpg", photo),
+        ("a.jpg", b"second"),
+        ("new\nline \udcff\N{BEAR FACE}.jpg", photo),
+        (long, photo),
+    ]
+    outcomes = ingest(write_tar(tmp_path / "x.tar", members, format=tarfile.GNU_FORMAT))
+    reasons = {location: outcome.reason for location, outcome in outcomes.items()}
+    (cut,) = [location for location in reasons if "nnnn" in location]
+    assert len(cut) <= 1024
+    assert reasons.pop(cut) == Reason.BAD_NAME
+    assert reasons == {
+        "s/x.tar/a.jpg": None,
+        "s/x.tar/a.jpg#2": Reason.NOT_AN_IMAGE,
+        "s/x.tar/new%0Aline %FF\N{BEAR FACE}.jpg": None,
+    }
+
+
+def test_links_and_devices_in_an_archive_are_bad_members(tmp_path):
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind in (
+            ("l.jpg", tarfile.SYMTYPE),
+            ("h.jpg", tarfile.LNKTYPE),
+            ("f.jpg", tarfile.FIFOTYPE),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            tar.addfile(info)
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    found = problems(SourceSettings(uri=str(path), name="s"))
+    assert found == dict.fromkeys(("f.jpg", "h.jpg", "l.jpg"), "bad_archive_member")
+
+
+@pytest.mark.parametrize("blow", ["letters", "zeros"])
+def test_a_damaged_header_is_a_row_and_the_rest_goes_on(tmp_path, blow):
+    members = [(f"{number}.jpg", b"d" * 700) for number in range(5)]
+    source = write_tar(tmp_path / "x.tar", members, format=tarfile.USTAR_FORMAT)
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    start = 2 * (512 + 1024)
+    data[start : start + 512] = (b"\0" if blow == "zeros" else b"#") * 512
+    (tmp_path / "x.tar").write_bytes(data)
+    offset = start
+    assert problems(source) == {
+        "0.jpg": "",
+        "1.jpg": "",
+        "3.jpg": "",
+        "4.jpg": "",
+        f"@{offset}": "bad_archive_member",
+    }
+
+
+def test_a_damaged_first_header_is_a_row_too(tmp_path):
+    members = [(f"{number}.jpg", b"d" * 700) for number in range(3)]
+    source = write_tar(tmp_path / "x.tar", members, format=tarfile.USTAR_FORMAT)
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    data[0:512] = b"#" * 512
+    (tmp_path / "x.tar").write_bytes(data)
+    assert problems(source) == {"1.jpg": "", "2.jpg": "", "@0": "bad_archive_member"}
+
+
+@pytest.mark.parametrize("keep", [1536 + 512 + 100, 1536 + 100])
+def test_an_archive_that_breaks_off_says_where(tmp_path, keep):
+    members = [(f"{number}.jpg", b"d" * 700) for number in range(5)]
+    source = write_tar(tmp_path / "x.tar", members, format=tarfile.USTAR_FORMAT)
+    (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes()[:keep])
+    found = problems(source)
+    assert found.pop("0.jpg") == ""
+    assert set(found.values()) == {"bad_archive_member"}
+
+
+def test_archives_that_can_not_serve_are_refused_before_work(tmp_path):
+    write_tar(tmp_path / "z.tar.gz", [("a.jpg", b"a")], "w:gz")
+    write_tar(tmp_path / "renamed.tar", [("a.jpg", b"a")], "w:gz")
+    write_tar(tmp_path / "empty.tar", [])
+    (tmp_path / "nothing.tar").write_bytes(b"")
+    (tmp_path / "text.tar").write_bytes(b"this is no archive" * 100)
+    for name, why in (
+        ("z.tar.gz", "compressed"),
+        ("renamed.tar", "compressed"),
+        ("empty.tar", "no members"),
+        ("nothing.tar", "no members"),
+        ("text.tar", "no tar"),
+    ):
+        with pytest.raises(ConfigurationError, match=why):
+            list_entries([SourceSettings(uri=str(tmp_path / name))])
+
+
+def test_a_changed_archive_is_noticed(tmp_path, pictures):
+    source = write_tar(tmp_path / "x.tar", [("a.jpg", b"a" * 100)])
+    (entry,) = list_entries([source])
+    assert SourceReader([source]).data(entry, 1000) == b"a" * 100
+    write_tar(tmp_path / "x.tar", [("b.jpg", b"b"), ("a.jpg", b"a" * 20000)])
+    with pytest.raises(SampleError) as caught:
+        SourceReader([source]).data(entry, 1000)
+    assert caught.value.reason == Reason.SOURCE_CHANGED

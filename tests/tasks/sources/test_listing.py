@@ -1,0 +1,118 @@
+"""Sources as a whole: what is wrong is said before work, what is left out is counted."""
+
+import pytest
+
+from tasks.errors import ConfigurationError, Reason
+from tasks.outcomes import StageInput
+from tasks.sources.ingest_stage import IngestStage
+from tasks.sources.listing import list_entries
+from tasks.sources.reading import source_id
+from tasks.sources.settings import IngestSettings, SourceSettings
+
+
+def folder(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    return SourceSettings(uri=str(tmp_path), name="s")
+
+
+def test_the_name_is_the_folders_own_by_default(tmp_path):
+    source = folder(tmp_path / "holiday", "x.jpg").model_copy(update={"name": ""})
+    assert [e.location for e in list_entries([source])] == ["holiday/x.jpg"]
+    slashed = source.model_copy(update={"uri": source.uri + "/"})
+    assert [e.location for e in list_entries([slashed])] == ["holiday/x.jpg"]
+    filed = source.model_copy(update={"uri": "file://" + source.uri})
+    assert [e.location for e in list_entries([filed])] == ["holiday/x.jpg"]
+
+
+def test_several_sources_are_sorted_together(tmp_path):
+    b, a = (folder(tmp_path / n, "x.jpg").model_copy(update={"name": n}) for n in ("b", "a"))
+    assert [e.location for e in list_entries([b, a])] == ["a/x.jpg", "b/x.jpg"]
+
+
+def test_the_limit_takes_the_first_locations(tmp_path):
+    source = folder(tmp_path, "c.jpg", "a.jpg", "b.jpg")
+    assert [e.location for e in list_entries([source], limit=2)] == ["s/a.jpg", "s/b.jpg"]
+    assert len(list_entries([source], limit=0)) == 3
+
+
+def test_wrong_sources_are_named_with_key_and_value(tmp_path):
+    good = folder(tmp_path / "good", "x.jpg")
+    (tmp_path / "empty").mkdir()
+    texts = folder(tmp_path / "texts", "a.txt", "b.json")
+    single = tmp_path / "good" / "x.jpg"
+    cases = [
+        ([SourceSettings(uri=str(tmp_path / "nowhere"))], "sources.0.uri", "nowhere"),
+        ([good, SourceSettings(uri=str(tmp_path / "empty"))], "sources.1.uri", "no pictures"),
+        ([texts], "sources.0.uri", "no pictures"),
+        ([SourceSettings(uri=str(single))], "sources.0.uri", "folder"),
+        ([SourceSettings(uri="ftp://host/x")], "sources.0.uri", "ftp://host/x"),
+        ([SourceSettings(uri="")], "sources.0.uri", "''"),
+        ([good, good], "sources.1.name", "'s'"),
+        ([good.model_copy(update={"name": "a/b"})], "sources.0.name", "a/b"),
+        ([good.model_copy(update={"name": ".."})], "sources.0.name", "'..'"),
+        ([SourceSettings(uri=str(tmp_path / "nowhere.tar"))], "sources.0.uri", "nowhere.tar"),
+        ([SourceSettings(uri=str(tmp_path / "nowhere.csv"))], "sources.0.uri", "nowhere.csv"),
+        ([SourceSettings(uri=str(tmp_path), kind="tar")], "sources.0.uri", "tar"),
+    ]
+    for sources, key, value in cases:
+        with pytest.raises(ConfigurationError) as caught:
+            list_entries(sources)
+        assert key in str(caught.value), sources
+        assert value in str(caught.value), sources
+
+
+def test_pictures_without_an_ending_count_as_pictures(tmp_path, pictures):
+    (tmp_path / "IMG0001").write_bytes(pictures.save(pictures.draw()))
+    (tmp_path / "empty").write_bytes(b"")
+    assert len(list_entries([SourceSettings(uri=str(tmp_path))])) == 2
+
+
+def test_excluded_locations_stay_as_rows(tmp_path):
+    source = folder(tmp_path, "a.jpg", "b.jpg", "sub/c.jpg", "sub/d.jpg", "odd[1].jpg")
+    listed = tmp_path / "out.list"
+    listed.write_text("# not these\n\ns/a.jpg\n s/sub/* \ns/odd[1].jpg\n", encoding="utf-8")
+    entries = list_entries([source], exclude=str(listed))
+    assert {e.location for e in entries if e.problem == "excluded"} == {
+        "s/a.jpg",
+        "s/odd[1].jpg",
+        "s/sub/c.jpg",
+        "s/sub/d.jpg",
+    }
+    assert {e.location for e in entries if not e.problem} == {"s/b.jpg", "s/out.list"}
+
+
+def test_excluded_ids_are_found_by_their_bytes(tmp_path, pictures):
+    data = pictures.save(pictures.draw())
+    for name in ("a.jpg", "copy.jpg"):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "other.jpg").write_bytes(b"other")
+    listed = tmp_path.parent / f"{tmp_path.name}.list"
+    listed.write_text(f"{source_id(data)}-t0-p0\n", encoding="utf-8")
+    sources = [SourceSettings(uri=str(tmp_path), name="s")]
+    entries = list_entries(sources, exclude=str(listed))
+    assert {e.location: e.problem for e in entries} == {
+        "s/a.jpg": "excluded",
+        "s/copy.jpg": "excluded",
+        "s/other.jpg": "",
+    }
+    inputs = [StageInput(id=entry.location, record=entry, blobs={}) for entry in entries]
+    outcome = IngestStage(sources, IngestSettings()).process(inputs, None)[0]
+    assert outcome.reason == Reason.EXCLUDED
+
+
+def test_the_output_is_no_source(tmp_path):
+    source = folder(tmp_path, "a.jpg", "out/demo/gallery/b.jpg", "out/c.jpg")
+    entries = list_entries([source], out=str(tmp_path / "out" / "demo"))
+    assert [e.location for e in entries] == ["s/a.jpg", "s/out/c.jpg"]
+    with pytest.raises(ConfigurationError, match="output"):
+        list_entries([source], out=str(tmp_path))
+
+
+def test_an_exclusion_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "missing", tmp_path / "binary", tmp_path):
+        with pytest.raises(ConfigurationError, match="exclude="):
+            list_entries([SourceSettings(uri=str(tmp_path))], exclude=str(path))

@@ -1,0 +1,123 @@
+"""The same photographs from an S3 server: prefix, archive and list."""
+
+import io
+import tarfile
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
+from tasks.sources.listing import list_entries
+from tasks.sources.reading import SourceReader
+from tasks.sources.settings import SourceSettings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    server = ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint, monkeypatch, request):
+    for key, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(key, value)
+    name = "b-" + request.node.name.replace("_", "-").lower()[:50].strip("-")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=name)
+    return client, name
+
+
+def put(bucket, **objects):
+    client, name = bucket
+    for key, data in objects.items():
+        client.put_object(Bucket=name, Key=key, Body=data)
+
+
+def test_a_prefix_gives_what_the_folder_gives(tmp_path, pictures, ingest, bucket):
+    files = {
+        "a.jpg": pictures.save(pictures.draw()),
+        "deep/ü b.png": pictures.save(pictures.draw(), "PNG"),
+        "100%41.jpg": pictures.save(pictures.draw(300, 290)),
+        "zero.jpg": b"",
+        "notes.txt": b"text",
+    }
+    (tmp_path / "deep").mkdir()
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    put(bucket, **{f"photos/{name}": data for name, data in files.items()}, **{"other/x.jpg": b"x"})
+    remote = ingest(SourceSettings(uri=f"s3://{bucket[1]}/photos", name="s"))
+    assert remote == ingest(SourceSettings(uri=str(tmp_path), name="s"))
+
+
+def test_an_archive_gives_what_the_local_one_gives(tmp_path, pictures, ingest, bucket):
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for number in range(4):
+            data = pictures.save(pictures.draw(300 + number, 290))
+            info = tarfile.TarInfo(f"{number}.jpg")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    put(bucket, **{"in/x.tar": path.read_bytes()})
+    remote = ingest(SourceSettings(uri=f"s3://{bucket[1]}/in/x.tar"))
+    assert remote == ingest(SourceSettings(uri=str(path)))
+    assert len(remote) == 4
+
+
+def test_lists_may_lie_in_the_store_and_point_into_it(tmp_path, pictures, ingest, bucket):
+    name = bucket[1]
+    put(
+        bucket,
+        **{
+            "in/sub/a.jpg": pictures.save(pictures.draw()),
+            "in/list.csv": f"uri\nsub/a.jpg\ns3://{name}/in/sub/a.jpg\ns3://{name}/gone.jpg\n/etc/hostname\n".encode(),
+        },
+    )
+    outcomes = ingest(SourceSettings(uri=f"s3://{name}/in/list.csv", name="s"))
+    assert {location: o.reason for location, o in outcomes.items()} == {
+        "s/sub/a.jpg": None,
+        f"s/{name}/in/sub/a.jpg": None,
+        f"s/{name}/gone.jpg": Reason.SOURCE_MISSING,
+        "s/row-4": Reason.BAD_NAME,
+    }
+
+
+def test_missing_things_are_said_before_work(bucket):
+    put(bucket, **{"texts/a.txt": b"text"})
+    for uri in ("nothing-here", "texts", "no.tar", "no.csv"):
+        with pytest.raises(ConfigurationError, match=r"sources\.0\.uri"):
+            list_entries([SourceSettings(uri=f"s3://{bucket[1]}/{uri}")])
+    with pytest.raises(StorageFault):
+        list_entries([SourceSettings(uri="s3://no-such-bucket-here/x")])
+
+
+def test_an_object_that_goes_or_changes_fails_alone(pictures, bucket):
+    client, name = bucket
+    put(bucket, **{"a.jpg": pictures.save(pictures.draw()), "b.jpg": b"b"})
+    sources = [SourceSettings(uri=f"s3://{name}")]
+    a, b = list_entries(sources)
+    client.delete_object(Bucket=name, Key="a.jpg")
+    put(bucket, **{"b.jpg": b"longer"})
+    reader = SourceReader(sources)
+    for entry, reason in ((a, Reason.SOURCE_MISSING), (b, Reason.SOURCE_CHANGED)):
+        with pytest.raises(SampleError) as caught:
+            reader.data(entry, 10**6)
+        assert caught.value.reason == reason
+
+
+def test_the_output_in_the_same_bucket_is_no_source(bucket):
+    put(bucket, **{"p/a.jpg": b"a", "p/out/releases/x.jpg": b"x", "p/outside.jpg": b"y"})
+    entries = list_entries(
+        [SourceSettings(uri=f"s3://{bucket[1]}/p", name="s")], out=f"s3://{bucket[1]}/p/out"
+    )
+    assert [e.location for e in entries] == ["s/a.jpg", "s/outside.jpg"]

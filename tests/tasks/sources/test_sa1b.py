@@ -1,0 +1,141 @@
+"""SA-1B: masks that come with a photograph."""
+
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+
+from tasks.errors import Reason
+from tasks.geometry import from_rle, to_rle
+from tasks.sources.listing import list_entries
+from tasks.sources.sa1b import parse_annotations, run_lengths
+from tasks.sources.settings import SourceSettings
+
+
+def annotation(*boxes, width=320, height=288):
+    entries = []
+    for x0, y0, x1, y1 in boxes:
+        mask = np.zeros((height, width), bool)
+        mask[y0:y1, x0:x1] = True
+        entries.append(
+            {
+                "bbox": [x0 + 0.5, y0 + 0.5, x1 - x0 - 1, y1 - y0 - 1],
+                "area": int(mask.sum()),
+                "segmentation": {"size": [height, width], "counts": to_rle(mask).counts},
+                "predicted_iou": 0.97,
+                "stability_score": 1.01,
+                "point_coords": [[1, 2]],
+                "crop_box": [0, 0, width, height],
+                "id": 1,
+            }
+        )
+    image = {"image_id": 1, "width": width, "height": height, "file_name": "sa_1.jpg"}
+    return json.dumps({"image": image, "annotations": entries}).encode()
+
+
+def members(pictures):
+    photos = [
+        pictures.save(pictures.draw(*size)) for size in ((320, 288), (320, 290), (300, 288), (330, 288))
+    ]
+    return {
+        "sa_1.jpg": photos[0],
+        "sa_1.json": annotation((10, 20, 50, 90), (0, 0, 0, 0), (100, 100, 320, 288)),
+        "sa_2.jpg": photos[1],
+        "sa_2.json": b'{"image": {}, "annotations": [{"bbox"',
+        "sa_3.jpg": photos[2],
+        "sa_4.json": annotation((1, 1, 9, 9)),
+        "sa_5.jpg": photos[3],
+        "sa_5.json": annotation((1, 1, 9, 9), width=999),
+    }
+
+
+def check(outcomes, prefix):
+    assert {location.removeprefix(prefix): o.reason for location, o in outcomes.items()} == {
+        "sa_1.jpg": None,
+        "sa_2.jpg": None,
+        "sa_3.jpg": None,
+        "sa_4.json": Reason.BAD_ANNOTATION,
+        "sa_5.jpg": None,
+    }
+    records = {
+        location.removeprefix(prefix): o.children[0].record for location, o in outcomes.items() if o.children
+    }
+    hints = records["sa_1.jpg"].hints
+    assert [(h.box.x0, h.box.y0, h.box.x1, h.box.y1) for h in hints] == [
+        (10, 20, 50, 90),
+        (100, 100, 320, 288),
+    ]
+    assert from_rle(hints[0].mask).sum() == 40 * 70
+    assert hints[0].predicted_iou == 0.97
+    assert hints[0].stability == 1.0
+    for name, note in (("sa_2.jpg", "annotation_unusable"), ("sa_5.jpg", "annotation_unusable")):
+        assert records[name].hints == ()
+        assert note in records[name].actions
+    assert records["sa_3.jpg"].hints == ()
+    assert "annotation_unusable" not in records["sa_3.jpg"].actions
+
+
+@pytest.mark.parametrize("kind", ["auto", "sa1b"])
+@pytest.mark.parametrize("lead", ["", "./"])
+def test_an_archive_gives_photographs_with_hints(tmp_path, pictures, ingest, kind, lead):
+    with tarfile.open(tmp_path / "sa.tar", "w") as tar:
+        for name, data in members(pictures).items():
+            info = tarfile.TarInfo(lead + name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    check(ingest(SourceSettings(uri=str(tmp_path / "sa.tar"), name="s", kind=kind)), "s/sa.tar/")
+
+
+def test_an_unpacked_archive_gives_the_same(tmp_path, pictures, ingest):
+    for name, data in members(pictures).items():
+        (tmp_path / name).write_bytes(data)
+    check(ingest(SourceSettings(uri=str(tmp_path), name="s")), "s/")
+
+
+def test_a_turned_photograph_drops_its_masks(tmp_path, pictures, ingest):
+    (tmp_path / "sa_1.jpg").write_bytes(pictures.save(pictures.draw(), exif=pictures.exif(6)))
+    (tmp_path / "sa_1.json").write_bytes(annotation((10, 20, 50, 90)))
+    (outcome,) = ingest(SourceSettings(uri=str(tmp_path))).values()
+    assert outcome.children[0].record.hints == ()
+    assert outcome.children[0].record.actions[-1] == "annotation_dropped"
+
+
+def test_a_plain_folder_does_not_pair(tmp_path, pictures):
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    (tmp_path / "a.json").write_bytes(b"{}")
+    assert len(list_entries([SourceSettings(uri=str(tmp_path))])) == 2
+
+
+@pytest.mark.parametrize(
+    "counts", ["", "0", "~~~~", "\x7f\x00", "PPPPPPPPPPPPPPPPPPPP", "1" * 500, "ppppppppppppppp0", "é"]
+)
+def test_hostile_runs_are_a_value_error(counts):
+    document = {
+        "annotations": [
+            {"segmentation": {"size": [288, 320], "counts": counts}, "predicted_iou": 1, "stability_score": 1}
+        ]
+    }
+    with pytest.raises(ValueError):
+        parse_annotations(json.dumps(document).encode(), 320, 288)
+
+
+def test_run_lengths_are_those_of_the_mask():
+    rng = np.random.default_rng(3)
+    for density in (0.0, 0.001, 0.2, 0.5, 1.0):
+        mask = rng.random((70, 90)) < density
+        changes = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
+        expected = np.diff(np.concatenate(([0], changes, [mask.size])))
+        assert np.array_equal(run_lengths(to_rle(mask).counts), expected)
+
+
+def test_random_characters_never_reach_the_decoder_unless_they_add_up():
+    rng = np.random.default_rng(0)
+    for _ in range(3000):
+        counts = "".join(map(chr, rng.integers(48, 112, int(rng.integers(0, 60)))))
+        try:
+            runs = run_lengths(counts)
+        except ValueError:
+            continue
+        assert runs.min() >= 0

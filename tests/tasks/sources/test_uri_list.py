@@ -1,0 +1,125 @@
+"""Lists of URIs: local paths, web addresses, licences; nothing private leaves the list."""
+
+import functools
+import http.server
+import threading
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.errors import ConfigurationError, Reason
+from tasks.sources.listing import list_entries
+from tasks.sources.settings import SourceSettings
+
+
+@pytest.fixture
+def photo(tmp_path, pictures):
+    (tmp_path / "lists" / "sub").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    data = pictures.save(pictures.draw())
+    for place in ("lists/a.jpg", "lists/sub/b ü.jpg", "elsewhere/c.jpg"):
+        (tmp_path / place).write_bytes(data)
+    return data
+
+
+def test_csv_with_relative_absolute_and_file_paths(tmp_path, photo, ingest):
+    path = tmp_path / "lists" / "all.csv"
+    absolute, filed = tmp_path / "elsewhere" / "c.jpg", (tmp_path / "lists" / "a.jpg").as_uri()
+    rows = [
+        "uri,licence",
+        "a.jpg,CC0",
+        "sub/b ü.jpg,",
+        f"{absolute},CC-BY-4.0",
+        f"{filed},",
+        "gone.jpg,",
+        ",",
+        "gopher://x/y,",
+    ]
+    path.write_text("\ufeff" + "\n".join(rows) + "\n", encoding="utf-8")
+    outcomes = ingest(SourceSettings(uri=str(path), name="s", licence="ODbL"))
+    (elsewhere,) = [location for location in outcomes if location.endswith("/c.jpg")]
+    assert elsewhere.count("/") == 2
+    assert {location: o.reason for location, o in outcomes.items()} == {
+        "s/a.jpg": None,
+        "s/a.jpg#2": None,
+        "s/sub/b ü.jpg": None,
+        elsewhere: None,
+        "s/gone.jpg": Reason.SOURCE_MISSING,
+        "s/row-6": Reason.BAD_NAME,
+        "s/row-7": Reason.BAD_NAME,
+    }
+    licences = {location: o.children[0].record.licence for location, o in outcomes.items() if o.children}
+    assert licences == {
+        "s/a.jpg": "CC0",
+        "s/a.jpg#2": "ODbL",
+        "s/sub/b ü.jpg": "ODbL",
+        elsewhere: "CC-BY-4.0",
+    }
+    entries = list_entries([SourceSettings(uri=str(path), name="s")])
+    assert not any(str(tmp_path) in repr(entry) for entry in entries)
+
+
+def test_parquet(tmp_path, photo, ingest):
+    path = tmp_path / "lists" / "all.parquet"
+    pq.write_table(pa.table({"uri": ["a.jpg", None, "../elsewhere/c.jpg"], "width": [1, 2, 3]}), path)
+    outcomes = ingest(SourceSettings(uri=str(path)))
+    assert {location: o.reason for location, o in outcomes.items()} == {
+        "all/%2E%2E/elsewhere/c.jpg": None,
+        "all/a.jpg": None,
+        "all/row-2": Reason.BAD_NAME,
+    }
+
+
+def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
+    cases = {
+        "no-column.csv": (b"path,x\na.jpg,1\n", "'uri'"),
+        "empty.csv": (b"", "no rows"),
+        "head.csv": (b"uri\n", "no rows"),
+        "binary.csv": (b"\xff\xfe\x00\x01", "list"),
+        "text.parquet": (b"no parquet", "list"),
+    }
+    for name, (data, why) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ConfigurationError, match=why) as caught:
+            list_entries([SourceSettings(uri=str(tmp_path / name))])
+        assert "sources.0.uri" in str(caught.value)
+
+
+def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, photo, ingest):
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        path = tmp_path / "web.csv"
+        path.write_text(
+            "uri\n"
+            f"http://user:word@{address}/elsewhere/c.jpg?signature=secret\n"
+            f"http://{address}/lists/sub/b%20%C3%BC.jpg\n"
+            f"http://{address}/gone.jpg\n"
+            "http://127.0.0.1:9/refused.jpg\n",
+            encoding="utf-8",
+        )
+        source = SourceSettings(uri=str(path), name="s")
+        outcomes = ingest(source)
+        server.shutdown()
+    assert {location: o.reason for location, o in outcomes.items()} == {
+        "s/127.0.0.1/elsewhere/c.jpg": None,
+        "s/127.0.0.1/lists/sub/b ü.jpg": None,
+        "s/127.0.0.1/gone.jpg": Reason.SOURCE_MISSING,
+        "s/127.0.0.1/refused.jpg": Reason.UNREADABLE,
+    }
+    assert "/elsewhere/c.jpg?signature=secret" in asked
+    for text in (repr(list_entries([source])), repr(outcomes)):
+        assert "secret" not in text
+        assert "word" not in text

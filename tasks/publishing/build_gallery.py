@@ -21,10 +21,10 @@ from tasks.storage.units import Plan
 def write_build_gallery(
     store: Store,
     plans: Sequence[Plan],
-    *,
     context: ReleaseContext,
     settings: PublishSettings,
     to: Path,
+    *,
     rejected: bool = False,
 ) -> Path:
     """A gallery of all accepted samples, and all refused ones if wanted, in the local folder ``to``.

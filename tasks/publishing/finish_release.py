@@ -36,7 +36,7 @@ class Release:
 
 
 def finish_release(
-    store: Store, plans: Sequence[Plan], *, context: ReleaseContext, settings: PublishSettings, build: str
+    store: Store, plans: Sequence[Plan], context: ReleaseContext, settings: PublishSettings, build: str
 ) -> Release:
     """The release of closed plans, one a stage from ``ingest`` to ``publish``; a finished one is only read.
 
@@ -46,28 +46,36 @@ def finish_release(
     Raises:
         DataFault: a plan is open, or what the store holds doesn't fit its digests.
     """
+    done = find_release(store, plans, context)
+    if done is not None:
+        return done
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
         raise DataFault(f"{plans[len(ends)].key.stage}: not finished, so there is no release yet")
-    context = replace(context, funnel=tuple(funnel_line(end) for end in ends))
-    folder = release_folder(ends, context)
+    context = _with_funnel(context, ends)
+    folder = _folder(plans, context)
+    survey = survey_shards(store, plans[-1], context.sample, settings)
+    for shard in survey.shards:
+        _copy(store, shard.tar, f"{folder}/{shard.name}")
+    gallery = _gallery(store, plans, settings, survey)
+    files = _write_beside(store, folder, gallery=gallery, context=context, survey=survey)
     path = f"{folder}/{MANIFEST}"
-    done = store.find(path)
-    if done is None:
-        survey = survey_shards(store, plans[-1], context.sample, settings)
-        for shard in survey.shards:
-            _copy(store, shard.tar, f"{folder}/{shard.name}")
-        gallery = _gallery(store, plans, settings, survey)
-        files = _write_beside(store, folder, gallery=gallery, context=context, survey=survey)
-        store.put_if_absent(path, seal(_manifest(context.name, build, ends, survey, files)))
-        done = store.get(path)
-    return Release(folder=folder, manifest=unseal(done, path))
+    store.put_if_absent(path, seal(_manifest(context.name, build, ends, survey, files)))
+    return Release(folder=folder, manifest=unseal(store.get(path), path))
 
 
-def release_folder(ends: Sequence[StageEnd], context: ReleaseContext) -> str:
-    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused."""
-    material = {"ends": [end.digest for end in ends], "context": asdict(context), "schema": SCHEMA_VERSION}
-    return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
+def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -> Release | None:
+    """The finished release of these plans, or None while a plan is open or the manifest isn't there.
+
+    Raises:
+        DataFault: the manifest was changed.
+    """
+    ends = stage_ends(store, plans)
+    if len(ends) != len(plans):
+        return None
+    folder = _folder(plans, _with_funnel(context, ends))
+    data = store.find(f"{folder}/{MANIFEST}")
+    return None if data is None else Release(folder=folder, manifest=unseal(data, f"{folder}/{MANIFEST}"))
 
 
 def check_release(store: Store, folder: str) -> list[str]:
@@ -87,6 +95,25 @@ def check_release(store: Store, folder: str) -> list[str]:
             faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
     there = {info.path for info in store.list(folder)} - {f"{folder}/{MANIFEST}"}
     return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
+
+
+def _folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
+    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused.
+
+    A plan's name covers its inputs and not how they were cut into units, so a build that grew has the folder of one
+    made at once. That of ingest is left out, since it holds times of files.
+    """
+    material = {
+        "chain": [plan.key.config8 for plan in plans],
+        "inputs": [plan.plan12 for plan in plans[1:]],
+        "context": asdict(context),
+        "schema": SCHEMA_VERSION,
+    }
+    return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
+
+
+def _with_funnel(context: ReleaseContext, ends: Sequence[StageEnd]) -> ReleaseContext:
+    return replace(context, funnel=tuple(funnel_line(end) for end in ends))
 
 
 def _copy(store: Store, tar: StoredObject, path: str) -> None:

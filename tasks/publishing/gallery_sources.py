@@ -19,7 +19,7 @@ from tasks.storage.commits import read_rows
 from tasks.storage.rows import CHILD, Row, rows_from
 from tasks.storage.stage_end import LightRow, find_stage_end, light_rows, plan_commits, read_decisions
 from tasks.storage.store import Store
-from tasks.storage.units import Plan
+from tasks.storage.units import Plan, by_unit
 
 ROW_FILES_HELD = 64
 """Row files kept in memory while entries are put together; neighbours come from the same files."""
@@ -41,11 +41,12 @@ def accepted_samples(
     store: Store, plan: Plan, context: SampleContext, validation_share: float
 ) -> Iterator[Accepted]:
     """Kept samples of a plan of ``publish`` or, before publishing, of ``editing``, in the order of its units."""
-    end = find_stage_end(store, plan)
-    refused = {(d.parent, d.id) for d in read_decisions(store, end)} if end else set()
+    ids = by_unit(plan.owners())
     for commit in plan_commits(store, plan):
+        # A retried input may have kept children in its old unit, too: the newest unit's rows count.
+        owned = ids.get(commit.unit, set())
         for row in read_rows(store, commit):
-            if row.kind == CHILD and row.outcome == "kept" and (row.parent, row.id) not in refused:
+            if row.kind == CHILD and row.outcome == "kept" and row.parent in owned:
                 yield accepted_of(row, context, validation_share)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from tasks.errors import DataFault
 from tasks.publishing.settings import PublishSettings
@@ -10,7 +11,7 @@ from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
 from tasks.records import SourceImage
 from tasks.storage.commits import read_rows
 from tasks.storage.layout import StageKey
-from tasks.storage.planning import Grouping
+from tasks.storage.planning import Grouping, store_plan
 from tasks.storage.rows import CHILD
 from tasks.storage.stage_end import plan_commits
 from tasks.storage.store import Store
@@ -47,6 +48,25 @@ def shard_grouping(
     return group
 
 
+def retry_shards(store: Store, plan: Plan, failed: Collection[str]) -> Plan:
+    """The publish plan's next generation: shards with failed samples made anew, whole and under their names.
+
+    ``failed`` are ids of the plan (`tasks.storage.stage_end.failed_inputs`); without any the plan itself is returned.
+    """
+    owners = plan.owners()
+    again = {owners[id_] for id_ in failed}
+    if not again:
+        return plan
+    generation = plan.generation + 1
+    fresh = [
+        make_unit(plan.key, _inputs_of(unit), generation, unit.extra)
+        for unit in plan.units
+        if unit.id in again
+    ]
+    units = tuple(sorted([*plan.units, *fresh], key=lambda u: (u.generation, u.id)))
+    return store_plan(store, replace(plan, generation=generation, units=units))
+
+
 def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict[str, str]:
     """Sid to fingerprint, for these photographs of a finished ingest."""
     wanted = set(sids)
@@ -66,3 +86,8 @@ def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict
 def sid_of(sample_key: str) -> str:
     """The photograph's id in a derived one: ``<sid>-t0-p0``."""
     return sample_key.partition("-")[0]
+
+
+def _inputs_of(unit: Unit) -> list[PlanInput]:
+    rows = "\n".join(unit.parents)
+    return [PlanInput(id=i, digest=d, rows=rows) for i, d in zip(unit.members, unit.digests, strict=True)]

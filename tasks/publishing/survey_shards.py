@@ -77,9 +77,10 @@ def survey_shards(store: Store, plan: Plan, context: SampleContext, settings: Pu
 def _named_commits(store: Store, plan: Plan) -> list[tuple[str, Commit, StoredObject]]:
     """Commits that hold a shard, in the order of splits and numbers."""
     names = {unit.id: unit.extra.get(SHARD, "") for unit in plan.units}
+    owners = set(plan.owners().values())
     named = []
     for commit in plan_commits(store, plan):
-        if commit.tar is None:
+        if commit.tar is None or commit.unit not in owners:
             continue
         if not names[commit.unit]:
             raise DataFault(f"{commit.path}: holds samples, but its plan names no shard for them")

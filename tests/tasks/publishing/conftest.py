@@ -301,17 +301,22 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
         upstream=plans[-1].reference,
         grouping=shard_grouping(key, prints, settings, CONTEXT.seed),
     )
+    run_publish(store, plan, settings)
+    return [*plans, plan]
+
+
+def run_publish(store: Store, plan: Plan, settings: PublishSettings) -> None:
+    """Do the open units of a publish plan and close it."""
     worker = Worker(
         "publish",
         PublishStage(settings=settings, context=CONTEXT),
         store,
-        WorkContext(config8=key.config8, read_ahead=()),
+        WorkContext(config8=plan.key.config8, read_ahead=()),
     )
     for unit in plan.units:
         worker.run(unit)
     worker.close()
     close_stage(store, plan)
-    return [*plans, plan]
 
 
 LOCATIONS = [

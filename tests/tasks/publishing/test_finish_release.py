@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+
+import duckdb
+import numpy as np
+import pytest
+import webdataset
+from PIL import Image
+
 from tasks.canonical import sha256_hex
+from tasks.errors import DataFault
+from tasks.geometry import from_rle
+from tasks.publishing.finish_release import check_release, find_release, finish_release
+from tasks.publishing.shard_format import MEMBERS, iterate_release, read_sample
+from tasks.records import Rle
+from tasks.storage.store import open_store
+
+
+def pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
 
 
 def test_the_manifest_names_every_file_with_its_digest(released):
@@ -11,3 +33,198 @@ def test_the_manifest_names_every_file_with_its_digest(released):
     assert found == {item["name"] for item in manifest["files"]}
     for item in manifest["files"]:
         assert sha256_hex((folder / item["name"]).read_bytes()) == item["sha256"]
+
+
+def test_plain_webdataset_reads_every_sample_with_five_members(released):
+    folder, manifest = released
+    shards = [str(folder / shard["name"]) for shard in manifest["shards"]]
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False))
+    assert len(samples) == 11
+    for sample in samples:
+        assert {name for name in sample if not name.startswith("__")} == set(MEMBERS)
+        assert read_sample(sample["__key__"], sample).meta.key == sample["__key__"]
+
+
+def test_webdataset_decodes_pictures_of_one_size(released):
+    folder, manifest = released
+    shards = [str(folder / shard["name"]) for shard in manifest["shards"]]
+    for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"):
+        assert sample["source.jpg"].shape == sample["edited.png"].shape == sample["grounded.jpg"].shape
+        assert sample["json"]["source"]["width"] == sample["source.jpg"].shape[1]
+
+
+def test_hugging_face_datasets_read_both_splits_by_the_card(released, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    folder, manifest = released
+    by_files = datasets.load_dataset(
+        "webdataset",
+        data_files={"train": str(folder / "train-*.tar"), "validation": str(folder / "validation-*.tar")},
+        cache_dir=str(tmp_path / "one"),
+    )
+    by_card = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "two"))
+    for loaded in (by_files, by_card):
+        assert {name: len(part) for name, part in loaded.items()} == manifest["samples"]
+        kinds = {row["json"]["edit_type"] for part in loaded.values() for row in part}
+        assert kinds == {"Color", "Remove"}
+        first = loaded["train"][0]
+        assert first["edited.png"].size == (
+            first["json"]["source"]["width"],
+            first["json"]["source"]["height"],
+        )
+        assert first["json"]["CoT"]["1_Scene_Description"]
+
+
+def test_duckdb_finds_a_sample_in_the_index_and_its_bytes_in_the_shard(released):
+    folder, _ = released
+    query = f"SELECT key, shard, split, unnest(members, recursive := true) FROM '{folder}/index.parquet'"
+    rows = duckdb.sql(query).fetchall()
+    assert len(rows) == 11 * len(MEMBERS)
+    for _, shard, split, _, offset, size, sha in rows:
+        data = (folder / shard).read_bytes()[offset : offset + size]
+        assert sha256_hex(data) == sha
+        assert shard.startswith(split)
+
+
+def test_our_reader_yields_all_splits_or_one(released):
+    folder, manifest = released
+    assert sum(1 for _ in iterate_release(str(folder))) == 11
+    for split, count in manifest["samples"].items():
+        found = list(iterate_release(folder.as_uri(), split))
+        assert len(found) == count
+        assert {sample.meta.split for sample in found} == {split}
+
+
+def test_a_folder_without_a_manifest_is_no_release(tmp_path):
+    with pytest.raises(DataFault, match="no finished release"):
+        list(iterate_release(str(tmp_path)))
+
+
+def test_pixels_outside_the_allowed_region_are_the_sources(released):
+    folder, _ = released
+    for sample in iterate_release(str(folder)):
+        region = sample.meta.allowed_region
+        allowed = from_rle(Rle(height=region.size[0], width=region.size[1], counts=region.counts))
+        differs = (pixels(sample.source_jpg) != pixels(sample.edited_png)).any(axis=2)
+        assert not (differs & ~allowed).any()
+        assert (differs & allowed).any()
+
+
+def test_pictures_are_copied_and_not_encoded_again(released, drawn):
+    folder, _ = released
+    for sample in iterate_release(str(folder)):
+        image = drawn.source_image(sample.meta.source.location)
+        assert sha256_hex(sample.source_jpg) == image.working_sha256 == sample.meta.source.working_sha256
+        assert set(np.unique(pixels(sample.mask_png))) == {0, 255}
+
+
+def test_odd_locations_arrive_unchanged(released, drawn):
+    folder, _ = released
+    assert drawn.ODD in {sample.meta.source.location for sample in iterate_release(str(folder))}
+
+
+def test_tar_members_carry_no_time_owner_or_odd_mode(released):
+    folder, manifest = released
+    with tarfile.open(folder / manifest["shards"][0]["name"]) as tar:
+        entries = tar.getmembers()
+    assert {(e.mtime, e.uid, e.gid, e.mode, e.uname, e.gname) for e in entries} == {(0, 0, 0, 0o644, "", "")}
+    names = [entry.name.partition(".")[2] for entry in entries]
+    assert names == list(MEMBERS) * (len(entries) // len(MEMBERS))
+
+
+@pytest.mark.parametrize("unit_size", [3, 5])
+def test_other_order_and_units_give_the_same_files(released, drawn, tmp_path, unit_size):
+    folder, manifest = released
+    store = open_store(str(tmp_path))
+    plans = drawn.build_up_to_editing(store, drawn.LOCATIONS[::-1], unit_size=unit_size)
+    plans = drawn.publish(store, plans, drawn.SETTINGS)
+    again = finish_release(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
+    assert again.folder.endswith(folder.name)
+    assert again.manifest["files"] == manifest["files"]
+
+
+def test_a_finished_release_is_left_alone(released, built, drawn):
+    folder, manifest = released
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    store, plans = built
+    assert find_release(store, plans, drawn.RELEASE).manifest == manifest
+    assert find_release(store, plans, replace(drawn.RELEASE, name="other")) is None
+    again = finish_release(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="another")
+    assert again.manifest == manifest
+    assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+
+
+def test_a_release_that_died_before_its_manifest_is_completed_with_the_same_bytes(built, drawn, tmp_path):
+    store, plans = built
+    other = open_store(str(tmp_path / "copy"))
+    shutil.copytree(store.folder, other.folder, dirs_exist_ok=True)
+    shutil.rmtree(other.folder / "releases", ignore_errors=True)
+    whole = finish_release(other, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+    folder = other.folder / whole.folder
+    (folder / "MANIFEST.json").unlink()
+    (folder / "README.md").write_text("half a")
+    (folder / whole.manifest["shards"][1]["name"]).unlink()
+    again = finish_release(other, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+    assert again == whole
+    assert check_release(other, whole.folder) == []
+
+
+def test_a_flipped_byte_a_lost_and_an_added_file_are_each_named(released, tmp_path):
+    folder, manifest = released
+    store = open_store(str(tmp_path))
+    shutil.copytree(folder, tmp_path / "r")
+    shard, readme = manifest["shards"][0]["name"], "README.md"
+    data = bytearray((tmp_path / "r" / shard).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "r" / shard).write_bytes(data)
+    (tmp_path / "r" / readme).unlink()
+    (tmp_path / "r" / "more.tar").write_bytes(b"")
+    faults = check_release(store, "r")
+    assert [line.partition(":")[0] for line in faults] == [f"r/{shard}", f"r/{readme}", "r/more.tar"]
+
+
+def test_a_flipped_byte_in_the_manifest_is_named(released, tmp_path):
+    folder, _ = released
+    content = json.loads((folder / "MANIFEST.json").read_bytes())
+    content["name"] = "other"
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "MANIFEST.json").write_text(json.dumps(content))
+    with pytest.raises(DataFault, match=r"r/MANIFEST\.json"):
+        check_release(open_store(str(tmp_path)), "r")
+
+
+def test_a_shard_damaged_in_the_stage_does_not_reach_a_release(built, drawn, tmp_path):
+    store, plans = built
+    other = open_store(str(tmp_path / "copy"))
+    shutil.copytree(store.folder, other.folder, dirs_exist_ok=True)
+    shutil.rmtree(other.folder / "releases", ignore_errors=True)
+    tar = sorted((other.folder / plans[-1].key.folder / "data").rglob("*.tar"))[0]
+    data = bytearray(tar.read_bytes())
+    data[-2000] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(DataFault, match=tar.name):
+        finish_release(other, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+
+
+def test_an_open_stage_gives_no_release(built, drawn, tmp_path):
+    store = open_store(str(tmp_path))
+    plans = drawn.build_up_to_editing(store, drawn.LOCATIONS[:2])
+    with pytest.raises(DataFault, match="publish: not finished"):
+        finish_release(
+            store, [*plans, built[1][-1]], context=drawn.RELEASE, settings=drawn.SETTINGS, build="b"
+        )
+
+
+def test_other_rejects_make_another_release_of_the_same_samples(released, drawn, tmp_path):
+    _, manifest = released
+    store = open_store(str(tmp_path))
+    plans = drawn.build_up_to_editing(store, [*drawn.LOCATIONS, "shots/bad too.jpg"])
+    release = finish_release(
+        store,
+        drawn.publish(store, plans, drawn.SETTINGS),
+        context=drawn.RELEASE,
+        settings=drawn.SETTINGS,
+        build="b",
+    )
+    assert [s["sha256"] for s in release.manifest["shards"]] == [s["sha256"] for s in manifest["shards"]]
+    assert release.manifest["chain"] != manifest["chain"]

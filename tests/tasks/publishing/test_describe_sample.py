@@ -1,0 +1,81 @@
+"""The JSON keeps one shape over edit types and for records with nothing to say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tasks.errors import DataFault
+from tasks.publishing.describe_sample import describe_sample
+from tasks.records import EditType, Measurement
+
+
+def shape(value):
+    """The value with every leaf replaced by its type; lists by the one shape of their items."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        shapes = {json.dumps(shape(item), sort_keys=True) for item in value}
+        assert len(shapes) == 1, f"a list of {len(shapes)} shapes: {value}"
+        return [json.loads(shapes.pop())]
+    assert value is not None
+    assert value != ""
+    return type(value).__name__
+
+
+def described(drawn, kind, **changes):
+    plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), kind)
+    sample = replace(drawn.edited_sample(plan), **changes)
+    return describe_sample(sample, "train", drawn.CONTEXT)
+
+
+def test_the_shape_is_the_same_for_every_edit_type(drawn):
+    shapes = [shape(json.loads(described(drawn, kind).to_json())) for kind in EditType]
+    assert all(one == shapes[0] for one in shapes)
+
+
+def test_a_sample_without_gates_or_models_has_the_same_shape(drawn):
+    bare = described(drawn, EditType.REMOVE, gates=(), models=(), method="")
+    full = described(drawn, EditType.COLOR)
+    assert shape(json.loads(bare.to_json())) == shape(json.loads(full.to_json()))
+
+
+def test_whole_numbers_stay_floats_where_floats_are_meant(drawn):
+    gate = Measurement(name="changed", value=1, passed=True, threshold="")
+    tree = json.loads(described(drawn, EditType.COLOR, gates=(gate,), accuracy=5, seamlessness=4).to_json())
+    assert isinstance(tree["gates"][-1]["value"], float)
+    assert [type(score["value"]) for score in tree["scores"]] == [float, float]
+
+
+def test_gates_say_their_stage_and_scores_their_threshold(drawn):
+    meta = described(drawn, EditType.COLOR)
+    assert [(gate.stage, gate.name) for gate in meta.gates] == [
+        ("grounding", "hard"),
+        ("instruction", "unique"),
+        ("editing", "changed"),
+    ]
+    assert [(s.value, s.threshold, s.passed) for s in meta.scores] == [
+        (4.5, ">= 4", True),
+        (4.0, ">= 3.5", True),
+    ]
+
+
+def test_every_role_that_answered_is_named_once(drawn):
+    roles = [model.role for model in described(drawn, EditType.COLOR).provenance.models]
+    assert roles == ["detector", "target_judge", "instructor", "rewriter", "editor", "edit_judge"]
+
+
+def test_the_whole_scene_is_kept_and_the_target_marked(drawn):
+    meta = described(drawn, EditType.COLOR)
+    assert [item.is_target for item in meta.objects] == [False, True, False, False]
+    assert meta.objects[0].not_a_target == "touches another"
+    assert meta.target.boxes == (meta.objects[1].box,) == ((94, 94, 147, 147),)
+    assert meta.target.mask.size == (240, 320)
+
+
+def test_a_gate_that_is_no_number_is_named(drawn):
+    gate = Measurement(name="odd", value=float("nan"), passed=True, threshold="> 0")
+    with pytest.raises(DataFault, match=r"t0-p0: not publishable.*value"):
+        described(drawn, EditType.COLOR, gates=(gate,))

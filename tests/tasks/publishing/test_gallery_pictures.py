@@ -1,0 +1,74 @@
+"""The pictures of the gallery, on arrays one can check by eye."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.pixels import decode_rgb
+from tasks.publishing.gallery_pictures import (
+    LONG_SIDE,
+    difference,
+    encode,
+    fit,
+    fit_crop,
+    mark,
+    sample_pictures,
+)
+from tasks.records import Box
+
+GREY = np.full((40, 60, 3), 100, np.uint8)
+
+
+def allowed():
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 10:20] = True
+    return mask
+
+
+def test_a_single_changed_pixel_outside_is_counted():
+    edited = GREY.copy()
+    edited[10:20, 10:15] = 200
+    edited[39, 59, 2] += 1
+    pictures = sample_pictures(GREY, GREY, edited, Box(x0=5, y0=5, x1=25, y1=25), allowed())
+    assert pictures.changed_outside == 1
+    assert pictures.changed_inside == 0.5
+    assert [name for name, _ in pictures.jpegs] == [
+        "source",
+        "grounded",
+        "edited",
+        "before",
+        "after",
+        "difference",
+    ]
+
+
+def test_the_difference_is_white_where_nothing_changed_and_black_from_64_levels():
+    largest = np.zeros((40, 60), np.uint8)
+    largest[30, 30], largest[30, 31] = 64, 8
+    picture = difference(largest, np.zeros((40, 60), bool))
+    assert picture[30, 30].tolist() == [0, 0, 0]
+    assert picture[30, 31].tolist() == [223, 223, 223]
+    assert (picture == 255).all(axis=2).sum() == 40 * 60 - 2
+
+
+def test_the_allowed_regions_outline_is_blue():
+    picture = difference(np.zeros((40, 60), np.uint8), allowed())
+    assert picture[10, 15].tolist() == [40, 90, 220]
+
+
+def test_the_mask_is_half_red_and_the_rest_untouched():
+    picture = mark(GREY, allowed(), [])
+    assert picture[15, 15].tolist() == [165, 65, 65]
+    assert picture[0, 0].tolist() == [100, 100, 100]
+    assert GREY[15, 15].tolist() == [100, 100, 100]
+
+
+def test_large_pictures_shrink_small_ones_stay_and_small_crops_grow():
+    assert fit(np.zeros((1200, 1600, 3), np.uint8)).shape == (600, LONG_SIDE, 3)
+    assert fit(GREY).shape == GREY.shape
+    assert fit_crop(GREY).shape == (160, 240, 3)
+    assert fit_crop(np.zeros((960, 480, 3), np.uint8)).shape == (480, 240, 3)
+
+
+def test_jpegs_decode_to_about_the_same_colours():
+    assert np.abs(decode_rgb(encode(GREY)).astype(int) - 100).max() <= 2

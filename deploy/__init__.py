@@ -1,0 +1,1 @@
+"""Profiles and deployment files; a package so that profiles are read as resources."""

@@ -1,4 +1,4 @@
-"""The flow ``build-groundedit``: photographs in, a release out, one subflow a stage; each stage is a flow of its own too.
+"""The flow ``build-groundedit``: one subflow a stage, and each stage a flow of its own, too.
 
 A subflow plans its stage, runs the open units in a few partitions and closes it. What is done is known by the store's
 commits alone, so nothing is cached here and any run may be killed and started again.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -22,11 +23,14 @@ from flows.stage_runner import StageWork, open_build, run_stage
 from tasks.errors import StorageFault
 from tasks.outcomes import STAGES
 
+DEFAULTS = BuildRequest()
+"""A deployment run without parameters builds the demo."""
+
 _SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
 
 
 @flow(name="build-groundedit", flow_run_name="build {request.out}", validate_parameters=True)
-def build_groundedit(request: BuildRequest = BuildRequest()) -> str:
+def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
     """Ingest, ground, instruct, edit, publish; returns the release's URI."""
     with session_for(request) as session:
         ingest(request)
@@ -39,31 +43,31 @@ def build_groundedit(request: BuildRequest = BuildRequest()) -> str:
 
 
 @flow(name="ingest")
-def ingest(request: BuildRequest = BuildRequest()) -> None:
+def ingest(request: BuildRequest = DEFAULTS) -> None:
     """Photographs to working sources."""
     _run_subflow("ingest", request)
 
 
 @flow(name="grounding")
-def grounding(request: BuildRequest = BuildRequest()) -> None:
+def grounding(request: BuildRequest = DEFAULTS) -> None:
     """Working sources to hard targets with masks."""
     _run_subflow("grounding", request)
 
 
 @flow(name="instruction")
-def instruction(request: BuildRequest = BuildRequest()) -> None:
+def instruction(request: BuildRequest = DEFAULTS) -> None:
     """Targets to instructions with four-part reasoning."""
     _run_subflow("instruction", request)
 
 
 @flow(name="editing")
-def editing(request: BuildRequest = BuildRequest()) -> None:
+def editing(request: BuildRequest = DEFAULTS) -> None:
     """Instructions to checked edits."""
     _run_subflow("editing", request)
 
 
 @flow(name="publish")
-def publish(request: BuildRequest = BuildRequest()) -> None:
+def publish(request: BuildRequest = DEFAULTS) -> None:
     """Checked edits to shards."""
     _run_subflow("publish", request)
 
@@ -114,7 +118,7 @@ def _run_subflow(stage: str, request: BuildRequest) -> None:
             named = run_partition.with_options(
                 task_run_name=f"{stage} {number + 1}/{len(work.run.partitions)}"
             )
-            named(quote(work), number)
+            named(cast("StageWork", quote(work)), number)
             report.update()
 
         report.finish(run_stage(session.build, stage, session.pool, session.progress, partition))

@@ -11,9 +11,7 @@ from flows.progress import Progress
 from flows.release import release_context
 from flows.stage_runner import Build, draft, opened_pool, run_stage
 from tasks.outcomes import STAGES
-from tasks.publishing.finish_release import Release, finish_release, release_folder
-from tasks.publishing.funnel import stage_ends
-from tasks.publishing.shard_format import MANIFEST
+from tasks.publishing.finish_release import Release, find_release, finish_release
 from tasks.storage.stage_end import find_stage_end
 
 
@@ -37,11 +35,7 @@ class Session:
         return self.finish()
 
     def finish(self) -> Release:
-        """The release of the closed stages.
-
-        Raises:
-            DataFault: a stage is open, or what the store holds doesn't fit its digests.
-        """
+        """See `finish`."""
         return finish(self.build)
 
 
@@ -68,16 +62,19 @@ def finished_release(build: Build) -> Release | None:
             build.plans.clear()
             return None
     plans = [build.plans[stage] for stage in STAGES]
-    folder = release_folder(stage_ends(build.store, plans), release_context(build.config, build.digests))
-    return finish(build) if build.store.exists(f"{folder}/{MANIFEST}") else None
+    return find_release(build.store, plans, release_context(build.config, build.digests))
 
 
 def finish(build: Build) -> Release:
-    """The release of closed stages, made if it isn't there."""
+    """The release of closed stages, made if it isn't there.
+
+    Raises:
+        DataFault: a stage is open, or what the store holds doesn't fit its digests.
+    """
     return finish_release(
         build.store,
         [build.plans[stage] for stage in STAGES],
-        release_context(build.config, build.digests),
-        build.config.publish,
-        build.record.build if build.record is not None else "",
+        context=release_context(build.config, build.digests),
+        settings=build.config.publish,
+        build=build.record.build if build.record is not None else "",
     )

@@ -165,7 +165,7 @@ def _version() -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    sys.stderr.write(f"{text}\n")
 
 
 def _leave(code: int) -> int:

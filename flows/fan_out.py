@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
 from flows.unit_queue import Limits, QueuedUnit, UnitQueue
 
@@ -41,11 +42,10 @@ class UnitSummary(Protocol):
 class UnitWorker(Protocol):
     """A stage with its models loaded, in some process."""
 
-    def run(self, unit: QueuedUnit, *, cut_off: bool = False) -> UnitSummary:
+    def run(self, unit: Any, *, cut_off: bool = False) -> UnitSummary:
         """Processes and commits one unit; a unit that is committed already is not done again.
 
-        Args:
-            cut_off: the last attempt at this unit took too long and was killed.
+        ``cut_off``: it killed its workers or took too long: look for the sample that does harm, in small steps.
         """
         ...
 
@@ -130,11 +130,9 @@ def start_units(
     on_done: Callable[[UnitDone], None],
     offset: int | None = None,
 ) -> UnitRun:
-    """Makes the run of a stage's open units, cut into at most so many partitions.
+    """Makes the run of a stage's open ``units``, cut into at most so many partitions.
 
-    Args:
-        units: those without a commit.
-        offset: where to begin; by default somewhere, so that two drivers in one place seldom meet at a unit.
+    It begins at ``offset``, by default anywhere, so that two drivers in one place seldom meet at a unit.
     """
     if units:
         start = secrets.randbelow(len(units)) if offset is None else offset % len(units)
@@ -168,4 +166,4 @@ def _cut(ids: Sequence[str], parts: int, *, at_least: int) -> tuple[frozenset[st
         return ()
     count = max(1, min(parts, len(ids) // max(1, at_least)))
     bounds = [len(ids) * i // count for i in range(count + 1)]
-    return tuple(frozenset(ids[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+    return tuple(frozenset(ids[a:b]) for a, b in pairwise(bounds))

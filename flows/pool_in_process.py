@@ -33,7 +33,7 @@ class InProcessPool:
                 break
             begun = time.monotonic()
             try:
-                summary = self._ready(job).run(dispatch.unit, cut_off=dispatch.cut_off)
+                summary = self._ready(job).run(dispatch.unit, cut_off=dispatch.alone)
             except EnvironmentFault as fault:
                 queue.fault(dispatch.unit.id, str(fault))
             except MemoryError:

@@ -139,7 +139,7 @@ class RayPool:
                 dispatch = queue.take()
                 if dispatch is None:
                     return
-                ref = slot.actor.run.remote(dispatch.unit, dispatch.cut_off)
+                ref = slot.actor.run.remote(dispatch.unit, dispatch.alone)
                 if not slot.waiting:
                     slot.head_since = time.monotonic()
                 slot.waiting.append((ref, dispatch))
@@ -153,7 +153,7 @@ class RayPool:
     def _collect(self, slot: _Slot, queue: UnitQueue, on_done: Callable[[UnitDone], None]) -> None:
         while (ref := slot.ready_ref) is not None and ray.wait([ref], timeout=0)[0]:
             try:
-                answer = ray.get(ref)
+                answer: Any = ray.get(ref)
             except RayTaskError as error:
                 self._take_error(slot, queue, error)
             except (RayActorError, RayError) as error:
@@ -206,8 +206,8 @@ class RayPool:
             queue.blame(waiting[0].unit.id, Trouble.CRASHED)
 
     def _cut_off_if_slow(self, slot: _Slot, queue: UnitQueue) -> None:
-        if not slot.waiting or slot.preparing is not None:
-            return
+        if not slot.waiting or slot.preparing is not None or slot.waiting[0][1].alone:
+            return  # a worker with a suspect cuts off single samples itself
         if time.monotonic() - slot.head_since <= queue.time_limit_s():
             return
         waiting = [dispatch for _, dispatch in slot.waiting]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import EnvironmentFault
 
@@ -73,7 +74,8 @@ class RayCluster:
         import ray  # noqa: PLC0415
 
         self.wait()
-        return max(1, int(ray.cluster_resources().get("CPU", 1)) // self.settings.threads)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)) // self.settings.threads)
 
     def stop(self) -> None:
         """Ends a local Ray, or leaves the cluster."""
@@ -106,9 +108,9 @@ class RayCluster:
             return
         self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else ""
 
-    def _arguments(self) -> dict[str, object]:
+    def _arguments(self) -> dict[str, Any]:
         settings = self.settings
-        common: dict[str, object] = {
+        common: dict[str, Any] = {
             "address": settings.address,
             "log_to_driver": settings.verbose,
             "logging_level": logging.WARNING if settings.verbose else logging.ERROR,
@@ -162,4 +164,4 @@ def _let_workers_import_us() -> None:
 
 def _short_folder() -> str | None:
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 24 else "/tmp"  # noqa: S108  (mkdtemp below it is private)
+    return folder if len(folder) <= 24 else "/tmp"

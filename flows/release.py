@@ -13,11 +13,7 @@ from tasks.stages import ROLES
 
 
 def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseContext:
-    """The context of a build's card and gallery; no model is loaded.
-
-    Args:
-        digests: stage to config8.
-    """
+    """The context of a build's card and gallery; ``digests`` is stage to config8; no model is loaded."""
     editing = config.editing
     models = [_attribution("model", asset) for asset in used_models(config)]
     photographs = [_attribution("photographs", asset) for asset in used_photographs(config)]

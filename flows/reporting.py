@@ -1,10 +1,10 @@
-"""What Prefect shows of a build: a progress bar and a funnel table a stage, links to Ray's dashboard and the release."""
+"""What Prefect shows of a build: progress and funnel of each stage, Ray's dashboard, the release."""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -29,7 +29,7 @@ class StageReport:
     def __init__(self, stage: str, progress: Progress) -> None:
         self._stage = stage
         self._progress = progress
-        self._artifact = create_progress_artifact(
+        self._artifact: Any = create_progress_artifact(
             0.0, key=f"{stage}-progress", description=f"{stage}: units done"
         )
         self._updated = time.monotonic()

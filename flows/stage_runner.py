@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from flows.fan_out import Pool, StageJob, UnitDone, UnitRun, start_units
-from flows.pool_in_process import InProcessPool
+from flows.fan_out import Pool, StageJob, UnitRun, start_units
 from flows.photographs import with_photographs
+from flows.pool_in_process import InProcessPool
 from flows.progress import Progress
 from flows.unit_queue import Limits
 from tasks.config import BuildConfig, ExecutionSettings
 from tasks.errors import ConfigurationError
 from tasks.outcomes import STAGES, SourceEntry
 from tasks.process_unit import WorkContext, Worker
-from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of, split_conflicts
+from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of
 from tasks.sources.listing import list_entries
 from tasks.stages import build_stage, check_roles, stage_digests, stage_material
 from tasks.storage.builds import BuildRecord, link_plan, write_build
@@ -156,13 +156,8 @@ def close(build: Build, stage: str) -> StageEnd:
     Raises:
         DataFault: a unit is missing or the counts don't add up.
     """
-    planned = build.plans[stage]
-    decide = None
-    if stage == "ingest":
-        decide = decide_duplicates
-    elif stage == "publish":
-        decide = split_conflicts(planned)
-    return close_stage(build.store, planned, decide)
+    # Equal bytes at several locations show only when all of ingest is done.
+    return close_stage(build.store, build.plans[stage], decide_duplicates if stage == STAGES[0] else None)
 
 
 def run_stage(
@@ -170,12 +165,15 @@ def run_stage(
     stage: str,
     pool: Pool,
     progress: Progress,
-    run_partition: Callable[[StageWork, int], None] = lambda work, number: _run_plain(work, number),
+    run_partition: Callable[[StageWork, int], None] | None = None,
 ) -> StageEnd:
     """One stage from plan to end; ``run_partition`` lets Prefect wrap each partition in a task run."""
     work = begin(build, stage, pool, progress)
     for number in range(len(work.run.partitions)):
-        run_partition(work, number)
+        if run_partition is None:
+            work.run.run_partition(number)
+        else:
+            run_partition(work, number)
     end = close(build, stage)
     progress.end(stage)
     return end
@@ -260,10 +258,6 @@ def _record(build: Build, planned: Plan) -> None:
         build.record = write_build(build.store, content, chain, _plan_of(build, "ingest"), run)
     if planned.key.stage != STAGES[0]:
         link_plan(build.store, build.record, planned, planned.upstream)
-
-
-def _run_plain(work: StageWork, number: int) -> None:
-    work.run.run_partition(number)
 
 
 def _upstream(build: Build, stage: str) -> Plan | None:

@@ -13,8 +13,7 @@ REASONS_SHOWN = 6
 def funnel_table(lines: Sequence[FunnelLine], seconds: Mapping[str, float]) -> str:
     """One line a stage: inputs, kept, rejected, failed, children kept, seconds, reasons.
 
-    Args:
-        seconds: wall seconds by stage; a stage that was done before has none.
+    ``seconds`` are wall seconds by stage; a stage that was done before has none.
     """
     header = ("stage", "inputs", "kept", "rejected", "failed", "out", "seconds", "rejected or failed because")
     rows = [

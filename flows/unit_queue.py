@@ -76,13 +76,12 @@ class Dispatch:
     """One unit handed to one worker.
 
     Attributes:
-        alone: nothing else may run or wait beside it.
-        cut_off: it was cut off before for taking too long; the worker goes on in smaller pieces.
+        alone: nothing else may run or wait beside it, and the worker looks for the sample that does harm, in
+            processes of their own that it cuts off itself.
     """
 
     unit: QueuedUnit
     alone: bool
-    cut_off: bool
 
 
 @dataclass(slots=True)
@@ -143,9 +142,7 @@ class UnitQueue:
     def finished(self, unit_id: str, *, seconds: float, inputs: int, failures: dict[str, int]) -> None:
         """A worker returned: the unit is committed.
 
-        Args:
-            seconds: wall time in the worker; 0 when there was nothing to do.
-            failures: failed inputs or children by reason.
+        ``seconds`` is wall time in the worker; ``failures`` counts failed inputs and children by reason.
 
         Raises:
             StageStopped: the model fails more often than the limits allow.
@@ -216,8 +213,7 @@ class UnitQueue:
         return any(dispatch.alone for dispatch in self._in_flight.values())
 
     def _start(self, unit: QueuedUnit, *, alone: bool) -> Dispatch:
-        record = self._records.get(unit.id, _Record())
-        dispatch = Dispatch(unit=unit, alone=alone, cut_off=record.cuts > 0)
+        dispatch = Dispatch(unit=unit, alone=alone)
         self._in_flight[unit.id] = dispatch
         return dispatch
 

@@ -15,6 +15,7 @@ from flows.prefect_run import run_flow, start_prefect
 from flows.progress import Progress
 from flows.stage_runner import Build, open_build
 from flows.tables import funnel_table, text_table
+from flows.terminal import tell
 from tasks.outcomes import STAGES
 from tasks.publishing.finish_release import Release
 from tasks.publishing.funnel import funnel_line, stage_ends
@@ -48,7 +49,7 @@ def plan(arguments: argparse.Namespace) -> int:
     """What `build` would do with the same arguments."""
     config, _ = resolve(request_of(arguments))
     lines = estimate(open_build(config))
-    print(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
+    tell(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
     return 0
 
 
@@ -69,7 +70,7 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
 def print_result(build: Build, release: Release, seconds: Mapping[str, float], total: float) -> None:
     """Tables of what became of every input, then where the release and its gallery lie."""
     ends = stage_ends(build.store, [build.plans[stage] for stage in STAGES])
-    print(funnel_table([funnel_line(end) for end in ends], seconds))
+    tell(funnel_table([funnel_line(end) for end in ends], seconds))
     types = release.manifest["edit_types"]
     samples = sum(release.manifest["samples"].values())
     rows = [
@@ -77,7 +78,7 @@ def print_result(build: Build, release: Release, seconds: Mapping[str, float], t
         *((kind, str(count)) for kind, count in types.items()),
         ("all", str(samples)),
     ]
-    print(f"\n{text_table(rows, right=[1])}\n")
-    print(f"{'seconds':<9}{total:.1f}")
-    print(f"{'release':<9}{build.store.url(release.folder)}")
-    print(f"{'gallery':<9}{build.store.url(release.folder)}/gallery/index.html")
+    tell(f"\n{text_table(rows, right=[1])}\n")
+    tell(f"{'seconds':<9}{total:.1f}")
+    tell(f"{'release':<9}{build.store.url(release.folder)}")
+    tell(f"{'gallery':<9}{build.store.url(release.folder)}/gallery/index.html")

@@ -10,9 +10,10 @@ from typing import Any
 
 from flows.release import release_context
 from flows.tables import reasons_text, text_table
+from flows.terminal import tell
 from tasks.config import BuildConfig
 from tasks.errors import ConfigurationError
-from tasks.publishing.finish_release import write_build_gallery
+from tasks.publishing.build_gallery import write_build_gallery
 from tasks.storage import auditing, repairing
 from tasks.storage.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.ledger import Ledger
@@ -27,13 +28,17 @@ def status(arguments: argparse.Namespace) -> int:
     record = _newest(store)
     ledger = Ledger(store, build_plans(store, record))
     if arguments.json:
-        parts = {"funnel": ledger.funnel(), "edit_types": ledger.edit_types(), "progress": ledger.progress()}
-        told: dict[str, Any] = {name: [asdict(line) for line in lines] for name, lines in parts.items()}
-        print(json.dumps({"build": record.build, "builds": len(list_builds(store)), **told}, indent=2))
+        told: dict[str, Any] = {
+            "build": record.build,
+            "funnel": [asdict(line) for line in ledger.funnel()],
+            "edit_types": [asdict(line) for line in ledger.edit_types()],
+            "progress": [asdict(line) for line in ledger.progress()],
+        }
+        tell(json.dumps(told, indent=2))
         return 0
-    print(f"build {record.build}, begun {record.run.get('started', 'some time')}\n")
-    print(_funnel(ledger))
-    print(f"\n{_edit_types(ledger)}")
+    tell(f"build {record.build}, begun {record.run.get('started', 'some time')}\n")
+    tell(_funnel(ledger))
+    tell(f"\n{_edit_types(ledger)}")
     return 0
 
 
@@ -42,13 +47,13 @@ def verify(arguments: argparse.Namespace) -> int:
     audit = auditing.verify(_dataset(arguments.out), deep=arguments.deep)
     if arguments.json:
         told = {"faults": [asdict(f) for f in audit.faults], "notes": [asdict(n) for n in audit.notes]}
-        print(json.dumps({**told, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
+        tell(json.dumps({**told, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
     else:
         for fault in audit.faults:
-            print(f"fault: {fault.path}: {fault.problem}")
+            tell(f"fault: {fault.path}: {fault.problem}")
         for note in audit.notes:
-            print(f"note: {note.path}: {note.problem}")
-        print(f"{audit.checked} objects checked, {audit.bytes} bytes read, {len(audit.faults)} faults")
+            tell(f"note: {note.path}: {note.problem}")
+        tell(f"{audit.checked} objects checked, {audit.bytes} bytes read, {len(audit.faults)} faults")
     return 1 if audit.faults else 0
 
 
@@ -56,8 +61,8 @@ def repair(arguments: argparse.Namespace) -> int:
     """Moves damaged objects, and what rests on them, below ``aside/``."""
     moved = repairing.repair(_dataset(arguments.out))
     for path in moved:
-        print(f"set aside: {path}")
-    print(
+        tell(f"set aside: {path}")
+    tell(
         "nothing is damaged"
         if not moved
         else f"{len(moved)} objects set aside; the next build makes them anew"
@@ -74,13 +79,13 @@ def show(arguments: argparse.Namespace) -> int:
             continue
         if arguments.json:
             told = [{**asdict(s), "record": json.loads(s.record) if s.record else None} for s in steps]
-            print(json.dumps(told, indent=2, ensure_ascii=False))
+            tell(json.dumps(told, indent=2, ensure_ascii=False))
             return 0
         for step in steps:
             verdict = " ".join(filter(None, [step.outcome, step.reason, step.detail]))
-            print(f"{step.stage:<12} {step.kind:<6} {step.id}  {verdict}  {step.edit_type}".rstrip())
+            tell(f"{step.stage:<12} {step.kind:<6} {step.id}  {verdict}  {step.edit_type}".rstrip())
             if step.record and step.kind == "child":
-                print(_indented(json.loads(step.record)))
+                tell(_indented(json.loads(step.record)))
         return 0
     msg = f"KEY={arguments.key!r}: no build in {store.uri} knows this id or location"
     raise ConfigurationError(msg)
@@ -97,12 +102,12 @@ def gallery(arguments: argparse.Namespace) -> int:
     page = write_build_gallery(
         store,
         build_plans(store, record),
-        release_context(config, digests),
-        config.publish,
-        to,
+        context=release_context(config, digests),
+        settings=config.publish,
+        to=to,
         rejected=arguments.rejected,
     )
-    print(page)
+    tell(str(page))
     return 0
 
 

@@ -8,6 +8,7 @@ import json
 from flows.build_request import BuildRequest, resolve
 from flows.release import used_models, used_photographs
 from flows.tables import text_table
+from flows.terminal import tell
 from tasks.backends.assets import AssetCache, default_cache_folder
 from tasks.config import leaf_values
 from tasks.stages import check_roles
@@ -24,8 +25,8 @@ def fetch(arguments: argparse.Namespace) -> int:
         ("asset", "from", "version", "licence"),
         *((a.name, a.package, a.version, a.licence) for a in assets),
     ]
-    print(text_table(rows))
-    print(f"\nin {cache.folder}")
+    tell(text_table(rows))
+    tell(f"\nin {cache.folder}")
     return 0
 
 
@@ -36,7 +37,7 @@ def show_config(arguments: argparse.Namespace) -> int:
     )
     values = leaf_values(config)
     if arguments.json:
-        print(
+        tell(
             json.dumps(
                 {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()}
             )
@@ -46,5 +47,5 @@ def show_config(arguments: argparse.Namespace) -> int:
         (key, json.dumps(value, ensure_ascii=False), origins.get(key, "default"))
         for key, value in values.items()
     ]
-    print(text_table([("setting", "value", "from"), *rows]))
+    tell(text_table([("setting", "value", "from"), *rows]))
     return 0

@@ -102,7 +102,7 @@ def test_a_bug_in_a_stage_stops_it_with_the_exceptions_name(pool: RayPool, tmp_p
 
 
 def test_a_model_that_kills_every_worker_condemns_the_stage(pool: RayPool, tmp_path: Path) -> None:
-    units = numbered_units(8, {n: ("kill",) for n in range(8)})
+    units = numbered_units(8, dict.fromkeys(range(8), ("kill",)))
     with pytest.raises(StageStopped, match="killed their worker"):
         run_units(toy_job(tmp_path, trouble_ends_after=99), units, pool)
     assert commits(tmp_path) == set()
@@ -112,7 +112,7 @@ def test_a_partition_ends_while_the_next_ones_units_are_at_work(pool: RayPool, t
     done: list[UnitDone] = []
     run = start_units(
         toy_job(tmp_path),
-        numbered_units(16, {n: ("slow",) for n in range(16)}),
+        numbered_units(16, dict.fromkeys(range(16), ("slow",))),
         pool,
         limits=Limits(),
         partitions=4,

@@ -53,7 +53,7 @@ def finish_release(
     if len(ends) != len(plans):
         raise DataFault(f"{plans[len(ends)].key.stage}: not finished, so there is no release yet")
     context = _with_funnel(context, ends)
-    folder = _folder(plans, context)
+    folder = release_folder(plans, context)
     survey = survey_shards(store, plans[-1], context.sample, settings)
     for shard in survey.shards:
         _copy(store, shard.tar, f"{folder}/{shard.name}")
@@ -73,9 +73,25 @@ def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
         return None
-    folder = _folder(plans, _with_funnel(context, ends))
+    folder = release_folder(plans, _with_funnel(context, ends))
     data = store.find(f"{folder}/{MANIFEST}")
     return None if data is None else Release(folder=folder, manifest=unseal(data, f"{folder}/{MANIFEST}"))
+
+
+def release_folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
+    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused.
+
+    A plan's name covers its inputs and not how they were cut into units, so a build that grew has the folder of one
+    made at once. That of ingest is left out, since it holds times of files.
+    ``context`` carries the funnel.
+    """
+    material = {
+        "chain": [plan.key.config8 for plan in plans],
+        "inputs": [plan.plan12 for plan in plans[1:]],
+        "context": asdict(context),
+        "schema": SCHEMA_VERSION,
+    }
+    return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
 
 
 def check_release(store: Store, folder: str) -> list[str]:
@@ -95,21 +111,6 @@ def check_release(store: Store, folder: str) -> list[str]:
             faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
     there = {info.path for info in store.list(folder)} - {f"{folder}/{MANIFEST}"}
     return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
-
-
-def _folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
-    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused.
-
-    A plan's name covers its inputs and not how they were cut into units, so a build that grew has the folder of one
-    made at once. That of ingest is left out, since it holds times of files.
-    """
-    material = {
-        "chain": [plan.key.config8 for plan in plans],
-        "inputs": [plan.plan12 for plan in plans[1:]],
-        "context": asdict(context),
-        "schema": SCHEMA_VERSION,
-    }
-    return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
 
 
 def _with_funnel(context: ReleaseContext, ends: Sequence[StageEnd]) -> ReleaseContext:

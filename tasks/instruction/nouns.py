@@ -81,5 +81,8 @@ def regular_plural(word: str) -> str:
 
 
 def may_be(label: str, other: str) -> bool:
-    """Whether something labelled ``other`` might be called by the noun of ``label``: the same, or alike."""
-    return label == other or other in noun(label).like or label in noun(other).like
+    """Whether something labelled ``other`` might be called by the noun of ``label``: the same, or alike.
+
+    Not symmetric: a laptop has a keyboard, but nobody takes a keyboard for a laptop.
+    """
+    return label == other or other in noun(label).like

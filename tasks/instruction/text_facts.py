@@ -16,8 +16,10 @@ DATA = "words"
 _EXTREMES = {"most_left": "count_left", "most_right": "count_right"}
 """The leftmost is the first from the left: both wordings count as the same two facts."""
 
-_BEFORE_COLOR = re.compile(r"\b(to|turn|turned|in|is|it|be|become|becomes|paint|entirely|fully|all|into)\s+$")
-"""What stands before ``orange`` when it is the colour, even though the fruit is in the picture."""
+_BEFORE_FRUIT = re.compile(
+    r"\b(the|an|this|that|another|other|leftmost|rightmost|largest|biggest|smallest|first|second|third|\w+ly)\s+$"
+)
+"""What stands right before ``orange`` when it is the fruit and not what something is turned into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +94,9 @@ def _orange(
     meanings: dict[str, tuple[str, str]],
     fruit_in_scene: bool,
 ) -> tuple[str, str]:
-    """Colour or fruit: a colour before a noun or after ``to``, ``turn`` …; else the fruit, if there is one."""
+    """The fruit, if there is one, after an article and not before a noun; else the colour."""
     following = pattern.match(text, match.end() + 1)
     before_noun = following is not None and meanings[following.group()][0] == "noun"
-    after_verb = _BEFORE_COLOR.search(text[: match.start()]) is not None
-    is_fruit = fruit_in_scene and not before_noun and not after_verb
+    after_article = _BEFORE_FRUIT.search(text[: match.start()]) is not None
+    is_fruit = fruit_in_scene and not before_noun and after_article
     return ("noun", "orange") if is_fruit else ("color", "orange")

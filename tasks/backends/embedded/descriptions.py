@@ -17,13 +17,15 @@ from tasks.backends.embedded.scene_facts import (
     FactLimits,
     SceneFacts,
     beside,
+    clearly_above,
     clearly_left,
     gap,
     rests_on,
     same_label,
+    zone_of,
 )
 from tasks.instruction.nouns import Noun, noun
-from tasks.records import EditType, SceneObject
+from tasks.records import EditType
 
 MAX_LISTED = 5
 """Classes named in the scene description; more read like an inventory."""
@@ -40,9 +42,6 @@ CLOTHES = frozenset({"black", "white", "gray", "blue", "green", "red", "yellow",
 CLOTHES_SHARE = 0.6
 """Share of a person's mask that must carry that colour."""
 
-EDGE = 0.36
-"""A centre within this share of the picture from an edge lies in the part at that edge."""
-
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
     """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
@@ -57,7 +56,7 @@ def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> 
 
 
 def target_localization(
-    facts: SceneFacts, thing: SceneObject, reference: Reference, ref: str, limits: FactLimits, writer: Writer
+    facts: SceneFacts, reference: Reference, ref: str, limits: FactLimits, writer: Writer
 ) -> str | None:
     """Category, appearance, absolute, sequential and relative position, then the wording they lead to.
 
@@ -68,7 +67,7 @@ def target_localization(
     relative = _relative(facts, reference, writer)
     if sequence is None or relative is None:
         return None
-    category = _category(facts, thing, limits, writer)
+    category = _category(facts, limits, writer)
     where = {**pronouns(noun(facts.target.label), writer), "zone": zone(facts, facts.target, writer)}
     absolute = writer.say("localization.absolute", where)
     resolution = writer.say("localization.resolution", {"ref": ref})
@@ -95,13 +94,8 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
     """Name of the part of the picture, of nine, that holds the entity's centre."""
-    column = _part(entity.x / facts.width)
-    row = _part(entity.y / facts.height)
+    row, column = zone_of(entity, facts)
     return str(writer.entry("zones")[row][column])
-
-
-def _part(position: float) -> int:
-    return 0 if position < EDGE else 2 if position > 1 - EDGE else 1
 
 
 def _labels_to_list(facts: SceneFacts) -> list[str]:
@@ -179,8 +173,8 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
     return chain
 
 
-def _category(facts: SceneFacts, thing: SceneObject, limits: FactLimits, writer: Writer) -> str:
-    percent = max(1, round(100 * thing.area / (facts.width * facts.height)))
+def _category(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
+    percent = max(1, round(100 * facts.target.area / (facts.width * facts.height)))
     slots = {"percent": str(percent), **pronouns(noun(facts.target.label), writer)}
     category = writer.say("localization.category", {"thing": _appearance(facts.target, limits, writer)})
     return f"{category} {writer.say('localization.size', slots)}"
@@ -211,15 +205,36 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
         slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
         return writer.say("localization.sequence_class", {**slots, **pronouns(word, writer)})
-    before = [a for a in facts.anchors if clearly_left(a, facts.target, facts.width)]
-    after = [a for a in facts.anchors if clearly_left(facts.target, a, facts.width)]
+    before = [m for m in _marks(facts) if all(clearly_left(e, facts.target, facts.width) for e in m)]
+    after = [m for m in _marks(facts) if all(clearly_left(facts.target, e, facts.width) for e in m)]
     if before or after:
         slots = pronouns(word, writer)
-        slots |= {"a": noun(before[-1].label).one} if before else {}
-        slots |= {"b": noun(after[0].label).one} if after else {}
+        slots |= {"a": _name(max(before, key=lambda m: max(e.x for e in m)))} if before else {}
+        slots |= {"b": _name(min(after, key=lambda m: min(e.x for e in m)))} if after else {}
         name = "between" if before and after else "after" if before else "before"
         return writer.say(f"localization.sequence_{name}", slots)
-    return _sequence_among_class(facts, writer)
+    return _sequence_among_class(facts, writer) or _sequence_downwards(facts, writer)
+
+
+def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
+    """What an order may be told by: identified things, and classes taken together."""
+    return [*((anchor,) for anchor in facts.anchors), *facts.groups]
+
+
+def _name(mark: tuple[Entity, ...]) -> str:
+    word = noun(mark[0].label)
+    return word.many if len(mark) > 1 else word.one
+
+
+def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
+    """Its place from top to bottom, where there is none from left to right."""
+    slots = pronouns(noun(facts.target.label), writer)
+    for mark in _marks(facts):
+        if all(clearly_above(e, facts.target) for e in mark):
+            return writer.say("localization.sequence_below", {**slots, "a": _name(mark)})
+        if all(clearly_above(facts.target, e) for e in mark):
+            return writer.say("localization.sequence_above", {**slots, "b": _name(mark)})
+    return None
 
 
 def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
@@ -245,16 +260,32 @@ def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | 
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, anchor, side, facts.width):
                 return writer.say("localization.relative_side", {**slots, "side": side, "other_side": other})
-        if own.box.y1 < anchor.y and anchor.box.y0 > own.y:
+        if clearly_above(own, anchor):
             return writer.say("localization.relative_higher", slots)
-        if own.box.y0 > anchor.y and anchor.box.y1 < own.y:
+        if clearly_above(anchor, own):
             return writer.say("localization.relative_lower", slots)
+    return _relative_to_class(facts, writer) or _relative_close(facts, writer)
+
+
+def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
+    """On a side of all things of a class, or of another one of its own class."""
+    own = facts.target
+    for group in facts.groups:
+        for side in ("left", "right"):
+            if all(beside(own, member, side, facts.width) for member in group):
+                slots = {"a": _name(group), "side": side, **pronouns(noun(own.label), writer)}
+                return writer.say("localization.relative_group", slots)
     sure = [r for r in facts.rivals if r.index >= 0 and r.label == own.label]
     for rival in sorted(sure, key=lambda r: (gap(r.box, own.box), r.index)):
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, rival, side, facts.width):
                 slots = {"noun": noun(own.label).one, "other_side": other}
                 return writer.say("localization.relative_other", slots)
+    return None
+
+
+def _relative_close(facts: SceneFacts, writer: Writer) -> str | None:
+    own = facts.target
     near = [a for a in facts.anchors if gap(a.box, own.box) == 0]
     if not near:
         return None

@@ -14,6 +14,7 @@ from tasks.backends.embedded.descriptions import (
     result_description,
     scene_description,
     target_localization,
+    zone,
 )
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
 from tasks.backends.embedded.references import Reference, candidate_references
@@ -43,7 +44,7 @@ class SceneFactsOptions(Settings):
         default=0.2, ge=0, le=1, description="a weak detection from here on may be another instance"
     )
     named_score: float = Field(
-        default=0.55, ge=0, le=1, description="things below are not named in a text nor used as anchors"
+        default=0.6, ge=0, le=1, description="things below are not named in a text, be it as target or anchor"
     )
     color_share: float = Field(
         default=0.7, ge=0, le=1, description="share of the mask that lets a thing be called by its colour"
@@ -98,12 +99,12 @@ class SceneFactsInstructor:
         if len(request.target.indices) > 1:
             return _refusal(writer, noun(request.target.label).many)
         facts = gather_facts(request.target, limits)
-        reference = self._draw_reference(facts, writer)
+        sure = facts.target.score >= self.options.named_score
+        reference = self._draw_reference(facts, writer) if sure else None
         if reference is None:
             return _refusal(writer, noun(request.target.label).one)
         ref = say_reference(reference, facts, writer)
-        thing = request.target.objects[0]
-        localization = target_localization(facts, thing, reference, ref, limits, writer)
+        localization = target_localization(facts, reference, ref, limits, writer)
         if localization is None:
             return _refusal(writer, noun(request.target.label).one)
         slots = _edit_slots(request, facts, ref, writer)
@@ -143,7 +144,8 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
         "noun": f"{reference.color} {word.one}" if reference.color else word.one,
         "side": reference.side,
         **pronouns(word, writer),
-        "ordinal": str(writer.entry("ordinals")[reference.rank]),
+        "ordinal": str(writer.entry("ordinals")[reference.rank if reference.kind == "ordinal" else 0]),
+        "zone": zone(facts, facts.target, writer),
     }
     for name, anchor in zip(("a", "b"), reference.anchors, strict=False):
         slots[name] = noun(anchor.label).many if reference.group else noun(anchor.label).one

@@ -19,6 +19,7 @@ from tasks.backends.embedded.scene_facts import (
     rests_on,
     same_label,
     touches_border,
+    zone_of,
 )
 from tasks.instruction.nouns import noun
 
@@ -57,7 +58,7 @@ class Reference:
     Attributes:
         kind: which sentence patterns fit.
         side: ``left``, ``right`` or ``""``.
-        rank: ordinal from that side, 0 when there is none.
+        rank: ordinal from that side, 0 when there is none; for ``zone`` the part's number 0..8, row by row.
         color: colour adjective, or ``""``.
         anchors: things named in it, in the order of the pattern.
         group: whether the anchor stands for all of its class ("to the right of the cups").
@@ -75,7 +76,13 @@ class Reference:
 
 def candidate_references(facts: SceneFacts, color_share: float) -> list[Reference]:
     """All wordings that hold against every rival, sure or possible, the safest first."""
-    found = [*_sides_of_anchors(facts), *_sides_of_groups(facts), *_between(facts), *_on_table(facts)]
+    found = [
+        *_sides_of_anchors(facts),
+        *_sides_of_groups(facts),
+        *_between(facts),
+        *_on_table(facts),
+        *_parts(facts),
+    ]
     if same_label((r for r in facts.rivals if r.index >= 0), facts.target.label):
         # "The leftmost couch" is odd where there is one couch and some chairs.
         found += [
@@ -83,7 +90,6 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
             *_ordinals(facts),
             *_nearest(facts),
             *_largest(facts),
-            *_halves(facts),
             *_by_color(facts, color_share),
         ]
     color = _telling_color(facts, color_share)
@@ -94,7 +100,7 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
     )
 
 
-_TAKES_COLOR = frozenset({"side_of", "between", "half", "on"})
+_TAKES_COLOR = frozenset({"side_of", "between", "half", "on", "zone"})
 """Superlatives and ordinals don't mix with a colour: "the leftmost red chair" counts red chairs only."""
 
 
@@ -226,14 +232,29 @@ def _largest(facts: SceneFacts) -> Iterator[Reference]:
         yield Reference(kind="largest", risk=risk)
 
 
-def _halves(facts: SceneFacts) -> Iterator[Reference]:
-    """On the left or right side of the picture, when all rivals are plainly on the other."""
-    own, missed, width = facts.target, overlooked_chance(facts), facts.width
+def _parts(facts: SceneFacts) -> Iterator[Reference]:
+    """In a part of the picture, when all rivals are plainly elsewhere.
+
+    The weakest kind of reasoning, so its risk is raised: it is drawn where relations to other things don't serve.
+    """
+    own, width, height = facts.target, facts.width, facts.height
+    risk = 0.07 + 0.55 * overlooked_chance(facts) * (1.0 if facts.rivals else 0.6)
     for side in ("left", "right"):
         inside = own.box.x1 <= 0.48 * width if side == "left" else own.box.x0 >= 0.52 * width
-        others = all(r.x >= 0.56 * width if side == "left" else r.x <= 0.44 * width for r in facts.rivals)
-        if inside and others:
-            yield Reference(kind="half", side=side, risk=0.02 + 0.55 * missed)
+        if inside and all(
+            r.x >= 0.56 * width if side == "left" else r.x <= 0.44 * width for r in facts.rivals
+        ):
+            yield Reference(kind="half", side=side, risk=risk)
+    row, column = zone_of(own, facts)
+    plain = _well_inside(own.x / width, column) and _well_inside(own.y / height, row)
+    far = all(max(abs(r.x - own.x) / width, abs(r.y - own.y) / height) > 0.4 for r in facts.rivals)
+    if plain and far and (row, column) not in {(1, 0), (1, 2)}:
+        yield Reference(kind="zone", rank=3 * row + column, risk=risk)
+
+
+def _well_inside(position: float, part_number: int) -> bool:
+    """Whether a centre lies so that every viewer would see it in that part."""
+    return (position < 0.3, 0.4 < position < 0.6, position > 0.7)[part_number]
 
 
 def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:

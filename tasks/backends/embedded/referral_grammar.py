@@ -2,7 +2,7 @@
 
     reference  =  ["the"] {size | color | ordinal | extreme} NOUN {modifier}
     modifier   =  (left_of | right_of | above | below | on) NOUN  |  between NOUN NOUN  |  nearest NOUN  |  camera
-               |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  size
+               |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  zone  |  size
 
 The first noun is the thing; a colour after it belongs to the edit. Words that the grammar doesn't know constrain
 nothing, so that more things fit and the reference counts as ambiguous.
@@ -21,7 +21,7 @@ ONE_NOUN = frozenset({"left_of", "right_of", "above", "below", "nearest", "on"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """A relation and the labels it refers to (none for ``camera``, ``half_left``, ``half_right``)."""
+    """A relation and the labels it refers to (none for ``camera``, halves and zones)."""
 
     name: str
     labels: tuple[str, ...] = ()
@@ -94,5 +94,5 @@ def _relations(after: tuple[WordFact, ...]) -> Iterable[Relation]:
             yield Relation(name=word.value, labels=(nouns[0],))
         elif word.value == "between" and len(nouns) >= 2:
             yield Relation(name="between", labels=(nouns[0], nouns[1]))
-        elif word.value in {"camera", "half_left", "half_right"}:
+        elif word.value in {"camera", "half_left", "half_right"} or word.value.startswith("zone_"):
             yield Relation(name=word.value)

@@ -93,9 +93,8 @@ class GrammarReferrer:
         if referral is None:
             return ()
         fitting = [c for c in everything if c.label == referral.label and _has_color(c, referral.color)]
-        width = request.scene.source.width
         for relation in referral.relations:
-            fitting = _filter(fitting, relation, everything, width)
+            fitting = _filter(fitting, relation, everything, request.scene)
         return tuple(sorted(c.index for c in _superlatives(fitting, referral, everything, request.scene)))
 
 
@@ -127,9 +126,15 @@ def _has_color(candidate: _Candidate, color: str) -> bool:
 
 
 def _filter(
-    fitting: list[_Candidate], relation: Relation, everything: list[_Candidate], width: int
+    fitting: list[_Candidate], relation: Relation, everything: list[_Candidate], scene: Scene
 ) -> list[_Candidate]:
     """Those that stand in a relation which each thing has or hasn't, whatever the others do."""
+    width, height = scene.source.width, scene.source.height
+    if relation.name.startswith("zone_"):
+        row, column = divmod(int(relation.name.removeprefix("zone_")), 3)
+        return [
+            c for c in fitting if _in_part(c.x / width, column) and _in_part(c.box.center[1] / height, row)
+        ]
     if relation.name == "half_left":
         return [c for c in fitting if c.x < 0.5 * width]
     if relation.name == "half_right":
@@ -142,6 +147,11 @@ def _filter(
         second = [a for a in everything if a.label == relation.labels[1]]
         return [c for c in fitting if any(_amid(c, a, b) for a in first for b in second if c not in (a, b))]
     return fitting
+
+
+def _in_part(position: float, part: int) -> bool:
+    """Whether somebody could place a centre (0..1) in that third; thirds overlap generously."""
+    return (position < 0.45, 0.25 < position < 0.75, position > 0.55)[part]
 
 
 def _stands(c: _Candidate, relation: str, anchor: _Candidate) -> bool:

@@ -25,6 +25,12 @@ SURE_LABEL = 0.75
 CLEAR_STEP = 0.03
 """Least distance of two centres, over the picture's width, for their order to be plain."""
 
+SIDE_OVERLAP = 0.35
+"""Share of the narrower width by which two boxes may overlap and still be side by side."""
+
+EDGE = 0.36
+"""A centre within this share of the picture from an edge lies in the part at that edge."""
+
 LEVEL_SLOPE = 0.75
 """Beside means: centres differ in height by at most this times their distance in width."""
 
@@ -33,13 +39,14 @@ LEVEL_SLOPE = 0.75
 class Entity:
     """A thing that is, or may be, in the picture. ``index`` is -1 for one that only may be.
 
-    ``color`` is ``"unknown"`` for a weak detection, ``"mixed"`` where no single colour dominates.
+    ``area`` counts mask pixels (0 for a weak detection); ``color`` is ``"unknown"`` for a weak detection, ``"mixed"`` where no single colour dominates.
     """
 
     index: int
     label: str
     box: Box
     score: float
+    area: int
     color: str
     color_share: float
 
@@ -119,7 +126,7 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
 def possible_instances(scene: Scene, weak: float) -> list[Entity]:
     """Weak detections that may be further things: neither a second box of an entity, nor part or group of some."""
     return [
-        Entity(index=-1, label=d.label, box=d.box, score=d.score, color="unknown", color_share=0.0)
+        Entity(index=-1, label=d.label, box=d.box, score=d.score, area=0, color="unknown", color_share=0.0)
         for d in scene.distractors
         if d.score >= weak and not _repeats(d, scene.objects)
     ]
@@ -132,16 +139,21 @@ def clearly_left(a: Entity, b: Entity, width: int) -> bool:
 
 
 def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
-    """Whether ``a`` is unmistakably on that side (``left``, ``right``) of ``b``: boxes apart, about level."""
+    """Whether ``a`` is unmistakably on that side (``left``, ``right``) of ``b``: about level, hardly overlapping."""
     left, right = (a, b) if side == "left" else (b, a)
     overlap = left.box.x1 - right.box.x0
-    apart = overlap <= 0.15 * min(left.box.width, right.box.width)
+    apart = overlap <= SIDE_OVERLAP * min(left.box.width, right.box.width)
     return apart and clearly_left(left, right, width) and abs(a.y - b.y) <= LEVEL_SLOPE * abs(a.x - b.x)
 
 
 def maybe_beside(a: Entity, b: Entity, side: str) -> bool:
     """Whether somebody could say that ``a`` is on that side of ``b``: its centre is."""
     return a.x < b.x if side == "left" else a.x > b.x
+
+
+def clearly_above(a: Entity, b: Entity) -> bool:
+    """Whether ``a`` is plainly higher up in the picture: each box ends before the other's middle."""
+    return a.box.y1 < b.y and b.box.y0 > a.y
 
 
 def rests_on(a: Entity, table: Entity) -> bool:
@@ -159,9 +171,14 @@ def gap(a: Box, b: Box) -> float:
     return float((dx * dx + dy * dy) ** 0.5)
 
 
-def third(position: float, size: int) -> int:
-    """0, 1 or 2: in which third of 0..size a coordinate lies."""
-    return min(2, max(0, int(3 * position / size)))
+def part(position: float) -> int:
+    """0, 1 or 2: whether a position 0..1 lies at the start, in the middle or at the end."""
+    return 0 if position < EDGE else 2 if position > 1 - EDGE else 1
+
+
+def zone_of(entity: Entity, facts: SceneFacts) -> tuple[int, int]:
+    """(row, column), each 0..2, of the part of the picture that holds the entity's centre."""
+    return part(entity.y / facts.height), part(entity.x / facts.width)
 
 
 def touches_border(box: Box, width: int, height: int, margin: float = 0.01) -> bool:
@@ -181,6 +198,7 @@ def _entity(thing: SceneObject) -> Entity:
         label=thing.label,
         box=thing.box,
         score=thing.score,
+        area=thing.area,
         color=thing.color,
         color_share=thing.color_share,
     )

@@ -1,0 +1,160 @@
+"""The embedded instructor writes natural, true and varied replies, or refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from prompts import load_data
+from tasks.backends.embedded.instructor import PATTERNS, SceneFactsInstructor, SceneFactsOptions
+from tasks.backends.embedded.realisation import Writer
+from tasks.errors import ConfigurationError
+from tasks.instruction.parsing import parse_reply
+from tasks.instruction.text_facts import fact_set, mentions
+from tasks.records import EditType
+from tasks.roles.protocols import InstructionRequest
+from tests.tasks.instruction.drawn_scenes import ALL, cups, desk, living_room, scene, street, target, thing
+
+EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
+
+
+def _request(grounded, edit_type=EditType.REMOVE, argument="none", seed=0):
+    return InstructionRequest(
+        image=EMPTY,
+        boxed=EMPTY,
+        target=grounded,
+        edit_type=edit_type,
+        argument=argument,
+        prompt="",
+        seed=seed,
+    )
+
+
+def _replies(grounded, edit_type=EditType.REMOVE, argument="none", seeds=30):
+    requests = [_request(grounded, edit_type, argument, seed) for seed in range(seeds)]
+    return [parse_reply(raw) for raw in SceneFactsInstructor().write(requests)]
+
+
+def _texts(reply):
+    r = reply.reasoning
+    return [
+        reply.instruction,
+        r.scene_description,
+        r.target_localization,
+        r.editing_description,
+        r.post_edit_description,
+    ]
+
+
+def test_sentences_are_well_formed_for_every_target_type_and_seed():
+    for make in ALL:
+        whole = make()
+        for index in range(len(whole.objects)):
+            for edit_type, argument in (
+                (EditType.COLOR, "orange"),
+                (EditType.REMOVE, "none"),
+                (EditType.APPEARANCE, "sepia"),
+            ):
+                requests = [_request(target(whole, index), edit_type, argument, seed) for seed in range(6)]
+                for raw in SceneFactsInstructor().write(requests):
+                    if "Refusal" in json.loads(raw):
+                        continue
+                    for text in _texts(parse_reply(raw)):
+                        assert not re.search(r"\{|\}|  |\ba [aeio]|\bnone\b|\bmixed\b| ,|\.\.", text), text
+                        assert text[0].isupper()
+                        assert text.endswith(".")
+
+
+def test_the_localisation_has_all_its_parts():
+    for reply in _replies(target(cups(), 1)):
+        text = reply.reasoning.target_localization
+        assert "cup" in text
+        assert "red" in text
+        assert "percent of the picture" in text
+        assert "left part of the picture" in text
+        assert "second" in text
+        assert "laptop" in text
+
+
+def test_words_vary_with_the_seed():
+    replies = _replies(target(cups(), 1), EditType.COLOR, "blue", seeds=60)
+    assert len({r.instruction for r in replies}) >= 10
+    assert len({r.reasoning.scene_description for r in replies}) >= 6
+
+
+def test_the_same_request_gives_the_same_words():
+    instructor = SceneFactsInstructor()
+    assert instructor.write([_request(target(desk(), 1))]) == instructor.write([_request(target(desk(), 1))])
+
+
+def test_nothing_speaks_of_the_marking():
+    for make in ALL:
+        whole = make()
+        for index in range(len(whole.objects)):
+            for raw in SceneFactsInstructor().write(
+                [_request(target(whole, index), seed=s) for s in range(8)]
+            ):
+                assert not mentions(raw, load_data("words")["markings"])
+
+
+def test_a_person_is_who_and_never_it_and_has_no_colour():
+    for reply in _replies(target(street(), 1)):
+        text = reply.instruction + reply.reasoning.target_localization
+        assert "that is" not in text
+        assert "black person" not in text
+        assert "It is" not in text
+
+
+def test_numbers_are_hedged():
+    for reply in _replies(target(street(), 2)):
+        assert re.search(r"at least three people", reply.reasoning.scene_description)
+
+
+def test_the_facts_of_the_instruction_stand_in_the_localisation():
+    for make in ALL:
+        whole = make()
+        for index in range(len(whole.objects)):
+            for raw in SceneFactsInstructor().write(
+                [_request(target(whole, index), seed=s) for s in range(8)]
+            ):
+                if "Refusal" not in json.loads(raw):
+                    reply = parse_reply(raw)
+                    assert fact_set(reply.instruction) <= fact_set(reply.reasoning.target_localization)
+
+
+def test_it_refuses_where_nothing_singles_the_target_out():
+    crowd = scene(
+        [thing("book", (300, 300 + 30 * n, 400, 325 + 30 * n), "brown") for n in range(6)]
+        + [thing("person", (500, 100, 800, 790))]
+    )
+    (raw,) = SceneFactsInstructor().write([_request(target(crowd, 2))])
+    assert "book" in json.loads(raw)["Refusal"]
+
+
+def test_a_lower_bound_on_risk_refuses_more():
+    strict = SceneFactsInstructor(SceneFactsOptions(max_risk=0.01))
+    (raw,) = strict.write([_request(target(living_room(), 3))])
+    assert "Refusal" in json.loads(raw)
+
+
+def test_a_group_of_things_is_refused_rather_than_told_wrongly():
+    (raw,) = SceneFactsInstructor().write([_request(target(cups(), 0, 2))])
+    assert "Refusal" in json.loads(raw)
+
+
+def test_a_pattern_with_an_unknown_slot_is_a_configuration_error():
+    writer = Writer(patterns={"say": ["the {colour} cup"]}, seed=0, key="k")
+    with pytest.raises(ConfigurationError, match="colour"):
+        writer.say("say", {"noun": "cup"})
+    with pytest.raises(ConfigurationError, match="nothing under"):
+        writer.say("other", {})
+
+
+def test_the_identity_carries_the_digest_of_the_patterns():
+    identity = SceneFactsInstructor().identity
+    assert identity.role == "instructor"
+    assert len(identity.digest) == 64
+    assert load_data(PATTERNS)["reference"]

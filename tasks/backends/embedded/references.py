@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tasks.backends.embedded.scene_facts import (
+    EDGE,
     Entity,
     SceneFacts,
     beside,
@@ -238,9 +239,12 @@ def _parts(facts: SceneFacts) -> Iterator[Reference]:
     The weakest kind of reasoning, so its risk is raised: it is drawn where relations to other things don't serve.
     """
     own, width, height = facts.target, facts.width, facts.height
-    risk = 0.07 + 0.55 * overlooked_chance(facts) * (1.0 if facts.rivals else 0.6)
+    risk = 0.1 + 0.5 * overlooked_chance(facts) * (1.0 if facts.rivals else 0.6)
     for side in ("left", "right"):
-        inside = own.box.x1 <= 0.48 * width if side == "left" else own.box.x0 >= 0.52 * width
+        if side == "left":
+            inside = own.box.x1 <= 0.48 * width and own.x < EDGE * width
+        else:
+            inside = own.box.x0 >= 0.52 * width and own.x > (1 - EDGE) * width
         if inside and all(
             r.x >= 0.56 * width if side == "left" else r.x <= 0.44 * width for r in facts.rivals
         ):

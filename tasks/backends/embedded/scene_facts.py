@@ -39,7 +39,8 @@ LEVEL_SLOPE = 0.75
 class Entity:
     """A thing that is, or may be, in the picture. ``index`` is -1 for one that only may be.
 
-    ``area`` counts mask pixels (0 for a weak detection); ``color`` is ``"unknown"`` for a weak detection, ``"mixed"`` where no single colour dominates.
+    ``area`` counts mask pixels (0 for a weak detection); ``color`` is ``"unknown"`` for a weak detection and
+    ``"mixed"`` where no single colour dominates.
     """
 
     index: int

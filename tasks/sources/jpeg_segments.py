@@ -96,7 +96,8 @@ def _payload(data: bytes, start: int) -> bytes:
 def _rewritten(marker: int, payload: bytes) -> bytes:
     """The segment as it is to be written: whole, shortened, or nothing."""
     if marker == 0xE0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
-        payload = payload[:12] + b"\x00\x00"  # version and density; the thumbnail behind them goes
+        # Density stays; the thumbnail behind it goes, and so does a version that decoders complain about.
+        payload = b"JFIF\x00\x01\x01" + payload[7:12] + b"\x00\x00"
     elif marker == 0xEE and payload.startswith(b"Adobe") and len(payload) >= 12:
         payload = payload[:12]  # its last byte says whether the components are RGB, YCbCr or YCCK
     elif marker not in _TABLES and marker not in _FRAMES and marker != _SOS:

@@ -27,7 +27,7 @@ DECODER_ERRORS = (
     AttributeError,  # TIFF tags that are missing
     OverflowError,  # TIFF offsets beyond any file
     ZeroDivisionError,  # resolutions and tiles of nothing
-    NotImplementedError,  # compressions without a decoder
+    RuntimeError,  # AVIF's decoder; NotImplementedError for compressions without one
 )
 """What Pillow raises for damaged bytes; anything else is a fault of ours and leaves."""
 

@@ -28,8 +28,8 @@ TURNS = {
 }
 """What makes a picture of each EXIF orientation upright."""
 
-_HARMLESS = ("Unknown Adobe color transform code", "Warning: unknown JFIF revision", "Invalid SOS parameters")
-_MODES = {1: "L", 3: "RGB"}
+_HARMLESS = "Invalid SOS parameters"
+_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,14 +62,13 @@ def make_working_source(data: bytes, settings: IngestSettings) -> WorkingSource:
     picture = open_picture(data, settings)
     profile = picture.info.get("icc_profile") or b""
     stripped = strip_metadata(data) if picture.format in ("JPEG", "MPO") else None
-    if stripped is not None and stripped.components in _MODES:
+    if stripped is not None and stripped.components in _SPACES:
         orientation = orientation_of(picture)
         actions = [] if orientation else ["exif_unreadable"]
-        pixels = _decode_strictly(stripped)
-        kind = profile_kind(profile, _MODES[stripped.components])
-        if stripped.components == 3 and orientation in (1, None) and kind != "other":
-            return _kept(stripped, pixels, str(picture.format), actions, kind == "unusable")
-        decoded: Pillow.Image = Pillow.fromarray(pixels)
+        decoded = _decode_strictly(stripped)
+        kind = profile_kind(profile, decoded.mode)
+        if decoded.mode == "RGB" and orientation in (1, None) and kind != "other":
+            return _kept(stripped, np.asarray(decoded), str(picture.format), actions, kind == "unusable")
     else:
         actions = _load(data, picture)
         orientation = orientation_of(picture)
@@ -99,18 +98,23 @@ def _kept(
     )
 
 
-def _decode_strictly(stripped: StrippedJpeg) -> Image:
-    """(H, W, 3) or (H, W) uint8. Where Pillow paints grey over damaged image data in silence, this one refuses."""
-    space = "GRAY" if stripped.components == 1 else "RGB"
+def _decode_strictly(stripped: StrippedJpeg) -> Pillow.Image:
+    """The pixels, as Pillow would decode them; but where it paints grey over damage in silence, this refuses."""
+    space = _SPACES[stripped.components]
     try:
-        pixels: Image = simplejpeg.decode_jpeg(stripped.data, space, strict=True)
+        try:
+            pixels: Image = simplejpeg.decode_jpeg(stripped.data, space, strict=True)
+        except ValueError as error:
+            if not str(error).startswith(_HARMLESS):  # some cameras' scan headers; nothing is missing
+                raise
+            pixels = simplejpeg.decode_jpeg(stripped.data, space, strict=False)
     except ValueError as error:
-        message = str(error)
-        if not message.startswith(_HARMLESS):
-            reason = Reason.TRUNCATED if "premature end" in message.lower() else Reason.DECODE_ERROR
-            raise SampleError(reason, message) from error
-        pixels = simplejpeg.decode_jpeg(stripped.data, space, strict=False)
-    return pixels[:, :, 0] if stripped.components == 1 else pixels
+        reason = Reason.TRUNCATED if "premature end" in str(error).lower() else Reason.DECODE_ERROR
+        raise SampleError(reason, str(error)) from error
+    if stripped.components == 1:
+        return Pillow.fromarray(pixels[:, :, 0])
+    # Four components are stored inverted by all programs that write them, as Pillow takes for granted too.
+    return Pillow.fromarray(255 - pixels, "CMYK") if stripped.components == 4 else Pillow.fromarray(pixels)
 
 
 def _load(data: bytes, picture: ImageFile) -> list[str]:

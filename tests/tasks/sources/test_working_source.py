@@ -98,6 +98,13 @@ def test_a_thumbnail_in_the_jfif_header_goes(pictures):
     assert np.array_equal(working.rgb, decode_rgb(data))
 
 
+def test_an_odd_version_in_the_jfif_header_is_no_damage(pictures):
+    data = bytearray(pictures.save(pictures.draw()))
+    assert data[6:13] == b"JFIF\0\x01\x01"
+    data[11] = 107
+    assert make_working_source(bytes(data), SETTINGS).actions == ("metadata_stripped", "kept")
+
+
 def test_a_phones_second_picture_is_cut_off(pictures):
     first, second = (Image.fromarray(pictures.draw(*size)) for size in ((320, 288), (300, 280)))
     data = pictures.save(first, "MPO", save_all=True, append_images=[second])
@@ -180,6 +187,7 @@ def test_cmyk_is_converted_with_its_profile_and_without(pictures):
     cmyk = Image.fromarray(pictures.draw()).convert("CMYK")
     plain = make_working_source(pictures.save(cmyk), SETTINGS)
     assert plain.actions == ("cmyk_without_profile", "encoded")
+    assert np.array_equal(plain.rgb, np.asarray(Image.open(io.BytesIO(pictures.save(cmyk))).convert("RGB")))
     assert close(plain.rgb, pictures.draw(), 8)
     ink = np.zeros((288, 320, 4), np.uint8)
     ink[:, 160:, 3] = 255
@@ -325,9 +333,10 @@ def test_a_jpeg_without_its_last_two_bytes_is_truncated(pictures):
     assert reason_of(pictures.save(pictures.draw())[:-2]) == Reason.TRUNCATED
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "CMYK"}, {"mode": "L"}])
 def test_a_cut_jpeg_that_was_given_an_end_mark_is_found_out(pictures, options):
-    data = pictures.save(pictures.draw(), **options)
+    picture = Image.fromarray(pictures.draw()).convert(options.pop("mode", "RGB"))
+    data = pictures.save(picture, **options)
     cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
     Image.open(io.BytesIO(cut)).load()  # the usual decoder fills up with grey and says nothing
     assert reason_of(cut) == Reason.TRUNCATED

@@ -1,26 +1,17 @@
-"""The four parts of the reasoning, told from scene facts through sentence patterns."""
+"""Scene, edit and result in words: three of the four parts of the reasoning, from scene facts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
-from tasks.backends.embedded.references import (
-    SMALL_KINDS,
-    TABLE,
-    Reference,
-    candidate_references,
-    overlooked_chance,
-)
+from tasks.backends.embedded.reference_risk import overlooked_chance
 from tasks.backends.embedded.scene_facts import (
     Entity,
     FactLimits,
     SceneFacts,
-    beside,
-    clearly_above,
     clearly_left,
     gap,
-    rests_on,
     same_label,
     zone_of,
 )
@@ -36,12 +27,6 @@ LARGE_SHARE = 0.25
 SURE_COUNT = 0.06
 """Chance of an overlooked instance below which a number may be given without "at least"."""
 
-CLOTHES = frozenset({"black", "white", "gray", "blue", "green", "red", "yellow", "purple"})
-"""Colours that on a person can only be the clothes."""
-
-CLOTHES_SHARE = 0.6
-"""Share of a person's mask that must carry that colour."""
-
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
     """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
@@ -53,25 +38,6 @@ def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> 
     # The first option is the overall order where there is one; with a second sentence the layout is told better.
     chosen = [options[0], options[start]] if start else [options[0]]
     return " ".join((first, *chosen))
-
-
-def target_localization(
-    facts: SceneFacts, reference: Reference, ref: str, limits: FactLimits, writer: Writer
-) -> str | None:
-    """Category, appearance, absolute, sequential and relative position, then the wording they lead to.
-
-    Returns:
-        The text, or None when no honest sequential or relative position can be given.
-    """
-    sequence = _sequence(facts, limits, writer)
-    relative = _relative(facts, reference, writer)
-    if sequence is None or relative is None:
-        return None
-    category = _category(facts, limits, writer)
-    where = {**pronouns(noun(facts.target.label), writer), "zone": zone(facts, facts.target, writer)}
-    absolute = writer.say("localization.absolute", where)
-    resolution = writer.say("localization.resolution", {"ref": ref})
-    return " ".join((category, absolute, sequence, relative, resolution))
 
 
 def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
@@ -171,126 +137,6 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
         if not chain or clearly_left(chain[-1], entity, facts.width):
             chain.append(entity)
     return chain
-
-
-def _category(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
-    percent = max(1, round(100 * facts.target.area / (facts.width * facts.height)))
-    slots = {"percent": str(percent), **pronouns(noun(facts.target.label), writer)}
-    category = writer.say("localization.category", {"thing": _appearance(facts.target, limits, writer)})
-    return f"{category} {writer.say('localization.size', slots)}"
-
-
-def _appearance(own: Entity, limits: FactLimits, writer: Writer) -> str:
-    word = noun(own.label)
-    if word.kind == "person":
-        if own.color in CLOTHES and own.color_share >= CLOTHES_SHARE:
-            return writer.say("localization.person_clothes", {"color": own.color})
-        return writer.say("localization.person", {})
-    if own.color in {"mixed", "unknown"} or word.kind == "screen":
-        return word.with_article
-    if own.color_share >= limits.color_share and own.color != word.one:
-        return with_article(f"{own.color} {word.one}")
-    return writer.say("localization.mostly", {"a_noun": word.with_article, "color": own.color})
-
-
-def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | None:
-    """Its place in an order: among its class when that is safe, else among the identified things."""
-    word = noun(facts.target.label)
-    counted = [
-        r
-        for r in candidate_references(facts, limits.color_share)
-        if r.kind in {"ordinal", "extreme"} and r.risk <= 0.15
-    ]
-    if counted:
-        ordinal = str(writer.entry("ordinals")[counted[0].rank])
-        slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
-        return writer.say("localization.sequence_class", {**slots, **pronouns(word, writer)})
-    before = [m for m in _marks(facts) if all(clearly_left(e, facts.target, facts.width) for e in m)]
-    after = [m for m in _marks(facts) if all(clearly_left(facts.target, e, facts.width) for e in m)]
-    if before or after:
-        slots = pronouns(word, writer)
-        slots |= {"a": _name(max(before, key=lambda m: max(e.x for e in m)))} if before else {}
-        slots |= {"b": _name(min(after, key=lambda m: min(e.x for e in m)))} if after else {}
-        name = "between" if before and after else "after" if before else "before"
-        return writer.say(f"localization.sequence_{name}", slots)
-    return _sequence_among_class(facts, writer) or _sequence_downwards(facts, writer)
-
-
-def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
-    """What an order may be told by: identified things, and classes taken together."""
-    return [*((anchor,) for anchor in facts.anchors), *facts.groups]
-
-
-def _name(mark: tuple[Entity, ...]) -> str:
-    word = noun(mark[0].label)
-    return word.many if len(mark) > 1 else word.one
-
-
-def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
-    """Its place from top to bottom, where there is none from left to right."""
-    slots = pronouns(noun(facts.target.label), writer)
-    for mark in _marks(facts):
-        if all(clearly_above(e, facts.target) for e in mark):
-            return writer.say("localization.sequence_below", {**slots, "a": _name(mark)})
-        if all(clearly_above(facts.target, e) for e in mark):
-            return writer.say("localization.sequence_above", {**slots, "b": _name(mark)})
-    return None
-
-
-def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
-    """Before or after another one of its class; says nothing on how many there are."""
-    sure = [r for r in facts.rivals if r.index >= 0 and r.label == facts.target.label]
-    before = any(clearly_left(r, facts.target, facts.width) for r in sure)
-    after = any(clearly_left(facts.target, r, facts.width) for r in sure)
-    if not before and not after:
-        return None
-    name = "among" if before and after else "last" if before else "first"
-    word = noun(facts.target.label)
-    return writer.say(f"localization.sequence_{name}", {"noun": word.one, **pronouns(word, writer)})
-
-
-def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
-    """One unmistakable relation to a neighbour, preferably to one that the wording doesn't use yet."""
-    own = facts.target
-    used = {anchor.index for anchor in reference.anchors}
-    for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):
-        slots = {"a": noun(anchor.label).one, **pronouns(noun(own.label), writer)}
-        if anchor.label == TABLE and noun(own.label).kind in SMALL_KINDS and rests_on(own, anchor):
-            return writer.say("localization.relative_on", slots)
-        for side, other in (("left", "right"), ("right", "left")):
-            if beside(own, anchor, side, facts.width):
-                return writer.say("localization.relative_side", {**slots, "side": side, "other_side": other})
-        if clearly_above(own, anchor):
-            return writer.say("localization.relative_higher", slots)
-        if clearly_above(anchor, own):
-            return writer.say("localization.relative_lower", slots)
-    return _relative_to_class(facts, writer) or _relative_close(facts, writer)
-
-
-def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
-    """On a side of all things of a class, or of another one of its own class."""
-    own = facts.target
-    for group in facts.groups:
-        for side in ("left", "right"):
-            if all(beside(own, member, side, facts.width) for member in group):
-                slots = {"a": _name(group), "side": side, **pronouns(noun(own.label), writer)}
-                return writer.say("localization.relative_group", slots)
-    sure = [r for r in facts.rivals if r.index >= 0 and r.label == own.label]
-    for rival in sorted(sure, key=lambda r: (gap(r.box, own.box), r.index)):
-        for side, other in (("left", "right"), ("right", "left")):
-            if beside(own, rival, side, facts.width):
-                slots = {"noun": noun(own.label).one, "other_side": other}
-                return writer.say("localization.relative_other", slots)
-    return None
-
-
-def _relative_close(facts: SceneFacts, writer: Writer) -> str | None:
-    own = facts.target
-    near = [a for a in facts.anchors if gap(a.box, own.box) == 0]
-    if not near:
-        return None
-    slots = {"a": noun(near[0].label).one, **pronouns(noun(own.label), writer)}
-    return writer.say("localization.relative_close", slots)
 
 
 def _others(facts: SceneFacts, writer: Writer) -> str:

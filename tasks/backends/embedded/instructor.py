@@ -13,11 +13,11 @@ from tasks.backends.embedded.descriptions import (
     pronouns,
     result_description,
     scene_description,
-    target_localization,
     zone,
 )
+from tasks.backends.embedded.localization import target_localization
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
-from tasks.backends.embedded.references import Reference, candidate_references
+from tasks.backends.embedded.references import COLORED, Reference, candidate_references
 from tasks.backends.embedded.scene_facts import FactLimits, SceneFacts, gather_facts
 from tasks.instruction.nouns import noun
 from tasks.records import ModelIdentity
@@ -27,14 +27,6 @@ from tasks.settings_base import Settings
 PATTERNS = "patterns_instructor"
 VERSION = 1
 """Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
-
-REFERENCE_KEYS = {
-    "color_side_of": "side_of",
-    "color_between": "between",
-    "color_half": "half",
-    "color_on": "on",
-}
-"""A coloured wording uses the patterns of the plain one; the colour stands before the noun."""
 
 
 class SceneFactsOptions(Settings):
@@ -149,7 +141,8 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
     }
     for name, anchor in zip(("a", "b"), reference.anchors, strict=False):
         slots[name] = noun(anchor.label).many if reference.group else noun(anchor.label).one
-    return writer.say(f"reference.{REFERENCE_KEYS.get(reference.kind, reference.kind)}", slots)
+    # A coloured wording uses the patterns of the plain one: its colour stands before the noun.
+    return writer.say(f"reference.{reference.kind.removeprefix(COLORED)}", slots)
 
 
 def _edit_slots(request: InstructionRequest, facts: SceneFacts, ref: str, writer: Writer) -> dict[str, str]:

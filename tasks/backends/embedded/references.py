@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tasks.backends.embedded.reference_risk import anchor_risk, overlooked_chance
 from tasks.backends.embedded.scene_facts import (
     EDGE,
     Entity,
@@ -35,8 +36,11 @@ TABLE = "dining table"
 SMALL_KINDS = frozenset({"tableware", "glassware", "food", "fruit", "screen", "device", "thing", "toy"})
 """Kinds that are put on a table."""
 
-CROWD = 4
-"""From this many possible instances on, more overlooked ones must be expected."""
+COLORED = "color_"
+"""Prefix of the kinds that also name the colour."""
+
+EASY_PARTS = frozenset({(1, 0), (1, 1), (1, 2)})
+"""Parts that make no wording: the side parts are the halves' business, and the centre is found at a glance."""
 
 COLOR_CONTRAST: dict[str, frozenset[str]] = {
     "red": frozenset({"white", "black", "gray", "green", "blue", "yellow"}),
@@ -105,14 +109,6 @@ _TAKES_COLOR = frozenset({"side_of", "between", "half", "on", "zone"})
 """Superlatives and ordinals don't mix with a colour: "the leftmost red chair" counts red chairs only."""
 
 
-def overlooked_chance(facts: SceneFacts) -> float:
-    """Chance that another instance of the target's class is in the picture, undetected."""
-    chance = noun(facts.target.label).missed
-    same = same_label(facts.rivals, facts.target.label)
-    chance += 0.03 * sum(1 for rival in same if rival.index < 0)
-    return min(0.6, chance * (1.6 if len(same) + 1 >= CROWD else 1.0))
-
-
 def _extremes(facts: SceneFacts) -> Iterator[Reference]:
     """The leftmost, the rightmost: true when no rival comes near in that direction."""
     own, missed = facts.target, overlooked_chance(facts)
@@ -151,7 +147,7 @@ def _sides_of_anchors(facts: SceneFacts) -> Iterator[Reference]:
             if taken or not beside(own, anchor, side, facts.width):
                 continue
             room = anchor.x if side == "left" else facts.width - anchor.x
-            risk = 0.7 * missed * room / facts.width + _anchor_risk(anchor, own, facts)
+            risk = 0.7 * missed * room / facts.width + anchor_risk(anchor, own, facts)
             yield Reference(kind="side_of", side=side, anchors=(anchor,), risk=risk)
 
 
@@ -179,7 +175,7 @@ def _between(facts: SceneFacts) -> Iterator[Reference]:
             if any(a.x < rival.x < b.x for rival in facts.rivals):
                 continue
             risk = 0.5 * missed * (b.x - a.x) / facts.width
-            risk += _anchor_risk(a, own, facts) + _anchor_risk(b, own, facts)
+            risk += anchor_risk(a, own, facts) + anchor_risk(b, own, facts)
             yield Reference(kind="between", anchors=(a, b), risk=risk)
 
 
@@ -189,7 +185,7 @@ def _on_table(facts: SceneFacts) -> Iterator[Reference]:
     for table in same_label(facts.anchors, TABLE):
         taken = any(_maybe_on(rival, table) for rival in facts.rivals)
         if noun(own.label).kind in SMALL_KINDS and not taken and rests_on(own, table):
-            risk = 0.04 + 0.4 * missed + _anchor_risk(table, own, facts)
+            risk = 0.04 + 0.4 * missed + anchor_risk(table, own, facts)
             yield Reference(kind="on", anchors=(table,), risk=risk)
 
 
@@ -210,7 +206,7 @@ def _nearest(facts: SceneFacts) -> Iterator[Reference]:
         if overlapping or distance > 0.15 * facts.width or min(rivals) < NEARER * distance:
             continue
         yield Reference(
-            kind="nearest", anchors=(anchor,), risk=0.03 + 0.5 * missed + _anchor_risk(anchor, own, facts)
+            kind="nearest", anchors=(anchor,), risk=0.03 + 0.5 * missed + anchor_risk(anchor, own, facts)
         )
 
 
@@ -252,7 +248,7 @@ def _parts(facts: SceneFacts) -> Iterator[Reference]:
     row, column = zone_of(own, facts)
     plain = _well_inside(own.x / width, column) and _well_inside(own.y / height, row)
     far = all(max(abs(r.x - own.x) / width, abs(r.y - own.y) / height) > 0.4 for r in facts.rivals)
-    if plain and far and (row, column) not in {(1, 0), (1, 2)}:
+    if plain and far and (row, column) not in EASY_PARTS:
         yield Reference(kind="zone", rank=3 * row + column, risk=risk)
 
 
@@ -271,7 +267,7 @@ def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
 
 def _with_color(reference: Reference, color: str) -> Reference:
     """The colour excludes most overlooked things, at the price that somebody may name it otherwise."""
-    return replace(reference, kind=f"color_{reference.kind}", color=color, risk=0.02 + 0.5 * reference.risk)
+    return replace(reference, kind=COLORED + reference.kind, color=color, risk=0.02 + 0.5 * reference.risk)
 
 
 def _telling_color(facts: SceneFacts, color_share: float) -> str:
@@ -285,14 +281,6 @@ def _telling_color(facts: SceneFacts, color_share: float) -> str:
     ):
         return ""
     return own.color
-
-
-def _anchor_risk(anchor: Entity, own: Entity, facts: SceneFacts) -> float:
-    """That the anchor is no such thing, or that a second one was overlooked; crowded kinds are poor anchors."""
-    doubtful = 0.25 * max(0.0, 0.9 - anchor.score)
-    tiny = 0.05 if anchor.box.area < 0.2 * own.box.area else 0.0
-    small = 0.05 if anchor.box.area < 0.004 * facts.width * facts.height else 0.0
-    return doubtful + tiny + small + 0.3 * noun(anchor.label).missed
 
 
 def _ahead(a: Entity, b: Entity, side: str, width: int) -> bool:

@@ -36,6 +36,9 @@ class SamplerSettings:
     guidance: Guidance = EDIT_GUIDANCE
 
 
+EDIT_SAMPLER = SamplerSettings()
+
+
 @torch.no_grad()
 def batched_velocities(
     contexts: Sequence[Context], x_NC: Tensor, t: float, height: int, width: int

@@ -231,6 +231,6 @@ def test_lengths_are_known_before_packing():
     assert sample_length(built.sample, CONFIG) == pack([built.sample], CONFIG).length
     with pytest.raises(ValueError, match="leaves no rows"):
         pack([Sample(key="k", items=(TextItem(ids=(1,), dropped=True),))], CONFIG)
+    odd = VaeItem(pixels=torch.zeros(3, 6, 8), vae_noise=torch.zeros(0), flow_noise=torch.zeros(0))
     with pytest.raises(ValueError, match="not a multiple of 4"):
-        odd = VaeItem(pixels=torch.zeros(3, 6, 8), vae_noise=torch.zeros(0), flow_noise=torch.zeros(0))
         pack([Sample(key="k", items=(odd,))], CONFIG)

@@ -1,0 +1,128 @@
+"""A loaded model with what its use needs: tokeniser, size rules, and pictures in and out of contexts."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from intercog_model.backbone.autoencoder import AutoEncoder
+from intercog_model.backbone.bagel import Bagel
+from intercog_model.backbone.flow import unpatchify_latent
+from intercog_model.checkpoint import load_folder
+from intercog_model.config import debug_config
+from intercog_model.data.draws import Draws
+from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
+from intercog_model.inference.context import Context
+from intercog_model.inference.sampler import (
+    GuidedContexts,
+    SamplerSettings,
+    Velocities,
+    batched_velocities,
+    sample_latent,
+)
+from intercog_model.packing.resize import (
+    DEBUG_VAE_RULE,
+    DEBUG_VIT_RULE,
+    VAE_RULE,
+    VIT_RULE,
+    SizeRule,
+    resize,
+    to_image,
+    to_pixels,
+)
+
+FLAVOUR_FILE = "intercog.json"  # beside the weights of a model that is not of the released flavour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedImage:
+    """A picture prepared once for every context that shows it."""
+
+    latent: Tensor  # scaled, [z, h, w]
+    vit_pixels: Tensor
+    size: tuple[int, int]  # (height, width) at its VAE size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pipeline:
+    """Network, autoencoder, tokeniser and rules; stateless between calls."""
+
+    model: Bagel
+    vae: AutoEncoder
+    tokenizer: Tokenizer
+    vae_rule: SizeRule = VAE_RULE
+    vit_rule: SizeRule = VIT_RULE
+    velocities: Velocities = batched_velocities
+
+    def ids(self, text: str) -> list[int]:
+        """Raw token ids of a text."""
+        return self.tokenizer.encode(text)[0]
+
+    @torch.no_grad()
+    def encode(self, image: Image.Image, draws: Draws, name: str) -> EncodedImage:
+        """Resize by the VAE rule, then that result by the ViT rule; the latent is sampled."""
+        sized = resize(image, self.vae_rule)
+        config, weight = self.model.config, self.vae.encoder.conv_in.weight
+        pixels = to_pixels(sized)[None].to(weight)
+        step = config.vae.downsample
+        noise = draws.normal(f"vae {name}", config.vae.z_channels, sized.height // step, sized.width // step)
+        return EncodedImage(
+            latent=self.vae.encode(pixels, noise[None].to(weight))[0],
+            vit_pixels=to_pixels(resize(sized, self.vit_rule)),
+            size=(sized.height, sized.width),
+        )
+
+    @staticmethod
+    def add_image(context: Context, image: EncodedImage, *, vae: bool = True, vit: bool = True) -> None:
+        """Prefill an encoded picture: VAE part, then ViT part."""
+        if vae:
+            context.add_latent(image.latent)
+        if vit:
+            context.add_vit_image(image.vit_pixels)
+
+    @torch.no_grad()
+    def draw(
+        self,
+        contexts: GuidedContexts,
+        size: tuple[int, int],
+        settings: SamplerSettings,
+        noise_draws: Draws,
+        name: str,
+    ) -> Image.Image:
+        """Draw a picture of (height, width) pixels."""
+        config = self.model.config
+        side = config.pixels_per_latent_token
+        rows, columns = size[0] // side, size[1] // side
+        noise = noise_draws.normal(f"draw {name}", rows * columns, config.latent_width).to(
+            contexts.full.device
+        )
+        tokens = sample_latent(contexts, noise, size, settings, self.velocities)
+        latent = unpatchify_latent(tokens, rows, columns, config.latent_patch_size)[None]
+        return to_image(self.vae.decode(latent.to(self.vae.decoder.conv_in.weight))[0])
+
+
+def load_pipeline(
+    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
+) -> Pipeline:
+    """A folder in the published format, with the tokeniser and rules of its flavour."""
+    flavour = "released"
+    if (folder / FLAVOUR_FILE).is_file():
+        flavour = json.loads((folder / FLAVOUR_FILE).read_text())["flavour"]
+    if flavour == "debug":
+        loaded = load_folder(folder, tokens=debug_config().tokens, device=device, dtype=dtype)
+        return debug_pipeline(loaded.model, loaded.vae)
+    if flavour != "released":
+        raise ValueError(f"{folder / FLAVOUR_FILE}: unknown flavour {flavour!r}")
+    tokenizer = BpeTokenizer(folder)
+    loaded = load_folder(folder, tokens=tokenizer.tokens, device=device, dtype=dtype)
+    return Pipeline(model=loaded.model, vae=loaded.vae, tokenizer=tokenizer)
+
+
+def debug_pipeline(model: Bagel, vae: AutoEncoder) -> Pipeline:
+    """A pipeline of the debug flavour around models at hand."""
+    return Pipeline(
+        model=model, vae=vae, tokenizer=ByteTokenizer(), vae_rule=DEBUG_VAE_RULE, vit_rule=DEBUG_VIT_RULE
+    )

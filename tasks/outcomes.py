@@ -29,8 +29,9 @@ class SourceEntry:
         location: ``source-name/relative/path`` (for an archive member ``source-name/archive.tar/member``),
             valid UTF-8 (bytes that are not are percent-encoded), unique within a plan, and the input's id.
         source: name of the source in the configuration.
-        path: path below the source's root, as the store or file system spells it (``os.fsdecode`` form).
-        member: member of an archive, or ``""``.
+        path: path below the source's root, escaped like the location (`tasks.sources.locations.unescape` gives
+            the file system's spelling), so that it can be stored as UTF-8; a list's row is named by its key.
+        member: member of an archive, escaped likewise, or ``""``.
         offset, length: where the bytes lie in the file; ``length`` -1 when only reading tells.
         version: what changes when the bytes do (mtime and size of a file, ETag of an object).
         problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.

@@ -150,6 +150,11 @@ def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
             if all(beside(own, member, side, facts.width) for member in group):
                 slots = {"a": _name(group), "side": side, **pronouns(noun(own.label), writer)}
                 return writer.say("localization.relative_group", slots)
+        slots = {"a": _name(group), **pronouns(noun(own.label), writer)}
+        if all(clearly_above(own, member) for member in group):
+            return writer.say("localization.relative_higher", slots)
+        if all(clearly_above(member, own) for member in group):
+            return writer.say("localization.relative_lower", slots)
     sure = [r for r in facts.rivals if r.index >= 0 and r.label == own.label]
     for rival in sorted(sure, key=lambda r: (gap(r.box, own.box), r.index)):
         for side, other in (("left", "right"), ("right", "left")):

@@ -1,0 +1,54 @@
+"""The localisation: every position is given, or the text is withheld."""
+
+from __future__ import annotations
+
+from prompts import load_data
+from tasks.backends.embedded.localization import target_localization
+from tasks.backends.embedded.realisation import Writer
+from tasks.backends.embedded.references import Reference
+from tasks.backends.embedded.scene_facts import FactLimits, gather_facts
+from tests.tasks.instruction.drawn_scenes import cups, scene, street, target, thing
+
+LIMITS = FactLimits(weak=0.2, named=0.6, color_share=0.7)
+
+
+def _localize(whole, index, seed=0):
+    facts = gather_facts(target(whole, index), LIMITS)
+    writer = Writer(patterns=load_data("patterns_instructor"), seed=seed, key="k")
+    return target_localization(facts, Reference(kind="color"), "the one meant", LIMITS, writer)
+
+
+def test_category_size_zone_order_neighbour_and_wording_all_stand_in_it():
+    text = _localize(cups(), 1)
+    for words in ("a red cup", "1 percent", "left part of the picture", "second", "laptop", "the one meant"):
+        assert words in text
+
+
+def test_clothes_are_named_only_where_one_colour_covers_most_of_a_person():
+    assert "mostly black clothes" in _localize(street(), 1)
+    assert "clothes" not in _localize(street(), 2)
+
+
+def test_without_an_order_from_left_to_right_it_is_told_from_top_to_bottom():
+    stacked = scene([thing("clock", (400, 40, 500, 140)), thing("couch", (300, 500, 610, 780), "gray")])
+    texts = {_localize(stacked, 0, seed) for seed in range(10)}
+    assert all("before the couch" in text and "left to right" not in text for text in texts)
+    assert all("higher up in the picture than the couch" in text for text in texts)
+
+
+def test_it_is_withheld_when_nothing_around_gives_a_position():
+    around = scene([thing("cup", (450, 380, 550, 480), "red"), thing("bed", (200, 150, 800, 700))])
+    assert _localize(around, 0) is None
+
+
+def test_a_class_taken_together_serves_as_a_mark():
+    whole = scene(
+        [
+            thing("book", (100, 600, 200, 650)),
+            thing("book", (220, 600, 330, 650)),
+            thing("clock", (600, 590, 700, 660)),
+        ]
+    )
+    text = _localize(whole, 2)
+    assert "after the books" in text
+    assert "to the right of the books" in text

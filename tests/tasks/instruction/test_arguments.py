@@ -1,0 +1,41 @@
+"""What targets may be turned into."""
+
+from __future__ import annotations
+
+from tasks.color_names import NAMES
+from tasks.editing.effects import EFFECTS
+from tasks.editing.recolour import PAINTS
+from tasks.instruction.arguments import COLORS, color_arguments, effect_arguments
+from tests.tasks.instruction.drawn_scenes import scene, target, thing
+
+
+def _of(label, color, share=0.85):
+    return target(
+        scene([thing(label, (100, 300, 250, 600), color, share=share), thing("bed", (400, 300, 800, 600))]), 0
+    )
+
+
+def test_every_colour_has_a_name_and_a_paint():
+    assert set(COLORS) <= set(NAMES) & set(PAINTS)
+    assert all(rule.near <= set(NAMES) for rule in COLORS.values())
+
+
+def test_no_colour_is_near_the_present_one():
+    for present in NAMES:
+        offered = color_arguments(_of("chair", present))
+        assert present not in offered
+        assert not [name for name in offered if present in COLORS[name].near]
+
+
+def test_a_patchy_colour_is_not_replaced():
+    assert color_arguments(_of("chair", "red", share=0.4)) == ()
+
+
+def test_fruit_gets_only_colours_it_may_have():
+    assert set(color_arguments(_of("apple", "red"))) <= {"red", "green", "yellow"}
+
+
+def test_effects_are_those_of_the_editor_that_will_show():
+    assert set(effect_arguments(_of("chair", "red"))) == set(EFFECTS)
+    assert "black and white" not in effect_arguments(_of("chair", "gray"))
+    assert "sepia" not in effect_arguments(_of("chair", "brown"))

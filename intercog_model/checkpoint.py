@@ -182,16 +182,18 @@ def save_model(weights: dict[str, torch.Tensor], config: BagelConfig, folder: Pa
     return _write(weights, folder / MODEL_FILE)
 
 
-def save_folder(model: Bagel, vae: AutoEncoder, folder: Path) -> None:
+def save_folder(
+    weights: dict[str, torch.Tensor], config: BagelConfig, vae: AutoEncoder, folder: Path
+) -> None:
     """A folder in the published format: both weight files and both configuration files."""
     folder.mkdir(parents=True, exist_ok=True)
-    llm = {n: getattr(model.config.llm, n) for n in LanguageConfig.__dataclass_fields__}
-    vit = {n: getattr(model.config.vit, n) for n in VitConfig.__dataclass_fields__}
+    llm = {n: getattr(config.llm, n) for n in LanguageConfig.__dataclass_fields__}
+    vit = {n: getattr(config.vit, n) for n in VitConfig.__dataclass_fields__}
     vit["num_hidden_layers"] += 1  # the published file counts the layer that is left out
     (folder / "llm_config.json").write_text(json.dumps(llm, indent=1))
     (folder / "vit_config.json").write_text(json.dumps(vit, indent=1))
     _write(vae.state_dict(), folder / VAE_FILE)
-    save_model(model.state_dict(), model.config, folder)
+    save_model(weights, config, folder)
 
 
 def _write(weights: dict[str, torch.Tensor], path: Path) -> Path:

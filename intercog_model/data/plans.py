@@ -18,6 +18,7 @@ from intercog_model.data.example import (
     UnderstandingExample,
 )
 from intercog_model.data.tokenizer import Tokenizer
+from intercog_model.packing.pack import sample_length
 from intercog_model.packing.plan import PlanItem, Sample, TextItem, VaeItem, VitItem
 from intercog_model.packing.resize import VAE_RULE, VIT_TRAINING_RULE, SizeRule, resize, to_pixels
 
@@ -58,7 +59,7 @@ class GroundingTarget:
 
     key: str
     mask: Tensor  # bool [H, W], pixels of the source
-    image: Image.Image  # the source at its VAE size
+    image: Image.Image  # the source at its VAE size, so that its grid is the latents' own
     content: range  # ids of T1
     second: range  # ids of the second section's body
 
@@ -78,6 +79,11 @@ class PlanBuilder:
         self.model = model
         self.sequence = sequence
         self.tokenizer = tokenizer
+
+    def length(self, example: Example, draws: Draws) -> int:
+        """Rows of the plan that `build` would give, without touching a pixel or drawing a noise."""
+        dry = _DryBuilder(self.model, self.sequence, self.tokenizer)
+        return sample_length(dry.build(example, draws).sample, self.model)
 
     def build(self, example: Example, draws: Draws) -> BuiltSample:
         """The plan of any example with its noises, times and drops drawn."""
@@ -129,7 +135,7 @@ class PlanBuilder:
         target = GroundingTarget(
             key=example.key,
             mask=torch.from_numpy(np.ascontiguousarray(example.mask)),
-            image=resize(example.source, sequence.vae_rule),
+            image=self._feature_image(example.source),
             content=first.content if first else range(0),
             second=first.second if first else range(0),
         )
@@ -166,14 +172,16 @@ class PlanBuilder:
     def _vit(
         self, name: str, image: Image.Image, *, droppable: bool = False, dropped: bool = False
     ) -> VitItem:
-        pixels = to_pixels(resize(image, self.sequence.vit_rule))
+        pixels = self._pixels(image, self.sequence.vit_rule)
         return VitItem(name=name, pixels=pixels, droppable=droppable, dropped=dropped)
 
     def _vae_pixels(self, image: Image.Image) -> Tensor:
-        return to_pixels(resize(image, self.sequence.vae_rule))
+        return self._pixels(image, self.sequence.vae_rule)
 
-    @staticmethod
-    def _same_size(image: Image.Image, pixels: Tensor) -> Tensor:
+    def _pixels(self, image: Image.Image, rule: SizeRule) -> Tensor:
+        return to_pixels(resize(image, rule))
+
+    def _same_size(self, image: Image.Image, pixels: Tensor) -> Tensor:
         size = (pixels.shape[2], pixels.shape[1])
         return to_pixels(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
 
@@ -192,16 +200,45 @@ class PlanBuilder:
             name=name,
             pixels=pixels,
             vae_noise=self._vae_noise(name, pixels, draws),
-            flow_noise=draws.normal(f"flow {name}", self._tokens(pixels), self.model.latent_width),
-            raw_timestep=float(draws.normal(f"time {name}", 1)),
+            flow_noise=self._normal(draws, f"flow {name}", self._tokens(pixels), self.model.latent_width),
+            raw_timestep=self._time(draws, name),
             droppable=False,
         )
 
     def _vae_noise(self, name: str, pixels: Tensor, draws: Draws) -> Tensor:
         step = self.model.vae.downsample
         height, width = pixels.shape[1] // step, pixels.shape[2] // step
-        return draws.normal(f"vae {name}", self.model.vae.z_channels, height, width)
+        return self._normal(draws, f"vae {name}", self.model.vae.z_channels, height, width)
+
+    def _normal(self, draws: Draws, purpose: str, *shape: int) -> Tensor:
+        return draws.normal(purpose, *shape)
+
+    def _feature_image(self, image: Image.Image) -> Image.Image:
+        return resize(image, self.sequence.vae_rule)
+
+    def _time(self, draws: Draws, name: str) -> float:
+        return float(draws.normal(f"time {name}", 1))
 
     def _tokens(self, pixels: Tensor) -> int:
         side = self.model.pixels_per_latent_token
         return (pixels.shape[1] // side) * (pixels.shape[2] // side)
+
+
+class _DryBuilder(PlanBuilder):
+    """Builds plans whose tensors have only a shape; drops are drawn as ever, on the CPU."""
+
+    def _pixels(self, image: Image.Image, rule: SizeRule) -> Tensor:
+        width, height = rule.size(*image.size)
+        return torch.empty(3, height, width, device="meta")
+
+    def _same_size(self, image: Image.Image, pixels: Tensor) -> Tensor:
+        return pixels
+
+    def _normal(self, draws: Draws, purpose: str, *shape: int) -> Tensor:
+        return torch.empty(*shape, device="meta")
+
+    def _feature_image(self, image: Image.Image) -> Image.Image:
+        return image
+
+    def _time(self, draws: Draws, name: str) -> float:
+        return 0.0

@@ -7,9 +7,12 @@ from torch.nn import functional as F
 from intercog_model.grounding.placement import coverage, valid_size
 
 
-def mask_target(mask_HW: Tensor, side: int) -> Tensor:
-    """The target mask at the logits' resolution, float32 [valid rows, valid columns] of 0 and 1."""
-    rows, columns = valid_size(*mask_HW.shape, side)
+def mask_target(mask_HW: Tensor, side: int, image_size: tuple[int, int] | None = None) -> Tensor:
+    """The target mask at the logits' resolution, float32 [valid rows, valid columns] of 0 and 1.
+
+    `image_size`: (height, width) of the picture that the features were made of, where it is not the mask's.
+    """
+    rows, columns = valid_size(*(image_size or tuple(mask_HW.shape)), side)
     return (coverage(mask_HW, rows, columns) >= 0.5).float()
 
 

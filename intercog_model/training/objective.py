@@ -158,7 +158,7 @@ class InterCog(nn.Module):
             terms["vv"] = self._vision_vision(rows.o, rows.vit, target, batch, out)
         if config.weight_mask:
             logits = self.mask_logits(batch, sample, out)
-            goal = mask_target(target.mask, self.heads.sizes.logits_side)
+            goal = self.mask_goal(target)
             terms |= {name: mask_loss(value, goal.to(value.device)) for name, value in logits.items()}
         return terms
 
@@ -182,6 +182,11 @@ class InterCog(nn.Module):
             detach=config.detach_targets,
             patches=None if patches is None else patches.to(goal.device),
         )
+
+    def mask_goal(self, target: GroundingTarget) -> Tensor:
+        """The target mask over the valid part of the logits."""
+        size = (target.image.height, target.image.width)
+        return mask_target(target.mask, self.heads.sizes.logits_side, size)
 
     def mask_logits(
         self, batch: TrainingBatch, sample: int, out: BackboneOutput, *, zero: Sequence[str] = ()

@@ -22,7 +22,7 @@ TOKENS = debug_config().tokens
 def folder(tmp_path):
     torch.manual_seed(0)
     config = debug_config()
-    save_folder(Bagel(config), AutoEncoder(config.vae), tmp_path)
+    save_folder(Bagel(config).state_dict(), config, AutoEncoder(config.vae), tmp_path)
     return tmp_path
 
 

@@ -102,7 +102,7 @@ def test_wrong_arguments_end_with_code_2(picture, tmp_path):
 
 @pytest.mark.slow
 def test_a_saved_folder_edits_as_the_model_it_was_saved_from(pipeline, picture, tmp_path):
-    save_folder(pipeline.model, pipeline.vae, tmp_path / "model")
+    save_folder(pipeline.model.state_dict(), pipeline.model.config, pipeline.vae, tmp_path / "model")
     (tmp_path / "model" / "intercog.json").write_text('{"flavour": "debug"}')
     out = tmp_path / "out"
     arguments = ["--model", str(tmp_path / "model"), "--dtype", "float32", "--mode", "edit", "--points", "3"]

@@ -1,0 +1,121 @@
+"""An endless, resumable stream of examples from several weighted sources, the same on every rank."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+
+from intercog_model.data.example import Example
+from intercog_model.data.shards import KINDS, BrokenSample, list_shards, open_uri, read_shard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceConfig:
+    """One source of the mixture."""
+
+    name: str
+    kind: str  # of KINDS
+    uri: str  # folder or object-store prefix
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"source {self.name}: kind {self.kind!r} is not one of {sorted(KINDS)}")
+        if self.weight < 0:
+            raise ValueError(f"source {self.name}: weight {self.weight} is negative")
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where a source stands: pass over its shards, shard in that pass's order, sample in the shard's."""
+
+    epoch: int = 0
+    shard: int = 0
+    sample: int = 0
+
+
+@dataclass(slots=True)
+class _Source:
+    config: SourceConfig
+    shards: list[str]
+    cursor: Cursor = field(default_factory=Cursor)
+    loaded: tuple[int, int] = (-1, -1)  # epoch and shard that `samples` holds
+    samples: list[Example | BrokenSample] = field(default_factory=list)
+
+
+class Mixture:
+    """Examples in an order that depends on the seed and on how many were taken, and on nothing else."""
+
+    def __init__(self, sources: list[SourceConfig], seed: int) -> None:
+        used = [s for s in sources if s.weight > 0]
+        if not used:
+            raise ValueError("the mixture has no source with a positive weight")
+        self.seed = seed
+        self.taken = 0
+        self.sources = [_Source(config=s, shards=list_shards(s.uri, s.kind)) for s in used]
+        self.broken: Counter[str] = Counter()  # sample key -> times it was met
+        self.reasons: dict[str, str] = {}
+
+    def take(self) -> Example:
+        """The next readable example; raises ValueError when a whole pass of a source holds none."""
+        source = self._draw()
+        first_epoch = source.cursor.epoch
+        while True:
+            item = self._next(source)
+            if not isinstance(item, BrokenSample):
+                return item
+            self.broken[item.key] += 1
+            self.reasons[item.key] = item.reason
+            if source.cursor.epoch > first_epoch + 1:
+                raise ValueError(f"source {source.config.name}: no readable sample, last: {item}")
+
+    def _draw(self) -> _Source:
+        number = hashlib.sha256(f"{self.seed}/mixture/{self.taken}".encode()).digest()
+        self.taken += 1
+        share = int.from_bytes(number[:8], "big") / 2**64 * sum(s.config.weight for s in self.sources)
+        for source in self.sources:
+            share -= source.config.weight
+            if share < 0:
+                return source
+        return self.sources[-1]
+
+    def _next(self, source: _Source) -> Example | BrokenSample:
+        cursor = source.cursor
+        for _ in range(len(source.shards) + 1):
+            order = self._order(f"{source.config.name}/{cursor.epoch}", len(source.shards))
+            if source.loaded != (cursor.epoch, cursor.shard):
+                with open_uri(source.shards[order[cursor.shard]]) as stream:
+                    source.samples = list(read_shard(stream, source.config.kind))
+                source.loaded = (cursor.epoch, cursor.shard)
+            if cursor.sample < len(source.samples):
+                name = f"{source.config.name}/{cursor.epoch}/{cursor.shard}"
+                item = source.samples[self._order(name, len(source.samples))[cursor.sample]]
+                cursor.sample += 1
+                return item
+            cursor.sample, cursor.shard = 0, cursor.shard + 1
+            if cursor.shard == len(source.shards):
+                cursor.shard, cursor.epoch = 0, cursor.epoch + 1
+        raise ValueError(f"source {source.config.name}: its shards hold no samples")
+
+    def _order(self, name: str, count: int) -> list[int]:
+        digest = hashlib.sha256(f"{self.seed}/order/{name}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        return torch.randperm(count, generator=generator).tolist()
+
+    def state(self) -> dict[str, list[int] | int]:
+        """Position of every source and the number of draws, for a checkpoint."""
+        cursors = {s.config.name: [s.cursor.epoch, s.cursor.shard, s.cursor.sample] for s in self.sources}
+        return {"taken": self.taken, **cursors}
+
+    def restore(self, state: dict[str, list[int] | int]) -> None:
+        """Go on where `state` was taken; ValueError when the sources are others."""
+        names = {s.config.name for s in self.sources}
+        if state.keys() - {"taken"} != names:
+            raise ValueError(
+                f"the checkpoint is of sources {sorted(state.keys() - {'taken'})}, not {sorted(names)}"
+            )
+        self.taken = int(state["taken"])  # type: ignore[arg-type]  # the one plain number
+        for source in self.sources:
+            source.cursor = Cursor(*state[source.config.name])  # type: ignore[misc]  # three numbers
+            source.loaded = (-1, -1)

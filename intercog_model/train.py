@@ -1,0 +1,96 @@
+"""`python -m intercog_model.train --config FILE …`: train, resume, and export the main checkpoint."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from intercog_model.checkpoint import save_folder
+from intercog_model.inference.pipeline import FLAVOUR_FILE
+from intercog_model.training.build import Parts, build
+from intercog_model.training.config import TrainConfig, load_config, to_json
+from intercog_model.training.loop import Trainer, averaged_weights
+from intercog_model.training.sharding import shard, world
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 when the last step is done; started by torchrun it uses all of its processes."""
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.train", description=__doc__)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        action="append",
+        required=True,
+        help="TOML file; later ones are laid over earlier ones",
+    )
+    parser.add_argument("--print", action="store_true", help="print the resolved configuration and stop")
+    options = parser.parse_args(arguments)
+    config = load_config(options.config)
+    if options.print:
+        print(json.dumps(to_json(config), indent=1))
+        return 0
+    device = start_processes()
+    try:
+        run(config, device)
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+    return 0
+
+
+def start_processes() -> torch.device:
+    """The device of this process; joins the process group when torchrun started it."""
+    cuda = torch.cuda.is_available()
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda:
+        torch.cuda.set_device(place)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        distributed.init_process_group("nccl" if cuda else "gloo")
+    return torch.device("cuda", place) if cuda else torch.device("cpu")
+
+
+def run(config: TrainConfig, device: torch.device) -> Trainer:
+    """Build, train and export."""
+    parts = build(config, device)
+    if world()[1] > 1:
+        shard(parts.model, bf16=config.run.bf16)
+    elif config.run.bf16 and device.type == "cuda":
+        shard_alone(parts, config)
+    folder = Path(config.run.out)
+    if world()[0] == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(to_json(config), indent=1)
+        print(text)
+        (folder / "config.json").write_text(text)
+    trainer = Trainer(config, parts, device)
+    trainer.run()
+    export(config, parts, trainer)
+    return trainer
+
+
+def shard_alone(parts: Parts, config: TrainConfig) -> None:
+    """A group of one process, so that a single GPU gets the same mixed precision as many."""
+    distributed.init_process_group("nccl", init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)
+    shard(parts.model, bf16=config.run.bf16)
+
+
+def export(config: TrainConfig, parts: Parts, trainer: Trainer) -> None:
+    """`export/` in the published format, from the moving average, without any auxiliary module."""
+    weights = averaged_weights(parts, trainer.average)
+    if world()[0] != 0:
+        return
+    folder = Path(config.run.out) / "export"
+    save_folder(weights, parts.model.bagel.config, parts.vae, folder)
+    (folder / FLAVOUR_FILE).write_text(json.dumps({"flavour": config.model.flavour}))
+    if config.model.checkpoint:
+        source = Path(config.model.checkpoint) / "tokenizer.json"
+        if source.is_file():
+            (folder / source.name).write_bytes(source.read_bytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""From a configuration to the objects of a run: model, autoencoder, data and image features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from intercog_model.backbone.autoencoder import AutoEncoder
+from intercog_model.backbone.bagel import Bagel
+from intercog_model.checkpoint import load_folder
+from intercog_model.config import debug_config
+from intercog_model.data.mixture import Mixture
+from intercog_model.data.plans import PlanBuilder
+from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
+from intercog_model.grounding.config import DEBUG_HEADS, HeadSizes
+from intercog_model.grounding.features import CachedFeatures, ImageFeatures, RandomPatchFeatures, SamFeatures
+from intercog_model.grounding.heads import GroundingHeads
+from intercog_model.training.config import TrainConfig
+from intercog_model.training.objective import InterCog, ObjectiveConfig
+from intercog_model.training.step_plan import StepPlanner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Parts:
+    """What the loop works with."""
+
+    model: InterCog
+    vae: AutoEncoder
+    planner: StepPlanner
+    mixture: Mixture
+
+
+def build(config: TrainConfig, device: torch.device | str) -> Parts:
+    """Everything but optimiser and sharding; weights in float32."""
+    torch.manual_seed(config.run.seed)
+    debug = config.model.flavour == "debug"
+    tokenizer: Tokenizer = ByteTokenizer() if debug else BpeTokenizer(_folder(config))
+    if config.model.checkpoint:
+        loaded = load_folder(_folder(config), tokens=tokenizer.tokens, device=device, dtype=torch.float32)
+        bagel, vae = loaded.model, loaded.vae
+    elif debug:
+        bagel, vae = random_debug_models()
+        bagel, vae = bagel.to(device), vae.to(device)
+    else:
+        raise ValueError("the released flavour needs model.checkpoint")
+    sizes = DEBUG_HEADS if debug else HeadSizes()
+    heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
+    sam = load_file(config.model.sam) if config.model.sam else None
+    if sam is not None:
+        heads.load_segment_anything(sam)
+    objective = ObjectiveConfig(
+        grounding=config.grounding,
+        weight_ce=config.loss.weight_ce,
+        weight_mse=config.loss.weight_mse,
+        timestep_shift=config.loss.timestep_shift,
+        freeze_und=config.loss.freeze_und,
+        reweight_ce=config.loss.reweight_ce,
+    )
+    bagel.language_model.checkpoint_layers = config.run.activation_checkpointing
+    model = InterCog(bagel.train().requires_grad_(True), heads, objective)
+    mixture = Mixture(list(config.sources), config.run.seed)
+    planner = StepPlanner(
+        mixture,
+        PlanBuilder(bagel.config, config.sequence, tokenizer),
+        _features(config, sizes, sam, device),
+        seed=config.run.seed,
+        samples=config.optim.samples_per_step,
+        max_tokens=config.optim.max_tokens,
+    )
+    return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner, mixture=mixture)
+
+
+def random_debug_models() -> tuple[Bagel, AutoEncoder]:
+    """The debug flavour with random weights from torch's current seed, its flow head at zero.
+
+    The encoder's log variance is set low: at random it would drown the picture in its own sampling noise.
+    """
+    config = debug_config()
+    bagel, vae = Bagel(config), AutoEncoder(config.vae)
+    torch.nn.init.normal_(bagel.language_model.model.embed_tokens.weight, std=0.2)
+    torch.nn.init.zeros_(bagel.llm2vae.weight)
+    torch.nn.init.zeros_(bagel.llm2vae.bias)
+    with torch.no_grad():
+        z = config.vae.z_channels
+        vae.encoder.conv_out.weight[z:] = 0
+        vae.encoder.conv_out.bias[z:] = -8
+    return bagel, vae
+
+
+def _folder(config: TrainConfig) -> Path:
+    if not config.model.checkpoint:
+        raise ValueError("model.checkpoint is not set")
+    return Path(config.model.checkpoint)
+
+
+def _features(
+    config: TrainConfig, sizes: HeadSizes, sam: dict[str, torch.Tensor] | None, device: torch.device | str
+) -> ImageFeatures:
+    if config.model.features == "random":
+        return RandomPatchFeatures(sizes.width, sizes.grid)
+    if config.model.features == "sam":
+        if sam is None:
+            raise ValueError('model.features = "sam" needs model.sam')
+        return SamFeatures(sam, device, torch.bfloat16 if config.run.bf16 else torch.float32)
+    if not config.model.features_folder:
+        raise ValueError('model.features = "cached" needs model.features_folder')
+    return CachedFeatures(Path(config.model.features_folder))

@@ -1,0 +1,58 @@
+"""One line per step to the terminal and to log.jsonl, and the same numbers to TensorBoard."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from intercog_model.config import BagelConfig
+
+
+class StepLog:
+    """Writes on rank 0 only; lines of steps that a resumed run repeats are cut off first."""
+
+    def __init__(self, folder: Path, resumed_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import, only for runs
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "log.jsonl"
+        if self.path.exists():
+            lines = [
+                line
+                for line in self.path.read_text().splitlines(keepends=True)
+                if _step(line) <= resumed_step
+            ]
+            self.path.write_text("".join(lines))
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
+
+    def write(self, step: int, values: dict[str, Any]) -> None:
+        """Append one step; numbers go to all three places, lists and texts to the file alone."""
+        numbers = {k: v for k, v in values.items() if isinstance(v, int | float)}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        for name, value in numbers.items():
+            self.board.add_scalar(name, value, step)
+        self.board.flush()
+        print(
+            f"step {step}  " + "  ".join(f"{name} {value:.5g}" for name, value in numbers.items()), flush=True
+        )
+
+
+def _step(line: str) -> int:
+    try:
+        return int(json.loads(line)["step"])
+    except ValueError:  # a line cut short by a kill
+        return 2**62
+
+
+def flops_per_step(config: BagelConfig, tokens: int, pairs: float, text_rows: int) -> float:
+    """Floating-point operations of forward and backward over `tokens` rows of the language model.
+
+    Each row passes one expert only: 6 per weight it meets. Attention: 12 per head channel and visible pair of
+    rows (`pairs`), over all layers. The head runs on the rows with a text loss alone. ViT, autoencoder and
+    recomputation are left out, so the share reported is a lower bound.
+    """
+    llm = config.llm
+    width, key = llm.hidden_size, llm.num_key_value_heads * llm.head_dim
+    layer = 2 * width * width + 2 * width * key + 3 * width * llm.intermediate_size
+    dense = 6 * tokens * layer * llm.num_hidden_layers + 6 * text_rows * width * llm.vocab_size
+    return dense + 12 * pairs * width * llm.num_hidden_layers

@@ -1,0 +1,183 @@
+"""The training loop: plan a step, accumulate its packs, clip, step, average, log and save."""
+
+import math
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intercog_model.backbone.attention import Attend, DenseAttend, FlexAttend
+from intercog_model.backbone.bagel import encode_images
+from intercog_model.packing.masks import dense_masks, flex_mask
+from intercog_model.training import checkpoints
+from intercog_model.training.build import Parts
+from intercog_model.training.config import TrainConfig
+from intercog_model.training.logging import StepLog, flops_per_step
+from intercog_model.training.objective import TrainingBatch, term_counts, total_loss
+from intercog_model.training.sharding import (
+    MovingAverage,
+    digest,
+    optimizer_bytes,
+    optimizer_digest,
+    sum_over_ranks,
+    world,
+)
+from intercog_model.training.step_plan import StepPlan
+
+
+class NotFiniteError(RuntimeError):
+    """A loss or gradient became NaN or infinite; the message names the step and its samples."""
+
+
+class Trainer:
+    """State of a run; `run` carries it to the last step."""
+
+    def __init__(self, config: TrainConfig, parts: Parts, device: torch.device) -> None:
+        if config.run.attention == "flex" and device.type == "cpu":
+            raise ValueError('FlexAttention has no backward on a CPU: set run.attention = "dense"')
+        self.config, self.parts, self.device = config, parts, device
+        self.folder = Path(config.run.out)
+        self.rank, self.ranks = world()
+        trained = [p for p in parts.model.parameters() if p.requires_grad]
+        o = config.optim
+        self.optimizer = torch.optim.AdamW(
+            trained, lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps, weight_decay=o.weight_decay
+        )
+        self.average = MovingAverage(parts.model, o.ema_decay)
+        self.step = 0
+        found = checkpoints.checkpoints(self.folder)
+        if found:
+            self.step, position = checkpoints.restore(found[-1], parts.model, self.optimizer, self.average)
+            parts.mixture.restore(position["mixture"])
+            print(f"rank {self.rank}: resumed after step {self.step} from {found[-1].name}", flush=True)
+        self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
+
+    def run(self) -> None:
+        """All remaining steps; a checkpoint at every `save_every` steps and at the end."""
+        steps = self.config.optim.steps
+        while self.step < steps:
+            started = time.monotonic()
+            values = self._train_step(self.parts.planner.plan(self.step))
+            self.step += 1
+            values["seconds"] = time.monotonic() - started
+            self._rates(values)
+            if self.log:
+                self.log.write(self.step, values)
+            if self.step % self.config.run.save_every == 0 or self.step == steps:
+                self.save()
+
+    def save(self) -> None:
+        """A checkpoint of this moment."""
+        position = {"mixture": self.parts.mixture.state()}
+        keep = self.config.run.keep_checkpoints
+        checkpoints.save(
+            self.folder, self.step, self.parts.model, self.optimizer, self.average, position, keep=keep
+        )
+
+    def _train_step(self, plan: StepPlan) -> dict[str, Any]:
+        objective = self.parts.model.config
+        batches = [
+            (self.parts.planner.batch(members, plan.step), counted)
+            for members, counted in plan.share(self.rank, self.ranks)
+        ]
+        counts = defaultdict[str, float](float)
+        for batch, counted in batches:
+            for name, value in term_counts(batch, objective).items():
+                counts[name] += value * counted
+        # every term is a mean over the whole step, so its count is summed before the first backward pass
+        counts = sum_over_ranks(counts, self.device)
+        sums = dict.fromkeys(counts, 0.0)
+        work = {"tokens": 0.0, "flops": 0.0}
+        for batch, counted in batches:
+            for name, value in self._accumulate(batch, counts, counted=counted).items():
+                sums[name] += value * counted
+            work["tokens"] += batch.packed.length * counted
+            work["flops"] += self._flops(batch) * counted
+        totals = sum_over_ranks(sums | work, self.device)
+        means = {name: totals[name] / counts[name] for name in counts if counts[name]}
+        self._require_finite(plan, means)
+        lr = self._learning_rate()
+        norm = torch.nn.utils.clip_grad_norm_(
+            [p for p in self.parts.model.parameters() if p.requires_grad], self.config.optim.clip_norm
+        )
+        grad_norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        self._require_finite(plan, {"gradient norm": grad_norm})
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.parts.model)
+        loss = sum(objective.weight(name) * value for name, value in means.items())
+        return {"loss": loss, **means, "grad_norm": grad_norm, "lr": lr} | self._facts(plan, totals)
+
+    def _accumulate(
+        self, batch: TrainingBatch, counts: dict[str, float], *, counted: bool
+    ) -> dict[str, float]:
+        """Forward and backward of one pack; the sums of its terms."""
+        packed = batch.packed.to(self.device)
+        batch = TrainingBatch(packed=packed, targets=batch.targets, features=batch.features)
+        patch = self.parts.model.bagel.config.latent_patch_size
+        clean = encode_images(self.parts.vae, packed, patch, padded=self.config.run.padded_vae_batches)
+        sums = self.parts.model(batch, clean, self._attend(batch))
+        present = {name: max(counts.get(name, 0.0), 1.0) for name in sums}
+        loss = total_loss(sums, present, self.parts.model.config)
+        # sharded gradients are averaged over ranks, the loss is a sum over them
+        (loss * self.ranks * counted).backward()
+        return {name: float(value.detach()) for name, value in sums.items() if name in counts}
+
+    def _attend(self, batch: TrainingBatch) -> Attend:
+        if self.config.run.attention == "flex":
+            length = -(-max(batch.packed.length, self.config.optim.max_tokens) // 128) * 128
+            return FlexAttend(flex_mask(batch.packed, length, self.device), compiled=True)
+        return DenseAttend([mask.to(self.device) for mask in dense_masks(batch.packed)])
+
+    def _learning_rate(self) -> float:
+        o = self.config.optim
+        lr = o.lr * min(1.0, (self.step + 1) / max(o.warmup_steps, 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        return lr
+
+    def _require_finite(self, plan: StepPlan, values: dict[str, float]) -> None:
+        wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
+        if wrong:
+            raise NotFiniteError(
+                f"step {plan.step + 1}: {wrong}; samples of the step: {', '.join(plan.keys)}"
+            )
+
+    def _flops(self, batch: TrainingBatch) -> float:
+        pairs = float(sum(int(mask.sum()) for mask in dense_masks(batch.packed)))
+        config = self.parts.model.bagel.config
+        return flops_per_step(config, batch.packed.length, pairs, len(batch.packed.ce_indexes))
+
+    def _facts(self, plan: StepPlan, totals: dict[str, float]) -> dict[str, Any]:
+        broken, too_long = self.parts.mixture.broken, self.parts.planner.too_long
+        facts: dict[str, Any] = {
+            "tokens": totals["tokens"],
+            "flops": totals["flops"],
+            "packs": len(plan.packs),
+            "broken": sum(broken.values()),
+            "too_long": sum(too_long.values()),
+            "keys": plan.keys,
+            "left_out": sorted(broken.keys() | too_long.keys()),
+            "ema_bytes": self.average.bytes(),
+            "optimizer_bytes": optimizer_bytes(self.optimizer),
+        }
+        if self.config.run.digest_every_step:
+            facts["ema_digest"] = digest(self.average.shards.values())
+            facts["optimizer_digest"] = optimizer_digest(self.optimizer)
+        return facts
+
+    def _rates(self, values: dict[str, Any]) -> None:
+        values["tokens_per_second"] = values["tokens"] / values["seconds"]
+        flops = values.pop("flops")
+        if self.config.run.peak_tflops:
+            values["mfu"] = flops / values["seconds"] / (self.ranks * self.config.run.peak_tflops * 1e12)
+
+
+def averaged_weights(parts: Parts, average: MovingAverage) -> dict[str, Tensor]:
+    """The main checkpoint's tensors from the moving average; a collective under sharding."""
+    bagel = parts.model.bagel
+    weights = {name: average.whole(f"bagel.{name}", p.detach()) for name, p in bagel.named_parameters()}
+    return weights | {name: table.detach() for name, table in bagel.named_buffers()}

@@ -1,0 +1,103 @@
+"""Sharded parameters, their moving average, digests, and numbers summed over ranks."""
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+
+from intercog_model.training.objective import InterCog
+
+
+def world() -> tuple[int, int]:
+    """Rank and number of processes; (0, 1) without a process group."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def shard(model: InterCog, *, bf16: bool) -> None:
+    """FSDP2 over all processes: every decoder layer, ViT layer and the rest is a unit.
+
+    Parameters stay float32; under `bf16` they are cast for compute, and gradients are reduced in float32.
+    """
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bf16 else None
+    options = {"mp_policy": policy} if policy else {}
+    for layer in model.bagel.language_model.model.layers:
+        fully_shard(layer, **options)
+    for layer in model.bagel.vit_model.vision_model.encoder.layers:
+        fully_shard(layer, **options)
+    fully_shard(model, **options)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that lies on this rank, or the tensor itself."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def full(tensor: Tensor) -> Tensor:
+    """The whole tensor; a collective when it is sharded."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def sum_over_ranks(values: dict[str, float], device: torch.device | str) -> dict[str, float]:
+    """Each value summed over all processes, in float64."""
+    if world()[1] == 1:
+        return dict(values)
+    packed = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    distributed.all_reduce(packed)
+    return dict(zip(values, packed.tolist(), strict=True))
+
+
+class MovingAverage:
+    """Exponential average of the parameters, each rank holding only its own shards, in float32."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shards = {name: local(p.detach()).float().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """One step towards the current parameters."""
+        for name, parameter in model.named_parameters():
+            self.shards[name].lerp_(local(parameter.detach()).float(), 1 - self.decay)
+
+    def whole(self, name: str, like: Tensor) -> Tensor:
+        """The full average of a parameter; a collective when `like` is sharded."""
+        if not isinstance(like, DTensor):
+            return self.shards[name]
+        part = DTensor.from_local(
+            self.shards[name], like.device_mesh, like.placements, shape=like.shape, stride=like.stride()
+        )
+        return part.full_tensor()
+
+    def bytes(self) -> int:
+        """Memory of this rank's shards."""
+        return sum(value.numel() * value.element_size() for value in self.shards.values())
+
+
+def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Memory of this rank's optimiser state."""
+    return sum(local(v).numel() * local(v).element_size() for v in _state_tensors(optimizer))
+
+
+def _state_tensors(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter, {})
+            yield from (state[name] for name in sorted(state) if isinstance(state[name], Tensor))
+
+
+def digest(tensors: Iterable[Tensor]) -> str:
+    """sha256 over the bytes of this rank's parts, in order."""
+    sha = hashlib.sha256()
+    for tensor in tensors:
+        sha.update(local(tensor).detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def optimizer_digest(optimizer: torch.optim.Optimizer) -> str:
+    """Digest of this rank's optimiser state."""
+    return digest(t.reshape(-1) for t in map(local, _state_tensors(optimizer)))

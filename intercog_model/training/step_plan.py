@@ -1,0 +1,89 @@
+"""What one optimiser step trains on: its samples, cut into packs and dealt to ranks by their order alone."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from intercog_model.data.draws import Draws
+from intercog_model.data.example import Example
+from intercog_model.data.mixture import Mixture
+from intercog_model.data.plans import PlanBuilder
+from intercog_model.grounding.features import ImageFeatures
+from intercog_model.packing.pack import pack
+from intercog_model.training.objective import TrainingBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepPlan:
+    """Packs of examples in order; the same on every rank and for any number of ranks."""
+
+    step: int
+    packs: tuple[tuple[Example, ...], ...]
+
+    @property
+    def keys(self) -> list[str]:
+        """Sample keys in order."""
+        return [example.key for members in self.packs for example in members]
+
+    def share(self, rank: int, world: int) -> list[tuple[tuple[Example, ...], bool]]:
+        """The packs of a rank, each with whether it counts.
+
+        Every rank gets equally many, since sharded layers meet in each pass: short ones repeat their first pack
+        without counting it.
+        """
+        rounds = -(-len(self.packs) // world)
+        mine = [(members, True) for members in self.packs[rank::world]]
+        return mine + [(self.packs[0], False)] * (rounds - len(mine))
+
+
+class StepPlanner:
+    """Takes samples off the mixture and packs them; too long ones are left out, counted by key."""
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        builder: PlanBuilder,
+        features: ImageFeatures,
+        *,
+        seed: int,
+        samples: int,
+        max_tokens: int,
+    ) -> None:
+        self.mixture, self.builder, self.features = mixture, builder, features
+        self.seed, self.samples, self.max_tokens = seed, samples, max_tokens
+        self.too_long: Counter[str] = Counter()
+
+    def plan(self, step: int) -> StepPlan:
+        """The next step's packs, filled greedily in the order of the samples."""
+        packs: list[list[Example]] = []
+        room = count = refused = 0
+        while count < self.samples:
+            example = self.mixture.take()
+            length = self.builder.length(example, self._draws(example, step))
+            if length > self.max_tokens:
+                self.too_long[example.key] += 1
+                refused += 1
+                if refused > 100 * self.samples:
+                    raise ValueError(
+                        f"no sample fits {self.max_tokens} tokens; last {example.key} with {length}"
+                    )
+                continue
+            if length > room:
+                packs.append([])
+                room = self.max_tokens
+            packs[-1].append(example)
+            room, count = room - length, count + 1
+        return StepPlan(step=step, packs=tuple(tuple(members) for members in packs))
+
+    def batch(self, members: tuple[Example, ...], step: int) -> TrainingBatch:
+        """Build and pack the examples of one pack."""
+        built = [self.builder.build(example, self._draws(example, step)) for example in members]
+        return TrainingBatch(
+            packed=pack([b.sample for b in built], self.builder.model),
+            targets=tuple(b.target for b in built),
+            features=tuple(
+                self.features.features(b.target.key, b.target.image) if b.target else None for b in built
+            ),
+        )
+
+    def _draws(self, example: Example, step: int) -> Draws:
+        return Draws(self.seed, example.key, step)

@@ -37,7 +37,7 @@ WITNESSED_DEATHS = 2
 """Deaths of a sample alone, seen by a parent that lived, after which it is a failure row."""
 
 LAST_RESORT = 5
-"""Deaths of a sample alone that took the witness along, too, after which it is a failure row all the same."""
+"""Deaths of a sample alone together with its witness, after which it is a failure row all the same."""
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
@@ -140,11 +140,13 @@ class Worker:
                 *self._name(unit),
                 deaths(attempts),
             )
+            pass_point(FaultPoint.UNIT_ATTEMPTED)
             # Nothing is read ahead: a picture of another unit must not kill the witness.
             inputs = self._inputs(unit)
             commit, fresh = self._commit(unit, inputs, self._search(unit, inputs), len(attempts), began)
             return self._summary(commit, began, fresh)
         number = begin_attempt(self.store, self.key, unit.id)
+        pass_point(FaultPoint.UNIT_ATTEMPTED)
         try:
             inputs = self._inputs(unit)
             self._read_ahead(following)
@@ -234,26 +236,24 @@ class Worker:
         return self._search(unit, inputs[:middle]) + self._search(unit, inputs[middle:])
 
     def _try(self, unit: Unit, inputs: Sequence[StageInput], name: str) -> TrialEnd:
+        if self.context.build_stage is not None:
+            trial = Trial(
+                build_stage=self.context.build_stage,
+                uri=self.store.uri,
+                options=self.store.options,
+                key=self.key,
+                unit=unit.id,
+                part=name,
+                inputs=as_tuple(inputs),
+                extra=dict(unit.extra),
+            )
+            return run_trial(trial, self.context.trial_timeout_s)
         number = begin_attempt(self.store, self.key, unit.id, name)
-        why = "interrupted"
         try:
-            if self.context.build_stage is None:
-                end = TrialEnd(
-                    outcomes=tuple(answer(stage_for(self._stage, unit.extra), inputs, self._pixels))
-                )
-            else:
-                trial = Trial(
-                    build_stage=self.context.build_stage,
-                    uri=self.store.uri,
-                    options=self.store.options,
-                    extra=dict(unit.extra),
-                    inputs=as_tuple(inputs),
-                )
-                end = run_trial(trial, self.context.trial_timeout_s)
-            why = "died" if end.died else "ended"
+            stage = stage_for(self._stage, unit.extra)
+            return TrialEnd(outcomes=tuple(answer(stage, inputs, self._pixels)))
         finally:
-            self._leave(unit, number, why)
-        return end
+            self._leave(unit, number, "ended")
 
     def _leave(self, unit: Unit, number: int, why: str) -> None:
         with suppress(StorageFault):  # the store itself may be what is gone

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from tasks.canonical import digest_of, seal, unseal
-from tasks.storage.fault_points import FaultPoint, pass_point
 from tasks.storage.layout import StageKey
 from tasks.storage.store import Store
 
@@ -55,7 +54,6 @@ def begin_attempt(store: Store, key: StageKey, unit: str, members: str = "all") 
             }
         )
         if store.put_if_absent(f"{key.attempts(unit)}/{number}.json", note):
-            pass_point(FaultPoint.UNIT_ATTEMPTED)
             return number
         number += 1
 

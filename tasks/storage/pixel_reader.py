@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Iterable
-
-import cv2
-import numpy as np
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
 from tasks.canonical import sha256_hex
 from tasks.errors import Reason, SampleError
 from tasks.outcomes import BlobRef
+from tasks.pixels import decode_rgb
 from tasks.roles.protocols import Image
 from tasks.storage.store import Store
-
-MAX_PIXELS = 200_000_000
-"""Width times height of the largest picture that is decoded: four times ingest's default limit."""
 
 
 class StorePixels:
@@ -50,7 +42,7 @@ class StorePixels:
         """The blob decoded as (H, W, 3) uint8 RGB, read-only.
 
         Raises:
-            SampleError: ``source_changed`` as for `data`, ``decode_error`` or ``too_many_pixels``.
+            SampleError: ``source_changed``, as for `data` or since the bytes are no whole picture.
         """
         known = self._pictures.get(ref)
         if known is not None:
@@ -65,26 +57,3 @@ class StorePixels:
         with self._lock:
             self._data = {ref: data for ref, data in self._data.items() if ref in kept}
             self._pictures = {ref: picture for ref, picture in self._pictures.items() if ref in kept}
-
-
-def decode_rgb(data: bytes) -> Image:
-    """A JPEG or PNG as (H, W, 3) uint8 RGB, not turned, read-only.
-
-    Raises:
-        SampleError: ``decode_error``, or ``too_many_pixels`` as its header says, before any decoding.
-    """
-    try:
-        with PillowImage.open(io.BytesIO(data)) as header:
-            width, height = header.size
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise SampleError(Reason.DECODE_ERROR, type(error).__name__) from error
-    except PillowImage.DecompressionBombError as error:
-        raise SampleError(Reason.TOO_MANY_PIXELS, "announced by the header") from error
-    if width * height > MAX_PIXELS:
-        raise SampleError(Reason.TOO_MANY_PIXELS, f"{width} x {height}")
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if picture is None:
-        raise SampleError(Reason.DECODE_ERROR, "no pixels")
-    picture.flags.writeable = False
-    return picture  # type: ignore[return-value]

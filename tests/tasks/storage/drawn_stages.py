@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import signal
 import time
 from collections.abc import Sequence
@@ -126,11 +127,15 @@ class MeasureStage:
         return Outcome(input_id=item.id, children=tuple(children))
 
 
-def run_pipeline(store: Store, folder: Path, unit_size: int = 4, witness: bool = True) -> list[Plan]:
+def run_pipeline(
+    store: Store, folder: Path, unit_size: int = 4, witness: bool = True, offset: int = 0
+) -> list[Plan]:
     """Both stages to their ends, in this process; returns their plans."""
     plan = plan_stage(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
     build = partial(ReadStage, str(folder))
-    run_plan(store, plan, Worker("ingest", build(), store, context(INGEST, build if witness else None)))
+    run_plan(
+        store, plan, Worker("ingest", build(), store, context(INGEST, build if witness else None)), offset
+    )
     close_stage(store, plan, decide_duplicates)
     following = plan_stage(
         store, GROUNDING, kept_children(store, plan), unit_size=unit_size, upstream=plan.reference
@@ -139,6 +144,7 @@ def run_pipeline(store: Store, folder: Path, unit_size: int = 4, witness: bool =
         store,
         following,
         Worker("grounding", MeasureStage(), store, context(GROUNDING, MeasureStage if witness else None)),
+        offset,
     )
     close_stage(store, following)
     return [plan, following]
@@ -148,9 +154,11 @@ def context(key: StageKey, build: object = None) -> WorkContext:
     return WorkContext(config8=key.config8, build_stage=build, trial_timeout_s=30.0)  # type: ignore[arg-type]
 
 
-def run_plan(store: Store, plan: Plan, worker: Worker) -> list[str]:
+def run_plan(store: Store, plan: Plan, worker: Worker, offset: int = 0) -> list[str]:
     """Units that were still open; each knows the one that follows."""
     units = pending_units(store, plan)
+    start = offset % max(1, len(units))
+    units = units[start:] + units[:start]
     for unit, following in zip(units, [*units[1:], None][: len(units)], strict=True):
         worker.run(unit, following=following)
     worker.close()
@@ -161,7 +169,8 @@ def main(uri: str, folder: str, witness: str) -> None:
     """A driver as a process of its own, so that it can be killed."""
     store = open_store(uri, StoreOptions())
     store.probe()
-    run_pipeline(store, Path(folder), witness=witness == "witness")
+    print("ready", flush=True)
+    run_pipeline(store, Path(folder), witness=witness == "witness", offset=secrets.randbelow(1000))
 
 
 def _misbehave(name: str) -> None:
@@ -176,6 +185,8 @@ def _misbehave(name: str) -> None:
         raise EnvironmentFault("the endpoint is away")
     if what == "sleep":
         time.sleep(60)
+    if what == "nap":
+        time.sleep(0.02)
     if what == "memory":
         raise MemoryError
 

@@ -42,31 +42,31 @@ def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
         return report_release(release, session.build.store.url(release.folder))
 
 
-@flow(name="ingest")
+@flow(name="ingest", flow_run_name="ingest")
 def ingest(request: BuildRequest = DEFAULTS) -> None:
     """Photographs to working sources."""
     _run_subflow("ingest", request)
 
 
-@flow(name="grounding")
+@flow(name="grounding", flow_run_name="grounding")
 def grounding(request: BuildRequest = DEFAULTS) -> None:
     """Working sources to hard targets with masks."""
     _run_subflow("grounding", request)
 
 
-@flow(name="instruction")
+@flow(name="instruction", flow_run_name="instruction")
 def instruction(request: BuildRequest = DEFAULTS) -> None:
     """Targets to instructions with four-part reasoning."""
     _run_subflow("instruction", request)
 
 
-@flow(name="editing")
+@flow(name="editing", flow_run_name="editing")
 def editing(request: BuildRequest = DEFAULTS) -> None:
     """Instructions to checked edits."""
     _run_subflow("editing", request)
 
 
-@flow(name="publish")
+@flow(name="publish", flow_run_name="publish")
 def publish(request: BuildRequest = DEFAULTS) -> None:
     """Checked edits to shards."""
     _run_subflow("publish", request)

@@ -47,6 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, ConfigurationError):
             return WRONG
         return STOPPED if isinstance(error, StageStopped | EnvironmentFault) else FAULT
+    except Exception as error:  # the edge: whatever was not foreseen is one line, too
+        if arguments.debug:
+            raise
+        _say(
+            f"error: {type(error).__name__}: {error} (not foreseen; the same command with --debug says where)"
+        )
+        return STOPPED
 
 
 def parser() -> argparse.ArgumentParser:

@@ -49,7 +49,7 @@ class StageProgress:
             left = (self.inputs - self.inputs_done) / rate
             parts.append(f"{_duration(seconds):>7}" if self.ended else f"{_duration(left):>7} left")
         elif self.ended is not None:
-            parts.append("   done before")
+            parts.append("done before" if self.inputs else "nothing to do")
         return "  ".join(parts)
 
 

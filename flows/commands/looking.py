@@ -133,7 +133,7 @@ def _funnel(ledger: Ledger) -> str:
     header = ("stage", "inputs", "kept", "rejected", "failed", "left", "out", "units", "inputs/s", "because")
     rows = [header]
     for line in ledger.funnel():
-        units = left[line.stage]
+        units = left.get(line.stage)
         done = line.inputs - line.open
         rows.append(
             (
@@ -144,8 +144,8 @@ def _funnel(ledger: Ledger) -> str:
                 str(line.failed),
                 str(line.open),
                 str(line.children_kept),
-                f"{units.units_done}/{units.units}",
-                f"{done / units.seconds:.2f}" if units.seconds else "-",
+                f"{units.units_done}/{units.units}" if units else "0/0",
+                f"{done / units.seconds:.2f}" if units and units.seconds else "-",
                 reasons_text(line.reasons, ALL_REASONS),
             )
         )

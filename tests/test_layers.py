@@ -1,0 +1,144 @@
+"""The layers of the project, read from its imports: who may import whom, and what the small packages must not pull in."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("flows", "tasks", "prompts", "intercog_model")
+
+MODEL_MAY_IMPORT = ("tasks.publishing.shard_format", "tasks.records", "tasks.errors")
+"""What the model package takes from the pipeline: the format of its input."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """``module`` imports ``name``, somewhere; ``lazy`` when inside a function."""
+
+    module: str
+    name: str
+    lazy: bool
+
+    def is_of(self, *packages: str) -> bool:
+        return any(self.name == package or self.name.startswith(f"{package}.") for package in packages)
+
+
+def imports_of(package: str) -> Iterator[Import]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        top = {id(node) for node in tree.body}
+        for node in ast.walk(tree):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (Import(module, name, id(node) not in top) for name in names)
+
+
+ALL = {package: tuple(imports_of(package)) for package in PACKAGES}
+
+
+def wrong(package: str, forbidden: tuple[str, ...], allowed: tuple[str, ...] = ()) -> list[str]:
+    return [
+        f"{i.module} imports {i.name}"
+        for i in ALL[package]
+        if i.is_of(*forbidden) and not (allowed and i.is_of(*allowed))
+    ]
+
+
+def test_there_are_imports_to_look_at() -> None:
+    assert any(i.is_of("prefect") for i in ALL["flows"])
+    assert any(i.is_of("ray") for i in ALL["flows"])
+    assert any(i.is_of("tasks.records") for i in ALL["tasks"])
+
+
+@pytest.mark.parametrize("package", ["tasks", "prompts", "intercog_model"])
+def test_only_flows_imports_prefect_or_ray(package: str) -> None:
+    assert wrong(package, ("prefect", "prefect_ray", "ray")) == []
+
+
+@pytest.mark.parametrize("package", ["tasks", "prompts", "intercog_model"])
+def test_nothing_below_imports_flows(package: str) -> None:
+    assert wrong(package, ("flows",)) == []
+
+
+def test_the_pipeline_imports_the_model_in_one_place_and_lazily() -> None:
+    found = [
+        i for package in ("flows", "tasks", "prompts") for i in ALL[package] if i.is_of("intercog_model")
+    ]
+    assert [i for i in found if i.module != "tasks.roles.build" or not i.lazy] == []
+
+
+def test_the_model_takes_from_the_pipeline_only_the_shard_format_and_records() -> None:
+    assert wrong("intercog_model", ("tasks", "prompts"), MODEL_MAY_IMPORT) == []
+
+
+def test_backends_are_imported_by_the_table_of_roles_alone() -> None:
+    found = [
+        i
+        for package in ("flows", "tasks")
+        for i in ALL[package]
+        if i.is_of("tasks.backends.embedded", "tasks.backends.torch", "tasks.backends.served")
+        and not i.module.startswith("tasks.backends")
+    ]
+    assert [f"{i.module} imports {i.name}" for i in found if i.module != "tasks.roles.build"] == []
+
+
+def test_stages_do_not_import_one_another() -> None:
+    stages = ("sources", "grounding", "instruction", "editing", "publishing")
+    found = [
+        f"{i.module} imports {i.name}"
+        for i in ALL["tasks"]
+        for stage in stages
+        if i.module.startswith(f"tasks.{stage}.")
+        and i.is_of(*(f"tasks.{other}" for other in stages if other != stage))
+    ]
+    assert found == []
+
+
+def test_the_store_knows_no_stage_and_no_backend() -> None:
+    found = [
+        f"{i.module} imports {i.name}"
+        for i in ALL["tasks"]
+        if i.module.startswith("tasks.storage.")
+        and i.is_of(
+            "tasks.backends",
+            "tasks.sources",
+            "tasks.grounding",
+            "tasks.instruction",
+            "tasks.editing",
+            "tasks.publishing",
+        )
+    ]
+    assert found == []
+
+
+def test_no_torch_in_the_embedded_pipeline() -> None:
+    found = [
+        f"{i.module} imports {i.name}"
+        for package in ("flows", "tasks", "prompts")
+        for i in ALL[package]
+        if i.is_of("torch", "transformers", "torchvision") and not i.module.startswith("tasks.backends.torch")
+    ]
+    assert found == []
+
+
+def test_the_command_can_say_what_it_does_without_prefect_ray_or_a_model() -> None:
+    code = (
+        "import sys, flows.cli; flows.cli.parser();"
+        "sys.exit(','.join(m for m in ('prefect', 'ray', 'cv2', 'numpy', 'pydantic') if m in sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.stderr == ""
+    assert result.returncode == 0

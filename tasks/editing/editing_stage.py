@@ -139,6 +139,7 @@ class EditingStage:
         hole = removal_hole(mask, boxes, others, self.settings.removal)
         overlap = _overlap(mask, boxes, others)
         early = (
+            gates.carrier_gate(plan.target.label, self.settings.removal.carriers),
             gates.region_gate(hole, self.settings.gates),
             gates.overlap_gate(overlap, self.settings.removal.max_overlap),
         )
@@ -162,6 +163,7 @@ class EditingStage:
             *redetect(self.detector, plan, source, edited, hole, bounds),
             gates.seam_gate(here, final, inside, bounds),
             gates.ragged_gate(final, inside, bounds),
+            gates.strange_border_gate(final, inside, bounds),
             gates.foreign_gate(final, inside, bounds),
             gates.flat_gate(final, inside, bounds),
         )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.color_names import dominant_color, name_indices, to_lab
+from tasks.color_names import dominant_color, to_lab
 from tasks.editing.compositing import dilate
 from tasks.editing.settings import GateSettings
 from tasks.errors import Reason
@@ -37,6 +37,13 @@ class Gate:
 def region_gate(mask: Mask, settings: GateSettings) -> Gate:
     """The share of the picture that is to be filled or changed."""
     return _at_most("region_share", float(mask.mean()), settings.max_region_share, Reason.REGION_TOO_LARGE)
+
+
+def carrier_gate(label: str, carriers: Sequence[str]) -> Gate:
+    """Whether the target is of a class that carries other things, which would float without it."""
+    value = float(label in carriers)
+    measurement = Measurement(name="carries_others", value=value, passed=not value, threshold="= 0")
+    return Gate(measurement=measurement, reason=Reason.ENTANGLED)
 
 
 def overlap_gate(share: float, bound: float) -> Gate:
@@ -74,7 +81,8 @@ def seam_gate(source: Image, edited: Image, region: Mask, settings: GateSettings
     line, before, after = border_steps(source, edited, region)
     if not line.any():
         return _at_most("seam_share", 0.0, settings.max_seam_share, Reason.SEAM_VISIBLE)
-    excess = (after > settings.seam_step) & (after > 2.0 * before + 2.0)
+    seen = settings.seam_step + settings.seam_masking * _deviation(source)
+    excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
     return _at_most("seam_share", float(excess[line].mean()), settings.max_seam_share, Reason.SEAM_VISIBLE)
 
 
@@ -85,7 +93,7 @@ def border_steps(
 
     The step is the distance between the mean colours just inside and just outside, 2-5 px off the line.
     """
-    reach = int(np.clip(round(0.006 * max(region.shape)), 2, 5))
+    reach = int(np.clip(round(0.012 * max(region.shape)), 2, 12))
     inner, outer = region & ~_erode(region, reach), dilate(region, reach) & ~region
     line = (region & ~_erode(region, 1)) & _clear_of_frame(region.shape, reach + 1)
     steps = []
@@ -104,9 +112,7 @@ def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
 
 def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
     """Median local deviation of lightness (L units, 7 px) deep in the hole and in the ring around it."""
-    light = to_lab(edited)[..., 0]
-    mean = cv2.blur(light, (7, 7))
-    deviation = np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0))
+    deviation = _deviation(edited)
     deep = _erode(hole, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 4)
     if not deep.any() or not ring.any():
@@ -143,8 +149,28 @@ def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     length = np.maximum(np.hypot(normal[0], normal[1]), 1e-3)
     along = -gradient[0] * (normal[1] / length)[..., None] + gradient[1] * (normal[0] / length)[..., None]
     step = np.linalg.norm(along, axis=2) * max(4.0, 0.02 * max(hole.shape))
-    value = float((step[line] > settings.seam_step).mean()) if line.any() else 0.0
+    value = float((step[line] > settings.structure_step).mean()) if line.any() else 0.0
     return _at_most("ragged_border_share", value, settings.max_ragged, Reason.ENTANGLED)
+
+
+def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
+    """Share of the hole's border in colours that are rare in the wider surroundings.
+
+    Most often this is a part of the object that its box missed (a handle, a saucer), left behind.
+    """
+    line = dilate(hole, 3) & ~dilate(hole, 1) & _clear_of_frame(hole.shape, 4)
+    ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 6)
+    if not line.any() or not ring.any():
+        return _at_most("strange_border_share", 0.0, settings.max_strange, Reason.ENTANGLED)
+    lab = cv2.GaussianBlur(to_lab(edited), (0, 0), max(1.5, 0.006 * max(hole.shape)))
+    bins, counts = np.unique(np.rint(lab[ring] / 5).astype(np.int16), axis=0, return_counts=True)
+    usual = bins[counts >= 0.01 * counts.sum()].astype(np.float32) * 5
+    asked, weights = np.unique(np.rint(lab[line]).astype(np.int16), axis=0, return_counts=True)
+    if not len(usual):
+        return _at_most("strange_border_share", 1.0, settings.max_strange, Reason.ENTANGLED)
+    far = _nearest(asked.astype(np.float32), usual) > settings.strange_distance
+    value = float(weights[far].sum() / weights.sum())
+    return _at_most("strange_border_share", value, settings.max_strange, Reason.ENTANGLED)
 
 
 def found_before_gate(before: Sequence[Detection], target: Box, label: str, settings: GateSettings) -> Gate:
@@ -194,12 +220,6 @@ def new_object_gate(
     return _at_most("new_object_score", max(found, default=0.0), bound, Reason.NEW_OBJECT_APPEARED)
 
 
-def share_named(edited: Image, mask: Mask, name_index: int) -> float:
-    """Share of the masked pixels whose colour bears this name (index into `color_names.NAMES`)."""
-    lab = to_lab(edited[mask][None])
-    return float((name_indices(lab) == name_index).mean()) if mask.any() else 0.0
-
-
 def _same_place(found: Box, target: Box, settings: GateSettings) -> bool:
     return iou(found, target) > settings.same_place or containment(found, target) > 0.8
 
@@ -233,6 +253,13 @@ def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.f
     size = (4 * reach + 1, 4 * reach + 1)
     total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False)
     return total / np.maximum(cv2.boxFilter(weight, -1, size, normalize=False), 1e-3)[..., None]
+
+
+def _deviation(image: Image) -> NDArray[np.float32]:
+    """Local deviation of lightness, (H, W) in L units over 7 x 7 px."""
+    light = to_lab(image)[..., 0]
+    mean = cv2.blur(light, (7, 7))
+    return np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0))
 
 
 def _nearest(points: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -44,8 +44,16 @@ PAINTS: dict[str, Paint] = {
 BODY_CHROMA = 24.0
 """Lab a/b distance from the object's main colour up to which a pixel surely is of the same material."""
 
+MAX_LIFT = 40.0
+"""Largest rise in mean lightness: black cloth painted yellow would have to glow."""
+
 DARK_TRIM_L = 30.0
 """Neutral parts this dark on a coloured thing (tyres, soles) are another material."""
+
+
+def reachable(name: str, lightness: float) -> bool:
+    """Whether a thing of this mean lightness (0..100) can take the paint and still look lit by the same light."""
+    return PAINTS[name].low - lightness <= MAX_LIFT
 
 
 def recolour(image: Image, mask: Mask, name: str) -> Image:
@@ -70,7 +78,7 @@ def _painted(
     lab: NDArray[np.float32], main: NDArray[np.float32], spread: float, paint: Paint
 ) -> NDArray[np.float32]:
     light = lab[..., 0]
-    goal = float(np.clip(main[0], paint.low, paint.high))
+    goal = min(float(np.clip(main[0], paint.low, paint.high)), float(main[0]) + MAX_LIFT)
     # L + 16 goes with the cube root of luminance: scaling it is a change of albedo under the same light.
     gain = (goal + 16) / (float(main[0]) + 16)
     # A dark thing made bright would show its noise and its clipped shadows: its contrast grows less than its light.

@@ -15,7 +15,7 @@ from tasks.roles.protocols import Mask
 
 def dilation_px(box: Box, settings: RemovalSettings) -> int:
     """How far the hole reaches beyond the object, in pixels."""
-    wanted = round(settings.dilation * 2 * max(box.width, box.height))
+    wanted = round(settings.dilation * max(box.width, box.height))
     return min(max(wanted, settings.min_dilation_px), settings.max_dilation_px)
 
 

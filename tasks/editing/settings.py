@@ -20,6 +20,10 @@ CROP_FACTORS = {
 """Crop side over box side: an edit that keeps the outline needs little around it, one that grows needs more."""
 
 
+CARRIERS = ("vase", "dining table", "couch", "bed", "bench", "desk", "table", "shelf")
+"""Things that hold other things, which a detector seldom finds all."""
+
+
 class CropSettings(Settings):
     """The window an editor sees."""
 
@@ -49,31 +53,38 @@ class CompositeSettings(Settings):
 class RemovalSettings(Settings):
     """The hole and its window."""
 
-    dilation: float = Field(
-        default=0.015, ge=0, description="of the window's shorter side: rim and soft edge"
-    )
-    min_dilation_px: int = Field(default=5, ge=0, description="a rim this wide stays even of small things")
-    max_dilation_px: int = Field(default=31, ge=0, description="more would eat the neighbours")
+    dilation: float = Field(default=0.05, ge=0, description="of the box's longer side: rim and missed parts")
+    min_dilation_px: int = Field(default=6, ge=0, description="a rim this wide even around small things")
+    max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbours")
     shadow: float = Field(default=0.5, ge=0, description="extra growth downwards, over the dilation")
     box_share: float = Field(
-        default=1.0, ge=0, le=1, description="1: whole box is the hole; 0: hull of the mask"
+        default=0.7, ge=0, le=1, description="1: whole box is filled; 0: hull of the mask"
     )
     window_margin: float = Field(default=0.75, ge=0, description="of the box's longer side, on each side")
     min_window_margin_px: int = Field(default=96, ge=0, description="so much context even for small things")
+    carriers: tuple[str, ...] = Field(
+        default=CARRIERS, description="classes never removed: what they carry stays"
+    )
     max_overlap: float = Field(default=0.1, ge=0, le=1, description="share of the hole that is other objects")
 
 
 class GateSettings(Settings):
     """Bounds of the measured gates; a distance is CIE76 in Lab, 2.3 being just visible."""
 
-    max_region_share: float = Field(default=0.35, gt=0, le=1, description="larger fills are invention")
+    max_region_share: float = Field(default=0.22, gt=0, le=1, description="larger fills are invention")
     min_change: float = Field(
         default=12.0, ge=0, description="mean distance inside; less is no edit to the eye"
     )
     max_leak: float = Field(default=3.0, ge=0, description="mean distance outside, on the editor's raw patch")
-    seam_step: float = Field(default=9.0, ge=0, description="a step across the border that the eye sees")
+    seam_step: float = Field(
+        default=3.5, ge=0, description="a step across the border seen on a plain surface"
+    )
+    seam_masking: float = Field(
+        default=1.5, ge=0, description="local contrast hides so much of a step, in its units"
+    )
+    edge_step: float = Field(default=5.0, ge=0, description="a step in the source that already was an edge")
     max_seam_share: float = Field(
-        default=0.3, ge=0, le=1, description="border with a step that was not there"
+        default=0.15, ge=0, le=1, description="border with a step that was not there"
     )
     min_colour_share: float = Field(
         default=0.5, ge=0, le=1, description="of the mask that bears the asked name"
@@ -99,7 +110,16 @@ class GateSettings(Settings):
     foreign_distance: float = Field(
         default=14.0, ge=0, description="such a colour is this far from all of them"
     )
-    max_ragged: float = Field(default=0.3, ge=0, le=1, description="border cut by structures that end there")
+    structure_step: float = Field(
+        default=9.0, ge=0, description="a difference along the border that is a structure"
+    )
+    max_ragged: float = Field(default=0.18, ge=0, le=1, description="border cut by structures that end there")
+    max_strange: float = Field(
+        default=0.1, ge=0, le=1, description="border in colours rare around: left-over parts"
+    )
+    strange_distance: float = Field(
+        default=6.0, ge=0, description="such a colour is this far from the usual ones"
+    )
 
 
 class EditingSettings(Settings):

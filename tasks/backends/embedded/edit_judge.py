@@ -21,11 +21,12 @@ ACCURACY_ELSE = (("change_inside_delta_e", 6.0, 20.0),)
 """For the types without a rule of their own, all that is known is that something changed."""
 
 SEAMLESSNESS = (
-    ("seam_share", 0.8, 0.02),
+    ("seam_share", 0.4, 0.02),
     ("raw_leak_delta_e", 8.0, 0.5),
     ("fill_contrast_ratio", 0.1, 0.8),
     ("foreign_fill_share", 0.4, 0.0),
-    ("ragged_border_share", 0.8, 0.05),
+    ("ragged_border_share", 0.5, 0.02),
+    ("strange_border_share", 0.4, 0.0),
 )
 """Gate values that tell how well it fits in, with the same pair; those a type lacks are left out."""
 

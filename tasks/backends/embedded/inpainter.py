@@ -11,6 +11,7 @@ import patchmatch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.backends.embedded.fill_detail import copied_detail, fit_tone, shift_labels
 from tasks.errors import ModelUnavailable, Reason, SampleError
 from tasks.records import ModelIdentity
 from tasks.roles.protocols import Image, InpaintRequest, Mask
@@ -22,6 +23,12 @@ class PatchMatchOptions(Settings):
 
     work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
     patch_radius: int = Field(default=5, ge=1, le=15, description="compared patches span 2r + 1 pixels")
+    detail_px: float = Field(
+        default=2.5, gt=0, le=20, description="texture finer than this is copied, not voted"
+    )
+    max_tone: float = Field(
+        default=24.0, ge=0, le=64, description="levels by which the filling's tone may shift"
+    )
 
 
 class PatchMatchInpainter:
@@ -74,28 +81,36 @@ class PatchMatchInpainter:
         filled = patchmatch.inpaint(
             small, small_hole, global_mask=small_avoid, patch_size=self._options.patch_radius
         )
-        size = (image.shape[1], image.shape[0])
-        large = cv2.resize(filled, size, interpolation=cv2.INTER_CUBIC) if scale < 1 else filled
-        lost = image.astype(np.float32) - cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
-        grained = large + _grain(lost, hole, request.seed)
         result = image.copy()
-        result[hole] = np.clip(np.rint(grained[hole]), 0, 255).astype(np.uint8)
+        fine = self._refined(image, hole, avoid, filled, small_hole, small_avoid, scale)
+        result[hole] = np.clip(np.rint(fine[hole]), 0, 255).astype(np.uint8)
         return result
+
+    def _refined(
+        self,
+        image: Image,
+        hole: Mask,
+        avoid: Mask,
+        filled: Image,
+        small_hole: Mask,
+        small_avoid: Mask,
+        scale: float,
+    ) -> NDArray[np.float32]:
+        """The filling at the window's own size: tone fitted, coarse parts of the search, fine parts copied."""
+        size = (image.shape[1], image.shape[0])
+        small = _resize(image, scale, cv2.INTER_AREA)
+        toned = fit_tone(filled.astype(np.float32), small, small_hole, small_avoid, self._options.max_tone)
+        sigma = self._options.detail_px / scale
+        large = cv2.resize(toned, size, interpolation=cv2.INTER_CUBIC) if scale < 1 else toned
+        shifts, labels = shift_labels(filled, small_hole, small_avoid)
+        labels = cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST).astype(np.int64)
+        full_shifts = np.rint(shifts / scale).astype(np.int64)
+        usable = ~(hole | avoid)
+        detail = copied_detail(image, usable, full_shifts, labels, sigma)
+        return cv2.GaussianBlur(large, (0, 0), sigma) * 1.0 + detail if sigma else large
 
 
 def _resize(array: NDArray[np.uint8], scale: float, interpolation: int) -> NDArray[np.uint8]:
     if scale >= 1:
         return array
     return cv2.resize(array, None, fx=scale, fy=scale, interpolation=interpolation)
-
-
-def _grain(lost: NDArray[np.float32], hole: Mask, seed: int) -> NDArray[np.float32]:
-    """Noise (H, W, 1) as strong as the detail that the working resolution lost in the surroundings.
-
-    The median of its size is taken, so that an edge nearby adds nothing.
-    """
-    ring = cv2.dilate(hole.astype(np.uint8), np.ones((31, 31), np.uint8)) > hole
-    gray = lost.mean(axis=2)
-    strength = 1.4826 * float(np.median(np.abs(gray[ring]))) if ring.any() else 0.0
-    noise = np.random.default_rng(seed).standard_normal(hole.shape).astype(np.float32)
-    return (min(strength, 6.0) * noise)[..., None]

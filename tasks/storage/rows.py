@@ -63,6 +63,9 @@ def unit_rows(
     """
     rows: list[Row] = []
     for item, outcome in zip(inputs, outcomes, strict=True):
+        if outcome.input_id != item.id:
+            msg = f"the outcome of {outcome.input_id!r} was given for {item.id!r}"
+            raise DataFault(msg)
         rows.append(_input_row(item, outcome))
         for child in sorted(outcome.children, key=lambda c: c.id):
             blobs = {**item.blobs, **own.get((item.id, child.id), {})}

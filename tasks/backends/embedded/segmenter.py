@@ -49,7 +49,7 @@ class SegmenterOptions(Settings):
     """Bounds of the checks; all were set by looking at drawn masks of the demo photographs."""
 
     min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
-    min_stability: float = Field(default=0.87, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_stability: float = Field(default=0.88, ge=0, le=1, description="IoU of masks at logits +1 and -1")
     min_box_agreement: float = Field(default=0.65, ge=0, le=1, description="IoU, mask's box and asked box")
     min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
@@ -149,19 +149,19 @@ class Sam2Segmenter:
         inside: tuple[float, float] | None,
         wanted: Box,
     ) -> _Answer:
-        """The best of the three proposals: the network's own estimate times the fit to the wanted box."""
+        """The best of the three proposals by the network's own estimate, stability and fit to the wanted box."""
         proposals = self._model.propose(features, prompt, inside)
         answers = []
         for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
             mask = _full_size(logits, features.height, features.width) > 0
-            fit = iou(box_of(mask), wanted)
+            fit, firm = iou(box_of(mask), wanted), stability(logits)
             answers.append(
                 _Answer(
                     mask=mask,
                     logits=logits,
                     quality=float(np.clip(quality, 0, 1)),
-                    stability=stability(logits),
-                    rank=float(quality) * (0.5 + 0.5 * fit),
+                    stability=firm,
+                    rank=float(quality) * firm * (0.5 + 0.5 * fit),
                 )
             )
         return max(answers, key=lambda a: a.rank)

@@ -78,7 +78,7 @@ def read_grounding(key: str, members: Members) -> GroundingExample:
     if version != SCHEMA_VERSION:
         raise WrongSchemaVersionError(f"{key}: schema_version {version!r}, this code knows {SCHEMA_VERSION}")
     try:
-        sample = read_sample({"__key__": key.encode(), **members})
+        sample = read_sample(key, members)
     except DataFault as error:
         raise ValueError(str(error)) from error
     source, mask = (

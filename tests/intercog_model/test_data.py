@@ -1,0 +1,161 @@
+"""Shards of every kind are read, faults are named, and the stream is a function of its position."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from intercog_model.config import debug_config  # noqa: E402
+from intercog_model.data.chain_text import first_text, parse_text, second_text  # noqa: E402
+from intercog_model.data.draws import Draws  # noqa: E402
+from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
+from intercog_model.data.shards import BrokenSample, WrongSchemaVersionError, open_uri, read_shard  # noqa: E402
+from intercog_model.data.tokenizer import ByteTokenizer  # noqa: E402
+from intercog_model.packing.pack import sample_length  # noqa: E402
+from tests.intercog_model import release, toys  # noqa: E402
+
+
+def examples(count):
+    return [
+        toys.example(f"k{i}", boxes=((i, i, 20 + i, 18),), instruction=f"Edit {i}.") for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return release.write_release(tmp_path_factory.mktemp("data") / "release", examples(10))
+
+
+def source(uri, name="g", kind="grounding", **more):
+    return SourceConfig(name=name, kind=kind, uri=str(uri), **more)
+
+
+def test_a_release_gives_back_what_was_written(folder):
+    with open_uri(str(folder / "train-000000.tar")) as stream:
+        read = list(read_shard(stream, "grounding"))
+    for ours, written in zip(read, examples(4), strict=True):
+        assert (ours.key, ours.instruction, ours.sections) == (
+            written.key,
+            written.instruction,
+            written.sections,
+        )
+        assert (ours.mask == written.mask).all()
+        assert ours.edited.tobytes() == written.edited.tobytes()
+
+
+def test_each_pass_holds_every_sample_once_in_another_order(folder):
+    mixture = Mixture([source(folder)], seed=1)
+    first, second = ([mixture.take().key for _ in range(10)] for _ in range(2))
+    assert sorted(first) == sorted(second) == sorted(e.key for e in examples(10))
+    assert first != second
+    other = Mixture([source(folder)], seed=2)
+    assert [other.take().key for _ in range(10)] != first
+
+
+def test_the_stream_goes_on_exactly_where_its_state_was_taken(folder):
+    mixture = Mixture([source(folder), source(folder, "h", weight=0.5)], seed=3)
+    for _ in range(13):
+        mixture.take()
+    state = json.loads(json.dumps(mixture.state()))
+    expected = [mixture.take().key for _ in range(20)]
+    other = Mixture([source(folder), source(folder, "h", weight=0.5)], seed=3)
+    other.restore(state)
+    assert [other.take().key for _ in range(20)] == expected
+    with pytest.raises(ValueError, match="'h'"):
+        Mixture([source(folder)], seed=3).restore(state)
+
+
+def test_weights_are_shares_and_zero_leaves_a_source_out(folder, tmp_path):
+    picture = release.png(toys.example().source)
+    text = json.dumps({"caption": "A box."}).encode()
+    (tmp_path / "t2i").mkdir()
+    release.write_tar(tmp_path / "t2i" / "a.tar", {"c": {"image.png": picture, "json": text}})
+    sources = [source(folder, weight=3), source(tmp_path / "t2i", "t", "text_to_image", weight=1)]
+    mixture = Mixture(sources, seed=0)
+    kinds = [type(mixture.take()).__name__ for _ in range(400)]
+    assert 70 < kinds.count("TextToImageExample") < 130
+    missing = source(tmp_path / "nowhere", "x", weight=0)
+    assert len(Mixture([source(folder), missing], seed=0).sources) == 1
+
+
+def test_general_kinds_are_read_and_their_faults_named(tmp_path):
+    picture = release.png(toys.example().source)
+    samples = {
+        "edit": {"source.png": picture, "edited.png": picture, "json": b'{"instruction": "Do."}'},
+        "understanding": {"image.png": picture, "json": b'{"question": "What?", "answer": "A box."}'},
+        "text_to_image": {"image.png": picture, "json": b'{"caption": "A box."}'},
+    }
+    for kind, good in samples.items():
+        no_picture = {n: d for n, d in good.items() if n == "json"}
+        cut = {n: d[: len(d) // 2] if n != "json" else d for n, d in good.items()}
+        path = tmp_path / f"{kind}.tar"
+        release.write_tar(
+            path, {"good": good, "blind": no_picture, "cut": cut, "mute": {**good, "json": b"{}"}}
+        )
+        with open_uri(str(path)) as stream:
+            read = {item.key: item for item in read_shard(stream, kind)}
+        assert not isinstance(read["good"], BrokenSample)
+        assert [k for k, item in read.items() if isinstance(item, BrokenSample)] == ["blind", "cut", "mute"]
+
+
+def damage(key, parts):
+    if key == "k1":
+        return {n: d for n, d in parts.items() if n != "mask.png"}
+    if key == "k2":
+        return parts | {"edited.png": parts["edited.png"][:90]}
+    if key == "k3":
+        return parts | {"mask.png": release.png(toys.example(size=(8, 8), boxes=()).source)}
+    return parts
+
+
+def test_broken_samples_are_skipped_by_name_and_counted(tmp_path):
+    folder = release.write_release(tmp_path / "r", examples(6), change=damage)
+    mixture = Mixture([source(folder)], seed=0)
+    keys = {mixture.take().key for _ in range(3)}
+    assert keys == {"k0", "k4", "k5"}
+    for _ in range(3):
+        mixture.take()
+    assert set(mixture.broken) == {"k1", "k2", "k3"}
+    assert "mask.png" in mixture.reasons["k1"]
+    assert "different sizes" in mixture.reasons["k3"]
+
+
+def test_another_schema_version_is_refused(tmp_path):
+    def change(_key, parts):
+        return parts | {"json": parts["json"].replace(b'"schema_version":1', b'"schema_version":7')}
+
+    folder = release.write_release(tmp_path / "r", examples(2), change=change)
+    with pytest.raises(WrongSchemaVersionError, match=r"k[01]: schema_version 7"):
+        Mixture([source(folder)], seed=0).take()
+
+
+def test_a_source_of_broken_samples_only_is_an_error_and_no_endless_loop(tmp_path):
+    folder = release.write_release(
+        tmp_path / "r", examples(2), change=lambda _k, parts: parts | {"edited.png": b""}
+    )
+    with pytest.raises(ValueError, match="no readable sample"):
+        Mixture([source(folder)], seed=0).take()
+    with pytest.raises(ValueError, match="no shards"):
+        Mixture([source(tmp_path, kind="edit")], seed=0)
+    with pytest.raises(ValueError, match="kind 'video'"):
+        source(tmp_path, kind="video")
+
+
+def test_the_length_of_a_plan_is_known_without_its_pixels():
+    makes = toys.builder(drop_vae=0.5, drop_vit=0.5, drop_text=0.5)
+    for i in range(8):
+        example, draws = toys.example(f"k{i}", size=(60, 34 + i)), Draws(0, f"k{i}", 0)
+        assert makes.length(example, draws) == sample_length(
+            makes.build(example, draws).sample, debug_config()
+        )
+
+
+def test_texts_of_the_chain_are_parsed_back():
+    sections = toys.example().sections
+    tokenizer = ByteTokenizer()
+    for tags in ("one pair", "pair per text"):
+        first, second = (make(sections, tokenizer, tags) for make in (first_text, second_text))
+        assert parse_text(tokenizer.decode(list(first.ids))) == (sections.scene, sections.target)
+        assert parse_text(tokenizer.decode(list(second.ids))) == (sections.edit, sections.result)
+    assert parse_text("<think>nothing") is None

@@ -21,13 +21,14 @@ from tasks.backends.embedded.mask_measures import (
     stability,
 )
 from tasks.backends.embedded.mask_refinement import refine
+from tasks.backends.embedded.person_pose import PersonPose
 from tasks.backends.embedded.sam2 import Features, Sam2
 from tasks.geometry import box_of, iou
 from tasks.records import Box, MaskHint, Measurement, ModelIdentity
 from tasks.roles.protocols import Detection, Image, Mask, Segmentation
 from tasks.settings_base import Settings
 
-ASSET = "sam2-hiera-tiny"
+ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """What has to be in the cache before this backend can load."""
 
 METHOD = "sam2-box"
@@ -57,6 +58,7 @@ class SegmenterOptions(Settings):
     min_color_distance: float = Field(default=0.3, ge=0, le=1, description="colours inside and outside")
     max_contested: float = Field(default=0.1, ge=0, le=1, description="share that other masks claim, too")
     max_hole_share: float = Field(default=0.01, ge=0, le=1, description="smaller holes are filled")
+    min_head_score: float = Field(default=0.3, ge=0, le=1, description="of a person; hands alone stay below")
     in_front_share: float = Field(
         default=0.75, ge=0, le=1, description="of a mask in another: it is in front"
     )
@@ -81,18 +83,21 @@ class Sam2Segmenter:
 
     def __init__(self, options: SegmenterOptions) -> None:
         self.options = options
-        self._model = Sam2(AssetCache(default_cache_folder()))
+        assets = AssetCache(default_cache_folder())
+        assets.fetch(ASSETS)
+        self._model = Sam2(assets)
+        self._pose = PersonPose(assets)
 
     @classmethod
     def describe(cls, options: SegmenterOptions) -> ModelIdentity:
-        """The network's package and digest."""
-        asset = asset_table()[ASSET]
+        """Both networks' packages and digests."""
+        used = [asset_table()[name] for name in ASSETS]
         return ModelIdentity(
             role="segmenter",
             backend="sam2-tiny",
-            model="Segment Anything 2, Hiera-tiny",
-            revision=asset.revision,
-            digest=asset.digest,
+            model="Segment Anything 2, Hiera-tiny (+ MoveNet Lightning for a check of persons)",
+            revision=" + ".join(a.revision for a in used),
+            digest="+".join(a.digest for a in used),
         )
 
     @property
@@ -177,7 +182,7 @@ class Sam2Segmenter:
                 others |= other
         tight = box_of(mask)
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
-        checks = (
+        checks: tuple[Measurement, ...] = (
             _at_least("mask_quality", own.quality, limits.min_quality),
             _at_least("mask_stability", own.stability, limits.min_stability),
             _at_least("mask_box_agreement", iou(tight, own.detection.box), limits.min_box_agreement),
@@ -192,6 +197,9 @@ class Sam2Segmenter:
                 threshold=f"<= {limits.max_contested:g}",
             ),
         )
+        if own.detection.label == "person":
+            head = self._pose.head_score(image, own.detection.box)
+            checks = (*checks, _at_least("person_head_score", head, limits.min_head_score))
         return Segmentation(mask=mask, score=round(own.quality, 4), method=METHOD, checks=checks)
 
 

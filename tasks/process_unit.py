@@ -20,8 +20,7 @@ from typing import Any
 from tasks.answer_inputs import answer, stage_for
 from tasks.errors import FAILURES, GroundEditError, Reason, SampleError, StorageFault
 from tasks.outcomes import Outcome, Stage, StageInput
-from tasks.quarantine import Trial, TrialEnd, as_tuple, run_trial
-from tasks.storage.attempts import begin_attempt, deaths, leave_attempt, read_attempts, subset_name
+from tasks.storage.attempts import begin_attempt, deaths, leave_attempt, read_attempts
 from tasks.storage.commits import Commit, commit_unit, find_commit
 from tasks.storage.fault_points import FaultPoint, pass_point
 from tasks.storage.layout import StageKey
@@ -29,15 +28,10 @@ from tasks.storage.load_inputs import InputLoader
 from tasks.storage.pixel_reader import StorePixels
 from tasks.storage.store import Store
 from tasks.storage.units import Unit
+from tasks.suspects import SuspectSearch
 
 SUSPICIOUS = 2
 """Deaths of a unit's worker after which the unit is run in a process of its own."""
-
-WITNESSED_DEATHS = 2
-"""Deaths of a sample alone, seen by a parent that lived, after which it is a failure row."""
-
-LAST_RESORT = 5
-"""Deaths of a sample alone together with its witness, after which it is a failure row all the same."""
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
@@ -205,55 +199,15 @@ class Worker:
         return inputs
 
     def _search(self, unit: Unit, inputs: Sequence[StageInput]) -> list[Outcome]:
-        """Outcomes of suspects, halved until the one that kills is alone.
-
-        Blame needs evidence that an operator's ``kill -9`` can't give: a parent that saw the sample's process die.
-        """
-        witness = self.context.build_stage is not None
-        name = subset_name([item.id for item in inputs])
-        died = deaths(read_attempts(self.store, self.key, unit.id), name)
-        if len(inputs) == 1 and died >= (LAST_RESORT if witness else WITNESSED_DEATHS):
-            return [Outcome(input_id=inputs[0].id, reason=Reason.CRASHED, detail="its process died")]
-        if len(inputs) > 1 and died >= (SUSPICIOUS if witness else 1):
-            return self._halves(unit, inputs)
-        for _ in range(WITNESSED_DEATHS if len(inputs) == 1 else 1):
-            end = self._try(unit, inputs, name)
-            if end.error is not None:
-                raise end.error
-            if end.outcomes is not None:
-                return list(end.outcomes)
-            if end.timed_out:
-                break
-        if len(inputs) > 1:
-            return self._halves(unit, inputs)
-        if end.timed_out:
-            seconds = f"{self.context.trial_timeout_s:g} s"
-            return [Outcome(input_id=inputs[0].id, reason=Reason.TIMED_OUT, detail=f"alone, after {seconds}")]
-        return [Outcome(input_id=inputs[0].id, reason=Reason.CRASHED, detail="its process died")]
-
-    def _halves(self, unit: Unit, inputs: Sequence[StageInput]) -> list[Outcome]:
-        middle = len(inputs) // 2
-        return self._search(unit, inputs[:middle]) + self._search(unit, inputs[middle:])
-
-    def _try(self, unit: Unit, inputs: Sequence[StageInput], name: str) -> TrialEnd:
-        if self.context.build_stage is not None:
-            trial = Trial(
-                build_stage=self.context.build_stage,
-                uri=self.store.uri,
-                options=self.store.options,
-                key=self.key,
-                unit=unit.id,
-                part=name,
-                inputs=as_tuple(inputs),
-                extra=dict(unit.extra),
-            )
-            return run_trial(trial, self.context.trial_timeout_s)
-        number = begin_attempt(self.store, self.key, unit.id, name)
-        try:
-            stage = stage_for(self._stage, unit.extra)
-            return TrialEnd(outcomes=tuple(answer(stage, inputs, self._pixels)))
-        finally:
-            self._leave(unit, number, "ended")
+        search = SuspectSearch(
+            key=self.key,
+            unit=unit,
+            store=self.store,
+            build_stage=self.context.build_stage,
+            timeout_s=self.context.trial_timeout_s,
+            in_process=lambda part: answer(stage_for(self._stage, unit.extra), part, self._pixels),
+        )
+        return search.outcomes(inputs)
 
     def _leave(self, unit: Unit, number: int, why: str) -> None:
         with suppress(StorageFault):  # the store itself may be what is gone

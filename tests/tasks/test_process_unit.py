@@ -18,7 +18,7 @@ from tasks.errors import DataFault, EnvironmentFault, OutOfMemory, Reason, Sampl
 from tasks.outcomes import Blob, Child, Outcome, PixelReader, StageInput
 from tasks.process_unit import Worker
 from tasks.records import ModelIdentity
-from tasks.storage.attempts import begin_attempt, read_attempts
+from tasks.storage.attempts import begin_attempt, read_attempts, subset_name
 from tasks.storage.commits import find_commit, read_rows
 from tasks.storage.fault_points import VARIABLE
 from tasks.storage.ledger import Ledger
@@ -27,6 +27,7 @@ from tasks.storage.rows import Row
 from tasks.storage.stage_end import close_stage
 from tasks.storage.store import Store, open_store
 from tasks.storage.units import Plan, Unit
+from tasks.suspects import LAST_RESORT
 from tests.tasks.storage.drawn_stages import (
     GROUNDING,
     INGEST,
@@ -341,3 +342,39 @@ def test_the_ledger_tells_a_samples_whole_history(store: Store, tmp_path: Path):
 
 def the_plan(store: Store, tmp_path: Path) -> Plan:
     return plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
+
+
+@pytest.mark.slow
+def test_a_driver_killed_while_a_sample_is_on_trial_blames_nobody(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path, 1)
+    environment = {**os.environ, TROUBLE: "p000:sleep"}
+    module = "tests.tasks.storage.drawn_stages"
+    for kill in range(9):
+        driver = subprocess.Popen(
+            [sys.executable, "-m", module, store.uri, str(tmp_path / "in"), "witness"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while len(read_attempts(store, INGEST, unit.id)) <= kill and time.monotonic() < deadline:
+            time.sleep(0.05)
+        driver.kill()
+        driver.wait()
+    assert len(read_attempts(store, INGEST, unit.id)) == 9
+    assert child_process(store, tmp_path, "") == 0
+    assert endings(store, unit) == {"drawn/p000.png": ""}
+
+
+def test_a_sample_that_takes_its_witness_along_again_and_again_is_a_failure(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path, 2)
+    poison, other = unit.members
+    parts = ["all"] * 2 + [subset_name(unit.members)] * 2 + [subset_name([poison])] * LAST_RESORT
+    code = (
+        "from tasks.storage.attempts import begin_attempt; from tasks.storage.store import open_store; "
+        "from tests.tasks.storage.drawn_stages import INGEST; "
+        f"[begin_attempt(open_store({store.uri!r}), INGEST, {unit.id!r}, part) for part in {parts!r}]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    reader(store, tmp_path).run(unit)
+    assert endings(store, unit) == {poison: "crashed", other: ""}

@@ -11,8 +11,9 @@ import duckdb
 import pyarrow as pa
 
 from tasks.outcomes import verdict
-from tasks.storage.commits import Commit, find_commit, read_rows
+from tasks.storage.commits import Commit, commit_from, read_rows
 from tasks.storage.planning import committed_units
+from tasks.storage.read_many import find_many
 from tasks.storage.rows import CHILD
 from tasks.storage.stage_end import find_stage_end, light_rows, read_decisions
 from tasks.storage.store import Store
@@ -108,8 +109,11 @@ class Ledger:
         units: list[dict[str, Any]] = []
         for step, plan in enumerate(plans):
             done = committed_units(store, plan.key)
-            found = (find_commit(store, plan.key, u.id) for u in plan.units if u.id in done)
-            commits = {c.unit: c for c in found if c is not None}
+            paths = [plan.key.commit_path(u.id) for u in plan.units if u.id in done]
+            found = zip(paths, find_many(store, paths), strict=True)
+            commits = {
+                c.unit: c for c in (commit_from(data, path) for path, data in found if data is not None)
+            }
             self._commits |= {(plan.key.stage, c.unit): c for c in commits.values()}
             units += [_unit_line(step, plan, u.id, len(u.members), commits.get(u.id)) for u in plan.units]
             rows += _row_lines(store, step, plan, list(commits.values()))

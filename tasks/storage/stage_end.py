@@ -13,9 +13,10 @@ from tasks.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.errors import DataFault, Reason
 from tasks.outcomes import verdict
 from tasks.schema import DECISIONS, ROWS, read_parquet, write_parquet
-from tasks.storage.commits import Commit, StoredObject, find_commit
+from tasks.storage.commits import Commit, StoredObject, commit_from
 from tasks.storage.fault_points import FaultPoint, pass_point
 from tasks.storage.layout import StageKey
+from tasks.storage.read_many import find_many
 from tasks.storage.rows import CHILD, INPUT, PLURAL
 from tasks.storage.store import Store
 from tasks.storage.units import Plan, PlanInput, by_unit
@@ -135,21 +136,24 @@ def stage_end_from(data: bytes, path: str) -> StageEnd:
 def plan_commits(store: Store, plan: Plan) -> list[Commit]:
     """Commits of all units of a plan, in its order. Raises `DataFault` when one is missing."""
     commits = []
-    for unit in plan.units:
-        commit = find_commit(store, plan.key, unit.id)
-        if commit is None:
+    paths = [plan.key.commit_path(unit.id) for unit in plan.units]
+    for unit, path, data in zip(plan.units, paths, find_many(store, paths), strict=True):
+        if data is None:
             msg = f"{plan.key.stage}: unit {unit.id} of plan {plan.reference} isn't committed"
             raise DataFault(msg)
-        commits.append(commit)
+        commits.append(commit_from(data, path))
     return commits
 
 
 def light_rows(store: Store, plan: Plan, commits: Iterable[Commit]) -> Iterator[LightRow]:
     """The rows that count for a plan: of each id those of its newest unit."""
     ids = by_unit(plan.owners())
-    for commit in commits:
+    known = list(commits)
+    for commit, data in zip(known, find_many(store, [c.rows.path for c in known]), strict=True):
         owned = ids.get(commit.unit, set())
-        data = store.get(commit.rows.path)
+        if data is None:
+            msg = f"{commit.rows.path}: missing, though {commit.path} names it"
+            raise DataFault(msg)
         if sha256_hex(data) != commit.rows.sha256:
             msg = f"{commit.rows.path}: its bytes don't fit the digest in {commit.path}"
             raise DataFault(msg)

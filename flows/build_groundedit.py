@@ -110,10 +110,16 @@ def within(session: Session) -> Iterator[None]:
 
 
 def _run_subflow(stage: str, request: BuildRequest) -> None:
-    with session_for(request) as session, StageReport(stage, session.progress) as report:
+    with session_for(request) as session:
+        session.ready()
+        _report_stage(stage, session)
+
+
+def _report_stage(stage: str, session: Session) -> None:
+    link_dashboard(session.dashboard_url)
+    with StageReport(stage, session.progress) as report:
 
         def partition(work: StageWork, number: int) -> None:
-            link_dashboard(session.dashboard_url)
             # Quoted: Prefect is to hand the work over, not to look into it.
             named = run_partition.with_options(
                 task_run_name=f"{stage} {number + 1}/{len(work.run.partitions)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,14 +23,31 @@ class Session:
     build: Build
     pool: Pool
     progress: Progress
+    opened: float
+    start_up_s: float | None = None
 
     @property
     def dashboard_url(self) -> str:
         """Where Ray's dashboard listens, or ``""``."""
         return str(getattr(self.pool, "dashboard_url", ""))
 
+    def ready(self) -> None:
+        """Waits for the workers, once, and says how long everything took to start.
+
+        Raises:
+            EnvironmentFault: they could not be started.
+        """
+        if self.start_up_s is not None:
+            return
+        self.pool.ready()
+        self.start_up_s = time.monotonic() - self.opened
+        self.progress.note(f"ready after {self.start_up_s:.1f} s; {self.pool.workers} workers")
+        if self.dashboard_url:
+            self.progress.note(f"Ray dashboard: {self.dashboard_url}")
+
     def run_plainly(self) -> Release:
         """All stages and the release, without Prefect."""
+        self.ready()
         for stage in STAGES:
             run_stage(self.build, stage, self.pool, self.progress)
         return self.finish()
@@ -49,9 +67,10 @@ def open_session(
         ConfigurationError: the store can't keep the commit protocol.
         StorageFault: it can't be written to, or has too little space left.
     """
+    opened = time.monotonic()
     build.store.probe()
     with opened_pool(build.config.execution, verbose=verbose) as pool:
-        yield Session(build=build, pool=pool, progress=progress or Progress())
+        yield Session(build=build, pool=pool, progress=progress or Progress(), opened=opened)
 
 
 def finished_release(build: Build) -> Release | None:

@@ -84,6 +84,14 @@ class Pool(Protocol):
         """How many units can be at work at the same time."""
         ...
 
+    def ready(self) -> None:
+        """Returns when units can be handed out.
+
+        Raises:
+            EnvironmentFault: the workers could not be started.
+        """
+        ...
+
     def drive(
         self, job: StageJob, queue: UnitQueue, until: frozenset[str], on_done: Callable[[UnitDone], None]
     ) -> None:

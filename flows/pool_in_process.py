@@ -23,6 +23,9 @@ class InProcessPool:
         self._key = ""
         self._worker: UnitWorker | None = None
 
+    def ready(self) -> None:
+        """See `flows.fan_out.Pool`."""
+
     def drive(
         self, job: StageJob, queue: UnitQueue, until: frozenset[str], on_done: Callable[[UnitDone], None]
     ) -> None:

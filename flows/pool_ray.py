@@ -6,9 +6,11 @@ commits, so an actor may be killed at any moment.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -82,6 +84,9 @@ class RayPool:
         self._cluster = cluster
         self._units_ahead = units_ahead
         self._slots: list[_Slot] = []
+        self._making = threading.Lock()
+        # Their processes start while the driver still plans; a failure shows when they are first needed.
+        threading.Thread(target=self._make_early, name="start-actors", daemon=True).start()
         self._metrics: StageMetrics | None = None
 
     @property
@@ -95,11 +100,24 @@ class RayPool:
         self._cluster.wait()
         return self._cluster.dashboard_url
 
-    def warm_up(self) -> None:
-        """Starts the actors' processes, without waiting for them."""
+    def ready(self) -> None:
+        """Returns when Ray is up and one actor answers; more may still be waiting for a cluster's resources.
+
+        Raises:
+            EnvironmentFault: Ray could not be started or reached.
+        """
+        self._make_actors()
+        ray.wait([slot.actor.__ray_ready__.remote() for slot in self._slots], num_returns=1)
+
+    def _make_early(self) -> None:
+        with suppress(EnvironmentFault):
+            self._make_actors()
+
+    def _make_actors(self) -> None:
         self._cluster.wait()
-        while len(self._slots) < self.workers:
-            self._slots.append(_Slot(actor=self._new_actor()))
+        with self._making:
+            while len(self._slots) < self.workers:
+                self._slots.append(_Slot(actor=self._new_actor()))
 
     def close(self) -> None:
         """Ends the actors; units at work are lost and stay open."""
@@ -113,7 +131,7 @@ class RayPool:
         """See `flows.fan_out.Pool`."""
         if not queue.open & until:
             return
-        self.warm_up()
+        self._make_actors()
         self._metrics = self._metrics or StageMetrics()
         try:
             while queue.open & until:

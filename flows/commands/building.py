@@ -40,8 +40,9 @@ def build(arguments: argparse.Namespace) -> int:
         else:
             session.run_plainly()
         release = session.finish()
+        start_up = session.start_up_s or 0.0
     seconds = {name: stage.seconds for name, stage in progress.stages.items() if stage.fresh}
-    print_result(ready, release, seconds, time.monotonic() - began)
+    print_result(ready, release, seconds, time.monotonic() - began, start_up)
     return 0
 
 
@@ -67,7 +68,9 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
     )
 
 
-def print_result(build: Build, release: Release, seconds: Mapping[str, float], total: float) -> None:
+def print_result(
+    build: Build, release: Release, seconds: Mapping[str, float], total: float, start_up: float = 0.0
+) -> None:
     """Tables of what became of every input, then where the release and its gallery lie."""
     ends = stage_ends(build.store, [build.plans[stage] for stage in STAGES])
     tell(funnel_table([funnel_line(end) for end in ends], seconds))
@@ -79,6 +82,6 @@ def print_result(build: Build, release: Release, seconds: Mapping[str, float], t
         ("all", str(samples)),
     ]
     tell(f"\n{text_table(rows, right=[1])}\n")
-    tell(f"{'seconds':<9}{total:.1f}")
+    tell(f"{'seconds':<9}{total:.1f}" + (f", {start_up:.1f} of them to start" if start_up else ""))
     tell(f"{'release':<9}{build.store.url(release.folder)}")
     tell(f"{'gallery':<9}{build.store.url(release.folder)}/gallery/index.html")

@@ -7,7 +7,7 @@ from PIL import Image
 from intercog_model.data.chain_text import CLOSE, GROUNDING_PROMPT, OPEN
 from intercog_model.data.draws import Draws
 from intercog_model.inference.context import Context
-from intercog_model.inference.pipeline import EncodedImage, Pipeline
+from intercog_model.inference.pipeline import Clock, EncodedImage, Pipeline, untimed
 from intercog_model.inference.sampler import EDIT_SAMPLER, GuidedContexts, SamplerSettings
 
 
@@ -22,6 +22,7 @@ class ChainSettings:
     feedback: str = "both"  # A20
     keep_v_without_text: bool = False  # A22: True keeps V in the context that lacks the texts
     max_tokens: int = 1000  # of each text
+    ignore_end: bool = False  # always generate max_tokens, for measurements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,30 +69,44 @@ class _Branches:
         if not self.settings.text_reasoning:
             self.add_text(self.pipeline.ids(tag))
             return tag
-        ids = self.full.generate_text(self.settings.max_tokens)
+        ids = self.full.generate_text(self.settings.max_tokens, ignore_end=self.settings.ignore_end)
         text = self.pipeline.tokenizer.decode(ids)
         # the decoded text is put back through the tokeniser, as in training
         self.add_text(self.pipeline.ids(text))
         return text
 
 
-def run_chain(
-    pipeline: Pipeline, image: Image.Image, instruction: str, settings: ChainSettings, seed: int
+def run_chain(  # noqa: PLR0917 - what is edited, how, from which seed
+    pipeline: Pipeline,
+    image: Image.Image,
+    instruction: str,
+    settings: ChainSettings,
+    seed: int,
+    clock: Clock = untimed,
 ) -> ChainResult:
-    """Run all steps; the same seed, picture and instruction give the same result."""
+    """Run all steps; the same seed, picture and instruction give the same result.
+
+    `clock` is entered with the name of each part: "prompt", "T1", "V", "V again", "T2", "O".
+    """
     draws = Draws(seed, "chain", 0)
-    source = pipeline.encode(image, draws, "I")
-    branches = _Branches(pipeline, settings, source)
-    branches.add_text(pipeline.ids(instruction))
+    with clock("prompt"):
+        source = pipeline.encode(image, draws, "I")
+        branches = _Branches(pipeline, settings, source)
+        branches.add_text(pipeline.ids(instruction))
     first = second = ""
     grounded: Image.Image | None = None
     if settings.text_reasoning or settings.visual_reasoning:
-        first = branches.reason(OPEN)
+        with clock("T1"):
+            first = branches.reason(OPEN)
         if settings.visual_reasoning:
-            grounded = branches.draw(source.size, draws, "V")
-            branches.add_grounded(pipeline.encode(grounded, draws, "V"))
-        second = branches.reason(CLOSE)
-    edited = branches.draw(source.size, draws, "O")
+            with clock("V"):
+                grounded = branches.draw(source.size, draws, "V")
+            with clock("V again"):
+                branches.add_grounded(pipeline.encode(grounded, draws, "V"))
+        with clock("T2"):
+            second = branches.reason(CLOSE)
+    with clock("O"):
+        edited = branches.draw(source.size, draws, "O")
     return ChainResult(
         first_text=first,
         grounded=None if grounded is None else _fitted(grounded, image),

@@ -84,17 +84,22 @@ class Context:
         return self.model.language_model.lm_head(last[0]).float()
 
     def generate_text(
-        self, max_tokens: int, *, temperature: float = 0.0, generator: torch.Generator | None = None
+        self,
+        max_tokens: int,
+        *,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+        ignore_end: bool = False,
     ) -> list[int]:
         """Raw ids of a text that follows the context, which itself stays as it is.
 
         Greedy at temperature 0, else sampled from softmax(logits / temperature). Ends at the text end token,
-        which is not returned, or after `max_tokens`.
+        which is not returned, or after `max_tokens`; `ignore_end` always gives that many, for measurements.
         """
-        return list(self.fork()._tokens(max_tokens, temperature, generator))
+        return list(self.fork()._tokens(max_tokens, temperature, generator, ignore_end))
 
     def _tokens(
-        self, max_tokens: int, temperature: float, generator: torch.Generator | None
+        self, max_tokens: int, temperature: float, generator: torch.Generator | None, ignore_end: bool
     ) -> Iterator[int]:
         token = self.model.config.tokens.text_start
         for _ in range(max_tokens):
@@ -104,7 +109,7 @@ class Context:
                 token = int(torch.multinomial(chances, 1, generator=generator))
             else:
                 token = int(logits.argmax())
-            if token == self.model.config.tokens.text_end:
+            if token == self.model.config.tokens.text_end and not ignore_end:
                 return
             yield token
 

@@ -1,6 +1,8 @@
 """A loaded model with what its use needs: tokeniser, size rules, and pictures in and out of contexts."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +36,13 @@ from intercog_model.packing.resize import (
     to_pixels,
 )
 
+Clock = Callable[[str], AbstractContextManager[None]]
 FLAVOUR_FILE = "intercog.json"  # beside the weights of a model that is not of the released flavour
+
+
+def untimed(_part: str) -> AbstractContextManager[None]:
+    """A clock that measures nothing."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

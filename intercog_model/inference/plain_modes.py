@@ -9,7 +9,7 @@ from PIL import Image
 from intercog_model.data.draws import Draws
 from intercog_model.inference.context import Context
 from intercog_model.inference.guidance import TEXT_TO_IMAGE_GUIDANCE
-from intercog_model.inference.pipeline import Pipeline
+from intercog_model.inference.pipeline import Clock, Pipeline, untimed
 from intercog_model.inference.sampler import EDIT_SAMPLER, GuidedContexts, SamplerSettings
 
 THINK_PROMPT = (
@@ -63,6 +63,8 @@ def edit(
     think: bool = False,
     max_tokens: int = 1000,
     thought_without_image: bool = False,
+    ignore_end: bool = False,
+    clock: Clock = untimed,
 ) -> EditResult:
     """Edit a picture; `think` plans first.
 
@@ -70,23 +72,26 @@ def edit(
     evaluation scripts do and the published inferencer does not.
     """
     draws = Draws(seed, "edit", 0)
-    source = pipeline.encode(image, draws, "I")
-    full = Context(pipeline.model)
-    if think:
-        full.add_text(pipeline.ids(THINK_PROMPT))
-    without_image = full.fork()
-    pipeline.add_image(full, source)
-    without_text = full.fork()
-    for context in (full, without_image):
-        context.add_text(pipeline.ids(instruction))
+    with clock("prompt"):
+        source = pipeline.encode(image, draws, "I")
+        full = Context(pipeline.model)
+        if think:
+            full.add_text(pipeline.ids(THINK_PROMPT))
+        without_image = full.fork()
+        pipeline.add_image(full, source)
+        without_text = full.fork()
+        for context in (full, without_image):
+            context.add_text(pipeline.ids(instruction))
     thought = ""
     if think:
-        thought = pipeline.tokenizer.decode(full.generate_text(max_tokens))
-        full.add_text(pipeline.ids(thought))
-        if thought_without_image:
-            without_image.add_text(pipeline.ids(thought))
+        with clock("thought"):
+            thought = pipeline.tokenizer.decode(full.generate_text(max_tokens, ignore_end=ignore_end))
+            full.add_text(pipeline.ids(thought))
+            if thought_without_image:
+                without_image.add_text(pipeline.ids(thought))
     contexts = GuidedContexts(full=full, without_text=without_text, without_image=without_image)
-    picture = pipeline.draw(contexts, source.size, settings, draws, "O")
+    with clock("O"):
+        picture = pipeline.draw(contexts, source.size, settings, draws, "O")
     return EditResult(thought=thought, edited=picture.resize(image.size, Image.Resampling.BICUBIC))
 
 

@@ -22,11 +22,6 @@ OUTLINE_GROWS = frozenset({EditType.ADD, EditType.ACTION})
 """Types that reach out of the mask: only the crop's border bounds them."""
 
 
-def window(array: NDArray[np.generic], box: Box) -> NDArray[np.generic]:
-    """The view of ``array`` (H, W, ...) inside ``box``."""
-    return array[box.y0 : box.y1, box.x0 : box.x1]
-
-
 def dilate(mask: Mask, radius: int) -> Mask:
     """``mask`` grown by a disc of ``radius`` pixels."""
     if radius <= 0:
@@ -62,9 +57,7 @@ def correct_tint(source: Image, patch: Image, changed: Mask, settings: Composite
 def alpha_for(mask: Mask, changed: Mask, edit_type: EditType, settings: CompositeSettings) -> Alpha:
     """The patch's weights by edit type (H, W): 1 in the region the edit may take, a ramp of feather width around.
 
-    Args:
-        mask: the target inside the crop.
-        changed: `change_map` of the patch.
+    ``mask`` is the target inside the crop, ``changed`` the `change_map` of the patch.
     """
     side = min(mask.shape)
     feather = max(1, round(settings.feather * side))

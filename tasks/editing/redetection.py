@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tasks.editing import gates
 from tasks.editing.crop import union_box
-from tasks.editing.gates import Gate
+from tasks.editing.gates import Gate, at_least, at_most
 from tasks.editing.settings import GateSettings
-from tasks.geometry import enlarge
+from tasks.errors import Reason
+from tasks.geometry import containment, enlarge, iou
 from tasks.records import Box, EditPlan
 from tasks.roles.protocols import Detection, Detector, Image, Mask
 
@@ -17,7 +19,7 @@ WINDOW_FACTORS = (2.0, 3.5)
 
 
 def redetect(
-    detector: Detector, plan: EditPlan, source: Image, edited: Image, hole: Mask, settings: GateSettings
+    detector: Detector, plan: EditPlan, *, source: Image, edited: Image, hole: Mask, settings: GateSettings
 ) -> tuple[Gate, Gate, Gate]:
     """Found before, gone after, nothing new: over all windows in which the target was found before.
 
@@ -33,7 +35,7 @@ def redetect(
     found = [
         (b, a)
         for b, a in zip(before, after, strict=True)
-        if gates.found_before_gate(b, target, label, settings).passed
+        if found_before_gate(b, target, label, settings).passed
     ]
     pairs = found or list(zip(before, after, strict=True))
     others = [
@@ -42,10 +44,57 @@ def redetect(
     seen = [d for b, _ in pairs for d in b]
     now = [d for _, a in pairs for d in a]
     return (
-        gates.found_before_gate(seen, target, label, settings),
-        gates.gone_gate(now, others, target, label, hole, settings),
-        gates.new_object_gate(seen, now, label, hole, settings),
+        found_before_gate(seen, target, label, settings),
+        gone_gate(now, others, target=target, label=label, hole=hole, settings=settings),
+        new_object_gate(seen, now, label, hole, settings),
     )
+
+
+def found_before_gate(before: Sequence[Detection], target: Box, label: str, settings: GateSettings) -> Gate:
+    """Best score of the target's own class at its place, on the window before the removal."""
+    value = max(
+        (d.score for d in before if d.label == label and _same_place(d.box, target, settings)), default=0.0
+    )
+    return at_least("found_before_score", value, settings.before_score, Reason.REMOVAL_UNVERIFIABLE)
+
+
+def gone_gate(
+    after: Sequence[Detection],
+    others: Sequence[Box],
+    *,
+    target: Box,
+    label: str,
+    hole: Mask,
+    settings: GateSettings,
+) -> Gate:
+    """Best score of the target's class at its place afterwards; neighbours of that class don't count.
+
+    ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels, as the boxes in
+    pixels of the picture.
+    """
+    found = [
+        d.score
+        for d in after
+        if d.label == label
+        and (_same_place(d.box, target, settings) or _share_in(d.box, hole) > settings.in_hole)
+        and not any(iou(d.box, other) > 0.5 for other in others)
+    ]
+    return at_most("found_after_score", max(found, default=0.0), settings.after_score, Reason.STILL_THERE)
+
+
+def new_object_gate(
+    before: Sequence[Detection], after: Sequence[Detection], label: str, hole: Mask, settings: GateSettings
+) -> Gate:
+    """Best score of anything else found in the hole afterwards that was not found there before."""
+    found = [
+        d.score
+        for d in after
+        if d.label != label
+        and _share_in(d.box, hole) > settings.in_hole
+        and not any(b.label == d.label and iou(b.box, d.box) > 0.5 for b in before)
+    ]
+    bound = settings.before_score
+    return at_most("new_object_score", max(found, default=0.0), bound, Reason.NEW_OBJECT_APPEARED)
 
 
 def _look(detector: Detector, image: Image, windows: list[Box], label: str) -> list[tuple[Detection, ...]]:
@@ -62,3 +111,12 @@ def _moved(found: Detection, window: Box) -> Detection:
         score=found.score,
         box=Box(x0=box.x0 + window.x0, y0=box.y0 + window.y0, x1=box.x1 + window.x0, y1=box.y1 + window.y0),
     )
+
+
+def _same_place(found: Box, target: Box, settings: GateSettings) -> bool:
+    return iou(found, target) > settings.same_place or containment(found, target) > 0.8
+
+
+def _share_in(box: Box, hole: Mask) -> float:
+    inside = hole[max(0, box.y0) : box.y1, max(0, box.x0) : box.x1]
+    return float(inside.sum()) / box.area if box.area else 0.0

@@ -22,10 +22,8 @@ def dilation_px(box: Box, settings: RemovalSettings) -> int:
 def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSettings) -> Mask:
     """The pixels to fill: the mask's hull (and the box's corners by setting), dilated, more so downwards.
 
-    Args:
-        mask: the target (H, W).
-        boxes: its objects' boxes; a detector's box often holds what a mask missed (a head, a shoe).
-        others: masks of the scene's other objects, which stay where they don't belong to the target's mask.
+    ``mask`` is the target (H, W) and ``boxes`` those of its objects, which often hold what the mask missed (a head,
+    a shoe). ``others`` are the scene's other objects; they stay where they don't belong to the target's mask.
     """
     hole = np.zeros(mask.shape, np.uint8)
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
@@ -77,7 +75,7 @@ def _center_in(points: NDArray[np.int32], box: Box) -> bool:
 
 
 def _rounded(canvas: NDArray[np.uint8], box: Box, share: float) -> None:
-    """Draw the box with corners cut: share 1 draws it whole, smaller ones a superellipse ever closer to none."""
+    """Draw the box with corners cut: share 1 draws it whole, smaller ones a superellipse."""
     if share <= 0:
         return
     y, x = np.mgrid[0 : box.height, 0 : box.width].astype(np.float32)

@@ -113,7 +113,7 @@ class GateSettings(Settings):
     structure_step: float = Field(
         default=9.0, ge=0, description="a difference along the border that is a structure"
     )
-    max_ragged: float = Field(default=0.18, ge=0, le=1, description="border cut by structures that end there")
+    max_ragged: float = Field(default=0.2, ge=0, le=1, description="border cut by structures that end there")
     max_strange: float = Field(
         default=0.1, ge=0, le=1, description="border in colours rare around: left-over parts"
     )

@@ -23,6 +23,9 @@ SHIFT_BIN = 4
 RING, SURFACES, TONE_SIGMA = 14, 5, 6.0
 """For the tones: width of the surroundings in px, surfaces told apart in them, and scale in px of what is a tone."""
 
+SURFACE_REACH = 26.0
+"""Levels (RGB distance) within which colours belong to one surface."""
+
 Planes = NDArray[np.float32]
 """A picture or a map as float32, (H, W, C) or (H, W)."""
 
@@ -110,7 +113,7 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
     owner = ((calm[..., None, :] - centers) ** 2).sum(axis=3).argmin(axis=2)
     broad = cv2.GaussianBlur(filled, (0, 0), TONE_SIGMA)
     total, trust = np.zeros_like(filled), np.full(hole.shape, 1e-6, np.float32)
-    for number, center in enumerate(centers):
+    for number in range(len(centers)):
         tone = _spread(plain, ring & (owner == number))
         distance = np.linalg.norm(broad - tone, axis=2)
         weight = np.exp(-0.5 * (distance / (limit / 2)) ** 2) * (distance < 2 * limit)
@@ -124,14 +127,14 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
 
 def _surfaces(colours: Planes) -> Planes:
     """Mean colours (K, 3) of the main surfaces among ``colours`` (N, 3): greedy, largest first, no seed needed."""
-    left, centers = colours[:: max(1, len(colours) // 4000)], []
-    while len(left) > 0.02 * len(colours[:: max(1, len(colours) // 4000)]) and len(centers) < SURFACES:
-        bins, inverse, counts = np.unique(
-            np.rint(left / 24).astype(np.int64), axis=0, return_inverse=True, return_counts=True
-        )
+    sampled = colours[:: max(1, len(colours) // 4000)]
+    left, centers = sampled, []
+    while len(left) > 0.02 * len(sampled) and len(centers) < SURFACES:
+        bins = np.rint(left / 24).astype(np.int64)
+        _, inverse, counts = np.unique(bins, axis=0, return_inverse=True, return_counts=True)
         center = left[inverse.ravel() == int(counts.argmax())].mean(axis=0)
         centers.append(center)
-        left = left[np.linalg.norm(left - center, axis=1) > 26]
+        left = left[np.linalg.norm(left - center, axis=1) > SURFACE_REACH]
     return np.array(centers, np.float32)
 
 

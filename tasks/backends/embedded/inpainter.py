@@ -73,8 +73,8 @@ class PatchMatchInpainter:
         scale = min(1.0, self._options.work_side_px / max(hole.shape))
         small = _resize(image, scale, cv2.INTER_AREA)
         # Any touch of the hole counts, or its rim would keep pixels of the object.
-        small_hole = _resize(hole.astype(np.uint8) * 255, scale, cv2.INTER_AREA) > 0
-        small_avoid = (_resize(avoid.astype(np.uint8) * 255, scale, cv2.INTER_AREA) > 64) & ~small_hole
+        small_hole = _touched(hole, scale)
+        small_avoid = _touched(avoid, scale) & ~small_hole
         if (~(small_hole | small_avoid)).mean() < 0.1:
             raise SampleError(Reason.REGION_TOO_LARGE, "hardly anything around the hole to fill it from")
         patchmatch.set_random_seed(request.seed)
@@ -82,7 +82,7 @@ class PatchMatchInpainter:
             small, small_hole, global_mask=small_avoid, patch_size=self._options.patch_radius
         )
         result = image.copy()
-        fine = self._refined(image, hole, avoid, filled, small_hole, small_avoid, scale)
+        fine = self._refined(image, hole, avoid, filled=filled, small_hole=small_hole, scale=scale)
         result[hole] = np.clip(np.rint(fine[hole]), 0, 255).astype(np.uint8)
         return result
 
@@ -91,14 +91,15 @@ class PatchMatchInpainter:
         image: Image,
         hole: Mask,
         avoid: Mask,
+        *,
         filled: Image,
         small_hole: Mask,
-        small_avoid: Mask,
         scale: float,
     ) -> NDArray[np.float32]:
         """The filling at the window's own size: tone fitted, coarse parts of the search, fine parts copied."""
         size = (image.shape[1], image.shape[0])
         small = _resize(image, scale, cv2.INTER_AREA)
+        small_avoid = _touched(avoid, scale) & ~small_hole
         toned = fit_tone(filled.astype(np.float32), small, small_hole, small_avoid, self._options.max_tone)
         sigma = self._options.detail_px / scale
         large = cv2.resize(toned, size, interpolation=cv2.INTER_CUBIC) if scale < 1 else toned
@@ -107,7 +108,12 @@ class PatchMatchInpainter:
         full_shifts = np.rint(shifts / scale).astype(np.int64)
         usable = ~(hole | avoid)
         detail = copied_detail(image, usable, full_shifts, labels, sigma)
-        return cv2.GaussianBlur(large, (0, 0), sigma) * 1.0 + detail if sigma else large
+        return cv2.GaussianBlur(large, (0, 0), sigma) + detail
+
+
+def _touched(mask: Mask, scale: float) -> Mask:
+    """The mask at a smaller scale: every pixel that holds any of it."""
+    return _resize(mask.astype(np.uint8) * 255, scale, cv2.INTER_AREA) > 0
 
 
 def _resize(array: NDArray[np.uint8], scale: float, interpolation: int) -> NDArray[np.uint8]:

@@ -1,0 +1,45 @@
+"""Effects do what their words say, keep the picture's size, and are seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.color_names import to_lab
+from tasks.editing.effects import EFFECTS, MOSAIC_BLOCKS
+
+COLOURFUL = np.random.default_rng(3).integers(0, 256, (24, 28, 3), dtype=np.uint8).repeat(3, 0).repeat(3, 1)
+ALL = np.ones(COLOURFUL.shape[:2], bool)
+
+
+@pytest.mark.parametrize("name", sorted(EFFECTS))
+def test_an_effect_changes_a_colourful_picture_visibly_and_keeps_its_size(name: str) -> None:
+    result = EFFECTS[name].apply(COLOURFUL, ALL)
+    assert result.shape == COLOURFUL.shape
+    assert result.dtype == np.uint8
+    assert np.linalg.norm(to_lab(result) - to_lab(COLOURFUL), axis=2).mean() > 10
+
+
+@pytest.mark.parametrize("name", ["black and white", "pencil sketch"])
+def test_colourless_effects_leave_no_colour(name: str) -> None:
+    lab = to_lab(EFFECTS[name].apply(COLOURFUL, ALL))
+    assert np.hypot(lab[..., 1], lab[..., 2]).max() < 3
+
+
+def test_black_and_white_keeps_lightness() -> None:
+    result = EFFECTS["black and white"].apply(COLOURFUL, ALL)
+    assert np.abs(to_lab(result)[..., 0] - to_lab(COLOURFUL)[..., 0]).mean() < 1
+
+
+def test_a_mosaic_has_blocks_sized_by_the_target() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (150, 170, 3), dtype=np.uint8)
+    mask = np.zeros((150, 170), bool)
+    mask[5 : 5 + 10 * MOSAIC_BLOCKS, 5:50] = True
+    result = EFFECTS["pixelated"].apply(picture, mask)
+    assert (result[:10, :10] == result[0, 0]).all()
+    assert len(np.unique(result[:, :, 0])) <= 15 * 17
+
+
+def test_sepia_is_brown_and_not_gray() -> None:
+    lab = to_lab(EFFECTS["sepia"].apply(np.full((9, 9, 3), 128, np.uint8), np.ones((9, 9), bool)))
+    assert lab[..., 2].mean() > 15

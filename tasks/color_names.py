@@ -48,7 +48,8 @@ class DominantColor:
 
 def to_lab(rgb: Image) -> NDArray[np.float32]:
     """CIE Lab, (H, W, 3) float32 (L 0..100, a and b about -110..110), of an sRGB picture (H, W, 3) uint8."""
-    return cv2.cvtColor(rgb.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
+    scaled = rgb.astype(np.float32) / np.float32(255)
+    return cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab).astype(np.float32, copy=False)
 
 
 def to_rgb(lab: NDArray[np.float32]) -> Image:

@@ -51,7 +51,7 @@ def correct_tint(source: Image, patch: Image, changed: Mask, settings: Composite
         return patch
     gain = np.median((before + 8) / (after + 8), axis=0)
     gain = np.clip(gain, 1 - settings.max_tint, 1 + settings.max_tint)
-    return np.clip(np.rint(patch * gain), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(patch * gain), 0, 255), dtype=np.uint8)
 
 
 def alpha_for(mask: Mask, changed: Mask, edit_type: EditType, settings: CompositeSettings) -> Alpha:
@@ -105,7 +105,7 @@ def composite(source: Image, patch: Image, crop: Box, alpha: Alpha) -> tuple[Ima
 
 
 def _smooth(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    return cv2.GaussianBlur(lab, (0, 0), 1.5)
+    return np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.5), np.float32)
 
 
 def _inset_ramp(shape: tuple[int, ...], width: int) -> Alpha:

@@ -63,7 +63,9 @@ def pixelated(image: Image, mask: Mask) -> Image:
         image, 0, small_size[1] * block - height, 0, small_size[0] * block - width, cv2.BORDER_REPLICATE
     )
     small = cv2.resize(padded, small_size, interpolation=cv2.INTER_AREA)
-    return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width]
+    return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width].astype(
+        np.uint8, copy=False
+    )
 
 
 def pencil_sketch(image: Image, mask: Mask) -> Image:

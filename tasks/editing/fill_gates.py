@@ -93,4 +93,4 @@ def _ring_width(hole: Mask) -> int:
 def _nearest(points: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
     """Distance of each point (N, 3) to the nearest of ``known`` (M, 3)."""
     squares = (points**2).sum(axis=1)[:, None] - 2 * points @ known.T + (known**2).sum(axis=1)[None]
-    return np.sqrt(np.maximum(squares.min(axis=1), 0))
+    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0)), np.float32)

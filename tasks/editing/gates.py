@@ -115,7 +115,7 @@ def border_steps(
 
 
 def _delta(a: Image, b: Image) -> NDArray[np.float32]:
-    return np.linalg.norm(to_lab(a) - to_lab(b), axis=2)
+    return np.asarray(np.linalg.norm(to_lab(a) - to_lab(b), axis=2), np.float32)
 
 
 def erode(mask: Mask, radius: int) -> Mask:
@@ -141,7 +141,7 @@ def local_deviation(image: Image) -> NDArray[np.float32]:
     """Local deviation of lightness, (H, W) in L units over 7 x 7 px."""
     light = to_lab(image)[..., 0]
     mean = cv2.blur(light, (7, 7))
-    return np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0))
+    return np.asarray(np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0)), np.float32)
 
 
 def at_least(name: str, value: float, bound: float, reason: Reason) -> Gate:

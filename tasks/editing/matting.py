@@ -42,4 +42,5 @@ def _local_mean(
     size = (2 * reach + 1, 2 * reach + 1)
     total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
     count = cv2.boxFilter(weight, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return total / np.maximum(count, 1e-3)[..., None], np.clip(count / 4, 0, 1)
+    mean = total / np.maximum(count, 1e-3)[..., None]
+    return np.asarray(mean, np.float32), np.asarray(np.clip(count / 4, 0, 1), np.float32)

@@ -131,4 +131,4 @@ def _other_material(
         chroma = np.hypot(lab[..., 1], lab[..., 2])
         trim = np.clip((9 - chroma) / 4, 0, 1) * np.clip((DARK_TRIM_L - lab[..., 0]) / 8, 0, 1)
         other = np.maximum(other, trim)
-    return other.astype(np.float32)
+    return np.asarray(other, dtype=np.float32)

@@ -14,14 +14,18 @@ from tasks.editing.matting import refine_alpha
 from tasks.editing.recolour import PAINTS, recolour
 from tasks.errors import Reason, SampleError
 from tasks.records import EditType, ModelIdentity
-from tasks.roles.protocols import EditRequest, Image
+from tasks.roles.protocols import EditRequest, Image, Mask
 from tasks.settings_base import Settings
 
 
 class ClassicalEditorOptions(Settings):
     """How wide the soft edge is."""
 
-    edge_px: int = Field(default=4, ge=1, le=32, description="half width of the band whose pixels are shared")
+    edge_share: float = Field(
+        default=0.025, gt=0, le=0.2, description="soft edge over the object's mean side"
+    )
+    min_edge_px: int = Field(default=3, ge=1, le=32, description="half width of the soft edge, at least")
+    max_edge_px: int = Field(default=9, ge=1, le=32, description="and at most: wider ones eat the neighbours")
 
 
 class ClassicalEditor:
@@ -68,10 +72,14 @@ class ClassicalEditor:
         """
         return [self._edit(request) for request in requests]
 
+    def _edge_px(self, mask: Mask) -> int:
+        wanted = round(self._options.edge_share * float(np.sqrt(mask.sum())))
+        return int(np.clip(wanted, self._options.min_edge_px, self._options.max_edge_px))
+
     def _edit(self, request: EditRequest) -> Image:
         if not request.mask.any():
             raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
-        alpha = refine_alpha(request.image, request.mask, self._options.edge_px)
+        alpha = refine_alpha(request.image, request.mask, self._edge_px(request.mask))
         if request.edit_type is EditType.COLOR and request.argument in PAINTS:
             full = recolour(request.image, request.mask, request.argument)
         elif request.edit_type is EditType.APPEARANCE and request.argument in EFFECTS:

@@ -71,7 +71,7 @@ def shifted(picture: Planes, usable: Mask, dx: int, dy: int) -> tuple[Planes, Ma
         picture, matrix, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT
     )
     valid = cv2.warpAffine(usable.astype(np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
-    return moved, valid > 0
+    return np.asarray(moved, np.float32), valid > 0
 
 
 def copied_detail(
@@ -79,9 +79,8 @@ def copied_detail(
 ) -> Planes:
     """Detail finer than ``sigma`` px, (H, W, 3), carried into the labelled pixels from where the shifts point.
 
-    Args:
-        image: the window with its own pixels; usable: those that may be copied.
-        shifts, labels: as of `shift_labels`, in this picture's pixels.
+    ``usable`` pixels of ``image`` may be copied; ``shifts`` and ``labels`` are those of `shift_labels`, in this
+    picture's pixels.
     """
     plain = image.astype(np.float32)
     weight = cv2.GaussianBlur(usable.astype(np.float32), (0, 0), sigma)
@@ -109,7 +108,7 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
         return filled
     plain = image.astype(np.float32)
     calm = cv2.GaussianBlur(plain, (0, 0), 2.0)
-    centers = _surfaces(calm[ring])
+    centers = _surfaces(np.asarray(calm, np.float32)[ring])
     owner = ((calm[..., None, :] - centers) ** 2).sum(axis=3).argmin(axis=2)
     broad = cv2.GaussianBlur(filled, (0, 0), TONE_SIGMA)
     total, trust = np.zeros_like(filled), np.full(hole.shape, 1e-6, np.float32)
@@ -128,7 +127,8 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
 def _surfaces(colours: Planes) -> Planes:
     """Mean colours (K, 3) of the main surfaces among ``colours`` (N, 3): greedy, largest first, no seed needed."""
     sampled = colours[:: max(1, len(colours) // 4000)]
-    left, centers = sampled, []
+    left = sampled
+    centers: list[Planes] = []
     while len(left) > 0.02 * len(sampled) and len(centers) < SURFACES:
         bins = np.rint(left / 24).astype(np.int64)
         _, inverse, counts = np.unique(bins, axis=0, return_inverse=True, return_counts=True)
@@ -143,7 +143,7 @@ def _spread(values: Planes, known: Mask) -> Planes:
     weight = known.astype(np.float32)
     levels = [(values * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
-        total, count = (cv2.pyrDown(plane) for plane in levels[-1])
+        total, count = (np.asarray(cv2.pyrDown(plane), np.float32) for plane in levels[-1])
         levels.append((total, count))
     total, count = levels[-1]
     result = total / np.maximum(count, 1e-6)[..., None]
@@ -151,7 +151,7 @@ def _spread(values: Planes, known: Mask) -> Planes:
         up = cv2.pyrUp(result, dstsize=(count.shape[1], count.shape[0]))
         trust = np.clip(count * 4, 0, 1)[..., None]
         result = trust * total / np.maximum(count, 1e-6)[..., None] + (1 - trust) * up
-    return result
+    return np.asarray(result, np.float32)
 
 
 def _describe(image: Image) -> Planes:

@@ -119,4 +119,5 @@ def _touched(mask: Mask, scale: float) -> Mask:
 def _resize(array: NDArray[np.uint8], scale: float, interpolation: int) -> NDArray[np.uint8]:
     if scale >= 1:
         return array
-    return cv2.resize(array, None, fx=scale, fy=scale, interpolation=interpolation)
+    resized = cv2.resize(array, None, fx=scale, fy=scale, interpolation=interpolation)
+    return resized.astype(np.uint8, copy=False)

@@ -197,7 +197,8 @@ def lay_out_photographs(cache: AssetCache, collection: str, folder: Path) -> lis
     Args:
         cache: where the package's files are kept.
         collection: a key of `PHOTOGRAPHS`.
-        folder: made where it is missing; a photograph already there is overwritten, nothing else is touched.
+        folder: made where it is missing; a photograph that is there and right is left alone, so that its
+            modification time, which ingest looks at, stays; nothing else is touched.
 
     Returns:
         The files, by name.
@@ -211,6 +212,9 @@ def lay_out_photographs(cache: AssetCache, collection: str, folder: Path) -> lis
     laid: list[Path] = []
     for member in sorted(asset.members):
         name = PurePosixPath(member).name
+        if (folder / name).is_file() and _sha256(folder / name) == asset.members[member]:
+            laid.append(folder / name)
+            continue
         aside = folder / f".{name}.{os.getpid()}"
         shutil.copyfile(cache.path(asset.name, name), aside)
         laid.append(aside.replace(folder / name))

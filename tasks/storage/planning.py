@@ -205,4 +205,4 @@ def _inputs_of(unit: Unit) -> list[PlanInput]:
 
 
 def _entry_digest(entry: SourceEntry) -> str:
-    return f"{entry.version}|{entry.offset}|{entry.length}|{entry.problem}"
+    return f"{entry.version}|{entry.offset}|{entry.length}|{entry.problem}|{entry.licence}"

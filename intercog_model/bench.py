@@ -1,4 +1,4 @@
-"""`python -m intercog_model.bench`: seconds by part, memory, and training speed, with random weights."""
+"""`python -m intercog_model.bench`: seconds by part and memory of every editing mode, with random weights."""
 
 import argparse
 import json

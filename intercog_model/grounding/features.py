@@ -52,7 +52,7 @@ class RandomPatchFeatures:
 
 
 class CachedFeatures:
-    """Files `<key>.safetensors` with a tensor `features`, written by `cache_features`."""
+    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.cache_features`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,0 +1,89 @@
+"""Image features: placed as the losses expect, cached as computed, and SAM's own encoder at a small size."""
+
+from importlib.util import find_spec
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from PIL import Image  # noqa: E402
+from torch.testing import assert_close  # noqa: E402
+
+from intercog_model.cache_features import write_features  # noqa: E402
+from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
+from intercog_model.grounding.features import (  # noqa: E402
+    CachedFeatures,
+    RandomPatchFeatures,
+    build_encoder,
+    square_pixels,
+)
+from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
+from intercog_model.grounding.mask_decoder import MaskDecoder  # noqa: E402
+from intercog_model.packing.resize import DEBUG_VAE_RULE, resize  # noqa: E402
+from tests.intercog_model import release, toys  # noqa: E402
+
+
+def test_the_picture_is_normalised_before_it_is_padded():
+    sheet = square_pixels(Image.new("RGB", (40, 20), (124, 116, 104)), 16)
+    assert sheet.shape == (3, 16, 16)
+    assert sheet[:, :8].abs().max() < 0.02  # the mean colour is about zero
+    assert not sheet[:, 8:].any()
+    white = square_pixels(Image.new("RGB", (40, 20), "white"), 16)
+    assert_close(white[0, 0, 0], torch.tensor((255 - 123.675) / 58.395))
+    assert not white[:, 8:].any()
+
+
+def test_random_features_depend_on_the_picture_and_on_nothing_else():
+    provider = RandomPatchFeatures(DEBUG_HEADS.width, DEBUG_HEADS.grid)
+    a, b = toys.example().source, toys.example(boxes=((1, 1, 9, 9),)).source
+    assert torch.equal(provider.features("x", a), provider.features("y", a))
+    assert not torch.equal(provider.features("x", a), provider.features("x", b))
+    assert provider.features("x", a).shape == (32, 16, 16)
+
+
+def test_cached_features_are_the_computed_ones(tmp_path):
+    examples = [toys.example(f"k{i}", boxes=((i, i, 20, 20),)) for i in range(3)]
+    folder = release.write_release(tmp_path / "release", examples)
+    provider = RandomPatchFeatures(DEBUG_HEADS.width, DEBUG_HEADS.grid)
+    assert write_features(str(folder), provider, tmp_path / "cache", DEBUG_VAE_RULE) == 3
+    assert write_features(str(folder), provider, tmp_path / "cache", DEBUG_VAE_RULE) == 0
+    found = CachedFeatures(tmp_path / "cache").features("k1", examples[1].source)
+    # the release holds the source as JPEG, hence read it back
+    from intercog_model.data.shards import open_uri, read_shard  # noqa: PLC0415
+
+    with open_uri(str(folder / "train-000000.tar")) as stream:
+        source = list(read_shard(stream, "grounding"))[1].source
+    expected = provider.features("k1", resize(source, DEBUG_VAE_RULE))
+    assert_close(found, expected.half().float())
+    with pytest.raises(FileNotFoundError):
+        CachedFeatures(tmp_path / "cache").features("other", source)
+
+
+def test_segment_anythings_encoder_runs_and_has_the_published_width():
+    if find_spec("segment_anything") is None:
+        pytest.skip("segment-anything is not installed")
+    small = build_encoder(image_size=64, depth=2, width=16, heads=2, global_blocks=(1,))
+    with torch.no_grad():
+        assert small(torch.zeros(1, 3, 64, 64)).shape == (1, 256, 4, 4)
+    with torch.device("meta"):
+        names = build_encoder().state_dict()
+    assert names["blocks.31.attn.qkv.weight"].shape == (3840, 1280)
+    assert names["pos_embed"].shape == (1, 64, 64, 1280)
+
+
+def test_heads_start_from_the_tensors_of_a_sam_file():
+    decoder = MaskDecoder()
+    weights = {f"mask_decoder.{n}": v for n, v in decoder.state_dict().items()}
+    weights["prompt_encoder.no_mask_embed.weight"] = torch.randn(1, 256)
+    weights["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"] = torch.randn(2, 128)
+    from intercog_model.grounding.config import HeadSizes  # noqa: PLC0415
+
+    heads = GroundingHeads(8, HeadSizes())
+    heads.load_segment_anything(weights)
+    assert torch.equal(heads.no_mask_embed.weight, weights["prompt_encoder.no_mask_embed.weight"])
+    assert all(
+        torch.equal(v, weights[f"mask_decoder.{n}"]) for n, v in heads.mask_decoder.state_dict().items()
+    )
+    del weights["mask_decoder.iou_token.weight"]
+    with pytest.raises(RuntimeError, match=r"iou_token\.weight"):
+        heads.load_segment_anything(weights)

@@ -119,7 +119,8 @@ class RayCluster:
         if settings.address != "local":
             return {**common, "runtime_env": {"env_vars": thread_limits(settings.threads)}}
         # Unix sockets allow some hundred characters, and two builds must not share a session folder.
-        self._folder = tempfile.mkdtemp(prefix="ge-", dir=_short_folder())
+        _sweep(_short_folder())
+        self._folder = tempfile.mkdtemp(prefix=f"ge-{os.getpid()}-", dir=_short_folder())
         return {
             **common,
             "num_cpus": max(cores(), self.workers * settings.threads),

@@ -48,7 +48,9 @@ class RayCluster:
         self.settings = settings
         self.dashboard_url = ""
         self._folder = ""
-        self._error: EnvironmentFault | None = None
+        self._error: EnvironmentFault | None = EnvironmentFault(
+            "Ray's starting thread ended before Ray was up"
+        )
         self._answered = threading.Event()
         self._ended = threading.Event()
         prepare_environment(settings)
@@ -106,6 +108,7 @@ class RayCluster:
             msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
             self._error = EnvironmentFault(msg)
             return
+        self._error = None
         self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else ""
 
     def _arguments(self) -> dict[str, Any]:
@@ -163,6 +166,24 @@ def _let_workers_import_us() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), root])
 
 
-def _short_folder() -> str | None:
+def _short_folder() -> str:
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 24 else "/tmp"
+    return folder if len(folder) <= 24 else "/tmp"  # noqa: S108  (mkdtemp below it is private)
+
+
+def _sweep(folder: str) -> None:
+    """Removes what killed drivers of this user left: session folders named after a process that is gone."""
+    for path in Path(folder).glob("ge-*-*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and path.stat().st_uid == os.getuid() and not _runs(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

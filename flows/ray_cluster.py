@@ -168,7 +168,7 @@ def _let_workers_import_us() -> None:
 
 def _short_folder() -> str:
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 24 else "/tmp"  # noqa: S108  (mkdtemp below it is private)
+    return folder if len(folder) <= 24 else "/tmp"
 
 
 def _sweep(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m intercog_model.bench`: seconds by part and memory of every editing mode, with random weights."""
+"""`python -m intercog_model.bench`: seconds by part, memory and training speed, with random weights."""
 
 import argparse
 import json
@@ -27,6 +27,7 @@ from intercog_model.inference.pipeline import Pipeline
 from intercog_model.inference.plain_modes import edit
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
 from intercog_model.packing.resize import DEBUG_VAE_RULE, DEBUG_VIT_RULE, VAE_RULE, VIT_RULE
+from intercog_model.training.measure import measure_training
 
 INSTRUCTION = "Make the second car from the left dark blue."
 ROUTES = {"batched guidance": batched_velocities, "comparison loop": separate_velocities}
@@ -164,12 +165,32 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument(
+        "--train-steps", type=int, default=0, help="measure training instead, over so many steps"
+    )
+    parser.add_argument("--layers", type=int, help="language layers in training, where all do not fit")
+    parser.add_argument("--peak-tflops", type=float, default=0.0, help="of the device in bf16, for MFU")
     options = parser.parse_args(arguments)
     device, released = torch.device(options.device), options.flavour == "released"
     torch.manual_seed(options.seed)
+    side = options.side or (1024 if released else 64)
+    if options.train_steps:
+        found = measure_training(
+            FLAVOURS[options.flavour](),
+            side,
+            device,
+            released=released,
+            steps=options.train_steps,
+            layers=options.layers,
+            peak_tflops=options.peak_tflops,
+        )
+        _store(
+            {"machine": machine(device), "training": found, "peak memory in bytes": peak_memory(device)},
+            options.out,
+        )
+        return 0
     dtype = getattr(torch, options.dtype)
     pipeline = random_pipeline(FLAVOURS[options.flavour](), device, dtype, released=released)
-    side = options.side or (1024 if released else 64)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8))
     report: dict[str, object] = {"machine": machine(device), "weights in bytes": weight_bytes(pipeline)}
     report["settings"] = {k: str(v) for k, v in vars(options).items()} | {"side": side}
@@ -187,12 +208,16 @@ def main(arguments: list[str] | None = None) -> int:
             "times faster": seconds[1] / seconds[0],
         }
         apart = max(apart, gap)
-    text = json.dumps(report, indent=1)
-    print(text)
-    if options.out:
-        options.out.write_text(text + "\n")
+    _store(report, options.out)
     # both routes are the same sums in another order: float32 agrees to rounding, bf16 to a few grey levels
     return 1 if apart > (1.0 if options.dtype == "float32" else 8.0) else 0
+
+
+def _store(report: dict[str, object], path: Path | None) -> None:
+    text = json.dumps(report, indent=1)
+    print(text)
+    if path:
+        path.write_text(text + "\n")
 
 
 if __name__ == "__main__":

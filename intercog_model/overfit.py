@@ -117,7 +117,7 @@ class Overfit:
             optimizer.step()
             optimizer.zero_grad()
         self.vae.requires_grad_(False)
-        return float(error)
+        return float(error.detach())
 
     @staticmethod
     def _latent(vae: AutoEncoder, image: Tensor) -> Tensor:

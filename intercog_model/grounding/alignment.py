@@ -12,9 +12,9 @@ def text_vision_loss(
     noised_ND: Tensor, text_TD: Tensor, project: Callable[[Tensor], Tensor], *, detach: bool
 ) -> Tensor:
     """-cos(P_t(mean of the region's latents), mean of the location text), in [-1, 1], float32."""
-    goal = text_TD.mean(dim=0)
-    ours = project(noised_ND.mean(dim=0))
-    return -F.cosine_similarity(ours.float(), (goal.detach() if detach else goal).float(), dim=0, eps=EPS)
+    goal = text_TD.float().mean(dim=0)
+    ours = project(noised_ND.float().mean(dim=0).to(noised_ND.dtype))
+    return -F.cosine_similarity(ours.float(), goal.detach() if detach else goal, dim=0, eps=EPS)
 
 
 def vision_vision_loss(

@@ -23,13 +23,17 @@ def shard(model: InterCog, *, bf16: bool) -> None:
 
     Parameters stay float32; under `bf16` they are cast for compute, and gradients are reduced in float32.
     """
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bf16 else None
-    options = {"mp_policy": policy} if policy else {}
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if bf16 else None,
+        reduce_dtype=torch.float32 if bf16 else None,
+        # inputs cast on entry would take rotary angles, clean latents and noise down to bf16 with them
+        cast_forward_inputs=False,
+    )
     for layer in model.bagel.language_model.model.layers:
-        fully_shard(layer, **options)
+        fully_shard(layer, mp_policy=policy)
     for layer in model.bagel.vit_model.vision_model.encoder.layers:
-        fully_shard(layer, **options)
-    fully_shard(model, **options)
+        fully_shard(layer, mp_policy=policy)
+    fully_shard(model, mp_policy=policy)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -34,7 +34,9 @@ def bucket(monkeypatch):
 
 @pytest.mark.slow
 def test_a_release_and_general_shards_in_s3_equal_those_on_disk(bucket, tmp_path):
-    folder = release.write_release(tmp_path / "release", [toys.example(f"k{i}") for i in range(6)], per_shard=2)
+    folder = release.write_release(
+        tmp_path / "release", [toys.example(f"k{i}") for i in range(6)], per_shard=2
+    )
     for path in folder.iterdir():
         bucket.upload_file(str(path), "shards", f"a/b/{path.name}")
     keys = []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,30 @@ def test_two_processes_train_alike_and_hold_half_each(folder, undisturbed, tmp_p
             assert abs(one[name] - two[name]) <= 1e-5 * abs(one[name]), name
         for name in ("ema_bytes", "optimizer_bytes"):
             assert 0.5 <= two[name] / one[name] < 0.505
+
+
+@pytest.mark.slow
+def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed, tmp_path):
+    out = tmp_path / "bf16"
+    config = overlay(tmp_path / "c.toml", folder, out, steps=2, run="bf16 = true")
+    finish(start(command(config), processes=2))
+    for one, two in zip(log(undisturbed), log(out), strict=False):
+        assert one["keys"] == two["keys"]
+        for name in ("ce", "mse", "mask_text", "mask_v", "mask_o"):
+            assert two[name] == pytest.approx(one[name], rel=0.02), name
+        assert two["loss"] != one["loss"]
+        # weights, moments and average stay in float32
+        assert one["optimizer_bytes"] / two["optimizer_bytes"] == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_cannot_resume(folder, undisturbed, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(undisturbed, out)
+    process = start(command(overlay(tmp_path / "c.toml", folder, out, steps=8)), processes=2)
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode != 0
+    assert "was written by 1 processes, this run has 2" in output
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.geometry import containment, iou
@@ -57,6 +57,7 @@ def draw_edit_type(
     weights: Mapping[EditType, float],
     seed: int,
     key: str,
+    taken: Collection[EditType] = (),
 ) -> DrawnEdit | None:
     """Draw a type by weight among those that editor and target allow, then its argument evenly.
 
@@ -66,12 +67,13 @@ def draw_edit_type(
         weights: relative; a type without a weight or with weight 0 is never drawn.
         seed: the build's seed.
         key: the plan's id; the draw depends on (seed, key) and on what is allowed, on nothing else.
+        taken: types that other plans of this target have already.
 
     Returns:
         The draw, or None when no type is left; `allowed_types` says why.
     """
     choices = allowed_types(target, offers, weights)
-    free = [rule for rule in EDIT_TYPES if choices[rule.edit_type] == ""]
+    free = [rule for rule in EDIT_TYPES if choices[rule.edit_type] == "" and rule.edit_type not in taken]
     if not free:
         return None
     point = unit_interval(seed, key, "edit_type") * sum(weights[rule.edit_type] for rule in free)

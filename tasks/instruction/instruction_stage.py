@@ -106,7 +106,7 @@ class InstructionStage:
         children = self._write_all(orders)
         for item in inputs:
             if item.id not in outcomes:
-                own = tuple(children[f"{item.id}-p{n}"] for n in range(self._settings.plans_per_target))
+                own = tuple(children[o.plan_id] for o in orders if o.target.target_id == item.id)
                 outcomes[item.id] = Outcome(input_id=item.id, children=own)
         return [outcomes[item.id] for item in inputs]
 
@@ -117,10 +117,13 @@ class InstructionStage:
             raise TypeError(msg)
         weights = self._settings.weights
         image, boxed = self._pictures(item, target, pixels)
-        orders = []
+        orders: list[_Order] = []
         for number in range(self._settings.plans_per_target):
             plan_id = f"{target.target_id}-p{number}"
-            drawn = draw_edit_type(target, self._offers, weights, self._seed, plan_id)
+            taken = [order.drawn.edit_type for order in orders]
+            drawn = draw_edit_type(target, self._offers, weights, self._seed, plan_id, taken)
+            if drawn is None and orders:
+                break  # each plan of a target is of another type, and there are no more
             if drawn is None:
                 why = allowed_types(target, self._offers, weights)
                 detail = ", ".join(f"{edit_type.value}: {text}" for edit_type, text in why.items())

@@ -159,10 +159,19 @@ def test_a_target_that_nothing_singles_out_is_rejected():
     assert outcome.children[0].reason is Reason.NO_UNIQUE_REFERENCE
 
 
-def test_several_plans_of_a_target_have_their_own_ids_and_draws():
-    (outcome,) = _stage(plans_per_target=3).process([_input(target(cups(), 1))], NoPixels())
-    assert [child.id[-2:] for child in outcome.children] == ["p0", "p1", "p2"]
-    assert len({child.record.seed for child in outcome.children}) == 3
+def test_several_plans_of_a_target_are_of_different_types_and_have_their_own_ids_and_seeds():
+    (outcome,) = _stage(plans_per_target=8).process([_input(target(cups(), 1))], NoPixels())
+    types = [child.record.edit_type for child in outcome.children]
+    assert len(types) > 1
+    assert len(set(types)) == len(types)
+    assert [child.id[-2:] for child in outcome.children] == [f"p{n}" for n in range(len(types))]
+    assert len({child.record.seed for child in outcome.children}) == len(types)
+
+
+def test_more_plans_leave_the_first_one_as_it_is():
+    (one,) = _stage().process([_input(target(cups(), 1))], NoPixels())
+    (more,) = _stage(plans_per_target=3).process([_input(target(cups(), 1))], NoPixels())
+    assert more.children[0] == one.children[0]
 
 
 def test_a_backend_that_looks_at_pixels_gets_the_source_and_the_box():

@@ -73,7 +73,9 @@ class Run:
         return self.process.wait(timeout=timeout_s)
 
     def wait_for_commits(self, more: int) -> None:
-        """Returns after so many more commits than now, or when the build has ended."""
+        """Returns after so many more commits than when workers were ready, or when the build has ended."""
+        # Workers of a driver that was killed a moment ago may still commit, so counting starts with our own.
+        wait_until(lambda: self.process.poll() is not None or "ready after" in self.said(), PATIENCE_S)
         before = len(commits(self.out))
         wait_until(
             lambda: self.process.poll() is not None or len(commits(self.out)) >= before + more, PATIENCE_S

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tasks.color_names import to_lab
 from tasks.editing.compositing import dilate
 from tasks.editing.gates import Gate, at_least, at_most, clear_of_frame, erode, local_deviation
+from tasks.editing.patches import novel_share
 from tasks.editing.settings import GateSettings
 from tasks.errors import Reason
 from tasks.geometry import box_of
@@ -32,37 +33,37 @@ def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
     return float(np.median(deviation[deep])), float(np.median(deviation[ring]))
 
 
-def foreign_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the filling whose colour is nowhere around the hole: something was carried in from afar."""
-    ring = dilate(hole, _ring_width(hole)) & ~hole
-    inside = erode(hole, 3)
-    if not ring.any() or not inside.any():
-        return at_most("foreign_fill_share", 0.0, settings.max_foreign, Reason.FLAT_FILL)
-    lab = cv2.GaussianBlur(to_lab(edited), (0, 0), 2.0)
-    known = np.unique(np.rint(lab[ring] / 4).astype(np.int16), axis=0).astype(np.float32) * 4
-    asked, counts = np.unique(np.rint(lab[inside] / 4).astype(np.int16), axis=0, return_counts=True)
-    nearest = _nearest(asked.astype(np.float32) * 4, known)
-    value = float(counts[nearest > settings.foreign_distance].sum() / counts.sum())
-    return at_most("foreign_fill_share", value, settings.max_foreign, Reason.FOREIGN_FILL)
+def novel_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
+    """Share of the filling that resembles nothing around the hole: a thing that the inpainter made up."""
+    nothing = np.zeros_like(hole)
+    value = novel_share(edited, hole, nothing, settings.novel_distance)
+    return at_most("novel_fill_share", value, settings.max_novel, Reason.FOREIGN_FILL)
 
 
 def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the hole's border where neighbours along it, just outside, differ strongly.
+    """Share of the hole's border where structures run into it, as `ragged_share` has it."""
+    value = ragged_share(edited, hole, settings.structure_step)
+    return at_most("ragged_border_share", value, settings.max_ragged, Reason.ENTANGLED)
+
+
+def ragged_share(image: Image, hole: Mask, least_step: float) -> float:
+    """Share of the hole's border where neighbours along it, just outside, differ by ``least_step`` (Lab) or more.
 
     Each such place is a thing that ran into the hole and now has to go on or end there: few are a horizon or a
     table's edge, many mean that the object stood among others and no filling can be right.
     """
     line = dilate(hole, 3) & ~dilate(hole, 2)
     line &= clear_of_frame(hole.shape, 4)
-    lab = cv2.GaussianBlur(to_lab(edited), (0, 0), max(1.5, 0.008 * max(hole.shape)))
+    if not line.any():
+        return 0.0
+    lab = cv2.GaussianBlur(to_lab(image), (0, 0), max(1.5, 0.008 * max(hole.shape)))
     gradient = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
     distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
     normal = [cv2.Sobel(distance, cv2.CV_32F, dx, 1 - dx, ksize=5) for dx in (1, 0)]
     length = np.maximum(np.hypot(normal[0], normal[1]), 1e-3)
     along = -gradient[0] * (normal[1] / length)[..., None] + gradient[1] * (normal[0] / length)[..., None]
     step = np.linalg.norm(along, axis=2) * max(4.0, 0.02 * max(hole.shape))
-    value = float((step[line] > settings.structure_step).mean()) if line.any() else 0.0
-    return at_most("ragged_border_share", value, settings.max_ragged, Reason.ENTANGLED)
+    return float((step[line] > least_step).mean())
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:

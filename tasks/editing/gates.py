@@ -134,7 +134,8 @@ def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.f
     weight = band.astype(np.float32)
     size = (4 * reach + 1, 4 * reach + 1)
     total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False)
-    return total / np.maximum(cv2.boxFilter(weight, -1, size, normalize=False), 1e-3)[..., None]
+    count = cv2.boxFilter(weight, -1, size, normalize=False)
+    return np.asarray(total / np.maximum(count, 1e-3)[..., None], np.float32)
 
 
 def local_deviation(image: Image) -> NDArray[np.float32]:

@@ -47,7 +47,8 @@ def remove_object(
         gates.require(gate)
     crop = removal_window(box_of(hole), width, height, settings.removal)
     here, inside = cut(source, crop), cut(hole, crop)
-    request = InpaintRequest(image=here, hole=inside, seed=seed, avoid=cut(others | mask, crop))
+    avoid = cut(others | mask, crop)
+    request = InpaintRequest(image=here, hole=inside, seed=seed, avoid=avoid)
     (patch,) = inpainter.inpaint([request])
     radius = dilation_px(max(boxes, key=lambda b: b.area), settings.removal)
     edited, allowed = composite(source, patch, crop, removal_alpha(inside, radius))
@@ -74,7 +75,7 @@ def _fill_gates(before: Image, after: Image, hole: Mask, settings: EditingSettin
         gates.seam_gate(before, after, hole, bounds),
         fill_gates.ragged_gate(after, hole, bounds),
         fill_gates.strange_border_gate(after, hole, bounds),
-        fill_gates.foreign_gate(after, hole, bounds),
+        fill_gates.novel_gate(after, hole, bounds),
         fill_gates.flat_gate(after, hole, bounds),
     )
 

@@ -104,11 +104,11 @@ class GateSettings(Settings):
     textured: float = Field(
         default=2.0, ge=0, description="surroundings below this contrast (L) are flat anyway"
     )
-    max_foreign: float = Field(
-        default=0.12, ge=0, le=1, description="fill pixels of colours not around the hole"
+    novel_distance: float = Field(
+        default=8.0, ge=0, description="a filled patch this far from every real one"
     )
-    foreign_distance: float = Field(
-        default=14.0, ge=0, description="such a colour is this far from all of them"
+    max_novel: float = Field(
+        default=0.06, ge=0, le=1, description="fill made of such patches: made-up things"
     )
     structure_step: float = Field(
         default=9.0, ge=0, description="a difference along the border that is a structure"

@@ -24,7 +24,7 @@ SEAMLESSNESS = (
     ("seam_share", 0.4, 0.02),
     ("raw_leak_delta_e", 8.0, 0.5),
     ("fill_contrast_ratio", 0.1, 0.8),
-    ("foreign_fill_share", 0.4, 0.0),
+    ("novel_fill_share", 0.2, 0.0),
     ("ragged_border_share", 0.5, 0.02),
     ("strange_border_share", 0.4, 0.0),
 )

@@ -6,16 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.editing.patches import MAX_POINTS, MAX_SOURCES, TAP, describe, grid, grown, nearest
 from tasks.roles.protocols import Image, Mask
-
-MAX_POINTS, MAX_SOURCES = 1500, 12_000
-"""Hole and source patches compared; both sampled on a regular grid."""
 
 SHIFTS = 40
 """Shifts kept: detail in large coherent pieces looks real, pixel by pixel it looks like noise."""
-
-TAP = 3
-"""Spacing, in pixels, of the 3 x 3 samples that describe a patch."""
 
 SHIFT_BIN = 4
 """Shifts nearer than this are one."""
@@ -42,14 +37,14 @@ def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np
         shifts (K, 2) as (dx, dy), and labels (H, W) into them, -1 where there is none.
     """
     height, width = hole.shape
-    described = _describe(filled)
-    usable = ~_grown(hole | forbidden, 2 * TAP)
-    points, sources = _grid(hole, MAX_POINTS), _grid(usable, MAX_SOURCES)
+    described = describe(filled)
+    usable = ~grown(hole | forbidden, 2 * TAP)
+    points, sources = grid(hole, MAX_POINTS), grid(usable, MAX_SOURCES)
     labels = np.full((height, width), -1, np.int64)
     if not len(points) or not len(sources):
         return np.zeros((0, 2), np.int64), labels
-    nearest = _nearest(described[points[:, 0], points[:, 1]], described[sources[:, 0], sources[:, 1]])
-    offsets = (sources[nearest] - points)[:, ::-1]
+    matches = nearest(described[points[:, 0], points[:, 1]], described[sources[:, 0], sources[:, 1]])
+    offsets = (sources[matches] - points)[:, ::-1]
     bins, counts = np.unique(np.rint(offsets / SHIFT_BIN).astype(np.int64), axis=0, return_counts=True)
     # A stable sort makes ties independent of the library's version.
     shifts = bins[np.argsort(-counts, kind="stable")[:SHIFTS]] * SHIFT_BIN
@@ -103,7 +98,7 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
     means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles none
     (farther than ``limit`` levels).
     """
-    ring = _grown(hole, RING) & ~_grown(hole, 2) & ~avoid
+    ring = grown(hole, RING) & ~grown(hole, 2) & ~avoid
     if ring.sum() < SURFACES:
         return filled
     plain = image.astype(np.float32)
@@ -154,41 +149,5 @@ def _spread(values: Planes, known: Mask) -> Planes:
     return np.asarray(result, np.float32)
 
 
-def _describe(image: Image) -> Planes:
-    """Each pixel's 3 x 3 blurred samples, (H, W, 27) float32 of whole numbers.
-
-    Whole numbers this small add up exactly in float32, so no thread count changes a nearest neighbour.
-    """
-    blurred = cv2.GaussianBlur(image, (0, 0), 1.5)
-    padded = cv2.copyMakeBorder(blurred, TAP, TAP, TAP, TAP, cv2.BORDER_REFLECT)
-    height, width = image.shape[:2]
-    taps = [padded[y : y + height, x : x + width] for y in (0, TAP, 2 * TAP) for x in (0, TAP, 2 * TAP)]
-    return np.concatenate(taps, axis=2).astype(np.float32)
-
-
-def _nearest(points: Planes, sources: Planes) -> NDArray[np.int64]:
-    """Index of the nearest of ``sources`` (M, D) for each of ``points`` (N, D)."""
-    squares = (sources**2).sum(axis=1)
-    found = [
-        np.argmin(squares - 2 * block @ sources.T, axis=1)
-        for block in np.array_split(points, 8)
-        if len(block)
-    ]
-    return np.concatenate(found)
-
-
-def _grid(mask: Mask, most: int) -> NDArray[np.int64]:
-    """(y, x) of the mask's pixels, thinned evenly to at most about ``most``."""
-    step = max(1, int(np.ceil(np.sqrt(mask.sum() / most))))
-    kept = np.zeros_like(mask)
-    kept[::step, ::step] = mask[::step, ::step]
-    return np.argwhere(kept)
-
-
-def _grown(mask: Mask, radius: int) -> Mask:
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
-
-
 def _shrunk(mask: Mask, radius: int) -> Mask:
-    return ~_grown(~mask, radius)
+    return ~grown(~mask, radius)

@@ -54,7 +54,7 @@ def test_a_half_done_recolouring_falls_under_four(judge: Callable[..., EditScore
         {"seam_share": 0.3},
         {"raw_leak_delta_e": 6.0},
         {"fill_contrast_ratio": 0.2},
-        {"foreign_fill_share": 0.3},
+        {"novel_fill_share": 0.15},
         {"ragged_border_share": 0.4},
         {"strange_border_share": 0.3},
     ],
@@ -66,7 +66,7 @@ def test_one_visible_flaw_is_enough_to_fall_under_four(
         "seam_share": 0.0,
         "raw_leak_delta_e": 0.0,
         "fill_contrast_ratio": 1.0,
-        "foreign_fill_share": 0.0,
+        "novel_fill_share": 0.0,
         "ragged_border_share": 0.0,
         "strange_border_share": 0.0,
     }

@@ -40,8 +40,9 @@ class PlantedEditor:
 
 @dataclass
 class PlantedInpainter:
-    """Fills from a picture that the test gives, found by the hole's place in the window."""
+    """Fills from a picture that the test gives, at the window's place in the scene."""
 
+    scene: np.ndarray
     answer: np.ndarray
     identity = ModelIdentity(
         role="inpainter", backend="planted", model="planted", revision="1", digest="none"
@@ -52,16 +53,12 @@ class PlantedInpainter:
         for request in requests:
             out = request.image.copy()
             # The window's place is told by its picture: the tests' grounds never repeat.
-            match = cv2.matchTemplate(self.answer, request.image, cv2.TM_SQDIFF, mask=_weights(request.hole))
+            match = cv2.matchTemplate(self.scene, request.image, cv2.TM_SQDIFF)
             _, _, (x, y), _ = cv2.minMaxLoc(match)
             cut = self.answer[y : y + out.shape[0], x : x + out.shape[1]]
             out[request.hole] = cut[request.hole]
             filled.append(out)
         return filled
-
-
-def _weights(hole: np.ndarray) -> np.ndarray:
-    return np.repeat((~hole).astype(np.uint8)[..., None], 3, axis=2)
 
 
 class OnePicture:
@@ -90,7 +87,7 @@ def run(
         settings=settings,
         seed=3,
         editor=editor or ClassicalEditor(),
-        inpainter=PlantedInpainter(image if fill is None else fill),
+        inpainter=PlantedInpainter(image, image if fill is None else fill),
         judge=RuleEditJudge(),
         detector=BlobDetector(),
     )
@@ -222,16 +219,21 @@ def test_a_filling_with_another_object_is_refused(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     fill = ground.copy()
-    shaded(fill, disc(160, 120, 16), PAINTS["blue"])
+    shaded(fill, disc(160, 125, 18), PAINTS["blue"])
     child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
     assert_refused_alone(child, Reason.NEW_OBJECT_APPEARED)
 
 
 def test_a_filling_that_does_not_meet_its_surroundings_is_refused_for_its_seam(
-    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
-    fill = np.clip(ground.astype(int) + 34, 0, 255).astype(np.uint8)
-    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    lighter = np.clip(ground.astype(int) + 40, 0, 255).astype(np.uint8)
+    image = ground.copy()
+    image[:, 204:] = lighter[:, 204:]
+    shaded(image, RED, PAINTS["red"])
+    fill = image.copy()
+    fill[:, :204] = lighter[:, :204]
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=fill))
     assert_refused_alone(child, Reason.SEAM_VISIBLE)
 
 
@@ -286,12 +288,10 @@ def test_a_handle_outside_the_box_is_refused_as_left_over(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     image = ground.copy()
-    image[96:144, 180:198] = (60, 90, 60)
+    image[104:136, 180:198] = (60, 90, 60)
     shaded(image, RED, PAINTS["red"])
-    fill = ground.copy()
-    fill[96:144, 180:198] = (60, 90, 60)
     settings = replace_gates(max_ragged=1.0)
-    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=fill, settings=settings))
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground, settings=settings))
     assert_refused_alone(child, Reason.ENTANGLED)
     assert "strange_border_share" in child.detail
 
@@ -360,7 +360,7 @@ def test_another_record_than_a_plan_is_a_type_error(
         settings=SETTINGS,
         seed=0,
         editor=ClassicalEditor(),
-        inpainter=PlantedInpainter(picture),
+        inpainter=PlantedInpainter(picture, picture),
         judge=RuleEditJudge(),
         detector=BlobDetector(),
     )

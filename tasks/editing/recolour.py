@@ -111,9 +111,8 @@ def _shine(lab: NDArray[np.float32], main: NDArray[np.float32], spread: float) -
     """Weight 0..1 of mirror-like highlights: far lighter than the material and nearly without colour."""
     over = lab[..., 0] - (main[0] + max(22.0, 2.5 * spread))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
-    return (np.clip(over / 12, 0, 1) * np.clip((26 - chroma) / 12, 0, 1) * (lab[..., 0] > 72)).astype(
-        np.float32
-    )
+    shine = np.clip(over / 12, 0, 1) * np.clip((26 - chroma) / 12, 0, 1) * (lab[..., 0] > 72)
+    return np.asarray(shine, np.float32)
 
 
 def _other_material(

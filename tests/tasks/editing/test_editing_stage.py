@@ -219,7 +219,7 @@ def test_a_filling_with_another_object_is_refused(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     fill = ground.copy()
-    shaded(fill, disc(160, 125, 18), PAINTS["blue"])
+    shaded(fill, disc(160, 125, 10), PAINTS["blue"])
     child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
     assert_refused_alone(child, Reason.NEW_OBJECT_APPEARED)
 

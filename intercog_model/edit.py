@@ -14,6 +14,7 @@ from intercog_model.inference.chain import ChainSettings, run_chain
 from intercog_model.inference.jobs import Job, read_jobs, save_last, write_chain
 from intercog_model.inference.pipeline import Pipeline, debug_pipeline, load_pipeline
 from intercog_model.inference.plain_modes import TEXT_TO_IMAGE, edit, text_to_image, understand
+from intercog_model.inference.quantise import BITS, quantise
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
 
 MODES = ("intercog", "edit", "edit-think", "text-to-image", "understand")
@@ -37,6 +38,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(1024, 1024), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    parser.add_argument("--bits", type=int, choices=BITS, help="quantise the language model's weights")
     parser.add_argument(
         "--separate-guidance", action="store_true", help="one forward pass per guidance context"
     )
@@ -107,7 +109,12 @@ def _pipeline(options: argparse.Namespace) -> Pipeline:
             Bagel(config).to(options.device).eval(), AutoEncoder(config.vae).to(options.device)
         )
     else:
-        loaded = load_pipeline(Path(options.model), device=options.device, dtype=DTYPES[options.dtype])
+        # weights to be packed are loaded beside the device, which may not hold them whole
+        place = "cpu" if options.bits else options.device
+        loaded = load_pipeline(Path(options.model), device=place, dtype=DTYPES[options.dtype])
+    if options.bits:
+        quantise(loaded.model, options.bits, options.device)
+        loaded.vae.to(options.device)
     return Pipeline(
         model=loaded.model,
         vae=loaded.vae,

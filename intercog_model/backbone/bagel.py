@@ -141,7 +141,7 @@ def encode_images(vae: AutoEncoder, batch: PackedBatch, patch: int, *, padded: b
     latents: list[Tensor | None] = [None] * len(images)
     if padded:
         sheet = pad_images(images).to(weight)
-        full = vae.encode(sheet, torch.stack(batch.vae_noise).to(weight))
+        full = vae.encode(sheet, pad_images(batch.vae_noise).to(weight))
         cropped = zip(full, grids, strict=True)
         return torch.cat(
             [patchify_latent(z[:, : r * patch, : c * patch], patch) for z, (r, c) in cropped]
@@ -156,9 +156,9 @@ def encode_images(vae: AutoEncoder, batch: PackedBatch, patch: int, *, padded: b
 
 
 def pad_images(images: list[Tensor]) -> Tensor:
-    """All images [3, h, w] zero-padded at the bottom and right to one size, [B, 3, H, W]."""
+    """All images [C, h, w] zero-padded at the bottom and right to one size, [B, C, H, W]."""
     height, width = max(i.shape[1] for i in images), max(i.shape[2] for i in images)
-    sheet = images[0].new_zeros(len(images), 3, height, width)
+    sheet = images[0].new_zeros(len(images), images[0].shape[0], height, width)
     for row, image in zip(sheet, images, strict=True):
         row[:, : image.shape[1], : image.shape[2]] = image
     return sheet

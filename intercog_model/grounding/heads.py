@@ -61,7 +61,8 @@ class GroundingHeads(nn.Module):
 
     def _decode(self, features_Cgg: Tensor, sparse: Tensor, dense_Cgg: Tensor) -> Tensor:
         dense = dense_Cgg + self.no_mask_embed.weight[0][:, None, None]
-        code = self.position_code(self.sizes.grid)
+        # angles are computed in the matrix's own float32, whatever type the decoder runs in
+        code = self.position_code(self.sizes.grid).to(dense.dtype)
         return self.mask_decoder(features_Cgg[None], code, sparse, dense[None])[0, 0]
 
     def load_segment_anything(self, weights: dict[str, Tensor]) -> None:

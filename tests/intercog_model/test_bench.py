@@ -33,9 +33,22 @@ def test_every_part_is_timed_and_the_routes_agree(tmp_path):
 @pytest.mark.slow
 def test_training_speed_is_measured(tmp_path):
     out = tmp_path / "bench.json"
-    arguments = ["--train-steps", "1", "--layers", "2", "--peak-tflops", "1", "--device", "cpu", "--side", "48"]
+    arguments = [
+        "--train-steps",
+        "1",
+        "--layers",
+        "2",
+        "--peak-tflops",
+        "1",
+        "--device",
+        "cpu",
+        "--side",
+        "48",
+    ]
     assert main([*arguments, "--out", str(out)]) == 0
     found = json.loads(out.read_text())["training"]
     assert found["language layers"] == 2
-    assert found["tokens per second"] == pytest.approx(found["rows of the sample"] / found["seconds per step"])
+    assert found["tokens per second"] == pytest.approx(
+        found["rows of the sample"] / found["seconds per step"]
+    )
     assert found["mfu"] == pytest.approx(found["teraflops per second"])

@@ -10,6 +10,7 @@ from torch.testing import assert_close  # noqa: E402
 
 from intercog_model.backbone.attention import DenseAttend, FlexAttend  # noqa: E402
 from intercog_model.backbone.bagel import encode_images  # noqa: E402
+from intercog_model.backbone.position_tables import grid_ids  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.draws import Draws  # noqa: E402
 from intercog_model.data.example import EditExample, TextToImageExample, UnderstandingExample  # noqa: E402
@@ -166,12 +167,7 @@ def test_a_padded_encode_changes_the_latents_and_the_single_one_does_not():
     alone, both = toys.batch([small]).packed, toys.batch([small, large]).packed
     a, b = encode_images(vae, alone, 2), encode_images(vae, both, 2)
     assert_close(a, b[: len(a)], atol=1e-6, rtol=1e-5)
-    sizes = [tuple(n.shape[1:]) for n in both.vae_noise]
-    height, width = (max(s[i] for s in sizes) for i in (0, 1))
-    noise = [torch.zeros(4, height, width) for _ in sizes]
-    for sheet, own in zip(noise, both.vae_noise, strict=True):
-        sheet[:, : own.shape[1], : own.shape[2]] = own
-    padded = encode_images(vae, replace(both, vae_noise=noise), 2, padded=True)
+    padded = encode_images(vae, both, 2, padded=True)
     assert float((padded[: len(a)] - a).abs().max()) > 0.01
 
 
@@ -234,3 +230,13 @@ def test_lengths_are_known_before_packing():
     odd = VaeItem(pixels=torch.zeros(3, 6, 8), vae_noise=torch.zeros(0), flow_noise=torch.zeros(0))
     with pytest.raises(ValueError, match="not a multiple of 4"):
         pack([Sample(key="k", items=(odd,))], CONFIG)
+
+
+def test_interpolated_positions_spread_the_grid_over_the_table():
+    assert grid_ids(2, 2, 8).tolist() == [0, 1, 8, 9]
+    assert grid_ids(2, 2, 8, interpolate=True).tolist() == [0, 4, 32, 36]
+    with pytest.raises(ValueError, match="9 x 2 does not fit"):
+        grid_ids(9, 2, 8)
+    config = replace(CONFIG, interpolate_positions=True)
+    sample = toys.build([toys.example()])[0].sample
+    assert not torch.equal(pack([sample], config).latent_ids, pack([sample], CONFIG).latent_ids)

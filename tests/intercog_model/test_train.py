@@ -16,8 +16,12 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
+from intercog_model.cache_features import write_features  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
+from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
+from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
+from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
 from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.config import load_config  # noqa: E402
@@ -26,6 +30,7 @@ from tests.intercog_model import release, toys  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "intercog_model" / "configs"
+SMALL = "samples_per_step = 1"
 TERMS = {"ce", "mse", "tv", "vv", "mask_text", "mask_v", "mask_o"}
 
 
@@ -254,6 +259,39 @@ def loop_parts(loaded):
     from intercog_model.training.build import build  # noqa: PLC0415
 
     return build(loaded, torch.device("cpu"))
+
+
+@pytest.mark.slow
+def test_switches_of_the_run_itself(folder, tmp_path):
+    run = "keep_checkpoints = 3\npeak_tflops = 0.001"
+    trainer = trainer_of(overlay(tmp_path / "a.toml", folder, tmp_path / "a", steps=8, more=SMALL, run=run))
+    trainer.run()
+    assert [p.name for p in checkpoints(tmp_path / "a")] == ["step-0000004", "step-0000006", "step-0000008"]
+    assert log(tmp_path / "a")[-1]["mfu"] > 0
+    other = trainer_of(overlay(tmp_path / "b.toml", folder, tmp_path / "b", steps=1, more=SMALL))
+    other.run()
+    assert "mfu" not in log(tmp_path / "b")[0]
+    assert [p.name for p in checkpoints(tmp_path / "b")] == ["step-0000001"]
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_a_checkpoint_folder_and_cached_features(folder, undisturbed, tmp_path):
+    provider = RandomPatchFeatures(DEBUG_HEADS.width, DEBUG_HEADS.grid, seed=9)
+    write_features(str(folder), provider, tmp_path / "cache", DEBUG_VAE_RULE)
+    more = tmp_path / "more.toml"
+    more.write_text(
+        f'[model]\ncheckpoint = "{undisturbed / "export"}"\nfeatures = "cached"\n'
+        f'features_folder = "{tmp_path / "cache"}"\n'
+    )
+    config = overlay(tmp_path / "a.toml", folder, tmp_path / "a", steps=1)
+    loaded = load_config([CONFIGS / "base.toml", CONFIGS / "debug_size.toml", config, more])
+    trainer = loop.Trainer(loaded, loop_parts(loaded), torch.device("cpu"))
+    begun = load_file(undisturbed / "export" / "ema.safetensors")
+    assert torch.equal(trainer.parts.model.bagel.llm2vae.weight, begun["llm2vae.weight"])
+    trainer.run()
+    first, fresh = log(tmp_path / "a")[0], log(undisturbed)[0]
+    assert first["ce"] < fresh["ce"]
+    assert first["mask_o"] != fresh["mask_o"]
 
 
 @pytest.mark.slow

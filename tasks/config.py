@@ -29,16 +29,24 @@ class ExecutionSettings(Settings):
     pool: Literal["ray", "in-process"] = Field(default="ray")
     workers: int = Field(default=0, ge=0, description="Ray actors; 0: one a core")
     threads_per_worker: int = Field(default=1, ge=1, description="threads a model may use")
-    ray_address: str = Field(default="local", description="'local' starts one; else a cluster's address or 'auto'")
+    ray_address: str = Field(
+        default="local", description="'local' starts one; else a cluster's address or 'auto'"
+    )
     dashboard: bool = Field(default=False, description="start Ray's dashboard with a local Ray")
     prefect: bool = Field(default=True, description="run as a Prefect flow")
     partitions: int = Field(default=8, ge=1, le=50, description="Prefect task runs a stage, at most")
     units_ahead: int = Field(default=2, ge=1, description="units an actor holds, the running one included")
-    max_environment_faults: int = Field(default=3, ge=1, description="faults of the surroundings that stop a stage")
+    max_environment_faults: int = Field(
+        default=3, ge=1, description="faults of the surroundings that stop a stage"
+    )
     max_failed_share: float = Field(default=0.5, gt=0, le=1, description="failed share that stops a stage")
     failed_share_after: int = Field(default=16, ge=1, description="inputs seen before the share counts")
-    timeout_factor: float = Field(default=10.0, gt=1, description="a unit past this times the median is cut off")
-    timeout_floor_s: float = Field(default=300.0, gt=0, description="no unit is cut off before this many seconds")
+    timeout_factor: float = Field(
+        default=10.0, gt=1, description="a unit past this times the median is cut off"
+    )
+    timeout_floor_s: float = Field(
+        default=300.0, gt=0, description="no unit is cut off before this many seconds"
+    )
     min_free_bytes: int = Field(default=500_000_000, ge=0, description="free space a local output must have")
 
 
@@ -46,9 +54,13 @@ class BuildConfig(Settings):
     """Everything a build depends on."""
 
     profile: str
-    name: str = Field(default="groundedit", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$", description="release name")
+    name: str = Field(
+        default="groundedit", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$", description="release name"
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
-    out: str = Field(default="out/demo", min_length=1, description="dataset URI: folder or s3://bucket/prefix")
+    out: str = Field(
+        default="out/demo", min_length=1, description="dataset URI: folder or s3://bucket/prefix"
+    )
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     exclude: str = Field(default="", description="file of ids or locations to leave out")
     limit: int = Field(default=0, ge=0, description="first so many sources only; 0: all")
@@ -89,7 +101,9 @@ def load_with_origins(
     tree = _read_profile(profile)
     origins = dict.fromkeys(_leaves(tree), f"profile {profile}")
     changes = [(*_parse_assignment(text), f"--set {text.partition('=')[0]}") for text in assignments]
-    changes += [(key, value, f"argument {key}") for key, value in (arguments or {}).items() if value is not None]
+    changes += [
+        (key, value, f"argument {key}") for key, value in (arguments or {}).items() if value is not None
+    ]
     for key, value, origin in changes:
         _assign(tree, key, value)
         origins = {k: v for k, v in origins.items() if k != key and not k.startswith(key + ".")}

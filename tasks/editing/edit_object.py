@@ -60,7 +60,8 @@ def _measured(
 ) -> tuple[Gate, ...]:
     """The gates over the crop before and after."""
     bounds = settings.gates
-    found = [gates.change_gate(before, after, mask, bounds), gates.seam_gate(before, after, mask, bounds)]
+    least = bounds.min_effect if plan.edit_type is EditType.APPEARANCE else bounds.min_change
+    found = [gates.change_gate(before, after, mask, least), gates.seam_gate(before, after, mask, bounds)]
     if plan.edit_type is EditType.COLOR:
         found.append(gates.colour_gate(after, mask, plan.argument, bounds))
     return tuple(found)

@@ -62,10 +62,10 @@ def overlap_gate(share: float, bound: float) -> Gate:
     return at_most("hole_other_objects_share", share, bound, Reason.ENTANGLED)
 
 
-def change_gate(source: Image, edited: Image, mask: Mask, settings: GateSettings) -> Gate:
-    """Mean Lab distance between before and after under the mask."""
+def change_gate(source: Image, edited: Image, mask: Mask, least: float) -> Gate:
+    """Mean Lab distance between before and after under the mask, and the ``least`` that counts as an edit."""
     value = float(_delta(source, edited)[mask].mean()) if mask.any() else 0.0
-    return at_least("change_inside_delta_e", value, settings.min_change, Reason.NOT_CHANGED)
+    return at_least("change_inside_delta_e", value, least, Reason.NOT_CHANGED)
 
 
 def leak_gate(source: Image, raw: Image, allowed: Mask, settings: GateSettings) -> Gate:

@@ -54,7 +54,7 @@ def remove_object(
     edited, allowed = composite(source, patch, crop, removal_alpha(inside, radius))
     seen = redetect(detector, plan, source=source, edited=edited, hole=hole, settings=settings.gates)
     bounds, after = settings.gates, cut(edited, crop)
-    change = gates.change_gate(here, after, cut(mask, crop), bounds)
+    change = gates.change_gate(here, after, cut(mask, crop), bounds.min_change)
     leak = gates.leak_gate(here, patch, inside, bounds)
     return Finished(
         plan=plan,

@@ -75,6 +75,9 @@ class GateSettings(Settings):
     min_change: float = Field(
         default=12.0, ge=0, description="mean distance inside; less is no edit to the eye"
     )
+    min_effect: float = Field(
+        default=5.0, ge=0, description="the same for an effect, which shows as another texture"
+    )
     max_leak: float = Field(default=3.0, ge=0, description="mean distance outside, on the editor's raw patch")
     seam_step: float = Field(
         default=3.5, ge=0, description="a step across the border seen on a plain surface"

@@ -27,7 +27,7 @@ def draw_box(image: Image, boxes: Sequence[Box]) -> Image:
 def draw_mask_and_box(image: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
     """A copy of ``image`` with the masked pixels half red and each box outlined: the visual grounding."""
     marked = image.copy()
-    tinted = marked[mask].astype(np.float32) * (1 - MASK_OPACITY) + np.float32(RED) * MASK_OPACITY
+    tinted = marked[mask].astype(np.float32) * (1 - MASK_OPACITY) + np.array(RED, np.float32) * MASK_OPACITY
     marked[mask] = np.round(tinted).astype(np.uint8)
     return draw_box(marked, boxes)
 

@@ -24,6 +24,7 @@ BACKENDS: dict[str, dict[str, str]] = {
     "referrer": {"grammar": f"{EMBEDDED}.referrer:GrammarReferrer"},
     "editor": {"classical": f"{EMBEDDED}.editor:ClassicalEditor"},
     "inpainter": {
+        "best-of-two": f"{EMBEDDED}.best_inpainter:BestOfTwoInpainter",
         "migan": f"{EMBEDDED}.migan_inpainter:MiganInpainter",
         "patchmatch": f"{EMBEDDED}.inpainter:PatchMatchInpainter",
     },

@@ -3,8 +3,19 @@
 import numpy as np
 import pytest
 
-from tasks.geometry import box_of, clip, containment, enlarge, from_rle, grow, intersection, iou, to_rle
-from tasks.records import Box
+from tasks.geometry import (
+    box_of,
+    clip,
+    containment,
+    enlarge,
+    from_rle,
+    grow,
+    intersection,
+    iou,
+    run_lengths,
+    to_rle,
+)
+from tasks.records import Box, Rle
 
 
 def box(x0, y0, x1, y1):
@@ -48,3 +59,29 @@ def test_the_tight_box_of_a_mask_is_half_open():
     assert box_of(mask) == box(0, 0, 0, 0)
     mask[3:5, 6:11] = True
     assert box_of(mask) == box(6, 3, 11, 5)
+
+
+def test_run_lengths_are_those_of_the_mask():
+    rng = np.random.default_rng(3)
+    for density in (0.0, 0.001, 0.2, 0.5, 1.0):
+        mask = rng.random((70, 90)) < density
+        changes = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
+        expected = np.diff(np.concatenate(([0], changes, [mask.size])))
+        assert np.array_equal(run_lengths(to_rle(mask).counts), expected)
+
+
+def test_random_characters_never_reach_the_decoder_unless_they_add_up():
+    rng = np.random.default_rng(0)
+    for _ in range(3000):
+        counts = "".join(map(chr, rng.integers(48, 112, int(rng.integers(0, 60)))))
+        try:
+            runs = run_lengths(counts)
+        except ValueError:
+            continue
+        assert runs.min() >= 0
+
+
+@pytest.mark.parametrize("counts", ["", "0", "P", "~~~", "5", "1110"])
+def test_runs_that_do_not_add_up_are_an_error_and_never_a_crash(counts):
+    with pytest.raises(ValueError):
+        from_rle(Rle(height=4, width=4, counts=counts))

@@ -13,6 +13,7 @@ from tasks.settings_base import Settings
 
 ACCURACY = {
     EditType.REMOVE: (("found_after_score", 0.4, 0.0), ("new_object_score", 0.6, 0.0)),
+    EditType.APPEARANCE: (("change_inside_delta_e", 1.0, 7.0),),
     EditType.COLOR: (("asked_colour_share", 0.35, 0.85), ("change_inside_delta_e", 8.0, 24.0)),
 }
 """Gate values that tell whether the edit was done: (name, value worth 1, value worth 5)."""

@@ -62,10 +62,11 @@ class MiganInpainter:
             return image.copy()
         height, width = hole.shape
         scale = min(1.0, self.options.max_side_px / max(height, width))
-        small, small_hole = image, hole
+        small: Image = image
+        small_hole = hole
         if scale < 1:
             size = (round(width * scale), round(height * scale))
-            small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             small_hole = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None])
         keep = np.where(small_hole, 0, KNOWN).astype(np.uint8)[None, None]

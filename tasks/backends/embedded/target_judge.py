@@ -23,7 +23,9 @@ class TargetJudgeOptions(Settings):
         default=0.2, ge=0, le=1, description="larger targets are found at a glance"
     )
     center_radius: float = Field(default=0.12, ge=0, le=1, description="of the diagonal; nearer is centred")
-    small_share: float = Field(default=0.03, ge=0, le=1, description="smaller targets hide even in the middle")
+    small_share: float = Field(
+        default=0.03, ge=0, le=1, description="smaller targets hide even in the middle"
+    )
     min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
     min_label_confidence: float = Field(
         default=0.85,

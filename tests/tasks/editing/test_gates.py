@@ -34,13 +34,13 @@ def test_change_is_measured_inside_only() -> None:
     before = np.full((120, 120, 3), 100, np.uint8)
     after = before.copy()
     after[~HOLE] = 200
-    assert gates.change_gate(before, after, HOLE, SETTINGS).measurement.value == 0
+    assert gates.change_gate(before, after, HOLE, SETTINGS.min_change).measurement.value == 0
     assert gates.leak_gate(before, after, HOLE, SETTINGS).measurement.value > 30
 
 
 def test_an_empty_mask_counts_as_no_change() -> None:
     picture = np.full((9, 9, 3), 100, np.uint8)
-    assert not gates.change_gate(picture, picture, np.zeros((9, 9), bool), SETTINGS).passed
+    assert not gates.change_gate(picture, picture, np.zeros((9, 9), bool), SETTINGS.min_change).passed
 
 
 @pytest.mark.parametrize(("share", "passed"), [(0.9, True), (0.3, False)])

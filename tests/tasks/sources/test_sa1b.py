@@ -10,7 +10,7 @@ import pytest
 from tasks.errors import Reason
 from tasks.geometry import from_rle, to_rle
 from tasks.sources.listing import list_entries
-from tasks.sources.sa1b import parse_annotations, run_lengths
+from tasks.sources.sa1b import parse_annotations
 from tasks.sources.settings import SourceSettings
 
 
@@ -119,23 +119,3 @@ def test_hostile_runs_are_a_value_error(counts):
     }
     with pytest.raises(ValueError):
         parse_annotations(json.dumps(document).encode(), 320, 288)
-
-
-def test_run_lengths_are_those_of_the_mask():
-    rng = np.random.default_rng(3)
-    for density in (0.0, 0.001, 0.2, 0.5, 1.0):
-        mask = rng.random((70, 90)) < density
-        changes = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
-        expected = np.diff(np.concatenate(([0], changes, [mask.size])))
-        assert np.array_equal(run_lengths(to_rle(mask).counts), expected)
-
-
-def test_random_characters_never_reach_the_decoder_unless_they_add_up():
-    rng = np.random.default_rng(0)
-    for _ in range(3000):
-        counts = "".join(map(chr, rng.integers(48, 112, int(rng.integers(0, 60)))))
-        try:
-            runs = run_lengths(counts)
-        except ValueError:
-            continue
-        assert runs.min() >= 0

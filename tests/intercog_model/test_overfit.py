@@ -6,7 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from intercog_model.overfit import Overfit, OverfitSettings, choose, examine, main, photograph  # noqa: E402
+from intercog_model.overfit import examine, main  # noqa: E402
+from intercog_model.training.by_heart import Overfit, OverfitSettings, choose, photograph  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
 

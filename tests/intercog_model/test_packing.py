@@ -51,6 +51,7 @@ def test_the_flex_mask_is_the_dense_mask_and_pads_see_themselves():
     assert flex.diagonal().all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
 def test_flex_and_dense_attention_give_the_same_output():
     model, vae = toys.models()

@@ -27,6 +27,9 @@ START_TIMEOUT_S = 180.0
 
 POLL_S = 0.1
 
+RESTARTS = 3
+"""A server that dies more often than this has a reason of its own."""
+
 IDLE_SERVICES = (
     "SCHEDULER",
     "LATE_RUNS",
@@ -52,11 +55,12 @@ class EmbeddedServer:
         self._home = home
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._error: EnvironmentFault | None = None
+        self._error: EnvironmentFault | None = EnvironmentFault("Prefect's server was not started")
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{self._port}/api"
         os.environ["PREFECT_HOME"] = str(home)
-        self._starter = threading.Thread(target=self._start, name="start-prefect", daemon=True)
-        self._starter.start()
+        self._answered = threading.Event()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._keep, name="prefect-server", daemon=True).start()
         # Registered before Prefect's own farewell, so it runs after that has sent its last events.
         atexit.register(self.stop)
 
@@ -66,13 +70,14 @@ class EmbeddedServer:
         Raises:
             EnvironmentFault: it did not start in time.
         """
-        self._starter.join()
+        self._answered.wait()
         if self._error is not None:
             raise self._error
 
     def stop(self) -> None:
         """Ends the server."""
-        process, self._process = self._process, None
+        self._stopped.set()
+        process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
             try:
@@ -81,21 +86,30 @@ class EmbeddedServer:
                 process.kill()
                 process.wait()
 
-    def _start(self) -> None:
+    def _keep(self) -> None:
+        """Starts the server, and again when it died: the flow's requests are repeated until it is back."""
+        for _ in range(1 + RESTARTS):
+            if self._stopped.is_set():
+                return
+            self._error = self._start()
+            self._answered.set()
+            if self._error is not None or self._process is None:
+                return
+            self._process.wait()
+
+    def _start(self) -> EnvironmentFault | None:
         # Two builds that begin together must not make the database at the same time.
         with _locked(self._home / "groundedit-start.lock"):
             self._process = _spawn(self._port)
             deadline = time.monotonic() + START_TIMEOUT_S
-            while time.monotonic() < deadline and self._process is not None:
-                if self._process.poll() is not None:
-                    break
+            while time.monotonic() < deadline and self._process.poll() is None:
                 if _answers(self._port):
-                    return
-                time.sleep(POLL_S)
-        log = self._home / "groundedit-server.log"
-        self._error = EnvironmentFault(
-            f"Prefect's embedded server did not start within {START_TIMEOUT_S:g} s; its database is in {self._home} "
-            f"(another place: PREFECT_HOME; without Prefect: --set execution.prefect=false); see {log}"
+                    return None
+                self._stopped.wait(POLL_S)
+        return EnvironmentFault(
+            f"Prefect's embedded server did not start within {START_TIMEOUT_S:g} s; its database and its log "
+            f"(groundedit-server.log) are in {self._home}. Another place: PREFECT_HOME; without Prefect: "
+            "--set execution.prefect=false"
         )
 
 

@@ -109,6 +109,7 @@ def test_the_documented_lines_build_a_release_on_a_real_server_and_worker(
         shutil.copy(path, photographs)
     prefect(environment, "work-pool", "create", "groundedit-process", "--type", "process")
     prefect(environment, "--no-prompt", "deploy", "--all")
+    prefect(environment, "automation", "create", "--from-file", "deploy/prefect/mark-dead-runs.yaml")
     with (tmp_path / "worker.log").open("w") as log:
         worker = subprocess.Popen(
             [*PREFECT, "worker", "start", "--pool", "groundedit-process"],

@@ -85,7 +85,7 @@ def _fill(module: nn.Module) -> None:
             part.pos_embed.copy_(sincos_table(part.side, part.pos_embed.shape[1]))
 
 
-def measure(  # noqa: PLR0917
+def measure(
     pipeline: Pipeline, mode: str, image: Image.Image, tokens: int, points: int, seed: int
 ) -> dict[str, object]:
     """One run of a mode, after a short one that warms up."""
@@ -108,7 +108,7 @@ def measure(  # noqa: PLR0917
     }
 
 
-def _run(  # noqa: PLR0917
+def _run(
     pipeline: Pipeline, mode: str, image: Image.Image, tokens: int, points: int, seed: int, clock: Stopwatch
 ) -> Image.Image:
     sampler = SamplerSettings(points=points)

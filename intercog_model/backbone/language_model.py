@@ -81,7 +81,7 @@ class SharedAttention(nn.Module):
 
         return routing.apply(x_LD, expert(""), expert("_moe_gen"))
 
-    def forward(  # noqa: PLR0917 - recomputation passes arguments by position
+    def forward(
         self,
         x_LD: Tensor,
         routing: Routing,
@@ -112,7 +112,7 @@ class DecoderLayer(nn.Module):
             for name in ("input_layernorm", "post_attention_layernorm"):
                 self.add_module(name + suffix, RMSNorm(config.hidden_size, config.rms_norm_eps))
 
-    def forward(  # noqa: PLR0917 - recomputation passes arguments by position
+    def forward(
         self,
         x_LD: Tensor,
         routing: Routing,

@@ -76,7 +76,7 @@ class _Branches:
         return text
 
 
-def run_chain(  # noqa: PLR0917 - what is edited, how, from which seed
+def run_chain(
     pipeline: Pipeline,
     image: Image.Image,
     instruction: str,

@@ -69,7 +69,7 @@ def _noised_rows(model: Bagel, segment: Segment, x_NC: Tensor, t: float) -> Tens
     return framed_rows(model, segment, model.embed_latents(x_NC, times, segment.grid_ids)[1])
 
 
-def velocity(  # noqa: PLR0917 - in the order of the formula
+def velocity(
     contexts: GuidedContexts,
     x_NC: Tensor,
     t: float,
@@ -96,7 +96,7 @@ def velocity(  # noqa: PLR0917 - in the order of the formula
     return guided_velocity(found[0], found[1], found[2] if len(found) > 2 else None, guidance, scales)
 
 
-def sample_latent(  # noqa: PLR0917 - in the order of use
+def sample_latent(
     contexts: GuidedContexts,
     noise_NC: Tensor,
     size: tuple[int, int],

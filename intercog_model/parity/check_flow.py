@@ -84,7 +84,7 @@ def _check_segments(
         file.check(f"gen.{name}.packed_key_value_indexes", torch.arange(length))
 
 
-def _check_velocities(  # noqa: PLR0917
+def _check_velocities(
     file: GoldenFile,
     contexts: GuidedContexts,
     noise: Tensor,
@@ -132,7 +132,7 @@ def _check_time(file: GoldenFile, t: float, predict: Callable[[float], Tensor]) 
     file.report.require(f"{FILE}: vel.timestep", best == t, note)
 
 
-def _check_run(  # noqa: PLR0917
+def _check_run(
     golden: Golden,
     file: GoldenFile,
     contexts: GuidedContexts,

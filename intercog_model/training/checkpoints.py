@@ -14,7 +14,7 @@ from intercog_model.training.sharding import MovingAverage, local, world
 NAME = re.compile(r"step-(\d{7})$")
 
 
-def save(  # noqa: PLR0917 - in the order of what is written
+def save(
     folder: Path,
     step: int,
     model: torch.nn.Module,

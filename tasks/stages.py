@@ -30,6 +30,7 @@ ROLES = {
         "inpainter": "inpainter",
         "judge": "edit_judge",
         "detector": "detector",
+        "segmenter": "segmenter",
     },
     "publish": {},
 }

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from tasks.editing.edit_object import edit_object
 from tasks.editing.finished import Finished
 from tasks.editing.gates import explain
-from tasks.editing.remove_object import remove_object
+from tasks.editing.remove_object import RemovalRoles, remove_object
 from tasks.editing.settings import EditingSettings
 from tasks.errors import Reason, SampleError
 from tasks.geometry import to_rle
 from tasks.outcomes import Blob, Child, Outcome, PixelReader, StageInput
 from tasks.pixels import encode_png
 from tasks.records import EditedSample, EditPlan, EditType, ModelIdentity
-from tasks.roles.protocols import Detector, EditJudge, Editor, EditQuestion, Image, Inpainter
+from tasks.roles.protocols import Detector, EditJudge, Editor, EditQuestion, Image, Inpainter, Segmenter
 from tasks.seeds import derive_seed
 
-STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 1, "compositing": 1, "gates": 1}
+STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 2, "compositing": 1, "gates": 1}
 """Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
 
 NOT_JUDGED = 0.0
@@ -35,11 +35,13 @@ class EditingStage:
     inpainter: Inpainter
     judge: EditJudge
     detector: Detector
+    segmenter: Segmenter
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Editor, inpainter, edit judge and the detector that looks again."""
-        return (self.editor.identity, self.inpainter.identity, self.judge.identity, self.detector.identity)
+        """Editor, inpainter, edit judge, and the detector and segmenter that look again."""
+        roles = (self.editor, self.inpainter, self.judge, self.detector, self.segmenter)
+        return tuple(role.identity for role in roles)
 
     def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
         """One outcome a plan; its one child is the edited sample."""
@@ -61,8 +63,9 @@ class EditingStage:
             return remove_object(
                 plan,
                 source,
-                inpainter=self.inpainter,
-                detector=self.detector,
+                roles=RemovalRoles(
+                    inpainter=self.inpainter, detector=self.detector, segmenter=self.segmenter
+                ),
                 settings=self.settings,
                 seed=derive_seed(self.seed, plan.plan_id, "inpaint"),
             )

@@ -67,6 +67,18 @@ class RemovalSettings(Settings):
     )
     max_overlap: float = Field(default=0.1, ge=0, le=1, description="share of the hole that is other objects")
 
+    second_dilation: float = Field(
+        default=0.1,
+        ge=0,
+        description="of the second try's hole, which follows the mask's hull; 0: no second try",
+    )
+
+    def tries(self) -> tuple[RemovalSettings, ...]:
+        """The settings of each try's hole, in order."""
+        if not self.second_dilation:
+            return (self,)
+        return self, self.model_copy(update={"dilation": self.second_dilation, "box_share": 0.0})
+
 
 class GateSettings(Settings):
     """Bounds of the measured gates; a distance is CIE76 in Lab, 2.3 being just visible."""
@@ -116,9 +128,12 @@ class GateSettings(Settings):
     structure_step: float = Field(
         default=9.0, ge=0, description="a difference along the border that is a structure"
     )
-    max_ragged: float = Field(default=0.2, ge=0, le=1, description="border cut by structures that end there")
+    max_ragged: float = Field(default=0.6, ge=0, le=1, description="border cut by structures that end there")
+    max_trace: float = Field(
+        default=0.45, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
+    )
     max_strange: float = Field(
-        default=0.1, ge=0, le=1, description="border in colours rare around: left-over parts"
+        default=0.6, ge=0, le=1, description="border in colours rare around: left-over parts"
     )
     strange_distance: float = Field(
         default=6.0, ge=0, description="such a colour is this far from the usual ones"
@@ -131,7 +146,8 @@ class EditingSettings(Settings):
     editor: RoleSettings
     inpainter: RoleSettings
     judge: RoleSettings
-    detector: RoleSettings = Field(description="re-detection after a removal; the grounding detector")
+    detector: RoleSettings = Field(description="looks again after a removal; the grounding detector")
+    segmenter: RoleSettings = Field(description="looks for the removed shape; the grounding segmenter")
     min_accuracy: float = Field(default=4.0, ge=1, le=5, description="RegionEditAccuracy to keep")
     min_seamlessness: float = Field(default=4.0, ge=1, le=5, description="SeamlessQuality to keep")
     crop: CropSettings = CropSettings()

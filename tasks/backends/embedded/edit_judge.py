@@ -26,8 +26,7 @@ SEAMLESSNESS = (
     ("raw_leak_delta_e", 8.0, 0.5),
     ("fill_contrast_ratio", 0.1, 0.8),
     ("novel_fill_share", 0.2, 0.0),
-    ("ragged_border_share", 0.5, 0.02),
-    ("strange_border_share", 0.4, 0.0),
+    ("trace_of_shape", 0.9, 0.3),
 )
 """Gate values that tell how well it fits in, with the same pair; those a type lacks are left out."""
 

@@ -55,8 +55,7 @@ def test_a_half_done_recolouring_falls_under_four(judge: Callable[..., EditScore
         {"raw_leak_delta_e": 6.0},
         {"fill_contrast_ratio": 0.2},
         {"novel_fill_share": 0.15},
-        {"ragged_border_share": 0.4},
-        {"strange_border_share": 0.3},
+        {"trace_of_shape": 0.7},
     ],
 )
 def test_one_visible_flaw_is_enough_to_fall_under_four(
@@ -67,8 +66,7 @@ def test_one_visible_flaw_is_enough_to_fall_under_four(
         "raw_leak_delta_e": 0.0,
         "fill_contrast_ratio": 1.0,
         "novel_fill_share": 0.0,
-        "ragged_border_share": 0.0,
-        "strange_border_share": 0.0,
+        "trace_of_shape": 0.1,
     }
     assert judge(EditType.REMOVE, **values).seamlessness == 5
     assert judge(EditType.REMOVE, **{**values, **flaw}).seamlessness < 4

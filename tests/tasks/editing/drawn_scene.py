@@ -14,13 +14,14 @@ from tasks.records import (
     EditPlan,
     EditType,
     GroundedTarget,
+    MaskHint,
     ModelIdentity,
     Reasoning,
     Scene,
     SceneObject,
     SourceImage,
 )
-from tasks.roles.protocols import Detection
+from tasks.roles.protocols import Detection, Segmentation
 
 SHAPE = (240, 320)
 PAINTS = {"red": (205, 30, 35), "blue": (35, 60, 200)}
@@ -53,6 +54,37 @@ class BlobDetector:
             for x, y, w, h, area in stats[1:count]
             if area > 150
         ]
+
+
+class OutlineSegmenter:
+    """The largest piece in the box that differs from the ground around it; certain when there is one."""
+
+    identity = ModelIdentity(
+        role="segmenter", backend="outlines", model="difference from the ground", revision="1", digest="none"
+    )
+
+    def segment(
+        self,
+        images: Sequence[np.ndarray],
+        detections: Sequence[Sequence[Detection]],
+        hints: Sequence[Sequence[MaskHint]],
+    ) -> list[tuple[Segmentation, ...]]:
+        del hints
+        return [
+            tuple(self._cut(image, d.box) for d in boxes)
+            for image, boxes in zip(images, detections, strict=True)
+        ]
+
+    @staticmethod
+    def _cut(image: np.ndarray, box: Box) -> Segmentation:
+        lab = cv2.GaussianBlur(to_lab(image), (0, 0), 3.0)
+        around = np.ones(image.shape[:2], bool)
+        around[box.y0 : box.y1, box.x0 : box.x1] = False
+        differs = (np.linalg.norm(lab - np.median(lab[around], axis=0), axis=2) > 6) & ~around
+        _, pieces, stats, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8))
+        largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])) if len(stats) > 1 else -1
+        mask = pieces == largest
+        return Segmentation(mask=mask, score=0.9 if mask.any() else 0.0, method="outlines", checks=())
 
 
 def disc(x: int, y: int, radius: int, shape: tuple[int, int] = SHAPE) -> np.ndarray:

@@ -19,11 +19,11 @@ from tasks.outcomes import BlobRef, Child, Outcome, StageInput
 from tasks.pixels import decode_rgb
 from tasks.records import Box, EditedSample, EditPlan, EditType, ModelIdentity
 from tasks.roles.protocols import EditRequest, InpaintRequest
-from tests.tasks.editing.drawn_scene import PAINTS, SHAPE, BlobDetector, disc, shaded
+from tests.tasks.editing.drawn_scene import PAINTS, SHAPE, BlobDetector, OutlineSegmenter, disc, shaded
 
 RED, BLUE = disc(160, 120, 26), disc(225, 125, 18)
 ROLE = {"backend": "planted"}
-SETTINGS = EditingSettings(editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROLE)
+SETTINGS = EditingSettings(editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROLE, segmenter=ROLE)
 
 
 @dataclass
@@ -81,15 +81,17 @@ def run(
     *,
     editor: object | None = None,
     fill: np.ndarray | None = None,
+    inpainter: object | None = None,
     settings: EditingSettings = SETTINGS,
 ) -> Outcome:
     stage = EditingStage(
         settings=settings,
         seed=3,
         editor=editor or ClassicalEditor(),
-        inpainter=PlantedInpainter(image, image if fill is None else fill),
+        inpainter=inpainter or PlantedInpainter(image, image if fill is None else fill),
         judge=RuleEditJudge(),
         detector=BlobDetector(),
+        segmenter=OutlineSegmenter(),
     )
     ref = BlobRef(path="x", offset=0, length=1, sha256="0" * 64)
     (outcome,) = stage.process(
@@ -255,6 +257,31 @@ def test_a_patch_of_a_colour_from_nowhere_is_refused_as_foreign(
     assert_refused_alone(child, Reason.FOREIGN_FILL)
 
 
+def test_a_ghost_of_the_removed_thing_is_refused_by_its_outline(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = ground.copy()
+    fill[RED] = np.clip(ground[RED].astype(int) + 24, 0, 255)
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    assert_refused_alone(child, Reason.STILL_THERE)
+    assert "trace_of_shape" in child.detail
+
+
+def test_a_second_hole_is_tried_and_the_better_filling_is_kept(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    bad = ground.copy()
+    shaded(bad, disc(160, 125, 10), PAINTS["blue"])
+    fills = iter((bad, ground))
+
+    class SecondTimeLucky(PlantedInpainter):
+        def inpaint(self, requests: Sequence[InpaintRequest]) -> list[np.ndarray]:
+            return PlantedInpainter(picture, next(fills)).inpaint(requests)
+
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), inpainter=SecondTimeLucky(picture, bad)))
+    assert child.reason is None, child.detail
+
+
 def test_a_class_that_carries_other_things_is_not_removed(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
@@ -279,7 +306,8 @@ def test_structures_that_run_into_the_hole_from_all_sides_are_refused_as_entangl
     rays = np.clip(ground.astype(int) + 40 * np.sin(9 * angle)[..., None], 0, 255).astype(np.uint8)
     image = rays.copy()
     shaded(image, RED, PAINTS["red"])
-    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=rays))
+    settings = replace_gates(max_ragged=0.2)
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=rays, settings=settings))
     assert_refused_alone(child, Reason.ENTANGLED)
     assert "ragged_border_share" in child.detail
 
@@ -290,7 +318,7 @@ def test_a_handle_outside_the_box_is_refused_as_left_over(
     image = ground.copy()
     image[104:136, 180:198] = (60, 90, 60)
     shaded(image, RED, PAINTS["red"])
-    settings = replace_gates(max_ragged=1.0)
+    settings = replace_gates(max_ragged=1.0, max_strange=0.1)
     child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground, settings=settings))
     assert_refused_alone(child, Reason.ENTANGLED)
     assert "strange_border_share" in child.detail
@@ -363,6 +391,7 @@ def test_another_record_than_a_plan_is_a_type_error(
         inpainter=PlantedInpainter(picture, picture),
         judge=RuleEditJudge(),
         detector=BlobDetector(),
+        segmenter=OutlineSegmenter(),
     )
     item = StageInput(id="x", record=plan.target, blobs={})
     with pytest.raises(TypeError, match="EditPlan"):

@@ -1,0 +1,1 @@
+"""Backends that answer for roles: `embedded` (small real models, CPU)."""

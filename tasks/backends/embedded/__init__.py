@@ -1,0 +1,1 @@
+"""Small published networks and classical algorithms that run on a laptop."""

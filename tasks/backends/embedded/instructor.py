@@ -42,7 +42,7 @@ class SceneFactsOptions(Settings):
         default=0.7, ge=0, le=1, description="share of the mask that lets a thing be called by its colour"
     )
     max_risk: float = Field(
-        default=0.18,
+        default=0.22,
         ge=0,
         le=1,
         description="wordings with a higher estimated risk of a second reading are refused",

@@ -22,10 +22,6 @@ class TargetJudgeOptions(Settings):
     max_salient_share: float = Field(
         default=0.2, ge=0, le=1, description="larger targets are found at a glance"
     )
-    center_radius: float = Field(default=0.12, ge=0, le=1, description="of the diagonal; nearer is centred")
-    small_share: float = Field(
-        default=0.03, ge=0, le=1, description="smaller targets hide even in the middle"
-    )
     min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
     min_label_confidence: float = Field(
         default=0.85,
@@ -40,8 +36,7 @@ class RuleTargetJudge:
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
     *Precise*: the outline lies on a step in colour, and detector and classifier together are sure of the label.
-    *Hard*: another instance of its class is about, or it is
-    not the largest thing, and small or off the centre, in a scene of several.
+    *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
     """
 
     Options = TargetJudgeOptions
@@ -109,8 +104,7 @@ class RuleTargetJudge:
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
         modest = share <= options.max_salient_share
-        inconspicuous = offset > options.center_radius or share < options.small_share
-        hidden = rank > 1 and inconspicuous and len(scene.objects) >= options.min_entities
+        hidden = rank > 1 and len(scene.objects) >= options.min_entities
         hard = modest and (peers >= 1 or hidden)
         # The parts inform; only the last one decides, since each alone may fail a hard target.
         return (
@@ -127,7 +121,7 @@ class RuleTargetJudge:
                 name="hard_to_locate",
                 value=float(hard),
                 passed=hard,
-                threshold="= 1: modest size, and a peer or (not largest, off-centre or small, among others)",
+                threshold="= 1: modest size, and a peer or (not largest, among others)",
             ),
         )
 

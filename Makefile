@@ -49,7 +49,7 @@ check: setup-test                    ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench-orchestration: setup           ## what Prefect and Ray cost over a bare loop
+bench-orchestration: setup-test      ## what Prefect and Ray cost over a bare loop
 	$(BIN)/python -m tests.benchmarks.orchestration
 
 clean:                               ## forget the environment and outputs

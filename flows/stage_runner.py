@@ -16,7 +16,7 @@ from tasks.config import BuildConfig, ExecutionSettings
 from tasks.errors import ConfigurationError
 from tasks.outcomes import STAGES, SourceEntry
 from tasks.process_unit import WorkContext, Worker
-from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of
+from tasks.publishing.plan_release import read_fingerprints, retry_shards, shard_grouping, sid_of
 from tasks.sources.listing import list_entries
 from tasks.stages import build_stage, check_roles, stage_digests, stage_material
 from tasks.storage.builds import BuildRecord, link_plan, write_build
@@ -118,9 +118,12 @@ def plan(build: Build, stage: str) -> Plan:
     drafted = draft(build, stage)
     write_stage_config(build.store, build.key(stage), stage_material(build.config, stage))
     wanted = store_plan(build.store, drafted)
-    if build.retry and stage != "publish" and find_stage_end(build.store, wanted) is not None:
+    if build.retry and find_stage_end(build.store, wanted) is not None:
         failed = failed_inputs(build.store, wanted)
-        wanted = retry_failed(build.store, wanted, failed, unit_size(build.config, stage))
+        if stage == "publish":
+            wanted = retry_shards(build.store, wanted, failed)
+        else:
+            wanted = retry_failed(build.store, wanted, failed, unit_size(build.config, stage))
     build.plans[stage] = wanted
     _record(build, wanted)
     return wanted
@@ -201,6 +204,7 @@ def make_worker(config: BuildConfig, stage: str, config8: str, uri: str, options
         config8=config8,
         build_stage=partial(build_stage, config, stage),
         trial_timeout_s=config.execution.timeout_floor_s,
+        **({"read_ahead": ()} if stage == "publish" else {}),  # a shard copies bytes, it decodes nothing
     )
     return Worker(stage, build_stage(config, stage), open_store(uri, options), context)
 
@@ -257,7 +261,9 @@ def _record(build: Build, planned: Plan) -> None:
         chain = [build.key(stage) for stage in STAGES]
         build.record = write_build(build.store, content, chain, _plan_of(build, "ingest"), run)
     if planned.key.stage != STAGES[0]:
-        link_plan(build.store, build.record, planned, planned.upstream)
+        # Not the plan's own note of it: another build with other plans before may have stored this very plan.
+        before = build.plans[STAGES[STAGES.index(planned.key.stage) - 1]]
+        link_plan(build.store, build.record, planned, before.reference)
 
 
 def _upstream(build: Build, stage: str) -> Plan | None:
@@ -279,7 +285,7 @@ def _inputs(build: Build, stage: str, upstream: Plan | None) -> Iterable[PlanInp
     config = build.located
     if upstream is None:
         if build.entries is None:
-            build.entries = list_entries(config.sources, config.exclude, config.limit)
+            build.entries = list_entries(config.sources, config.exclude, config.limit, config.out)
         return entry_inputs(build.entries)
     return list(kept_children(build.store, upstream))
 

@@ -1,0 +1,206 @@
+"""What Prefect and Ray cost over a bare loop: the same units, models, processes and bytes, timed in one run.
+
+    python -m tests.benchmarks.orchestration            the demo, then about ten times as many units
+    python -m tests.benchmarks.orchestration --photos 8 the first few photographs only, for a look
+
+The bare loop plans, works and closes with the same functions as the flow; only who hands out the units differs: a
+plain pool of processes here, Ray actors under a Prefect flow there. Both start with as many processes as cores and
+the same thread limits, write to fresh folders, and must end with equal shard digests. Start-up (interpreter,
+Prefect's server, Ray, processes) is told apart from the work, CPU seconds are those of the whole process tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import psutil
+
+from flows.build_session import finish
+from flows.stage_runner import close, open_build, plan, stage_job
+from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
+from tasks.config import load_config
+from tasks.outcomes import STAGES
+from tasks.storage.planning import committed_units
+
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+SMALL_UNITS = [f"{stage}.unit_size=1" for stage in ("ingest", "grounding", "instruction", "editing")]
+SAMPLE_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One build: seconds to start, seconds of work, CPU seconds, seconds by stage, digest by shard."""
+
+    start_s: float
+    work_s: float
+    cpu_s: float
+    stages: dict[str, float]
+    shards: dict[str, str]
+    units: int
+
+
+def main() -> int:
+    """Both sizes, both ways; exit 1 when digests differ."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--photos", type=int, default=0, help="first so many only; 0: all")
+    parser.add_argument("--bare", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.bare is not None:
+        source, out, *assignments = arguments.bare
+        return bare_loop(source, out, assignments)
+    with tempfile.TemporaryDirectory(prefix="orchestration-") as scratch:
+        folder = Path(scratch)
+        photographs = lay_out_photographs(AssetCache(default_cache_folder()), "demo", folder / "photographs")
+        chosen = photographs[: arguments.photos] if arguments.photos else photographs
+        for extra in set(photographs) - set(chosen):
+            extra.unlink()
+        crops = cut_crops(chosen, folder / "crops")
+        ratios = [
+            compare("demo", folder / "photographs", folder, []),
+            compare("ten times as many units", crops, folder, SMALL_UNITS),
+        ]
+    if None in ratios:
+        return 1
+    print("ratio of work, flow over bare loop:", *(f"{ratio:.3f}" for ratio in ratios if ratio))
+    return 0
+
+
+def compare(title: str, source: Path, folder: Path, assignments: Sequence[str]) -> float | None:
+    """Runs both, prints where the time goes, and gives the ratio of work seconds; None when digests differ."""
+    name = title.replace(" ", "-")
+    bare = timed(
+        [sys.executable, "-m", "tests.benchmarks.orchestration", "--bare", str(source), str(folder / f"{name}-bare"),
+         *assignments],
+        folder / f"{name}-bare",
+    )  # fmt: skip
+    sets = [part for text in assignments for part in ("--set", text)]
+    flow = timed(
+        [sys.executable, "-m", "flows.cli", "build", "--source", str(source), "--out", str(folder / f"{name}-flow"),
+         *sets],
+        folder / f"{name}-flow",
+    )  # fmt: skip
+    print(f"\n{title}: {flow.units} units")
+    print(f"{'':<22}{'bare loop':>10}{'flow':>10}{'more':>8}")
+    rows = [("start-up s", bare.start_s, flow.start_s), ("work s", bare.work_s, flow.work_s)]
+    rows += [(f"  {stage} s", bare.stages.get(stage, 0), flow.stages.get(stage, 0)) for stage in STAGES]
+    rows.append(("CPU s (all processes)", bare.cpu_s, flow.cpu_s))
+    for label, a, b in rows:
+        print(f"{label:<22}{a:>10.1f}{b:>10.1f}{b - a:>8.1f}")
+    same = bare.shards == flow.shards
+    print(f"shards equal: {'yes' if same else 'NO'} ({len(flow.shards)})")
+    return flow.work_s / bare.work_s if same else None
+
+
+def timed(command: Sequence[str], out: Path) -> Run:
+    """Runs a build and samples the CPU seconds of its process tree until it ends."""
+    environment = {**os.environ, **THREADS, "PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    cpu: dict[int, float] = {}
+    root = psutil.Process(process.pid)
+    while process.poll() is None:
+        try:
+            for one in (root, *root.children(recursive=True)):
+                times = one.cpu_times()
+                cpu[one.pid] = times.user + times.system
+        except psutil.NoSuchProcess:
+            pass  # it ended between listing and asking; its last figure stands
+        time.sleep(SAMPLE_S)
+    assert process.stdout is not None
+    text = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
+    total, start = re.search(r"^seconds\s+([\d.]+), ([\d.]+) of them to start", text, re.M).groups()  # type: ignore[union-attr]
+    stages = {
+        stage: float(found.group(1))
+        for stage in STAGES
+        if (found := re.search(rf"^{stage}\s+(?:\d+\s+){{5}}([\d.]+)", text, re.M))
+    }
+    (manifest,) = out.glob("releases/*/MANIFEST.json")
+    files = json.loads(manifest.read_text())["files"]
+    shards = {
+        name: entry["sha256"]
+        for name, entry in (files.items() if isinstance(files, dict) else ((f["path"], f) for f in files))
+        if name.endswith(".tar")
+    }
+    units = sum(1 for _ in out.glob("stages/*/commits/*/*.json"))
+    return Run(
+        start_s=float(start),
+        work_s=float(total) - float(start),
+        cpu_s=sum(cpu.values()),
+        stages=stages,
+        shards=shards,
+        units=units,
+    )
+
+
+def bare_loop(source: str, out: str, assignments: Sequence[str]) -> int:
+    """Plan, work, close, stage by stage, over a plain pool of processes."""
+    began = time.monotonic()
+    config = load_config("embedded", assignments, {"sources": [{"uri": source}], "out": out})
+    build = open_build(config)
+    build.store.probe()
+    context = multiprocessing.get_context("spawn")
+    processes = os.cpu_count() or 1
+    with context.Pool(processes) as pool:
+        pool.map(_import_worker, range(processes), chunksize=1)
+        start = time.monotonic() - began
+        for stage in STAGES:
+            stage_began = time.monotonic()
+            planned = plan(build, stage)
+            job = stage_job(build, stage)
+            done = committed_units(build.store, planned.key)
+            work = [(job.key, job.make_worker, unit) for unit in planned.units if unit.id not in done]
+            for _ in pool.imap_unordered(_run_unit, work, chunksize=1):
+                pass
+            close(build, stage)
+            print(f"{stage} 0 0 0 0 0 {time.monotonic() - stage_began:.1f}")
+        finish(build)
+    print(f"seconds {time.monotonic() - began:.1f}, {start:.1f} of them to start")
+    return 0
+
+
+_WORKER: dict[str, object] = {}
+
+
+def _import_worker(_: int) -> None:
+    """So that both ways have their processes up and Python's modules read before the work begins."""
+    import tasks.process_unit  # noqa: F401, PLC0415
+
+    cv2.setNumThreads(1)
+    time.sleep(0.2)  # long enough that every process gets one
+
+
+def _run_unit(task: tuple[str, object, object]) -> str:
+    key, make_worker, unit = task
+    if key not in _WORKER:
+        _WORKER.clear()
+        _WORKER[key] = make_worker()  # type: ignore[operator]
+    return str(_WORKER[key].run(unit).unit_id)  # type: ignore[attr-defined]
+
+
+def cut_crops(photographs: Sequence[Path], folder: Path) -> Path:
+    """Two different crops of each photograph, about two thirds of its sides: no pixel row is repeated as a whole."""
+    folder.mkdir()
+    for path in photographs:
+        picture = cv2.imread(str(path))
+        height, width = picture.shape[:2]
+        h, w = round(height * 0.7), round(width * 0.7)
+        for name, (y, x) in {"a": (height - h, 0), "b": (0, width - w)}.items():
+            cv2.imwrite(str(folder / f"{path.stem}-{name}.png"), picture[y : y + h, x : x + w])
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

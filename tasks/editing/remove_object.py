@@ -1,4 +1,4 @@
-"""Removing a target: hole, window, inpainter, putting the filling back, looking again; a second try with another hole."""
+"""Removing a target: hole, window, inpainter, putting the filling back, looking again; at most twice."""
 
 from __future__ import annotations
 

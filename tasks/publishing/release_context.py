@@ -11,10 +11,12 @@ from tasks.outcomes import STAGES
 PIXEL_LIBRARIES = (
     "ai-edge-litert",
     "numpy",
+    "onnxruntime",
     "opencv-python-headless",
     "pillow",
     "pycocotools",
     "pypatchmatch",
+    "simplejpeg",
 )
 """Libraries that shape pixels or masks; those installed are named in each sample, with their versions."""
 

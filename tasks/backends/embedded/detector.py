@@ -10,11 +10,13 @@ from pydantic import Field
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.box_fusion import Candidate, fuse
 from tasks.backends.embedded.coco_detectors import EfficientDet, RawBox, RawDetector, SsdMobilenet
+from tasks.backends.embedded.label_witness import ImageNetWitness
+from tasks.backends.embedded.vessels import name_glasses
 from tasks.records import Box, ModelIdentity
 from tasks.roles.protocols import Detection, Image
 from tasks.settings_base import Settings
 
-ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0")
+ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
 """What has to be in the cache before this backend can load."""
 
 
@@ -34,7 +36,7 @@ class DetectorOptions(Settings):
 
 
 class PairedDetector:
-    """SSD-MobileNet-v2 and EfficientDet-Lite0, fused: closed vocabulary, the 80 classes of COCO.
+    """SSD-MobileNet-v2 and EfficientDet-Lite0, fused: the 80 classes of COCO, glasses apart from cups.
 
     Tags are not needed: both networks always name every class they know.
     """
@@ -49,6 +51,7 @@ class PairedDetector:
             ("ssd", SsdMobilenet(assets)),
             ("efficientdet", EfficientDet(assets)),
         )
+        self._witness = ImageNetWitness()
 
     @classmethod
     def describe(cls, options: DetectorOptions) -> ModelIdentity:
@@ -57,7 +60,7 @@ class PairedDetector:
         return ModelIdentity(
             role="detector",
             backend="coco-pair",
-            model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO)",
+            model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO), EfficientNet-Lite3 for glasses",
             revision=" + ".join(a.revision for a in used),
             digest="+".join(a.digest for a in used),
         )
@@ -83,14 +86,13 @@ class PairedDetector:
             for network, model in self._networks:
                 raw = model.boxes(seen, self.options.low_score)
                 found += [c for r in raw if (c := _place(r, view, whole, network)) is not None]
-        return tuple(
-            fuse(
-                found,
-                same_iou=self.options.same_iou,
-                nested_share=self.options.nested_share,
-                lone_discount=self.options.lone_discount,
-            )
+        fused = fuse(
+            found,
+            same_iou=self.options.same_iou,
+            nested_share=self.options.nested_share,
+            lone_discount=self.options.lone_discount,
         )
+        return name_glasses(image, fused, self._witness)
 
 
 def quarter_views(width: int, height: int, share: float) -> list[Box]:

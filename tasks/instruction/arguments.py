@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tasks.color_names import name_color
 from tasks.editing.effects import EFFECTS
 from tasks.instruction.nouns import noun
 from tasks.records import GroundedTarget, SceneObject
 
 MIN_COLOR_SHARE = 0.5
 """Below this share of the mask a recolour would leave the thing patchy, and its colour has no name anyway."""
+
+UNNAMED_COLOR_SHARE = 0.62
+"""The same for a thing whose colour is between two names."""
 
 EFFECT_SHARE = 0.4
 """Share of the mask that must carry a vivid colour for its loss to be seen."""
@@ -81,5 +85,15 @@ def _shows(thing: SceneObject, effect: str) -> bool:
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:
-    named = thing.color != "mixed" and thing.color_share >= MIN_COLOR_SHARE
-    return named and thing.color not in rule.near and rule.dark <= thing.lab[0] <= rule.light
+    present = _present_color(thing)
+    return bool(present) and present not in rule.near and rule.dark <= thing.lab[0] <= rule.light
+
+
+def _present_color(thing: SceneObject) -> str:
+    """The colour it has all over, ``""`` without one.
+
+    White china in shade is part white, part gray, so no name is clear enough to be said; it takes paint all the same.
+    """
+    if thing.color != "mixed":
+        return thing.color if thing.color_share >= MIN_COLOR_SHARE else ""
+    return name_color(thing.lab) if thing.color_share >= UNNAMED_COLOR_SHARE else ""

@@ -85,6 +85,7 @@ class GroundingStage:
             nms_iou=self.settings.nms_iou,
             max_box_share=self.settings.max_box_share,
             max_objects=self.settings.max_objects,
+            label_scores=self.settings.label_scores,
         )
         if len(entities) < self.settings.min_entities:
             detail = f"{len(entities)} entities, {self.settings.min_entities} needed"

@@ -42,6 +42,9 @@ class GroundingSettings(Settings):
     segmenter: RoleSettings
     judge: RoleSettings
     object_score: float = Field(default=0.35, ge=0, le=1, description="detections below are distractors only")
+    label_scores: dict[str, float] = Field(
+        default={}, description="the same for single classes that a detector takes other things for"
+    )
     nms_iou: float = Field(default=0.5, ge=0, le=1, description="class-agnostic suppression")
     max_box_share: float = Field(default=0.9, gt=0, le=1, description="larger boxes are the picture itself")
     max_objects: int = Field(default=100, ge=1, description="best-scored objects segmented in one photograph")

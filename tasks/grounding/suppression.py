@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.geometry import clip, containment, iou
@@ -35,10 +35,11 @@ def split_detections(
     nms_iou: float,
     max_box_share: float,
     max_objects: int,
+    label_scores: Mapping[str, float] | None = None,
 ) -> tuple[list[Entity], list[Distractor]]:
     """Class-agnostic non-maximum suppression, best score first.
 
-    Detections under ``object_score`` that overlap no entity become distractors: too weak to be in the scene,
+    Detections under ``object_score`` (``label_scores`` for single classes) that overlap no entity become distractors: too weak to be in the scene,
     strong enough to make a reference ambiguous.
 
     Returns:
@@ -49,6 +50,7 @@ def split_detections(
         for d in sorted(detections, key=_best_first)
     ]
     boxes = [d for d in boxes if 0 < d.box.area <= max_box_share * width * height]
+    least = label_scores or {}
     kept: list[Detection] = []
     rivals: dict[int, Detection] = {}
     weak: list[Detection] = []
@@ -57,7 +59,7 @@ def split_detections(
         if hit is not None:
             if detection.label != kept[hit].label and hit not in rivals:
                 rivals[hit] = detection
-        elif detection.score >= object_score and len(kept) < max_objects:
+        elif detection.score >= least.get(detection.label, object_score) and len(kept) < max_objects:
             kept.append(detection)
         else:
             weak.append(detection)

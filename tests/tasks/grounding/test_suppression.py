@@ -9,10 +9,11 @@ def detection(label, score, x0, y0, x1, y1):
     return Detection(label=label, score=score, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
 
 
-def split(*detections):
+def split(*detections, label_scores=None):
     return split_detections(
-        detections, width=100, height=100, object_score=0.4, nms_iou=0.5, max_box_share=0.9, max_objects=10
-    )
+        detections, width=100, height=100, object_score=0.4, nms_iou=0.5, max_box_share=0.9, max_objects=10,
+        label_scores=label_scores,
+    )  # fmt: skip
 
 
 def test_the_better_of_two_overlapping_boxes_stays_and_knows_its_rival():
@@ -59,3 +60,10 @@ def test_entities_come_from_left_to_right_whatever_the_order_given():
     ]
     assert split(*given) == split(*reversed(given))
     assert [e.detection.label for e in split(*given)[0]] == ["b", "a", "c"]
+
+
+def test_a_class_with_a_bound_of_its_own_is_an_entity_only_above_it():
+    found = [detection("clock", 0.8, 0, 0, 20, 20), detection("cup", 0.8, 50, 50, 60, 60)]
+    entities, distractors = split(*found, label_scores={"clock": 0.9})
+    assert [e.detection.label for e in entities] == ["cup"]
+    assert [d.label for d in distractors] == ["clock"]

@@ -39,8 +39,8 @@ def split_detections(
 ) -> tuple[list[Entity], list[Distractor]]:
     """Class-agnostic non-maximum suppression, best score first.
 
-    Detections under ``object_score`` (``label_scores`` for single classes) that overlap no entity become distractors: too weak to be in the scene,
-    strong enough to make a reference ambiguous.
+    Detections under ``object_score`` (``label_scores`` for single classes) that overlap no entity become distractors:
+    too weak to be in the scene, strong enough to make a reference ambiguous.
 
     Returns:
         Entities in reading order of their boxes' left edge, and distractors, both in picture pixels.

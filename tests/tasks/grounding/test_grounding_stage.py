@@ -86,7 +86,7 @@ def test_the_blobs_are_the_mask_and_the_red_picture_of_that_target():
     inside, outside = from_rle(child.record.mask), np.ones(SCENE.shape[:2], bool)
     box = child.record.objects[0].box
     outside[box.y0 - 8 : box.y1 + 8, box.x0 - 8 : box.x1 + 8] = False
-    tinted = (SCENE.astype(int) + (255, 0, 0)) / 2
+    tinted = (SCENE.astype(int) + np.array([255, 0, 0])) / 2
     assert np.abs(red - tinted)[inside].mean() < 12  # the box line runs over the rim
     assert np.abs(red - SCENE.astype(int))[outside].mean() < 2
 

@@ -48,7 +48,8 @@ class BlockDetector:
 
     def detect(self, images, tags):
         return [
-            tuple(d for name in names for d in self._find(image, name)) for image, names in zip(images, tags)
+            tuple(d for name in names for d in self._find(image, name))
+            for image, names in zip(images, tags, strict=True)
         ]
 
     def _find(self, image, name):

@@ -15,17 +15,17 @@ $(BIN)/uv:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv==0.13.9
 
-.venv/core.stamp: $(BIN)/uv requirements/core.txt pyproject.toml
-	$(UV) -r requirements/core.txt
+.venv/core.stamp: $(BIN)/uv deploy/requirements/core.txt pyproject.toml
+	$(UV) -r deploy/requirements/core.txt
 	$(UV) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/test.stamp: .venv/core.stamp requirements/test.txt
-	$(UV) -r requirements/test.txt
+.venv/test.stamp: .venv/core.stamp deploy/requirements/test.txt
+	$(UV) -r deploy/requirements/test.txt
 	@touch $@
 
-.venv/torch.stamp: .venv/core.stamp requirements/torch.txt
-	$(UV) -r requirements/torch.txt
+.venv/torch.stamp: .venv/core.stamp deploy/requirements/torch.txt
+	$(UV) -r deploy/requirements/torch.txt
 	@touch $@
 
 setup: .venv/core.stamp              ## install the pipeline into .venv (no torch)

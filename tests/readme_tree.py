@@ -12,7 +12,6 @@ TOP = ("flows", "tasks", "prompts", "intercog_model", "deploy")
 EXPLAINED = {
     "prefect.yaml": "Deployments: the whole build, locally and on a cluster, and one for each stage",
     "pyproject.toml": "Package, lint, types and test settings",
-    "requirements": "Pinned packages: core, test, torch",
     "tests": "Mirrors the folders above; benchmarks beside it",
 }
 

@@ -1,0 +1,201 @@
+"""Whole builds of four real photographs with the embedded models: reuse, more photographs, an S3 store, other pools."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
+from tasks.storage.store import StoreOptions, open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.assets]
+
+NAMES = (
+    "a-woman-works-at-a-desk-with-a-laptop-and-a-cup-of-coffee.jpg",
+    "books-and-purple-flowers-on-a-wooden-stool-by-the-bed.jpg",
+    "businesswoman-working-at-her-laptop-2.jpg",
+    "stylish-workspace-with-macbook-pro-2.jpg",
+)
+PLAIN = (
+    "execution.pool=in-process",
+    "execution.prefect=false",
+    "grounding.unit_size=1",
+    "editing.unit_size=2",
+)
+
+
+def build(source: Path, out: str, *assignments: str, environment: dict[str, str] | None = None) -> str:
+    """Runs the command; gives what it printed."""
+    sets = [part for text in assignments for part in ("--set", text)]
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "build", "--source", str(source), "--out", out, *sets],
+        capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def shards(out: Path) -> dict[str, str]:
+    """Digest by shard name of the newest release."""
+    manifest = max(out.glob("releases/*/MANIFEST.json"), key=lambda p: p.stat().st_mtime_ns)
+    return shard_digests(json.loads(manifest.read_text()))
+
+
+def shard_digests(manifest: dict) -> dict[str, str]:
+    files = manifest["files"]
+    pairs = files.items() if isinstance(files, dict) else ((f["path"], f) for f in files)
+    found = {name: entry["sha256"] for name, entry in pairs if name.endswith(".tar")}
+    assert found
+    return found
+
+
+def commits(out: Path, stage: str) -> dict[str, int]:
+    """When each commit of a stage was made: it may never change."""
+    return {str(p): p.stat().st_mtime_ns for p in out.glob(f"stages/{stage}-*/commits/*/*.json")}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("four") / "photographs"
+    everything = lay_out_photographs(
+        AssetCache(default_cache_folder()), "demo", tmp_path_factory.mktemp("all")
+    )
+    folder.mkdir()
+    for path in everything:
+        if path.name in NAMES:
+            shutil.copy2(path, folder)
+    assert len(list(folder.iterdir())) == len(NAMES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    build(photographs, str(out), *PLAIN)
+    return out
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """The finished dataset, with its times, for a test that goes on with it."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def test_a_second_run_does_nothing(photographs: Path, copied: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()}
+    assert "nothing was left to do" in build(photographs, str(copied), *PLAIN)
+    assert {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()} == before
+
+
+def test_a_changed_setting_of_instruction_leaves_ingest_and_grounding_alone(
+    photographs: Path, copied: Path
+) -> None:
+    before = {stage: commits(copied, stage) for stage in ("ingest", "grounding", "instruction", "editing")}
+    build(photographs, str(copied), *PLAIN, "instruction.plans_per_target=1")
+    assert commits(copied, "ingest") == before["ingest"]
+    assert commits(copied, "grounding") == before["grounding"]
+    assert len(commits(copied, "instruction")) > len(before["instruction"])
+    assert len(commits(copied, "editing")) > len(before["editing"])
+
+
+def test_one_more_photograph_redoes_no_committed_unit(
+    photographs: Path, copied: Path, tmp_path: Path
+) -> None:
+    more = Path(shutil.copytree(photographs, tmp_path / "photographs"))
+    (extra,) = (p for p in lay_out_photographs(
+        AssetCache(default_cache_folder()), "demo", tmp_path / "all") if p.name.startswith("pink-desk")
+    )  # fmt: skip
+    shutil.copy2(extra, more)
+    before = {stage: commits(copied, stage) for stage in ("ingest", "grounding", "instruction", "editing")}
+    build(more, str(copied), *PLAIN)
+    for stage, known in before.items():
+        now = commits(copied, stage)
+        assert known.items() <= now.items(), stage
+        assert len(now) - len(known) <= 1, stage
+
+
+def test_a_ray_pool_of_one_and_of_four_workers_gives_the_same_shards(
+    photographs: Path, finished: Path, tmp_path: Path
+) -> None:
+    for workers in (1, 4):
+        out = tmp_path / f"out{workers}"
+        build(photographs, str(out), "execution.prefect=false", f"execution.workers={workers}")
+        assert shards(out) == shards(finished), workers
+
+
+def test_an_s3_store_gives_the_same_shards(photographs: Path, finished: Path, s3: dict[str, str]) -> None:
+    build(photographs, "s3://release/demo", *PLAIN, environment=s3)
+    os.environ.update(s3)
+    store = open_store("s3://release/demo", StoreOptions())
+    (path,) = (item.path for item in store.list("releases") if item.path.endswith("MANIFEST.json"))
+    assert shard_digests(json.loads(store.get(path))) == shards(finished)
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A real S3 server (seaweedfs) on loopback with one bucket; gives the environment that reaches it."""
+
+    ports = free_ports(4)
+    keys = {"accessKey": "demo", "secretKey": "secret-of-a-test"}
+    (tmp_path / "ids.json").write_text(
+        json.dumps({"identities": [{"name": "demo", "credentials": [keys], "actions": ["Admin"]}]})
+    )
+    (tmp_path / "weed").mkdir()
+    server = subprocess.Popen(
+        [str(Path(sys.executable).parent / "weed"), "server", "-ip=127.0.0.1",
+         "-ip.bind=127.0.0.1", f"-dir={tmp_path / 'weed'}",
+         f"-master.port={ports[0]}", f"-volume.port={ports[1]}", "-filer", f"-filer.port={ports[2]}", "-s3",
+         f"-s3.port={ports[3]}", f"-s3.config={tmp_path / 'ids.json'}", "-s3.port.iceberg=0", "-volume.max=20",
+         "-master.volumeSizeLimitMB=64"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    endpoint = f"http://127.0.0.1:{ports[3]}"
+    try:
+        client = boto3.client(
+            "s3", endpoint_url=endpoint, aws_access_key_id="demo", aws_secret_access_key="secret-of-a-test",
+            region_name="us-east-1",
+        )  # fmt: skip
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                client.create_bucket(Bucket="release")
+                break
+            except Exception:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+        yield {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "demo",
+            "AWS_SECRET_ACCESS_KEY": "secret-of-a-test",
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+        }
+    finally:
+        server.kill()
+        server.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, below those that the server adds 10000 to."""
+    held = []
+    for port in range(18100, 19900, 7):
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        held.append(port)
+        if len(held) == count:
+            break
+    return held

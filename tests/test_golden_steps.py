@@ -1,0 +1,46 @@
+"""What the steps give for drawn pictures: when a digest changes, so must the stage's `STEP_VERSIONS`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from tasks.grounding.grounding_stage import STEP_VERSIONS as GROUNDING
+from tasks.instruction.instruction_stage import STEP_VERSIONS as INSTRUCTION
+from tasks.record_codec import encode_record
+from tasks.records import EditPlan
+from tests.tasks.grounding.test_grounding_stage import SCENE, Pictures, item, stage
+from tests.tasks.instruction.drawn_scenes import cups, desk, street, target
+from tests.tasks.instruction.test_instruction_stage import NoPixels, _input, _stage
+
+GOLDEN = {
+    "grounding": ("{'scene': 1, 'targets': 1, 'red_picture': 1}", "7481e9aadb021ad8"),
+    "instruction": ("{'draw': 1, 'ask': 1, 'parse': 1, 'rewrite': 1, 'gates': 1}", "e1561493a680f3ab"),
+}
+"""Stage -> versions of its steps, and the digest of what they gave. Raise the step's version, then write both anew."""
+
+
+def digest(outcomes) -> str:
+    whole = hashlib.sha256()
+    for outcome in outcomes:
+        for child in outcome.children:
+            whole.update(f"{child.id} {child.reason} {child.detail}\n".encode())
+            if isinstance(child.record, EditPlan):
+                # Prompts are in the stage's digest by themselves; only the steps' own doing counts here.
+                whole.update(encode_record(replace(child.record, models=(), prompts=())).encode())
+            elif child.record is not None:
+                whole.update(encode_record(child.record).encode())
+            for blob in child.blobs:
+                whole.update(blob.name.encode() + blob.data)
+    return whole.hexdigest()[:16]
+
+
+def test_grounding_gives_what_its_versions_stand_for():
+    outcomes = stage(target={"max_targets": 5}).process([item("p")], Pictures(p=SCENE))
+    assert (str(GROUNDING), digest(outcomes)) == GOLDEN["grounding"]
+
+
+def test_instruction_gives_what_its_versions_stand_for():
+    scenes = (cups(), desk(), street())
+    outcomes = _stage(plans_per_target=3).process([_input(target(s, 1)) for s in scenes], NoPixels())
+    assert (str(INSTRUCTION), digest(outcomes)) == GOLDEN["instruction"]

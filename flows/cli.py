@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, ConfigurationError):
             return WRONG
         return STOPPED if isinstance(error, StageStopped | EnvironmentFault) else FAULT
+    except BrokenPipeError:
+        raise  # not a fault: `main` knows what to do
     except Exception as error:  # the edge: whatever was not foreseen is one line, too
         if arguments.debug:
             raise

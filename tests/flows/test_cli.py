@@ -167,3 +167,13 @@ def photograph_folder(tmp_path: Path) -> Path:
     for name in ("a.png", "b.png"):
         (folder / name).write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
     return folder
+
+
+def test_a_reader_that_goes_away_is_no_fault():
+    command = f"{sys.executable} -m flows.cli config show --profile embedded"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -c 10; echo code ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.endswith("code 0\n"), done.stdout
+    assert done.stderr == ""

@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; also the entry point of the installed script."""
     arguments = parser().parse_args(argv)
     try:
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()  # here, where a reader that went away can be told from a fault
     except KeyboardInterrupt:
         _say("interrupted: nothing that was committed is lost; the same command goes on from here")
         return _leave(INTERRUPTED)
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    return code
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -52,30 +52,32 @@ def sepia(image: Image, mask: Mask) -> Image:
 
 
 def pixelated(image: Image, mask: Mask) -> Image:
-    """The picture as a mosaic of square blocks, sized by the target."""
+    """The picture as a mosaic of square blocks, sized by the target and mixed from the target's pixels alone."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = image.shape[:2]
     longest = max(np.ptp(rows), np.ptp(columns)) + 1 if rows.size else max(height, width)
     block = max(4, round(float(longest) / MOSAIC_BLOCKS))
-    small_size = (-(-width // block), -(-height // block))
-    # Edge padding keeps every block square and its mean free of black.
-    padded = cv2.copyMakeBorder(
-        image, 0, small_size[1] * block - height, 0, small_size[0] * block - width, cv2.BORDER_REPLICATE
-    )
-    small = cv2.resize(padded, small_size, interpolation=cv2.INTER_AREA)
-    return np.repeat(np.repeat(small, block, axis=0), block, axis=1)[:height, :width].astype(
-        np.uint8, copy=False
-    )
+    counted = mask if rows.size else np.ones(mask.shape, bool)
+    pad = ((0, -height % block), (0, -width % block))
+    weight = np.pad(counted.astype(np.float32), pad)
+    colour = np.pad(image.astype(np.float32), (*pad, (0, 0))) * weight[..., None]
+    size = (weight.shape[1] // block, weight.shape[0] // block)
+    # Means over the mask: blocks on the rim would else be mixed with the background and look see-through.
+    share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
+    mean = cv2.resize(colour, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+    large = np.repeat(np.repeat(mean.astype(np.float32), block, axis=0), block, axis=1)[:height, :width]
+    return np.where(_block_touched(share, block, height, width)[..., None], _bytes(large), image)
 
 
 def pencil_sketch(image: Image, mask: Mask) -> Image:
-    """The picture as a gray pencil drawing on white paper."""
+    """The picture as a gray pencil drawing: dark lines where tones change, and half of the shading."""
     del mask
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     sigma = max(2.0, min(image.shape[:2]) / 60)
-    dodge = gray * 255 / np.maximum(cv2.GaussianBlur(gray, (0, 0), sigma), 1)
-    shade = 0.82 * np.clip(dodge, 0, 255) + 0.18 * gray
-    return np.repeat(_bytes(shade)[..., None], 3, axis=2)
+    smooth = np.asarray(cv2.bilateralFilter(gray, 7, 30, 5), np.float32)
+    lines = np.clip(smooth / np.maximum(cv2.GaussianBlur(smooth, (0, 0), sigma), 1), 0, 1) ** 2.5
+    tone = 110 + 0.55 * smooth
+    return np.repeat(_bytes(np.asarray(tone * (0.25 + 0.75 * lines), np.float32))[..., None], 3, axis=2)
 
 
 EFFECTS: dict[str, Effect] = {
@@ -105,6 +107,10 @@ EFFECTS: dict[str, Effect] = {
     ),
 }
 """Effect by its name; the name is the plan's argument for Appearance."""
+
+
+def _block_touched(share: NDArray[np.float32], block: int, height: int, width: int) -> Mask:
+    return np.repeat(np.repeat(share > 0, block, axis=0), block, axis=1)[:height, :width]
 
 
 def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -130,7 +130,7 @@ class GateSettings(Settings):
     )
     max_ragged: float = Field(default=0.6, ge=0, le=1, description="border cut by structures that end there")
     max_trace: float = Field(
-        default=0.45, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
+        default=0.25, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
     )
     max_strange: float = Field(
         default=0.6, ge=0, le=1, description="border in colours rare around: left-over parts"

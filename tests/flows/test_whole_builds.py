@@ -42,7 +42,7 @@ def build(source: Path, out: str, *assignments: str, environment: dict[str, str]
         capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def shards(out: Path) -> dict[str, str]:

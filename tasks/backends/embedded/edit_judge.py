@@ -26,7 +26,7 @@ SEAMLESSNESS = (
     ("raw_leak_delta_e", 8.0, 0.5),
     ("fill_contrast_ratio", 0.1, 0.8),
     ("novel_fill_share", 0.2, 0.0),
-    ("trace_of_shape", 0.9, 0.3),
+    ("trace_of_shape", 0.6, 0.1),
 )
 """Gate values that tell how well it fits in, with the same pair; those a type lacks are left out."""
 

@@ -36,7 +36,7 @@ class SceneFactsOptions(Settings):
         default=0.2, ge=0, le=1, description="a weak detection from here on may be another instance"
     )
     named_score: float = Field(
-        default=0.6, ge=0, le=1, description="things below are not named in a text, be it as target or anchor"
+        default=0.8, ge=0, le=1, description="things below are not named in a text, be it as target or anchor"
     )
     color_share: float = Field(
         default=0.7, ge=0, le=1, description="share of the mask that lets a thing be called by its colour"

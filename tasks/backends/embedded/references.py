@@ -134,7 +134,7 @@ def _ordinals(facts: SceneFacts) -> Iterator[Reference]:
         )
         if len(ahead) + len(behind) == len(facts.rivals) and sure and plain and 1 <= len(ahead) <= 2:
             room = own.box.x1 if side == "left" else facts.width - own.box.x0
-            risk = 0.03 * len(ahead) + missed * min(1.0, 1.4 * room / facts.width)
+            risk = 0.06 * len(ahead) + missed * min(1.0, 1.4 * room / facts.width)
             yield Reference(kind="ordinal", side=side, rank=len(ahead) + 1, risk=risk)
 
 

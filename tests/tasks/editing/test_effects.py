@@ -37,7 +37,16 @@ def test_a_mosaic_has_blocks_sized_by_the_target() -> None:
     mask[5 : 5 + 10 * MOSAIC_BLOCKS, 5:50] = True
     result = EFFECTS["pixelated"].apply(picture, mask)
     assert (result[:10, :10] == result[0, 0]).all()
-    assert len(np.unique(result[:, :, 0])) <= 15 * 17
+    assert len(np.unique(result[mask][:, 0])) <= 15 * 5
+
+
+def test_a_mosaic_mixes_only_the_targets_own_pixels() -> None:
+    picture = np.zeros((60, 60, 3), np.uint8)
+    mask = np.zeros((60, 60), bool)
+    mask[7:53, 9:51] = True
+    picture[mask] = (200, 100, 50)
+    result = EFFECTS["pixelated"].apply(picture, mask)
+    assert (result[mask] == (200, 100, 50)).all()
 
 
 def test_sepia_is_brown_and_not_gray() -> None:

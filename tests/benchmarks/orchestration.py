@@ -129,11 +129,7 @@ def timed(command: Sequence[str], out: Path) -> Run:
     }
     (manifest,) = out.glob("releases/*/MANIFEST.json")
     files = json.loads(manifest.read_text())["files"]
-    shards = {
-        name: entry["sha256"]
-        for name, entry in (files.items() if isinstance(files, dict) else ((f["path"], f) for f in files))
-        if name.endswith(".tar")
-    }
+    shards = {entry["name"]: entry["sha256"] for entry in files if entry["name"].endswith(".tar")}
     units = sum(1 for _ in out.glob("stages/*/commits/*/*.json"))
     return Run(
         start_s=float(start),

@@ -52,9 +52,7 @@ def shards(out: Path) -> dict[str, str]:
 
 
 def shard_digests(manifest: dict) -> dict[str, str]:
-    files = manifest["files"]
-    pairs = files.items() if isinstance(files, dict) else ((f["path"], f) for f in files)
-    found = {name: entry["sha256"] for name, entry in pairs if name.endswith(".tar")}
+    found = {f["name"]: f["sha256"] for f in manifest["files"] if f["name"].endswith(".tar")}
     assert found
     return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
 from tasks.storage.store import StoreOptions, open_store
@@ -168,7 +169,7 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
             try:
                 client.create_bucket(Bucket="release")
                 break
-            except Exception:
+            except (BotoCoreError, ClientError):
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.coco_detectors import EfficientDet
 from tasks.backends.embedded.detector import quarter_views
-from tasks.backends.embedded.litert import TfliteModel
+from tasks.backends.embedded.imagenet_classifier import imagenet_classifier
 from tasks.records import Box, ModelIdentity, Tag
 from tasks.roles.protocols import Image
 from tasks.settings_base import Settings
 
 ASSETS = ("efficientnet-lite3", "efficientdet-lite0")
 """What has to be in the cache before this backend can load."""
-
-FULL_SCALE = 256.0
-"""The classifier answers in 1/256: a byte of 255 is as good as 1."""
 
 
 class TaggerOptions(Settings):
@@ -43,10 +38,7 @@ class EfficientNetTagger:
         self.options = options
         assets = AssetCache(default_cache_folder())
         assets.fetch(ASSETS)
-        self._classifier = TfliteModel(assets.path("efficientnet-lite3", "efficientnet_lite3.tflite"))
-        names = assets.path("efficientnet-lite3", "efficientnet_labels.txt").read_text(encoding="utf-8")
-        # A line lists synonyms; the first is the commonest.
-        self._names = [line.split(",")[0].strip().lower() for line in names.splitlines()]
+        self._classifier = imagenet_classifier()
         self._detector = EfficientDet(assets)
 
     @classmethod
@@ -75,19 +67,13 @@ class EfficientNetTagger:
         best: dict[str, float] = {}
         whole = Box(x0=0, y0=0, x1=width, y1=height)
         for view in (whole, *quarter_views(width, height, self.options.view_share)):
-            scores = self._classify(image[view.y0 : view.y1, view.x0 : view.x1])
+            scores = self._classifier.scores(image[view.y0 : view.y1, view.x0 : view.x1])
             for number in np.flatnonzero(scores >= self.options.min_score):
-                _keep_best(best, self._names[int(number)], float(scores[number]))
+                _keep_best(best, self._classifier.names[int(number)], float(scores[number]))
         for raw in self._detector.boxes(image, self.options.min_score):
             _keep_best(best, raw.label, raw.score)
         ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))[: self.options.max_tags]
         return tuple(Tag(name=name, score=round(score, 4)) for name, score in ranked)
-
-    def _classify(self, view: Image) -> NDArray[np.float32]:
-        side = self._classifier.side
-        picture = cv2.resize(view, (side, side), interpolation=cv2.INTER_AREA)
-        answer = self._classifier.run(np.ascontiguousarray(picture))[0][0]
-        return np.asarray(answer / FULL_SCALE, np.float32)
 
 
 def _keep_best(best: dict[str, float], name: str, score: float) -> None:

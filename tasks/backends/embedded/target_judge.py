@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import asset_table
-from tasks.backends.embedded.label_witness import CLASSIFIER, ImageNetWitness, LabelWitness
+from tasks.backends.embedded.imagenet_classifier import CLASSIFIER
+from tasks.backends.embedded.label_witness import ImageNetWitness, LabelWitness
 from tasks.geometry import iou
 from tasks.records import GroundedTarget, Measurement, ModelIdentity
 from tasks.roles.protocols import Image, Mask, TargetQuestion, TargetVerdict

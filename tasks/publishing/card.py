@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tasks.publishing.reason_words import reason_title
 from tasks.publishing.release_context import ReleaseContext
 from tasks.publishing.shard_format import SPLITS, ModelShape
 from tasks.records import EditType
@@ -47,7 +48,7 @@ def render_card(facts: CardFacts, context: ReleaseContext) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown; table cells are escaped by their own filter
     )
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "reason": reason_title}
     present = [split for split in SPLITS if any(s == split for _, s in facts.types)]
     text: str = environment.get_template("card.md.j2").render(
         context=context,

@@ -20,6 +20,9 @@ from tasks.publishing.gallery_entries import (
     view_accepted,
     view_rejected,
 )
+from tasks.publishing.gallery_provenance import shared_by
+from tasks.publishing.gate_words import bound_words, fault_words, gate_words
+from tasks.publishing.reason_words import reason_title, reason_words
 from tasks.publishing.release_context import ReleaseContext
 from tasks.records import EditType
 
@@ -29,6 +32,12 @@ SHEET_SIZE = 12
 PAGE_SIZE = 50
 """Samples a page: more make a browser slow and a person tired."""
 
+BOUNDS = {
+    "accepted": ("publish.gallery_samples", "groundedit gallery OUT"),
+    "rejected": ("publish.gallery_rejected", "groundedit gallery OUT --rejected"),
+}
+"""Kind of chapter: the setting that bounds how many a release shows, and the command that shows all."""
+
 View = TypeVar("View", AcceptedView, RejectedView)
 
 Sink = Callable[[str, bytes], None]
@@ -37,14 +46,31 @@ Sink = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """Samples of one edit type, or inputs refused for one reason; ``pages`` are file names in order."""
+    """Samples of one edit type, or inputs refused for one reason.
+
+    Attributes:
+        kind: ``accepted`` or ``rejected``.
+        title: the edit type, or the reason in two or three plain words.
+        note: the stage that refused; empty for accepted ones.
+        meaning: the reason in a plain sentence; empty for accepted ones.
+        code: the reason as rows hold it; empty for accepted ones.
+        count, shown: how many there are, and how many of them are on the pages.
+        pages: file names in order.
+    """
 
     kind: str
     title: str
     note: str
+    meaning: str
+    code: str
     count: int
     shown: int
     pages: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """How links call it."""
+        return f"{self.note}: {self.title}" if self.note else self.title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +103,7 @@ def write_gallery(
     groups = _group(content.rejected)
     chapters = [_accepted_chapter(k, content.accepted_totals[k], len(found)) for k, found in by_type.items()]
     refusals = [_rejected_chapter(*k, content.rejected_totals[k], len(found)) for k, found in groups.items()]
-    common = {"context": context, "chapters": chapters, "refusals": refusals}
+    common = {"context": context, "chapters": chapters, "refusals": refusals, "bounds": BOUNDS}
     book = _Book(_environment(), common, sink)
     sink("style.css", (files("tasks.publishing") / "templates" / "style.css").read_bytes())
     sheets = {kind: found[:SHEET_SIZE] for kind, found in by_type.items()}
@@ -111,7 +137,16 @@ class _Book:
                 for figure in view.figures:
                     self.sink(figure.name, figure.data)
                 shown.append(replace(view, figures=tuple(replace(f, data=b"") for f in view.figures)))
-            self.page(name, template, chapter=chapter, number=number, views=shown)
+            made = shared_by([view.made for view in shown])
+            self.page(
+                name,
+                template,
+                chapter=chapter,
+                number=number,
+                first=number * PAGE_SIZE,
+                views=shown,
+                made=made,
+            )
 
 
 def _environment() -> Environment:
@@ -122,19 +157,36 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters |= {
+        "number": _number,
+        "bound": bound_words,
+        "fault": fault_words,
+        "gate": gate_words,
+        "reason": reason_title,
+    }
     return environment
 
 
 def _accepted_chapter(kind: str, count: int, shown: int) -> Chapter:
     pages = _page_names(f"accepted-{kind}", shown)
-    return Chapter(kind="accepted", title=kind, note="", count=count, shown=shown, pages=pages)
+    return Chapter(
+        kind="accepted", title=kind, note="", meaning="", code="", count=count, shown=shown, pages=pages
+    )
 
 
 def _rejected_chapter(stage: str, reason: str, count: int, shown: int) -> Chapter:
     pages = _page_names(f"rejected-{stage}-{reason}", shown)
-    title = reason.replace("_", " ")
-    return Chapter(kind="rejected", title=title, note=stage, count=count, shown=shown, pages=pages)
+    words = reason_words(reason)
+    return Chapter(
+        kind="rejected",
+        title=words.title,
+        note=stage,
+        meaning=words.meaning,
+        code=reason,
+        count=count,
+        shown=shown,
+        pages=pages,
+    )
 
 
 def _page_names(stem: str, shown: int) -> tuple[str, ...]:

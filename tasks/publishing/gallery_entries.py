@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.geometry import from_rle
 from tasks.outcomes import BlobRef, PixelReader, Record, SourceEntry
-from tasks.publishing.gallery_pictures import cut, encode, fit, fit_crop, mark, sample_pictures
+from tasks.publishing.gallery_figures import Figure, refused_figures, refused_stem, sample_figures
+from tasks.publishing.gallery_pictures import sample_pictures
+from tasks.publishing.gallery_provenance import Made, made_of_refused, made_of_sample
+from tasks.publishing.gate_words import FailedGate, failed_gates, is_said_by, object_counts
+from tasks.publishing.reason_words import reason_words
 from tasks.publishing.shard_format import SampleMeta
 from tasks.records import (
     Box,
@@ -19,15 +22,6 @@ from tasks.records import (
     Rle,
     SourceImage,
 )
-
-CAPTIONS = {
-    "source": "Photograph",
-    "grounded": "Target (visual grounding)",
-    "edited": "Edited",
-    "before": "Crop before",
-    "after": "Crop after",
-    "difference": "Difference × 4, allowed region in blue",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +49,35 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A picture of a page: file name below the gallery's folder, bytes of the JPEG, and words."""
-
-    name: str
-    caption: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedView:
-    """What the page of accepted samples needs."""
+    """What the page of accepted samples needs; the numbers are measured on the pictures shown."""
 
     meta: SampleMeta
+    made: Made
     figures: tuple[Figure, ...]
+    allowed_share: float
     changed_outside: int
     changed_inside: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedView:
-    """What the page of rejected samples needs; ``gates`` are all that were measured, the failing ones first."""
+    """What the page of rejected samples needs.
+
+    Attributes:
+        title: of the reason, in plain words.
+        failed: the gates that said no.
+        counts: for a scene without a target, (what kept objects from being one, how many objects).
+        remark: what the stage said, where that is more than the gates and counts.
+        gates: all that were measured, the failing ones first.
+    """
 
     entry: Rejected
+    title: str
+    failed: tuple[FailedGate, ...]
+    counts: tuple[tuple[str, int], ...]
+    remark: str
+    made: Made
     location: str
     label: str
     edit_type: str
@@ -99,10 +99,9 @@ def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
     pictures = sample_pictures(source, grounded, edited, Box(x0=x0, y0=y0, x1=x1, y1=y1), allowed)
     return AcceptedView(
         meta=meta,
-        figures=tuple(
-            Figure(name=f"pictures/{meta.key}-{name}.jpg", caption=CAPTIONS[name], data=data)
-            for name, data in pictures.jpegs
-        ),
+        made=made_of_sample(meta),
+        figures=sample_figures(f"pictures/{meta.key}", meta.target.label, pictures),
+        allowed_share=float(allowed.mean()),
         changed_outside=pictures.changed_outside,
         changed_inside=pictures.changed_inside,
     )
@@ -116,14 +115,22 @@ def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
     target = plan.target if plan else record if isinstance(record, GroundedTarget) else None
     source = target.scene.source if target else record if isinstance(record, SourceImage) else None
     gates = _gates(target, plan, sample)
+    failed = failed_gates(gates, entry.detail)
+    counts = object_counts(entry.detail)
+    words = reason_words(entry.reason)
     return RejectedView(
         entry=entry,
+        title=words.title_for([gate.name for gate in failed]),
+        failed=failed,
+        counts=counts,
+        remark="" if counts or is_said_by(entry.detail, failed) else entry.detail,
+        made=made_of_refused(target, plan, sample),
         location=source.location if source else entry.id,
         label=target.label if target else "",
         edit_type=plan.edit_type.value if plan else "",
         instruction=plan.instruction if plan else "",
         instruction_before=plan.instruction_before_rewriting if plan else "",
-        figures=_rejected_figures(entry, target, sample, pixels),
+        figures=refused_figures(refused_stem(entry.stage, entry.id), entry.blobs, target, sample, pixels),
         gates=tuple(sorted(gates, key=lambda gate: gate.passed)),
     )
 
@@ -135,31 +142,4 @@ def _gates(
         *(target.judgement if target else ()),
         *(plan.gates if plan else ()),
         *(sample.gates if sample else ()),
-    )
-
-
-def _rejected_figures(
-    entry: Rejected, target: GroundedTarget | None, sample: EditedSample | None, pixels: PixelReader
-) -> tuple[Figure, ...]:
-    if "source.jpg" not in entry.blobs:
-        return ()
-    # Ids of ingest are locations with any characters, so files are named by their digest.
-    stem = "pictures/rejected-" + hashlib.sha256(f"{entry.stage}\x00{entry.id}".encode()).hexdigest()[:20]
-    source = pixels.rgb(entry.blobs["source.jpg"])
-    pictures = {}
-    if target is None:
-        pictures["source"] = fit(source)
-    elif "grounded.jpg" in entry.blobs:
-        pictures["grounded"] = fit(pixels.rgb(entry.blobs["grounded.jpg"]))
-    else:
-        pictures["grounded"] = fit(mark(source, from_rle(target.mask), [o.box for o in target.objects]))
-    if sample and sample.crop.area:
-        pictures["before"] = fit_crop(cut(source, sample.crop))
-        if "edited.png" in entry.blobs:
-            pictures["after"] = fit_crop(cut(pixels.rgb(entry.blobs["edited.png"]), sample.crop))
-        elif "patch.png" in entry.blobs:
-            pictures["after"] = fit_crop(pixels.rgb(entry.blobs["patch.png"]))
-    return tuple(
-        Figure(name=f"{stem}-{name}.jpg", caption=CAPTIONS[name], data=encode(picture))
-        for name, picture in pictures.items()
     )

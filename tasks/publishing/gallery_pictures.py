@@ -32,7 +32,7 @@ class SamplePictures:
     """Encoded JPEGs by name, and what the two pictures say when compared pixel by pixel.
 
     Attributes:
-        jpegs: (name, bytes): source, grounded, edited, before, after, difference.
+        jpegs: (name, bytes): source, grounded, edited and difference in full; before, after and change of the crop.
         changed_outside: pixels outside the allowed region that differ; the promise is 0.
         changed_inside: share of the allowed region's pixels that differ, 0..1.
     """
@@ -53,9 +53,10 @@ def sample_pictures(
         ("source", encode(fit(source))),
         ("grounded", encode(fit(grounded))),
         ("edited", encode(fit(edited))),
+        ("difference", encode(fit(difference(largest, allowed)))),
         ("before", encode(fit_crop(cut(source, crop)))),
         ("after", encode(fit_crop(cut(edited, crop)))),
-        ("difference", encode(fit(difference(largest, allowed)))),
+        ("change", encode(crop_difference(source, edited, crop, allowed))),
     )
     return SamplePictures(
         jpegs=jpegs,
@@ -76,6 +77,18 @@ def difference(largest: Image, allowed: Mask) -> Image:
     outlines, _ = cv2.findContours(allowed.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(picture, outlines, -1, BLUE, _stroke(picture))
     return picture
+
+
+def crop_difference(source: Image, edited: Image, crop: Box, allowed: Mask) -> Image:
+    """The amplified difference inside the crop, as large as the crops beside it.
+
+    Enlarged first and outlined then, so that the outline stays thin on a small crop. The arrays have the
+    picture's size.
+    """
+    largest = fit_crop(cv2.absdiff(cut(source, crop), cut(edited, crop)).max(axis=2))
+    height, width = largest.shape
+    inside = allowed[crop.y0 : crop.y1, crop.x0 : crop.x1].astype(np.uint8)
+    return difference(largest, cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def mark(source: Image, mask: Mask, boxes: Sequence[Box]) -> Image:

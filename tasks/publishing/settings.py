@@ -23,5 +23,5 @@ class PublishSettings(Settings):
         default=100, ge=0, description="accepted ones of each edit type in its gallery"
     )
     gallery_rejected: int = Field(
-        default=8, ge=0, description="refused ones a reason in the release's gallery"
+        default=100, ge=0, description="refused ones of each stage and reason in its gallery"
     )

@@ -1,0 +1,107 @@
+"""The pictures beside a sample of the gallery: which ones there are, their captions, and their words for who can't see."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.geometry import from_rle
+from tasks.outcomes import BlobRef, PixelReader
+from tasks.publishing.gallery_pictures import (
+    SamplePictures,
+    crop_difference,
+    cut,
+    encode,
+    fit,
+    fit_crop,
+    mark,
+)
+from tasks.records import EditedSample, GroundedTarget
+from tasks.roles.protocols import Image
+
+WHOLE, WINDOW = "whole", "window"
+"""The two rows of figures: whole pictures, and the edited window enlarged."""
+
+CAPTIONS = {
+    "source": (WHOLE, "Photograph", "The photograph, {thing} unmarked"),
+    "grounded": (WHOLE, "Target (visual grounding)", "The photograph with {thing} tinted red and boxed"),
+    "edited": (WHOLE, "Edited", "The whole photograph after the edit of {thing}"),
+    "difference": (
+        WHOLE,
+        "Difference × 4, allowed region in blue",
+        "What the edit of {thing} changed in the whole photograph, dark on white",
+    ),
+    "before": (WINDOW, "Crop before", "The window around {thing}, before the edit"),
+    "after": (WINDOW, "Crop after", "The same window around {thing}, after the edit"),
+    "change": (
+        WINDOW,
+        "Crop, difference × 4, allowed region in blue",
+        "What the edit of {thing} changed inside the window, dark on white, allowed region outlined in blue",
+    ),
+}
+"""Name of a picture: its row, its caption, and its alternative text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A picture of a page: its row, file name below the gallery's folder, words, and bytes of the JPEG."""
+
+    row: str
+    name: str
+    caption: str
+    alt: str
+    data: bytes
+
+
+def sample_figures(stem: str, label: str, pictures: SamplePictures) -> tuple[Figure, ...]:
+    """All pictures of a finished sample, in files that begin with ``stem``."""
+    return tuple(_figure(stem, name, label, data) for name, data in pictures.jpegs)
+
+
+def refused_figures(
+    stem: str,
+    blobs: Mapping[str, BlobRef],
+    target: GroundedTarget | None,
+    sample: EditedSample | None,
+    pixels: PixelReader,
+) -> tuple[Figure, ...]:
+    """As many pictures of something refused as there are blobs for; none without its photograph."""
+    if "source.jpg" not in blobs:
+        return ()
+    source = pixels.rgb(blobs["source.jpg"])
+    pictures: dict[str, Image] = {}
+    if target is None:
+        pictures["source"] = fit(source)
+    elif "grounded.jpg" in blobs:
+        pictures["grounded"] = fit(pixels.rgb(blobs["grounded.jpg"]))
+    else:
+        pictures["grounded"] = fit(mark(source, from_rle(target.mask), [o.box for o in target.objects]))
+    if sample and sample.crop.area:
+        pictures |= _window(source, sample, blobs, pixels)
+    label = target.label if target else ""
+    return tuple(_figure(stem, name, label, encode(picture)) for name, picture in pictures.items())
+
+
+def refused_stem(stage: str, id_: str) -> str:
+    """How the files of something refused begin: ids of ingest are locations with any characters, hence a digest."""
+    return "pictures/rejected-" + hashlib.sha256(f"{stage}\x00{id_}".encode()).hexdigest()[:20]
+
+
+def _window(
+    source: Image, sample: EditedSample, blobs: Mapping[str, BlobRef], pixels: PixelReader
+) -> dict[str, Image]:
+    pictures = {"before": fit_crop(cut(source, sample.crop))}
+    if "edited.png" in blobs:
+        edited = pixels.rgb(blobs["edited.png"])
+        pictures["after"] = fit_crop(cut(edited, sample.crop))
+        pictures["change"] = crop_difference(source, edited, sample.crop, from_rle(sample.allowed))
+    elif "patch.png" in blobs:
+        pictures["after"] = fit_crop(pixels.rgb(blobs["patch.png"]))
+    return pictures
+
+
+def _figure(stem: str, name: str, label: str, data: bytes) -> Figure:
+    row, caption, alt = CAPTIONS[name]
+    thing = f"the {label}" if label else "no target chosen"
+    return Figure(row=row, name=f"{stem}-{name}.jpg", caption=caption, alt=alt.format(thing=thing), data=data)

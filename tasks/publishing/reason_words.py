@@ -1,0 +1,155 @@
+"""Every reason of the closed list in plain words: a short title, and a line for somebody who never saw the code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tasks.errors import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonWords:
+    """How a reason is said on a page.
+
+    Attributes:
+        title: two or three words, as a heading and in tables.
+        meaning: one sentence.
+        by_gate: other titles by the gate that failed, for a reason that stands for more than one fault.
+    """
+
+    title: str
+    meaning: str
+    by_gate: Mapping[str, str] = field(default_factory=dict)
+
+    def title_for(self, failed: Sequence[str]) -> str:
+        """The title that fits the gates that failed; the general one when they don't agree on another."""
+        titles = {self.by_gate.get(name, self.title) for name in failed}
+        return titles.pop() if len(titles) == 1 else self.title
+
+
+def _say(title: str, meaning: str, **by_gate: str) -> ReasonWords:
+    return ReasonWords(title=title, meaning=meaning, by_gate=by_gate)
+
+
+REASONS: Mapping[Reason, ReasonWords] = {
+    Reason.NOT_AN_IMAGE: _say("not an image", "The file's first bytes are not those of any picture format."),
+    Reason.EMPTY_FILE: _say("empty file", "The file holds no bytes at all."),
+    Reason.DECODE_ERROR: _say("decode error", "The file looks like a picture but can't be decoded."),
+    Reason.TRUNCATED: _say("truncated", "The file ends before its picture does."),
+    Reason.UNSUPPORTED_FORMAT: _say(
+        "unsupported format", "It is a picture of a kind that is not read here, such as raw sensor data."
+    ),
+    Reason.ANIMATED: _say("animated", "The file holds several frames or pages instead of one photograph."),
+    Reason.TOO_SMALL: _say("too small", "The shorter side has too few pixels to edit an object well."),
+    Reason.TOO_MANY_PIXELS: _say("too many pixels", "The picture has more pixels than the limit set."),
+    Reason.TOO_MANY_BYTES: _say("too many bytes", "The file is larger than the limit set."),
+    Reason.EXTREME_ASPECT: _say(
+        "extreme aspect", "The picture is far longer than it is wide, or the reverse."
+    ),
+    Reason.DUPLICATE: _say("duplicate", "The same bytes came in under another name, and that one was taken."),
+    Reason.EXCLUDED: _say("excluded", "Somebody put this photograph on the list of those to leave out."),
+    Reason.BAD_NAME: _say("bad name", "The file's name can't be written down safely as text."),
+    Reason.BAD_ARCHIVE_MEMBER: _say(
+        "bad archive member", "This part of the archive is damaged or is no plain file."
+    ),
+    Reason.BAD_ANNOTATION: _say(
+        "bad annotation", "The masks shipped with the photograph can't be read or don't fit it."
+    ),
+    Reason.UNREADABLE: _say(
+        "unreadable", "The bytes could not be read, so nothing can be said of the picture."
+    ),
+    Reason.SOURCE_MISSING: _say("source missing", "The file was listed and then was not there any more."),
+    Reason.SOURCE_CHANGED: _say("source changed", "The file is no longer the one that was listed or stored."),
+    Reason.TOO_FEW_ENTITIES: _say(
+        "too few entities", "Too few objects were found for a scene in which one has to be singled out."
+    ),
+    Reason.NO_TARGET: _say(
+        "no target", "Objects were found, but none with a label, mask, size and place sound enough to edit."
+    ),
+    Reason.MASK_NOT_PRECISE: _say(
+        "doubtful target",
+        "The target judge could not vouch for the object: for what it is called, or for the outline of its mask.",
+        label_confidence="label in doubt",
+        edge_contrast="mask outline in doubt",
+    ),
+    Reason.EASY_TARGET: _say(
+        "easy target", "The object is found at a glance, so an instruction about it would take no reasoning."
+    ),
+    Reason.NO_EDIT_TYPE: _say("no edit type", "None of the edit types on offer suits this object."),
+    Reason.NO_UNIQUE_REFERENCE: _say(
+        "no unique reference",
+        "No wording was found that surely means this object and nothing else in the scene.",
+    ),
+    Reason.BAD_REPLY: _say("bad reply", "The model that writes the words gave a reply of the wrong form."),
+    Reason.WRONG_EDIT_TYPE: _say(
+        "wrong edit type", "The words ask for another kind of edit than the one drawn."
+    ),
+    Reason.PARTS_DISAGREE: _say(
+        "parts disagree", "A part of the reasoning lacks a fact that the instruction states."
+    ),
+    Reason.MENTIONS_MARKING: _say(
+        "mentions marking", "The words speak of the red mark, which a reader of the instruction never sees."
+    ),
+    Reason.AMBIGUOUS_REFERENCE: _say(
+        "ambiguous reference",
+        "Read back with the scene, the words lead to another object, to several or to none.",
+    ),
+    Reason.REWRITE_LOST_FACT: _say(
+        "rewrite lost fact", "Rewriting the instruction dropped or added a fact such as a color or a side."
+    ),
+    Reason.REGION_TOO_LARGE: _say(
+        "region too large", "The edit would cover too much of the picture to be filled in believably."
+    ),
+    Reason.NOT_CHANGED: _say("not changed", "The object looks almost the same after the edit as before."),
+    Reason.LEAKED: _say("leaked", "The editor also changed what lies around the object."),
+    Reason.SEAM_VISIBLE: _say(
+        "seam visible", "An edge can be seen where the edited part meets the rest of the photograph."
+    ),
+    Reason.WRONG_COLOUR: _say("wrong color", "The object did not come out in the color that was asked for."),
+    Reason.STILL_THERE: _say(
+        "still there", "After the removal the object, or its outline, can still be found in its place."
+    ),
+    Reason.REMOVAL_UNVERIFIABLE: _say(
+        "removal unverifiable",
+        "The detector did not find the object before, so not finding it afterwards proves nothing.",
+    ),
+    Reason.NEW_OBJECT_APPEARED: _say(
+        "new object appeared", "The filling shows an object that was not there before."
+    ),
+    Reason.FLAT_FILL: _say(
+        "flat fill", "The filling is smooth where its surroundings have texture: a smear."
+    ),
+    Reason.FOREIGN_FILL: _say(
+        "foreign fill", "The filling has patches of a color or texture that nothing around it has."
+    ),
+    Reason.ENTANGLED: _say(
+        "entangled", "The object is too bound up with others, or carries them, to be taken out cleanly."
+    ),
+    Reason.LOW_ACCURACY: _say(
+        "low accuracy", "The edit judge found that the edit does too little of what was asked."
+    ),
+    Reason.LOW_SEAMLESSNESS: _say(
+        "low seamlessness", "The edit judge found that the edit does not blend in well enough."
+    ),
+    Reason.SPLIT_CONFLICT: _say(
+        "near-duplicate across splits",
+        "Nearly the same photograph is in another split, which would leak into tests.",
+    ),
+    Reason.CRASHED: _say(
+        "crashed", "Working on it ended in a fault of the program, so nothing can be said of it."
+    ),
+    Reason.TIMED_OUT: _say("timed out", "Working on it took longer than the time limit, and was given up."),
+    Reason.BACKEND_ERROR: _say("backend error", "The model asked could not do this one and said so."),
+}
+"""The one place where reasons are put into words; `tests.tasks.publishing.test_reason_words` holds it to the list."""
+
+
+def reason_words(code: str) -> ReasonWords:
+    """The words for a reason as rows hold it."""
+    return REASONS[Reason(code)]
+
+
+def reason_title(code: str) -> str:
+    """The title alone, for tables."""
+    return reason_words(code).title

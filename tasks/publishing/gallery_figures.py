@@ -1,4 +1,4 @@
-"""The pictures beside a sample of the gallery: which ones there are, their captions, and their words for who can't see."""
+"""The pictures beside a sample of the gallery: which there are, their captions, and words for who can't see them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def refused_figures(
 
 def refused_stem(stage: str, id_: str) -> str:
     """How the files of something refused begin: ids of ingest are locations with any characters, hence a digest."""
-    return "pictures/rejected-" + hashlib.sha256(f"{stage}\x00{id_}".encode()).hexdigest()[:20]
+    name = f"{stage}\x00{id_}".encode("utf-8", errors="surrogatepass")
+    return "pictures/rejected-" + hashlib.sha256(name).hexdigest()[:20]
 
 
 def _window(

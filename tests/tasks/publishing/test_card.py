@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import yaml
 
 from tasks.publishing.card import CardFacts, render_card
+from tasks.publishing.release_context import FunnelLine
 from tasks.publishing.shard_format import ModelShape
 
 MODEL = ModelShape(role="editor", backend="b", model="m", revision="1", digest="none")
@@ -39,7 +42,7 @@ def test_a_name_cannot_end_its_cell_or_add_markup(drawn):
     assert line == r"| a \| b # c &lt;img src=x&gt; \[d\](e) | 3 | 3 | CC \| BY 4.0 |"
 
 
-def test_licences_attribution_and_citation_are_there(drawn):
+def test_licenses_attribution_and_citation_are_there(drawn):
     text = render(drawn)
     assert r"| A \| detector | model | 1.0 | Apache-2.0 | its &lt;authors&gt; |" in text
     assert "InterCoG" in text
@@ -47,3 +50,19 @@ def test_licences_attribution_and_citation_are_there(drawn):
 
 def test_a_release_without_samples_still_has_a_card(drawn):
     assert "0 samples" in render(drawn, ())
+
+
+def test_reasons_are_said_in_words(drawn):
+    line = FunnelLine(
+        stage="editing",
+        inputs=3,
+        kept=3,
+        rejected=0,
+        failed=0,
+        children=1,
+        refused=2,
+        reasons=(("wrong_colour", 1), ("mask_not_precise", 1)),
+    )
+    context = replace(drawn.RELEASE, funnel=(line,))
+    text = render_card(CardFacts(types=(), models=[MODEL], sources=[]), context)
+    assert "| editing | 3 | 3 | 0 | 0 | 1 | 2 | wrong color 1, doubtful target 1 |" in text

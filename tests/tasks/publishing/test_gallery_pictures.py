@@ -7,6 +7,7 @@ import numpy as np
 from tasks.pixels import decode_rgb
 from tasks.publishing.gallery_pictures import (
     LONG_SIDE,
+    crop_difference,
     difference,
     encode,
     fit,
@@ -36,9 +37,10 @@ def test_a_single_changed_pixel_outside_is_counted():
         "source",
         "grounded",
         "edited",
+        "difference",
         "before",
         "after",
-        "difference",
+        "change",
     ]
 
 
@@ -56,6 +58,18 @@ def test_the_allowed_regions_outline_is_blue():
     assert picture[10, 15].tolist() == [40, 90, 220]
 
 
+def test_the_difference_of_a_crop_is_enlarged_with_a_thin_outline():
+    edited = GREY.copy()
+    edited[12:18, 12:18] = 200
+    crop = Box(x0=5, y0=5, x1=25, y1=25)
+    picture = crop_difference(GREY, edited, crop, allowed())
+    assert picture.shape == fit_crop(GREY[5:25, 5:25]).shape == (80, 80, 3)
+    assert picture[40, 40].tolist() == [0, 0, 0]
+    assert picture[4, 4].tolist() == [255, 255, 255]
+    assert picture[20, 40].tolist() == [40, 90, 220]
+    assert (picture == (40, 90, 220)).all(axis=2)[40].sum() <= 8
+
+
 def test_the_mask_is_half_red_and_the_rest_untouched():
     picture = mark(GREY, allowed(), [])
     assert picture[15, 15].tolist() == [165, 65, 65]
@@ -70,5 +84,5 @@ def test_large_pictures_shrink_small_ones_stay_and_small_crops_grow():
     assert fit_crop(np.zeros((960, 480, 3), np.uint8)).shape == (480, 240, 3)
 
 
-def test_jpegs_decode_to_about_the_same_colours():
+def test_jpegs_decode_to_about_the_same_colors():
     assert np.abs(decode_rgb(encode(GREY)).astype(int) - 100).max() <= 2

@@ -53,11 +53,9 @@ def sepia(image: Image, mask: Mask) -> Image:
 
 def pixelated(image: Image, mask: Mask) -> Image:
     """The picture as a mosaic of square blocks, sized by the target and mixed from the target's pixels alone."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = image.shape[:2]
-    longest = max(np.ptp(rows), np.ptp(columns)) + 1 if rows.size else max(height, width)
-    block = max(4, round(float(longest) / MOSAIC_BLOCKS))
-    counted = mask if rows.size else np.ones(mask.shape, bool)
+    block = max(4, round(longest_side(mask) / MOSAIC_BLOCKS))
+    counted = mask if mask.any() else np.ones(mask.shape, bool)
     pad = ((0, -height % block), (0, -width % block))
     weight = np.pad(counted.astype(np.float32), pad)
     colour = np.pad(image.astype(np.float32), (*pad, (0, 0))) * weight[..., None]
@@ -70,14 +68,19 @@ def pixelated(image: Image, mask: Mask) -> Image:
 
 
 def pencil_sketch(image: Image, mask: Mask) -> Image:
-    """The picture as a gray pencil drawing: dark lines where tones change, and half of the shading."""
-    del mask
+    """The picture as a pencil drawing on white paper: dark lines where tones change, slanting strokes for shade."""
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     sigma = max(2.0, min(image.shape[:2]) / 60)
     smooth = np.asarray(cv2.bilateralFilter(gray, 7, 30, 5), np.float32)
-    lines = np.clip(smooth / np.maximum(cv2.GaussianBlur(smooth, (0, 0), sigma), 1), 0, 1) ** 2.5
-    tone = 110 + 0.55 * smooth
-    return np.repeat(_bytes(np.asarray(tone * (0.25 + 0.75 * lines), np.float32))[..., None], 3, axis=2)
+    lines = np.clip(smooth / np.maximum(cv2.GaussianBlur(smooth, (0, 0), sigma), 1), 0, 1) ** 3
+    # Shade by the object's own range, so that a dark thing leaves paper between its strokes as well.
+    low, high = np.percentile(smooth[mask], (2, 98)) if mask.any() else (0.0, 255.0)
+    shade = 1 - np.clip((smooth - low) / max(float(high - low), 60.0), 0, 1)
+    strokes = _strokes(image.shape[:2], longest_side(mask))
+    drawn = np.clip((0.30 + 0.75 * shade - strokes) / 0.7, 0, 1)
+    paper = 248 - 105 * drawn - 55 * shade
+    values = np.asarray(paper * (0.15 + 0.85 * lines), np.float32)
+    return np.repeat(_bytes(values)[..., None], 3, axis=2)
 
 
 EFFECTS: dict[str, Effect] = {
@@ -101,12 +104,29 @@ EFFECTS: dict[str, Effect] = {
     ),
     "pencil sketch": Effect(
         phrase="look like a pencil sketch",
-        description="as a gray pencil drawing",
+        description="as a pencil drawing with slanting strokes",
         needs_colour=False,
         apply=pencil_sketch,
     ),
 }
 """Effect by its name; the name is the plan's argument for Appearance."""
+
+
+def longest_side(mask: Mask) -> float:
+    """Longer side of the mask's box in pixels; of the picture when the mask is empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return float(max(np.ptp(rows), np.ptp(columns)) + 1) if rows.size else float(max(mask.shape))
+
+
+def _strokes(shape: tuple[int, ...], longest: float) -> NDArray[np.float32]:
+    """Threshold (H, W), 0..1, above which shade is drawn: slanting pencil strokes, equal for equal sizes."""
+    noise = np.random.default_rng(7).uniform(0, 1, shape).astype(np.float32)
+    width = max(0.6, longest / 480)
+    length = int(np.clip(round(longest / 18), 7, 41)) | 1
+    slant = np.eye(length, dtype=np.float32)[::-1] / length
+    streaks = cv2.filter2D(cv2.GaussianBlur(noise, (0, 0), width), -1, slant, borderType=cv2.BORDER_REFLECT)
+    rank = (streaks - float(streaks.mean())) / (float(streaks.std()) or 1.0)
+    return np.asarray(np.clip(0.5 + 0.3 * rank, 0, 1), np.float32)
 
 
 def _block_touched(share: NDArray[np.float32], block: int, height: int, width: int) -> Mask:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tasks.color_names import DominantColor, dominant_color
-from tasks.geometry import from_rle, iou, to_rle
+from tasks.geometry import box_of, from_rle, iou, to_rle
 from tasks.grounding.settings import GroundingSettings, TargetSettings
 from tasks.grounding.suppression import Entity
 from tasks.records import Measurement, Rle, SceneObject, SourceImage
@@ -62,8 +62,15 @@ def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Me
     box, area = entity.detection.box, int(np.count_nonzero(mask))
     share, fill = area / (height * width), area / max(1, box.area)
     edge = limits.border_px
+    # A detector's box may end short of what the mask shows to be cut off, and the other way round.
+    bounds = box_of(mask) if area else box
     borders = sum(
-        (box.x0 <= edge, box.y0 <= edge, box.x1 >= width - edge, box.y1 >= height - edge),
+        (
+            min(box.x0, bounds.x0) <= edge,
+            min(box.y0, bounds.y0) <= edge,
+            max(box.x1, bounds.x1) >= width - edge,
+            max(box.y1, bounds.y1) >= height - edge,
+        )
     )
     return (
         _within("area_share", share, limits.min_area_share, limits.max_area_share),

@@ -18,8 +18,10 @@ class TargetSettings(Settings):
     min_area_share: float = Field(default=0.005, ge=0, le=1, description="mask pixels over picture pixels")
     max_area_share: float = Field(default=0.35, ge=0, le=1, description="larger ones are the scene itself")
     min_side_px: int = Field(default=32, ge=1, description="shorter side of the box; smaller can't be judged")
-    max_borders: int = Field(default=0, ge=0, le=4, description="picture borders its box may touch: cut off")
-    border_px: int = Field(default=3, ge=0, description="a box this near a border touches it")
+    max_borders: int = Field(
+        default=0, ge=0, le=4, description="picture borders its box or mask may touch: cut off"
+    )
+    border_px: int = Field(default=3, ge=0, description="a box or mask this near a border touches it")
     min_fill: float = Field(default=0.2, ge=0, le=1, description="mask over box; less is a fragment")
     max_fill: float = Field(default=0.98, ge=0, le=1, description="mask over box; more is the box itself")
     min_largest_component: float = Field(

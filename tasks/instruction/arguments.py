@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tasks.color_names import name_color
 from tasks.editing.effects import EFFECTS
+from tasks.editing.materials import MATERIALS, Material
 from tasks.instruction.nouns import noun
 from tasks.records import GroundedTarget, SceneObject
 
@@ -51,8 +52,11 @@ VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"}
 WARM = frozenset({"brown", "orange", "yellow", "mixed"})
 """Colours on which brown tones hardly show; a mixed thing may be of them."""
 
-MATERIALS: tuple[str, ...] = ()
-"""Arguments of Material; none that a classical editor makes convincingly is known yet."""
+DARK_SCREEN_L = 25.0
+"""Mean lightness of a screen above which it shows something, which would turn to metal with it."""
+
+ONE_MATERIAL_SHARE = 0.48
+"""Share of the mask in one colour from which a vessel seems to be of one material, and not full of something."""
 
 
 def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
@@ -71,9 +75,13 @@ def effect_arguments(target: GroundedTarget) -> tuple[str, ...]:
 
 
 def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
-    """Materials the target may be made of."""
-    del target
-    return MATERIALS
+    """Materials that would show on every object of the target: fitting its kind, unlike what it looks like now."""
+    kind = noun(target.label).kind
+    return tuple(
+        name
+        for name, material in MATERIALS.items()
+        if kind in material.kinds and all(_turns_into(thing, kind, material) for thing in target.objects)
+    )
 
 
 def _shows(thing: SceneObject, effect: str) -> bool:
@@ -82,6 +90,13 @@ def _shows(thing: SceneObject, effect: str) -> bool:
     if effect == "sepia":
         return thing.color not in WARM
     return vivid or not EFFECTS[effect].needs_colour
+
+
+def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
+    # Coffee would turn to metal with its cup; a glass turns as a whole.
+    shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
+    filled = kind == "tableware" and thing.color_share < ONE_MATERIAL_SHARE
+    return not filled and not shining and name_color(thing.lab) not in material.tints
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:

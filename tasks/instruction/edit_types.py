@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.editing.materials import CAST
 from tasks.geometry import containment, iou
 from tasks.instruction.arguments import color_arguments, effect_arguments, material_arguments
 from tasks.instruction.nouns import noun
@@ -149,7 +150,6 @@ _PAINTABLE = frozenset(
 )
 """Not people and animals (skin, fur), glass, screens, food, plants and signs: a new colour there looks wrong."""
 
-_SOLID = frozenset({"furniture", "tableware", "toy", "thing", "bag", "vehicle"})
 
 EDIT_TYPES: tuple[EditTypeRule, ...] = (
     EditTypeRule(
@@ -175,7 +175,7 @@ EDIT_TYPES: tuple[EditTypeRule, ...] = (
     EditTypeRule(
         edit_type=EditType.MATERIAL,
         role="editor",
-        kinds=_SOLID,
+        kinds=CAST,
         objection=_anything,
         arguments=material_arguments,
     ),

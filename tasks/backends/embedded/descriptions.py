@@ -81,7 +81,9 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
     entities = same_label(facts.named, label)
     word = noun(label)
     if len(entities) == 1:
-        return with_article(colored(entities[0], word, limits))
+        alone = not facts.rivals if label == facts.target.label else entities[0] in facts.anchors
+        one = colored(entities[0], word, limits)
+        return with_article(one) if alone else writer.say("at_least_one", {"noun": one})
     counts = writer.entry("counts")
     count = counts[min(len(entities), len(counts) - 1)]
     firm = word.missed <= SURE_COUNT and len(entities) < len(counts)

@@ -1,4 +1,4 @@
-"""The embedded editor: recolouring and a few appearance effects by plain image processing."""
+"""The embedded editor: recolouring, materials and appearance effects by plain image processing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tasks.color_names import to_lab, to_rgb
 from tasks.editing.effects import EFFECTS
+from tasks.editing.materials import MATERIALS
 from tasks.editing.matting import refine_alpha
 from tasks.editing.recolour import PAINTS, recolour
 from tasks.errors import Reason, SampleError
@@ -29,7 +30,7 @@ class ClassicalEditorOptions(Settings):
 
 
 class ClassicalEditor:
-    """Color and Appearance; the other types would not look real without a generative model."""
+    """Color, Material and Appearance; the other types would not look real without a generative model."""
 
     Options = ClassicalEditorOptions
 
@@ -43,8 +44,8 @@ class ClassicalEditor:
         return ModelIdentity(
             role="editor",
             backend="classical",
-            model="Lab recolouring and effects with a refined edge",
-            revision=f"1, opencv {version('opencv-python-headless')}",
+            model="Lab recolouring, materials and effects with a refined edge",
+            revision=f"2, opencv {version('opencv-python-headless')}",
             digest="none",
         )
 
@@ -52,7 +53,7 @@ class ClassicalEditor:
     def offers_of(cls, options: ClassicalEditorOptions) -> tuple[EditType, ...]:
         """What it can do convincingly, known without loading it."""
         del options
-        return (EditType.COLOR, EditType.APPEARANCE)
+        return (EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -61,7 +62,7 @@ class ClassicalEditor:
 
     @property
     def offers(self) -> tuple[EditType, ...]:
-        """Color and Appearance."""
+        """Color, Material and Appearance."""
         return self.offers_of(self._options)
 
     def edit(self, requests: Sequence[EditRequest]) -> list[Image]:
@@ -82,6 +83,8 @@ class ClassicalEditor:
         alpha = refine_alpha(request.image, request.mask, self._edge_px(request.mask))
         if request.edit_type is EditType.COLOR and request.argument in PAINTS:
             full = recolour(request.image, request.mask, request.argument)
+        elif request.edit_type is EditType.MATERIAL and request.argument in MATERIALS:
+            full = MATERIALS[request.argument].apply(request.image, request.mask)
         elif request.edit_type is EditType.APPEARANCE and request.argument in EFFECTS:
             full = EFFECTS[request.argument].apply(request.image, request.mask)
         else:

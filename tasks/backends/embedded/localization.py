@@ -28,6 +28,12 @@ CLOTHES = frozenset({"black", "white", "gray", "blue", "green", "red", "yellow",
 CLOTHES_SHARE = 0.6
 """Share of a person's mask that must carry that colour."""
 
+ALONE = 0.2
+"""Largest chance of an overlooked instance at which a thing may be called the only one to be seen."""
+
+CLOSE = 0.02
+"""Gap over the picture's width up to which two things are close to each other."""
+
 
 def target_localization(
     facts: SceneFacts, reference: Reference, ref: str, limits: FactLimits, writer: Writer
@@ -88,7 +94,11 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
         slots |= {"b": _name(min(after, key=lambda m: min(e.x for e in m)))} if after else {}
         name = "between" if before and after else "after" if before else "before"
         return writer.say(f"localization.sequence_{name}", slots)
-    return _sequence_among_class(facts, writer) or _sequence_downwards(facts, writer)
+    return (
+        _sequence_among_class(facts, writer)
+        or _sequence_downwards(facts, writer)
+        or _sequence_alone(facts, writer)
+    )
 
 
 def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
@@ -122,6 +132,14 @@ def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
     name = "among" if before and after else "last" if before else "first"
     word = noun(facts.target.label)
     return writer.say(f"localization.sequence_{name}", {"noun": word.one, **pronouns(word, writer)})
+
+
+def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
+    """That there is no order to speak of: nothing else in view goes by its noun."""
+    if facts.rivals or noun(facts.target.label).missed > ALONE:
+        return None
+    word = noun(facts.target.label)
+    return writer.say("localization.sequence_alone", {"noun": word.one, **pronouns(word, writer)})
 
 
 def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
@@ -167,7 +185,19 @@ def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
 def _relative_close(facts: SceneFacts, writer: Writer) -> str | None:
     own = facts.target
     near = [a for a in facts.anchors if gap(a.box, own.box) == 0]
-    if not near:
+    if near:
+        slots = {"a": noun(near[0].label).one, **pronouns(noun(own.label), writer)}
+        return writer.say("localization.relative_close", slots)
+    return _relative_some(facts, writer)
+
+
+def _relative_some(facts: SceneFacts, writer: Writer) -> str | None:
+    """Close to a thing of another class that its noun alone doesn't single out."""
+    own = facts.target
+    others = [e for e in facts.named if e.label != own.label and e.index != own.index]
+    close = [e for e in others if gap(e.box, own.box) <= CLOSE * facts.width]
+    if not close:
         return None
-    slots = {"a": noun(near[0].label).one, **pronouns(noun(own.label), writer)}
-    return writer.say("localization.relative_close", slots)
+    nearest = min(close, key=lambda e: (gap(e.box, own.box), e.index))
+    slots = {"a_thing": noun(nearest.label).with_article, **pronouns(noun(own.label), writer)}
+    return writer.say("localization.relative_some", slots)

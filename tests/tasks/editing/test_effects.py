@@ -52,3 +52,17 @@ def test_a_mosaic_mixes_only_the_targets_own_pixels() -> None:
 def test_sepia_is_brown_and_not_gray() -> None:
     lab = to_lab(EFFECTS["sepia"].apply(np.full((9, 9, 3), 128, np.uint8), np.ones((9, 9), bool)))
     assert lab[..., 2].mean() > 15
+
+
+def test_a_sketch_is_drawn_in_strokes_that_show_on_a_plain_gray_thing() -> None:
+    plain = np.full((120, 120, 3), 128, np.uint8)
+    mask = np.zeros((120, 120), bool)
+    mask[20:100, 20:100] = True
+    light = to_lab(EFFECTS["pencil sketch"].apply(plain, mask))[..., 0][mask]
+    assert light.std() > 3
+
+
+def test_a_sketch_of_a_dark_thing_leaves_paper_between_the_strokes() -> None:
+    dark = np.random.default_rng(1).integers(5, 60, (120, 120, 1), dtype=np.uint8).repeat(3, 2)
+    light = to_lab(EFFECTS["pencil sketch"].apply(dark, np.ones((120, 120), bool)))[..., 0]
+    assert np.percentile(light, 90) > 70

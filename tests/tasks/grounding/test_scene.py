@@ -15,13 +15,15 @@ ROLE = RoleSettings(backend="blocks")
 IMAGE = np.full((200, 200, 3), (200, 30, 30), np.uint8)
 
 
-def why(box=(50, 50, 110, 110), score=0.9, mask_score=0.9, cut=None, checks=(), target=None, **entity):
+def why(box=(50, 50, 110, 110), score=0.9, mask_score=0.9, cut=None, paint=None, checks=(), target=None, **entity):
     settings = GroundingSettings(tagger=ROLE, detector=ROLE, segmenter=ROLE, judge=ROLE, target=target or {})
     x0, y0, x1, y1 = box
     mask = np.zeros((200, 200), bool)
     mask[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2] = True
     if cut:
         mask[cut] = False
+    if paint:
+        mask[paint] = True
     facts = {"rival": "", "rival_score": 0.0, "group": False, **entity}
     found = Detection(label="cup", box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=score)
     drawn = Segmentation(mask=mask, score=mask_score, method="drawn", checks=checks)
@@ -44,6 +46,7 @@ FAILED = Measurement(name="outline", value=0.1, passed=False, threshold=">= 0.5"
         ({"box": (5, 5, 195, 195)}, "area_share"),
         ({"box": (50, 50, 76, 120)}, "short_side_px"),
         ({"box": (0, 0, 60, 60), "target": {"max_borders": 1}}, "borders_touched"),
+        ({"box": (8, 50, 70, 110), "paint": np.s_[60:100, 0:12]}, "borders_touched"),
         ({"cut": np.s_[63:, :]}, "fill"),
         ({"cut": np.s_[75:85, :]}, "largest_component"),
         ({"checks": (FAILED,)}, "outline"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tasks.color_names import NAMES
 from tasks.editing.effects import EFFECTS
 from tasks.editing.recolour import PAINTS
-from tasks.instruction.arguments import COLORS, color_arguments, effect_arguments
+from tasks.instruction.arguments import COLORS, color_arguments, effect_arguments, material_arguments
 from tests.tasks.instruction.drawn_scenes import scene, target, thing
 
 
@@ -39,3 +39,22 @@ def test_effects_are_those_of_the_editor_that_will_show():
     assert set(effect_arguments(_of("chair", "red"))) == set(EFFECTS)
     assert "black and white" not in effect_arguments(_of("chair", "gray"))
     assert "sepia" not in effect_arguments(_of("chair", "brown"))
+
+
+def test_materials_are_unlike_what_the_thing_looks_like_now():
+    assert set(material_arguments(_of("laptop", "blue"))) == {"gold", "copper", "polished steel"}
+    assert "gold" not in material_arguments(_of("laptop", "yellow"))
+    assert "polished steel" not in material_arguments(_of("laptop", "gray"))
+    assert "marble" in material_arguments(_of("vase", "blue"))
+
+
+def test_living_things_and_food_keep_their_material():
+    assert all(
+        material_arguments(_of(label, "blue")) == () for label in ("person", "dog", "potted plant", "pizza")
+    )
+
+
+def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
+    assert material_arguments(_of("cup", "blue", share=0.4)) == ()
+    assert material_arguments(_of("tv", "blue")) == ()
+    assert material_arguments(_of("cell phone", "black")) != ()

@@ -36,9 +36,32 @@ def test_without_an_order_from_left_to_right_it_is_told_from_top_to_bottom():
     assert all("higher up in the picture than the couch" in text for text in texts)
 
 
-def test_it_is_withheld_when_nothing_around_gives_a_position():
+def test_a_single_thing_without_an_order_is_said_to_be_the_only_one():
     around = scene([thing("cup", (450, 380, 550, 480), "red"), thing("bed", (200, 150, 800, 700))])
+    texts = [_localize(around, 0, seed) for seed in range(10)]
+    assert all("only cup" in text or "No other cup" in text for text in texts)
+    assert all("close to the bed" in text for text in texts)
+
+
+def test_nothing_is_called_the_only_one_of_a_class_that_is_often_overlooked():
+    around = scene([thing("book", (450, 380, 550, 480), "red"), thing("bed", (200, 150, 800, 700))])
     assert _localize(around, 0) is None
+
+
+def test_a_neighbour_that_its_noun_does_not_single_out_is_told_of_as_some_thing():
+    around = scene(
+        [
+            thing("laptop", (450, 380, 560, 480)),
+            thing("book", (440, 470, 600, 520)),
+            thing("book", (430, 300, 560, 390)),
+        ]
+    )
+    assert "lose to it is a book" in _localize(around, 0) or "It is close to a book" in _localize(around, 0)
+
+
+def test_it_is_withheld_when_nothing_around_gives_a_position():
+    alone = scene([thing("cup", (450, 380, 550, 480), "red"), thing("bed", (700, 50, 1000, 150), score=0.3)])
+    assert _localize(alone, 0) is None
 
 
 def test_a_class_taken_together_serves_as_a_mark():

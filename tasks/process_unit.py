@@ -33,6 +33,9 @@ from tasks.suspects import SuspectSearch
 SUSPICIOUS = 2
 """Deaths of a unit's worker after which the unit is run in a process of its own."""
 
+KEPT_AHEAD = 2
+"""Units read ahead; one that another driver did meanwhile is never asked for."""
+
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
 log = logging.getLogger(__name__)
@@ -109,7 +112,7 @@ class Worker:
         self._pixels = StorePixels(store)
         self._loader = InputLoader(store)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
-        self._ahead: tuple[str, Future[list[StageInput]]] | None = None
+        self._ahead: dict[str, Future[list[StageInput]]] = {}
 
     def run(self, unit: Unit, *, following: Unit | None = None, cut_off: bool = False) -> UnitSummary:
         """Do a unit and commit it; a committed one is only reported.
@@ -124,6 +127,7 @@ class Worker:
             DataFault: what the store holds contradicts itself.
         """
         began = time.monotonic()
+        ahead = self._ahead.pop(unit.id, None)
         known = find_commit(self.store, self.key, unit.id)
         if known is not None:
             return self._summary(known, began, fresh=False)
@@ -136,20 +140,28 @@ class Worker:
             )
             pass_point(FaultPoint.UNIT_ATTEMPTED)
             # Nothing is read ahead: a picture of another unit must not kill the witness.
-            inputs = self._inputs(unit)
+            inputs = self._inputs(unit, ahead)
             commit, fresh = self._commit(unit, inputs, self._search(unit, inputs), len(attempts), began)
             return self._summary(commit, began, fresh)
         number = begin_attempt(self.store, self.key, unit.id)
         pass_point(FaultPoint.UNIT_ATTEMPTED)
         try:
-            inputs = self._inputs(unit)
-            self._read_ahead(following)
+            inputs = self._inputs(unit, ahead)
+            if following is not None:
+                self.expect(following)
             outcomes = answer(stage_for(self._stage, unit.extra), inputs, self._pixels)
             commit, fresh = self._commit(unit, inputs, outcomes, number, began)
         except BaseException as error:
             self._leave(unit, number, type(error).__name__)
             raise
         return self._summary(commit, began, fresh)
+
+    def expect(self, unit: Unit) -> None:
+        """Read and decode the pictures of a unit that comes next; may be called while another is at work."""
+        if self.context.read_ahead:
+            self._ahead[unit.id] = self._thread.submit(self._fetch, unit)
+            while len(self._ahead) > KEPT_AHEAD:
+                self._ahead.pop(next(iter(self._ahead)))
 
     def close(self) -> None:
         """Stop reading ahead."""
@@ -174,20 +186,17 @@ class Worker:
         }
         return commit_unit(self.store, self.key, unit, inputs=inputs, outcomes=outcomes, run=run)
 
-    def _inputs(self, unit: Unit) -> list[StageInput]:
-        ahead, self._ahead = self._ahead, None
+    def _inputs(self, unit: Unit, ahead: Future[list[StageInput]] | None) -> list[StageInput]:
         inputs: list[StageInput] | None = None
         if ahead is not None:
             with suppress(GroundEditError):  # what failed ahead is tried again here, where it counts
-                inputs = ahead[1].result()
-        if inputs is None or ahead is None or ahead[0] != unit.id:
+                inputs = ahead.result()
+        if inputs is None:
             inputs = self._loader.load(unit)
-        self._pixels.forget_all_but(ref for item in inputs for ref in item.blobs.values())
+        # What was read ahead for the next unit stays, if it is all there already.
+        coming = [item for future in list(self._ahead.values()) for item in _result_of(future)]
+        self._pixels.forget_all_but(ref for item in (*inputs, *coming) for ref in item.blobs.values())
         return inputs
-
-    def _read_ahead(self, unit: Unit | None) -> None:
-        if unit is not None and self.context.read_ahead:
-            self._ahead = (unit.id, self._thread.submit(self._fetch, unit))
 
     def _fetch(self, unit: Unit) -> list[StageInput]:
         inputs = self._loader.load(unit)
@@ -225,6 +234,11 @@ class Worker:
 
     def _name(self, unit: Unit) -> tuple[str, str]:
         return self.key.stage, unit.id
+
+
+def _result_of(future: Future[list[StageInput]]) -> list[StageInput]:
+    """What a future holds by now, if anything."""
+    return future.result() if future.done() and future.exception() is None else []
 
 
 def library_versions() -> dict[str, str]:

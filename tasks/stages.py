@@ -83,11 +83,15 @@ def stage_digests(config: BuildConfig) -> dict[str, str]:
 
 
 def build_stage(config: BuildConfig, stage: str) -> Stage:
-    """The stage with its models loaded, ready for units.
+    """The stage with its models loaded, ready for units; models of a stage built before that this one lacks are let go.
 
     Raises:
         ModelUnavailable, AssetUnavailable: a backend cannot be loaded now.
     """
+    settings = getattr(config, stage)
+    wanted = {_name(role, getattr(settings, key)) for key, role in ROLES[stage].items()}
+    for name in _LOADED.keys() - wanted:
+        del _LOADED[name]
     return BUILDERS[stage](config)
 
 
@@ -130,6 +134,9 @@ def _build_publish(config: BuildConfig) -> Stage:
     return PublishStage(settings=config.publish, context=context)
 
 
+_LOADED: dict[tuple[str, type, bytes], Any] = {}
+"""This process's backends by what made them: a stage takes over from the one before what both need."""
+
 BUILDERS: dict[str, Callable[[BuildConfig], Stage]] = {
     "ingest": _build_ingest,
     "grounding": _build_grounding,
@@ -140,7 +147,20 @@ BUILDERS: dict[str, Callable[[BuildConfig], Stage]] = {
 
 
 def _load_roles(stage: str, settings: Settings) -> dict[str, Any]:
-    return {key: load_role(role, getattr(settings, key)) for key, role in ROLES[stage].items()}
+    return {key: _loaded(role, getattr(settings, key)) for key, role in ROLES[stage].items()}
+
+
+def _loaded(role: str, settings: RoleSettings) -> Any:
+    name = _name(role, settings)
+    if name not in _LOADED:
+        _LOADED[name] = load_role(role, settings)
+    return _LOADED[name]
+
+
+def _name(role: str, settings: RoleSettings) -> tuple[str, type, bytes]:
+    """Equal names mean the same backend with the same options."""
+    options = backend_options(role, settings).model_dump(mode="json")
+    return role, backend_class(role, settings), canonical_json(options)
 
 
 def _role_material(role: str, settings: RoleSettings) -> dict[str, Any]:

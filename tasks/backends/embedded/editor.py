@@ -44,7 +44,7 @@ class ClassicalEditor:
         return ModelIdentity(
             role="editor",
             backend="classical",
-            model="Lab recolouring, materials and effects with a refined edge",
+            model="Lab recoloring, materials and effects with a refined edge",
             revision=f"2, opencv {version('opencv-python-headless')}",
             digest="none",
         )

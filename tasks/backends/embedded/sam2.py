@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 
 from tasks.backends.assets import AssetCache
-from tasks.errors import ModelUnavailable
+from tasks.backends.embedded.onnx_session import open_session
 from tasks.roles.protocols import Image
+
+ENCODER = "sam2_hiera_tiny_encoder.with_runtime_opt.ort"
+DECODER = "sam2_hiera_tiny_decoder_pr1.onnx"
 
 FRAME = 1024
 """Side of the encoder's frame."""
@@ -60,14 +61,10 @@ class Sam2:
     """A loaded encoder and decoder."""
 
     def __init__(self, assets: AssetCache) -> None:
-        options = onnxruntime.SessionOptions()
-        # One thread for the same sums on every machine; no arena, which would keep 0.5 GB between pictures.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        options.log_severity_level = 3
-        self._encoder = _open(assets, "sam2_hiera_tiny_encoder.with_runtime_opt.ort", options)
-        self._decoder = _open(assets, "sam2_hiera_tiny_decoder_pr1.onnx", options)
+        # One thread: the same sums on every machine.
+        self._encoder, self._decoder = (
+            open_session(assets.path("sam2-hiera-tiny", name), threads=1) for name in (ENCODER, DECODER)
+        )
         self._names = [o.name for o in self._encoder.get_outputs()]
 
     def encode(self, image: Image) -> Features:
@@ -104,11 +101,3 @@ class Sam2:
             },
         )
         return Proposals(logits=logits[0], quality=quality[0])
-
-
-def _open(assets: AssetCache, name: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-    path = assets.path("sam2-hiera-tiny", name)
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidGraph, InvalidProtobuf) as error:
-        raise ModelUnavailable(f"{name} cannot be loaded: {error}") from error

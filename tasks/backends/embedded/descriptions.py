@@ -42,13 +42,19 @@ def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> 
 
 def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
     """What is changed and what is not."""
-    return writer.say(f"editing.{edit_type.value}", slots)
+    return writer.say(f"editing.{_patterns_of(edit_type, slots)}", slots)
 
 
 def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
     """What the picture shows afterwards, and what stayed."""
     own = {**slots, "zone": zone(facts, facts.target, writer), "others": _others(facts, writer)}
-    return writer.say(f"result.{edit_type.value}", own)
+    return writer.say(f"result.{_patterns_of(edit_type, own)}", own)
+
+
+def _patterns_of(edit_type: EditType, slots: dict[str, str]) -> str:
+    """Where the wordings stand: a recoloring is told without the old color where that has no name."""
+    unnamed = edit_type is EditType.COLOR and slots["old"] in {"mixed", "unknown"}
+    return f"{edit_type.value}_from_no_name" if unnamed else edit_type.value
 
 
 def pronouns(word: Noun, writer: Writer) -> dict[str, str]:

@@ -122,6 +122,14 @@ def test_a_single_thing_of_a_class_that_may_have_more_is_not_called_the_only_one
         assert "at least one book" in reply.reasoning.scene_description
 
 
+def test_a_color_without_a_name_is_never_said_to_be_mixed():
+    things = [thing("vase", (100, 500, 180, 600)), thing("laptop", (400, 500, 600, 620))]
+    for reply in _replies(target(scene(things), 0), EditType.COLOR, "blue"):
+        assert not re.search(r"mixed|unknown", " ".join(_texts(reply)))
+        assert "blue" in reply.reasoning.editing_description
+        assert "blue" in reply.reasoning.post_edit_description
+
+
 def test_the_facts_of_the_instruction_stand_in_the_localisation():
     for make in ALL:
         whole = make()

@@ -1,6 +1,8 @@
-"""Text to token ids and back: the published byte-level BPE, and plain bytes for the debug flavour."""
+"""Text to token ids and back: the published byte-level BPE, plain bytes for the debug flavour, and whole words."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +50,52 @@ class ByteTokenizer:
     def decode(self, ids: list[int]) -> str:
         """See `Tokenizer`."""
         return bytes(i for i in ids if i < 256).decode(errors="replace")
+
+
+class WordTokenizer:
+    """One id per word of given texts, with the space before it, and one per byte of all else.
+
+    Needs no files and makes texts as short as a large vocabulary does, for debug models of a few texts.
+    """
+
+    PIECE = re.compile(r" ?[A-Za-z]+|.", re.DOTALL)
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        config = debug_config()
+        self.tokens, self.bytes = config.tokens, ByteTokenizer()
+        found = dict.fromkeys(piece for text in texts for piece in self.PIECE.findall(text))
+        self.words = [piece for piece in found if len(piece) > 1]
+        self.first = config.llm.vocab_size  # words come behind the bytes and the special tokens
+        self.ids = {word: self.first + i for i, word in enumerate(self.words)}
+
+    @property
+    def size(self) -> int:
+        """Ids of the vocabulary."""
+        return self.first + len(self.words)
+
+    def encode(self, text: str) -> tuple[list[int], Offsets]:
+        """See `Tokenizer`."""
+        ids: list[int] = []
+        offsets: Offsets = []
+        for match in self.PIECE.finditer(text):
+            known = self.ids.get(match.group())
+            if known is not None:
+                ids.append(known)
+                offsets.append(match.span())
+                continue
+            spelled, places = self.bytes.encode(match.group())
+            ids += spelled
+            offsets += [(match.start() + a, match.start() + b) for a, b in places]
+        return ids, offsets
+
+    def decode(self, ids: list[int]) -> str:
+        """See `Tokenizer`."""
+        data = (
+            self.words[i - self.first].encode() if i >= self.first else bytes([i])
+            for i in ids
+            if i < 256 or self.first <= i < self.size
+        )
+        return b"".join(data).decode(errors="replace")
 
 
 class BpeTokenizer:

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.checkpoint import load_folder
-from intercog_model.config import debug_config
+from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.mixture import Mixture
 from intercog_model.data.plans import PlanBuilder
 from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
@@ -71,12 +71,12 @@ def build(config: TrainConfig, device: torch.device | str) -> Parts:
     return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner, mixture=mixture)
 
 
-def random_debug_models() -> tuple[Bagel, AutoEncoder]:
-    """The debug flavour with random weights from torch's current seed, its flow head at zero.
+def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoEncoder]:
+    """The debug flavour (or `config`) with random weights from torch's current seed, its flow head at zero.
 
     The encoder's log variance is set low: at random it would drown the picture in its own sampling noise.
     """
-    config = debug_config()
+    config = config or debug_config()
     bagel, vae = Bagel(config), AutoEncoder(config.vae)
     torch.nn.init.normal_(bagel.language_model.model.embed_tokens.weight, std=0.2)
     torch.nn.init.zeros_(bagel.llm2vae.weight)

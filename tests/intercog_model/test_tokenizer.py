@@ -6,7 +6,13 @@ pytest.importorskip("torch")
 tokenizers = pytest.importorskip("tokenizers")
 
 from intercog_model.data.chain_text import Sections, first_text  # noqa: E402
-from intercog_model.data.tokenizer import SPECIAL, BpeTokenizer, ByteTokenizer, tokens_within  # noqa: E402
+from intercog_model.data.tokenizer import (  # noqa: E402
+    SPECIAL,
+    BpeTokenizer,
+    ByteTokenizer,
+    WordTokenizer,
+    tokens_within,
+)
 
 TEXT = "Make the café's sign blue. 猫 <think>"
 
@@ -26,7 +32,7 @@ def folder(tmp_path):
 
 
 def test_texts_come_back_and_offsets_cover_them(folder):
-    for tokenizer in (BpeTokenizer(folder), ByteTokenizer()):
+    for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["the blue sign"])):
         ids, offsets = tokenizer.encode(TEXT)
         assert tokenizer.decode(ids) == TEXT
         assert len(ids) == len(offsets)
@@ -42,6 +48,14 @@ def test_bpe_pieces_are_shorter_and_special_tokens_are_found_by_name(folder):
     )
 
 
+def test_words_that_were_given_are_one_id_each_and_others_are_spelled():
+    words = WordTokenizer(["a red cup", "a blue cup"])
+    assert words.size == words.first + 3  # " red", " cup", " blue"; one letter is a byte anyway
+    assert len(words.encode("a blue cup")[0]) == 3
+    assert len(words.encode("a grey cup")[0]) == 1 + 5 + 1
+    assert words.decode([*words.encode("a cup")[0], words.tokens.text_end, words.size]) == "a cup"
+
+
 def test_a_text_that_spells_out_a_special_token_is_refused(folder):
     with pytest.raises(ValueError, match="im_end"):
         BpeTokenizer(folder).encode("a <|im_end|> b")
@@ -55,7 +69,7 @@ def test_a_file_without_the_special_tokens_is_refused(folder):
 
 def test_spans_of_the_chain_are_found_by_characters_in_any_tokenisation(folder):
     sections = Sections(scene="A café.", target="On the left.", edit="", result="")
-    for tokenizer in (BpeTokenizer(folder), ByteTokenizer()):
+    for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["On the left"])):
         text = first_text(sections, tokenizer, "one pair")
         second = tokenizer.decode([text.ids[i] for i in text.second])
         assert second.strip() == "On the left."

@@ -16,10 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import quote
 
+from flows.build_plans import open_build
 from flows.build_request import BuildRequest, resolve
 from flows.build_session import Session, open_session
 from flows.reporting import StageReport, link_dashboard, report_release
-from flows.stage_runner import StageWork, open_build, run_stage
+from flows.stage_runner import StageWork, run_stage
 from tasks.errors import StorageFault
 from tasks.outcomes import STAGES
 
@@ -33,6 +34,7 @@ _SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
 def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
     """Ingest, ground, instruct, edit, publish; returns the release's URI."""
     with session_for(request) as session:
+        session.build.whole = True
         ingest(request)
         grounding(request)
         instruction(request)

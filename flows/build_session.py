@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from flows.build_plans import Build, draft
 from flows.fan_out import Pool
 from flows.progress import Progress
 from flows.release import release_context
-from flows.stage_runner import Build, draft, opened_pool, run_stage
+from flows.stage_runner import opened_pool, run_stage
 from tasks.outcomes import STAGES
 from tasks.publishing.finish_release import Release, find_release, finish_release
 from tasks.storage.stage_end import find_stage_end
@@ -48,6 +49,7 @@ class Session:
     def run_plainly(self) -> Release:
         """All stages and the release, without Prefect."""
         self.ready()
+        self.build.whole = True
         for stage in STAGES:
             run_stage(self.build, stage, self.pool, self.progress)
         return self.finish()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flows.build_plans import Build, draft
 from flows.ray_cluster import cores
-from flows.stage_runner import Build, draft
 from flows.tables import text_table
 from tasks.outcomes import STAGES
 from tasks.storage.commits import find_commit

@@ -49,6 +49,10 @@ class UnitWorker(Protocol):
         """
         ...
 
+    def expect(self, unit: Any) -> None:
+        """The unit comes after the one at work: its pictures may be read and decoded meanwhile."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
@@ -59,12 +63,15 @@ class StageJob:
         key: equal keys mean the same models: a worker that has them keeps them.
         make_worker: builds the worker; picklable, and cheap to pickle.
         is_committed: asks the store for one unit's commit.
+        following: the job that comes next in this build, if any: a worker that this one needs no more may load
+            its models.
     """
 
     stage: str
     key: str
     make_worker: Callable[[], UnitWorker]
     is_committed: Callable[[str], bool]
+    following: StageJob | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +149,19 @@ def start_units(
 
     It begins at ``offset``, by default anywhere, so that two drivers in one place seldom meet at a unit.
     """
-    if units:
-        start = secrets.randbelow(len(units)) if offset is None else offset % len(units)
-        units = [*units[start:], *units[:start]]
+    units = in_order(units, offset)
     queue = UnitQueue(job.stage, units, limits, job.is_committed)
     windows = _cut([unit.id for unit in units], partitions, at_least=2 * pool.workers)
     return UnitRun(job=job, pool=pool, queue=queue, partitions=windows, on_done=on_done)
+
+
+def in_order(units: Sequence[QueuedUnit], offset: int | None = None) -> list[QueuedUnit]:
+    """The units from ``offset`` (None: anywhere) on and round, those with the most inputs first.
+
+    A large unit begun last would leave the other workers without work until it is done.
+    """
+    start = (secrets.randbelow(len(units)) if offset is None else offset % len(units)) if units else 0
+    return sorted([*units[start:], *units[:start]], key=lambda unit: -len(unit.members))
 
 
 def run_units(

@@ -8,72 +8,31 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from flows.fan_out import StageJob, UnitDone, UnitSummary, UnitWorker
+from flows.fan_out import StageJob, UnitDone, UnitSummary
 from flows.ray_cluster import RayCluster
 from flows.ray_metrics import StageMetrics
-from flows.unit_queue import Dispatch, QueuedUnit, Trouble, UnitQueue
+from flows.ray_slot import Slot
+from flows.unit_queue import Trouble, UnitQueue
 from tasks.errors import ConfigurationError, DataFault, EnvironmentFault, StageStopped
 
 POLL_S = 1.0
 """How often slow units are looked for while nothing returns."""
 
-Ref: TypeAlias = Any
-"""A Ray object reference."""
-
-
-class UnitActor:
-    """What runs in a worker process: any stage, one at a time, its models loaded once."""
-
-    def __init__(self, threads: int) -> None:
-        import cv2  # noqa: PLC0415  (in the worker alone)
-
-        cv2.setNumThreads(threads)
-        self._worker: UnitWorker | None = None
-
-    def prepare(self, make_worker: Callable[[], UnitWorker]) -> None:
-        """Drops the models of the stage before and loads this stage's."""
-        self._worker = None
-        self._worker = make_worker()
-
-    def run(self, unit: QueuedUnit, cut_off: bool) -> tuple[UnitSummary, float]:
-        """One unit: its summary, and the seconds it took here."""
-        if self._worker is None:
-            msg = "the worker has no stage"
-            raise EnvironmentFault(msg)
-        begun = time.monotonic()
-        summary = self._worker.run(unit, cut_off=cut_off)
-        return summary, time.monotonic() - begun
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One actor as the driver sees it; ``waiting`` holds its units, the one at work first."""
-
-    actor: Any
-    key: str = ""
-    preparing: Ref | None = None
-    waiting: deque[tuple[Ref, Dispatch]] = field(default_factory=deque)
-    head_since: float = 0.0
-
-    @property
-    def ready_ref(self) -> Ref | None:
-        """What to wait for next."""
-        if self.preparing is not None:
-            return self.preparing
-        return self.waiting[0][0] if self.waiting else None
+UNITS_LEFT_TO_SHARE = 2
+"""With fewer units a worker than this, none waits behind another: whoever is free first takes it."""
 
 
 class RayPool:
     """As many actors as workers; they stay alive from stage to stage.
+
+    An actor that finds nothing more to do in a stage drops its models for those of the stage that follows.
 
     Args:
         cluster: may still be starting; it is waited for at the first unit.
@@ -83,7 +42,7 @@ class RayPool:
     def __init__(self, cluster: RayCluster, *, units_ahead: int = 2) -> None:
         self._cluster = cluster
         self._units_ahead = units_ahead
-        self._slots: list[_Slot] = []
+        self._slots: list[Slot] = []
         self._making = threading.Lock()
         # Their processes start while the driver still plans; a failure shows when they are first needed.
         threading.Thread(target=self._make_early, name="start-actors", daemon=True).start()
@@ -117,7 +76,7 @@ class RayPool:
         self._cluster.wait()
         with self._making:
             while len(self._slots) < self.workers:
-                self._slots.append(_Slot(actor=self._new_actor()))
+                self._slots.append(Slot.start(self._cluster.settings.threads))
 
     def close(self) -> None:
         """Ends the actors; units at work are lost and stay open."""
@@ -136,6 +95,7 @@ class RayPool:
         try:
             while queue.open & until:
                 self._hand_out(job, queue)
+                self._look_ahead(job, queue)
                 waited_for = [slot.ready_ref for slot in self._slots if slot.ready_ref is not None]
                 if not waited_for:
                     break
@@ -144,6 +104,7 @@ class RayPool:
                     self._collect(slot, queue, on_done)
                     self._cut_off_if_slow(slot, queue)
                 self._metrics.observe(job.stage, open_units=len(queue.open), in_flight=queue.in_flight)
+            self._look_ahead(job, queue)
         except (StageStopped, DataFault, ConfigurationError, KeyboardInterrupt):
             # Units still at work would go on and commit behind the driver's back.
             self.close()
@@ -152,23 +113,29 @@ class RayPool:
     def _hand_out(self, job: StageJob, queue: UnitQueue) -> None:
         for ahead in range(1, self._units_ahead + 1):
             for slot in self._slots:
+                if queue.waiting < (1 if ahead == 1 else UNITS_LEFT_TO_SHARE * len(self._slots)):
+                    return
                 if len(slot.waiting) >= ahead or not self._is_ready(slot, job):
                     continue
                 dispatch = queue.take()
                 if dispatch is None:
                     return
-                ref = slot.actor.run.remote(dispatch.unit, dispatch.alone)
-                if not slot.waiting:
-                    slot.head_since = time.monotonic()
-                slot.waiting.append((ref, dispatch))
+                slot.give(dispatch)
 
-    def _is_ready(self, slot: _Slot, job: StageJob) -> bool:
-        if slot.key != job.key and slot.preparing is None:
-            slot.key = job.key
-            slot.preparing = slot.actor.prepare.remote(job.make_worker)
+    def _is_ready(self, slot: Slot, job: StageJob) -> bool:
+        if slot.preparing is None and slot.key != job.key:
+            slot.load(job, early=False)
         return slot.preparing is None
 
-    def _collect(self, slot: _Slot, queue: UnitQueue, on_done: Callable[[UnitDone], None]) -> None:
+    def _look_ahead(self, job: StageJob, queue: UnitQueue) -> None:
+        """Lets idle actors load what the next stage needs; a unit that comes back makes them load anew."""
+        if job.following is None or queue.waiting:
+            return
+        for slot in self._slots:
+            if slot.idle and job.following.key not in (slot.key, slot.refused):
+                slot.load(job.following, early=True)
+
+    def _collect(self, slot: Slot, queue: UnitQueue, on_done: Callable[[UnitDone], None]) -> None:
         while (ref := slot.ready_ref) is not None and ray.wait([ref], timeout=0)[0]:
             try:
                 answer: Any = ray.get(ref)
@@ -181,7 +148,7 @@ class RayPool:
 
     def _take_answer(
         self,
-        slot: _Slot,
+        slot: Slot,
         queue: UnitQueue,
         answer: tuple[UnitSummary, float] | None,
         on_done: Callable[[UnitDone], None],
@@ -189,7 +156,7 @@ class RayPool:
         if answer is None:
             slot.preparing = None
             return
-        _, dispatch = self._pop_head(slot)
+        dispatch = slot.pop_head()
         summary, seconds = answer
         unit_id = dispatch.unit.id
         if self._metrics is not None:
@@ -197,13 +164,14 @@ class RayPool:
         on_done(UnitDone(unit_id=unit_id, summary=summary, seconds=seconds))
         queue.finished(unit_id, seconds=seconds, inputs=summary.inputs, failures=dict(summary.failures))
 
-    def _take_error(self, slot: _Slot, queue: UnitQueue, error: RayTaskError) -> None:
+    def _take_error(self, slot: Slot, queue: UnitQueue, error: RayTaskError) -> None:
         cause = error.cause
         loading = slot.preparing is not None
-        unit_id = None if loading else self._pop_head(slot)[1].unit.id
         if loading:
-            slot.preparing = None
-            slot.key = ""
+            slot.not_loaded()
+            if slot.early:
+                return
+        unit_id = None if loading else slot.pop_head().unit.id
         if isinstance(cause, DataFault | ConfigurationError | StageStopped):
             raise cause
         message = str(cause) if isinstance(cause, EnvironmentFault) else f"{type(cause).__name__}: {cause}"
@@ -211,45 +179,29 @@ class RayPool:
             message = "not enough memory to load the models or to hold a unit"
         queue.fault(unit_id, message)
 
-    def _take_death(self, slot: _Slot, queue: UnitQueue, error: RayError) -> None:
+    def _take_death(self, slot: Slot, queue: UnitQueue, error: RayError) -> None:
         loading = slot.preparing is not None
         waiting = [dispatch for _, dispatch in slot.waiting]
-        self._replace(slot)
+        slot.replace()
         # Only the unit at work can have killed the worker; the ones behind it never began.
         for dispatch in reversed(waiting[1:]):
             queue.put_back(dispatch.unit.id)
-        if loading:
+        if loading and not slot.early:
             queue.fault(None, f"a worker died while it loaded its models ({_first_line(error)})")
         elif waiting:
             queue.blame(waiting[0].unit.id, Trouble.CRASHED)
 
-    def _cut_off_if_slow(self, slot: _Slot, queue: UnitQueue) -> None:
+    def _cut_off_if_slow(self, slot: Slot, queue: UnitQueue) -> None:
         if not slot.waiting or slot.preparing is not None or slot.waiting[0][1].alone:
             return  # a worker with a suspect cuts off single samples itself
         if time.monotonic() - slot.head_since <= queue.time_limit_s():
             return
         waiting = [dispatch for _, dispatch in slot.waiting]
         ray.kill(slot.actor)
-        self._replace(slot)
+        slot.replace()
         for dispatch in reversed(waiting[1:]):
             queue.put_back(dispatch.unit.id)
         queue.blame(waiting[0].unit.id, Trouble.TIMED_OUT)
-
-    def _pop_head(self, slot: _Slot) -> tuple[Ref, Dispatch]:
-        head = slot.waiting.popleft()
-        slot.head_since = time.monotonic()
-        return head
-
-    def _replace(self, slot: _Slot) -> None:
-        slot.actor = self._new_actor()
-        slot.key = ""
-        slot.preparing = None
-        slot.waiting.clear()
-
-    def _new_actor(self) -> Any:
-        threads = self._cluster.settings.threads
-        remote_class = ray.remote(UnitActor)
-        return remote_class.options(num_cpus=threads, max_restarts=0, max_task_retries=0).remote(threads)
 
 
 def _first_line(error: BaseException) -> str:

@@ -144,6 +144,10 @@ def prepare_environment(settings: ClusterSettings) -> None:
         # The switch that lets a Mac's Ray stay on loopback does so on Linux, too.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # Ray's workers run at nice 15 otherwise: whatever else the machine does would come before the build.
+        os.environ.setdefault("RAY_worker_niceness", "0")
+        # Networks free their activations after each picture; glibc would keep half a gigabyte of them a worker.
+        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(1 << 20))
         os.environ.update(thread_limits(settings.threads))
         _let_workers_import_us()
 

@@ -129,7 +129,7 @@ class UnitQueue:
 
         Suspects wait until nothing else is left or in flight, and then go one by one.
         """
-        while self._pending and not self._someone_is_alone():
+        while self._pending and not any(dispatch.alone for dispatch in self._in_flight.values()):
             unit = self._pending.popleft()
             if not self._drop_if_committed(unit):
                 return self._start(unit, alone=False)
@@ -205,12 +205,14 @@ class UnitQueue:
         return max(self._limits.timeout_floor_s, self._limits.timeout_factor * median)
 
     @property
+    def waiting(self) -> int:
+        """Units not handed out."""
+        return len(self._pending) + len(self._suspects)
+
+    @property
     def in_flight(self) -> int:
         """Units handed out and not yet returned."""
         return len(self._in_flight)
-
-    def _someone_is_alone(self) -> bool:
-        return any(dispatch.alone for dispatch in self._in_flight.values())
 
     def _start(self, unit: QueuedUnit, *, alone: bool) -> Dispatch:
         dispatch = Dispatch(unit=unit, alone=alone)

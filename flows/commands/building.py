@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from flows.build_plans import Build, open_build
 from flows.build_request import BuildRequest, resolve
 from flows.build_session import finished_release, open_session
 from flows.estimate import estimate, estimate_text
 from flows.prefect_run import run_flow, start_prefect
 from flows.progress import Progress
-from flows.stage_runner import Build, open_build
 from flows.tables import funnel_table, text_table
 from flows.terminal import tell
 from tasks.outcomes import STAGES

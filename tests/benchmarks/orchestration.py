@@ -5,8 +5,9 @@
 
 The bare loop plans, works and closes with the same functions as the flow; only who hands out the units differs: a
 plain pool of processes here, Ray actors under a Prefect flow there. Both start with as many processes as cores and
-the same thread limits, write to fresh folders, and must end with equal shard digests. Start-up (interpreter,
-Prefect's server, Ray, processes) is told apart from the work, CPU seconds are those of the whole process tree.
+the same thread limits, take large units first, write to fresh folders, and must end with equal shard digests.
+Start-up (interpreter, Prefect's server, Ray, processes) is told apart from the work; CPU seconds are those of the
+whole process tree.
 """
 
 from __future__ import annotations
@@ -20,33 +21,44 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
-import psutil
 
+from flows.build_plans import open_build, plan
 from flows.build_session import finish
-from flows.stage_runner import close, open_build, plan, stage_job
+from flows.fan_out import in_order
+from flows.stage_runner import close, stage_job
 from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
 from tasks.config import load_config
 from tasks.outcomes import STAGES
 from tasks.storage.planning import committed_units
+from tests.benchmarks.process_cpu import watch
+from tests.benchmarks.where_time_goes import PARTS, StageSeconds, stage_seconds
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-SMALL_UNITS = [f"{stage}.unit_size=1" for stage in ("ingest", "grounding", "instruction", "editing")]
-SAMPLE_S = 0.25
+SMALL_UNITS = [
+    *(f"{stage}.unit_size=1" for stage in ("ingest", "grounding", "instruction", "editing")),
+    "publish.samples_per_shard=1",
+]
+WINDOWS = {"a": (0.75, 0, 0), "b": (0.75, 1, 1), "c": (0.5, 0, 1), "d": (0.5, 1, 0)}
+"""Name -> share of either side, place from top to bottom and from left to right, 0 to 1."""
+
+Row: TypeAlias = tuple[str, float, float]
+"""What is measured, in the bare loop, through the flow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One build: seconds to start, seconds of work, CPU seconds, seconds by stage, digest by shard."""
+    """One build: seconds to start, seconds of work, CPU seconds by kind of process, seconds by stage, shard digests."""
 
     start_s: float
     work_s: float
-    cpu_s: float
-    stages: dict[str, float]
+    cpu: dict[str, float]
+    stages: dict[str, StageSeconds]
     shards: dict[str, str]
     units: int
 
@@ -66,10 +78,10 @@ def main() -> int:
         chosen = photographs[: arguments.photos] if arguments.photos else photographs
         for extra in set(photographs) - set(chosen):
             extra.unlink()
-        crops = cut_crops(chosen, folder / "crops")
+        windows = cut_windows(chosen, folder / "windows")
         ratios = [
             compare("demo", folder / "photographs", folder, []),
-            compare("ten times as many units", crops, folder, SMALL_UNITS),
+            compare("ten times as many units", windows, folder, SMALL_UNITS),
         ]
     if None in ratios:
         return 1
@@ -92,41 +104,43 @@ def compare(title: str, source: Path, folder: Path, assignments: Sequence[str]) 
         folder / f"{name}-flow",
     )  # fmt: skip
     print(f"\n{title}: {flow.units} units")
-    print(f"{'':<22}{'bare loop':>10}{'flow':>10}{'more':>8}")
-    rows = [("start-up s", bare.start_s, flow.start_s), ("work s", bare.work_s, flow.work_s)]
-    rows += [(f"  {stage} s", bare.stages.get(stage, 0), flow.stages.get(stage, 0)) for stage in STAGES]
-    rows.append(("CPU s (all processes)", bare.cpu_s, flow.cpu_s))
-    for label, a, b in rows:
-        print(f"{label:<22}{a:>10.1f}{b:>10.1f}{b - a:>8.1f}")
+    for label, a, b in (*seconds_rows(bare, flow), *cpu_rows(bare, flow)):
+        print(f"{label:<26}{a:>10.1f}{b:>10.1f}{b - a:>8.1f}")
     same = bare.shards == flow.shards
     print(f"shards equal: {'yes' if same else 'NO'} ({len(flow.shards)})")
     return flow.work_s / bare.work_s if same else None
 
 
+def seconds_rows(bare: Run, flow: Run) -> Iterator[Row]:
+    """Wall seconds: stage by stage, and what they were spent on; what no stage took is the frame around them."""
+    yield "start-up s", bare.start_s, flow.start_s
+    yield "work s", bare.work_s, flow.work_s
+    for stage in STAGES:
+        yield f"  {stage}", bare.stages[stage].total, flow.stages[stage].total
+    for part in PARTS:
+        a, b = (sum(getattr(stage, part) for stage in run.stages.values()) for run in (bare, flow))
+        yield f"  all stages: {part}", a, b
+    a, b = (run.work_s - sum(stage.total for stage in run.stages.values()) for run in (bare, flow))
+    yield "  before, after, release", a, b
+
+
+def cpu_rows(bare: Run, flow: Run) -> Iterator[Row]:
+    """CPU seconds, all processes and kind by kind."""
+    yield "CPU s", sum(bare.cpu.values()), sum(flow.cpu.values())
+    for kind in sorted({*bare.cpu, *flow.cpu}):
+        yield f"  {kind}", bare.cpu.get(kind, 0.0), flow.cpu.get(kind, 0.0)
+
+
 def timed(command: Sequence[str], out: Path) -> Run:
-    """Runs a build and samples the CPU seconds of its process tree until it ends."""
+    """Runs a build, and reads afterwards what it left."""
     environment = {**os.environ, **THREADS, "PYTHONPATH": str(Path.cwd())}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    cpu: dict[int, float] = {}
-    root = psutil.Process(process.pid)
-    while process.poll() is None:
-        try:
-            for one in (root, *root.children(recursive=True)):
-                times = one.cpu_times()
-                cpu[one.pid] = times.user + times.system
-        except psutil.NoSuchProcess:
-            pass  # it ended between listing and asking; its last figure stands
-        time.sleep(SAMPLE_S)
+    cpu = watch(process)
     assert process.stdout is not None
     text = process.stdout.read()
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
     total, start = re.search(r"^seconds\s+([\d.]+), ([\d.]+) of them to start", text, re.M).groups()  # type: ignore[union-attr]
-    stages = {
-        stage: float(found.group(1))
-        for stage in STAGES
-        if (found := re.search(rf"^{stage}\s+(?:\d+\s+){{5}}([\d.]+)", text, re.M))
-    }
     (manifest,) = out.glob("releases/*/MANIFEST.json")
     files = json.loads(manifest.read_text())["files"]
     shards = {entry["name"]: entry["sha256"] for entry in files if entry["name"].endswith(".tar")}
@@ -134,8 +148,8 @@ def timed(command: Sequence[str], out: Path) -> Run:
     return Run(
         start_s=float(start),
         work_s=float(total) - float(start),
-        cpu_s=sum(cpu.values()),
-        stages=stages,
+        cpu=cpu,
+        stages=stage_seconds(out, os.cpu_count() or 1),
         shards=shards,
         units=units,
     )
@@ -153,15 +167,14 @@ def bare_loop(source: str, out: str, assignments: Sequence[str]) -> int:
         pool.map(_import_worker, range(processes), chunksize=1)
         start = time.monotonic() - began
         for stage in STAGES:
-            stage_began = time.monotonic()
             planned = plan(build, stage)
             job = stage_job(build, stage)
             done = committed_units(build.store, planned.key)
-            work = [(job.key, job.make_worker, unit) for unit in planned.units if unit.id not in done]
+            units = in_order([unit for unit in planned.units if unit.id not in done], offset=0)
+            work = [(job.key, job.make_worker, unit) for unit in units]
             for _ in pool.imap_unordered(_run_unit, work, chunksize=1):
                 pass
             close(build, stage)
-            print(f"{stage} 0 0 0 0 0 {time.monotonic() - stage_began:.1f}")
         finish(build)
     print(f"seconds {time.monotonic() - began:.1f}, {start:.1f} of them to start")
     return 0
@@ -186,15 +199,20 @@ def _run_unit(task: tuple[str, object, object]) -> str:
     return str(_WORKER[key].run(unit).unit_id)  # type: ignore[attr-defined]
 
 
-def cut_crops(photographs: Sequence[Path], folder: Path) -> Path:
-    """Two different crops of each photograph, about two thirds of its sides: no pixel row is repeated as a whole."""
+def cut_windows(photographs: Sequence[Path], folder: Path) -> Path:
+    """Four overlapping windows of each photograph: two that still show a scene, two that show a part of one.
+
+    No two hold the same pixels; the large ones keep all stages at work, the small ones mostly end in grounding.
+    """
     folder.mkdir()
     for path in photographs:
         picture = cv2.imread(str(path))
         height, width = picture.shape[:2]
-        h, w = round(height * 0.7), round(width * 0.7)
-        for name, (y, x) in {"a": (height - h, 0), "b": (0, width - w)}.items():
-            cv2.imwrite(str(folder / f"{path.stem}-{name}.png"), picture[y : y + h, x : x + w])
+        for name, (share, down, right) in WINDOWS.items():
+            h, w = round(height * share), round(width * share)
+            y, x = round((height - h) * down), round((width - w) * right)
+            target = str(folder / f"{path.stem}-{name}.jpg")
+            cv2.imwrite(target, picture[y : y + h, x : x + w], [cv2.IMWRITE_JPEG_QUALITY, 92])
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from toy_stage import numbered_units, toy_job
 
-from flows.fan_out import UnitDone, run_units, start_units
+from flows.fan_out import UnitDone, in_order, run_units, start_units
 from flows.pool_in_process import InProcessPool
 from flows.unit_queue import Limits
 from tasks.errors import StageStopped
@@ -65,6 +65,13 @@ def test_what_another_driver_did_meanwhile_counts_as_done_and_is_not_done_again(
         "u02": True,
         "u03": False,
     }
+
+
+def test_the_units_with_the_most_inputs_come_first_and_equal_ones_begin_anywhere() -> None:
+    units = numbered_units(5, {1: ("7",), 3: ("8", "9", "10")})
+    assert [u.id for u in in_order(units, 0)] == ["u03", "u00", "u02", "u04", "u01"]
+    assert [u.id for u in in_order(units, 4)] == ["u03", "u04", "u00", "u02", "u01"]
+    assert len({tuple(u.id for u in in_order(units)) for _ in range(60)}) > 1
 
 
 def test_no_units_means_no_partitions(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,18 @@ def commits(folder: Path) -> set[str]:
     return {p.name.removeprefix("commit-") for p in folder.glob("commit-*")}
 
 
+def loads(folder: Path) -> list[Path]:
+    return list(folder.glob("loads/*"))
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of a stage and of the one that follows."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    return tmp_path / "first", tmp_path / "second"
+
+
 def attempts(folder: Path, unit_id: str) -> int:
     return len(list(folder.glob(f"attempt-{unit_id}-*")))
 
@@ -47,6 +60,58 @@ def test_actors_stay_alive_from_stage_to_stage(pool: RayPool, tmp_path: Path) ->
         run_units(toy_job(tmp_path / name), numbered_units(6), pool)
     workers = {p.read_text() for p in tmp_path.glob("*/commit-*")}
     assert len(workers) <= pool.workers
+
+
+def test_workers_without_units_load_what_the_next_stage_needs(pool: RayPool, two: tuple[Path, Path]) -> None:
+    first, second = two
+    units = numbered_units(2, {1: ("slow", "slow", "slow")})
+    run_units(toy_job(first, following=toy_job(second)), units, pool)
+    begun = time.monotonic()
+    while len(loads(second)) < pool.workers and time.monotonic() - begun < 30:
+        time.sleep(0.05)
+    assert len(loads(second)) == pool.workers
+    run_units(toy_job(second), numbered_units(6), pool)
+    assert len(loads(second)) == pool.workers
+
+
+def test_a_model_that_cannot_be_loaded_early_is_the_next_stages_fault_alone(
+    pool: RayPool, two: tuple[Path, Path]
+) -> None:
+    first, second = two
+    (second / "no-model").touch()
+    units = numbered_units(3, {0: ("slow", "slow", "slow")})
+    run_units(toy_job(first, following=toy_job(second)), units, pool)
+    assert commits(first) == {u.id for u in units}
+    with pytest.raises(StageStopped, match="does not answer"):
+        run_units(toy_job(second), numbered_units(2), pool)
+    (second / "no-model").unlink()
+    run_units(toy_job(second), numbered_units(2), pool)
+    assert len(commits(second)) == 2
+
+
+def test_a_unit_that_comes_back_is_done_by_a_worker_that_had_moved_on(
+    pool: RayPool, two: tuple[Path, Path]
+) -> None:
+    first, second = two
+    units = numbered_units(2, {1: ("slow", "slow", "slow", "kill")})
+    run_units(toy_job(first, trouble_ends_after=1, following=toy_job(second)), units, pool)
+    assert commits(first) == {u.id for u in units}
+    assert attempts(first, "u01") == 2
+
+
+def test_a_unit_that_waits_behind_another_is_announced(pool: RayPool, tmp_path: Path) -> None:
+    run_units(toy_job(tmp_path), numbered_units(12, dict.fromkeys(range(12), ("slow",))), pool)
+    announced = {p.name for p in tmp_path.glob("expected-*")}
+    assert len(announced) >= 12 - 3 * pool.workers - 1  # not the first ones, and not the last ones
+
+
+def test_no_worker_is_idle_while_a_unit_waits_behind_another(pool: RayPool, tmp_path: Path) -> None:
+    units = numbered_units(2, dict.fromkeys(range(2), ("slow",) * 5))
+    for number in range(3):  # one worker is ready with loading before the other
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run_units(toy_job(folder), units, pool)
+        assert len({p.read_text() for p in folder.glob("commit-*")}) == 2
 
 
 def test_a_unit_that_kills_its_worker_ends_as_failures_and_the_others_are_untouched(

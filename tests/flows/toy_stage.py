@@ -60,6 +60,10 @@ class ToyWorker:
             failures=failures,
         )
 
+    def expect(self, unit: ToyUnit) -> None:
+        """Notes that it was told."""
+        (self._folder / f"expected-{unit.id}").touch()
+
 
 def make_toy(folder: Path, trouble_ends_after: int) -> ToyWorker:
     """Built inside the worker process."""
@@ -69,13 +73,16 @@ def make_toy(folder: Path, trouble_ends_after: int) -> ToyWorker:
     return ToyWorker(folder, trouble_ends_after)
 
 
-def toy_job(folder: Path, *, trouble_ends_after: int = 3, key: str = "") -> StageJob:
+def toy_job(
+    folder: Path, *, trouble_ends_after: int = 3, key: str = "", following: StageJob | None = None
+) -> StageJob:
     """A job over a folder; the key differs from folder to folder."""
     return StageJob(
         stage="toy",
         key=key or str(folder),
         make_worker=partial(make_toy, folder, trouble_ends_after),
         is_committed=lambda unit_id: (folder / f"commit-{unit_id}").exists(),
+        following=following,
     )
 
 

@@ -104,7 +104,12 @@ class BpeTokenizer:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer as FastTokenizer  # noqa: PLC0415 - the debug flavour does without it
 
-        self.fast = FastTokenizer.from_file(str(folder / "tokenizer.json"))
+        try:
+            self.fast = FastTokenizer.from_file(str(folder / "tokenizer.json"))
+        except (
+            Exception
+        ) as error:  # the library raises nothing narrower, for a missing file as for a damaged one
+            raise ValueError(f"{folder / 'tokenizer.json'}: {error}") from error
         ids = {name: self.fast.token_to_id(token) for name, token in SPECIAL.items()}
         missing = [SPECIAL[name] for name, value in ids.items() if value is None]
         if missing:

@@ -22,7 +22,10 @@ BACKENDS: dict[str, dict[str, str]] = {
     "instructor": {"scene-facts": f"{EMBEDDED}.instructor:SceneFactsInstructor"},
     "rewriter": {"paraphrase": f"{EMBEDDED}.rewriter:ParaphraseRewriter"},
     "referrer": {"grammar": f"{EMBEDDED}.referrer:GrammarReferrer"},
-    "editor": {"classical": f"{EMBEDDED}.editor:ClassicalEditor"},
+    "editor": {
+        "bagel": "tasks.backends.torch.bagel_editor:BagelEditor",
+        "classical": f"{EMBEDDED}.editor:ClassicalEditor",
+    },
     "inpainter": {
         "best-of-two": f"{EMBEDDED}.best_inpainter:BestOfTwoInpainter",
         "migan": f"{EMBEDDED}.migan_inpainter:MiganInpainter",

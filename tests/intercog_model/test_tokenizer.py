@@ -65,6 +65,9 @@ def test_a_file_without_the_special_tokens_is_refused(folder):
     tokenizers.Tokenizer(tokenizers.models.BPE()).save(str(folder / "tokenizer.json"))
     with pytest.raises(ValueError, match="vision_start"):
         BpeTokenizer(folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ValueError, match=r"tokenizer\.json"):
+        BpeTokenizer(folder)
 
 
 def test_spans_of_the_chain_are_found_by_characters_in_any_tokenisation(folder):

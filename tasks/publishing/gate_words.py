@@ -26,6 +26,7 @@ GATES: Mapping[str, str] = {
     "person_head_score": "how surely a head is seen",
     # grounding
     "label_confidence": "label confidence, detector and classifier together",
+    "label_objection": "probability of another class, by the classifier",
     "edge_contrast": "color step across the mask's outline",
     "same_class_others": "other objects of its class",
     "size_rank": "rank by size in the scene",

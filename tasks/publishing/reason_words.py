@@ -71,6 +71,7 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "doubtful target",
         "The target judge could not vouch for the object: for what it is called, or for the outline of its mask.",
         label_confidence="label in doubt",
+        label_objection="label in doubt",
         edge_contrast="mask outline in doubt",
     ),
     Reason.EASY_TARGET: _say(

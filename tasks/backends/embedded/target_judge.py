@@ -30,13 +30,20 @@ class TargetJudgeOptions(Settings):
         le=1,
         description="detector and classifier together; below, the label may be wrong",
     )
+    max_label_objection: float = Field(
+        default=0.35,
+        ge=0,
+        le=1,
+        description="the classifier's probability of another class, where it has none for the label",
+    )
     min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
 
 
 class RuleTargetJudge:
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
-    *Precise*: the outline lies on a step in colour, and detector and classifier together are sure of the label.
+    *Precise*: the outline lies on a step in colour, detector and classifier together are sure of the label, and
+    the classifier is not sure of another.
     *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
     """
 
@@ -57,7 +64,7 @@ class RuleTargetJudge:
             role="target_judge",
             backend="rules",
             model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
-            revision=f"rules 1 + {asset.revision}",
+            revision=f"rules 2 + {asset.revision}",
             digest=asset.digest,
         )
 
@@ -82,13 +89,13 @@ class RuleTargetJudge:
     def _precision(self, question: TargetQuestion) -> tuple[Measurement, ...]:
         options = self.options
         step = edge_contrast(question.image, question.mask)
-        sure = min(
-            label_confidence(o.score, self._witness.support(question.image, o.label, o.box))
-            for o in question.target.objects
-        )
+        objects, image = question.target.objects, question.image
+        sure = min(label_confidence(o.score, self._witness.support(image, o.label, o.box)) for o in objects)
+        against = max(self._witness.objection(image, o.label, o.box) for o in objects)
         return (
             _at_least("edge_contrast", step, options.min_edge_contrast),
             _at_least("label_confidence", sure, options.min_label_confidence),
+            _at_most("label_objection", against, options.max_label_objection),
         )
 
     def _hardness(self, target: GroundedTarget) -> tuple[Measurement, ...]:
@@ -158,3 +165,7 @@ def edge_contrast(image: Image, mask: Mask) -> float:
 
 def _at_least(name: str, value: float, low: float) -> Measurement:
     return Measurement(name=name, value=round(value, 3), passed=value >= low, threshold=f">= {low:g}")
+
+
+def _at_most(name: str, value: float, high: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 3), passed=value <= high, threshold=f"<= {high:g}")

@@ -117,7 +117,9 @@ def test_numbers_are_hedged():
 
 def test_a_single_thing_of_a_class_that_may_have_more_is_not_called_the_only_one():
     things = [thing("cup", (100, 500, 180, 600), "red"), thing("book", (400, 500, 600, 620))]
-    unsure = scene([*things, thing("chair", (700, 300, 900, 700))], weak=(("book", (820, 60, 950, 120), 0.3),))
+    unsure = scene(
+        [*things, thing("chair", (700, 300, 900, 700))], weak=(("book", (820, 60, 950, 120), 0.3),)
+    )
     for reply in _replies(target(unsure, 0)):
         assert "at least one book" in reply.reasoning.scene_description
 

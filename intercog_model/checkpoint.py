@@ -135,24 +135,34 @@ def load_strictly(module: nn.Module, path: Path, device: torch.device | str, dty
 
     The fixed position tables are compared with the file's and recomputed, never taken from it.
     """
-    faults = differences(_shapes_of(module), read_shapes(path))
-    if faults:
-        raise CheckpointError(f"{path.name}: {len(faults)} differences: " + "; ".join(faults))
+    require_same_shapes(module, path)
+    weights = {name: table.to(device) for name, table in checked_tables(module, path).items()}
     with safe_open(path, framework="pt", device=str(device)) as file:
-        weights = {name: file.get_tensor(name).to(dtype) for name in file.keys() if name not in TABLES}  # noqa: SIM118
-        for name in (n for n in TABLES if n in module.state_dict()):
-            table = fixed_table(module, name)
-            gap = float((file.get_tensor(name).float().cpu() - table).abs().max())
-            if not gap <= TABLE_TOLERANCE:
-                raise CheckpointError(f"{path.name}: {name} differs from its formula by {gap:.2e}")
-            weights[name] = table.to(device)
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            if name not in TABLES:
+                weights[name] = file.get_tensor(name).to(dtype)
     module.load_state_dict(weights, strict=True, assign=True)
 
 
-def fixed_table(module: nn.Module, name: str) -> torch.Tensor:
-    """The position table of that name, recomputed, float32."""
-    rows, width = module.state_dict()[name].shape
-    return sincos_table(round(rows**0.5), width)
+def require_same_shapes(module: nn.Module, path: Path) -> None:
+    """Raise CheckpointError with every difference between a module's names and shapes and a file's."""
+    faults = differences(_shapes_of(module), read_shapes(path))
+    if faults:
+        raise CheckpointError(f"{path.name}: {len(faults)} differences: " + "; ".join(faults))
+
+
+def checked_tables(module: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """The module's fixed position tables by name, recomputed in float32; the file's must be near them."""
+    tables = {}
+    with safe_open(path, framework="pt") as file:
+        for name, value in module.state_dict().items():
+            if name in TABLES:
+                rows, width = value.shape
+                tables[name] = sincos_table(round(rows**0.5), width)
+                gap = float((file.get_tensor(name).float() - tables[name]).abs().max())
+                if not gap <= TABLE_TOLERANCE:
+                    raise CheckpointError(f"{path.name}: {name} differs from its formula by {gap:.2e}")
+    return tables
 
 
 def load_folder(
@@ -162,12 +172,17 @@ def load_folder(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
     vae_dtype: torch.dtype = torch.float32,
+    empty: bool = False,
 ) -> LoadedModel:
-    """Network and autoencoder of a folder in the published format; nothing is loaded twice or non-strictly."""
+    """Network and autoencoder of a folder in the published format; nothing is loaded twice or non-strictly.
+
+    `empty` leaves the network on the meta device, to be filled when it is sharded.
+    """
     config = read_config(folder, tokens)
     with torch.device("meta"):
         model, vae = Bagel(config), AutoEncoder(config.vae)
-    load_strictly(model, folder / MODEL_FILE, device, dtype)
+    if not empty:
+        load_strictly(model, folder / MODEL_FILE, device, dtype)
     load_strictly(vae, folder / VAE_FILE, device, vae_dtype)
     return LoadedModel(model.eval(), vae.eval().requires_grad_(False))
 

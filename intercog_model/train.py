@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from intercog_model.checkpoint import save_folder
+from intercog_model.checkpoint import MODEL_FILE, save_folder
 from intercog_model.inference.pipeline import FLAVOUR_FILE
 from intercog_model.training.build import Parts, build
 from intercog_model.training.config import TrainConfig, load_config, to_json
 from intercog_model.training.loop import Trainer, averaged_weights
+from intercog_model.training.sharded_loading import load_shards
 from intercog_model.training.sharding import shard, world
 
 
@@ -55,9 +56,12 @@ def start_processes() -> torch.device:
 
 def run(config: TrainConfig, device: torch.device) -> Trainer:
     """Build, train and export."""
-    parts = build(config, device)
-    if world()[1] > 1:
+    several = world()[1] > 1
+    parts = build(config, device, empty=several)
+    if several:
         shard(parts.model, bf16=config.run.bf16)
+        if config.model.checkpoint:
+            load_shards(parts.model.bagel, Path(config.model.checkpoint) / MODEL_FILE, device)
     elif config.run.bf16 and device.type == "cuda":
         shard_alone(parts, config)
     folder = Path(config.run.out)

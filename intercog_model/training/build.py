@@ -31,13 +31,18 @@ class Parts:
     mixture: Mixture
 
 
-def build(config: TrainConfig, device: torch.device | str) -> Parts:
-    """Everything but optimiser and sharding; weights in float32."""
+def build(config: TrainConfig, device: torch.device | str, *, empty: bool = False) -> Parts:
+    """Everything but optimiser and sharding; weights in float32.
+
+    `empty` leaves a network that comes from a checkpoint on the meta device, to be filled by `load_shards`.
+    """
     torch.manual_seed(config.run.seed)
     debug = config.model.flavour == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else BpeTokenizer(_folder(config))
     if config.model.checkpoint:
-        loaded = load_folder(_folder(config), tokens=tokenizer.tokens, device=device, dtype=torch.float32)
+        loaded = load_folder(
+            _folder(config), tokens=tokenizer.tokens, device=device, dtype=torch.float32, empty=empty
+        )
         bagel, vae = loaded.model, loaded.vae
     elif debug:
         bagel, vae = random_debug_models()

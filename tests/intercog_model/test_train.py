@@ -155,6 +155,22 @@ def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed,
 
 
 @pytest.mark.slow
+def test_processes_that_read_only_their_rows_start_from_the_same_weights(folder, undisturbed, tmp_path):
+    lines = {}
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        config = overlay(tmp_path / f"{processes}.toml", folder, out, steps=2)
+        with config.open("a") as file:
+            file.write(f'[model]\ncheckpoint = "{undisturbed / "export"}"\n')
+        finish(start(command(config), processes=processes))
+        lines[processes] = log(out)
+    assert lines[1][0]["ce"] < log(undisturbed)[0]["ce"]
+    for one, two in zip(lines[1], lines[2], strict=True):
+        for name in ("loss", *TERMS):
+            assert abs(one[name] - two[name]) <= 1e-5 * abs(one[name]), name
+
+
+@pytest.mark.slow
 def test_another_number_of_processes_cannot_resume(folder, undisturbed, tmp_path):
     out = tmp_path / "copy"
     shutil.copytree(undisturbed, out)

@@ -45,11 +45,20 @@ STEEL = (
 
 CAST = frozenset(
     {
-        "accessory", "bag", "device", "fixture", "fruit", "furniture", "glassware", "screen", "tableware", "thing",
-        "toy", "vehicle",
+        "accessory",
+        "bag",
+        "device",
+        "fixture",
+        "fruit",
+        "furniture",
+        "screen",
+        "tableware",
+        "thing",
+        "toy",
+        "vehicle",
     }
-)  # fmt: skip
-"""Kinds that may be of metal all over: not people, animals, plants and food."""
+)
+"""Kinds that may be of metal all over: not people, animals, plants and food, nor glass that one sees through."""
 
 GRAIN_SEED = 20
 """Seed of the veins: an edit depends on nothing but its pixels, so that they are the same for equal masks."""

@@ -52,6 +52,9 @@ VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"}
 WARM = frozenset({"brown", "orange", "yellow", "mixed"})
 """Colours on which brown tones hardly show; a mixed thing may be of them."""
 
+MIN_MATERIAL_PX = 110
+"""Shorter side below which a thing has too little shading to look like metal or stone."""
+
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
 
@@ -95,8 +98,9 @@ def _shows(thing: SceneObject, effect: str) -> bool:
 def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
     # Coffee would turn to metal with its cup; a glass turns as a whole.
     shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
+    small = min(thing.box.width, thing.box.height) < MIN_MATERIAL_PX
     filled = kind == "tableware" and thing.color_share < ONE_MATERIAL_SHARE
-    return not filled and not shining and name_color(thing.lab) not in material.tints
+    return not small and not filled and not shining and name_color(thing.lab) not in material.tints
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
-from tasks.backends.embedded.reference_risk import overlooked_chance
 from tasks.backends.embedded.scene_facts import (
     Entity,
     FactLimits,
     SceneFacts,
-    clearly_left,
     gap,
+    has_color_name,
     same_label,
+    wholly_left,
     zone_of,
 )
 from tasks.instruction.nouns import Noun, noun
@@ -53,7 +53,7 @@ def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, 
 
 def _patterns_of(edit_type: EditType, slots: dict[str, str]) -> str:
     """Where the wordings stand: a recoloring is told without the old color where that has no name."""
-    unnamed = edit_type is EditType.COLOR and slots["old"] in {"mixed", "unknown"}
+    unnamed = edit_type is EditType.COLOR and not slots["old"]
     return f"{edit_type.value}_from_no_name" if unnamed else edit_type.value
 
 
@@ -98,7 +98,7 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
 
 def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
     """The noun, with its colour before it when the colour is plain; never a person's."""
-    plain = entity.color not in {"mixed", "unknown"} and entity.color_share >= limits.color_share
+    plain = has_color_name(entity) and entity.color_share >= limits.color_share
     if not plain or word.kind in {"person", "screen", "animal", "plant"} or entity.color == word.one:
         return word.one
     return f"{entity.color} {word.one}"
@@ -114,7 +114,7 @@ def _layout_sentences(facts: SceneFacts, writer: Writer) -> Iterator[str]:
         yield writer.say("scene.order", {"order": writer.listing(names, "scene.order_joint")})
     for entity in _unique(facts):
         slots = {"noun": noun(entity.label).one, "The": "The", "zone": zone(facts, entity, writer)}
-        if entity.box.area >= LARGE_SHARE * facts.width * facts.height:
+        if entity.area >= LARGE_SHARE * facts.width * facts.height:
             found = True
             yield writer.say("scene.large", slots)
         elif entity.index != facts.target.index:
@@ -142,7 +142,7 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
     """The longest run one can greedily take from the left in which each is plainly left of the next."""
     chain: list[Entity] = []
     for entity in entities:
-        if not chain or clearly_left(chain[-1], entity, facts.width):
+        if not chain or wholly_left(chain[-1], entity, facts.width):
             chain.append(entity)
     return chain
 
@@ -150,16 +150,16 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
 def _others(facts: SceneFacts, writer: Writer) -> str:
     """What stays: identified neighbours, or the others of its class."""
     word = noun(facts.target.label)
-    same = [r for r in facts.rivals if r.index >= 0 and r.label == facts.target.label]
+    # Named ones only: a doubtful "other vase" may be a flower pot.
+    same = [e for e in facts.named if e.label == facts.target.label and e.index != facts.target.index]
     near = sorted(facts.anchors, key=lambda a: (gap(a.box, facts.target.box), a.index))[:2]
     options: list[str] = []
     if near:
         things = upper_first(writer.listing([f"the {noun(a.label).one}" for a in near]))
         name = "others_named" if len(near) > 1 else "others_named_one"
         options.append(writer.say(name, {"Things": things}))
-    if same:
-        sure = len(same) == 1 and overlooked_chance(facts) <= SURE_COUNT
-        name = "others_same_one" if sure else "others_same"
+    if len(same) > 1 or (same and len(facts.rivals) == 1):
+        name = "others_same" if len(same) > 1 else "others_same_one"
         options.append(writer.say(name, {"many": word.many, "noun": word.one}))
     if not options:
         options.append(writer.say("others_none", {}))

@@ -11,7 +11,7 @@ from pydantic import Field
 from tasks.color_names import to_lab, to_rgb
 from tasks.editing.effects import EFFECTS
 from tasks.editing.materials import MATERIALS
-from tasks.editing.matting import refine_alpha
+from tasks.editing.matting import refine_edge
 from tasks.editing.recolour import PAINTS, recolour
 from tasks.errors import Reason, SampleError
 from tasks.records import EditType, ModelIdentity
@@ -80,7 +80,7 @@ class ClassicalEditor:
     def _edit(self, request: EditRequest) -> Image:
         if not request.mask.any():
             raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
-        alpha = refine_alpha(request.image, request.mask, self._edge_px(request.mask))
+        edge = refine_edge(request.image, request.mask, self._edge_px(request.mask))
         if request.edit_type is EditType.COLOR and request.argument in PAINTS:
             full = recolour(request.image, request.mask, request.argument)
         elif request.edit_type is EditType.MATERIAL and request.argument in MATERIALS:
@@ -92,6 +92,6 @@ class ClassicalEditor:
                 Reason.BACKEND_ERROR, f"{request.edit_type} to {request.argument!r} is not offered"
             )
         # Mixing in Lab keeps the border's lightness between that of both sides.
-        weight = alpha[..., None]
-        mixed = to_rgb(weight * to_lab(full) + (1 - weight) * to_lab(request.image))
+        weight = edge.alpha[..., None]
+        mixed = to_rgb(weight * to_lab(full) + (1 - weight) * edge.behind)
         return np.where(weight > 0, mixed, request.image)

@@ -18,7 +18,7 @@ from tasks.backends.embedded.descriptions import (
 from tasks.backends.embedded.localization import target_localization
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
 from tasks.backends.embedded.references import COLORED, Reference, candidate_references
-from tasks.backends.embedded.scene_facts import FactLimits, SceneFacts, gather_facts
+from tasks.backends.embedded.scene_facts import FactLimits, SceneFacts, gather_facts, has_color_name
 from tasks.instruction.nouns import noun
 from tasks.records import ModelIdentity
 from tasks.roles.protocols import InstructionRequest
@@ -149,6 +149,7 @@ def _edit_slots(request: InstructionRequest, facts: SceneFacts, ref: str, writer
     word = noun(request.target.label)
     effects = writer.entry("effects")
     phrases = effects.get(request.argument, {})
+    old = facts.target.color if has_color_name(facts.target) else ""
     return {
         **pronouns(word, writer),
         "ref": ref,
@@ -157,8 +158,8 @@ def _edit_slots(request: InstructionRequest, facts: SceneFacts, ref: str, writer
         "shown": str(phrases.get("shown", request.argument)),
         "noun": word.one,
         "many": word.many,
-        "old": facts.target.color,
-        "an_old": with_article(facts.target.color),
+        "old": old,
+        "an_old": with_article(old),
         "argument": request.argument,
         "an_argument": with_article(request.argument),
     }

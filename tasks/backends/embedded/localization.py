@@ -18,7 +18,9 @@ from tasks.backends.embedded.scene_facts import (
     clearly_above,
     clearly_left,
     gap,
+    has_color_name,
     rests_on,
+    wholly_left,
 )
 from tasks.instruction.nouns import noun
 
@@ -67,7 +69,7 @@ def _appearance(own: Entity, limits: FactLimits, writer: Writer) -> str:
         if own.color in CLOTHES and own.color_share >= CLOTHES_SHARE:
             return writer.say("localization.person_clothes", {"color": own.color})
         return writer.say("localization.person", {})
-    if own.color in {"mixed", "unknown"} or word.kind == "screen":
+    if not has_color_name(own) or word.kind == "screen":
         return word.with_article
     if own.color_share >= limits.color_share and own.color != word.one:
         return with_article(f"{own.color} {word.one}")
@@ -86,8 +88,8 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
         slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
         return writer.say("localization.sequence_class", {**slots, **pronouns(word, writer)})
-    before = [m for m in _marks(facts) if all(clearly_left(e, facts.target, facts.width) for e in m)]
-    after = [m for m in _marks(facts) if all(clearly_left(facts.target, e, facts.width) for e in m)]
+    before = [m for m in _marks(facts) if all(wholly_left(e, facts.target, facts.width) for e in m)]
+    after = [m for m in _marks(facts) if all(wholly_left(facts.target, e, facts.width) for e in m)]
     if before or after:
         slots = pronouns(word, writer)
         slots |= {"a": _name(max(before, key=lambda m: max(e.x for e in m)))} if before else {}

@@ -17,6 +17,7 @@ from tasks.backends.embedded.scene_facts import (
     beside,
     clearly_left,
     gap,
+    has_color_name,
     maybe_beside,
     rests_on,
     same_label,
@@ -276,6 +277,7 @@ def _telling_color(facts: SceneFacts, color_share: float) -> str:
     contrast = COLOR_CONTRAST.get(own.color)
     if (
         contrast is None
+        or not has_color_name(own)
         or own.color_share < color_share
         or noun(own.label).kind in {"person", "screen", "plant"}
     ):

@@ -28,6 +28,9 @@ CLEAR_STEP = 0.03
 SIDE_OVERLAP = 0.35
 """Share of the narrower width by which two boxes may overlap and still be side by side."""
 
+SHARED_COLUMNS = 0.15
+"""Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
+
 EDGE = 0.36
 """A centre within this share of the picture from an edge lies in the part at that edge."""
 
@@ -137,6 +140,18 @@ def clearly_left(a: Entity, b: Entity, width: int) -> bool:
     """Whether ``a`` is plainly further left than ``b``: centre and both edges, by more than a small step."""
     step = max(CLEAR_STEP * width, 0.25 * min(a.box.width, b.box.width))
     return a.x + step <= b.x and a.box.x0 < b.box.x0 and a.box.x1 < b.box.x1
+
+
+def wholly_left(a: Entity, b: Entity, width: int) -> bool:
+    """Whether ``a`` comes before ``b`` from left to right for every viewer: they hardly share a column."""
+    shared = a.box.x1 - b.box.x0
+    return clearly_left(a, b, width) and shared <= SHARED_COLUMNS * min(a.box.width, b.box.width)
+
+
+def has_color_name(entity: Entity) -> bool:
+    """Whether its colour can be said; white, silver and gray are one for things of metal."""
+    metal = noun(entity.label).kind == "device" and entity.color in {"white", "gray"}
+    return entity.color not in {"mixed", "unknown"} and not metal
 
 
 def beside(a: Entity, b: Entity, side: str, width: int) -> bool:

@@ -15,7 +15,9 @@ ROLE = RoleSettings(backend="blocks")
 IMAGE = np.full((200, 200, 3), (200, 30, 30), np.uint8)
 
 
-def why(box=(50, 50, 110, 110), score=0.9, mask_score=0.9, cut=None, paint=None, checks=(), target=None, **entity):
+def why(
+    box=(50, 50, 110, 110), score=0.9, mask_score=0.9, cut=None, paint=None, checks=(), target=None, **entity
+):
     settings = GroundingSettings(tagger=ROLE, detector=ROLE, segmenter=ROLE, judge=ROLE, target=target or {})
     x0, y0, x1, y1 = box
     mask = np.zeros((200, 200), bool)

@@ -58,3 +58,9 @@ def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
     assert material_arguments(_of("cup", "blue", share=0.4)) == ()
     assert material_arguments(_of("tv", "blue")) == ()
     assert material_arguments(_of("cell phone", "black")) != ()
+
+
+def test_glass_that_one_sees_through_and_small_things_keep_their_material():
+    assert material_arguments(_of("wine glass", "blue")) == ()
+    small = scene([thing("vase", (100, 300, 180, 420), "blue"), thing("bed", (400, 300, 800, 600))])
+    assert material_arguments(target(small, 0)) == ()

@@ -132,6 +132,34 @@ def test_a_color_without_a_name_is_never_said_to_be_mixed():
         assert "blue" in reply.reasoning.post_edit_description
 
 
+def test_a_white_device_is_not_told_by_a_color_that_may_be_silver():
+    things = [thing("laptop", (100, 500, 380, 700), "white"), thing("vase", (500, 500, 600, 700), "green")]
+    for reply in _replies(target(scene(things), 0), EditType.COLOR, "blue"):
+        assert not re.search(r"white|silver|gray", " ".join(_texts(reply)))
+
+
+def test_others_of_its_class_are_told_of_only_when_they_are_sure():
+    own, sure = thing("vase", (100, 500, 230, 700)), thing("vase", (600, 500, 700, 700))
+    rest = [thing("laptop", (300, 500, 560, 700)), thing("clock", (800, 60, 900, 160))]
+    doubtful = thing("vase", (600, 500, 700, 700), score=0.6)
+    one = [r.reasoning.post_edit_description for r in _replies(target(scene([own, sure, *rest]), 0))]
+    assert any("other vase " in text for text in one)
+    assert not any("other vases" in text for text in one)
+    none = [r.reasoning.post_edit_description for r in _replies(target(scene([own, doubtful, *rest]), 0))]
+    assert not any("other vase" in text for text in none)
+
+
+def test_things_one_above_the_other_are_not_put_in_an_order_from_left_to_right():
+    things = [
+        thing("cup", (190, 470, 280, 580), "red"),
+        thing("laptop", (220, 200, 460, 400)),
+        thing("clock", (900, 60, 1000, 160)),
+    ]
+    for reply in _replies(target(scene(things), 0)):
+        text = reply.reasoning.scene_description + reply.reasoning.target_localization
+        assert not re.search(r"cup, the laptop|before the laptop|cup and then the laptop", text)
+
+
 def test_the_facts_of_the_instruction_stand_in_the_localisation():
     for make in ALL:
         whole = make()

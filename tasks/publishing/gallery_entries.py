@@ -95,8 +95,10 @@ def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
     )
     height, width = meta.allowed_region.size
     allowed = from_rle(Rle(height=height, width=width, counts=meta.allowed_region.counts))
+    target = from_rle(Rle(height=height, width=width, counts=meta.target.mask.counts))
     x0, y0, x1, y1 = meta.crop
-    pictures = sample_pictures(source, grounded, edited, Box(x0=x0, y0=y0, x1=x1, y1=y1), allowed)
+    crop = Box(x0=x0, y0=y0, x1=x1, y1=y1)
+    pictures = sample_pictures(source, grounded, edited, crop=crop, mask=target, allowed=allowed)
     return AcceptedView(
         meta=meta,
         made=made_of_sample(meta),

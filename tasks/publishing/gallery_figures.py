@@ -10,7 +10,9 @@ from tasks.geometry import from_rle
 from tasks.outcomes import BlobRef, PixelReader
 from tasks.publishing.gallery_pictures import (
     SamplePictures,
+    crop_around,
     crop_difference,
+    crop_outline,
     cut,
     encode,
     fit,
@@ -20,27 +22,28 @@ from tasks.publishing.gallery_pictures import (
 from tasks.records import EditedSample, GroundedTarget
 from tasks.roles.protocols import Image
 
-WHOLE, WINDOW = "whole", "window"
-"""The two rows of figures: whole pictures, and the edited window enlarged."""
+WHOLE, CROP, DIFFERENCE = "whole", "crop", "difference"
+"""Whole pictures, the largest; the part around the target; and what changed, the smallest."""
 
 CAPTIONS = {
     "source": (WHOLE, "Photograph", "The photograph, {thing} unmarked"),
     "grounded": (WHOLE, "Target (visual grounding)", "The photograph with {thing} tinted red and boxed"),
     "edited": (WHOLE, "Edited", "The whole photograph after the edit of {thing}"),
+    "before": (CROP, "Crop before", "The part around {thing}, before the edit"),
+    "target": (CROP, "Crop, target: the mask's outline", "The part around {thing}, its mask outlined in red"),
+    "after": (CROP, "Crop after", "The same part around {thing}, after the edit"),
+    "change": (
+        DIFFERENCE,
+        "Crop, difference × 4",
+        "What the edit of {thing} changed inside the crop, dark on white, with a blue line around what it may change",
+    ),
     "difference": (
-        WHOLE,
-        "Difference × 4, allowed region in blue",
+        DIFFERENCE,
+        "Whole, difference × 4",
         "What the edit of {thing} changed in the whole photograph, dark on white",
     ),
-    "before": (WINDOW, "Crop before", "The window around {thing}, before the edit"),
-    "after": (WINDOW, "Crop after", "The same window around {thing}, after the edit"),
-    "change": (
-        WINDOW,
-        "Crop, difference × 4, allowed region in blue",
-        "What the edit of {thing} changed inside the window, dark on white, allowed region outlined in blue",
-    ),
 }
-"""Name of a picture: its row, its caption, and its alternative text."""
+"""Name of a picture, in the order shown: its row, its caption, and its alternative text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,8 @@ class Figure:
 
 def sample_figures(stem: str, label: str, pictures: SamplePictures) -> tuple[Figure, ...]:
     """All pictures of a finished sample, in files that begin with ``stem``."""
-    return tuple(_figure(stem, name, label, data) for name, data in pictures.jpegs)
+    jpegs = dict(pictures.jpegs)
+    return tuple(_figure(stem, name, label, jpegs[name]) for name in CAPTIONS if name in jpegs)
 
 
 def refused_figures(
@@ -71,16 +75,19 @@ def refused_figures(
         return ()
     source = pixels.rgb(blobs["source.jpg"])
     pictures: dict[str, Image] = {}
-    if target is None:
+    mask = from_rle(target.mask) if target else None
+    if target is None or mask is None:
         pictures["source"] = fit(source)
     elif "grounded.jpg" in blobs:
         pictures["grounded"] = fit(pixels.rgb(blobs["grounded.jpg"]))
     else:
-        pictures["grounded"] = fit(mark(source, from_rle(target.mask), [o.box for o in target.objects]))
+        pictures["grounded"] = fit(mark(source, mask, [o.box for o in target.objects]))
     if sample and sample.crop.area:
-        pictures |= _window(source, sample, blobs, pixels)
+        pictures |= _crops(source, sample, blobs, pixels)
+    elif mask is not None and mask.any():
+        pictures["target"] = crop_outline(source, crop_around(mask), mask)
     label = target.label if target else ""
-    return tuple(_figure(stem, name, label, encode(picture)) for name, picture in pictures.items())
+    return tuple(_figure(stem, name, label, encode(pictures[name])) for name in CAPTIONS if name in pictures)
 
 
 def refused_stem(stage: str, id_: str) -> str:
@@ -89,10 +96,13 @@ def refused_stem(stage: str, id_: str) -> str:
     return "pictures/rejected-" + hashlib.sha256(name).hexdigest()[:20]
 
 
-def _window(
+def _crops(
     source: Image, sample: EditedSample, blobs: Mapping[str, BlobRef], pixels: PixelReader
 ) -> dict[str, Image]:
-    pictures = {"before": fit_crop(cut(source, sample.crop))}
+    pictures = {
+        "before": fit_crop(cut(source, sample.crop)),
+        "target": crop_outline(source, sample.crop, from_rle(sample.plan.target.mask)),
+    }
     if "edited.png" in blobs:
         edited = pixels.rgb(blobs["edited.png"])
         pictures["after"] = fit_crop(cut(edited, sample.crop))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from tasks.geometry import box_of, grow
 from tasks.pixels import encode_jpeg
 from tasks.records import Box
 from tasks.roles.protocols import Image, Mask
@@ -25,6 +28,13 @@ AMPLIFICATION = 4
 QUALITY = 88
 RED = (230, 30, 30)
 BLUE = (40, 90, 220)
+WHITE = (255, 255, 255)
+
+CROP_MARGIN = 0.25
+"""Of the target's longer side, shown around it where no editor has asked for a crop yet."""
+
+
+Scalar = TypeVar("Scalar", np.uint8, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +42,8 @@ class SamplePictures:
     """Encoded JPEGs by name, and what the two pictures say when compared pixel by pixel.
 
     Attributes:
-        jpegs: (name, bytes): source, grounded, edited and difference in full; before, after and change of the crop.
+        jpegs: (name, bytes): source, grounded, edited and difference in full; before, target, after and change of
+            the crop.
         changed_outside: pixels outside the allowed region that differ; the promise is 0.
         changed_inside: share of the allowed region's pixels that differ, 0..1.
     """
@@ -43,9 +54,12 @@ class SamplePictures:
 
 
 def sample_pictures(
-    source: Image, grounded: Image, edited: Image, crop: Box, allowed: Mask
+    source: Image, grounded: Image, edited: Image, *, crop: Box, mask: Mask, allowed: Mask
 ) -> SamplePictures:
-    """All pictures of a finished sample; the four arrays have one size, ``crop`` is in their pixels."""
+    """All pictures of a finished sample; the five arrays have one size, ``crop`` is in their pixels.
+
+    ``mask`` is the target, ``allowed`` what the edit may change.
+    """
     largest = cv2.absdiff(source, edited).max(axis=2)
     changed = largest > 0
     inside = int(allowed.sum())
@@ -55,6 +69,7 @@ def sample_pictures(
         ("edited", encode(fit(edited))),
         ("difference", encode(fit(difference(largest, allowed)))),
         ("before", encode(fit_crop(cut(source, crop)))),
+        ("target", encode(crop_outline(source, crop, mask))),
         ("after", encode(fit_crop(cut(edited, crop)))),
         ("change", encode(crop_difference(source, edited, crop, allowed))),
     )
@@ -91,6 +106,28 @@ def crop_difference(source: Image, edited: Image, crop: Box, allowed: Mask) -> I
     return difference(largest, cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
 
 
+def crop_outline(source: Image, crop: Box, mask: Mask) -> Image:
+    """The crop, as large as the one beside it, with the mask's outline in red between two white lines.
+
+    Nothing is tinted, so that what lies on either side of the line can be compared. White shows on dark and red on
+    light; the line runs along the mask's outermost pixels, holes included.
+    """
+    picture = fit_crop(cut(source, crop)).copy()
+    height, width = picture.shape[:2]
+    # Blended before it is cut at one half: enlarged pixels would give the line steps that the mask doesn't have.
+    soft = cv2.resize(cut(mask, crop).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    outlines, _ = cv2.findContours((soft > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for color, stroke in ((WHITE, 4), (RED, 2)):
+        cv2.drawContours(picture, outlines, -1, color, stroke)
+    return picture
+
+
+def crop_around(mask: Mask) -> Box:
+    """The mask's extent with `CROP_MARGIN` around it, inside the picture; of no area for an empty mask."""
+    extent, (height, width) = box_of(mask), mask.shape
+    return grow(extent, round(CROP_MARGIN * max(extent.width, extent.height)), width, height)
+
+
 def mark(source: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
     """The source with a red mask (opacity 0.5) and red boxes, for targets that have no grounded picture."""
     picture = source.copy()
@@ -101,8 +138,8 @@ def mark(source: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
     return picture
 
 
-def cut(picture: Image, box: Box) -> Image:
-    """The part of the picture inside the box."""
+def cut(picture: NDArray[Scalar], box: Box) -> NDArray[Scalar]:
+    """The part of the picture or mask inside the box."""
     return picture[box.y0 : box.y1, box.x0 : box.x1]
 
 

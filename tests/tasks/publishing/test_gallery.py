@@ -56,7 +56,9 @@ def test_a_sample_shows_all_a_person_needs_to_judge_it(gallery):
         "Edited",
         "Crop before",
         "Crop after",
-        "Difference",
+        "the mask's outline",
+        "Crop, difference × 4",
+        "Whole, difference × 4",
         "before rewriting: Change the second disc.",
         "Four discs lie side by side.",
         "The second disc from the left, blue",
@@ -83,7 +85,7 @@ def test_refused_ones_are_grouped_with_their_gate_and_picture(gallery):
     assert "changed 0.01 at least 0.1 failed" in refused.text
     assert "The object looks almost the same after the edit as before." in refused.text
     assert "1 of 1 shown" in refused.text
-    assert refused.tags["img"] == 3
+    assert refused.tags["img"] == 4
     assert found["rejected-grounding-too-few-entities-1.html"].tags["img"] == 1
     assert "1 of 2" in found["rejected-grounding-too-few-entities-1.html"].text
     assert "no picture" in found["rejected-ingest-not-an-image-1.html"].text
@@ -92,8 +94,8 @@ def test_refused_ones_are_grouped_with_their_gate_and_picture(gallery):
 def test_every_picture_has_words_and_a_crop_says_what_it_shows(gallery):
     found = pages(gallery)
     assert all(all(page.alts) for page in found.values())
-    alts = found["accepted-color-1.html"].alts[:7]
-    assert len(set(alts)) == 7
+    alts = found["accepted-color-1.html"].alts[:8]
+    assert len(set(alts)) == 8
     assert all("disc" in alt for alt in alts)
 
 

@@ -61,7 +61,11 @@ def _measured(
     """The gates over the crop before and after."""
     bounds = settings.gates
     least = bounds.min_effect if plan.edit_type is EditType.APPEARANCE else bounds.min_change
-    found = [gates.change_gate(before, after, mask, least), gates.seam_gate(before, after, mask, bounds)]
+    most = bounds.max_color_seam_share if plan.edit_type is EditType.COLOR else bounds.max_seam_share
+    found = [
+        gates.change_gate(before, after, mask, least),
+        gates.seam_gate(before, after, mask, bounds, most),
+    ]
     if plan.edit_type is EditType.COLOR:
         found.append(gates.colour_gate(after, mask, plan.argument, bounds))
     return tuple(found)

@@ -83,18 +83,22 @@ def colour_gate(edited: Image, mask: Mask, name: str, settings: GateSettings) ->
     return at_least("asked_colour_share", value, least, Reason.WRONG_COLOUR)
 
 
-def seam_gate(source: Image, edited: Image, region: Mask, settings: GateSettings) -> Gate:
+def seam_gate(
+    source: Image, edited: Image, region: Mask, settings: GateSettings, most: float | None = None
+) -> Gate:
     """Share of the region's border where the edit made a step that the source did not have.
 
     An honest recolouring puts its steps where the object's outline was one already; a mask that cuts through a
     surface, or a filling that does not meet its surroundings, puts them where there was none.
+    ``most`` is the bound where it is another than the settings' ``max_seam_share``.
     """
+    bound = settings.max_seam_share if most is None else most
     line, before, after = border_steps(source, edited, region)
     if not line.any():
-        return at_most("seam_share", 0.0, settings.max_seam_share, Reason.SEAM_VISIBLE)
+        return at_most("seam_share", 0.0, bound, Reason.SEAM_VISIBLE)
     seen = settings.seam_step + settings.seam_masking * local_deviation(source)
     excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
-    return at_most("seam_share", float(excess[line].mean()), settings.max_seam_share, Reason.SEAM_VISIBLE)
+    return at_most("seam_share", float(excess[line].mean()), bound, Reason.SEAM_VISIBLE)
 
 
 def border_steps(

@@ -101,6 +101,9 @@ class GateSettings(Settings):
     max_seam_share: float = Field(
         default=0.15, ge=0, le=1, description="border with a step that was not there"
     )
+    max_color_seam_share: float = Field(
+        default=0.1, ge=0, le=1, description="the same for Color: paint beyond the outline shows most"
+    )
     min_colour_share: float = Field(
         default=0.5, ge=0, le=1, description="of the mask that bears the asked name"
     )
@@ -128,7 +131,7 @@ class GateSettings(Settings):
     structure_step: float = Field(
         default=9.0, ge=0, description="a difference along the border that is a structure"
     )
-    max_ragged: float = Field(default=0.6, ge=0, le=1, description="border cut by structures that end there")
+    max_ragged: float = Field(default=0.3, ge=0, le=1, description="border cut by structures that end there")
     max_trace: float = Field(
         default=0.25, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
     )

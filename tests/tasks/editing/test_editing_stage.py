@@ -91,6 +91,18 @@ def test_a_target_that_fills_the_picture_ends_early(
     assert not outcome.children
 
 
+def test_paint_beyond_the_outline_has_a_bound_of_its_own(
+    picture: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    cut = RED.copy()
+    cut[:, 174:] = False
+    settings = replace_gates(max_seam_share=0.5)
+    child = only_child(run(picture, plan_for(cut, EditType.COLOR, "green"), settings=settings))
+    assert child.reason is Reason.SEAM_VISIBLE
+    other = only_child(run(picture, plan_for(cut, EditType.APPEARANCE, "pixelated"), settings=settings))
+    assert other.reason is not Reason.SEAM_VISIBLE
+
+
 @pytest.mark.parametrize(
     ("bound", "reason"),
     [("min_accuracy", Reason.LOW_ACCURACY), ("min_seamlessness", Reason.LOW_SEAMLESSNESS)],
@@ -114,9 +126,8 @@ def test_a_low_score_refuses_what_all_gates_let_pass(
     else:
         cut = RED.copy()
         cut[:, 174:] = False
-        child = only_child(
-            run(picture, plan_for(cut, EditType.COLOR, "green"), settings=replace_gates(max_seam_share=0.5))
-        )
+        loose = replace_gates(max_seam_share=0.5, max_color_seam_share=0.5)
+        child = only_child(run(picture, plan_for(cut, EditType.COLOR, "green"), settings=loose))
     del bound
     assert child.reason is reason, (
         child.reason,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import islice
@@ -53,24 +53,37 @@ class Chapter:
         title: the edit type, or the reason in two or three plain words.
         note: the stage that refused; empty for accepted ones.
         meaning: the reason in a plain sentence; empty for accepted ones.
-        code: the reason as rows hold it; empty for accepted ones.
+        code, recorded: the reason as rows hold it, and half a line on that name; empty for accepted ones.
         count, shown: how many there are, and how many of them are on the pages.
+        entries: what is shown, with those that ended alike told once.
         pages: file names in order.
     """
 
     kind: str
     title: str
-    note: str
-    meaning: str
-    code: str
+    note: str = ""
+    meaning: str = ""
+    code: str = ""
+    recorded: str = ""
     count: int
     shown: int
+    entries: int
     pages: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """How links call it."""
         return f"{self.note}: {self.title}" if self.note else self.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Where an accepted sample is shown: its key, edit type, words, and page with anchor."""
+
+    key: str
+    kind: str
+    instruction: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +115,14 @@ def write_gallery(
     by_type = {kind: found for kind, found in by_type.items() if found}
     groups = _group(content.rejected)
     chapters = [_accepted_chapter(k, content.accepted_totals[k], len(found)) for k, found in by_type.items()]
-    refusals = [_rejected_chapter(*k, content.rejected_totals[k], len(found)) for k, found in groups.items()]
-    common = {"context": context, "chapters": chapters, "refusals": refusals, "bounds": BOUNDS}
+    refusals = [_rejected_chapter(*k, content.rejected_totals[k], found) for k, found in groups.items()]
+    common = {
+        "context": context,
+        "chapters": chapters,
+        "refusals": refusals,
+        "bounds": BOUNDS,
+        "siblings": _by_photograph(chapters, list(by_type.values())),
+    }
     book = _Book(_environment(), common, sink)
     sink("style.css", (files("tasks.publishing") / "templates" / "style.css").read_bytes())
     sheets = {kind: found[:SHEET_SIZE] for kind, found in by_type.items()}
@@ -169,13 +188,10 @@ def _environment() -> Environment:
 
 def _accepted_chapter(kind: str, count: int, shown: int) -> Chapter:
     pages = _page_names(f"accepted-{kind}", shown)
-    return Chapter(
-        kind="accepted", title=kind, note="", meaning="", code="", count=count, shown=shown, pages=pages
-    )
+    return Chapter(kind="accepted", title=kind, count=count, shown=shown, entries=shown, pages=pages)
 
 
-def _rejected_chapter(stage: str, reason: str, count: int, shown: int) -> Chapter:
-    pages = _page_names(f"rejected-{stage}-{reason}", shown)
+def _rejected_chapter(stage: str, reason: str, count: int, found: Sequence[Rejected]) -> Chapter:
     words = reason_words(reason)
     return Chapter(
         kind="rejected",
@@ -183,9 +199,11 @@ def _rejected_chapter(stage: str, reason: str, count: int, shown: int) -> Chapte
         note=stage,
         meaning=words.meaning,
         code=reason,
+        recorded=words.recorded,
         count=count,
-        shown=shown,
-        pages=pages,
+        shown=sum(1 + len(entry.twins) for entry in found),
+        entries=len(found),
+        pages=_page_names(f"rejected-{stage}-{reason}", len(found)),
     )
 
 
@@ -195,11 +213,28 @@ def _page_names(stem: str, shown: int) -> tuple[str, ...]:
 
 
 def _group(rejected: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]]:
-    """By (stage, reason), in the order of the stages, then of the reasons; entries by id."""
-    groups: dict[tuple[str, str], list[Rejected]] = {}
+    """By (stage, reason), in the order of the stages, then of the reasons; entries by id, with their twins."""
+    groups: dict[tuple[str, str], dict[Hashable, Rejected]] = {}
     for entry in sorted(rejected, key=lambda e: (STAGES.index(e.stage), e.reason, e.id)):
-        groups.setdefault((entry.stage, entry.reason), []).append(entry)
-    return groups
+        group = groups.setdefault((entry.stage, entry.reason), {})
+        first = group.setdefault(entry.told, entry)
+        if first is not entry:
+            group[entry.told] = replace(first, twins=(*first.twins, entry.id))
+    return {key: list(group.values()) for key, group in groups.items()}
+
+
+def _by_photograph(
+    chapters: Sequence[Chapter], entries: Sequence[Sequence[Accepted]]
+) -> dict[str, list[Shown]]:
+    """Each photograph's accepted samples that are shown, by its sid."""
+    found: dict[str, list[Shown]] = {}
+    for chapter, samples in zip(chapters, entries, strict=True):
+        for n, entry in enumerate(samples):
+            meta = entry.meta
+            href = f"{chapter.pages[n // PAGE_SIZE]}#{meta.key}"
+            shown = Shown(key=meta.key, kind=chapter.title, instruction=meta.instruction, href=href)
+            found.setdefault(meta.sid, []).append(shown)
+    return found
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from tasks.geometry import from_rle
@@ -10,7 +10,14 @@ from tasks.outcomes import BlobRef, PixelReader, Record, SourceEntry
 from tasks.publishing.gallery_figures import Figure, refused_figures, refused_stem, sample_figures
 from tasks.publishing.gallery_pictures import sample_pictures
 from tasks.publishing.gallery_provenance import Made, made_of_refused, made_of_sample
-from tasks.publishing.gate_words import FailedGate, failed_gates, is_said_by, object_counts
+from tasks.publishing.gate_words import (
+    FailedGate,
+    WeakestGate,
+    failed_gates,
+    is_said_by,
+    object_counts,
+    weakest_gate,
+)
 from tasks.publishing.reason_words import reason_words
 from tasks.publishing.shard_format import SampleMeta
 from tasks.records import (
@@ -37,6 +44,7 @@ class Rejected:
     """An input or child that ended, with what is known of it.
 
     ``record`` is its own, or else its parent's (what the stage was given); ``blobs`` those of both.
+    ``twins`` are ids of others of which the page would show and say the same.
     """
 
     stage: str
@@ -46,6 +54,17 @@ class Rejected:
     detail: str
     record: Record | SourceEntry | None
     blobs: Mapping[str, BlobRef]
+    twins: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> Hashable:
+        """Equal for plans of one target that ended before they had pictures, with the same words and numbers."""
+        match self.record:
+            case GroundedTarget(target_id=target):
+                return self.verdict, self.detail, target
+            case EditPlan(target=grounded, edit_type=kind, instruction=words, gates=gates):
+                return self.verdict, self.detail, grounded.target_id, kind, words, gates
+        return self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +74,7 @@ class AcceptedView:
     meta: SampleMeta
     made: Made
     figures: tuple[Figure, ...]
+    weakest: WeakestGate | None
     allowed_share: float
     changed_outside: int
     changed_inside: float
@@ -78,6 +98,7 @@ class RejectedView:
     counts: tuple[tuple[str, int], ...]
     remark: str
     made: Made
+    sid: str
     location: str
     label: str
     edit_type: str
@@ -103,6 +124,7 @@ def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
         meta=meta,
         made=made_of_sample(meta),
         figures=sample_figures(f"pictures/{meta.key}", meta.target.label, pictures),
+        weakest=weakest_gate((s.name, s.value, s.threshold) for s in (*meta.gates, *meta.scores)),
         allowed_share=float(allowed.mean()),
         changed_outside=pictures.changed_outside,
         changed_inside=pictures.changed_inside,
@@ -127,6 +149,7 @@ def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
         counts=counts,
         remark="" if counts or is_said_by(entry.detail, failed) else entry.detail,
         made=made_of_refused(target, plan, sample),
+        sid=source.sid if source else "",
         location=source.location if source else entry.id,
         label=target.label if target else "",
         edit_type=plan.edit_type.value if plan else "",

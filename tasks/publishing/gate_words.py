@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.records import Measurement
@@ -99,6 +99,26 @@ JUDGE = {
 }
 """Prefixes of the edit judge's single scores, each of which rests on one gate's number."""
 
+CONDITIONS = {
+    "modest size, and a peer or (not largest, among others)": (
+        "it fills little of the picture, and there is another of its class or, among several objects, a larger one"
+    ),
+}
+"""What a bound adds after its number, as stages write it, in plain words."""
+
+POINTS = re.compile(r"1 at (\S+), 5 at (\S+)")
+NOTED = "informs"
+TOLD = "information: "
+"""How the bounds of numbers begin that are recorded and refuse nothing."""
+
+SCORES = {
+    "region_edit_accuracy": "edit judge's score for accuracy, 1 to 5",
+    "seamless_quality": "edit judge's score for blending in, 1 to 5",
+}
+"""The two scores that a released sample carries beside its gates."""
+
+BEST_SCORE = 5.0
+
 SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly", "==": "exactly"}
 
 
@@ -112,13 +132,25 @@ class FailedGate:
     bound: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeakestGate:
+    """The number that came closest to its bound; ``spare`` as `spare_share` measures it."""
+
+    words: str
+    value: float
+    bound: str
+    spare: float
+
+
 def gate_words(name: str) -> str:
     """What a gate measures, or its name without underscores."""
-    if name in GATES:
-        return GATES[name]
+    if name in GATES or name in SCORES:
+        return GATES.get(name) or SCORES[name]
     for prefix, words in JUDGE.items():
         if name.startswith(prefix):
             return f"{words} {gate_words(name.removeprefix(prefix))}"
+    if name.startswith("allows_"):
+        return f"edit type {name.removeprefix('allows_')} would do (1 yes, 0 no)"
     return name.replace("_", " ")
 
 
@@ -132,8 +164,48 @@ def bound_words(threshold: str) -> str:
     if span := RANGE.fullmatch(threshold):
         return f"between {span[1]} and {span[2]}"
     if bound := BOUND.fullmatch(threshold):
-        return f"{SIGNS[bound[1]]} {bound[2]}{bound[3]}"
-    return threshold
+        condition = CONDITIONS.get(bound[3].removeprefix(": "))
+        return f"{SIGNS[bound[1]]} {bound[2]}" + (f" (yes): {condition}" if condition else bound[3])
+    if points := POINTS.fullmatch(threshold):
+        return f"1 point at {points[1]}, 5 at {points[2]}"
+    if threshold == NOTED:
+        return "none"
+    return (
+        threshold.removeprefix(TOLD).replace("free", "nothing against it") if TOLD in threshold else threshold
+    )
+
+
+def weakest_gate(measured: Iterable[tuple[str, float, str]]) -> WeakestGate | None:
+    """The (name, value, threshold) with the least spare share, the first of equals; None where nothing has any."""
+    found: WeakestGate | None = None
+    for name, value, threshold in measured:
+        spare = spare_share(name, value, threshold)
+        if spare is not None and (found is None or spare < found.spare):
+            found = WeakestGate(
+                words=gate_words(name), value=value, bound=bound_words(threshold), spare=spare
+            )
+    return found
+
+
+def spare_share(name: str, value: float, threshold: str) -> float | None:
+    """How far inside its bound a value lies: 0 on the bound, 1 at the best there is; None where closeness says nothing.
+
+    The best is 0 under "at most", the middle of a range, the scale's end or 1 for shares over "at least"; a number
+    without an end, such as a color change, is at 1 with twice its bound. Yes-or-no gates and counts have no closeness.
+    """
+    if span := RANGE.fullmatch(threshold):
+        low, high = float(span[1]), float(span[2])
+        return min(value - low, high - value) / ((high - low) / 2)
+    bound = BOUND.fullmatch(threshold)
+    if bound is None or SIGNS[bound[1]] == "exactly":
+        return None
+    limit = float(bound[2])
+    if limit <= 0 or (limit == 1 and value.is_integer()):
+        return None
+    if bound[1] == "<=":
+        return (limit - value) / limit
+    best = BEST_SCORE if name in SCORES else 1.0 if limit < 1 else 2 * limit
+    return (value - limit) / (best - limit) if best > limit else None
 
 
 def failed_gates(measured: Sequence[Measurement], detail: str) -> tuple[FailedGate, ...]:

@@ -15,11 +15,13 @@ class ReasonWords:
     Attributes:
         title: two or three words, as a heading and in tables.
         meaning: one sentence.
+        recorded: half a line after the reason's code, where that says something else than the title.
         by_gate: other titles by the gate that failed, for a reason that stands for more than one fault.
     """
 
     title: str
     meaning: str
+    recorded: str = ""
     by_gate: Mapping[str, str] = field(default_factory=dict)
 
     def title_for(self, failed: Sequence[str]) -> str:
@@ -28,8 +30,8 @@ class ReasonWords:
         return titles.pop() if len(titles) == 1 else self.title
 
 
-def _say(title: str, meaning: str, **by_gate: str) -> ReasonWords:
-    return ReasonWords(title=title, meaning=meaning, by_gate=by_gate)
+def _say(title: str, meaning: str, recorded: str = "", **by_gate: str) -> ReasonWords:
+    return ReasonWords(title=title, meaning=meaning, recorded=recorded, by_gate=by_gate)
 
 
 REASONS: Mapping[Reason, ReasonWords] = {
@@ -70,6 +72,7 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.MASK_NOT_PRECISE: _say(
         "doubtful target",
         "The target judge could not vouch for the object: for what it is called, or for the outline of its mask.",
+        "which names the mask alone, and stands for a doubtful label as well",
         label_confidence="label in doubt",
         label_objection="label in doubt",
         edge_contrast="mask outline in doubt",
@@ -136,6 +139,7 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.SPLIT_CONFLICT: _say(
         "near-duplicate across splits",
         "Nearly the same photograph is in another split, which would leak into tests.",
+        "since the two splits both lay claim to it",
     ),
     Reason.CRASHED: _say(
         "crashed", "Working on it ended in a fault of the program, so nothing can be said of it."

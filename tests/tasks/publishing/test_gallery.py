@@ -117,6 +117,25 @@ def test_what_samples_share_is_said_once_a_page_and_folded(gallery):
     assert "What made all samples on this page" in page.text
 
 
+def test_a_tile_shows_the_whole_photograph_marked_and_how_many_are_elsewhere(gallery):
+    page = pages(gallery)["index.html"]
+    key = next(link for link in page.links if "#" in link and "accepted" in link).partition("#")[2]
+    assert [f"pictures/{key}-{name}.jpg" in page.links for name in ("grounded", "before", "after")] == [
+        True
+    ] * 3
+    assert re.search(r"(\d+) of \1 here, all in full on their page", page.text)
+
+
+def test_how_pictures_are_read_and_whose_the_box_is_is_said_once_a_page(gallery):
+    found = pages(gallery)
+    for name in ("accepted-color-1.html", "rejected-editing-not-changed-1.html"):
+        assert found[name].text.count("the red box is the detector's") == 1
+    words = "black where a color moved by 64 of 255 levels"
+    assert found["accepted-color-1.html"].text.count(words) == 1
+    assert words not in found["rejected-editing-not-changed-1.html"].text  # no edited picture, no difference
+    assert "the red box" not in found["rejected-ingest-not-an-image-1.html"].text
+
+
 def test_the_first_page_shows_the_funnel(gallery):
     text = pages(gallery)["index.html"].text
     assert "ingest 14 13 1 0 13 0 not an image 1" in text
@@ -127,7 +146,7 @@ def test_a_build_that_has_not_published_can_be_looked_at(drawn, tmp_path):
     store = open_store(str(tmp_path / "dataset"))
     plans = drawn.build_up_to_editing(store, drawn.LOCATIONS[:3])
     write_build_gallery(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, to=tmp_path / "g")
-    assert pages(tmp_path / "g")["index.html"].tags["img"] == 6
+    assert pages(tmp_path / "g")["index.html"].tags["img"] == 9
 
 
 def test_the_release_holds_the_gallery_of_accepted_and_some_refused(released):

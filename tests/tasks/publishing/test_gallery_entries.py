@@ -47,6 +47,74 @@ def test_a_doubtful_label_is_not_called_an_imprecise_mask(drawn):
     assert "is 0.74 , must be at least 0.85 label_confidence" in page.text
 
 
+def test_plans_of_a_target_that_ended_alike_are_told_once_with_how_many(drawn):
+    first, second = (drawn.target(drawn.source_image(f"shots/{n}.jpg")) for n in "ab")
+    told = (("p0", first, "no"), ("p1", first, "no"), ("p2", first, "other"), ("q0", second, "no"))
+    reason = "no_unique_reference"
+    entries = [refused("instruction", reason, target, detail, id_) for id_, target, detail in told]
+    files = written(drawn, rejected=entries, rejected_totals={("instruction", reason): 9})
+    page = Page(files["rejected-instruction-no-unique-reference-1.html"].decode())
+    assert page.tags["article"] == 3
+    assert "4 of 9 shown in 3 entries" in page.text
+    assert page.text.count("2 plans for edits of this target ended in this same way: p0, p1") == 1
+    assert page.text.count("for edits of this target") == 1
+
+
+def test_plans_with_words_or_an_edit_of_their_own_stay_apart(drawn):
+    plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
+    other = replace(plan, instruction="Do something else.")
+    same = replace(plan, plan_id="again")
+    made = drawn.edited_sample(plan)
+    records = (("p0", plan), ("p1", other), ("p2", same), ("p3", made), ("p4", made))
+    entries = [refused("editing", "seam_visible", record, "0.2", id_) for id_, record in records]
+    files = written(drawn, rejected=entries, rejected_totals={("editing", "seam_visible"): 5})
+    page = Page(files["rejected-editing-seam-visible-1.html"].decode())
+    assert page.tags["article"] == 4
+    assert "ended in this same way: p0, p2" in page.text
+
+
+def test_samples_of_one_photograph_lead_to_each_other_and_no_sample_to_itself(drawn):
+    target = drawn.target(drawn.source_image("shots/a.jpg"))
+    blobs = dict.fromkeys(("source.jpg", "grounded.jpg", "edited.png"))
+    plans = [
+        replace(drawn.edit_plan(target, kind), plan_id=kind.value)
+        for kind in (EditType.COLOR, EditType.REMOVE)
+    ]
+    metas = [describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT) for plan in plans]
+    alone = drawn.edit_plan(drawn.target(drawn.source_image("shots/b.jpg")), EditType.MATERIAL)
+    metas.append(describe_sample(drawn.edited_sample(alone), "train", drawn.CONTEXT))
+    files = written(
+        drawn,
+        accepted=[Accepted(meta=meta, blobs=blobs) for meta in metas],
+        accepted_totals=dict.fromkeys(("Color", "Remove", "Material"), 1),
+        rejected=[refused("instruction", "no_unique_reference", target, "no")],
+        rejected_totals={("instruction", "no_unique_reference"): 1},
+    )
+    links = {name: Page(data.decode()).links for name, data in files.items() if name.endswith(".html")}
+    to_color, to_remove = "accepted-color-1.html#Color", "accepted-remove-1.html#Remove"
+    assert (to_color in links["accepted-remove-1.html"], to_color in links["accepted-color-1.html"]) == (
+        True,
+        False,
+    )
+    assert to_remove in links["accepted-color-1.html"]
+    assert {to_color, to_remove} <= set(links["rejected-instruction-no-unique-reference-1.html"])
+    assert b"of this photograph" not in files["accepted-material-1.html"]
+
+
+def test_the_weakest_gate_stands_beside_the_scores(drawn):
+    sample = drawn.edited_sample(
+        drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
+    )
+    near = Measurement(name="seam_share", value=0.135, passed=True, threshold="<= 0.15")
+    meta = describe_sample(
+        replace(sample, gates=(*sample.gates, near), seamlessness=5.0), "train", drawn.CONTEXT
+    )
+    entry = Accepted(meta=meta, blobs=dict.fromkeys(("source.jpg", "grounded.jpg", "edited.png")))
+    files = written(drawn, accepted=[entry], accepted_totals={"Color": 1})
+    text = Page(files["accepted-color-1.html"].decode()).text
+    assert "share of the border with a new edge is 0.135, must be at most 0.15; 10 % of the room" in text
+
+
 def test_a_scene_without_a_target_says_what_was_wrong_with_its_objects(drawn):
     entry = refused("grounding", "no_target", drawn.source_image("shots/a.jpg"), "low_score 3, group_box 1")
     files = written(drawn, rejected=[entry], rejected_totals={("grounding", "no_target"): 1})

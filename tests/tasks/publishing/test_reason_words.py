@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import Reason
 from tasks.publishing.gallery_figures import CAPTIONS
-from tasks.publishing.gate_words import FAULTS, GATES
+from tasks.publishing.gate_words import CONDITIONS, FAULTS, GATES, SCORES
 from tasks.publishing.reason_words import REASONS, reason_title, reason_words
 
 BRITISH = re.compile(
@@ -46,11 +46,21 @@ def test_a_target_with_a_doubtful_label_is_not_said_to_have_a_bad_mask():
     assert words.title_for([]) == "doubtful target"
 
 
+def test_a_name_in_the_records_that_says_less_than_the_title_is_explained():
+    assert "doubtful label" in reason_words("mask_not_precise").recorded
+    assert reason_words("seam_visible").recorded == ""
+
+
 def test_the_words_of_the_pages_are_spelled_the_american_way():
     templates = files("tasks.publishing") / "templates"
     texts = {t.name: NOT_WORDS.sub("", t.read_text()) for t in templates.iterdir() if t.name.endswith(".j2")}
-    texts |= {reason.value: f"{words.title} {words.meaning}" for reason, words in REASONS.items()}
-    texts |= {f"gate {name}": words for name, words in (*GATES.items(), *FAULTS.items())}
+    texts |= {
+        reason.value: f"{words.title} {words.meaning} {words.recorded}" for reason, words in REASONS.items()
+    }
+    texts |= {
+        f"gate {name}": words
+        for name, words in (*GATES.items(), *FAULTS.items(), *CONDITIONS.items(), *SCORES.items())
+    }
     texts |= {f"figure {name}": " ".join(words) for name, words in CAPTIONS.items()}
     assert len(texts) > len(Reason)
     assert {name: found[0] for name, text in texts.items() if (found := BRITISH.search(text))} == {}

@@ -13,9 +13,10 @@ from flows.pool_in_process import InProcessPool
 from flows.progress import Progress
 from flows.unit_queue import Limits
 from tasks.config import BuildConfig, ExecutionSettings
+from tasks.errors import EnvironmentFault
 from tasks.outcomes import STAGES
 from tasks.process_unit import WorkContext, Worker
-from tasks.stages import build_stage
+from tasks.stages import build_stage, stage_digests
 from tasks.storage.planning import committed_units
 from tasks.storage.stage_end import StageEnd, close_stage, decide_duplicates
 from tasks.storage.store import StoreOptions, open_store
@@ -103,8 +104,13 @@ def make_worker(config: BuildConfig, stage: str, config8: str, uri: str, options
     """Built in the worker's process: its own connection, and the stage with its models.
 
     Raises:
-        EnvironmentFault: a model can't be loaded, or the store can't be reached.
+        EnvironmentFault: a model can't be loaded, or the store can't be reached, or this process would work by
+            other code, prompts or models than the driver planned with.
     """
+    own = stage_digests(config)[stage]
+    if own != config8:
+        msg = f"{stage}: a worker's code, prompts or models make it {own}, the driver's {config8}; give both the same"
+        raise EnvironmentFault(msg)
     context = WorkContext(
         config8=config8,
         build_stage=partial(build_stage, config, stage),

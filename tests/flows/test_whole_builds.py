@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,19 @@ def shards(out: Path) -> dict[str, str]:
 
 def shard_digests(manifest: dict) -> dict[str, str]:
     found = {f["name"]: f["sha256"] for f in manifest["files"] if f["name"].endswith(".tar")}
+    assert found
+    return found
+
+
+def samples(out: Path) -> dict[str, bytes]:
+    """Every member of every shard, by shard and name."""
+    found: dict[str, bytes] = {}
+    for path in sorted(out.glob("releases/*/*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                file = tar.extractfile(member)
+                assert file is not None
+                found[f"{path.name}/{member.name}"] = file.read()
     assert found
     return found
 
@@ -130,6 +144,27 @@ def test_a_ray_pool_of_one_and_of_four_workers_gives_the_same_shards(
         out = tmp_path / f"out{workers}"
         build(photographs, str(out), "execution.prefect=false", f"execution.workers={workers}")
         assert shards(out) == shards(finished), workers
+
+
+def test_photographs_in_reverse_order_and_other_batches_give_the_same_samples(
+    photographs: Path, finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / photographs.name  # a location holds the folder's name
+    folder.mkdir()
+    names: dict[str, str] = {}
+    for number, path in enumerate(sorted(photographs.iterdir(), reverse=True)):
+        names[f"{number}.jpg"] = path.name
+        shutil.copy2(path, folder / f"{number}.jpg")
+    out = tmp_path / "out"
+    build(folder, str(out), *PLAIN, "grounding.unit_size=3", "editing.unit_size=1", "ingest.unit_size=1")
+    found = samples(out)
+    for name, data in found.items():
+        if name.endswith(".json"):
+            text = data.decode()
+            for new, old in names.items():
+                text = text.replace(f"/{new}", f"/{old}")
+            found[name] = text.encode()
+    assert found == samples(finished)
 
 
 def test_an_s3_store_gives_the_same_shards(photographs: Path, finished: Path, s3: dict[str, str]) -> None:

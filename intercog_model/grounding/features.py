@@ -5,7 +5,7 @@ import sys
 import types
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+PATCH = 16  # pixels along one side of a cell
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -37,12 +38,13 @@ def square_pixels(image: Image.Image, side: int) -> Tensor:
 
 
 class RandomPatchFeatures:
-    """A fixed random projection of each cell's pixels, and of its place: stands in for SAM in tests."""
+    """A fixed random projection of each cell's pixels: stands in for SAM in tests; `scale` 1 gives values near 1."""
 
-    def __init__(self, width: int, grid: int, patch: int = 4, seed: int = 0) -> None:
+    def __init__(self, width: int, grid: int, patch: int = 4, seed: int = 0, scale: float = 1.0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.grid, self.patch = grid, patch
-        self.matrix = torch.randn(3 * patch * patch, width, generator=generator) / (3 * patch * patch) ** 0.5
+        inputs = 3 * patch * patch
+        self.matrix = torch.randn(inputs, width, generator=generator) * (scale / inputs**0.5)
 
     def features(self, key: str, image: Image.Image) -> Tensor:
         """See `ImageFeatures`."""
@@ -63,12 +65,12 @@ class CachedFeatures:
 
 
 class SamFeatures:
-    """Segment Anything's ViT-H image encoder, frozen, with the package's own code."""
+    """Segment Anything's image encoder, frozen, with the package's own code and of the size of its tensors."""
 
     def __init__(self, weights: dict[str, Tensor], device: torch.device | str, dtype: torch.dtype) -> None:
         prefix = "image_encoder."
         own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
-        self.encoder = build_encoder().to(device, dtype).eval().requires_grad_(False)
+        self.encoder = build_encoder(**encoder_sizes(own)).to(device, dtype).eval().requires_grad_(False)
         self.encoder.load_state_dict(own, strict=True)
         self.device, self.dtype = device, dtype
 
@@ -79,6 +81,27 @@ class SamFeatures:
         return self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
 
 
+def encoder_sizes(weights: dict[str, Tensor]) -> dict[str, Any]:
+    """Arguments of `build_encoder` as an encoder's tensors show them; raises KeyError for one that is missing.
+
+    Blocks with global attention are those whose relative positions span the whole grid.
+    """
+    side, width = weights["pos_embed"].shape[1], weights["pos_embed"].shape[3]
+    depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    spans = [weights[f"blocks.{i}.attn.rel_pos_h"] for i in range(depth)]
+    whole = tuple(i for i, span in enumerate(spans) if len(span) == 2 * side - 1)
+    windows = {(len(span) + 1) // 2 for i, span in enumerate(spans) if i not in whole}
+    return {
+        "image_size": PATCH * side,
+        "depth": depth,
+        "width": width,
+        "heads": width // spans[0].shape[1],
+        "global_blocks": whole,
+        "out_width": weights["neck.0.weight"].shape[0],
+        "window": windows.pop() if windows else side,
+    }
+
+
 def build_encoder(
     *,
     image_size: int = 1024,
@@ -87,6 +110,7 @@ def build_encoder(
     heads: int = 16,
     global_blocks: tuple[int, ...] = (7, 15, 23, 31),
     out_width: int = 256,
+    window: int = 14,
 ) -> nn.Module:
     """The package's image encoder; the defaults are those of ViT-H."""
     encoder = segment_anything_module("image_encoder")
@@ -96,13 +120,13 @@ def build_encoder(
         embed_dim=width,
         num_heads=heads,
         mlp_ratio=4,
-        patch_size=16,
+        patch_size=PATCH,
         out_chans=out_width,
         qkv_bias=True,
         norm_layer=lambda n: nn.LayerNorm(n, eps=1e-6),
         use_rel_pos=True,
         global_attn_indexes=global_blocks,
-        window_size=14,
+        window_size=window,
     )
 
 

@@ -49,6 +49,9 @@ class OverfitSettings:
     vae_steps: int = 300
     vae_batch: int = 6
     vae_lr: float = 2e-3
+    # quiet image features: loud ones tell the photograph, and the decoder then learns its masks from them before
+    # the hidden states say anything, and keeps one of them when the conditioning is zeroed
+    feature_scale: float = 0.1
     seed: int = 0
     points: int = 10  # time points of the sampler in the examination
 
@@ -67,7 +70,7 @@ class Overfit:
         objective = ObjectiveConfig(grounding=GroundingConfig())
         self.model = InterCog(bagel, GroundingHeads(self.config.llm.hidden_size, DEBUG_HEADS), objective)
         self.builder = PlanBuilder(self.config, SEQUENCE, self.tokenizer)
-        self.features = RandomPatchFeatures(DEBUG_HEADS.width, DEBUG_HEADS.grid)
+        self.features = RandomPatchFeatures(DEBUG_HEADS.width, DEBUG_HEADS.grid, scale=settings.feature_scale)
 
     def fit_autoencoder(self) -> float:
         """Teach the autoencoder the pictures first, as the real one comes trained; its last squared error."""

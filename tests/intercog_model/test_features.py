@@ -14,7 +14,9 @@ from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import (  # noqa: E402
     CachedFeatures,
     RandomPatchFeatures,
+    SamFeatures,
     build_encoder,
+    encoder_sizes,
     square_pixels,
 )
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
@@ -69,6 +71,26 @@ def test_segment_anythings_encoder_runs_and_has_the_published_width():
         names = build_encoder().state_dict()
     assert names["blocks.31.attn.qkv.weight"].shape == (3840, 1280)
     assert names["pos_embed"].shape == (1, 64, 64, 1280)
+
+
+def test_an_encoder_has_the_size_of_its_tensors():
+    if find_spec("segment_anything") is None:
+        pytest.skip("segment-anything is not installed")
+    with torch.device("meta"):
+        published = encoder_sizes(dict(build_encoder().state_dict()))
+    assert published == {
+        "image_size": 1024, "depth": 32, "width": 1280, "heads": 16, "global_blocks": (7, 15, 23, 31),
+        "out_width": 256, "window": 14,
+    }  # fmt: skip
+    sizes = {"image_size": 96, "depth": 3, "width": 16, "heads": 4, "global_blocks": (2,), "out_width": 8}
+    small = build_encoder(**sizes, window=4)
+    weights = {f"image_encoder.{n}": v for n, v in small.state_dict().items()} | {"other": torch.zeros(1)}
+    provider = SamFeatures(weights, "cpu", torch.float32)
+    picture = toys.example().source
+    found = provider.features("x", picture)
+    assert found.shape == (8, 6, 6)
+    with torch.no_grad():
+        assert torch.equal(found, small(square_pixels(picture, 96)[None])[0])
 
 
 def test_heads_start_from_the_tensors_of_a_sam_file():

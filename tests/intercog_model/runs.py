@@ -1,0 +1,76 @@
+"""Starting, following and reading training runs at debug size, for the tests of `intercog_model`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from intercog_model.training import loop
+from intercog_model.training.build import build
+from intercog_model.training.config import load_config
+from tests.intercog_model import release, toys
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "intercog_model" / "configs"
+SMALL = "samples_per_step = 1"
+TERMS = {"ce", "mse", "tv", "vv", "mask_text", "mask_v", "mask_o"}
+
+
+def overlay(path, folder, out, *, steps=6, more="", run=""):
+    path.write_text(
+        f'[[sources]]\nname = "g"\nkind = "grounding"\nuri = "{folder}"\n'
+        f"[optim]\nsteps = {steps}\n{more}\n"
+        f'[run]\nout = "{out}"\nsave_every = 2\ndigest_every_step = true\n{run}\n'
+    )
+    return path
+
+
+def command(config, name="base"):
+    parts = ["-m", "intercog_model.train"]
+    for path in (CONFIGS / f"{name}.toml", CONFIGS / "debug_size.toml", config):
+        parts += ["--config", str(path)]
+    return parts
+
+
+def start(arguments, processes=1):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.Popen(
+        launcher + arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+def log(out):
+    return [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]
+
+
+def without_times(lines):
+    return [{k: v for k, v in line.items() if k not in ("seconds", "tokens_per_second")} for line in lines]
+
+
+def trainer_of(*configs):
+    """A trainer of the debug flavour in this process; later files are laid over earlier ones."""
+    loaded = load_config([CONFIGS / "base.toml", CONFIGS / "debug_size.toml", *configs])
+    return loop.Trainer(loaded, build(loaded, torch.device("cpu")), torch.device("cpu"))
+
+
+def write_samples(folder):
+    """A release of ten samples in two shards."""
+    examples = [toys.example(f"k{i}", boxes=((2 * i, i, 20 + 2 * i, 18 + i),)) for i in range(10)]
+    return release.write_release(folder, examples, per_shard=5)

@@ -1,0 +1,224 @@
+"""Every switch of a training configuration does something, and every ablation logs exactly its terms."""
+
+from importlib.util import find_spec
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import save_file  # noqa: E402
+
+from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
+from intercog_model.grounding.features import build_encoder  # noqa: E402
+from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
+from intercog_model.training.checkpoints import checkpoints  # noqa: E402
+from intercog_model.training.config import load_config  # noqa: E402
+from tests.intercog_model import release, toys  # noqa: E402
+from tests.intercog_model.runs import (  # noqa: E402
+    CONFIGS,
+    SMALL,
+    TERMS,
+    command,
+    finish,
+    log,
+    overlay,
+    start,
+    trainer_of,
+    without_times,
+    write_samples,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_samples(tmp_path_factory.mktemp("data") / "release")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("no_reasoning", {"mse"}),
+        ("text_only", {"ce", "mse", "tv", "mask_text", "mask_o"}),
+        ("vision_only", {"ce", "mse", "vv", "mask_v", "mask_o"}),
+        ("no_reconstruction", {"ce", "mse", "tv", "vv"}),
+        ("no_alignment", {"ce", "mse", "mask_text", "mask_v", "mask_o"}),
+        ("layer_3", TERMS),
+        ("layer_10", TERMS),
+        ("layer_28", TERMS),
+    ],
+)
+def test_each_ablation_runs_and_logs_exactly_its_terms(name, terms, folder, tmp_path):
+    out = tmp_path / name
+    finish(start(command(overlay(tmp_path / "c.toml", folder, out, steps=1), name)))
+    line = log(out)[0]
+    assert {term for term in TERMS if term in line} == terms
+    text = (CONFIGS / f"{name}.toml").read_text().splitlines()
+    assert len([x for x in text if x and not x.startswith(("#", "base"))]) <= 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "[loss]\nweight_ce = 0.5",
+        "[loss]\nweight_mse = 0.5",
+        "[loss]\ntimestep_shift = 1.0",
+        "[loss]\nfreeze_und = true",
+        "[loss]\nreweight_ce = true",
+        "[run]\nseed = 5",
+        "[optim]\nlr = 0.0",
+        "[optim]\nbeta1 = 0.5",
+        "[optim]\nbeta2 = 0.5",
+        "[optim]\neps = 1e-2",
+        "[optim]\nweight_decay = 0.5",
+        "[optim]\nclip_norm = 0.1",
+        "[optim]\nwarmup_steps = 1",
+        "[optim]\nema_decay = 0.5",
+        "[optim]\nmax_tokens = 1500",
+        "[optim]\nsamples_per_step = 3",
+        "[grounding]\nweight_tv = 0.5",
+        "[grounding]\nweight_vv = 0.5",
+        "[grounding]\nweight_mask = 0.5",
+        "[grounding]\nalign_layer = 28",
+        "[grounding]\nhidden = 'before norm'",
+        "[grounding]\ntext = 'section 2'",
+        "[grounding]\nregion_coverage = 1.0",
+        "[grounding]\nvit_target = 'connector'",
+        "[grounding]\ndetach_targets = false",
+        "[grounding]\nvv_region = 'target'",
+        "[grounding]\ntrain_decoder = false",
+        "[grounding]\ndetach_hidden = true",
+        "[sequence]\ntext_reasoning = false",
+        "[sequence]\nvisual_reasoning = false",
+        "[sequence]\nsystem_prompt = false",
+        "[sequence]\nfeedback = 'vit'",
+        "[sequence]\nvae_rule = { max_side = 48, min_side = 32, stride = 4 }",
+        "[sequence]\nvit_rule = { max_side = 42, min_side = 28, stride = 14 }",
+        "[sequence]\ndrop_vae = 1.0",
+        "[sequence]\ndrop_vit = 1.0",
+        "[sequence]\ndrop_text = 1.0",
+        "[sequence]\nthink_tags = 'pair per text'",
+        "[sequence]\nannounce_images = true",
+    ],
+)
+@pytest.mark.slow
+def test_every_switch_changes_the_run(change, folder, unchanged, tmp_path):
+    extra = tmp_path / "change.toml"
+    extra.write_text(change)
+    assert two_steps(folder, tmp_path / "out", extra) != unchanged
+
+
+@pytest.fixture(scope="module")
+def unchanged(folder, tmp_path_factory):
+    return two_steps(folder, tmp_path_factory.mktemp("runs") / "base")
+
+
+def two_steps(folder, out, *more):
+    """What two steps leave: loss, digests and number of packs."""
+    trainer_of(
+        overlay(out.with_suffix(".toml"), folder, out, steps=2, more="samples_per_step = 2"), *more
+    ).run()
+    line = without_times(log(out))[-1]
+    return line["loss"], line["ema_digest"], line["optimizer_digest"], line["packs"]
+
+
+@pytest.mark.slow
+def test_switches_of_the_run_itself(folder, tmp_path):
+    run = "keep_checkpoints = 3\npeak_tflops = 0.001"
+    trainer = trainer_of(overlay(tmp_path / "a.toml", folder, tmp_path / "a", steps=8, more=SMALL, run=run))
+    trainer.run()
+    assert [p.name for p in checkpoints(tmp_path / "a")] == ["step-0000004", "step-0000006", "step-0000008"]
+    assert log(tmp_path / "a")[-1]["mfu"] > 0
+    other = trainer_of(overlay(tmp_path / "b.toml", folder, tmp_path / "b", steps=1, more=SMALL))
+    other.run()
+    assert "mfu" not in log(tmp_path / "b")[0]
+    assert [p.name for p in checkpoints(tmp_path / "b")] == ["step-0000001"]
+
+
+def sam_file(path):
+    """A file with Segment Anything's names, its image encoder and mask decoder of the debug heads' size."""
+    torch.manual_seed(3)
+    encoder = build_encoder(
+        image_size=16 * DEBUG_HEADS.grid,
+        depth=2,
+        width=16,
+        heads=2,
+        global_blocks=(1,),
+        out_width=DEBUG_HEADS.width,
+    )
+    heads = GroundingHeads(8, DEBUG_HEADS)
+    weights = {f"image_encoder.{n}": v for n, v in encoder.state_dict().items()}
+    weights |= {f"mask_decoder.{n}": v for n, v in heads.mask_decoder.state_dict().items()}
+    weights["prompt_encoder.no_mask_embed.weight"] = heads.no_mask_embed.weight.detach()
+    matrix = "positional_encoding_gaussian_matrix"
+    weights[f"prompt_encoder.pe_layer.{matrix}"] = heads.position_code.state_dict()[matrix]
+    save_file({n: v.contiguous() for n, v in weights.items()}, path)
+    return weights
+
+
+@pytest.mark.slow
+def test_a_sam_file_starts_the_decoder_and_its_encoder_gives_the_features(folder, tmp_path):
+    if find_spec("segment_anything") is None:
+        pytest.skip("segment-anything is not installed")
+    weights = sam_file(tmp_path / "sam.safetensors")
+    lines = {}
+    for name, model in (
+        ("random", ""),
+        ("decoder", f'sam = "{tmp_path / "sam.safetensors"}"'),
+        ("both", f'sam = "{tmp_path / "sam.safetensors"}"\nfeatures = "sam"'),
+    ):
+        config = overlay(tmp_path / f"{name}.toml", folder, tmp_path / name, steps=1, more=SMALL)
+        with config.open("a") as file:
+            file.write(f"[model]\n{model}\n")
+        trainer = trainer_of(config)
+        decoder = trainer.parts.model.heads.mask_decoder.state_dict()
+        loaded = all(torch.equal(v, weights[f"mask_decoder.{n}"]) for n, v in decoder.items())
+        assert loaded == (name != "random")
+        trainer.run()
+        lines[name] = log(tmp_path / name)[0]
+    assert lines["random"]["keys"] == lines["both"]["keys"]
+    assert len({line["mask_o"] for line in lines.values()}) == 3
+    assert lines["decoder"]["mse"] == lines["both"]["mse"]  # the features reach the masks alone
+
+
+@pytest.mark.slow
+def test_padding_to_one_size_changes_the_latents_of_the_smaller_picture(tmp_path):
+    examples = [toys.example("small", size=(48, 40)), toys.example("large", size=(64, 64))]
+    folder = release.write_release(tmp_path / "release", examples)
+    lines = []
+    for name, run in (("a", ""), ("b", "padded_vae_batches = true")):
+        more = "samples_per_step = 2"
+        config = overlay(tmp_path / f"{name}.toml", folder, tmp_path / name, steps=1, more=more, run=run)
+        trainer_of(config).run()
+        lines.append(log(tmp_path / name)[0])
+    assert lines[0]["packs"] == lines[1]["packs"] == 1
+    assert lines[0]["mse"] != pytest.approx(lines[1]["mse"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_recomputed_layers_give_the_same_gradients(folder, tmp_path):
+    lines = []
+    for name, run in (("a", ""), ("b", "activation_checkpointing = true")):
+        trainer = trainer_of(overlay(tmp_path / f"{name}.toml", folder, tmp_path / name, steps=1, run=run))
+        assert trainer.parts.model.bagel.language_model.checkpoint_layers == (name == "b")
+        trainer.run()
+        lines.append(log(tmp_path / name)[0])
+    assert lines[0]["grad_norm"] == pytest.approx(lines[1]["grad_norm"], rel=1e-6)
+
+
+def test_configuration_faults_are_named(tmp_path, folder):
+    for text, match in (
+        ("[run]\nsped = 1", r"unknown keys \['run.sped'\]"),
+        ("[optim]\nsteps = 'many'", "optim.steps"),
+        ("[run]\nattention = 'sparse'", "sparse"),
+        ("[grounding]\nhidden = 'middle'", "middle"),
+        ("[sequence]\nfeedback = 'none'", "none"),
+        ("[model]\nflavour = 'huge'", "huge"),
+    ):
+        path = tmp_path / "bad.toml"
+        path.write_text(text)
+        with pytest.raises(ValueError, match=match):
+            load_config([path])
+    flex = overlay(tmp_path / "flex.toml", folder, tmp_path / "o", run='attention = "flex"')
+    with pytest.raises(ValueError, match="no backward on a CPU"):
+        trainer_of(flex)

@@ -1,4 +1,4 @@
-"""Materials that plain image processing renders convincingly: metals by their tones, marble by its veins."""
+"""Materials that plain image processing renders convincingly: metals, by their tones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.color_names import to_lab, to_rgb
+from tasks.color_names import to_lab
 from tasks.editing.effects import longest_side
 from tasks.roles.protocols import Image, Mask
 
@@ -44,24 +44,9 @@ STEEL = (
 """Tones of polished steel."""
 
 CAST = frozenset(
-    {
-        "accessory",
-        "bag",
-        "device",
-        "fixture",
-        "fruit",
-        "furniture",
-        "screen",
-        "tableware",
-        "thing",
-        "toy",
-        "vehicle",
-    }
+    {"accessory", "device", "fixture", "fruit", "screen", "tableware", "thing", "toy", "vehicle"}
 )
-"""Kinds that may be of metal all over: not people, animals, plants and food, nor glass that one sees through."""
-
-GRAIN_SEED = 20
-"""Seed of the veins: an edit depends on nothing but its pixels, so that they are the same for equal masks."""
+"""Kinds that may be of metal all over: not living things and food, nor cloth, nor glass that one sees through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +56,10 @@ class Material:
     Attributes:
         apply: (picture, target mask) -> the picture with the material everywhere; alpha is the caller's.
         tints: colours of things that might be taken for it already.
-        kinds: kinds of noun that it is offered for.
     """
 
     apply: Callable[[Image, Mask], Image]
     tints: frozenset[str]
-    kinds: frozenset[str]
 
 
 def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, int]], ...]) -> Image:
@@ -91,36 +74,11 @@ def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, in
     return np.asarray(np.clip(np.rint(np.stack(channels, axis=2)), 0, 255), np.uint8)
 
 
-def marble(image: Image, mask: Mask) -> Image:
-    """The picture as white marble with gray veins under its own shading."""
-    height, width = mask.shape
-    size = longest_side(mask)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / size
-    bend = _noise(mask.shape, 1.4 * size, 1, octaves=4)
-    wide = 1 - np.abs(np.sin(np.pi * (1.3 * x + 0.9 * y + 1.1 * bend)))
-    thin = 1 - np.abs(
-        np.sin(np.pi * (1.7 * x - 2.2 * y + 1.2 * _noise(mask.shape, 1.2 * size, 2, octaves=4)))
-    )
-    cloud = 0.5 + 0.5 * _noise(mask.shape, size, 3, octaves=3)
-    veins = (0.70 * wide**10 + 0.22 * wide**3) * (0.35 + 0.65 * cloud) + 0.40 * thin**16 * cloud
-    lab = np.empty((*mask.shape, 3), np.float32)
-    lab[..., 0] = np.clip((93 - 42 * np.clip(veins, 0, 1)) * _shade(image, mask), 4, 98)
-    lab[..., 1], lab[..., 2] = 0.3, 1.5 - 2.5 * np.clip(veins, 0, 1)
-    return to_rgb(lab)
-
-
 MATERIALS: dict[str, Material] = {
-    "gold": Material(
-        apply=partial(metal, tones=GOLD), tints=frozenset({"yellow", "orange", "brown"}), kinds=CAST
-    ),
-    "copper": Material(
-        apply=partial(metal, tones=COPPER), tints=frozenset({"orange", "brown", "red"}), kinds=CAST
-    ),
+    "gold": Material(apply=partial(metal, tones=GOLD), tints=frozenset({"yellow", "orange", "brown"})),
+    "copper": Material(apply=partial(metal, tones=COPPER), tints=frozenset({"orange", "brown", "red"})),
     "polished steel": Material(
-        apply=partial(metal, tones=STEEL), tints=frozenset({"gray", "white", "black"}), kinds=CAST
-    ),
-    "marble": Material(
-        apply=marble, tints=frozenset({"white", "gray"}), kinds=frozenset({"tableware", "thing"})
+        apply=partial(metal, tones=STEEL), tints=frozenset({"gray", "white", "black"})
     ),
 }
 """Material by its name; the name is the plan's argument for Material."""
@@ -139,16 +97,6 @@ def _stretched(image: Image, mask: Mask) -> Plane:
     return np.asarray(np.clip(0.5 + 0.87 * (light - (low + high) / 2) / span, 0, 1), np.float32)
 
 
-def _shade(image: Image, mask: Mask) -> Plane:
-    """Shading (H, W), about 0.35..1.15 with mean near 0.95 on the object: smooth lightness without its pattern."""
-    sigma = max(1.5, 0.012 * longest_side(mask))
-    light = cv2.GaussianBlur(cv2.bilateralFilter(_light(image), 9, 18, sigma), (0, 0), sigma)
-    low, high = np.percentile(light[mask], (5, 95)) if mask.any() else (0.0, 100.0)
-    span = max(float(high - low), 20.0)
-    own = np.clip(1.02 - 0.5 * (high - light) / span, 0.38, 1.12)
-    return np.asarray(0.72 * own + 0.28 * (0.62 + 0.55 * _bulge(mask)), np.float32)
-
-
 def _bulge(mask: Mask) -> Plane:
     """Light (H, W), 0..1, from the upper left on a body that bulges out of the mask: its rim turns away."""
     size = longest_side(mask)
@@ -161,18 +109,5 @@ def _bulge(mask: Mask) -> Plane:
         np.asarray(cv2.Sobel(height, cv2.CV_32F, *d, ksize=3), np.float32) / 8 for d in ((1, 0), (0, 1))
     )
     length = np.sqrt(dx * dx + dy * dy + 1)
-    toward = (0.42 * dx + 0.55 * dy + 0.72) / (length * 1.0)
+    toward = (0.42 * dx + 0.55 * dy + 0.72) / length
     return np.asarray(np.clip(0.15 + 0.75 * toward, 0, 1), np.float32)
-
-
-def _noise(shape: tuple[int, ...], size: float, stream: int, octaves: int) -> Plane:
-    """Smooth noise (H, W) in about -1..1, its coarsest waves a third of ``size`` pixels long."""
-    draw = np.random.default_rng((GRAIN_SEED, stream))
-    total = np.zeros(shape[:2], np.float32)
-    for octave in range(octaves):
-        step = max(2.0, size / 3 / 2**octave)
-        rows, columns = int(np.ceil(shape[0] / step)) + 3, int(np.ceil(shape[1] / step)) + 3
-        grid = draw.uniform(-1, 1, (rows, columns)).astype(np.float32)
-        large = cv2.resize(grid, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
-        total += 0.55**octave * large[: shape[0], : shape[1]]
-    return np.asarray(total / 1.4, np.float32)

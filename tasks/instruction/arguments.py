@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.color_names import name_color
 from tasks.editing.effects import EFFECTS
-from tasks.editing.materials import MATERIALS, Material
+from tasks.editing.materials import CAST, MATERIALS, Material
 from tasks.instruction.nouns import noun
 from tasks.records import GroundedTarget, SceneObject
 
@@ -53,7 +53,7 @@ WARM = frozenset({"brown", "orange", "yellow", "mixed"})
 """Colours on which brown tones hardly show; a mixed thing may be of them."""
 
 MIN_MATERIAL_PX = 110
-"""Shorter side below which a thing has too little shading to look like metal or stone."""
+"""Shorter side below which a thing has too little shading to look like metal."""
 
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
@@ -83,7 +83,7 @@ def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
     return tuple(
         name
         for name, material in MATERIALS.items()
-        if kind in material.kinds and all(_turns_into(thing, kind, material) for thing in target.objects)
+        if kind in CAST and all(_turns_into(thing, kind, material) for thing in target.objects)
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
 from tasks.backends.embedded.scene_facts import (
+    TABLE,
     Entity,
     FactLimits,
     SceneFacts,
@@ -24,8 +25,8 @@ MAX_LISTED = 5
 LARGE_SHARE = 0.25
 """Share of the picture from which a thing takes up much of it."""
 
-SURE_COUNT = 0.06
-"""Chance of an overlooked instance below which a number may be given without "at least"."""
+SURE_COUNT = 0.05
+"""Chance of an overlooked instance up to which "two" may be said without "at least"; more are never sure."""
 
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
@@ -92,7 +93,7 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
         return with_article(one) if alone else writer.say("at_least_one", {"noun": one})
     counts = writer.entry("counts")
     count = counts[min(len(entities), len(counts) - 1)]
-    firm = word.missed <= SURE_COUNT and len(entities) < len(counts)
+    firm = word.missed <= SURE_COUNT and len(entities) == 2
     return writer.say("exactly" if firm else "at_least", {"count": str(count), "many": word.many})
 
 
@@ -135,7 +136,8 @@ def _fallback_layout(facts: SceneFacts, writer: Writer) -> str:
 def _unique(facts: SceneFacts) -> list[Entity]:
     """Things their noun identifies, the target too when it has no rival."""
     own = [] if facts.rivals else [facts.target]
-    return sorted([*facts.anchors, *own], key=lambda e: e.x)
+    # A table comes neither before nor after what stands on it.
+    return sorted([*(a for a in facts.anchors if a.label != TABLE), *own], key=lambda e: e.x)
 
 
 def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:

@@ -6,11 +6,11 @@ from tasks.backends.embedded.descriptions import pronouns, zone
 from tasks.backends.embedded.realisation import Writer, with_article
 from tasks.backends.embedded.references import (
     SMALL_KINDS,
-    TABLE,
     Reference,
     candidate_references,
 )
 from tasks.backends.embedded.scene_facts import (
+    TABLE,
     Entity,
     FactLimits,
     SceneFacts,
@@ -20,6 +20,7 @@ from tasks.backends.embedded.scene_facts import (
     gap,
     has_color_name,
     rests_on,
+    stands_on_or_at,
     wholly_left,
 )
 from tasks.instruction.nouns import noun
@@ -29,6 +30,9 @@ CLOTHES = frozenset({"black", "white", "gray", "blue", "green", "red", "yellow",
 
 CLOTHES_SHARE = 0.6
 """Share of a person's mask that must carry that colour."""
+
+COUNTED = 0.17
+"""Largest risk at which a place in the row of its class is told."""
 
 ALONE = 0.2
 """Largest chance of an overlooked instance at which a thing may be called the only one to be seen."""
@@ -82,7 +86,7 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
     counted = [
         r
         for r in candidate_references(facts, limits.color_share)
-        if r.kind in {"ordinal", "extreme"} and r.risk <= 0.15
+        if r.kind in {"ordinal", "extreme"} and r.risk <= COUNTED
     ]
     if counted:
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
@@ -105,7 +109,8 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
 
 def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
     """What an order may be told by: identified things, and classes taken together."""
-    return [*((anchor,) for anchor in facts.anchors), *facts.groups]
+    single = [anchor for anchor in facts.anchors if not stands_on_or_at(facts.target, anchor)]
+    return [*((anchor,) for anchor in single), *facts.groups]
 
 
 def _name(mark: tuple[Entity, ...]) -> str:
@@ -152,6 +157,8 @@ def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | 
         slots = {"a": noun(anchor.label).one, **pronouns(noun(own.label), writer)}
         if anchor.label == TABLE and noun(own.label).kind in SMALL_KINDS and rests_on(own, anchor):
             return writer.say("localization.relative_on", slots)
+        if stands_on_or_at(own, anchor):
+            continue
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, anchor, side, facts.width):
                 return writer.say("localization.relative_side", {**slots, "side": side, "other_side": other})

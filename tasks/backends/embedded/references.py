@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tasks.backends.embedded.reference_risk import anchor_risk, overlooked_chance
 from tasks.backends.embedded.scene_facts import (
     EDGE,
+    TABLE,
     Entity,
     SceneFacts,
     beside,
@@ -21,6 +22,7 @@ from tasks.backends.embedded.scene_facts import (
     maybe_beside,
     rests_on,
     same_label,
+    stands_on_or_at,
     touches_border,
     zone_of,
 )
@@ -32,7 +34,11 @@ LARGER = 1.6
 NEARER = 1.8
 """Ratio of distances from which one thing is plainly the nearest."""
 
-TABLE = "dining table"
+SURE_RIVAL = 0.75
+"""Score of another instance from which several may be spoken of."""
+
+ONE_MISSED = 0.08
+"""Risk that a counted row lacks one, for each thing counted before the target."""
 
 SMALL_KINDS = frozenset({"tableware", "glassware", "food", "fruit", "screen", "device", "thing", "toy"})
 """Kinds that are put on a table."""
@@ -89,8 +95,8 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
         *_on_table(facts),
         *_parts(facts),
     ]
-    if same_label((r for r in facts.rivals if r.index >= 0), facts.target.label):
-        # "The leftmost couch" is odd where there is one couch and some chairs.
+    if same_label((r for r in facts.rivals if r.score >= SURE_RIVAL), facts.target.label):
+        # "The leftmost couch" is odd where there is one couch and some chairs, or a shadow on the wall.
         found += [
             *_extremes(facts),
             *_ordinals(facts),
@@ -135,7 +141,7 @@ def _ordinals(facts: SceneFacts) -> Iterator[Reference]:
         )
         if len(ahead) + len(behind) == len(facts.rivals) and sure and plain and 1 <= len(ahead) <= 2:
             room = own.box.x1 if side == "left" else facts.width - own.box.x0
-            risk = 0.06 * len(ahead) + missed * min(1.0, 1.4 * room / facts.width)
+            risk = ONE_MISSED * len(ahead) + missed * min(1.0, 1.4 * room / facts.width)
             yield Reference(kind="ordinal", side=side, rank=len(ahead) + 1, risk=risk)
 
 
@@ -143,6 +149,8 @@ def _sides_of_anchors(facts: SceneFacts) -> Iterator[Reference]:
     """Left or right of a thing that its noun identifies, when no rival could be said to be there."""
     own, missed = facts.target, overlooked_chance(facts)
     for anchor in facts.anchors:
+        if stands_on_or_at(own, anchor):
+            continue
         for side in ("left", "right"):
             taken = any(maybe_beside(rival, anchor, side) for rival in facts.rivals)
             if taken or not beside(own, anchor, side, facts.width):
@@ -169,8 +177,9 @@ def _sides_of_groups(facts: SceneFacts) -> Iterator[Reference]:
 def _between(facts: SceneFacts) -> Iterator[Reference]:
     """Between two identified things that stand left and right of it on about one level."""
     own, missed = facts.target, overlooked_chance(facts)
-    left = [a for a in facts.anchors if beside(own, a, "right", facts.width)]
-    right = [a for a in facts.anchors if beside(own, a, "left", facts.width)]
+    free = [a for a in facts.anchors if not stands_on_or_at(own, a)]
+    left = [a for a in free if beside(own, a, "right", facts.width)]
+    right = [a for a in free if beside(own, a, "left", facts.width)]
     for a in left:
         for b in right:
             if any(a.x < rival.x < b.x for rival in facts.rivals):
@@ -200,6 +209,8 @@ def _nearest(facts: SceneFacts) -> Iterator[Reference]:
     own, missed = facts.target, overlooked_chance(facts)
     reach = 0.02 * facts.width
     for anchor in facts.anchors:
+        if stands_on_or_at(own, anchor):
+            continue
         distance = gap(own.box, anchor.box) + reach
         # Boxes that overlap say nothing about distance in depth.
         overlapping = gap(own.box, anchor.box) == 0 and own.box.y1 < anchor.box.y1 - 0.5 * anchor.box.height

@@ -13,6 +13,8 @@ from tasks.geometry import containment, iou
 from tasks.instruction.nouns import may_be, noun
 from tasks.records import Box, Distractor, GroundedTarget, Scene, SceneObject
 
+TABLE = "dining table"
+
 SAME_THING_IOU = 0.45
 """Boxes of one class that overlap this much are the same thing twice."""
 
@@ -27,6 +29,9 @@ CLEAR_STEP = 0.03
 
 SIDE_OVERLAP = 0.35
 """Share of the narrower width by which two boxes may overlap and still be side by side."""
+
+SURE_ON_METAL = frozenset({"black", "red", "orange", "yellow", "green", "pink", "purple"})
+"""Colours that a device has of its own; silver is seen as white, gray or, in a blue room, blue."""
 
 SHARED_COLUMNS = 0.15
 """Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
@@ -149,9 +154,10 @@ def wholly_left(a: Entity, b: Entity, width: int) -> bool:
 
 
 def has_color_name(entity: Entity) -> bool:
-    """Whether its colour can be said; white, silver and gray are one for things of metal."""
-    metal = noun(entity.label).kind == "device" and entity.color in {"white", "gray"}
-    return entity.color not in {"mixed", "unknown"} and not metal
+    """Whether its colour can be said: metal and glass take on that of their surroundings."""
+    kind = noun(entity.label).kind
+    mirrors = kind == "glassware" or (kind == "device" and entity.color not in SURE_ON_METAL)
+    return entity.color not in {"mixed", "unknown"} and not mirrors
 
 
 def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
@@ -178,6 +184,11 @@ def rests_on(a: Entity, table: Entity) -> bool:
     foot = top.y0 + 0.02 * top.height <= box.y1 <= top.y0 + 0.85 * top.height
     across = top.x0 + 0.02 * top.width <= box.x0 and box.x1 <= top.x1 - 0.02 * top.width
     return foot and across and box.area <= 0.5 * top.area
+
+
+def stands_on_or_at(a: Entity, table: Entity) -> bool:
+    """Whether ``table`` is a table that ``a`` meets: it is on it or sits at it, and no side or order says so."""
+    return table.label == TABLE and gap(a.box, table.box) == 0
 
 
 def gap(a: Box, b: Box) -> float:

@@ -51,7 +51,10 @@ class SegmenterOptions(Settings):
 
     min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
     min_stability: float = Field(default=0.88, ge=0, le=1, description="IoU of masks at logits +1 and -1")
-    min_box_agreement: float = Field(default=0.65, ge=0, le=1, description="IoU, mask's box and asked box")
+    min_box_agreement: float = Field(default=0.72, ge=0, le=1, description="IoU, mask's box and asked box")
+    min_laptop_agreement: float = Field(
+        default=0.82, ge=0, le=1, description="the same for laptops: the screen alone passes for one"
+    )
     min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
     min_edge_ratio: float = Field(default=1.15, ge=0, description="step at the outline over surroundings")
@@ -181,11 +184,16 @@ class Sam2Segmenter:
             if i != index and (own.detection.label, drawn[i].detection.label) not in PARTS:
                 others |= other
         tight = box_of(mask)
+        laptop = own.detection.label == "laptop"
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
         checks: tuple[Measurement, ...] = (
             _at_least("mask_quality", own.quality, limits.min_quality),
             _at_least("mask_stability", own.stability, limits.min_stability),
-            _at_least("mask_box_agreement", iou(tight, own.detection.box), limits.min_box_agreement),
+            _at_least(
+                "mask_box_agreement",
+                iou(tight, own.detection.box),
+                limits.min_laptop_agreement if laptop else limits.min_box_agreement,
+            ),
             _at_least("mask_repeat_agreement", own.repeat, limits.min_repeat_agreement),
             _at_least("mask_in_one_piece", own.whole, limits.min_whole),
             _at_least("mask_edge_ratio", edge_ratio(image, mask, tight), limits.min_edge_ratio),

@@ -1,4 +1,4 @@
-"""Materials look like what they are called: metals by hue and sheen, marble pale with veins; shape stays to be seen."""
+"""Materials look like what they are called: metals by hue and sheen; shape stays to be seen."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ def test_gold_is_yellow_and_copper_reddish(name: str, redder: bool) -> None:
     assert (a > 20) == redder
 
 
-@pytest.mark.parametrize("name", ["polished steel", "marble"])
-def test_steel_and_marble_have_hardly_a_colour(name: str) -> None:
+def test_steel_has_hardly_a_colour() -> None:
     picture, mask = _drawn_cup()
-    lab = to_lab(MATERIALS[name].apply(picture, mask))[mask]
+    lab = to_lab(MATERIALS["polished steel"].apply(picture, mask))[mask]
     assert np.hypot(lab[:, 1], lab[:, 2]).max() < 8
 
 
@@ -51,14 +50,6 @@ def test_metal_has_more_contrast_than_what_it_replaces() -> None:
         to_lab(p)[mask][:, 0].std() for p in (picture, MATERIALS["polished steel"].apply(picture, mask))
     )
     assert after > before
-
-
-def test_marble_is_light_with_darker_veins() -> None:
-    picture, mask = _drawn_cup()
-    picture[mask] = 128  # without shading of its own, so that only veins can make it vary
-    light = to_lab(MATERIALS["marble"].apply(picture, mask))[..., 0][mask]
-    assert np.median(light) > 65
-    assert np.percentile(light, 3) < np.median(light) - 8
 
 
 def test_the_objects_own_shading_is_kept() -> None:

@@ -138,6 +138,23 @@ def test_a_white_device_is_not_told_by_a_color_that_may_be_silver():
         assert not re.search(r"white|silver|gray", " ".join(_texts(reply)))
 
 
+def test_a_table_comes_neither_before_nor_after_what_stands_on_it():
+    things = [
+        thing("laptop", (120, 420, 380, 600), "black"),
+        thing("dining table", (80, 500, 900, 760)),
+        thing("vase", (700, 380, 800, 560), "blue"),
+    ]
+    for reply in _replies(target(scene(things), 0)):
+        text = " ".join(_texts(reply))
+        assert not re.search(r"(before|after|left of|right of) the table|table is to", text)
+
+
+def test_glass_and_silver_take_no_color_from_the_room():
+    room = [thing("laptop", (100, 500, 380, 700), "blue"), thing("bottle", (700, 300, 800, 600), "brown")]
+    for reply in _replies(target(scene([*room, thing("vase", (450, 500, 560, 700), "green")]), 2)):
+        assert not re.search(r"blue|brown", reply.reasoning.scene_description)
+
+
 def test_others_of_its_class_are_told_of_only_when_they_are_sure():
     own, sure = thing("vase", (100, 500, 230, 700)), thing("vase", (600, 500, 700, 700))
     rest = [thing("laptop", (300, 500, 560, 700)), thing("clock", (800, 60, 900, 160))]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -196,14 +197,14 @@ def main(arguments: list[str] | None = None) -> int:
     report["settings"] = {k: str(v) for k, v in vars(options).items()} | {"side": side}
     apart = 0.0
     for mode in options.modes or ("edit", "edit-think", "intercog"):
-        found = {}
+        runs: dict[str, dict[str, Any]] = {}
         for route, velocities in ROUTES.items():
             timed = replace(pipeline, velocities=velocities)
-            found[route] = measure(timed, mode, image, options.tokens, options.points, options.seed)
-        pictures = [np.asarray(run.pop("picture"), dtype=np.float64) for run in found.values()]
+            runs[route] = measure(timed, mode, image, options.tokens, options.points, options.seed)
+        pictures = [np.asarray(run.pop("picture"), dtype=np.float64) for run in runs.values()]
         gap = float(np.abs(pictures[0] - pictures[1]).mean())
-        seconds = [float(str(run["seconds"])) for run in found.values()]
-        report[mode] = found | {
+        seconds = [float(str(run["seconds"])) for run in runs.values()]
+        report[mode] = runs | {
             "mean difference in grey levels": gap,
             "times faster": seconds[1] / seconds[0],
         }

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from intercog_model.data.example import GroundingExample
-from intercog_model.data.shards import list_shards, open_uri, read_shard
+from intercog_model.data.shards import BrokenSample, list_shards, open_uri, read_shard
 from intercog_model.grounding.features import ImageFeatures, SamFeatures
 from intercog_model.packing.resize import VAE_RULE, SizeRule, resize
 
@@ -23,8 +23,9 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
     for uri in list_shards(release, "grounding"):
         with open_uri(uri) as stream:
             for item in read_shard(stream, "grounding"):
-                if not isinstance(item, GroundingExample):
+                if isinstance(item, BrokenSample):
                     print(f"{item.key}: left out, {item.reason}")
+                if not isinstance(item, GroundingExample):
                     continue
                 path = folder / f"{item.key}.safetensors"
                 if path.exists():

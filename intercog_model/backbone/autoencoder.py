@@ -38,6 +38,11 @@ class ResBlock(nn.Module):
 class AttentionBlock(nn.Module):
     """Single-head attention over all cells."""
 
+    q: nn.Conv2d
+    k: nn.Conv2d
+    v: nn.Conv2d
+    proj_out: nn.Conv2d
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = group_norm(channels)

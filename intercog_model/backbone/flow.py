@@ -55,7 +55,7 @@ class TimeEmbedder(nn.Module):
     def forward(self, t_N: Tensor) -> Tensor:
         """[N, width] for flow times in [0, 1]; the sinusoid itself stays in float32."""
         sinusoid = timestep_sinusoid(t_N, self.features)
-        return self.mlp(sinusoid.to(self.mlp[0].weight.dtype))
+        return self.mlp(sinusoid.to(next(self.mlp.parameters()).dtype))
 
 
 class Connector(nn.Module):

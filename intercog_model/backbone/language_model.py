@@ -58,6 +58,9 @@ class FeedForward(nn.Module):
 class SharedAttention(nn.Module):
     """Projections and QK norms per expert (suffix `_moe_gen`), one joint attention over all rows."""
 
+    o_proj: nn.Linear
+    o_proj_moe_gen: nn.Linear
+
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()
         width, head = config.hidden_size, config.head_dim
@@ -102,6 +105,11 @@ class SharedAttention(nn.Module):
 
 class DecoderLayer(nn.Module):
     """Pre-norm layer with an understanding and a generation expert."""
+
+    input_layernorm: RMSNorm
+    input_layernorm_moe_gen: RMSNorm
+    post_attention_layernorm: RMSNorm
+    post_attention_layernorm_moe_gen: RMSNorm
 
     def __init__(self, config: LanguageConfig) -> None:
         super().__init__()

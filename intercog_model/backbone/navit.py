@@ -36,6 +36,11 @@ class VitEmbeddings(nn.Module):
 class VitAttention(nn.Module):
     """Full attention inside each image."""
 
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    out_proj: nn.Linear
+
     def __init__(self, config: VitConfig) -> None:
         super().__init__()
         self.heads = config.num_attention_heads

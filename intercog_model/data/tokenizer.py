@@ -110,8 +110,9 @@ class BpeTokenizer:
             Exception
         ) as error:  # the library raises nothing narrower, for a missing file as for a damaged one
             raise ValueError(f"{folder / 'tokenizer.json'}: {error}") from error
-        ids = {name: self.fast.token_to_id(token) for name, token in SPECIAL.items()}
-        missing = [SPECIAL[name] for name, value in ids.items() if value is None]
+        known = {name: self.fast.token_to_id(token) for name, token in SPECIAL.items()}
+        ids = {name: value for name, value in known.items() if value is not None}
+        missing = [SPECIAL[name] for name in known if name not in ids]
         if missing:
             raise ValueError(f"{folder / 'tokenizer.json'} lacks the special tokens {missing}")
         self.tokens = SpecialTokens(**ids)
@@ -124,7 +125,7 @@ class BpeTokenizer:
         if found:
             raise ValueError(f"the text spells out the special tokens {found}")
         encoding = self.fast.encode(text, add_special_tokens=False)
-        return list(encoding.ids), [tuple(pair) for pair in encoding.offsets]
+        return list(encoding.ids), [(a, b) for a, b in encoding.offsets]
 
     def decode(self, ids: list[int]) -> str:
         """See `Tokenizer`."""

@@ -70,14 +70,16 @@ class SamFeatures:
     def __init__(self, weights: dict[str, Tensor], device: torch.device | str, dtype: torch.dtype) -> None:
         prefix = "image_encoder."
         own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
-        self.encoder = build_encoder(**encoder_sizes(own)).to(device, dtype).eval().requires_grad_(False)
+        sizes = encoder_sizes(own)
+        self.side = sizes["image_size"]
+        self.encoder = build_encoder(**sizes).to(device, dtype).eval().requires_grad_(False)
         self.encoder.load_state_dict(own, strict=True)
         self.device, self.dtype = device, dtype
 
     @torch.no_grad()
     def features(self, key: str, image: Image.Image) -> Tensor:
         """See `ImageFeatures`."""
-        sheet = square_pixels(image, self.encoder.img_size)
+        sheet = square_pixels(image, self.side)
         return self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
 
 

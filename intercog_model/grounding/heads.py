@@ -36,8 +36,8 @@ class GroundingHeads(nn.Module):
         self.no_mask_embed = nn.Embedding(1, width)
         self.position_code = PositionCode(width)
         # the decoder starts in its trained range: at first the conditioning adds nothing (A8)
-        nn.init.zeros_(self.vision_projector[-1].weight)
-        nn.init.zeros_(self.vision_projector[-1].bias)
+        for parameter in self.vision_projector[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def text_logits(self, features_Cgg: Tensor, hidden_ND: Tensor, *, zero: bool = False) -> Tensor:
         """Mask logits [4g, 4g] from text states [N, D], averaged after the projector into one prompt token.

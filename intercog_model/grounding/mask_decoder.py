@@ -15,6 +15,10 @@ MASKS = 4  # index 0 is the single-mask output, the only one used here
 class TokenAttention(nn.Module):
     """Multi-head attention whose inner width may be narrower than the tokens."""
 
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+
     def __init__(self, width: int, heads: int, rate: int) -> None:
         super().__init__()
         self.heads = heads

@@ -12,7 +12,8 @@ def mask_target(mask_HW: Tensor, side: int, image_size: tuple[int, int] | None =
 
     `image_size`: (height, width) of the picture that the features were made of, where it is not the mask's.
     """
-    rows, columns = valid_size(*(image_size or tuple(mask_HW.shape)), side)
+    height, width = image_size or (mask_HW.shape[0], mask_HW.shape[1])
+    rows, columns = valid_size(height, width, side)
     return (coverage(mask_HW, rows, columns) >= 0.5).float()
 
 

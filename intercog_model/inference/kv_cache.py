@@ -90,5 +90,6 @@ class ManyCachesAttend:
         parts = (x.chunk(len(self.caches)) for x in (q_LHd, k_LKd, v_LKd))
         out = []
         for cache, q, k, v in zip(self.caches, *parts, strict=True):
-            out.append(attend_rows(q, *cache.write(layer, k, v), None))
+            keys, values = cache.write(layer, k, v)
+            out.append(attend_rows(q, keys, values, None))
         return torch.cat(out)

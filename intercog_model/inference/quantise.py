@@ -1,5 +1,8 @@
 """Language-model weights in 8 or 4 bits, by bitsandbytes; everything else keeps its type."""
 
+from importlib import import_module
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -28,9 +31,9 @@ def quantise(model: Bagel, bits: int, device: torch.device | str) -> Bagel:
 
 
 def _packed(linear: nn.Linear, bits: int, dtype: torch.dtype) -> nn.Module:
-    import bitsandbytes  # noqa: PLC0415 - only those who ask for fewer bits need it
-
+    bitsandbytes: Any = import_module("bitsandbytes")  # only those who ask for fewer bits need it
     sizes = (linear.in_features, linear.out_features, linear.bias is not None)
+    packed: nn.Module
     if bits == 8:
         packed = bitsandbytes.nn.Linear8bitLt(*sizes, has_fp16_weights=False)
     else:

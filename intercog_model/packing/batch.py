@@ -1,6 +1,7 @@
 """The packed batch: every index list, position and label that the model and its losses read."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,7 +60,7 @@ class PackedBatch:
     def to(self, device: torch.device | str) -> "PackedBatch":
         """A copy with every tensor on `device`."""
 
-        def move(value: object) -> object:
+        def move(value: Any) -> Any:
             if isinstance(value, Tensor):
                 return value.to(device)
             if isinstance(value, list) and value and isinstance(value[0], Tensor):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,7 +140,7 @@ def _check_run(
     noise: Tensor,
     size: tuple[int, int],
     run: str,
-    stored: dict,
+    stored: dict[str, Any],
     route: str,
 ) -> None:
     settings = run_settings(stored)
@@ -168,7 +169,7 @@ def _check_run(
         )
 
 
-def run_settings(stored: dict) -> SamplerSettings:
+def run_settings(stored: dict[str, Any]) -> SamplerSettings:
     """A run's settings in `cases.json` as our record."""
     return SamplerSettings(
         points=stored["num_timesteps"],

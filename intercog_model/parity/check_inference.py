@@ -29,7 +29,7 @@ def check(golden: Golden) -> None:
     context.add_vit_image(vit_image)
     check_cache(file, "step1_vit.cache", context)
 
-    segment = latent_segment(*vae_image.shape[1:], context.position, config, kept=True)
+    segment = latent_segment(vae_image.shape[1], vae_image.shape[2], context.position, config, kept=True)
     _check_image_step(file, "step2_vae", segment, context)
     file.check("step2_vae.padded_images", pad_images([vae_image]))
     file.check("step2_vae.patchified_vae_latent_shapes", torch.tensor([segment.grid]))

@@ -40,8 +40,8 @@ def check(golden: Golden) -> None:
 
     padded = sum(golden.extra["train_flex_sample_lens"])
     with torch.no_grad():
-        attend = FlexAttend(flex_mask(batch, max(padded, batch.length), "cpu"), compiled=False)
-        out = golden.model(batch, clean, attend, timestep_shift=golden.training_shift, keep_layers=layers)
+        flex = FlexAttend(flex_mask(batch, max(padded, batch.length), "cpu"), compiled=False)
+        out = golden.model(batch, clean, flex, timestep_shift=golden.training_shift, keep_layers=layers)
         _check_outputs(file, out, batch, "flex")
     file.close()
 
@@ -106,14 +106,14 @@ def _check_packing(golden: Golden, file: GoldenFile, batch: PackedBatch) -> None
     # the last split pads the pack to a length of the trainer's choice, stated once more in cases.json
     pad = golden.extra["train_flex_sample_lens"][-1]
     file.check("packed.split_lens", [*batch.split_lengths, pad])
-    declared = {
+    declared: dict[str, object] = {
         "train_attn_modes": [*batch.split_modes, "causal"],
         "train_flex_sample_lens": [*batch.sample_lengths, pad],
         "train_sequence_length": batch.length,
     }
-    for name, value in declared.items():
-        note = f"{golden.extra[name]} stored, {value} from the plan"
-        golden.report.require(f"cases.json: extra.{name}", golden.extra[name] == value, note)
+    for name, planned in declared.items():
+        note = f"{golden.extra[name]} stored, {planned} from the plan"
+        golden.report.require(f"cases.json: extra.{name}", golden.extra[name] == planned, note)
 
 
 def _check_latents(golden: Golden, file: GoldenFile, batch: PackedBatch) -> None:
@@ -164,9 +164,8 @@ def _check_gradients(golden: Golden, file: GoldenFile) -> None:
     trained = sorted(name for name, value in gradients.items() if value is not None)
     note = f"differs by {sorted(set(names) ^ set(trained))}"
     golden.report.require("cases.json: extra.grad_norm_names", sorted(names) == trained, note)
-    norms = [
-        float(gradients[name].norm()) if gradients.get(name) is not None else torch.nan for name in names
-    ]
+    found = (gradients.get(name) for name in names)
+    norms = [torch.nan if gradient is None else float(gradient.norm()) for gradient in found]
     file.check("grad_norms", torch.tensor(norms))
     tables = _buffers(golden.model)
     stored = sorted(golden.extra["no_grad_params"])

@@ -1,6 +1,8 @@
 """The autoencoder: moments, samples, decoded pictures, inner activations, and a zero-padded batch."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ def _check_image(golden: Golden, file: GoldenFile, prefix: str, image: Tensor) -
 def _part(vae: AutoEncoder, name: str) -> nn.Module:
     """The module behind a name like `enc.down0_downsample`; ValueError for an unknown one."""
     half, _, rest = name.partition(".")
-    module: nn.Module = {"enc": vae.encoder, "dec": vae.decoder}[half]
+    module: Any = {"enc": vae.encoder, "dec": vae.decoder}[half]
     match = LEVEL.match(rest)
     path = FIXED.get(rest, rest)
     if match:
@@ -65,7 +67,7 @@ def _part(vae: AutoEncoder, name: str) -> nn.Module:
     return module
 
 
-def _keep(kept: dict[str, Tensor], name: str):  # noqa: ANN202 - the hook's type is torch's own
+def _keep(kept: dict[str, Tensor], name: str) -> Callable[[nn.Module, object, Tensor], None]:
     def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         kept[name] = output
 

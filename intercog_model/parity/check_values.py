@@ -1,9 +1,10 @@
 """Configuration values that no shape shows, found again from stored numbers and compared with what is stated."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from intercog_model.backbone.position_tables import grid_ids
 from intercog_model.parity.golden import Golden, GoldenFile
@@ -44,7 +45,7 @@ def _same(golden: Golden, name: str, stated: object, implied: object, part: str 
 def implied_rope_theta(golden: Golden, files: dict[str, GoldenFile]) -> float:
     """From the angle between a cached key of position 1 and the same key before rotation."""
     file, config = files["prefill_and_greedy.safetensors"], golden.config.llm
-    layer = golden.model.language_model.model.layers[0]
+    layer: Any = golden.model.language_model.model.layers[0]
     ids = torch.tensor([config_token(golden), *file.tensors["in.text_a"].tolist()])
     rows = layer.input_layernorm(golden.model.embed_text(ids))
     plain = layer.self_attn.k_norm(layer.self_attn.k_proj(rows).unflatten(-1, (-1, config.head_dim)))
@@ -67,7 +68,7 @@ def config_token(golden: Golden) -> int:
 def implied_rms_eps(golden: Golden, files: dict[str, GoldenFile]) -> float:
     """From the scale of the first layer's cached values, which are linear in the normed embedding."""
     file = files["prefill_and_greedy.safetensors"]
-    layer = golden.model.language_model.model.layers[0]
+    layer: Any = golden.model.language_model.model.layers[0]
     x = golden.model.embed_text(file.tensors["in.text_a"]).double()
     projection = layer.self_attn.v_proj
     plain = (x * layer.input_layernorm.weight) @ projection.weight.double().T
@@ -110,7 +111,7 @@ def implied_vit_heads(golden: Golden, files: dict[str, GoldenFile]) -> int:
     """The head count whose first layer comes closest to the stored one."""
     tensors, config = files["vit.safetensors"].tensors, golden.config.vit
     lengths = torch.diff(tensors["in.cu_seqlens"]).tolist()
-    layer: nn.Module = golden.model.vit_model.vision_model.encoder.layers[0]
+    layer: Any = golden.model.vit_model.vision_model.encoder.layers[0]
     stated = layer.self_attn.heads
 
     def distance(heads: int) -> float:
@@ -148,7 +149,7 @@ def _check_interpolation(golden: Golden, file: GoldenFile) -> None:
     side, stated = golden.config.max_latent_size, golden.stored_config["bagel"]["interpolate_pos"]
 
     def ids(interpolate: bool) -> Tensor:
-        return torch.cat([grid_ids(*grid, side, interpolate=interpolate) for grid in grids])
+        return torch.cat([grid_ids(rows, columns, side, interpolate=interpolate) for rows, columns in grids])
 
     fits = [variant for variant in (False, True) if torch.equal(ids(variant), stored)]
     _same(golden, "bagel.interpolate_pos", stated, fits[0] if len(fits) == 1 else "neither or both variants")

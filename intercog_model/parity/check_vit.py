@@ -1,5 +1,7 @@
 """The vision encoder on two images: packing, every layer, connector and position table."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -40,7 +42,7 @@ def check(golden: Golden) -> None:
     file.close()
 
 
-def _keep(kept: dict[str, Tensor], name: str):  # noqa: ANN202 - the hook's type is torch's own
+def _keep(kept: dict[str, Tensor], name: str) -> Callable[[nn.Module, object, Tensor], None]:
     def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         kept[name] = output
 

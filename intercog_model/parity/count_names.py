@@ -1,6 +1,7 @@
 """Names, shapes and parameter counts of the full-size network, built on the meta device."""
 
 from collections import Counter
+from typing import Any
 
 import torch
 from torch import nn
@@ -62,7 +63,8 @@ def segment_anything_decoder() -> nn.Module:
 def decoder_difference(prompts: int, seed: int = 0) -> float:
     """Largest difference of one image's mask logits, [1, 4, 256, 256], between our decoder and theirs."""
     generator = torch.Generator().manual_seed(seed)
-    theirs, ours = segment_anything_decoder(), MaskDecoder()
+    theirs: Any = segment_anything_decoder()
+    ours = MaskDecoder()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     image, code, dense = (torch.randn(1, 256, 64, 64, generator=generator) for _ in range(3))
     sparse = torch.randn(1, prompts, 256, generator=generator)

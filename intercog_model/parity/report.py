@@ -62,8 +62,8 @@ def _error(ours: Tensor, stored: Tensor, role: str) -> tuple[float, float, str]:
     gap = torch.nan_to_num(gap, nan=torch.inf)
     if stored.dtype == torch.uint8 and role in ("output", "intermediate"):
         share = float((gap > 0).double().mean())
-        ratio = torch.inf if gap.max() > 1 else share / PICTURE_SHARE
-        return float(gap.max()), ratio, f"{share:.2%} of the values off"
+        worst = torch.inf if gap.max() > 1 else share / PICTURE_SHARE
+        return float(gap.max()), worst, f"{share:.2%} of the values off"
     if not stored.is_floating_point():
         return float(gap.max()), torch.inf if gap.max() > 0 else 0.0, _place(gap)
     relative, absolute = TOLERANCE["gradient" if role == "gradient" else "float"]

@@ -89,7 +89,9 @@ def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoE
     with torch.no_grad():
         z = config.vae.z_channels
         vae.encoder.conv_out.weight[z:] = 0
-        vae.encoder.conv_out.bias[z:] = -8
+        bias = vae.encoder.conv_out.bias
+        assert bias is not None
+        bias[z:] = -8
     return bagel, vae
 
 

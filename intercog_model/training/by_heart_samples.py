@@ -66,7 +66,7 @@ def shrunk(example: GroundingExample) -> GroundingExample:
     visible difference, so the raw pictures are VAE-sized from the start and both see the same.
     """
     mask = torch.from_numpy(example.mask)
-    rows, columns = valid_size(*example.mask.shape, MASK_SIDE)
+    rows, columns = valid_size(mask.shape[0], mask.shape[1], MASK_SIDE)
     return replace(
         example,
         source=resize(example.source, SEQUENCE.vae_rule),

@@ -83,12 +83,12 @@ class Trainer:
             (self.parts.planner.batch(members, plan.step), counted)
             for members, counted in plan.share(self.rank, self.ranks)
         ]
-        counts = defaultdict[str, float](float)
+        own_counts = defaultdict[str, float](float)
         for batch, counted in batches:
             for name, value in term_counts(batch, objective).items():
-                counts[name] += value * counted
+                own_counts[name] += value * counted
         # every term is a mean over the whole step, so its count is summed before the first backward pass
-        counts = sum_over_ranks(counts, self.device)
+        counts = sum_over_ranks(own_counts, self.device)
         sums = dict.fromkeys(counts, 0.0)
         work = {"tokens": 0.0, "flops": 0.0}
         for batch, counted in batches:

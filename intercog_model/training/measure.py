@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def _batch(config: BagelConfig, side: int, sizes: HeadSizes, *, released: bool) 
         mask=mask,
         edited=picture,
     )
-    rules = {} if released else {"vae_rule": DEBUG_VAE_RULE, "vit_rule": DEBUG_VIT_RULE}
+    rules: dict[str, Any] = {} if released else {"vae_rule": DEBUG_VAE_RULE, "vit_rule": DEBUG_VIT_RULE}
     sequence = SequenceConfig(drop_text=0.0, drop_vae=0.0, drop_vit=0.0, **rules)
     built = PlanBuilder(config, sequence, ByteTokenizer()).build(example, Draws(0, example.key, 0))
     features = RandomPatchFeatures(sizes.width, sizes.grid).features(example.key, picture)

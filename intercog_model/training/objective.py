@@ -94,7 +94,7 @@ def term_counts(batch: TrainingBatch, config: ObjectiveConfig) -> dict[str, floa
     if grounding.weight_vv:
         counts["vv"] = float(sum(m and bool(r.vit and r.o) for r, m in zip(rows, masked, strict=True)))
     if grounding.weight_mask:
-        sources = {
+        sources: dict[str, Sequence[object]] = {
             "mask_text": [r.text for r in rows],
             "mask_v": [r.v for r in rows],
             "mask_o": [r.o for r in rows],

@@ -33,6 +33,9 @@ SIDE_OVERLAP = 0.35
 SURE_ON_METAL = frozenset({"black", "red", "orange", "yellow", "green", "pink", "purple"})
 """Colours that a device has of its own; silver is seen as white, gray or, in a blue room, blue."""
 
+FUR = frozenset({"black", "white", "gray", "brown"})
+"""Colours that an animal may be called by; others belong to what it holds or wears."""
+
 SHARED_COLUMNS = 0.15
 """Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
 
@@ -154,10 +157,11 @@ def wholly_left(a: Entity, b: Entity, width: int) -> bool:
 
 
 def has_color_name(entity: Entity) -> bool:
-    """Whether its colour can be said: metal and glass take on that of their surroundings."""
+    """Whether its colour can be said: metal and glass take on that of their surroundings, fur has but a few."""
     kind = noun(entity.label).kind
     mirrors = kind == "glassware" or (kind == "device" and entity.color not in SURE_ON_METAL)
-    return entity.color not in {"mixed", "unknown"} and not mirrors
+    strange = kind == "animal" and entity.color not in FUR
+    return entity.color not in {"mixed", "unknown"} and not mirrors and not strange
 
 
 def beside(a: Entity, b: Entity, side: str, width: int) -> bool:

@@ -155,6 +155,12 @@ def test_glass_and_silver_take_no_color_from_the_room():
         assert not re.search(r"blue|brown", reply.reasoning.scene_description)
 
 
+def test_a_dog_with_a_blue_ball_is_no_blue_dog():
+    things = [thing("dog", (100, 400, 300, 600), "blue"), thing("vase", (500, 500, 600, 700), "green")]
+    for reply in _replies(target(scene(things), 0)):
+        assert "blue" not in " ".join(_texts(reply))
+
+
 def test_others_of_its_class_are_told_of_only_when_they_are_sure():
     own, sure = thing("vase", (100, 500, 230, 700)), thing("vase", (600, 500, 700, 700))
     rest = [thing("laptop", (300, 500, 560, 700)), thing("clock", (800, 60, 900, 160))]

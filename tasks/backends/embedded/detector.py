@@ -11,6 +11,7 @@ from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.box_fusion import Candidate, fuse
 from tasks.backends.embedded.coco_detectors import EfficientDet, RawBox, RawDetector, SsdMobilenet
 from tasks.backends.embedded.label_witness import ImageNetWitness
+from tasks.backends.embedded.second_opinion import doubt_labels
 from tasks.backends.embedded.vessels import name_glasses
 from tasks.records import Box, ModelIdentity
 from tasks.roles.protocols import Detection, Image
@@ -18,6 +19,10 @@ from tasks.settings_base import Settings
 
 ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
 """What has to be in the cache before this backend can load."""
+
+
+VERSION = 2
+"""Raised when the way the networks' boxes are joined and doubted changes what comes out."""
 
 
 class DetectorOptions(Settings):
@@ -61,7 +66,7 @@ class PairedDetector:
             role="detector",
             backend="coco-pair",
             model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO), EfficientNet-Lite3 for glasses",
-            revision=" + ".join(a.revision for a in used),
+            revision=" + ".join((f"fusion {VERSION}", *(a.revision for a in used))),
             digest="+".join(a.digest for a in used),
         )
 
@@ -92,7 +97,7 @@ class PairedDetector:
             nested_share=self.options.nested_share,
             lone_discount=self.options.lone_discount,
         )
-        return name_glasses(image, fused, self._witness)
+        return doubt_labels(image, name_glasses(image, fused, self._witness), self._witness)
 
 
 def quarter_views(width: int, height: int, share: float) -> list[Box]:

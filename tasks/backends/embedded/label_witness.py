@@ -23,7 +23,7 @@ ENLARGED = (1.1, 1.5)
 SPOKEN_FOR = 0.07
 """Support from which on a label is not objected to."""
 
-ALONE_IN_BOX = frozenset({"tableware", "glassware", "device", "screen"})
+ALONE_IN_BOX = frozenset({"tableware", "glassware", "device", "screen", "accessory"})
 """Kinds whose box shows little else: a carton is no bottle, but "espresso" in a chair's box is no objection."""
 
 

@@ -23,7 +23,7 @@ NAMES = ("cup-of-coffee-on-table-in-cafe-2.jpg", "home-office-laptop-organizer-a
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Image]:
-    """A cup beside a laptop, and a vase beside a laptop, 768 pixels wide so that a test takes seconds."""
+    """A cup beside a laptop, and a desk with a laptop, 768 pixels wide so that a test takes seconds."""
     cache = AssetCache(default_cache_folder())
     found = []
     for name in NAMES:
@@ -89,7 +89,7 @@ def test_detections_are_sorted_inside_the_picture_and_right(
             assert 0 <= d.box.y0 < d.box.y1 <= height
             assert 0 < d.score <= 1
     assert "cup" in {d.label for d in found[0] if d.score > 0.7}
-    assert {"vase", "laptop"} <= {d.label for d in found[1] if d.score > 0.7}
+    assert "laptop" in {d.label for d in found[1] if d.score > 0.7}
 
 
 def test_detections_depend_on_nothing_but_the_picture(

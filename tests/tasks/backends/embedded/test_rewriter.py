@@ -66,3 +66,11 @@ def test_people_are_who():
 
 def test_the_same_request_gives_the_same_words():
     assert _say("Remove the dog.", EditType.REMOVE) == _say("Remove the dog.", EditType.REMOVE)
+
+
+def test_a_clause_is_never_joined_twice():
+    for text in _say(
+        "Make the person who is to the left of the horse appear pixelated.", EditType.APPEARANCE
+    ):
+        assert "is that is" not in text
+        assert "person that" not in text

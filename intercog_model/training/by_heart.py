@@ -41,7 +41,7 @@ from intercog_model.training.objective import (
 class OverfitSettings:
     """How long and how fast to learn; a step takes `per_step` samples in turn."""
 
-    steps: int = 1000
+    steps: int = 1300
     minutes: float = 13.0  # learning stops here at the latest
     per_step: int = 4
     lr: float = 2e-3

@@ -29,7 +29,7 @@ from tasks.roles.protocols import (
     TargetVerdict,
 )
 
-STEP_VERSIONS = {"scene": 1, "targets": 1, "red_picture": 1}
+STEP_VERSIONS = {"scene": 2, "targets": 1, "red_picture": 1}
 """Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
 
 

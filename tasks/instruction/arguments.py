@@ -52,6 +52,9 @@ VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"}
 WARM = frozenset({"brown", "orange", "yellow", "mixed"})
 """Colours on which brown tones hardly show; a mixed thing may be of them."""
 
+MIN_SKETCH_PX = 64
+"""Shorter side below which strokes can't be told from noise."""
+
 MIN_MATERIAL_PX = 110
 """Shorter side below which a thing has too little shading to look like metal."""
 
@@ -90,6 +93,8 @@ def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
 def _shows(thing: SceneObject, effect: str) -> bool:
     """Colour must be there to be lost, and brown tones don't show on what is brown already."""
     vivid = thing.color in VIVID and thing.color_share >= EFFECT_SHARE
+    if effect == "pencil sketch" and min(thing.box.width, thing.box.height) < MIN_SKETCH_PX:
+        return False
     if effect == "sepia":
         return thing.color not in WARM
     return vivid or not EFFECTS[effect].needs_colour

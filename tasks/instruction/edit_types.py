@@ -132,7 +132,7 @@ def _anything(target: GroundedTarget) -> str:
 
 
 def _nothing_depends_on_it(target: GroundedTarget) -> str:
-    """Removal leaves things in the air that stand on, ride on or are held by the target."""
+    """Removal leaves things in the air that stand on, ride on or are held by the target, and harms its own kind."""
     for held in target.scene.objects:
         if held.index in target.indices:
             continue
@@ -142,6 +142,8 @@ def _nothing_depends_on_it(target: GroundedTarget) -> str:
                 return f"carries {held.label}"
             if iou(held.box, own.box) >= TANGLED_IOU:
                 return f"tangled with {held.label}"
+            if held.label == own.label and iou(held.box, own.box) > 0:
+                return f"touches another {held.label}"
     return ""
 
 

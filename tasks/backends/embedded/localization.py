@@ -25,8 +25,8 @@ from tasks.backends.embedded.scene_facts import (
 )
 from tasks.instruction.nouns import noun
 
-CLOTHES = frozenset({"black", "white", "gray", "blue", "green", "red", "yellow", "purple"})
-"""Colours that on a person can only be the clothes."""
+CLOTHES = frozenset({"black", "blue", "green", "red", "yellow", "purple"})
+"""Colours that on a person can only be the clothes; white cloth in shade passes for gray."""
 
 CLOTHES_SHARE = 0.6
 """Share of a person's mask that must carry that colour."""

@@ -63,3 +63,8 @@ def test_glass_that_one_sees_through_and_small_things_keep_their_material():
     assert material_arguments(_of("wine glass", "blue")) == ()
     small = scene([thing("vase", (100, 300, 180, 420), "blue"), thing("bed", (400, 300, 800, 600))])
     assert material_arguments(target(small, 0)) == ()
+
+
+def test_a_sketch_needs_room_for_its_strokes():
+    small = scene([thing("vase", (100, 300, 150, 400), "blue"), thing("bed", (400, 300, 800, 600))])
+    assert "pencil sketch" not in effect_arguments(target(small, 0))

@@ -38,6 +38,11 @@ def test_a_thing_of_mixed_colours_is_never_recoloured():
     assert allowed_types(target(mixed, 0), OFFERS, PAPER_COUNTS)[EditType.COLOR] != ""
 
 
+def test_what_touches_another_of_its_class_is_not_removed():
+    herd = scene([thing("zebra", (100, 300, 250, 500)), thing("zebra", (240, 310, 400, 500))])
+    assert allowed_types(target(herd, 0), OFFERS, PAPER_COUNTS)[EditType.REMOVE] == "touches another zebra"
+
+
 def test_what_carries_other_things_is_not_removed():
     table = scene(
         [thing("dining table", (200, 400, 800, 700), "brown"), thing("cup", (400, 420, 460, 490), "white")]

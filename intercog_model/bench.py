@@ -8,7 +8,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from intercog_model.backbone.position_tables import PositionTable, sincos_table
 from intercog_model.config import FLAVOURS, BagelConfig
 from intercog_model.data.tokenizer import ByteTokenizer
 from intercog_model.inference.chain import ChainSettings, run_chain
+from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.pipeline import Pipeline
 from intercog_model.inference.plain_modes import edit
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
@@ -31,7 +32,8 @@ from intercog_model.packing.resize import DEBUG_VAE_RULE, DEBUG_VIT_RULE, VAE_RU
 from intercog_model.training.measure import measure_training
 
 INSTRUCTION = "Make the second car from the left dark blue."
-ROUTES = {"batched guidance": batched_velocities, "comparison loop": separate_velocities}
+COMPARISON = "comparison loop"
+ROUTES = {"batched guidance": batched_velocities, COMPARISON: separate_velocities}
 
 
 class Stopwatch:
@@ -165,6 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--compile", action="store_true", help="the batched route's layers by torch.compile")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument(
         "--train-steps", type=int, default=0, help="measure training instead, over so many steps"
@@ -200,7 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
         runs: dict[str, dict[str, Any]] = {}
         for route, velocities in ROUTES.items():
             timed = replace(pipeline, velocities=velocities)
-            runs[route] = measure(timed, mode, image, options.tokens, options.points, options.seed)
+            fused = options.compile and route != COMPARISON
+            with compiled_layers(pipeline.model) if fused else nullcontext():
+                runs[route] = measure(timed, mode, image, options.tokens, options.points, options.seed)
         pictures = [np.asarray(run.pop("picture"), dtype=np.float64) for run in runs.values()]
         gap = float(np.abs(pictures[0] - pictures[1]).mean())
         seconds = [float(str(run["seconds"])) for run in runs.values()]

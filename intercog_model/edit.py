@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.config import debug_config
 from intercog_model.inference.chain import ChainSettings, run_chain
+from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.jobs import Job, read_jobs, save_last, write_chain
 from intercog_model.inference.pipeline import Pipeline, debug_pipeline, load_pipeline
 from intercog_model.inference.plain_modes import TEXT_TO_IMAGE, edit, text_to_image, understand
@@ -42,6 +44,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--separate-guidance", action="store_true", help="one forward pass per guidance context"
     )
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile: slow to start, for many pictures"
+    )
     options = parser.parse_args(arguments)
     single = options.instruction is not None and (options.mode == "text-to-image" or options.image)
     if bool(options.batch) == bool(single):
@@ -60,9 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         jobs = iter([Job(key="result", image=options.image or Path(), instruction=options.instruction)])
     options.out.mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-        run_job(pipeline, job, options)
-        print(f"{job.key}: done")
+    with compiled_layers(pipeline.model) if options.compile else nullcontext():
+        for job in jobs:
+            run_job(pipeline, job, options)
+            print(f"{job.key}: done")
     return 0
 
 

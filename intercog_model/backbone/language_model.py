@@ -85,22 +85,19 @@ class SharedAttention(nn.Module):
         return routing.apply(x_LD, expert(""), expert("_moe_gen"))
 
     def forward(
-        self,
-        x_LD: Tensor,
-        routing: Routing,
-        rope: tuple[Tensor, Tensor],
-        attend: Attend,
-        layer: int,
-        freeze_und: bool,
-    ) -> Tensor:
-        """Attention branch of a layer, [L, D]."""
+        self, x_LD: Tensor, routing: Routing, rope: tuple[Tensor, Tensor], freeze_und: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated and normed queries [L, H, d] and keys [L, K, d], and values [L, K, d]."""
         q_LHd = self._project(x_LD, routing, "q", norm=True)
         k_LKd = self._project(x_LD, routing, "k", norm=True)
         v_LKd = self._project(x_LD, routing, "v", norm=False)
         if freeze_und:
             q_LHd, k_LKd, v_LKd = (routing.detach_und(x) for x in (q_LHd, k_LKd, v_LKd))
-        out_LD = attend(layer, rotate(q_LHd, rope), rotate(k_LKd, rope), v_LKd).flatten(1)
-        return routing.apply(out_LD, self.o_proj, self.o_proj_moe_gen)
+        return rotate(q_LHd, rope), rotate(k_LKd, rope), v_LKd
+
+    def join_heads(self, out_LHd: Tensor, routing: Routing) -> Tensor:
+        """Attention branch of a layer [L, D] from the heads' outputs."""
+        return routing.apply(out_LHd.flatten(1), self.o_proj, self.o_proj_moe_gen)
 
 
 class DecoderLayer(nn.Module):
@@ -130,8 +127,20 @@ class DecoderLayer(nn.Module):
         freeze_und: bool,
     ) -> Tensor:
         """Residual stream after the layer, [L, D]."""
+        # in two halves around the attention, whose caches and masks are the caller's: each can be compiled
+        heads = self.before_attention(x_LD, routing, rope, freeze_und)
+        return self.after_attention(x_LD, attend(layer, *heads), routing, freeze_und)
+
+    def before_attention(
+        self, x_LD: Tensor, routing: Routing, rope: tuple[Tensor, Tensor], freeze_und: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the layer."""
         normed = routing.apply(x_LD, self.input_layernorm, self.input_layernorm_moe_gen)
-        branch = self.self_attn(normed, routing, rope, attend, layer, freeze_und)
+        return self.self_attn(normed, routing, rope, freeze_und)
+
+    def after_attention(self, x_LD: Tensor, out_LHd: Tensor, routing: Routing, freeze_und: bool) -> Tensor:
+        """Residual stream after the layer, from the one before it and the heads' outputs."""
+        branch = self.self_attn.join_heads(out_LHd, routing)
         x_LD = x_LD + (routing.detach_und(branch) if freeze_und else branch)
         branch = routing.apply(
             x_LD,

@@ -4,7 +4,7 @@ Row i sees row j when both are of one sample, and j <= i or both lie in one imag
 in a noised split that i is outside of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -29,15 +29,31 @@ def split_mask(lengths: Sequence[int], modes: Sequence[str]) -> Tensor:
 
 def dense_masks(batch: PackedBatch) -> list[Tensor]:
     """One dense mask per sample of the pack, on the CPU."""
-    masks, first = [], 0
+    return [split_mask(lengths, modes) for lengths, modes in _samples(batch)]
+
+
+def visible_pairs(batch: PackedBatch) -> int:
+    """How many (row, seen row) pairs the dense masks hold, without making them."""
+    pairs = 0
+    for lengths, modes in _samples(batch):
+        lasting = 0  # earlier rows that later splits still see
+        for length, mode in zip(lengths, modes, strict=True):
+            own = length * (length + 1) // 2 if mode == "causal" else length * length
+            pairs += length * lasting + own
+            lasting += length if mode != "noise" else 0
+    return pairs
+
+
+def _samples(batch: PackedBatch) -> Iterator[tuple[Sequence[int], Sequence[str]]]:
+    """Split lengths and modes of each sample."""
+    first = 0
     for length in batch.sample_lengths:
         last, rows = first, 0
         while rows < length:
             rows += batch.split_lengths[last]
             last += 1
-        masks.append(split_mask(batch.split_lengths[first:last], batch.split_modes[first:last]))
+        yield batch.split_lengths[first:last], batch.split_modes[first:last]
         first = last
-    return masks
 
 
 def flex_mask(batch: PackedBatch, padded_length: int, device: torch.device | str) -> BlockMask:

@@ -28,7 +28,6 @@ class Parts:
     model: InterCog
     vae: AutoEncoder
     planner: StepPlanner
-    mixture: Mixture
 
 
 def build(config: TrainConfig, device: torch.device | str, *, empty: bool = False) -> Parts:
@@ -73,7 +72,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
         samples=config.optim.samples_per_step,
         max_tokens=config.optim.max_tokens,
     )
-    return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner, mixture=mixture)
+    return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner)
 
 
 def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoEncoder]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from intercog_model.backbone.attention import Attend, DenseAttend, FlexAttend
 from intercog_model.backbone.bagel import encode_images
-from intercog_model.packing.masks import dense_masks, flex_mask
+from intercog_model.packing.masks import dense_masks, flex_mask, visible_pairs
 from intercog_model.training import checkpoints
 from intercog_model.training.build import Parts
 from intercog_model.training.config import TrainConfig
@@ -25,6 +25,7 @@ from intercog_model.training.sharding import (
     sum_over_ranks,
     world,
 )
+from intercog_model.training.step_feed import ReadyStep, StepFeed
 from intercog_model.training.step_plan import StepPlan
 
 
@@ -48,41 +49,47 @@ class Trainer:
         )
         self.average = MovingAverage(parts.model, o.ema_decay)
         self.step = 0
+        self.position = parts.planner.position()
         found = checkpoints.checkpoints(self.folder)
         if found:
-            self.step, position = checkpoints.restore(found[-1], parts.model, self.optimizer, self.average)
-            parts.mixture.restore(position["mixture"])
+            self.step, self.position = checkpoints.restore(
+                found[-1], parts.model, self.optimizer, self.average
+            )
+            parts.planner.restore(self.position)
             print(f"rank {self.rank}: resumed after step {self.step} from {found[-1].name}", flush=True)
         self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
 
     def run(self) -> None:
         """All remaining steps; a checkpoint at every `save_every` steps and at the end."""
         steps = self.config.optim.steps
-        while self.step < steps:
-            started = time.monotonic()
-            values = self._train_step(self.parts.planner.plan(self.step))
-            self.step += 1
-            values["seconds"] = time.monotonic() - started
-            self._rates(values)
-            if self.log:
-                self.log.write(self.step, values)
-            if self.step % self.config.run.save_every == 0 or self.step == steps:
-                self.save()
+        feed = StepFeed(self.parts.planner, rank=self.rank, ranks=self.ranks, first=self.step, stop=steps)
+        try:
+            while self.step < steps:
+                started = time.monotonic()
+                ready = feed.take()
+                waited = time.monotonic() - started
+                values = self._train_step(ready)
+                self.step += 1
+                self.position = ready.position
+                values |= {"seconds": time.monotonic() - started, "data_seconds": waited}
+                self._rates(values)
+                if self.log:
+                    self.log.write(self.step, values)
+                if self.step % self.config.run.save_every == 0 or self.step == steps:
+                    self.save()
+        finally:
+            feed.close()
 
     def save(self) -> None:
         """A checkpoint of this moment."""
-        position = {"mixture": self.parts.mixture.state()}
         keep = self.config.run.keep_checkpoints
         checkpoints.save(
-            self.folder, self.step, self.parts.model, self.optimizer, self.average, position, keep=keep
+            self.folder, self.step, self.parts.model, self.optimizer, self.average, self.position, keep=keep
         )
 
-    def _train_step(self, plan: StepPlan) -> dict[str, Any]:
+    def _train_step(self, ready: ReadyStep) -> dict[str, Any]:
         objective = self.parts.model.config
-        batches = [
-            (self.parts.planner.batch(members, plan.step), counted)
-            for members, counted in plan.share(self.rank, self.ranks)
-        ]
+        plan, batches = ready.plan, ready.batches
         own_counts = defaultdict[str, float](float)
         for batch, counted in batches:
             for name, value in term_counts(batch, objective).items():
@@ -109,7 +116,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update(self.parts.model)
         loss = sum(objective.weight(name) * value for name, value in means.items())
-        return {"loss": loss, **means, "grad_norm": grad_norm, "lr": lr} | self._facts(plan, totals)
+        return {"loss": loss, **means, "grad_norm": grad_norm, "lr": lr} | self._facts(ready, totals)
 
     def _accumulate(
         self, batch: TrainingBatch, counts: dict[str, float], *, counted: bool
@@ -147,12 +154,12 @@ class Trainer:
             )
 
     def _flops(self, batch: TrainingBatch) -> float:
-        pairs = float(sum(int(mask.sum()) for mask in dense_masks(batch.packed)))
+        pairs = float(visible_pairs(batch.packed))
         config = self.parts.model.bagel.config
         return flops_per_step(config, batch.packed.length, pairs, len(batch.packed.ce_indexes))
 
-    def _facts(self, plan: StepPlan, totals: dict[str, float]) -> dict[str, Any]:
-        broken, too_long = self.parts.mixture.broken, self.parts.planner.too_long
+    def _facts(self, ready: ReadyStep, totals: dict[str, float]) -> dict[str, Any]:
+        plan, broken, too_long = ready.plan, ready.broken, ready.too_long
         facts: dict[str, Any] = {
             "tokens": totals["tokens"],
             "flops": totals["flops"],

@@ -20,7 +20,7 @@ from intercog_model.data.tokenizer import ByteTokenizer
 from intercog_model.grounding.config import DEBUG_HEADS, GroundingConfig, HeadSizes
 from intercog_model.grounding.features import RandomPatchFeatures
 from intercog_model.grounding.heads import GroundingHeads
-from intercog_model.packing.masks import dense_masks, flex_mask
+from intercog_model.packing.masks import dense_masks, flex_mask, visible_pairs
 from intercog_model.packing.pack import pack
 from intercog_model.packing.resize import DEBUG_VAE_RULE, DEBUG_VIT_RULE
 from intercog_model.training.logging import flops_per_step
@@ -56,7 +56,7 @@ def measure_training(
     model.language_model.checkpoint_layers = True
     batch = _batch(config, side, sizes, released=released)
     cuda = device.type == "cuda"
-    pairs = float(sum(int(m.sum()) for m in dense_masks(batch.packed)))
+    pairs = float(visible_pairs(batch.packed))
     attend: Attend
     if cuda:
         length = -(-batch.packed.length // 128) * 128

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from intercog_model.data.draws import Draws
 from intercog_model.data.example import Example
@@ -73,6 +74,20 @@ class StepPlanner:
             packs[-1].append(example)
             room, count = room - length, count + 1
         return StepPlan(step=step, packs=tuple(tuple(members) for members in packs))
+
+    def position(self) -> dict[str, Any]:
+        """Where the mixture stands and what was left out so far, for a checkpoint."""
+        return {
+            "mixture": self.mixture.state(),
+            "broken": dict(self.mixture.broken),
+            "too_long": dict(self.too_long),
+        }
+
+    def restore(self, position: dict[str, Any]) -> None:
+        """Go on where `position` was taken; ValueError when the sources are others."""
+        self.mixture.restore(position["mixture"])
+        self.mixture.broken = Counter(position["broken"])
+        self.too_long = Counter(position["too_long"])
 
     def batch(self, members: tuple[Example, ...], step: int) -> TrainingBatch:
         """Build and pack the examples of one pack."""

@@ -16,6 +16,7 @@ from tests.intercog_model import release, toys
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "intercog_model" / "configs"
 SMALL = "samples_per_step = 1"
+TIMES = ("seconds", "data_seconds", "tokens_per_second")
 TERMS = {"ce", "mse", "tv", "vv", "mask_text", "mask_v", "mask_o"}
 
 
@@ -61,7 +62,7 @@ def log(out):
 
 
 def without_times(lines):
-    return [{k: v for k, v in line.items() if k not in ("seconds", "tokens_per_second")} for line in lines]
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
 
 def trainer_of(*configs):

@@ -14,7 +14,7 @@ from intercog_model.backbone.position_tables import grid_ids  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.draws import Draws  # noqa: E402
 from intercog_model.data.example import EditExample, TextToImageExample, UnderstandingExample  # noqa: E402
-from intercog_model.packing.masks import dense_masks, flex_mask, split_mask  # noqa: E402
+from intercog_model.packing.masks import dense_masks, flex_mask, split_mask, visible_pairs  # noqa: E402
 from intercog_model.packing.pack import pack, sample_length  # noqa: E402
 from intercog_model.packing.plan import Sample, TextItem, VaeItem  # noqa: E402
 from intercog_model.packing.resize import VAE_RULE, VIT_RULE, SizeRule  # noqa: E402
@@ -49,6 +49,12 @@ def test_the_flex_mask_is_the_dense_mask_and_pads_see_themselves():
     assert torch.equal(flex[: batch.length, : batch.length], dense)
     assert not flex[: batch.length, batch.length :].any()
     assert flex.diagonal().all()
+
+
+def test_visible_pairs_are_counted_without_the_masks():
+    batch = toys.batch([toys.example("a"), toys.example("b", boxes=((3, 3, 20, 30), (30, 5, 40, 9)))]).packed
+    assert {"causal", "full", "noise"} == set(batch.split_modes)
+    assert visible_pairs(batch) == sum(int(mask.sum()) for mask in dense_masks(batch))
 
 
 @pytest.mark.slow

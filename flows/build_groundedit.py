@@ -39,9 +39,7 @@ def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
         grounding(request)
         instruction(request)
         editing(request)
-        publish(request)
-        release = session.finish()
-        return report_release(release, session.build.store.url(release.folder))
+        return publish(request)
 
 
 @flow(name="ingest", flow_run_name="ingest")
@@ -69,9 +67,12 @@ def editing(request: BuildRequest = DEFAULTS) -> None:
 
 
 @flow(name="publish", flow_run_name="publish")
-def publish(request: BuildRequest = DEFAULTS) -> None:
-    """Checked edits to shards."""
-    _run_subflow("publish", request)
+def publish(request: BuildRequest = DEFAULTS) -> str:
+    """Checked edits to shards, and the release they make; returns its URI."""
+    with session_for(request) as session:
+        _run_subflow("publish", request)
+        release = session.finish()
+        return report_release(release, session.build.store.url(release.folder))
 
 
 STAGE_FLOWS = dict(zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True))

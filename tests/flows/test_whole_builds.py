@@ -137,10 +137,10 @@ def test_one_more_photograph_redoes_no_committed_unit(
         assert len(now) - len(known) <= 1, stage
 
 
-def test_a_ray_pool_of_one_and_of_four_workers_gives_the_same_shards(
+def test_a_ray_pool_of_one_two_or_four_workers_gives_the_same_shards(
     photographs: Path, finished: Path, tmp_path: Path
 ) -> None:
-    for workers in (1, 4):
+    for workers in (1, 2, 4):
         out = tmp_path / f"out{workers}"
         build(photographs, str(out), "execution.prefect=false", f"execution.workers={workers}")
         assert shards(out) == shards(finished), workers

@@ -23,6 +23,9 @@ ENLARGED = (1.1, 1.5)
 SPOKEN_FOR = 0.07
 """Support from which on a label is not objected to."""
 
+OUTSPOKEN = 3.0
+"""How many times as much must speak for a label's lookalikes as for the label itself, to be an objection."""
+
 ALONE_IN_BOX = frozenset({"tableware", "glassware", "device", "screen", "accessory"})
 """Kinds whose box shows little else: a carton is no bottle, but "espresso" in a chair's box is no objection."""
 
@@ -42,8 +45,20 @@ class LabelWitness(Protocol):
 @cache
 def words_for(label: str) -> frozenset[str]:
     """ImageNet class names that speak for a label (``imagenet_words.yaml``)."""
-    text = (resources.files("tasks.backends.embedded") / "imagenet_words.yaml").read_text(encoding="utf-8")
-    return frozenset(yaml.safe_load(text).get(label, ()))
+    return frozenset(_table("imagenet_words.yaml").get(label, ()))
+
+
+@cache
+def lookalikes_of(label: str) -> frozenset[str]:
+    """ImageNet class names of what detectors take for the label (``imagenet_lookalikes.yaml``)."""
+    return frozenset(_table("imagenet_lookalikes.yaml").get(label, ()))
+
+
+def _table(name: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = yaml.safe_load(
+        (resources.files("tasks.backends.embedded") / name).read_text(encoding="utf-8")
+    )
+    return found
 
 
 class ImageNetWitness:
@@ -54,18 +69,26 @@ class ImageNetWitness:
         words = words_for(label)
         if not words:
             return 0.0
-        chosen = np.array([name in words for name in imagenet_classifier().names])
-        return min(1.0, max(float(_scores(image, box, factor)[chosen].sum()) for factor in ENLARGED))
+        return max(_total(_scores(image, box, factor), words) for factor in ENLARGED)
 
     def objection(self, image: Image, label: str, box: Box) -> float:
-        """Probability of the likeliest class of the tight crop, where hardly anything speaks for the label.
+        """What the tight crop speaks for instead: the label's lookalikes together, or the likeliest class.
 
-        Only for kinds that fill their box alone: a chair's or a plant's shows what stands on it or before it, too.
+        The latter only where hardly anything speaks for the label, and both only for kinds that fill their box alone:
+        a chair's or a plant's shows what stands on it or before it, too.
         """
-        words = words_for(label)
-        if not words or noun(label).kind not in ALONE_IN_BOX or self.support(image, label, box) >= SPOKEN_FOR:
+        if not words_for(label) or noun(label).kind not in ALONE_IN_BOX:
             return 0.0
-        return float(_scores(image, box, ENLARGED[0]).max())
+        support = self.support(image, label, box)
+        scores = _scores(image, box, ENLARGED[0])
+        instead = _total(scores, lookalikes_of(label))
+        likeliest = float(scores.max()) if support < SPOKEN_FOR else 0.0
+        return max(likeliest, instead if instead >= OUTSPOKEN * support else 0.0)
+
+
+def _total(scores: NDArray[np.float32], words: frozenset[str]) -> float:
+    chosen = np.array([name in words for name in imagenet_classifier().names])
+    return min(1.0, float(scores[chosen].sum()))
 
 
 def _scores(image: Image, box: Box, factor: float) -> NDArray[np.float32]:

@@ -64,7 +64,7 @@ class RuleTargetJudge:
             role="target_judge",
             backend="rules",
             model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
-            revision=f"rules 2 + {asset.revision}",
+            revision=f"rules 3 + {asset.revision}",
             digest=asset.digest,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
 from tasks.backends.embedded.scene_facts import (
@@ -34,7 +34,7 @@ def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> 
     labels = _labels_to_list(facts)
     things = [_count_phrase(facts, label, limits, writer) for label in labels]
     first = writer.say("scene.listing", {"things": writer.listing(things)})
-    options = list(_layout_sentences(facts, writer))
+    options = list(_layout_sentences(facts, labels, writer))
     start = writer.draw("scene.layout", len(options))
     # The first option is the overall order where there is one; with a second sentence the layout is told better.
     chosen = [options[0], options[start]] if start else [options[0]]
@@ -105,15 +105,16 @@ def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
     return f"{entity.color} {word.one}"
 
 
-def _layout_sentences(facts: SceneFacts, writer: Writer) -> Iterator[str]:
-    """Every layout sentence that the facts allow; at least one."""
-    unique = _in_plain_order(facts, _unique(facts))
+def _layout_sentences(facts: SceneFacts, labels: Sequence[str], writer: Writer) -> Iterator[str]:
+    """Every layout sentence that the facts allow of the ``labels`` that were listed; at least one."""
+    unique = [entity for entity in _unique(facts) if entity.label in labels]
+    row = _in_plain_order(facts, unique)
     found = False
-    if len(unique) >= 2:
+    if len(row) >= 2:
         found = True
-        names = [f"the {noun(e.label).one}" for e in unique[:4]]
+        names = [f"the {noun(e.label).one}" for e in row[:4]]
         yield writer.say("scene.order", {"order": writer.listing(names, "scene.order_joint")})
-    for entity in _unique(facts):
+    for entity in unique:
         slots = {"noun": noun(entity.label).one, "The": "The", "zone": zone(facts, entity, writer)}
         if entity.area >= LARGE_SHARE * facts.width * facts.height:
             found = True

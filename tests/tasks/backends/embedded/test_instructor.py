@@ -115,6 +115,25 @@ def test_numbers_are_hedged():
         assert re.search(r"at least three people", reply.reasoning.scene_description)
 
 
+def test_the_layout_names_only_what_was_listed():
+    # more classes than are listed; the laptop is the smallest and least sure
+    things = [
+        thing("cup", (40, 560, 120, 650), "red"),
+        thing("person", (150, 200, 300, 700)),
+        thing("couch", (310, 300, 560, 700), "gray"),
+        thing("tv", (570, 100, 700, 250)),
+        thing("bicycle", (710, 300, 900, 700)),
+        thing("laptop", (905, 600, 960, 640), score=0.8),
+    ]
+    crowded = target(scene(things), 0)
+    texts = {reply.reasoning.scene_description for reply in _replies(crowded, seeds=60)}
+    assert len(texts) > 10
+    for text in texts:
+        listed, _, layout = text.partition(". ")
+        for label in ("person", "couch", "tv", "bicycle", "laptop"):
+            assert f"the {label} " not in layout.lower() or label in listed, text
+
+
 def test_a_single_thing_of_a_class_that_may_have_more_is_not_called_the_only_one():
     things = [thing("cup", (100, 500, 180, 600), "red"), thing("book", (400, 500, 600, 620))]
     unsure = scene(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,20 +19,37 @@ WINDOW_FACTORS = (2.0, 3.5)
 """Windows around the target, as factors of its box; the whole picture is looked at as well."""
 
 
-def redetect(
-    detector: Detector, plan: EditPlan, *, source: Image, edited: Image, hole: Mask, settings: GateSettings
+Look: TypeAlias = Sequence[tuple[Detection, ...]]
+"""Detections of each window, in the picture's pixels."""
+
+
+def look(detector: Detector, plan: EditPlan, picture: Image) -> Look:
+    """What the detector finds around the plan's target and in the whole picture (H, W, 3)."""
+    height, width = picture.shape[:2]
+    target = union_box([o.box for o in plan.target.objects])
+    windows = [enlarge(target, factor, 64, width, height) for factor in WINDOW_FACTORS]
+    windows.append(Box(x0=0, y0=0, x1=width, y1=height))
+    cuts = [np.ascontiguousarray(picture[w.y0 : w.y1, w.x0 : w.x1]) for w in windows]
+    answers = detector.detect(cuts, [[plan.target.label]] * len(cuts))
+    return [tuple(_moved(d, w) for d in answer) for answer, w in zip(answers, windows, strict=True)]
+
+
+def compare_looks(
+    plan: EditPlan, *, before: Look, after: Look, hole: Mask, settings: GateSettings
 ) -> tuple[Gate, Gate, Gate]:
     """Found before, gone after, nothing new: over all windows in which the target was found before.
 
     A window in which it was not found proves nothing and is left out; when there is none, the first gate says so.
+
+    Args:
+        plan: the removal.
+        before: `look` of the source.
+        after: `look` of the edited picture.
+        hole: the filled pixels, (H, W) bool.
+        settings: the bounds.
     """
-    height, width = source.shape[:2]
     target = union_box([o.box for o in plan.target.objects])
     label = plan.target.label
-    windows = [enlarge(target, factor, 64, width, height) for factor in WINDOW_FACTORS]
-    windows.append(Box(x0=0, y0=0, x1=width, y1=height))
-    before = _look(detector, source, windows, label)
-    after = _look(detector, edited, windows, label)
     found = [
         (b, a)
         for b, a in zip(before, after, strict=True)
@@ -95,13 +113,6 @@ def new_object_gate(
     ]
     bound = settings.before_score
     return at_most("new_object_score", max(found, default=0.0), bound, Reason.NEW_OBJECT_APPEARED)
-
-
-def _look(detector: Detector, image: Image, windows: list[Box], label: str) -> list[tuple[Detection, ...]]:
-    """Detections of each window, moved into the picture's pixels."""
-    cuts = [np.ascontiguousarray(image[w.y0 : w.y1, w.x0 : w.x1]) for w in windows]
-    answers = detector.detect(cuts, [[label]] * len(cuts))
-    return [tuple(_moved(d, w) for d in answer) for answer, w in zip(answers, windows, strict=True)]
 
 
 def _moved(found: Detection, window: Box) -> Detection:

@@ -11,7 +11,7 @@ from tasks.editing import fill_gates, gates
 from tasks.editing.compositing import composite
 from tasks.editing.finished import Finished, cut
 from tasks.editing.gates import Gate
-from tasks.editing.redetection import redetect
+from tasks.editing.redetection import Look, compare_looks, look
 from tasks.editing.removal import dilation_px, removal_alpha, removal_hole, removal_window
 from tasks.editing.settings import EditingSettings
 from tasks.editing.trace import trace_gate
@@ -44,6 +44,7 @@ def remove_object(
     mask = from_rle(plan.target.mask)
     others = _other_objects(plan, mask)
     best: Finished | None = None
+    before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):
         hole = removal_hole(mask, [o.box for o in plan.target.objects], others, hole_settings)
         try:
@@ -52,7 +53,9 @@ def remove_object(
             if best is None:
                 raise
             break
-        done = _fill(plan, source, mask, hole, others, early, roles, settings, seed + number)
+        if before is None:
+            before = look(roles.detector, plan, source)
+        done = _fill(plan, source, mask, hole, others, before, early, roles, settings, seed + number)
         if best is None or _failures(done) < _failures(best):
             best = done
         if not _failures(done):
@@ -79,6 +82,7 @@ def _fill(
     mask: Mask,
     hole: Mask,
     others: Mask,
+    before: Look,
     early: tuple[Gate, ...],
     roles: RemovalRoles,
     settings: EditingSettings,
@@ -97,7 +101,9 @@ def _fill(
         gates.change_gate(here, after, cut(mask, crop), bounds.min_change),
         gates.leak_gate(here, patch, inside, bounds),
         *_fill_gates(here, after, inside, settings),
-        *redetect(roles.detector, plan, source=source, edited=edited, hole=hole, settings=bounds),
+        *compare_looks(
+            plan, before=before, after=look(roles.detector, plan, edited), hole=hole, settings=bounds
+        ),
     ]
     if all(gate.passed for gate in measured):
         # The dearest look comes last, and only where nothing else has refused.

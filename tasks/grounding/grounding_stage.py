@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from tasks.errors import Reason, SampleError
 from tasks.geometry import to_rle
 from tasks.grounding.red_picture import draw_mask_and_box
-from tasks.grounding.scene import describe_object, take_hints, union_mask
+from tasks.grounding.scene import describe_object, take_hints, union_mask, why_never
 from tasks.grounding.settings import GroundingSettings
 from tasks.grounding.suppression import Entity, split_detections
 from tasks.grounding.targets import draw_targets
@@ -90,6 +91,9 @@ class GroundingStage:
         if len(entities) < self.settings.min_entities:
             detail = f"{len(entities)} entities, {self.settings.min_entities} needed"
             return Outcome(input_id=item.id, reason=Reason.TOO_FEW_ENTITIES, detail=detail)
+        hopeless = [why_never(e, self.settings.target) for e in entities]
+        if all(hopeless):  # no mask can make a target of any of them, and masks are the dearest step
+            return _no_target(source.sid, hopeless)
         masks = self._segment(source, image, entities)
         scene = Scene(
             source=source,
@@ -122,11 +126,7 @@ class GroundingStage:
             groups=self.settings.target.groups,
         )
         if not drawn:
-            counts: dict[str, int] = {}
-            for o in scene.objects:
-                counts[o.not_a_target] = counts.get(o.not_a_target, 0) + 1
-            detail = ", ".join(f"{k} {v}" for k, v in sorted(counts.items()))
-            return Outcome(input_id=sid, reason=Reason.NO_TARGET, detail=detail)
+            return _no_target(sid, [o.not_a_target for o in scene.objects])
         questions = [self._ask(scene, image, n, indices) for n, indices in enumerate(drawn)]
         verdicts = self.judge.judge_targets(questions)
         children = tuple(
@@ -172,3 +172,9 @@ class GroundingStage:
         return Child(
             id=record.target_id, record=record, reason=reason, detail=failed if reason else "", blobs=blobs
         )
+
+
+def _no_target(sid: str, reasons: Sequence[str]) -> Outcome:
+    """The photograph's end, with how many objects each reason ruled out."""
+    detail = ", ".join(f"{reason} {count}" for reason, count in sorted(Counter(reasons).items()))
+    return Outcome(input_id=sid, reason=Reason.NO_TARGET, detail=detail)

@@ -31,6 +31,20 @@ def take_hints(
     return found
 
 
+def why_never(entity: Entity, limits: TargetSettings) -> str:
+    """Why an entity can be no target whatever its mask looks like, or ``""``."""
+    detection = entity.detection
+    if detection.label in limits.exclude_labels:
+        return "excluded_label"
+    if detection.score < limits.min_score:
+        return "low_score"
+    if entity.group:
+        return "group_box"
+    if entity.rival and entity.rival_score > detection.score - limits.contested_margin:
+        return "contested_label"
+    return ""
+
+
 def describe_object(
     index: int, entity: Entity, segmentation: Segmentation, image: Image, settings: GroundingSettings
 ) -> SceneObject:
@@ -101,15 +115,9 @@ def union_mask(masks: Sequence[Rle]) -> Mask:
 def _why_not(
     entity: Entity, segmentation: Segmentation, checks: Sequence[Measurement], limits: TargetSettings
 ) -> str:
-    detection = entity.detection
-    if detection.label in limits.exclude_labels:
-        return "excluded_label"
-    if detection.score < limits.min_score:
-        return "low_score"
-    if entity.group:
-        return "group_box"
-    if entity.rival and entity.rival_score > detection.score - limits.contested_margin:
-        return "contested_label"
+    known = why_never(entity, limits)
+    if known:
+        return known
     if segmentation.score < limits.min_mask_score:
         return "low_mask_score"
     own = {"area_share", "short_side_px", "borders_touched", "fill", "largest_component"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 
 import cv2
@@ -19,6 +20,10 @@ FULL_SCALE = 256.0
 """The classifier answers in 1/256: a byte of 255 is as good as 1."""
 
 
+REMEMBERED = 256
+"""Crops whose answer is kept: detector and judges ask about the same thing one after the other."""
+
+
 class ImageNetClassifier:
     """1000 ImageNet classes. Not for use from several threads at once."""
 
@@ -28,13 +33,24 @@ class ImageNetClassifier:
         lines = assets.path(CLASSIFIER, "efficientnet_labels.txt").read_text(encoding="utf-8").splitlines()
         # A line lists synonyms; the first is the commonest.
         self.names = [line.split(",")[0].strip().lower() for line in lines]
+        self._known: dict[bytes, NDArray[np.float32]] = {}
 
     def scores(self, crop: Image) -> NDArray[np.float32]:
-        """Probability of each of ``names``, 0..1, for a crop (h, w, 3) squeezed to the network's square."""
+        """Probability of each of ``names``, 0..1, for a crop (h, w, 3) squeezed to the network's square.
+
+        The array is shared with later callers: not to be written to.
+        """
         side = self._model.side
-        picture = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-        answer = self._model.run(np.ascontiguousarray(picture))[0][0]
-        return np.asarray(answer / FULL_SCALE, np.float32)
+        picture = np.ascontiguousarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+        key = hashlib.blake2b(picture.data, digest_size=16).digest()
+        scores = self._known.get(key)
+        if scores is None:
+            scores = np.asarray(self._model.run(picture)[0][0] / FULL_SCALE, np.float32)
+            scores.flags.writeable = False
+            self._known[key] = scores
+            while len(self._known) > REMEMBERED:
+                self._known.pop(next(iter(self._known)))
+        return scores
 
 
 @cache

@@ -79,6 +79,7 @@ def run(
     editor: object | None = None,
     fill: np.ndarray | None = None,
     inpainter: object | None = None,
+    detector: BlobDetector | None = None,
     settings: EditingSettings = SETTINGS,
 ) -> Outcome:
     stage = EditingStage(
@@ -87,7 +88,7 @@ def run(
         editor=editor or ClassicalEditor(),
         inpainter=inpainter or PlantedInpainter(image, image if fill is None else fill),
         judge=RuleEditJudge(),
-        detector=BlobDetector(),
+        detector=detector or BlobDetector(),
         segmenter=OutlineSegmenter(),
     )
     ref = BlobRef(path="x", offset=0, length=1, sha256="0" * 64)

@@ -9,8 +9,8 @@ import numpy as np
 
 from tasks.errors import Reason
 from tasks.records import EditedSample, EditPlan, EditType
-from tasks.roles.protocols import InpaintRequest
-from tests.tasks.editing.drawn_scene import PAINTS, SHAPE, disc, shaded
+from tasks.roles.protocols import Detection, InpaintRequest
+from tests.tasks.editing.drawn_scene import PAINTS, SHAPE, BlobDetector, disc, shaded
 from tests.tasks.editing.planted_stage import (
     RED,
     PlantedInpainter,
@@ -124,6 +124,24 @@ def test_a_second_hole_is_tried_and_the_better_filling_is_kept(
 
     child = only_child(run(picture, plan_for(RED, EditType.REMOVE), inpainter=SecondTimeLucky(picture, bad)))
     assert child.reason is None, child.detail
+
+
+def test_the_photograph_is_looked_at_once_however_many_fillings_are_tried(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    bad = ground.copy()
+    shaded(bad, disc(160, 125, 10), PAINTS["blue"])
+    pictures: list[int] = []
+
+    class Counting(BlobDetector):
+        def detect(
+            self, images: Sequence[np.ndarray], tags: Sequence[Sequence[str]]
+        ) -> list[tuple[Detection, ...]]:
+            pictures.append(len(images))
+            return super().detect(images, tags)
+
+    run(picture, plan_for(RED, EditType.REMOVE), fill=bad, detector=Counting())
+    assert len(pictures) == 3  # the source, and the result of either try
 
 
 def test_a_class_that_carries_other_things_is_not_removed(

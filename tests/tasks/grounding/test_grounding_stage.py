@@ -125,3 +125,19 @@ def test_a_photograph_is_grounded_alike_alone_and_in_company():
     together = stage().process([item("q", sid="b" * 26), item("p")], Pictures(p=SCENE, q=other))[1]
     alone = stage().process([item("p")], Pictures(p=SCENE))[0]
     assert together == alone
+
+
+def test_no_mask_is_drawn_where_no_object_could_be_a_target_whatever_its_mask():
+    segmenter = BlockSegmenter()
+    (outcome,) = stage(segmenter, target={"exclude_labels": ("cup", "book")}).process(
+        [item("p")], Pictures(p=SCENE)
+    )
+    assert (outcome.reason, outcome.detail) == (Reason.NO_TARGET, "excluded_label 3")
+    assert segmenter.asked == 0
+
+
+def test_one_object_that_could_be_a_target_has_the_whole_scene_segmented():
+    segmenter = BlockSegmenter()
+    (outcome,) = stage(segmenter, target={"exclude_labels": ("cup",)}).process([item("p")], Pictures(p=SCENE))
+    assert outcome.reason is None
+    assert segmenter.asked == 3

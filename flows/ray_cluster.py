@@ -100,6 +100,8 @@ class RayCluster:
     def _start(self) -> None:
         import ray  # noqa: PLC0415  (takes a second, and reads the environment set in `prepare_environment`)
 
+        if self.settings.address == "local":
+            _stay_on_loopback()
         logging.getLogger("ray").setLevel(logging.WARNING if self.settings.verbose else logging.ERROR)
         try:
             context = ray.init(**self._arguments())
@@ -141,7 +143,7 @@ def prepare_environment(settings: ClusterSettings) -> None:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if settings.address == "local":
-        # The switch that lets a Mac's Ray stay on loopback does so on Linux, too.
+        # The switch that lets a Mac's Ray stay on loopback does so on Linux, too (for the processes Ray starts).
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # Ray's workers run at nice 15 otherwise: whatever else the machine does would come before the build.
@@ -153,6 +155,17 @@ def prepare_environment(settings: ClusterSettings) -> None:
         os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(128 << 20))
         os.environ.update(thread_limits(settings.threads))
         _let_workers_import_us()
+
+
+def _stay_on_loopback() -> None:
+    """Lets this process's Ray take 127.0.0.1 for the node's address, which all it starts then listens on.
+
+    Ray reads its switch when it is first imported, which may have been before `prepare_environment` set it; there is
+    no other way (`ray.init` turns a loopback address it is given into the machine's own).
+    """
+    from ray._private import ray_constants  # noqa: PLC0415
+
+    ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def thread_limits(threads: int) -> Mapping[str, str]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+
+LISTEN = "0A"
+"""State of a listening socket in /proc/net."""
 
 
 def descendants(pid: int) -> list[int]:
@@ -38,6 +44,29 @@ def command_line(pid: int) -> str:
 def workers_of(pid: int) -> list[int]:
     """Ray actors of ours below a driver."""
     return [child for child in descendants(pid) if command_line(child).startswith("ray::UnitActor")]
+
+
+def listening_addresses(pids: Iterable[int]) -> set[str]:
+    """Addresses that the processes listen on over TCP, as text."""
+    sockets = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").glob("*"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                sockets.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN and fields[9] in sockets:
+                found.add(_address(fields[1].partition(":")[0]))
+    return found
+
+
+def _address(words: str) -> str:
+    """Of /proc/net: 32-bit words in the machine's own byte order, as hexadecimal."""
+    data = b"".join(int(words[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(words), 8))
+    address = ipaddress.ip_address(data)
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def kill(pid: int) -> None:

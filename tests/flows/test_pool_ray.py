@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import descendants, listening_addresses, wait_until
 from toy_stage import numbered_units, toy_job
 
 from flows.fan_out import UnitDone, run_units, start_units
@@ -52,6 +54,13 @@ def test_each_unit_is_done_once_and_models_are_loaded_once_a_worker(pool: RayPoo
     assert sorted(d.unit_id for d in done) == [u.id for u in units]
     assert all(attempts(tmp_path, u.id) == 1 for u in units)
     assert len(list((tmp_path / "loads").iterdir())) == pool.workers
+
+
+def test_all_that_a_local_ray_starts_listens_on_loopback_alone(pool: RayPool, tmp_path: Path) -> None:
+    run_units(toy_job(tmp_path), numbered_units(2), pool)
+    assert wait_until(lambda: len(listening_addresses(descendants(os.getpid()))) > 0, 20)
+    time.sleep(2)  # agents open their ports last
+    assert listening_addresses([os.getpid(), *descendants(os.getpid())]) == {"127.0.0.1"}
 
 
 def test_actors_stay_alive_from_stage_to_stage(pool: RayPool, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+from processes import descendants, is_gone, kill, wait_until
 
 from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
 from tasks.storage.store import StoreOptions, open_store
@@ -146,6 +149,17 @@ def test_a_ray_pool_of_one_two_or_four_workers_gives_the_same_shards(
         assert shards(out) == shards(finished), workers
 
 
+def test_a_ray_cluster_from_outside_gives_the_same_shards_and_outlives_the_build(
+    photographs: Path, finished: Path, tmp_path: Path, cluster: tuple[str, dict[str, str]]
+) -> None:
+    address, environment = cluster
+    for number in (1, 2):  # the second build shows that the first one left the cluster as it was
+        out = tmp_path / f"out{number}"
+        build(photographs, str(out), "execution.prefect=false", f"execution.ray_address={address}",
+              environment=environment)  # fmt: skip
+        assert shards(out) == shards(finished), number
+
+
 def test_photographs_in_reverse_order_and_other_batches_give_the_same_samples(
     photographs: Path, finished: Path, tmp_path: Path
 ) -> None:
@@ -173,6 +187,31 @@ def test_an_s3_store_gives_the_same_shards(photographs: Path, finished: Path, s3
     store = open_store("s3://release/demo", StoreOptions())
     (path,) = (item.path for item in store.list("releases") if item.path.endswith("MANIFEST.json"))
     assert shard_digests(json.loads(store.get(path))) == shards(finished)
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, dict[str, str]]]:
+    """A Ray head on loopback that we did not start as part of a build: its address, and the environment to join it."""
+    (port,) = free_ports(1)
+    environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # Unix sockets need a short path
+        head = subprocess.Popen(
+            [str(Path(sys.executable).parent / "ray"), "start", "--head", "--node-ip-address=127.0.0.1",
+             f"--port={port}", "--min-worker-port=20000", "--max-worker-port=20999", "--num-cpus=2",
+             "--include-dashboard=false", "--disable-usage-stats",
+             f"--temp-dir={folder}", "--object-store-memory=100000000", "--block"],
+            env={**os.environ, **environment, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            assert wait_until((Path(folder) / "session_latest/sockets/raylet").exists, 90)
+            yield f"127.0.0.1:{port}", environment
+        finally:
+            members = [*descendants(head.pid), head.pid]
+            for pid in members:
+                kill(pid)
+            head.wait()
+            assert wait_until(lambda: all(map(is_gone, members)), 20)
 
 
 @pytest.fixture

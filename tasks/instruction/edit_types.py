@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.editing.materials import CAST
-from tasks.geometry import containment, iou
+from tasks.geometry import containment, enlarge, intersection, iou
 from tasks.instruction.arguments import color_arguments, effect_arguments, material_arguments
 from tasks.instruction.nouns import noun
 from tasks.records import EditType, GroundedTarget, Measurement
@@ -23,6 +23,9 @@ CARRIED_AREA = 0.6
 
 TANGLED_IOU = 0.3
 """Boxes that overlap this much belong to a rider and a ride: without one the other makes no sense."""
+
+BESIDE = 1.4
+"""Another of its kind within the box enlarged by this may lose a part to the filling, or hide a third one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +145,9 @@ def _nothing_depends_on_it(target: GroundedTarget) -> str:
                 return f"carries {held.label}"
             if iou(held.box, own.box) >= TANGLED_IOU:
                 return f"tangled with {held.label}"
-            if held.label == own.label and iou(held.box, own.box) > 0:
-                return f"touches another {held.label}"
+            around = enlarge(own.box, BESIDE, 0, target.scene.source.width, target.scene.source.height)
+            if held.label == own.label and intersection(held.box, around):
+                return f"close to another {held.label}"
     return ""
 
 

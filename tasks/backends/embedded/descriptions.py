@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 
 from tasks.backends.embedded.realisation import Writer, upper_first, with_article
@@ -14,7 +15,6 @@ from tasks.backends.embedded.scene_facts import (
     has_color_name,
     same_label,
     wholly_left,
-    zone_of,
 )
 from tasks.instruction.nouns import Noun, noun
 from tasks.records import EditType
@@ -27,6 +27,9 @@ LARGE_SHARE = 0.25
 
 SURE_COUNT = 0.05
 """Chance of an overlooked instance up to which "two" may be said without "at least"; more are never sure."""
+
+ZONE_BANDS = (0.3, 0.4, 0.6, 0.7)
+"""Where the bands of the patterns' zones end, over the picture's width and height."""
 
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
@@ -66,8 +69,8 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
-    """Name of the part of the picture, of nine, that holds the entity's centre."""
-    row, column = zone_of(entity, facts)
+    """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts."""
+    row, column = (bisect(ZONE_BANDS, at) for at in (entity.y / facts.height, entity.x / facts.width))
     return str(writer.entry("zones")[row][column])
 
 

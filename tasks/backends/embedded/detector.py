@@ -21,7 +21,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
 """What has to be in the cache before this backend can load."""
 
 
-VERSION = 3
+VERSION = 4
 """Raised when the way the networks' boxes are joined and doubted changes what comes out."""
 
 

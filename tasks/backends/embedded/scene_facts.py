@@ -6,6 +6,7 @@ that may be there. `tasks.backends.embedded.references` builds wordings from the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,15 @@ FUR = frozenset({"black", "white", "gray", "brown"})
 
 SHARED_COLUMNS = 0.15
 """Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
+
+NO_CAST = frozenset({"mixed", "black", "white", "gray", "brown"})
+"""Colours that many things of a scene may well share."""
+
+CAST_SHARE = 0.6
+"""Share of a scene's things of one other colour that tells of the light, not of the things."""
+
+CAST_LEAST = 4
+"""So many things of that colour, at least."""
 
 EDGE = 0.36
 """A centre within this share of the picture from an edge lies in the part at that edge."""
@@ -113,7 +123,8 @@ class SceneFacts:
 def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
     """The facts about a target's first object."""
     scene = target.scene
-    things = [_entity(thing) for thing in scene.objects]
+    cast = color_cast(scene)
+    things = [_entity(thing, cast) for thing in scene.objects]
     weak = possible_instances(scene, limits.weak)
     own = things[target.indices[0]]
     rivals = [e for e in (*things, *weak) if e.index != own.index and _may_be_called(own.label, e)]
@@ -133,6 +144,13 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
         width=scene.source.width,
         height=scene.source.height,
     )
+
+
+def color_cast(scene: Scene) -> str:
+    """The colour that most things of a scene share, or ``""``: under a neon light none is called by it."""
+    named = Counter(thing.color for thing in scene.objects if thing.color not in NO_CAST)
+    color, count = max(named.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+    return color if count >= max(CAST_LEAST, CAST_SHARE * len(scene.objects)) else ""
 
 
 def possible_instances(scene: Scene, weak: float) -> list[Entity]:
@@ -223,14 +241,14 @@ def same_label(entities: Iterable[Entity], label: str) -> list[Entity]:
     return [entity for entity in entities if entity.label == label]
 
 
-def _entity(thing: SceneObject) -> Entity:
+def _entity(thing: SceneObject, cast: str) -> Entity:
     return Entity(
         index=thing.index,
         label=thing.label,
         box=thing.box,
         score=thing.score,
         area=thing.area,
-        color=thing.color,
+        color="mixed" if thing.color == cast else thing.color,
         color_share=thing.color_share,
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from tasks.instruction.arguments import COLORS
 from tasks.instruction.edit_types import EDIT_TYPES, NO_ARGUMENT, allowed_types, draw_edit_type
 from tasks.instruction.settings import PAPER_COUNTS
@@ -38,9 +40,12 @@ def test_a_thing_of_mixed_colours_is_never_recoloured():
     assert allowed_types(target(mixed, 0), OFFERS, PAPER_COUNTS)[EditType.COLOR] != ""
 
 
-def test_what_touches_another_of_its_class_is_not_removed():
-    herd = scene([thing("zebra", (100, 300, 250, 500)), thing("zebra", (240, 310, 400, 500))])
-    assert allowed_types(target(herd, 0), OFFERS, PAPER_COUNTS)[EditType.REMOVE] == "touches another zebra"
+@pytest.mark.parametrize(
+    ("left", "objection"), [(240, "close to another zebra"), (255, "close to another zebra"), (300, "")]
+)
+def test_what_is_close_to_another_of_its_class_is_not_removed(left, objection):
+    herd = scene([thing("zebra", (100, 300, 250, 500)), thing("zebra", (left, 310, left + 150, 500))])
+    assert allowed_types(target(herd, 0), OFFERS, PAPER_COUNTS)[EditType.REMOVE] == objection
 
 
 def test_what_carries_other_things_is_not_removed():

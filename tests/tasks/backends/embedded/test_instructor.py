@@ -9,14 +9,27 @@ import numpy as np
 import pytest
 
 from prompts import load_data
+from tasks.backends.embedded.descriptions import zone
 from tasks.backends.embedded.instructor import PATTERNS, SceneFactsInstructor, SceneFactsOptions
 from tasks.backends.embedded.realisation import Writer
+from tasks.backends.embedded.scene_facts import FactLimits, gather_facts
 from tasks.errors import ConfigurationError
 from tasks.instruction.parsing import parse_reply
 from tasks.instruction.text_facts import fact_set, mentions
 from tasks.records import EditType
 from tasks.roles.protocols import InstructionRequest
-from tests.tasks.instruction.drawn_scenes import ALL, cups, desk, living_room, scene, street, target, thing
+from tests.tasks.instruction.drawn_scenes import (
+    ALL,
+    HEIGHT,
+    WIDTH,
+    cups,
+    desk,
+    living_room,
+    scene,
+    street,
+    target,
+    thing,
+)
 
 EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
 
@@ -76,7 +89,7 @@ def test_the_localisation_has_all_its_parts():
         assert "cup" in text
         assert "red" in text
         assert "percent of the picture" in text
-        assert "left part of the picture" in text
+        assert "left half of the picture" in text
         assert "second" in text
         assert "laptop" in text
 
@@ -113,6 +126,28 @@ def test_a_person_is_who_and_never_it_and_has_no_colour():
 def test_numbers_are_hedged():
     for reply in _replies(target(street(), 2)):
         assert re.search(r"at least three people", reply.reasoning.scene_description)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (0.1, 0.1, "upper left part"),
+        (0.36, 0.1, "upper part"),
+        (0.5, 0.9, "lower middle"),
+        (0.36, 0.5, "left half"),
+        (0.5, 0.5, "center"),
+        (0.5, 0.65, "lower half"),
+        (0.65, 0.36, "right half"),
+        (0.9, 0.36, "right part"),
+    ],
+)
+def test_a_thing_between_two_parts_is_said_to_be_in_the_half(x, y, words):
+    cx, cy = round(x * WIDTH), round(y * HEIGHT)
+    facts = gather_facts(
+        target(scene([thing("cup", (cx - 20, cy - 20, cx + 20, cy + 20)), thing("book", (0, 0, 9, 9))]), 0),
+        FactLimits(weak=0.2, named=0.8, color_share=0.7),
+    )
+    assert zone(facts, facts.target, Writer(patterns=load_data(PATTERNS), seed=0, key="x")) == words
 
 
 def test_the_layout_names_only_what_was_listed():

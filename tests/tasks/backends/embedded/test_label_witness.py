@@ -53,3 +53,11 @@ def test_lookalikes_are_none_of_the_words_for_the_label():
     assert lookalikes_of("laptop")
     assert not lookalikes_of("laptop") & words_for("laptop")
     assert not lookalikes_of("cup")
+
+
+def test_a_phone_on_a_table_is_no_remote_control(monkeypatch):
+    names = ("cellular telephone", "hand-held computer", "ipod", "remote control")
+    seen = Fixed()
+    seen.names, seen._scores = names, np.array([0.39, 0.14, 0.13, 0.13], np.float32)
+    monkeypatch.setattr(label_witness, "imagenet_classifier", lambda: seen)
+    assert ImageNetWitness().objection(PICTURE, "remote", BOX) == pytest.approx(0.66)

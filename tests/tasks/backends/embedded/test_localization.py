@@ -20,7 +20,7 @@ def _localize(whole, index, seed=0):
 
 def test_category_size_zone_order_neighbour_and_wording_all_stand_in_it():
     text = _localize(cups(), 1)
-    for words in ("a red cup", "1 percent", "left part of the picture", "second", "laptop", "the one meant"):
+    for words in ("a red cup", "1 percent", "left half of the picture", "second", "laptop", "the one meant"):
         assert words in text
 
 

@@ -27,6 +27,18 @@ def test_other_things_of_the_class_are_rivals_and_unique_ones_are_anchors():
     assert [a.label for a in facts.anchors] == ["laptop"]
 
 
+def test_where_the_light_colors_nearly_all_things_none_is_called_by_it():
+    def street_at_night(*colors):
+        return scene([thing("person", (100 * i, 300, 100 * i + 60, 600), c) for i, c in enumerate(colors)])
+
+    neon = street_at_night("blue", "blue", "mixed", "blue", "blue", "red")
+    assert [_facts(neon, i).target.color for i in (0, 5)] == ["mixed", "red"]
+    team = street_at_night("blue", "blue", "blue", "red", "red", "green")
+    assert _facts(team, 0).target.color == "blue"
+    coats = street_at_night("black", "black", "black", "black", "black")
+    assert _facts(coats, 0).target.color == "black"
+
+
 def test_a_weak_detection_of_the_class_is_a_rival():
     whole = scene(
         [thing("cup", (100, 400, 180, 480), "white"), thing("laptop", (400, 300, 700, 500))],

@@ -43,3 +43,30 @@ def test_a_weak_detection_is_not_worth_asking_about():
     witness = Objects("bottle")
     assert doubt_labels(IMAGE, [_found("bottle", 0.4)], witness)[0].score == 0.4
     assert witness.asked == []
+
+
+def _at(label, x0, y0, x1, y1, score=0.9):
+    return Detection(label=label, box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=score)
+
+
+def test_a_vase_with_a_plant_in_it_may_be_a_flower_pot():
+    plant, vase = _at("potted plant", 5, 0, 90, 60), _at("vase", 30, 50, 60, 95)
+    found = {d.label: d.score for d in doubt_labels(IMAGE, [plant, vase], Objects("nothing"))}
+    assert found == {"potted plant": 0.9, "vase": DOUBTED}
+
+
+def test_a_vase_beside_or_above_a_plant_is_a_vase():
+    vase = _at("vase", 30, 10, 60, 55)
+    for plant in (_at("potted plant", 58, 0, 95, 60), _at("potted plant", 20, 40, 70, 95)):
+        assert vase in doubt_labels(IMAGE, [plant, vase], Objects("nothing"))
+
+
+def test_what_the_classifier_knows_at_sight_needs_its_word():
+    umbrella = _found("umbrella", 0.9)
+    assert doubt_labels(IMAGE, [umbrella], Objects("nothing"))[0].score == DOUBTED
+
+    class Sees(Objects):
+        def support(self, image, label, box):
+            return 0.4
+
+    assert doubt_labels(IMAGE, [umbrella], Sees("nothing")) == (umbrella,)

@@ -32,7 +32,7 @@ def used_models(config: BuildConfig) -> list[Asset]:
         for stage, roles in ROLES.items()
         for key, role in roles.items()
     )
-    collections = set(PHOTOGRAPHS.values())
+    collections = {name for names in PHOTOGRAPHS.values() for name in names}
     table = asset_table()
     return [
         table[name] for name in sorted(table) if name not in collections and table[name].revision in revisions
@@ -41,7 +41,7 @@ def used_models(config: BuildConfig) -> list[Asset]:
 
 def used_photographs(config: BuildConfig) -> list[Asset]:
     """Packaged photographs among the configured sources."""
-    return [asset_table()[PHOTOGRAPHS[name]] for name in named_collections(config)]
+    return [asset_table()[asset] for name in named_collections(config) for asset in PHOTOGRAPHS[name]]
 
 
 def _attribution(kind: str, asset: Asset) -> Attribution:

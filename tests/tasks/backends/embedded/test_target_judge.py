@@ -83,7 +83,7 @@ def test_an_outline_without_a_step_has_no_contrast():
 @pytest.mark.assets
 def test_the_packaged_classifier_objects_where_a_label_is_wrong():
     cache = AssetCache(default_cache_folder())
-    path = cache.path(PHOTOGRAPHS["demo"], "cup-of-coffee-on-table-in-cafe-2.jpg")
+    path = cache.path(PHOTOGRAPHS["demo"][0], "cup-of-coffee-on-table-in-cafe-2.jpg")
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     cup, witness = Box(x0=630, y0=185, x1=1063, y1=509), ImageNetWitness()
     assert witness.support(image, "cup", cup) > 0.8

@@ -6,10 +6,13 @@ Exit codes: 0 done, 1 the data has a fault, 2 wrong arguments or configuration, 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
+
+from flows.terminal import ReaderGone, open_missing_streams, send
+from tasks.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped
 
 DONE, FAULT, WRONG, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -18,30 +21,27 @@ PROFILE_DEFAULT = "embedded"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; also the entry point of the installed script."""
-    arguments = parser().parse_args(argv)
+    open_missing_streams()
     try:
-        code = run(arguments)
-        sys.stdout.flush()  # here, where a reader that went away can be told from a fault
+        return run(_parsed(argv))
     except KeyboardInterrupt:
         _say("interrupted: nothing that was committed is lost; the same command goes on from here")
-        return _leave(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(ReaderGone, EnvironmentFault):
+            send()
+        return INTERRUPTED
+    except ReaderGone:
         return DONE
-    return code
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command that was parsed; every expected error becomes one line and an exit code."""
-    from tasks.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped  # noqa: PLC0415
-
     module, _, name = arguments.command.partition(":")
     try:
         command: Callable[[argparse.Namespace], int] = getattr(
             import_module(f"flows.commands.{module}"), name
         )
-        return command(arguments)
+        code = command(arguments)
+        send()  # here, where a full disk or a reader that went away can still be told
     except GroundEditError as error:
         if arguments.debug:
             raise
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, ConfigurationError):
             return WRONG
         return STOPPED if isinstance(error, StageStopped | EnvironmentFault) else FAULT
-    except BrokenPipeError:
+    except ReaderGone:
         raise  # not a fault: `main` knows what to do
     except Exception as error:  # the edge: whatever was not foreseen is one line, too
         if arguments.debug:
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"error: {type(error).__name__}: {error} (not foreseen; the same command with --debug says where)"
         )
         return STOPPED
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -149,6 +150,19 @@ def _add_set(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; leaves, as argparse does, when only help was asked for or something is wrong."""
+    try:
+        return parser().parse_args(argv)
+    except SystemExit:
+        try:
+            send()
+        except EnvironmentFault as error:
+            _say(f"error: {error}")
+            raise SystemExit(STOPPED) from error
+        raise
+
+
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, target: str, text: str
 ) -> argparse.ArgumentParser:
@@ -176,12 +190,8 @@ def _version() -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-def _leave(code: int) -> int:
-    sys.stdout.flush()
-    return code
+    with suppress(OSError):  # where not even an error can be told, the exit code still says it
+        sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -170,6 +170,14 @@ def photograph_folder(tmp_path: Path) -> Path:
     return folder
 
 
+def redirected(redirection: str, *arguments: str) -> Result:
+    """The command as a shell starts it with this redirection; ``stdout`` is what still arrived."""
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "flows.cli", *arguments]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse keeps an error of its own printing to itself
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=buffered, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
 def test_a_reader_that_goes_away_is_no_fault():
     reader, writer = os.pipe()
     os.close(reader)
@@ -177,3 +185,32 @@ def test_a_reader_that_goes_away_is_no_fault():
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_not_taken_for_our_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_the_server(_: object) -> int:
+        raise BrokenPipeError("a socket")
+
+    monkeypatch.setattr("flows.commands.building.build", lose_the_server)
+    result = groundedit("build", cwd=tmp_path)
+    assert result.returncode == 3
+    assert "a socket" in result.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", ">&- 2>&-"])
+def test_without_a_standard_output_a_command_works_in_silence(tmp_path: Path, closed: str) -> None:
+    shown = redirected(closed, "config", "show")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
+    wrong = redirected(closed, "status", str(tmp_path / "nothing"))
+    assert wrong.returncode == 2
+    assert ("nothing" in wrong.stderr) == ("2>&-" not in closed)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [("config", "show"), ("--help",)])
+def test_a_full_disk_behind_standard_output_is_one_line_and_exit_code_3(arguments: tuple[str, ...]) -> None:
+    result = redirected(">/dev/full", *arguments)
+    assert result.returncode == 3
+    assert result.stderr == "error: standard output: No space left on device\n"

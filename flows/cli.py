@@ -85,23 +85,25 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     for each in (build, plan):
         each.add_argument(
-            "--profile", default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+            "--profile",
+            type=_text,
+            default=PROFILE_DEFAULT,
+            help="name of a profile (default: %(default)s)",
         )
         each.add_argument(
             "--source",
+            type=_text,
             action="extend",
             nargs="+",
             default=[],
             metavar="URI",
             help="folders, tars, lists, prefixes",
         )
-        each.add_argument("--out", default="", metavar="URI", help="dataset: a folder or s3://bucket/prefix")
-        each.add_argument("--name", default="", help="name of the release")
+        each.add_argument("--out", type=_text, metavar="URI", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("--name", type=_text, help="name of the release")
+        each.add_argument("--limit", type=_count, metavar="SOURCES", help="first so many photographs")
         each.add_argument(
-            "--limit", type=_count, default=None, metavar="SOURCES", help="first so many photographs"
-        )
-        each.add_argument(
-            "--exclude", default="", metavar="FILE", help="ids, locations or patterns to leave out"
+            "--exclude", type=_text, metavar="FILE", help="ids, locations or patterns to leave out"
         )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
         _add_set(each)
@@ -121,25 +123,31 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show = _command(commands, "show", "looking:show", "the whole history of one id")
     gallery = _command(commands, "gallery", "looking:gallery", "a static HTML gallery")
     for each in (status, verify, repair, show, gallery):
-        each.add_argument("out", metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
     for each in (status, verify, show):
         each.add_argument("--json", action="store_true", help="for machines")
     verify.add_argument("--deep", action="store_true", help="read every byte, not only sizes")
-    show.add_argument("key", metavar="KEY", help="id of a sample, target or photograph, or a location")
+    show.add_argument(
+        "key", type=_text, metavar="KEY", help="id of a sample, target or photograph, or a location"
+    )
     gallery.add_argument("--rejected", action="store_true", help="also what was refused")
-    gallery.add_argument("--to", default="", metavar="DIR", help="where to (default: OUT-gallery)")
+    gallery.add_argument("--to", type=_text, metavar="DIR", help="where to (default: OUT-gallery)")
 
 
 def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fetch = _command(
         commands, "fetch", "setting_up:fetch", "everything a build needs from outside, for work offline"
     )
-    fetch.add_argument("--profile", default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)")
+    fetch.add_argument(
+        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+    )
     _add_set(fetch)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setting_up:show_config", "each setting and where its value came from")
-    show.add_argument("--profile", default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)")
+    show.add_argument(
+        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+    )
     show.add_argument("--json", action="store_true", help="for machines")
     _add_set(show)
 
@@ -172,8 +180,18 @@ def _command(
     return command
 
 
+def _text(text: str) -> str:
+    if not text.strip():
+        msg = f"{text!r} says nothing: a value is wanted"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
         msg = f"{text} is not a number of photographs"
         raise argparse.ArgumentTypeError(msg)

@@ -59,11 +59,11 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
     return BuildRequest(
         profile=arguments.profile,
         source=tuple(arguments.source),
-        out=arguments.out,
-        name=arguments.name,
+        out=arguments.out or "",
+        name=arguments.name or "",
         assignments=tuple(arguments.assignments),
         limit=arguments.limit,
-        exclude=arguments.exclude,
+        exclude=arguments.exclude or "",
         retry_failed=arguments.retry_failed,
     )
 

@@ -109,8 +109,24 @@ def test_a_wrong_setting_is_named_with_its_value(
     assert not (tmp_path / "o").exists()
 
 
-def test_a_limit_of_no_photographs_is_refused(tmp_path: Path) -> None:
-    assert_wrong(groundedit("build", "--limit", "0", cwd=tmp_path), "limit", "0")
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
+def test_a_limit_of_no_photographs_is_refused(tmp_path: Path, limit: str) -> None:
+    result = groundedit("build", f"--limit={limit}", cwd=tmp_path)
+    assert_wrong(result, f"argument --limit: {limit} is not a number of photographs")
+
+
+@pytest.mark.parametrize("option", ["--out", "--name", "--source", "--exclude", "--profile"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_option_with_an_empty_value_is_refused_not_passed_over(
+    tmp_path: Path, option: str, value: str
+) -> None:
+    assert_wrong(groundedit("plan", option, value, cwd=tmp_path), f"argument {option}: {value!r}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
+def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
+    assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
 
 
 def test_a_source_that_is_not_there_is_named_before_any_work(tmp_path: Path) -> None:
@@ -127,6 +143,14 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     source = photograph_folder(tmp_path)
     (tmp_path / "o").write_text("a file")
     assert_wrong(groundedit("build", "--source", str(source), "--out", "o", cwd=tmp_path), "o")
+
+
+@pytest.mark.parametrize("command", ["build", "plan"])
+def test_an_output_below_a_file_is_refused(tmp_path: Path, command: str) -> None:
+    source = photograph_folder(tmp_path)
+    (tmp_path / "o").write_text("a file")
+    result = groundedit(command, "--source", str(source), "--out", "o/x/y", cwd=tmp_path)
+    assert_wrong(result, "out='o/x/y'", f"{tmp_path / 'o'} is a file")
 
 
 def test_too_little_space_stops_before_work_with_exit_code_3(tmp_path: Path) -> None:

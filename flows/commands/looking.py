@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from flows.commands.gallery_folder import gallery_folder
 from flows.release import release_context
 from flows.tables import reasons_text, text_table
 from flows.terminal import tell
@@ -94,11 +94,10 @@ def show(arguments: argparse.Namespace) -> int:
 def gallery(arguments: argparse.Namespace) -> int:
     """A gallery of the newest build, finished or not."""
     store = _dataset(arguments.out)
+    to = gallery_folder(store, arguments.out, arguments.to or "")
     record = _newest(store)
     config = BuildConfig.model_validate({**record.config, "out": arguments.out})
     digests = {key.stage: key.config8 for key in record.chain}
-    base = store.folder or Path(arguments.out.rstrip("/").rpartition("/")[2] or "dataset")
-    to = Path(arguments.to) if arguments.to else base.with_name(f"{base.name}-gallery")
     page = write_build_gallery(
         store,
         build_plans(store, record),

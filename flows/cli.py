@@ -6,10 +6,13 @@ Exit codes: 0 done, 1 the data has a fault, 2 wrong arguments or configuration, 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
+
+from flows.terminal import ReaderGone, open_missing_streams, send
+from tasks.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped
 
 DONE, FAULT, WRONG, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -18,30 +21,27 @@ PROFILE_DEFAULT = "embedded"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code; also the entry point of the installed script."""
-    arguments = parser().parse_args(argv)
+    open_missing_streams()
     try:
-        code = run(arguments)
-        sys.stdout.flush()  # here, where a reader that went away can be told from a fault
+        return run(_parsed(argv))
     except KeyboardInterrupt:
         _say("interrupted: nothing that was committed is lost; the same command goes on from here")
-        return _leave(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output went away; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(ReaderGone, EnvironmentFault):
+            send()
+        return INTERRUPTED
+    except ReaderGone:
         return DONE
-    return code
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the command that was parsed; every expected error becomes one line and an exit code."""
-    from tasks.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped  # noqa: PLC0415
-
     module, _, name = arguments.command.partition(":")
     try:
         command: Callable[[argparse.Namespace], int] = getattr(
             import_module(f"flows.commands.{module}"), name
         )
-        return command(arguments)
+        code = command(arguments)
+        send()  # here, where a full disk or a reader that went away can still be told
     except GroundEditError as error:
         if arguments.debug:
             raise
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, ConfigurationError):
             return WRONG
         return STOPPED if isinstance(error, StageStopped | EnvironmentFault) else FAULT
-    except BrokenPipeError:
+    except ReaderGone:
         raise  # not a fault: `main` knows what to do
     except Exception as error:  # the edge: whatever was not foreseen is one line, too
         if arguments.debug:
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"error: {type(error).__name__}: {error} (not foreseen; the same command with --debug says where)"
         )
         return STOPPED
+    return code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,23 +85,25 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     for each in (build, plan):
         each.add_argument(
-            "--profile", default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+            "--profile",
+            type=_text,
+            default=PROFILE_DEFAULT,
+            help="name of a profile (default: %(default)s)",
         )
         each.add_argument(
             "--source",
+            type=_text,
             action="extend",
             nargs="+",
             default=[],
             metavar="URI",
             help="folders, tars, lists, prefixes",
         )
-        each.add_argument("--out", default="", metavar="URI", help="dataset: a folder or s3://bucket/prefix")
-        each.add_argument("--name", default="", help="name of the release")
+        each.add_argument("--out", type=_text, metavar="URI", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("--name", type=_text, help="name of the release")
+        each.add_argument("--limit", type=_count, metavar="SOURCES", help="first so many photographs")
         each.add_argument(
-            "--limit", type=_count, default=None, metavar="SOURCES", help="first so many photographs"
-        )
-        each.add_argument(
-            "--exclude", default="", metavar="FILE", help="ids, locations or patterns to leave out"
+            "--exclude", type=_text, metavar="FILE", help="ids, locations or patterns to leave out"
         )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
         _add_set(each)
@@ -120,25 +123,31 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     show = _command(commands, "show", "looking:show", "the whole history of one id")
     gallery = _command(commands, "gallery", "looking:gallery", "a static HTML gallery")
     for each in (status, verify, repair, show, gallery):
-        each.add_argument("out", metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
     for each in (status, verify, show):
         each.add_argument("--json", action="store_true", help="for machines")
     verify.add_argument("--deep", action="store_true", help="read every byte, not only sizes")
-    show.add_argument("key", metavar="KEY", help="id of a sample, target or photograph, or a location")
+    show.add_argument(
+        "key", type=_text, metavar="KEY", help="id of a sample, target or photograph, or a location"
+    )
     gallery.add_argument("--rejected", action="store_true", help="also what was refused")
-    gallery.add_argument("--to", default="", metavar="DIR", help="where to (default: OUT-gallery)")
+    gallery.add_argument("--to", type=_text, metavar="DIR", help="where to (default: OUT-gallery)")
 
 
 def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fetch = _command(
         commands, "fetch", "setting_up:fetch", "everything a build needs from outside, for work offline"
     )
-    fetch.add_argument("--profile", default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)")
+    fetch.add_argument(
+        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+    )
     _add_set(fetch)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setting_up:show_config", "each setting and where its value came from")
-    show.add_argument("--profile", default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)")
+    show.add_argument(
+        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+    )
     show.add_argument("--json", action="store_true", help="for machines")
     _add_set(show)
 
@@ -147,6 +156,19 @@ def _add_set(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="a.b=c", dest="assignments", help="override a setting"
     )
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; leaves, as argparse does, when only help was asked for or something is wrong."""
+    try:
+        return parser().parse_args(argv)
+    except SystemExit:
+        try:
+            send()
+        except EnvironmentFault as error:
+            _say(f"error: {error}")
+            raise SystemExit(STOPPED) from error
+        raise
 
 
 def _command(
@@ -158,8 +180,18 @@ def _command(
     return command
 
 
+def _text(text: str) -> str:
+    if not text.strip():
+        msg = f"{text!r} says nothing: a value is wanted"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
         msg = f"{text} is not a number of photographs"
         raise argparse.ArgumentTypeError(msg)
@@ -176,12 +208,8 @@ def _version() -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-def _leave(code: int) -> int:
-    sys.stdout.flush()
-    return code
+    with suppress(OSError):  # where not even an error can be told, the exit code still says it
+        sys.stderr.write(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Live progress in the terminal: one line a stage with done, kept, rate and time left; plain lines without a tty."""
+"""Live progress in the terminal: a line a stage with inputs, outputs, rate and time left; plain lines without a tty."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ LIVE_S = 0.1
 
 @dataclass(slots=True)
 class StageProgress:
-    """Where one stage stands; inputs are counted, since units differ in size."""
+    """Where one stage stands; inputs are counted, since units differ in size.
+
+    Attributes:
+        kept: outputs, as in the funnel's lines of outputs; a duplicate shows only at the end of ingest.
+    """
 
     stage: str
     units: int
@@ -37,11 +41,11 @@ class StageProgress:
         return self.ended - self.began if self.ended is not None else 0.0
 
     def line(self, now: float) -> str:
-        """``grounding    12/40 inputs   9 kept   3.1/s   9 s left``."""
+        """``grounding    12/40 inputs   9 outputs kept   3.1/s   9 s left``."""
         seconds = (self.ended or now) - self.began
         parts = [f"{self.stage:<12}", f"{self.inputs_done:>6}/{self.inputs} inputs"]
         if self.fresh:
-            parts.append(f"{self.kept:>6} kept")
+            parts.append(f"{self.kept:>6} outputs kept")
             if self.failed:
                 parts.append(f"{self.failed} failed")
             rate = self.fresh / max(seconds, 1e-3)

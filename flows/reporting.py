@@ -14,9 +14,9 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+from flows.funnel_table import Tally, tally_of_end
 from flows.progress import Progress
 from tasks.publishing.finish_release import Release
-from tasks.publishing.funnel import funnel_line
 from tasks.storage.stage_end import StageEnd
 
 UPDATE_S = 5.0
@@ -52,17 +52,10 @@ class StageReport:
             self._send()
 
     def finish(self, end: StageEnd) -> None:
-        """The full bar and the stage's funnel, one line a verdict and reason."""
+        """The full bar and the stage's funnel, one line a verdict and reason, of inputs and of outputs."""
         self._send()
-        line = funnel_line(end)
-        table = [
-            {"what": "inputs", "count": line.inputs},
-            {"what": "kept", "count": line.kept},
-            {"what": "children kept", "count": line.children},
-            {"what": "rejected", "count": line.rejected},
-            {"what": "failed", "count": line.failed},
-            *({"what": f"reason: {reason}", "count": count} for reason, count in line.reasons),
-        ]
+        tally = tally_of_end(end)
+        table = [*_lines("inputs", tally.inputs), *_lines("outputs", tally.outputs)]
         create_table_artifact(
             table, key=f"{self._stage}-funnel", description=f"{self._stage}: where inputs went"
         )
@@ -72,6 +65,16 @@ class StageReport:
         share = 100.0 * stage.units_done / stage.units if stage is not None and stage.units else 100.0
         update_progress_artifact(self._artifact, share)
         self._updated = time.monotonic()
+
+
+def _lines(what: str, tally: Tally) -> list[dict[str, Any]]:
+    return [
+        {"what": what, "count": tally.count},
+        {"what": f"{what} kept", "count": tally.kept},
+        {"what": f"{what} rejected", "count": tally.rejected},
+        {"what": f"{what} failed", "count": tally.failed},
+        *({"what": f"{what}, reason: {reason}", "count": count} for reason, count in tally.reasons),
+    ]
 
 
 def link_dashboard(url: str) -> None:

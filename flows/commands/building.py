@@ -12,13 +12,14 @@ from flows.build_plans import Build, open_build
 from flows.build_request import BuildRequest, resolve
 from flows.build_session import finished_release, open_session
 from flows.estimate import estimate, estimate_text
+from flows.funnel_table import funnel_table, tally_of_end
 from flows.prefect_run import run_flow, start_prefect
 from flows.progress import Progress
-from flows.tables import funnel_table, text_table
+from flows.tables import text_table
 from flows.terminal import tell
 from tasks.outcomes import STAGES
 from tasks.publishing.finish_release import Release
-from tasks.publishing.funnel import funnel_line, stage_ends
+from tasks.publishing.funnel import stage_ends
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -59,11 +60,11 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
     return BuildRequest(
         profile=arguments.profile,
         source=tuple(arguments.source),
-        out=arguments.out,
-        name=arguments.name,
+        out=arguments.out or "",
+        name=arguments.name or "",
         assignments=tuple(arguments.assignments),
         limit=arguments.limit,
-        exclude=arguments.exclude,
+        exclude=arguments.exclude or "",
         retry_failed=arguments.retry_failed,
     )
 
@@ -71,9 +72,14 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
 def print_result(
     build: Build, release: Release, seconds: Mapping[str, float], total: float, start_up: float = 0.0
 ) -> None:
-    """Tables of what became of every input, then where the release and its gallery lie."""
+    """Tables of what became of every input, then where the release and its gallery lie.
+
+    ``seconds`` are wall seconds by stage; a stage that was done before has none.
+    """
     ends = stage_ends(build.store, [build.plans[stage] for stage in STAGES])
-    tell(funnel_table([funnel_line(end) for end in ends], seconds))
+    closed = [end.key.stage for end in ends]
+    took = [f"{seconds[stage]:.1f}" if stage in seconds else "before" for stage in closed]
+    tell(funnel_table([tally_of_end(end) for end in ends], {"seconds": took}))
     types = release.manifest["edit_types"]
     samples = sum(release.manifest["samples"].values())
     rows = [

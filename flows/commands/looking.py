@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from flows.commands.gallery_folder import gallery_folder
+from flows.funnel_table import funnel_table, tally_of_row
 from flows.release import release_context
-from flows.tables import reasons_text, text_table
+from flows.tables import text_table
 from flows.terminal import tell
 from tasks.config import BuildConfig
 from tasks.errors import ConfigurationError
@@ -18,8 +19,6 @@ from tasks.storage import auditing, repairing
 from tasks.storage.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.ledger import Ledger
 from tasks.storage.store import Store, local_folder, open_store
-
-ALL_REASONS = 1000
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -94,11 +93,10 @@ def show(arguments: argparse.Namespace) -> int:
 def gallery(arguments: argparse.Namespace) -> int:
     """A gallery of the newest build, finished or not."""
     store = _dataset(arguments.out)
+    to = gallery_folder(store, arguments.out, arguments.to or "")
     record = _newest(store)
     config = BuildConfig.model_validate({**record.config, "out": arguments.out})
     digests = {key.stage: key.config8 for key in record.chain}
-    base = store.folder or Path(arguments.out.rstrip("/").rpartition("/")[2] or "dataset")
-    to = Path(arguments.to) if arguments.to else base.with_name(f"{base.name}-gallery")
     page = write_build_gallery(
         store,
         build_plans(store, record),
@@ -129,27 +127,18 @@ def _newest(store: Store) -> BuildRecord:
 
 
 def _funnel(ledger: Ledger) -> str:
-    left = {line.stage: line for line in ledger.progress()}
-    header = ("stage", "inputs", "kept", "rejected", "failed", "left", "out", "units", "inputs/s", "because")
-    rows = [header]
-    for line in ledger.funnel():
-        units = left.get(line.stage)
-        done = line.inputs - line.open
-        rows.append(
-            (
-                line.stage,
-                str(line.inputs),
-                str(line.kept),
-                str(line.rejected),
-                str(line.failed),
-                str(line.open),
-                str(line.children_kept),
-                f"{units.units_done}/{units.units}" if units else "0/0",
-                f"{done / units.seconds:.2f}" if units and units.seconds else "-",
-                reasons_text(line.reasons, ALL_REASONS),
-            )
-        )
-    return text_table(rows, right=range(1, 9))
+    rows = ledger.funnel()
+    units = {line.stage: line for line in ledger.progress()}
+    found = [units.get(row.stage) for row in rows]
+    more = {
+        "left": [str(row.open) for row in rows],
+        "units": [f"{of.units_done}/{of.units}" if of else "0/0" for of in found],
+        "inputs/s": [
+            f"{(row.inputs - row.open) / of.seconds:.2f}" if of and of.seconds else "-"
+            for row, of in zip(rows, found, strict=True)
+        ],
+    }
+    return funnel_table([tally_of_row(row) for row in rows], more)
 
 
 def _edit_types(ledger: Ledger) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tasks.errors import DataFault
 from tasks.publishing.release_context import FunnelLine
+from tasks.storage.rows import most_frequent_first
 from tasks.storage.stage_end import StageEnd, find_stage_end
 from tasks.storage.store import Store
 from tasks.storage.units import Plan
@@ -47,5 +48,5 @@ def funnel_line(end: StageEnd) -> FunnelLine:
         failed=failed,
         children=int(totals.get("children_kept", 0)),
         refused=int(totals.get("children_rejected", 0)) + int(totals.get("children_failed", 0)),
-        reasons=tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        reasons=most_frequent_first(reasons),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.outcomes import verdict
 from tasks.storage.commits import Commit, commit_from, read_rows
 from tasks.storage.planning import committed_units
 from tasks.storage.read_many import find_many
-from tasks.storage.rows import CHILD
+from tasks.storage.rows import CHILD, INPUT, most_frequent_first
 from tasks.storage.stage_end import find_stage_end, light_rows, read_decisions
 from tasks.storage.store import Store
 from tasks.storage.units import Plan
@@ -43,9 +44,12 @@ UNIT_COLUMNS = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelRow:
-    """One stage: inputs = kept + rejected + failed + open; ``children_kept`` are the next stage's inputs.
+    """One stage: inputs = kept + rejected + failed + open, and children = those kept + rejected + failed.
 
-    ``reasons`` counts ended inputs and ended children alike, most frequent first.
+    Attributes:
+        children_kept: the next stage's inputs.
+        reasons: (reason, count) of ended inputs and ended children alike, most frequent first.
+        input_reasons, child_reasons: the same of each alone.
     """
 
     stage: str
@@ -57,6 +61,10 @@ class FunnelRow:
     children: int
     children_kept: int
     reasons: tuple[tuple[str, int], ...]
+    children_rejected: int
+    children_failed: int
+    input_reasons: tuple[tuple[str, int], ...]
+    child_reasons: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +133,15 @@ class Ledger:
     def funnel(self) -> list[FunnelRow]:
         """One line a stage, in order."""
         counts = self._ask("SELECT step, kind, outcome, count(*) FROM rows GROUP BY ALL")
-        reasons = self._ask(
-            "SELECT step, reason, count(*) n FROM rows WHERE reason <> '' GROUP BY ALL ORDER BY n DESC, reason"
-        )
+        reasons = self._ask("SELECT step, kind, reason, count(*) FROM rows WHERE reason <> '' GROUP BY ALL")
         lines = []
         for step, stage, planned in self._planned:
             of = {(kind, outcome): n for s, kind, outcome, n in counts if s == step}
-            kept, rejected, failed = (of.get(("input", o), 0) for o in ("kept", "rejected", "failed"))
+            kept, rejected, failed = (of.get((INPUT, o), 0) for o in ("kept", "rejected", "failed"))
+            why = {
+                kind: Counter({r: n for s, k, r, n in reasons if (s, k) == (step, kind)})
+                for kind in (INPUT, CHILD)
+            }
             lines.append(
                 FunnelRow(
                     stage=stage,
@@ -142,7 +152,11 @@ class Ledger:
                     open=planned - kept - rejected - failed,
                     children=sum(n for (kind, _), n in of.items() if kind == CHILD),
                     children_kept=of.get((CHILD, "kept"), 0),
-                    reasons=tuple((reason, n) for s, reason, n in reasons if s == step),
+                    reasons=most_frequent_first(why[INPUT] + why[CHILD]),
+                    children_rejected=of.get((CHILD, "rejected"), 0),
+                    children_failed=of.get((CHILD, "failed"), 0),
+                    input_reasons=most_frequent_first(why[INPUT]),
+                    child_reasons=most_frequent_first(why[CHILD]),
                 )
             )
         return lines

@@ -132,6 +132,11 @@ def count_rows(rows: Iterable[Row]) -> dict[str, Any]:
     return result
 
 
+def most_frequent_first(reasons: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """(reason, count); those that are as frequent by name."""
+    return tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
 def check_count_law(rows: Sequence[Row], members: Sequence[str], where: str) -> None:
     """Every member has exactly one input row; a kept one has children with different ids, an ended one none.
 

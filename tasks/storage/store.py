@@ -229,10 +229,8 @@ def check_free_space(folder: Path, min_free_bytes: int) -> None:
 
 def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
     if root is not None:
-        if root.exists() and not root.is_dir():
-            msg = f"out={uri!r}: is a file, a folder is wanted"
-            raise ConfigurationError(msg)
         with _faults(uri):
+            _refuse_files(uri, root)
             root.mkdir(parents=True, exist_ok=True)
             return LocalStore(str(root))
     if urlparse(uri).scheme != "s3" or not urlparse(uri).netloc:
@@ -255,6 +253,15 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
                 "retry_timeout": timedelta(seconds=options.timeout_s),
             },
         )
+
+
+def _refuse_files(uri: str, root: Path) -> None:
+    """Raise `ConfigurationError` when ``root`` can't be a folder, since it, or one above it, is a file."""
+    nearest = next(path for path in (root, *root.parents) if path.exists())
+    if not nearest.is_dir():
+        where = "is" if nearest == root else f"{nearest} is"
+        msg = f"out={uri!r}: {where} a file, a folder is wanted"
+        raise ConfigurationError(msg)
 
 
 @contextmanager

@@ -109,8 +109,24 @@ def test_a_wrong_setting_is_named_with_its_value(
     assert not (tmp_path / "o").exists()
 
 
-def test_a_limit_of_no_photographs_is_refused(tmp_path: Path) -> None:
-    assert_wrong(groundedit("build", "--limit", "0", cwd=tmp_path), "limit", "0")
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
+def test_a_limit_of_no_photographs_is_refused(tmp_path: Path, limit: str) -> None:
+    result = groundedit("build", f"--limit={limit}", cwd=tmp_path)
+    assert_wrong(result, f"argument --limit: {limit} is not a number of photographs")
+
+
+@pytest.mark.parametrize("option", ["--out", "--name", "--source", "--exclude", "--profile"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_option_with_an_empty_value_is_refused_not_passed_over(
+    tmp_path: Path, option: str, value: str
+) -> None:
+    assert_wrong(groundedit("plan", option, value, cwd=tmp_path), f"argument {option}: {value!r}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
+def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
+    assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
 
 
 def test_a_source_that_is_not_there_is_named_before_any_work(tmp_path: Path) -> None:
@@ -127,6 +143,14 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     source = photograph_folder(tmp_path)
     (tmp_path / "o").write_text("a file")
     assert_wrong(groundedit("build", "--source", str(source), "--out", "o", cwd=tmp_path), "o")
+
+
+@pytest.mark.parametrize("command", ["build", "plan"])
+def test_an_output_below_a_file_is_refused(tmp_path: Path, command: str) -> None:
+    source = photograph_folder(tmp_path)
+    (tmp_path / "o").write_text("a file")
+    result = groundedit(command, "--source", str(source), "--out", "o/x/y", cwd=tmp_path)
+    assert_wrong(result, "out='o/x/y'", f"{tmp_path / 'o'} is a file")
 
 
 def test_too_little_space_stops_before_work_with_exit_code_3(tmp_path: Path) -> None:
@@ -170,6 +194,14 @@ def photograph_folder(tmp_path: Path) -> Path:
     return folder
 
 
+def redirected(redirection: str, *arguments: str) -> Result:
+    """The command as a shell starts it with this redirection; ``stdout`` is what still arrived."""
+    command = ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "flows.cli", *arguments]
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse keeps an error of its own printing to itself
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=buffered, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
 def test_a_reader_that_goes_away_is_no_fault():
     reader, writer = os.pipe()
     os.close(reader)
@@ -177,3 +209,32 @@ def test_a_reader_that_goes_away_is_no_fault():
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_not_taken_for_our_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_the_server(_: object) -> int:
+        raise BrokenPipeError("a socket")
+
+    monkeypatch.setattr("flows.commands.building.build", lose_the_server)
+    result = groundedit("build", cwd=tmp_path)
+    assert result.returncode == 3
+    assert "a socket" in result.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&-", ">&- 2>&-"])
+def test_without_a_standard_output_a_command_works_in_silence(tmp_path: Path, closed: str) -> None:
+    shown = redirected(closed, "config", "show")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
+    wrong = redirected(closed, "status", str(tmp_path / "nothing"))
+    assert wrong.returncode == 2
+    assert ("nothing" in wrong.stderr) == ("2>&-" not in closed)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [("config", "show"), ("--help",)])
+def test_a_full_disk_behind_standard_output_is_one_line_and_exit_code_3(arguments: tuple[str, ...]) -> None:
+    result = redirected(">/dev/full", *arguments)
+    assert result.returncode == 3
+    assert result.stderr == "error: standard output: No space left on device\n"

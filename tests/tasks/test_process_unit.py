@@ -327,6 +327,10 @@ def test_the_ledger_tells_a_samples_whole_history(store: Store, tmp_path: Path):
     first, second = ledger.funnel()
     assert (first.inputs, first.kept, first.open, second.inputs) == (5, 5, 0, first.children_kept)
     assert sum(n for _, n in second.reasons) == second.rejected + second.children - second.children_kept
+    for line in (first, second):
+        assert line.children == line.children_kept + line.children_rejected + line.children_failed
+        assert sum(n for _, n in line.input_reasons) == line.rejected + line.failed
+        assert sum(n for _, n in line.child_reasons) == line.children_rejected + line.children_failed
     target = next(
         i for (i,) in ledger.connection.execute("SELECT id FROM rows WHERE id LIKE '%-t0'").fetchall()
     )

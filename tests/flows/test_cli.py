@@ -144,6 +144,13 @@ def test_looking_at_what_is_not_there_makes_no_folder(tmp_path: Path, command: s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["status", "verify", "repair"])
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, command: str) -> None:
+    assert_wrong(
+        groundedit(command, str(photograph_folder(tmp_path)), cwd=tmp_path), "holds no build", "photographs"
+    )
+
+
 def test_config_show_says_where_each_value_came_from(tmp_path: Path) -> None:
     result = groundedit("config", "show", "--profile", "embedded", "--set", "seed=7", cwd=tmp_path)
     assert result.returncode == 0

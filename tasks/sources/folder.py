@@ -12,6 +12,7 @@ from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import is_too_long, join, location_of
+from tasks.sources.own_folders import DATASET, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.places import Place
 
 
@@ -22,6 +23,10 @@ def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
     Links are followed; each folder is entered once, under its own name if it lies below the root. A link to a
     folder that is listed anyway is a ``duplicate``, a link that leads nowhere ``source_missing``, a folder that
     can't be read ``unreadable``; sockets, pipes and devices are ``not_an_image``.
+
+    So is a folder that GroundEdit wrote (another dataset, a release or a gallery, see `own_folders`): one row stands
+    for it and nothing in it is taken. Where the source itself is the folder of another dataset, each part of that
+    dataset is such a row and the files beside them are listed; a release or gallery given as the source is meant.
 
     Args:
         place: the source.
@@ -49,7 +54,13 @@ def version_of(info: os.stat_result) -> str:
 
 
 def entry_of(
-    place: Place, path: str, *, version: str = "", length: int = -1, problem: Reason | None = None
+    place: Place,
+    path: str,
+    *,
+    version: str = "",
+    length: int = -1,
+    problem: Reason | None = None,
+    detail: str = "",
 ) -> SourceEntry:
     """An entry for a whole file or object at ``path`` (made by `locations.join`)."""
     if problem is None and is_too_long(place.name, path):
@@ -64,6 +75,7 @@ def entry_of(
         version=version,
         problem=problem.value if problem else "",
         licence=place.licence,
+        detail=detail,
     )
 
 
@@ -107,10 +119,17 @@ class _Walk:
             self._add(parts, problem=problem_of(error))
             return
         self.entered.add((info.st_dev, info.st_ino))
+        kind = kind_of(Path(path), {child.name for child in children})
+        if kind and parts:
+            self._add_own(parts, kind)
+            return
         if not children and parts and looks_like_picture(parts[-1]):
             self._add(parts, problem=Reason.NOT_AN_IMAGE)
         for child in children:
-            self._visit(child, (*parts, child.name))
+            if kind == DATASET and child.name in PARTS_OF_A_DATASET:
+                self._add_own((*parts, child.name), f"part of {kind}")
+            else:
+                self._visit(child, (*parts, child.name))
 
     def enter_link(self, parts: tuple[str, ...], path: str) -> None:
         try:
@@ -138,9 +157,18 @@ class _Walk:
         else:
             self._add(parts, problem=Reason.NOT_AN_IMAGE)
 
+    def _add_own(self, parts: tuple[str, ...], kind: str) -> None:
+        self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=f"{kind} of GroundEdit, left out as a whole")
+
     def _add(
-        self, parts: tuple[str, ...], *, version: str = "", length: int = -1, problem: Reason | None = None
+        self,
+        parts: tuple[str, ...],
+        *,
+        version: str = "",
+        length: int = -1,
+        problem: Reason | None = None,
+        detail: str = "",
     ) -> None:
         self.entries.append(
-            entry_of(self.place, join(parts), version=version, length=length, problem=problem)
+            entry_of(self.place, join(parts), version=version, length=length, problem=problem, detail=detail)
         )

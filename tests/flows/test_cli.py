@@ -98,6 +98,12 @@ def test_an_unknown_profile_names_those_that_exist(tmp_path: Path) -> None:
         ("grounding.target.min_score=7", ("grounding.target.min_score", "7")),
         ("editing.editor.backend=brush", ("editing.editor", "brush", "classical")),
         ("seed", ("seed", "key=value")),
+        ("instruction.weights.Color=-1", ("instruction.weights.Color", "-1")),
+        ("instruction.weights.Color=.nan", ("instruction.weights.Color", "nan")),
+        ("instruction.weights.Color=.inf", ("instruction.weights.Color", "inf")),
+        ("instruction.weights={}", ("instruction.weights={}", "Color", "Remove")),
+        ("instruction.weights={Color: 0, Remove: 0}", ("instruction.weights={'Color': 0.0", "Remove")),
+        ("instruction.weights={Add: 3}", ("instruction.weights={'Add': 3.0}", "classical", "Remove")),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(

@@ -85,6 +85,27 @@ def problem_of(error: OSError) -> Reason:
     return Reason.SOURCE_MISSING if error.errno in nowhere else Reason.UNREADABLE
 
 
+def detail_of(path: str, error: OSError) -> str:
+    """What a refused path is: a link that leads nowhere or in a circle; ``""`` for all else."""
+    if error.errno == errno.ELOOP:
+        return "a link that leads in a circle"
+    missing = problem_of(error) is Reason.SOURCE_MISSING
+    return "a link that leads nowhere" if missing and Path(path).is_symlink() else ""
+
+
+def special_file(mode: int) -> str:
+    """What it is that is neither file nor folder, by its mode."""
+    return next((name for is_one, name in _SPECIAL if is_one(mode)), "no regular file")
+
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
+
+
 def _identity(folder: Path) -> tuple[int, int]:
     info = folder.stat()
     return info.st_dev, info.st_ino
@@ -124,7 +145,7 @@ class _Walk:
             self._add_own(parts, kind)
             return
         if not children and parts and looks_like_picture(parts[-1]):
-            self._add(parts, problem=Reason.NOT_AN_IMAGE)
+            self._add(parts, problem=Reason.NOT_AN_IMAGE, detail="an empty folder")
         for child in children:
             if kind == DATASET and child.name in PARTS_OF_A_DATASET:
                 self._add_own((*parts, child.name), f"part of {kind}")
@@ -138,7 +159,7 @@ class _Walk:
             self._add(parts, problem=problem_of(error))
             return
         if (info.st_dev, info.st_ino) in self.entered:
-            self._add(parts, problem=Reason.DUPLICATE)
+            self._add(parts, problem=Reason.DUPLICATE, detail="a link to a folder that is listed anyway")
         else:
             self.enter(parts, path)
 
@@ -146,7 +167,7 @@ class _Walk:
         try:
             info = child.stat()
         except OSError as error:
-            self._add(parts, problem=problem_of(error))
+            self._add(parts, problem=problem_of(error), detail=detail_of(child.path, error))
             return
         if stat.S_ISDIR(info.st_mode):
             if (info.st_dev, info.st_ino) == self.skip:
@@ -155,7 +176,7 @@ class _Walk:
         elif stat.S_ISREG(info.st_mode):
             self._add(parts, version=version_of(info), length=info.st_size)
         else:
-            self._add(parts, problem=Reason.NOT_AN_IMAGE)
+            self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=special_file(info.st_mode))
 
     def _add_own(self, parts: tuple[str, ...], kind: str) -> None:
         self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=f"{kind} of GroundEdit, left out as a whole")

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
-from tasks.sources.folder import entry_of, problem_of, version_of
+from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import join
 from tasks.sources.places import Place
@@ -71,14 +71,14 @@ def list_rows(place: Place) -> list[SourceEntry]:
 
 
 def _entry(place: Place, row: ListRow) -> SourceEntry:
-    version, length, problem = "", -1, row.problem
+    version, length, problem, detail = "", -1, row.problem, ""
     if row.path and problem is None:
         try:
             info = Path(row.path).stat()
             version, length = version_of(info), info.st_size
         except OSError as error:
-            problem = problem_of(error)
-    entry = entry_of(place, row.key, version=version, length=length, problem=problem)
+            problem, detail = problem_of(error), detail_of(row.path, error)
+    entry = entry_of(place, row.key, version=version, length=length, problem=problem, detail=detail)
     if not row.licence:
         return entry
     return SourceEntry(**{f: getattr(entry, f) for f in entry.__slots__} | {"licence": row.licence})

@@ -104,6 +104,31 @@ def test_what_is_no_file_is_no_image(tmp_path, monkeypatch):
     assert found == {"full.jpg/y.jpg": "", "pipe.jpg": refused, "s.jpg": refused, "x.jpg": refused}
 
 
+def test_a_row_says_what_stands_there_instead_of_a_photograph(tmp_path, pictures, ingest, monkeypatch):
+    write(tmp_path, **{"x.jpg": pictures.save(pictures.draw()), "real__y.jpg": b"y"})
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty.jpg").mkdir()
+    links = {"null.jpg": "/dev/null", "gone.jpg": "nothing", "self.jpg": "self.jpg", "twice": "real"}
+    for name, goal in links.items():
+        (tmp_path / name).symlink_to(goal)
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)
+        server.bind("s.jpg")
+        outcomes = ingest(SourceSettings(uri=str(tmp_path), name="s"))
+    assert {
+        k.removeprefix("s/"): (o.reason, o.detail) for k, o in outcomes.items() if k != "s/real/y.jpg"
+    } == {
+        "empty.jpg": (Reason.NOT_AN_IMAGE, "an empty folder"),
+        "gone.jpg": (Reason.SOURCE_MISSING, "a link that leads nowhere"),
+        "null.jpg": (Reason.NOT_AN_IMAGE, "a character device"),
+        "pipe.jpg": (Reason.NOT_AN_IMAGE, "a named pipe"),
+        "s.jpg": (Reason.NOT_AN_IMAGE, "a socket"),
+        "self.jpg": (Reason.SOURCE_MISSING, "a link that leads in a circle"),
+        "twice": (Reason.DUPLICATE, "a link to a folder that is listed anyway"),
+        "x.jpg": (None, ""),
+    }
+
+
 def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch):
     (tmp_path / "locked").mkdir()
     (tmp_path / "x.jpg").write_bytes(b"x")
@@ -158,7 +183,7 @@ def test_what_another_build_wrote_is_one_row_and_its_pictures_are_none(tmp_path,
     assert {k: (o.reason, o.detail) for k, o in outcomes.items()} == {
         "s/by-record": (Reason.NOT_AN_IMAGE, "a dataset of GroundEdit, left out as a whole"),
         "s/by-stage": (Reason.NOT_AN_IMAGE, "a dataset of GroundEdit, left out as a whole"),
-        "s/link": (Reason.DUPLICATE, "found when the source was listed"),
+        "s/link": (Reason.DUPLICATE, "a link to a folder that is listed anyway"),
         "s/release": (Reason.NOT_AN_IMAGE, "a release of GroundEdit, left out as a whole"),
         "s/x.jpg": (None, ""),
     }

@@ -108,6 +108,19 @@ def test_blank_lines_and_short_rows_of_a_csv_are_read_as_they_are(tmp_path):
     ]
 
 
+def test_a_row_of_a_list_says_what_stands_there_instead_of_a_photograph(tmp_path, ingest):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "gone.jpg").symlink_to("nothing")
+    (tmp_path / "all.csv").write_text("uri\npipe.jpg\nfolder.jpg\ngone.jpg\n", encoding="utf-8")
+    outcomes = ingest(SourceSettings(uri=str(tmp_path / "all.csv"), name="s"))
+    assert {k: (o.reason, o.detail) for k, o in outcomes.items()} == {
+        "s/folder.jpg": (Reason.UNREADABLE, "Is a directory"),
+        "s/gone.jpg": (Reason.SOURCE_MISSING, "a link that leads nowhere"),
+        "s/pipe.jpg": (Reason.UNREADABLE, "a named pipe"),
+    }
+
+
 def test_an_object_that_is_out_of_reach_is_named_when_it_stops_the_work(tmp_path, ingest, monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from flows.photographs import with_photographs
 from tasks.config import BuildConfig
@@ -120,10 +121,10 @@ def _record(build: Build, planned: Plan) -> None:
         run = {"execution": build.config.execution.model_dump(mode="json"), "out": build.config.out}
         chain = [build.key(stage) for stage in STAGES]
         build.record = write_build(build.store, content, chain, _plan_of(build, "ingest"), run)
-    if planned.key.stage != STAGES[0]:
+    # All on the way there: a stage that runs alone may be the first of this very build, which has to be followed.
+    for before, stage in pairwise(STAGES[: STAGES.index(planned.key.stage) + 1]):
         # Not the plan's own note of it: another build with other plans before may have stored this very plan.
-        before = build.plans[STAGES[STAGES.index(planned.key.stage) - 1]]
-        link_plan(build.store, build.record, planned, before.reference)
+        link_plan(build.store, build.record, build.plans[stage], build.plans[before].reference)
 
 
 def _upstream(build: Build, stage: str) -> Plan | None:

@@ -35,6 +35,7 @@ class SourceEntry:
         offset, length: where the bytes lie in the file; ``length`` -1 when only reading tells.
         version: what changes when the bytes do (mtime and size of a file, ETag of an object).
         problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.
+        detail: what stood there instead of a photograph, for the row of a ``problem``; ``""``: the reason says it all.
         licence: as stated for the source, ``""`` when unstated; part of the input, so that another source
             with another licence leaves finished units alone.
         annotation: path below the source's root of the file that holds its masks (SA-1B), or ``""``.
@@ -53,6 +54,7 @@ class SourceEntry:
     annotation: str = ""
     annotation_offset: int = 0
     annotation_length: int = -1
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

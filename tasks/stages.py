@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.canonical import canonical_json
 from tasks.config import BuildConfig
+from tasks.errors import ConfigurationError
 from tasks.outcomes import STAGES, Stage
 from tasks.records import SCHEMA_VERSION, EditType
 from tasks.roles.build import backend_class, backend_options, check_role, describe_role, load_role
@@ -38,10 +39,21 @@ ROLES = {
 
 
 def check_roles(config: BuildConfig) -> None:
-    """Raise `ConfigurationError` for a backend or option that doesn't exist; loads no model."""
+    """Raise `ConfigurationError` for a backend or option that doesn't exist, or backends that no edit type with a
+    weight is offered by; loads no model.
+    """
     for stage, roles in ROLES.items():
         for key, role in roles.items():
             check_role(role, getattr(getattr(config, stage), key), f"{stage}.{key}")
+    weights, offered = config.instruction.weights, offered_types(config)
+    if not any(weights.get(edit_type, 0.0) > 0 for edit_type in offered):
+        given = {edit_type.value: weight for edit_type, weight in weights.items()}
+        names = ", ".join(offered)
+        msg = (
+            f"instruction.weights={given!r}: no edit type would ever be drawn; give one a weight above 0 out of what "
+            f"{config.editing.editor.backend} and {config.editing.inpainter.backend} offer ({names})"
+        )
+        raise ConfigurationError(msg)
 
 
 def offered_types(config: BuildConfig) -> tuple[EditType, ...]:

@@ -58,13 +58,15 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def repair(arguments: argparse.Namespace) -> int:
     """Moves damaged objects, and what rests on them, below ``aside/``."""
-    moved = repairing.repair(_dataset(arguments.out))
-    for path in moved:
+    done = repairing.repair(_dataset(arguments.out))
+    for path in done.moved:
         tell(f"set aside: {path}")
+    for path in done.missing:
+        tell(f"missing: {path}")
     tell(
-        "nothing is damaged"
-        if not moved
-        else f"{len(moved)} objects set aside; the next build makes them anew"
+        f"{len(done.moved)} objects set aside, {len(done.missing)} missing; the next build makes them anew"
+        if done.moved or done.missing
+        else "nothing is damaged"
     )
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tasks.records import EditType
@@ -19,6 +21,8 @@ PAPER_COUNTS = {
 }
 """Samples by edit type in the paper's Figure 2 (the pairing of label and number is inferred from their order)."""
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
 
 class InstructionSettings(Settings):
     """The second stage of the paper: type, instruction, reasoning, rewriting."""
@@ -26,7 +30,7 @@ class InstructionSettings(Settings):
     instructor: RoleSettings
     rewriter: RoleSettings
     referrer: RoleSettings
-    weights: dict[EditType, float] = Field(default=PAPER_COUNTS, description="relative, not normalised")
+    weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalised")
     plans_per_target: int = Field(default=1, ge=1, description="edit plans of different types, at most")
     tries: int = Field(default=2, ge=1, description="times a plan is put into words before it is refused")
     unit_size: int = Field(default=32, gt=0, description="inputs a unit; not part of the stage's digest")

@@ -20,7 +20,7 @@ from tasks.publishing.shard_format import MANIFEST, SPLITS
 from tasks.publishing.survey_shards import Survey, survey_shards
 from tasks.records import SCHEMA_VERSION
 from tasks.storage.commits import StoredObject
-from tasks.storage.layout import RELEASES
+from tasks.storage.layout import CARD, RELEASES
 from tasks.storage.pixel_reader import StorePixels
 from tasks.storage.stage_end import StageEnd
 from tasks.storage.store import Store
@@ -160,10 +160,11 @@ def _write_beside(
         files.append({"name": name, "bytes": len(data), "sha256": sha256_hex(data)})
 
     sink("index.parquet", index_bytes(survey.index))
-    sink("README.md", render_card(survey.facts, context).encode())
     write_gallery(
         gallery, context, lambda: StorePixels(store), lambda name, data: sink(f"gallery/{name}", data)
     )
+    # Last: a card without a manifest is how `verify` knows a release that was damaged from one that was cut off.
+    sink(CARD, render_card(survey.facts, context).encode())
     return sorted(files, key=lambda item: str(item["name"]))
 
 

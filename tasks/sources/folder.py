@@ -12,6 +12,7 @@ from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import is_too_long, join, location_of
+from tasks.sources.own_folders import DATASET, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.places import Place
 
 
@@ -22,6 +23,10 @@ def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
     Links are followed; each folder is entered once, under its own name if it lies below the root. A link to a
     folder that is listed anyway is a ``duplicate``, a link that leads nowhere ``source_missing``, a folder that
     can't be read ``unreadable``; sockets, pipes and devices are ``not_an_image``.
+
+    So is a folder that GroundEdit wrote (another dataset, a release or a gallery, see `own_folders`): one row stands
+    for it and nothing in it is taken. Where the source itself is the folder of another dataset, each part of that
+    dataset is such a row and the files beside them are listed; a release or gallery given as the source is meant.
 
     Args:
         place: the source.
@@ -49,7 +54,13 @@ def version_of(info: os.stat_result) -> str:
 
 
 def entry_of(
-    place: Place, path: str, *, version: str = "", length: int = -1, problem: Reason | None = None
+    place: Place,
+    path: str,
+    *,
+    version: str = "",
+    length: int = -1,
+    problem: Reason | None = None,
+    detail: str = "",
 ) -> SourceEntry:
     """An entry for a whole file or object at ``path`` (made by `locations.join`)."""
     if problem is None and is_too_long(place.name, path):
@@ -64,6 +75,7 @@ def entry_of(
         version=version,
         problem=problem.value if problem else "",
         licence=place.licence,
+        detail=detail,
     )
 
 
@@ -71,6 +83,27 @@ def problem_of(error: OSError) -> Reason:
     """The reason for a file system's refusal."""
     nowhere = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
     return Reason.SOURCE_MISSING if error.errno in nowhere else Reason.UNREADABLE
+
+
+def detail_of(path: str, error: OSError) -> str:
+    """What a refused path is: a link that leads nowhere or in a circle; ``""`` for all else."""
+    if error.errno == errno.ELOOP:
+        return "a link that leads in a circle"
+    missing = problem_of(error) is Reason.SOURCE_MISSING
+    return "a link that leads nowhere" if missing and Path(path).is_symlink() else ""
+
+
+def special_file(mode: int) -> str:
+    """What it is that is neither file nor folder, by its mode."""
+    return next((name for is_one, name in _SPECIAL if is_one(mode)), "no regular file")
+
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISBLK, "a block device"),
+)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -107,10 +140,17 @@ class _Walk:
             self._add(parts, problem=problem_of(error))
             return
         self.entered.add((info.st_dev, info.st_ino))
+        kind = kind_of(Path(path), {child.name for child in children})
+        if kind and parts:
+            self._add_own(parts, kind)
+            return
         if not children and parts and looks_like_picture(parts[-1]):
-            self._add(parts, problem=Reason.NOT_AN_IMAGE)
+            self._add(parts, problem=Reason.NOT_AN_IMAGE, detail="an empty folder")
         for child in children:
-            self._visit(child, (*parts, child.name))
+            if kind == DATASET and child.name in PARTS_OF_A_DATASET:
+                self._add_own((*parts, child.name), f"part of {kind}")
+            else:
+                self._visit(child, (*parts, child.name))
 
     def enter_link(self, parts: tuple[str, ...], path: str) -> None:
         try:
@@ -119,7 +159,7 @@ class _Walk:
             self._add(parts, problem=problem_of(error))
             return
         if (info.st_dev, info.st_ino) in self.entered:
-            self._add(parts, problem=Reason.DUPLICATE)
+            self._add(parts, problem=Reason.DUPLICATE, detail="a link to a folder that is listed anyway")
         else:
             self.enter(parts, path)
 
@@ -127,7 +167,7 @@ class _Walk:
         try:
             info = child.stat()
         except OSError as error:
-            self._add(parts, problem=problem_of(error))
+            self._add(parts, problem=problem_of(error), detail=detail_of(child.path, error))
             return
         if stat.S_ISDIR(info.st_mode):
             if (info.st_dev, info.st_ino) == self.skip:
@@ -136,11 +176,20 @@ class _Walk:
         elif stat.S_ISREG(info.st_mode):
             self._add(parts, version=version_of(info), length=info.st_size)
         else:
-            self._add(parts, problem=Reason.NOT_AN_IMAGE)
+            self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=special_file(info.st_mode))
+
+    def _add_own(self, parts: tuple[str, ...], kind: str) -> None:
+        self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=f"{kind} of GroundEdit, left out as a whole")
 
     def _add(
-        self, parts: tuple[str, ...], *, version: str = "", length: int = -1, problem: Reason | None = None
+        self,
+        parts: tuple[str, ...],
+        *,
+        version: str = "",
+        length: int = -1,
+        problem: Reason | None = None,
+        detail: str = "",
     ) -> None:
         self.entries.append(
-            entry_of(self.place, join(parts), version=version, length=length, problem=problem)
+            entry_of(self.place, join(parts), version=version, length=length, problem=problem, detail=detail)
         )

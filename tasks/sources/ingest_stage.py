@@ -49,7 +49,7 @@ class IngestStage:
 
     def _child(self, entry: SourceEntry) -> Child:
         if entry.problem:
-            raise SampleError(Reason(entry.problem), "found when the source was listed")
+            raise SampleError(Reason(entry.problem), entry.detail or "found when the source was listed")
         data = self._reader.data(entry, self._settings.max_bytes)
         sid = source_id(data)
         working = make_working_source(data, self._settings)

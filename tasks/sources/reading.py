@@ -19,7 +19,7 @@ from obstore.store import HTTPStore
 
 from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
 from tasks.outcomes import SourceEntry
-from tasks.sources.folder import problem_of, version_of
+from tasks.sources.folder import problem_of, special_file, version_of
 from tasks.sources.locations import unescape
 from tasks.sources.object_prefix import object_version
 from tasks.sources.places import Place, resolve_places
@@ -142,7 +142,7 @@ def _read_local(path: Path, wanted: _Wanted) -> bytes:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
             info = os.fstat(stream.fileno())
             if not stat.S_ISREG(info.st_mode):
-                raise SampleError(Reason.UNREADABLE, "no regular file")
+                raise SampleError(Reason.UNREADABLE, special_file(info.st_mode))
             wanted.check_version(version_of(info))
             offset, length = wanted.range_of(info.st_size)
             stream.seek(offset)

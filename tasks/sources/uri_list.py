@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
-from tasks.sources.folder import entry_of, problem_of, version_of
+from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
+from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import join
 from tasks.sources.places import Place
 
@@ -70,14 +71,14 @@ def list_rows(place: Place) -> list[SourceEntry]:
 
 
 def _entry(place: Place, row: ListRow) -> SourceEntry:
-    version, length, problem = "", -1, row.problem
+    version, length, problem, detail = "", -1, row.problem, ""
     if row.path and problem is None:
         try:
             info = Path(row.path).stat()
             version, length = version_of(info), info.st_size
         except OSError as error:
-            problem = problem_of(error)
-    entry = entry_of(place, row.key, version=version, length=length, problem=problem)
+            problem, detail = problem_of(error), detail_of(row.path, error)
+    entry = entry_of(place, row.key, version=version, length=length, problem=problem, detail=detail)
     if not row.licence:
         return entry
     return SourceEntry(**{f: getattr(entry, f) for f in entry.__slots__} | {"licence": row.licence})
@@ -123,22 +124,48 @@ def _parts(path: str) -> list[str]:
 def _columns(place: Place) -> list[tuple[str, str]]:
     try:
         data = _bytes(place)
-        if place.file.lower().endswith(".csv"):
-            table = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-            names = list(table[0]) if table else []
-        else:
-            arrow = pq.read_table(io.BytesIO(data))
-            names = arrow.column_names
-            wanted = [name for name in ("uri", *_LICENCE_COLUMNS) if name in names]
-            table = arrow.select(wanted).to_pylist()
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        names, table = _csv_rows(place, data) if place.file.lower().endswith(".csv") else _parquet_rows(data)
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise place.fault(f"can't be read as a list ({type(error).__name__})") from error
-    if not table:
+    if not names:
         raise place.fault("has no rows")
     if "uri" not in names:
-        raise place.fault(f"has no column 'uri', only {', '.join(map(repr, names))}")
+        told = f"has no column 'uri', only {', '.join(map(repr, names))}"
+        # The first row's values are nobody's business, but a person who left the header out is to see that.
+        raise place.fault(f"{_NO_HEADER}; {_WANTED}" if any(map(_is_value, names)) else f"{told}; {_WANTED}")
+    if not table:
+        raise place.fault("has no rows")
     licence = next((name for name in _LICENCE_COLUMNS if name in names), "")
-    return [(str(row["uri"] or ""), str(row.get(licence) or "")) for row in table]
+    return [(str(row.get("uri") or ""), str(row.get(licence) or "")) for row in table]
+
+
+_NO_HEADER = "begins with a row and not with a header line"
+_WANTED = "the columns 'uri' and, if wanted, 'licence' are expected"
+
+
+def _is_value(name: str) -> bool:
+    """Whether a column's name looks like what such a column holds: a path or an address."""
+    return "/" in name or looks_like_picture(name)
+
+
+def _csv_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, str]]]:
+    reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+    rows, line = [], 0
+    try:
+        for row in reader:
+            rows += [row] if row else []
+            line = reader.line_num
+    except csv.Error as error:
+        # Where the row begins: a quote that is never closed would else be told of the file's last line.
+        raise place.fault(f"can't be read as a list (line {line + 1}: {error})") from error
+    names = rows[0] if rows else []
+    return names, [dict(zip(names, row, strict=False)) for row in rows[1:]]
+
+
+def _parquet_rows(data: bytes) -> tuple[list[str], list[dict[str, object]]]:
+    arrow = pq.read_table(io.BytesIO(data))
+    wanted = [name for name in ("uri", *_LICENCE_COLUMNS) if name in arrow.column_names]
+    return arrow.column_names, arrow.select(wanted).to_pylist()
 
 
 def _bytes(place: Place) -> bytes:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tasks.canonical import digest_of, sha256_hex, unseal
-from tasks.errors import DataFault
-from tasks.storage.builds import build_from
+from tasks.errors import ConfigurationError, DataFault
+from tasks.storage.builds import BuildRecord, build_from, link_path
 from tasks.storage.commits import Commit, StoredObject, commit_from, members_digest
-from tasks.storage.layout import ASIDE, BUILDS, RELEASES, STAGES, StageKey, stage_key_of
+from tasks.storage.layout import (
+    ASIDE,
+    BUILDS,
+    CARD,
+    RELEASES,
+    STAGES,
+    StageKey,
+    is_of_a_dataset,
+    stage_key_of,
+)
 from tasks.storage.rows import check_count_law, count_rows, rows_from
 from tasks.storage.stage_end import StageEnd, light_rows, read_decisions, stage_end_from, stage_totals
 from tasks.storage.store import ObjectInfo, Store
@@ -46,9 +56,16 @@ class Audit:
 def verify(store: Store, *, deep: bool) -> Audit:
     """Check a dataset: digests by which objects are named, existence, sizes, the count law.
 
+    What a killed build hadn't put yet is no fault. Of a release that means: the card is put when all else is there,
+    so a card without a manifest is one whose manifest was lost. (The end of publish can't tell, since it comes before
+    the release's first file; a build killed in the one moment between card and manifest is told from no other.)
+
     Args:
         store: of the dataset.
         deep: read every byte that a commit or manifest names; otherwise all JSON, and the others' sizes.
+
+    Raises:
+        ConfigurationError: the store holds nothing that a build puts there.
     """
     return _Auditor(store, deep).run()
 
@@ -67,9 +84,14 @@ class _Auditor:
         self._units: dict[tuple[StageKey, str], Unit] = {}
         self._commits: dict[tuple[StageKey, str], Commit] = {}
         self._ends: dict[str, StageEnd] = {}
+        self._builds: list[BuildRecord] = []
+        self._links: dict[str, Mapping[str, Any]] = {}
 
     def run(self) -> Audit:
         """All checks, in an order in which each may rely on what was found before."""
+        if not any(map(is_of_a_dataset, self._objects)):
+            msg = f"OUT={self._store.uri!r}: holds no build"
+            raise ConfigurationError(msg)
         for path in self._below(STAGES, "/plans/"):
             self._guarded(path, self._check_plan)
         for path in self._below(STAGES, "/commits/"):
@@ -81,9 +103,13 @@ class _Auditor:
                 self._guarded(path, self._check_stage_end)
         for path in self._below(BUILDS):
             self._guarded(path, self._check_build)
+        for record in self._builds:
+            self._check_links(record)
         for path in self._below(RELEASES):
             if path.endswith(f"/{MANIFEST}"):
                 self._guarded(path, self._check_manifest)
+            elif path.endswith(f"/{CARD}") and path.count("/") == 2:
+                self._check_card(path)
         self._note_strangers()
         self._audit.faults = [Fault(path=p, problem=text) for p, text in sorted(self._faults.items())]
         return self._audit
@@ -92,8 +118,7 @@ class _Auditor:
         return sorted(p for p in self._objects if p.startswith(f"{top}/") and part in p)
 
     def _guarded(self, path: str, check: Callable[[str, bytes], None]) -> None:
-        self._named.add(path)
-        self._audit.checked += 1
+        self._wanted(path, "")
         try:
             check(path, self._store.get(path))
         except DataFault as fault:
@@ -110,6 +135,7 @@ class _Auditor:
         self._plans[path] = plan
         if plan.path != path:
             self._fault(path, f"is the plan of {plan.path}")
+        self._wanted(plan.key.config_path, path)
         for unit in plan.units:
             self._units[plan.key, unit.id] = unit
             for parent in unit.parents:
@@ -214,9 +240,27 @@ class _Auditor:
             content = {k: body[k] for k in ("config", "chain", "first_plan")}
             if digest_of(content)[:12] != record.build:
                 self._fault(path, "its name doesn't follow from its content")
+            self._builds.append(record)
             return
+        self._wanted(f"{path.rpartition('/')[0]}.json", path)
+        self._links[path] = body
         key = StageKey(stage=str(body.get("stage")), config8=str(body.get("config8")))
         self._wanted(key.plan_path(str(body.get("plan12")), int(body.get("generation", 0))), path)
+
+    def _check_links(self, record: BuildRecord) -> None:
+        """A link names the plan of the stage before; without that plan's own link the build can't be followed."""
+        stages = {key.stage: before for before, key in pairwise(record.chain)}
+        for path, link in self._links.items():
+            before = stages.get(str(link.get("stage")))
+            if before is None or not path.startswith(f"{BUILDS}/{record.build}/"):
+                continue
+            reference, start = str(link.get("upstream")), f"{BUILDS}/{record.build}/{before.stage}."
+            if any(p.startswith(start) and p.endswith(f".{reference}.json") for p in self._objects):
+                continue
+            plan = self._plans.get(f"{before.plans}/{reference}.json")
+            self._wanted(
+                link_path(record.build, before.stage, reference, plan.upstream if plan else ""), path
+            )
 
     def _check_manifest(self, path: str, data: bytes) -> None:
         body = unseal(data, path)
@@ -225,10 +269,20 @@ class _Auditor:
             stored = StoredObject(path=f"{folder}/{item['name']}", bytes=item["bytes"], sha256=item["sha256"])
             self._check_object(stored, path)
         known = {(end.key.stage, end.key.config8, end.plan): end.digest for end in self._ends.values()}
-        for link in _listed(body.get("chain"), path):
+        chain = list(_listed(body.get("chain"), path))
+        if body.get("build"):
+            self._wanted(f"{BUILDS}/{body['build']}.json", path)
+            for before, link in pairwise([{"plan": ""}, *chain]):
+                self._wanted(link_path(body["build"], link["stage"], link["plan"], before["plan"]), path)
+        for link in chain:
             digest = known.get((link["stage"], link["config8"], link["plan"]))
             if digest != link["digest"]:
                 self._fault(path, f"was made from another end of {link['stage']} than the one that is there")
+
+    def _check_card(self, path: str) -> None:
+        manifest = f"{path.rpartition('/')[0]}/{MANIFEST}"
+        if manifest not in self._objects:
+            self._fault(manifest, f"is missing, though {CARD}, which is put just before it, is there")
 
     def _note_strangers(self) -> None:
         for path in sorted(self._objects.keys() - self._named):

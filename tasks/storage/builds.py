@@ -65,7 +65,6 @@ def write_build(
 
 def link_plan(store: Store, record: BuildRecord, plan: Plan, upstream: str) -> None:
     """Note that the build uses this plan after ``upstream`` (`Plan.reference` of the stage before)."""
-    name = f"{plan.key.stage}.{upstream or 'sources'}.{plan.reference}"
     note = {
         "stage": plan.key.stage,
         "config8": plan.key.config8,
@@ -73,7 +72,12 @@ def link_plan(store: Store, record: BuildRecord, plan: Plan, upstream: str) -> N
         "generation": plan.generation,
         "upstream": upstream,
     }
-    store.put_if_absent(f"{BUILDS}/{record.build}/{name}.json", seal(note))
+    store.put_if_absent(link_path(record.build, plan.key.stage, plan.reference, upstream), seal(note))
+
+
+def link_path(build: str, stage: str, reference: str, upstream: str) -> str:
+    """Where it is noted that a build uses the plan ``reference`` of a stage after ``upstream``."""
+    return f"{BUILDS}/{build}/{stage}.{upstream or 'sources'}.{reference}.json"
 
 
 def read_build(store: Store, build: str) -> BuildRecord:

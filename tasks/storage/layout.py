@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from tasks import outcomes
 
 BUILDS = "builds"
 STAGES = "stages"
 RELEASES = "releases"
 ASIDE = "aside"
+
+CARD = "README.md"
+"""A release's card: put when all else is there, and just before the manifest."""
+
+_OF_A_DATASET = re.compile(
+    rf"{BUILDS}/[0-9a-f]{{12}}(\.json|/.+)|{STAGES}/({'|'.join(outcomes.STAGES)})-[0-9a-f]{{8}}/.+"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +87,11 @@ def stage_key_of(path: str) -> StageKey | None:
     parts = path.split("/")
     stage, _, config8 = parts[1].rpartition("-") if len(parts) > 2 and parts[0] == STAGES else ("", "", "")
     return StageKey(stage=stage, config8=config8) if stage and config8 else None
+
+
+def is_of_a_dataset(path: str) -> bool:
+    """Whether only a build puts something at that path: its record, a link to a plan, or a part of a stage."""
+    return _OF_A_DATASET.fullmatch(path) is not None
 
 
 def unit_of(path: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tasks.canonical import digest_of, unseal
 from tasks.errors import DataFault
 from tasks.storage.auditing import MANIFEST, verify
 from tasks.storage.commits import commit_from
-from tasks.storage.layout import ASIDE, RELEASES, STAGES, StageKey, stage_key_of, unit_of
+from tasks.storage.layout import ASIDE, BUILDS, CARD, RELEASES, STAGES, StageKey, stage_key_of, unit_of
 from tasks.storage.stage_end import stage_end_from
 from tasks.storage.store import Store
 
@@ -18,21 +19,36 @@ STAGING = re.compile(r"#\d+$")
 """Names of half-written files that a killed process leaves in a local store; its listings hide them."""
 
 
-def repair(store: Store) -> list[str]:
-    """Move damaged objects aside, with what depends on them; the next build makes them anew.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What the next build will make anew, by path, sorted.
 
-    Returns:
-        The paths that were moved, sorted; they lie below ``aside/<digest>/`` under their old paths.
+    Attributes:
+        moved: now below ``aside/<digest>/`` under their old paths.
+        missing: named by another object and nowhere to be found.
+    """
+
+    moved: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def repair(store: Store) -> Repair:
+    """Move damaged objects aside, with what depends on them or on missing ones; the next build makes them anew.
+
+    Raises:
+        ConfigurationError: the store holds no dataset.
     """
     faults = {fault.path for fault in verify(store, deep=True).faults}
     if not faults:
-        return []
+        return Repair()
     present = {o.path for o in store.list()}
     units = {place for path in faults if "/attempts/" not in path and (place := _unit_at(path))}
     moved = faults | {path for path in present if _unit_at(path) in units}
     ends = {path for path in present if _is_stage_end(path)}
     moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
     moved |= {path for path in _manifests(present) if path not in moved and _rests_on(store, path, moved)}
+    # A card tells that the manifest was there; with the manifest gone it would be a fault that no repair ends.
+    moved |= {path.removesuffix(MANIFEST) + CARD for path in _manifests(moved)}
     moved &= present
     folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
     for path in sorted(moved):
@@ -40,7 +56,7 @@ def repair(store: Store) -> list[str]:
     # Releases first and commits last: killed halfway, what is left is found and moved by the next repair.
     for path in sorted(moved, key=lambda p: (not p.startswith(RELEASES), "/commits/" in p, p)):
         store.delete(path)
-    return sorted(moved)
+    return Repair(moved=tuple(sorted(moved)), missing=tuple(sorted(faults - present)))
 
 
 def collect_garbage(store: Store, older_than: timedelta) -> list[str]:
@@ -116,8 +132,12 @@ def _rests_on(store: Store, path: str, moved: set[str]) -> bool:
     if any(p.startswith(f"{folder}/") for p in moved):
         return True
     try:
-        chain = unseal(store.get(path), path).get("chain", [])
+        body = unseal(store.get(path), path)
     except DataFault:
         return True
+    chain, build = body.get("chain", []), body.get("build")
+    if build and any(p.startswith((f"{BUILDS}/{build}.json", f"{BUILDS}/{build}/")) for p in moved):
+        return True
+    configs = {StageKey(stage=c["stage"], config8=c["config8"]).config_path for c in chain}
     ends = {f"stages/{c['stage']}-{c['config8']}/stage-{c['plan'].replace('.g0', '')}.json" for c in chain}
-    return not ends.isdisjoint(moved)
+    return not moved.isdisjoint(ends | configs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Hosts that plain HTTP is allowed to; elsewhere it would carry the keys in clear."""
+
+
+_METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
+"""Where the client asks for credentials when the environment has none; a person never heard of that address."""
+
+_AWS_HINT = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +284,10 @@ def _faults(where: str) -> Iterator[None]:
         msg = f"{where}: access refused ({_first_line(error)})"
         raise StorageFault(msg) from error
     except (BaseError, OSError) as error:
-        msg = f"{where}: {_first_line(error)}"
+        told = _first_line(error)
+        msg = f"{where}: {told}"
+        if _METADATA_SERVICE.search(told):
+            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({told})"
         raise StorageFault(msg) from error
 
 

@@ -98,6 +98,12 @@ def test_an_unknown_profile_names_those_that_exist(tmp_path: Path) -> None:
         ("grounding.target.min_score=7", ("grounding.target.min_score", "7")),
         ("editing.editor.backend=brush", ("editing.editor", "brush", "classical")),
         ("seed", ("seed", "key=value")),
+        ("instruction.weights.Color=-1", ("instruction.weights.Color", "-1")),
+        ("instruction.weights.Color=.nan", ("instruction.weights.Color", "nan")),
+        ("instruction.weights.Color=.inf", ("instruction.weights.Color", "inf")),
+        ("instruction.weights={}", ("instruction.weights={}", "Color", "Remove")),
+        ("instruction.weights={Color: 0, Remove: 0}", ("instruction.weights={'Color': 0.0", "Remove")),
+        ("instruction.weights={Add: 3}", ("instruction.weights={'Add': 3.0}", "classical", "Remove")),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(
@@ -166,6 +172,13 @@ def test_too_little_space_stops_before_work_with_exit_code_3(tmp_path: Path) -> 
 def test_looking_at_what_is_not_there_makes_no_folder(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "nothing", cwd=tmp_path), "nothing")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "repair"])
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, command: str) -> None:
+    assert_wrong(
+        groundedit(command, str(photograph_folder(tmp_path)), cwd=tmp_path), "holds no build", "photographs"
+    )
 
 
 def test_config_show_says_where_each_value_came_from(tmp_path: Path) -> None:

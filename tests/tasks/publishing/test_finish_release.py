@@ -7,6 +7,7 @@ import json
 import shutil
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -20,6 +21,7 @@ from tasks.geometry import from_rle
 from tasks.publishing.finish_release import check_release, find_release, finish_release
 from tasks.publishing.shard_format import MEMBERS, iterate_release, read_sample
 from tasks.records import Rle
+from tasks.storage.auditing import verify
 from tasks.storage.store import open_store
 
 
@@ -93,6 +95,30 @@ def test_our_reader_yields_all_splits_or_one(released):
         found = list(iterate_release(folder.as_uri(), split))
         assert len(found) == count
         assert {sample.meta.split for sample in found} == {split}
+
+
+def test_a_release_cut_off_at_any_file_is_undamaged_and_one_whose_manifest_was_lost_is_not(
+    built, released, drawn, tmp_path, monkeypatch
+):
+    folder, manifest = released
+    store, plans = built
+    copied = open_store(str(shutil.copytree(store.folder, tmp_path / "out")))
+    there = Path(copied.folder / "releases" / folder.name)
+    shutil.rmtree(there)
+    seen = []
+
+    def put(path, data):
+        faults = [fault.path for fault in verify(copied, deep=False).faults]
+        assert not any(path.startswith("releases/") for path in faults), path
+        seen.append(path)
+        type(copied).put(copied, path, data)
+
+    monkeypatch.setattr(copied, "put", put)
+    finish_release(copied, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
+    assert len(seen) == len(manifest["files"])
+    (there / "MANIFEST.json").unlink()
+    faults = [fault.path for fault in verify(copied, deep=False).faults]
+    assert f"releases/{folder.name}/MANIFEST.json" in faults
 
 
 def test_a_folder_without_a_manifest_is_no_release(tmp_path):

@@ -8,6 +8,9 @@ from urllib.parse import unquote
 import pytest
 
 from tasks.publishing.build_gallery import write_build_gallery
+from tasks.sources.folder import list_folder
+from tasks.sources.places import resolve_places
+from tasks.sources.settings import SourceSettings
 from tasks.storage.store import open_store
 from tests.tasks.publishing.gallery_reading import pages
 
@@ -31,6 +34,17 @@ def test_every_link_leads_to_a_file_beside_the_page(gallery):
             assert not name or (gallery / name).is_file()
             if anchor and name:
                 assert anchor in pages(gallery)[name].ids
+
+
+def test_gallery_release_and_dataset_are_no_photographs_below_a_source(gallery, released, tmp_path):
+    folder, _ = released
+    for name, goal in {"gallery": gallery, "release": folder, "dataset": folder.parents[1]}.items():
+        (tmp_path / name).symlink_to(goal)
+    (place,) = resolve_places([SourceSettings(uri=str(tmp_path), name="s")])
+    assert {entry.location: entry.detail for entry in list_folder(place)} == {
+        f"s/{name}": f"a {name} of GroundEdit, left out as a whole"
+        for name in ("gallery", "release", "dataset")
+    }
 
 
 def test_every_picture_is_shown_and_there_is_no_script(gallery):

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tasks.canonical import seal
 from tasks.errors import Reason
 from tasks.sources.listing import list_entries
 from tasks.sources.settings import SourceSettings
@@ -103,6 +104,31 @@ def test_what_is_no_file_is_no_image(tmp_path, monkeypatch):
     assert found == {"full.jpg/y.jpg": "", "pipe.jpg": refused, "s.jpg": refused, "x.jpg": refused}
 
 
+def test_a_row_says_what_stands_there_instead_of_a_photograph(tmp_path, pictures, ingest, monkeypatch):
+    write(tmp_path, **{"x.jpg": pictures.save(pictures.draw()), "real__y.jpg": b"y"})
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty.jpg").mkdir()
+    links = {"null.jpg": "/dev/null", "gone.jpg": "nothing", "self.jpg": "self.jpg", "twice": "real"}
+    for name, goal in links.items():
+        (tmp_path / name).symlink_to(goal)
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)
+        server.bind("s.jpg")
+        outcomes = ingest(SourceSettings(uri=str(tmp_path), name="s"))
+    assert {
+        k.removeprefix("s/"): (o.reason, o.detail) for k, o in outcomes.items() if k != "s/real/y.jpg"
+    } == {
+        "empty.jpg": (Reason.NOT_AN_IMAGE, "an empty folder"),
+        "gone.jpg": (Reason.SOURCE_MISSING, "a link that leads nowhere"),
+        "null.jpg": (Reason.NOT_AN_IMAGE, "a character device"),
+        "pipe.jpg": (Reason.NOT_AN_IMAGE, "a named pipe"),
+        "s.jpg": (Reason.NOT_AN_IMAGE, "a socket"),
+        "self.jpg": (Reason.SOURCE_MISSING, "a link that leads in a circle"),
+        "twice": (Reason.DUPLICATE, "a link to a folder that is listed anyway"),
+        "x.jpg": (None, ""),
+    }
+
+
 def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch):
     (tmp_path / "locked").mkdir()
     (tmp_path / "x.jpg").write_bytes(b"x")
@@ -131,3 +157,49 @@ def test_a_very_deep_tree_ends_without_a_crash(tmp_path):
     ((location, problem),) = found.items()
     assert problem == Reason.BAD_NAME.value or problem == Reason.UNREADABLE.value
     assert len(location) <= 1024
+
+
+def write(folder, **files):
+    for name, data in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+RECORD = {"config": {}, "chain": [], "first_plan": "0" * 12, "build": "ab" * 6, "run": {}}
+
+
+def test_what_another_build_wrote_is_one_row_and_its_pictures_are_none(tmp_path, pictures, ingest):
+    photo = pictures.save(pictures.draw())
+    write(
+        tmp_path, **{"x.jpg": photo, "by-stage__picture.jpg": photo, "by-record__releases__r__y.jpg": photo}
+    )
+    write(tmp_path, **{"by-stage__stages__ingest-0123abcd__config.json": b"{}"})
+    write(tmp_path, **{f"by-record__builds__{'ab' * 6}.json": seal(RECORD)})
+    write(tmp_path, **{"release__gallery__y.jpg": photo})
+    write(tmp_path, **{"release__MANIFEST.json": seal({"shards": [], "chain": []})})
+    (tmp_path / "link").symlink_to("release")
+    outcomes = ingest(SourceSettings(uri=str(tmp_path), name="s"))
+    assert {k: (o.reason, o.detail) for k, o in outcomes.items()} == {
+        "s/by-record": (Reason.NOT_AN_IMAGE, "a dataset of GroundEdit, left out as a whole"),
+        "s/by-stage": (Reason.NOT_AN_IMAGE, "a dataset of GroundEdit, left out as a whole"),
+        "s/link": (Reason.DUPLICATE, "a link to a folder that is listed anyway"),
+        "s/release": (Reason.NOT_AN_IMAGE, "a release of GroundEdit, left out as a whole"),
+        "s/x.jpg": (None, ""),
+    }
+
+
+def test_photographs_beside_another_dataset_in_the_source_itself_are_listed(tmp_path):
+    write(
+        tmp_path,
+        **{"x.jpg": b"x", "stages__ingest-0123abcd__data__00__y.jpg": b"y", "releases__r__z.jpg": b"z"},
+    )
+    assert names(tmp_path) == {"releases": "not_an_image", "stages": "not_an_image", "x.jpg": ""}
+
+
+def test_folders_that_only_have_such_names_are_listed(tmp_path):
+    write(tmp_path, **{"a__stages__ingest-2019__x.jpg": b"x", "a__builds__house.jpg": b"x"})
+    write(tmp_path, **{f"a__builds__{'ab' * 6}.json": b"{}", "b__MANIFEST.json": b"{}", "b__y.jpg": b"y"})
+    write(tmp_path, **{"c__index.html": b"<p>album</p>", "c__style.css": b"", "c__z.jpg": b"z"})
+    assert set(names(tmp_path).values()) == {""}
+    assert len(names(tmp_path)) == 8

@@ -2,15 +2,19 @@
 
 import functools
 import http.server
+import os
+import socket
 import threading
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.errors import ConfigurationError, Reason
+from tasks.errors import ConfigurationError, Reason, StorageFault
+from tasks.sources import reading
 from tasks.sources.listing import list_entries
 from tasks.sources.settings import SourceSettings
+from tasks.storage.store import StoreOptions, open_store
 
 
 @pytest.fixture
@@ -78,12 +82,63 @@ def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
         "head.csv": (b"uri\n", "no rows"),
         "binary.csv": (b"\xff\xfe\x00\x01", "list"),
         "text.parquet": (b"no parquet", "list"),
+        "quote.csv": (b'uri\na.jpg\n"b.jpg\nc.jpg\n', "line 3: unexpected end of data"),
+        "after.csv": (b'uri\na.jpg\n"b"x.jpg\nc.jpg\n', "line 3: ',' expected after '\"'"),
+        "headless-one.csv": (
+            b"a.jpg\n",
+            "not with a header line; the columns 'uri' and, if wanted, 'licence'",
+        ),
+        "headless.csv": (b"s3://b/a,CC0\nb.jpg,CC0\n", "not with a header line; the columns 'uri'"),
+        "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; the columns 'uri'"),
     }
     for name, (data, why) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ConfigurationError, match=why) as caught:
             list_entries([SourceSettings(uri=str(tmp_path / name))])
         assert "sources.0.uri" in str(caught.value)
+
+
+def test_blank_lines_and_short_rows_of_a_csv_are_read_as_they_are(tmp_path):
+    (tmp_path / "all.csv").write_bytes(b"licence,uri\r\n\r\nCC0,a.jpg\r\nCC0\r\n,b.jpg,more\r\n")
+    entries = list_entries([SourceSettings(uri=str(tmp_path / "all.csv"), name="s", licence="ODbL")])
+    assert [(e.location, e.licence) for e in entries] == [
+        ("s/a.jpg", "CC0"),
+        ("s/b.jpg", "ODbL"),
+        ("s/row-2", "CC0"),
+    ]
+
+
+def test_a_row_of_a_list_says_what_stands_there_instead_of_a_photograph(tmp_path, ingest):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "gone.jpg").symlink_to("nothing")
+    (tmp_path / "all.csv").write_text("uri\npipe.jpg\nfolder.jpg\ngone.jpg\n", encoding="utf-8")
+    outcomes = ingest(SourceSettings(uri=str(tmp_path / "all.csv"), name="s"))
+    assert {k: (o.reason, o.detail) for k, o in outcomes.items()} == {
+        "s/folder.jpg": (Reason.UNREADABLE, "Is a directory"),
+        "s/gone.jpg": (Reason.SOURCE_MISSING, "a link that leads nowhere"),
+        "s/pipe.jpg": (Reason.UNREADABLE, "a named pipe"),
+    }
+
+
+def test_an_object_that_is_out_of_reach_is_named_when_it_stops_the_work(tmp_path, ingest, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = taken.getsockname()[1]
+    # Where credentials are asked for when the environment has none; the real address may be slow to refuse.
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody}")
+    monkeypatch.setattr(reading, "open_store", lambda uri: open_store(uri, StoreOptions(retries=0)))
+    reading._store.cache_clear()
+    path = tmp_path / "all.csv"
+    path.write_text("uri\ns3://far-bucket/in/a.jpg\n", encoding="utf-8")
+    with pytest.raises(StorageFault) as caught:
+        ingest(SourceSettings(uri=str(path), name="s"))
+    assert str(caught.value).startswith(
+        "s3://far-bucket/in/a.jpg: no credentials or endpoint were found for it"
+    )
+    assert "AWS_ACCESS_KEY_ID" in str(caught.value)
+    reading._store.cache_clear()
 
 
 def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, photo, ingest):

@@ -20,7 +20,7 @@ from tasks.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, Stage
 from tasks.process_unit import WorkContext, Worker
 from tasks.records import GroundedTarget, ModelIdentity, Rle, Scene, SourceImage
 from tasks.storage.layout import StageKey
-from tasks.storage.planning import entry_inputs, pending_units, plan_stage
+from tasks.storage.planning import entry_inputs, pending_units, plan_stage, write_stage_config
 from tasks.storage.stage_end import close_stage, decide_duplicates, kept_children
 from tasks.storage.store import Store, StoreOptions, open_store
 from tasks.storage.units import Plan
@@ -131,6 +131,8 @@ def run_pipeline(
     store: Store, folder: Path, unit_size: int = 4, witness: bool = True, offset: int = 0
 ) -> list[Plan]:
     """Both stages to their ends, in this process; returns their plans."""
+    for key in (INGEST, GROUNDING):
+        write_stage_config(store, key, {"stage": key.stage})
     plan = plan_stage(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
     build = partial(ReadStage, str(folder))
     run_plan(

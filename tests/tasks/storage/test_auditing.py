@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tasks.canonical import seal, sha256_hex
+from tasks.errors import ConfigurationError
 from tasks.storage.auditing import verify
-from tasks.storage.builds import write_build
+from tasks.storage.builds import link_plan, write_build
 from tasks.storage.layout import StageKey
-from tasks.storage.planning import write_stage_config
-from tasks.storage.repairing import collect_garbage, repair
+from tasks.storage.repairing import Repair, collect_garbage, repair
 from tasks.storage.stage_end import StageEnd, close_stage
 from tasks.storage.store import Store, open_store
 from tests.tasks.storage.drawn_stages import (
@@ -33,23 +34,24 @@ def build_dataset(tmp_path: Path) -> tuple[Store, list[StageEnd]]:
 
 
 def build_again(store: Store, tmp_path: Path) -> list[StageEnd]:
-    for key in (INGEST, GROUNDING):
-        write_stage_config(store, key, {"stage": key.stage})
     plans = run_pipeline(store, tmp_path / "in")
-    write_build(store, {"name": "drawn"}, [INGEST, GROUNDING], plans[0], {"host": "here"})
+    record = write_build(store, {"name": "drawn"}, [INGEST, GROUNDING], plans[0], {"host": "here"})
+    link_plan(store, record, plans[1], plans[0].reference)
     ends = [close_stage(store, plan) for plan in plans]
-    release(store, ends)
+    release(store, ends, record.build)
     return ends
 
 
-def release(store: Store, ends: list[StageEnd]) -> None:
-    page = b"<p>gallery</p>"
-    store.put("releases/drawn-1/gallery/index.html", page)
+def release(store: Store, ends: list[StageEnd], build: str) -> None:
+    pages = {"gallery/index.html": b"<p>gallery</p>", "README.md": b"# drawn"}
+    for name, page in pages.items():
+        store.put(f"releases/drawn-1/{name}", page)
     chain = [
         {"stage": e.key.stage, "config8": e.key.config8, "plan": e.plan, "digest": e.digest} for e in ends
     ]
-    files = [{"name": "gallery/index.html", "bytes": len(page), "sha256": sha256_hex(page)}]
-    store.put_if_absent("releases/drawn-1/MANIFEST.json", seal({"files": files, "chain": chain}))
+    files = [{"name": n, "bytes": len(page), "sha256": sha256_hex(page)} for n, page in pages.items()]
+    manifest = {"files": files, "chain": chain, "build": build}
+    store.put_if_absent("releases/drawn-1/MANIFEST.json", seal(manifest))
 
 
 def test_a_sound_dataset_has_no_fault(tmp_path: Path):
@@ -84,10 +86,71 @@ def test_a_missing_or_shortened_file_is_named_without_reading_it(tmp_path: Path)
         data = file.read_bytes()
         file.write_bytes(data[:-1])
         assert [f.path for f in verify(store, deep=False).faults] == [path]
-        if kind != "MANIFEST.json":
-            file.unlink()
-            assert [f.path for f in verify(store, deep=False).faults] == [path]
+        file.unlink()
+        assert [f.path for f in verify(store, deep=False).faults] == [path]
         file.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "releases/*/MANIFEST.json",
+        "stages/ingest-*/config.json",
+        "stages/grounding-*/config.json",
+        "builds/*.json",
+        "builds/*/ingest.*.json",
+        "builds/*/grounding.*.json",
+    ],
+)
+def test_what_another_object_tells_of_is_named_when_it_is_gone_and_made_anew_after_a_repair(
+    tmp_path: Path, kind: str
+):
+    store, _ = build_dataset(tmp_path)
+    (file,) = (tmp_path / "out").glob(kind)
+    data = file.read_bytes()
+    path = file.relative_to(tmp_path / "out").as_posix()
+    file.unlink()
+    assert [f.path for f in verify(store, deep=False).faults] == [path]
+    done = repair(store)
+    assert done.missing == (path,)
+    # A finished build is only reported, so without its manifest's move nothing would be made anew.
+    assert not store.exists("releases/drawn-1/MANIFEST.json")
+    build_again(store, tmp_path)
+    if kind != "builds/*.json":  # which says when it began
+        assert file.read_bytes() == data
+    assert verify(store, deep=True).faults == []
+
+
+def test_a_repaired_release_is_no_fault_until_the_next_build(tmp_path: Path):
+    store, _ = build_dataset(tmp_path)
+    store.put("releases/drawn-1/gallery/index.html", b"<p>smudged</p>")
+    assert "releases/drawn-1/MANIFEST.json" in repair(store).moved
+    assert verify(store, deep=True).faults == []
+    assert repair(store) == Repair()
+
+
+def test_a_link_is_missed_by_the_one_that_follows_it(tmp_path: Path):
+    store, _ = build_dataset(tmp_path)
+    for path in [o.path for o in store.list("releases")]:
+        store.delete(path)
+    (path,) = [o.path for o in store.list("builds") if "/ingest." in o.path]
+    store.delete(path)
+    assert [f.path for f in verify(store, deep=False).faults] == [path]
+
+
+def test_attempts_are_no_promise(tmp_path: Path):
+    store, _ = build_dataset(tmp_path)
+    for path in [o.path for o in store.list() if "/attempts/" in o.path]:
+        store.delete(path)
+    audit = verify(store, deep=True)
+    assert (audit.faults, audit.notes) == ([], [])
+
+
+def test_a_store_that_holds_no_dataset_is_refused(tmp_path: Path):
+    draw_photographs(tmp_path / "stages" / "builds", 2)
+    for look in (partial(verify, deep=False), repair):
+        with pytest.raises(ConfigurationError, match="holds no build"):
+            look(open_store(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +166,7 @@ def test_repair_and_the_same_build_bring_back_the_same_digests(tmp_path: Path, k
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 4
     file.write_bytes(data)
-    moved = repair(store)
+    moved = repair(store).moved
     assert file.relative_to(tmp_path / "out").as_posix() in moved
     again = build_again(store, tmp_path)
     assert [e.digest for e in again] == [e.digest for e in ends]

@@ -1,0 +1,45 @@
+"""A build's record: what it links is enough to follow the build from its photographs to its release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.build_plans import Build, open_build, plan
+from tasks.config import load_config
+from tasks.outcomes import STAGES
+from tasks.process_unit import WorkContext, Worker
+from tasks.sources.ingest_stage import IngestStage
+from tasks.storage.builds import build_plans
+from tasks.storage.stage_end import close_stage
+
+
+def opened(tmp_path: Path, name: str) -> Build:
+    """A build of one file that only looks like a photograph, so that all stages after ingest are empty."""
+    photograph = tmp_path / "in" / "a.png"
+    if not photograph.exists():  # a second writing would make it another version
+        photograph.parent.mkdir()
+        photograph.write_bytes(b"\x89PNG\r\n\x1a\n")
+    arguments = {"sources": [{"uri": str(photograph.parent)}], "out": str(tmp_path / "out"), "name": name}
+    return open_build(load_config("embedded", (), arguments))
+
+
+def run(build: Build, stage: str) -> None:
+    planned = plan(build, stage)
+    ingest = IngestStage(build.config.sources, build.config.ingest)
+    worker = Worker(stage, ingest, build.store, WorkContext(config8=planned.key.config8))
+    for unit in planned.units:
+        worker.run(unit)
+    worker.close()
+    close_stage(build.store, planned)
+
+
+def test_a_stage_that_runs_alone_in_a_new_build_links_the_plans_that_lead_to_it(tmp_path: Path) -> None:
+    first = opened(tmp_path, "first")
+    for stage in STAGES:
+        run(first, stage)
+    other = opened(tmp_path, "other")
+    run(other, "publish")
+    assert first.record is not None
+    assert other.record is not None
+    assert other.record.build != first.record.build
+    assert [p.key.stage for p in build_plans(other.store, other.record)] == list(STAGES)

@@ -55,7 +55,7 @@ class Mixture:
         self.taken = 0
         self.sources = [_Source(config=s, shards=list_shards(s.uri, s.kind)) for s in used]
         self.broken: Counter[str] = Counter()  # sample key -> times it was met
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}  # of the same keys
 
     def take(self) -> Example:
         """The next readable example; raises ValueError when a whole pass of a source holds none."""
@@ -85,8 +85,9 @@ class Mixture:
         for _ in range(len(source.shards) + 1):
             order = self._order(f"{source.config.name}/{cursor.epoch}", len(source.shards))
             if source.loaded != (cursor.epoch, cursor.shard):
-                with open_uri(source.shards[order[cursor.shard]]) as stream:
-                    source.samples = list(read_shard(stream, source.config.kind))
+                uri = source.shards[order[cursor.shard]]
+                with open_uri(uri) as stream:
+                    source.samples = list(read_shard(stream, source.config.kind, uri))
                 source.loaded = (cursor.epoch, cursor.shard)
             if cursor.sample < len(source.samples):
                 name = f"{source.config.name}/{cursor.epoch}/{cursor.shard}"

@@ -21,6 +21,7 @@ from intercog_model.data.example import (
     UnderstandingExample,
 )
 from intercog_model.data.pictures import open_picture
+from intercog_model.packing.resize import to_rgb
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
@@ -204,7 +205,7 @@ def _text(members: Members, field: str) -> str:
 
 def _picture(data: bytes) -> Image.Image:
     image = open_picture(io.BytesIO(data))
-    return image.convert("RGB") if image.mode not in ("RGB", "RGBA", "LA", "P") else image
+    return to_rgb(image) if image.mode not in ("RGB", "RGBA", "LA", "P") else image
 
 
 def list_shards(uri: str, kind: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Shards of every kind are read, faults are named, and the stream is a function of its position."""
 
+import io
 import json
 import struct
 import zlib
@@ -8,10 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.chain_text import first_text, parse_text, second_text  # noqa: E402
 from intercog_model.data.draws import Draws  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
+from intercog_model.data.pictures import open_picture  # noqa: E402
 from intercog_model.data.shards import BrokenSample, WrongSchemaVersionError, open_uri, read_shard  # noqa: E402
 from intercog_model.data.tokenizer import ByteTokenizer  # noqa: E402
 from intercog_model.packing.pack import sample_length  # noqa: E402
@@ -99,6 +104,33 @@ def test_general_kinds_are_read_and_their_faults_named(tmp_path):
             read = {item.key: item for item in read_shard(stream, kind)}
         assert not isinstance(read["good"], BrokenSample)
         assert [k for k, item in read.items() if isinstance(item, BrokenSample)] == ["blind", "cut", "mute"]
+
+
+def test_pictures_of_general_data_are_turned_upright_and_16_bit_greys_scaled(tmp_path):
+    turned = toys.example(size=(64, 48)).source
+    exif = turned.getexif()
+    exif[0x112] = 6
+    data = io.BytesIO()
+    turned.save(data, format="PNG", exif=exif)
+    deep = Image.fromarray(np.full((4, 4), 128 * 257, dtype=np.uint16))
+    text = b'{"caption": "A box."}'
+    release.write_tar(
+        tmp_path / "a.tar",
+        {
+            "a": {"image.png": data.getvalue(), "json": text},
+            "b": {"image.png": release.png(deep), "json": text},
+        },
+    )
+    with open_uri(str(tmp_path / "a.tar")) as stream:
+        upright, grey = read_shard(stream, "text_to_image")
+    assert np.array_equal(np.array(upright.image), np.array(turned.transpose(Image.Transpose.ROTATE_270)))
+    assert (np.array(grey.image) == 128).all()
+
+
+def test_a_picture_with_damaged_exif_is_taken_as_it_is_stored(tmp_path):
+    picture = toys.example().source
+    picture.save(tmp_path / "a.jpg", exif=b"Exif\0\0junk that is no TIFF")
+    assert open_picture(tmp_path / "a.jpg").size == picture.size
 
 
 def damage(key, parts):

@@ -183,6 +183,21 @@ def test_a_file_as_the_folder_for_results_is_refused(picture, capsys):
     assert refused(capsys, command_line(picture, picture)) == f"error: --out {picture}: File exists"
 
 
+def test_a_picture_is_edited_as_its_exif_says_it_is_viewed(tmp_path):
+    image = toys.example(size=(70, 50)).source
+    exif = image.getexif()
+    exif[0x112] = 6  # the camera was held upright
+    image.save(tmp_path / "turned.png", exif=exif)
+    upright = image.transpose(Image.Transpose.ROTATE_270)
+    upright.save(tmp_path / "upright.png")
+    results = []
+    for name in ("turned", "upright"):
+        assert command(tmp_path / f"{name}.png", tmp_path / name, "--mode", "edit") == 0
+        results.append(np.array(Image.open(tmp_path / name / "result.edited.png")))
+    assert results[0].shape == (70, 50, 3)
+    assert np.array_equal(*results)
+
+
 def test_a_bad_picture_is_told_by_its_key_and_the_rest_of_the_batch_is_drawn(picture, tmp_path, capsys):
     for name in ("a", "b", "c"):
         (picture.parent / f"{name}.png").write_bytes(picture.read_bytes() if name != "b" else b"junk")

@@ -223,7 +223,7 @@ def list_shards(uri: str, kind: str) -> list[str]:
     else:
         names = [path.name for path in Path(base).glob("*.tar")]
     if not names:
-        raise ValueError(f"{uri}: no shards")
+        raise ValueError("no shards")
     return sorted(f"{base}/{name}" for name in names)
 
 

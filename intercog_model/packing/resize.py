@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from intercog_model.errors import require_within
+
 PIXEL_CAP = 14 * 14 * 9 * 1024
 
 
@@ -18,6 +20,14 @@ class SizeRule:
     min_side: int
     stride: int
     max_pixels: int = PIXEL_CAP
+
+    def __post_init__(self) -> None:
+        require_within(self, "[1, inf)", "max_side", "min_side", "stride", "max_pixels")
+
+    @property
+    def largest(self) -> int:
+        """The longest side that `size` gives: the limit, rounded to the stride."""
+        return self._scaled(self.max_side, 1)
 
     def size(self, width: int, height: int, images: int = 1) -> tuple[int, int]:
         """New (width, height); the pixel cap is shared by `images`.

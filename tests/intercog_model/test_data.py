@@ -19,6 +19,7 @@ from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
 from intercog_model.data.pictures import open_picture  # noqa: E402
 from intercog_model.data.shards import BrokenSample, WrongSchemaVersionError, open_uri, read_shard  # noqa: E402
 from intercog_model.data.tokenizer import ByteTokenizer  # noqa: E402
+from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.packing.pack import sample_length  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
@@ -71,6 +72,13 @@ def test_the_stream_goes_on_exactly_where_its_state_was_taken(folder):
     assert [other.take().key for _ in range(20)] == expected
     with pytest.raises(ValueError, match="'h'"):
         Mixture([source(folder)], seed=3).restore(state)
+
+
+def test_sources_that_a_state_could_not_tell_apart_are_refused(folder):
+    with pytest.raises(ConfigurationError, match=r"sources\[1\]\.name 'g' is that of sources\[0\]"):
+        Mixture([source(folder), source(folder)], seed=3)
+    with pytest.raises(ConfigurationError, match="name 'taken'"):
+        source(folder, "taken")
 
 
 def test_weights_are_shares_and_zero_leaves_a_source_out(folder, tmp_path):

@@ -21,7 +21,10 @@ class StepLog:
                 for line in self.path.read_text().splitlines(keepends=True)
                 if _step(line) <= resumed_step
             ]
-            self.path.write_text("".join(lines))
+            # renamed into place when whole: a kill in between leaves the old log, not a part of it
+            temporary = self.path.with_suffix(".part")
+            temporary.write_text("".join(lines))
+            temporary.replace(self.path)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:

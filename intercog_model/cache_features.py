@@ -22,7 +22,7 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
     written = 0
     for uri in list_shards(release, "grounding"):
         with open_uri(uri) as stream:
-            for item in read_shard(stream, "grounding"):
+            for item in read_shard(stream, "grounding", uri):
                 if isinstance(item, BrokenSample):
                     print(f"{item.key}: left out, {item.reason}")
                 if not isinstance(item, GroundingExample):

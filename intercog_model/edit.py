@@ -2,18 +2,32 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
+from intercog_model.checkpoint import CheckpointError
 from intercog_model.config import debug_config
+from intercog_model.data.pictures import PictureError, open_picture
+from intercog_model.data.tokenizer import SpelledTokenError
+from intercog_model.errors import ConfigurationError
 from intercog_model.inference.chain import ChainSettings, run_chain
 from intercog_model.inference.compiled import compiled_layers
-from intercog_model.inference.jobs import Job, read_jobs, save_last, write_chain
+from intercog_model.inference.jobs import Job, last_file, read_jobs, save_last, write_chain, write_last
+from intercog_model.inference.option_checks import (
+    RANDOM,
+    check_device,
+    check_image,
+    check_instruction,
+    check_model,
+    check_numbers,
+    make_folder,
+    picture_size,
+)
 from intercog_model.inference.pipeline import Pipeline, debug_pipeline, load_pipeline
 from intercog_model.inference.plain_modes import TEXT_TO_IMAGE, edit, text_to_image, understand
 from intercog_model.inference.quantise import BITS, quantise
@@ -37,7 +51,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--points", type=int, default=50, help="time points; one less is the number of steps")
     parser.add_argument("--max-tokens", type=int, default=1000, help="of each generated text")
-    parser.add_argument("--size", type=int, nargs=2, default=(1024, 1024), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of text-to-image; by default the model's largest square, 1024 x 1024 for the released one",
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
     parser.add_argument("--bits", type=int, choices=BITS, help="quantise the language model's weights")
@@ -57,36 +77,81 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when every job was done."""
+    """0 when every job was done, 1 when the pictures of some could not be read, 2 for a wrong option."""
     options = parse(arguments)
-    pipeline = _pipeline(options)
+    try:
+        jobs = checked_jobs(options)
+        pending = [job for job in jobs if not (options.batch and _result(job, options).exists())]
+        for job in jobs:
+            if job not in pending:
+                print(f"{job.key}: done before, {_result(job, options).name} exists")
+        pipeline = _pipeline(options) if pending else None
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    failed = run_jobs(pipeline, pending, options) if pipeline else 0
+    if options.batch:
+        print(f"{len(pending) - failed} done, {len(jobs) - len(pending)} done before, {failed} failed")
+    return 1 if failed else 0
+
+
+def checked_jobs(options: argparse.Namespace) -> list[Job]:
+    """What is to be done, once every option is known to be right; makes the folder for the results.
+
+    Raises ConfigurationError, which names option and value.
+    """
+    check_numbers(options)
+    check_device(options.device)
     if options.batch:
         jobs = read_jobs(options.batch)
     else:
-        jobs = iter([Job(key="result", image=options.image or Path(), instruction=options.instruction)])
-    options.out.mkdir(parents=True, exist_ok=True)
+        jobs = [Job(key="result", image=options.image or Path(), instruction=options.instruction)]
+        if options.mode != "text-to-image":
+            check_image(options.image)
+    tokenizer, config = check_model(options.model)
+    if not options.batch:
+        check_instruction(options.instruction, tokenizer)
+    if options.mode == "text-to-image":
+        options.size = picture_size(options.size, config)
+    make_folder(options.out)
+    return jobs
+
+
+def run_jobs(pipeline: Pipeline, jobs: Sequence[Job], options: argparse.Namespace) -> int:
+    """Run the jobs in turn; how many had a picture or a text that cannot be used, each told by its key."""
+    failed = 0
     with compiled_layers(pipeline.model) if options.compile else nullcontext():
         for job in jobs:
-            run_job(pipeline, job, options)
-            print(f"{job.key}: done")
-    return 0
+            try:
+                run_job(pipeline, job, options)
+            except PictureError as error:
+                failed += 1
+                print(f"{job.key}: failed, {job.image}: {error}", file=sys.stderr)
+            except SpelledTokenError as error:
+                failed += 1
+                print(f"{job.key}: failed, {error}", file=sys.stderr)
+            else:
+                print(f"{job.key}: done")
+    return failed
+
+
+def _result(job: Job, options: argparse.Namespace) -> Path:
+    return last_file(options.out, options.mode, job.key)
 
 
 def run_job(pipeline: Pipeline, job: Job, options: argparse.Namespace) -> None:
-    """Run one job in the chosen mode and write its files."""
+    """Run one job in the chosen mode and write its files; raises PictureError before anything is drawn."""
     out, key = options.out, job.key
     if options.mode == "text-to-image":
         sampler = SamplerSettings(points=options.points, guidance=TEXT_TO_IMAGE.guidance)
-        size = tuple(options.size)
-        picture = text_to_image(pipeline, job.instruction, size, seed=options.seed, settings=sampler)
-        save_last(picture, out / f"{key}.png")
+        picture = text_to_image(pipeline, job.instruction, options.size, seed=options.seed, settings=sampler)
+        save_last(picture, _result(job, options))
         return
-    with Image.open(job.image) as opened:
-        image = opened.copy()
+    image = open_picture(job.image)
     sampler = SamplerSettings(points=options.points)
     if options.mode == "understand":
         answer = understand(pipeline, image, job.instruction, max_tokens=options.max_tokens)
-        (out / f"{key}.txt").write_text(answer)
+        write_last(answer, _result(job, options))
     elif options.mode == "intercog":
         settings = ChainSettings(sampler=sampler, max_tokens=options.max_tokens)
         write_chain(run_chain(pipeline, image, job.instruction, settings, options.seed), out, key)
@@ -102,13 +167,13 @@ def run_job(pipeline: Pipeline, job: Job, options: argparse.Namespace) -> None:
             max_tokens=options.max_tokens,
         )
         if think:
-            (out / f"{key}.thought.txt").write_text(result.thought)
-        save_last(result.edited, out / f"{key}.edited.png")
+            (out / f"{key}.thought.txt").write_text(result.thought, encoding="utf-8")
+        save_last(result.edited, _result(job, options))
 
 
 def _pipeline(options: argparse.Namespace) -> Pipeline:
     velocities = separate_velocities if options.separate_guidance else batched_velocities
-    if options.model == "random-debug":
+    if options.model == RANDOM:
         torch.manual_seed(options.seed)
         config = debug_config()
         loaded = debug_pipeline(
@@ -117,7 +182,10 @@ def _pipeline(options: argparse.Namespace) -> Pipeline:
     else:
         # weights to be packed are loaded beside the device, which may not hold them whole
         place = "cpu" if options.bits else options.device
-        loaded = load_pipeline(Path(options.model), device=place, dtype=DTYPES[options.dtype])
+        try:
+            loaded = load_pipeline(Path(options.model), device=place, dtype=DTYPES[options.dtype])
+        except CheckpointError as error:
+            raise ConfigurationError(f"--model {options.model}: {error}") from error
     if options.bits:
         quantise(loaded.model, options.bits, options.device)
         loaded.vae.to(options.device)

@@ -10,6 +10,7 @@ import torch
 from torch import distributed
 
 from intercog_model.checkpoint import MODEL_FILE, save_folder
+from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import FLAVOUR_FILE
 from intercog_model.training.build import Parts, build
 from intercog_model.training.config import TrainConfig, load_config, to_json
@@ -19,7 +20,7 @@ from intercog_model.training.sharding import shard, world
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when the last step is done; started by torchrun it uses all of its processes."""
+    """0 when the last step is done, 2 for a wrong configuration; started by torchrun it uses all of its processes."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.train", description=__doc__)
     parser.add_argument(
         "--config",
@@ -30,17 +31,26 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--print", action="store_true", help="print the resolved configuration and stop")
     options = parser.parse_args(arguments)
-    config = load_config(options.config)
-    if options.print:
-        print(json.dumps(to_json(config), indent=1))
-        return 0
+    try:
+        config = load_config(options.config)
+        if options.print:
+            print(json.dumps(to_json(config), indent=1))
+        else:
+            train(config)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(config: TrainConfig) -> None:
+    """One run, with the processes that it needs."""
     device = start_processes()
     try:
         run(config, device)
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
-    return 0
 
 
 def start_processes() -> torch.device:

@@ -2,12 +2,16 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from intercog_model.data.example import Example
 from intercog_model.data.shards import KINDS, BrokenSample, list_shards, open_uri, read_shard
+from intercog_model.errors import ConfigurationError, require_within
+
+TAKEN = "taken"  # the key of the number of draws, among the names of sources, in a state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +24,24 @@ class SourceConfig:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.name or self.name == TAKEN:
+            raise ConfigurationError(f"name {self.name!r} cannot be the name of a source")
         if self.kind not in KINDS:
-            raise ValueError(f"source {self.name}: kind {self.kind!r} is not one of {sorted(KINDS)}")
-        if self.weight < 0:
-            raise ValueError(f"source {self.name}: weight {self.weight} is negative")
+            raise ConfigurationError(
+                f"kind {self.kind!r} of source {self.name!r} is not one of {sorted(KINDS)}"
+            )
+        require_within(self, "[0, inf)", "weight")
+
+
+def require_own_names(sources: Sequence[SourceConfig]) -> None:
+    """Raise ConfigurationError where two sources share a name: a state tells them apart by it."""
+    first = dict[str, int]()
+    for number, source in enumerate(sources):
+        if source.name in first:
+            raise ConfigurationError(
+                f"sources[{number}].name {source.name!r} is that of sources[{first[source.name]}] too"
+            )
+        first[source.name] = number
 
 
 @dataclass(slots=True)
@@ -44,18 +62,26 @@ class _Source:
     samples: list[Example | BrokenSample] = field(default_factory=list)
 
 
+def _listed(source: SourceConfig) -> list[str]:
+    try:
+        return list_shards(source.uri, source.kind)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError) as error:
+        raise ConfigurationError(f"uri {source.uri!r} of source {source.name!r}: {error}") from error
+
+
 class Mixture:
     """Examples in an order that depends on the seed and on how many were taken, and on nothing else."""
 
     def __init__(self, sources: list[SourceConfig], seed: int) -> None:
         used = [s for s in sources if s.weight > 0]
         if not used:
-            raise ValueError("the mixture has no source with a positive weight")
+            raise ConfigurationError(f"sources {[s.name for s in sources]}: none has a positive weight")
+        require_own_names(sources)
         self.seed = seed
         self.taken = 0
-        self.sources = [_Source(config=s, shards=list_shards(s.uri, s.kind)) for s in used]
+        self.sources = [_Source(config=s, shards=_listed(s)) for s in used]
         self.broken: Counter[str] = Counter()  # sample key -> times it was met
-        self.reasons: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}  # of the same keys
 
     def take(self) -> Example:
         """The next readable example; raises ValueError when a whole pass of a source holds none."""
@@ -85,8 +111,9 @@ class Mixture:
         for _ in range(len(source.shards) + 1):
             order = self._order(f"{source.config.name}/{cursor.epoch}", len(source.shards))
             if source.loaded != (cursor.epoch, cursor.shard):
-                with open_uri(source.shards[order[cursor.shard]]) as stream:
-                    source.samples = list(read_shard(stream, source.config.kind))
+                uri = source.shards[order[cursor.shard]]
+                with open_uri(uri) as stream:
+                    source.samples = list(read_shard(stream, source.config.kind, uri))
                 source.loaded = (cursor.epoch, cursor.shard)
             if cursor.sample < len(source.samples):
                 name = f"{source.config.name}/{cursor.epoch}/{cursor.shard}"
@@ -106,16 +133,16 @@ class Mixture:
     def state(self) -> dict[str, list[int] | int]:
         """Position of every source and the number of draws, for a checkpoint."""
         cursors = {s.config.name: [s.cursor.epoch, s.cursor.shard, s.cursor.sample] for s in self.sources}
-        return {"taken": self.taken, **cursors}
+        return {TAKEN: self.taken, **cursors}
 
     def restore(self, state: dict[str, list[int] | int]) -> None:
         """Go on where `state` was taken; ValueError when the sources are others."""
         names = {s.config.name for s in self.sources}
-        if state.keys() - {"taken"} != names:
+        if state.keys() - {TAKEN} != names:
             raise ValueError(
                 f"the checkpoint is of sources {sorted(state.keys() - {'taken'})}, not {sorted(names)}"
             )
-        self.taken = int(state["taken"])  # type: ignore[arg-type]  # the one plain number
+        self.taken = int(state[TAKEN])  # type: ignore[arg-type]  # the one plain number
         for source in self.sources:
             source.cursor = Cursor(*state[source.config.name])  # type: ignore[misc]  # three numbers
             source.loaded = (-1, -1)

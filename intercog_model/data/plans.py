@@ -18,6 +18,7 @@ from intercog_model.data.example import (
     UnderstandingExample,
 )
 from intercog_model.data.tokenizer import Tokenizer
+from intercog_model.errors import require_one_of, require_within
 from intercog_model.packing.pack import sample_length
 from intercog_model.packing.plan import PlanItem, Sample, TextItem, VaeItem, VitItem
 from intercog_model.packing.resize import VAE_RULE, VIT_TRAINING_RULE, SizeRule, resize, to_pixels
@@ -42,10 +43,9 @@ class SequenceConfig:
     vit_rule: SizeRule = VIT_TRAINING_RULE
 
     def __post_init__(self) -> None:
-        if self.think_tags not in TAG_RULES:
-            raise ValueError(f"think_tags {self.think_tags!r} is not one of {TAG_RULES}")
-        if self.feedback not in FEEDBACKS:
-            raise ValueError(f"feedback {self.feedback!r} is not one of {FEEDBACKS}")
+        require_one_of(self, "think_tags", TAG_RULES)
+        require_one_of(self, "feedback", FEEDBACKS)
+        require_within(self, "[0, 1]", "drop_text", "drop_vae", "drop_vit")
 
     @property
     def reasoning(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,8 @@ from intercog_model.data.example import (
     TextToImageExample,
     UnderstandingExample,
 )
+from intercog_model.data.pictures import open_picture
+from intercog_model.packing.resize import to_rgb
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
@@ -39,31 +41,66 @@ class BrokenSample:
 Members = Mapping[str, bytes]
 
 
-def read_shard(stream: IO[bytes], kind: str) -> Iterator[Example | BrokenSample]:
-    """Samples of a shard in the order of the tar; `kind` is one of `KINDS`."""
-    read = KINDS[kind]
-    with closing(stream), tarfile.open(fileobj=stream, mode="r|*") as tar:
-        for key, members in _samples(tar):
-            try:
-                yield read(key, members)
-            except WrongSchemaVersionError:
-                raise
-            except (ValueError, KeyError, OSError, SyntaxError) as error:
-                # Pillow reports damaged pictures as OSError or SyntaxError, the format as a ValueError
-                yield BrokenSample(key=key, reason=f"{type(error).__name__}: {error}")
+class _CheckedHeader(tarfile.TarInfo):
+    """A header that is missing or damaged is a fault; `tarfile` takes all but the first for the tar's end."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        """The next header; raises ReadError where there is neither one nor the end mark."""
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the end mark; not in typeshed
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+
+
+def read_shard(stream: IO[bytes], kind: str, shard: str = "shard") -> Iterator[Example | BrokenSample]:
+    """Samples of a shard in the order of the tar; `kind` is one of `KINDS`, `shard` names it where it is cut.
+
+    What follows a cut is one broken sample more, by the name of the shard. All of it is a function of the bytes,
+    so that a resumed run and every rank read the same from the same file.
+    """
+    with closing(stream):
+        try:
+            with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CheckedHeader) as tar:
+                yield from _judged(tar, KINDS[kind])
+        except tarfile.ReadError as error:
+            yield BrokenSample(
+                key=shard.rpartition("/")[2], reason=f"the tar {shard} is cut or damaged: {error}"
+            )
+
+
+def _judged(
+    tar: tarfile.TarFile, read: Callable[[str, Members], Example]
+) -> Iterator[Example | BrokenSample]:
+    for key, members in _samples(tar):
+        try:
+            yield read(key, members)
+        except WrongSchemaVersionError:
+            raise
+        except (ValueError, KeyError) as error:
+            yield BrokenSample(key=key, reason=f"{type(error).__name__}: {error}")
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
     key, members = "", dict[str, bytes]()
-    for entry in tar:
-        if not entry.isfile():
-            continue
-        name, _, member = Path(entry.name).name.partition(".")
-        if members and name != key:
+    try:
+        for entry in tar:
+            if not entry.isfile():
+                continue
+            name, _, member = Path(entry.name).name.partition(".")
+            if members and name != key:
+                yield key, members
+                members = {}
+            key = name
+            content = tar.extractfile(entry)
+            members[member] = content.read() if content else b""
+    except tarfile.ReadError:
+        # the sample in hand may be whole: its reader tells
+        if members:
             yield key, members
-            members = {}
-        content = tar.extractfile(entry)
-        key, members[member] = name, content.read() if content else b""
+        raise
     if members:
         yield key, members
 
@@ -74,17 +111,15 @@ def read_grounding(key: str, members: Members) -> GroundingExample:
     from tasks.publishing.shard_format import read_sample  # noqa: PLC0415
     from tasks.records import SCHEMA_VERSION  # noqa: PLC0415
 
-    version = json.loads(members["json"]).get("schema_version")
+    version = _fields(members).get("schema_version")
     if version != SCHEMA_VERSION:
         raise WrongSchemaVersionError(f"{key}: schema_version {version!r}, this code knows {SCHEMA_VERSION}")
     try:
         sample = read_sample(key, members)
     except DataFault as error:
         raise ValueError(str(error)) from error
-    source, mask = (
-        _picture(sample.source_jpg),
-        np.array(Image.open(io.BytesIO(sample.mask_png)).convert("L")) > 127,
-    )
+    source = _picture(sample.source_jpg)
+    mask = np.array(open_picture(io.BytesIO(sample.mask_png)).convert("L")) > 127
     grounded, edited = _picture(sample.grounded_jpg), _picture(sample.edited_png)
     sizes = {source.size, grounded.size, edited.size, mask.shape[::-1]}
     if len(sizes) > 1:
@@ -148,17 +183,29 @@ def _image_member(members: Members, stem: str) -> bytes:
     raise ValueError(f"no member {stem} with one of the suffixes {', '.join(IMAGES)}")
 
 
+def _fields(members: Members) -> dict[str, Any]:
+    """The JSON object of a sample; ValueError for anything else."""
+    if "json" not in members:
+        raise ValueError("no member json")
+    try:
+        tree = json.loads(members["json"])
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deeply") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"its JSON is no object but {type(tree).__name__}")  # noqa: TRY004 - data, no argument
+    return tree
+
+
 def _text(members: Members, field: str) -> str:
-    value = json.loads(members["json"]).get(field)
+    value = _fields(members).get(field)
     if not isinstance(value, str) or not value:
         raise ValueError(f"its JSON has no text {field!r}")
     return value
 
 
 def _picture(data: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(data))
-    image.load()
-    return image.convert("RGB") if image.mode not in ("RGB", "RGBA", "LA", "P") else image
+    image = open_picture(io.BytesIO(data))
+    return to_rgb(image) if image.mode not in ("RGB", "RGBA", "LA", "P") else image
 
 
 def list_shards(uri: str, kind: str) -> list[str]:
@@ -176,7 +223,7 @@ def list_shards(uri: str, kind: str) -> list[str]:
     else:
         names = [path.name for path in Path(base).glob("*.tar")]
     if not names:
-        raise ValueError(f"{uri}: no shards")
+        raise ValueError("no shards")
     return sorted(f"{base}/{name}" for name in names)
 
 

@@ -17,6 +17,10 @@ SPECIAL = {
 Offsets = list[tuple[int, int]]
 
 
+class SpelledTokenError(ValueError):
+    """A text spells out special tokens, as which it would be read."""
+
+
 class Tokenizer(Protocol):
     """What the data code needs; special tokens are never made from text."""
 
@@ -123,7 +127,7 @@ class BpeTokenizer:
         """See `Tokenizer`; a special token spelled out in a text is refused, it would be read as one."""
         found = [token for token in self.reserved if token in text]
         if found:
-            raise ValueError(f"the text spells out the special tokens {found}")
+            raise SpelledTokenError(f"the text spells out the special tokens {found}")
         encoding = self.fast.encode(text, add_special_tokens=False)
         return list(encoding.ids), [(a, b) for a, b in encoding.offsets]
 

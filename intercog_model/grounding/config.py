@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from intercog_model.errors import require_one_of, require_within
+
+LAYERS = 28  # of the released model, which `align_layer` counts
 HIDDEN = ("after norm", "before norm")
 TEXTS = ("sections 1 and 2", "section 2")
 VIT_TARGETS = ("hidden states", "connector")
@@ -34,7 +37,7 @@ class GroundingConfig:
     weight_tv: float = 1.0  # a weight of 0 leaves the term out, and out of the log
     weight_vv: float = 1.0
     weight_mask: float = 0.1  # A11: scales the sum of the three BCE terms
-    align_layer: int = 14  # A1: counted from 1
+    align_layer: int = 14  # A1: counted from 1, in the released model; scaled to a smaller one
     hidden: str = "after norm"  # A2: which last hidden states the mask decoder is conditioned on
     text: str = "sections 1 and 2"  # A3: tokens of H_t
     region_coverage: float = 0.5  # A12: share of a cell that the mask must cover
@@ -45,17 +48,14 @@ class GroundingConfig:
     detach_hidden: bool = False  # A35: True keeps L_mask out of the backbone
 
     def __post_init__(self) -> None:
-        for value, allowed in (
-            (self.hidden, HIDDEN),
-            (self.text, TEXTS),
-            (self.vit_target, VIT_TARGETS),
-            (self.vv_region, REGIONS),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{value!r} is not one of {allowed}")
-        if not 0 < self.region_coverage <= 1:
-            raise ValueError(f"region_coverage {self.region_coverage} is outside (0, 1]")
+        require_one_of(self, "hidden", HIDDEN)
+        require_one_of(self, "text", TEXTS)
+        require_one_of(self, "vit_target", VIT_TARGETS)
+        require_one_of(self, "vv_region", REGIONS)
+        require_within(self, "[0, inf)", "weight_tv", "weight_vv", "weight_mask")
+        require_within(self, f"[1, {LAYERS}]", "align_layer")
+        require_within(self, "(0, 1]", "region_coverage")
 
     def scaled_layer(self, layers: int) -> int:
         """The alignment layer of a model with `layers` layers, in proportion to 28; at least 1."""
-        return max(1, round(layers * self.align_layer / 28))
+        return max(1, round(layers * self.align_layer / LAYERS))

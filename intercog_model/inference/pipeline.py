@@ -14,7 +14,6 @@ from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.flow import unpatchify_latent
 from intercog_model.checkpoint import load_folder
-from intercog_model.config import debug_config
 from intercog_model.data.draws import Draws
 from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
 from intercog_model.inference.context import Context
@@ -112,20 +111,31 @@ class Pipeline:
         return to_image(self.vae.decode(latent.to(self.vae.decoder.conv_in.weight))[0])
 
 
+def read_flavour(folder: Path) -> str:
+    """The flavour that a folder says it has; the released one if it says none."""
+    path = folder / FLAVOUR_FILE
+    if not path.is_file():
+        return "released"
+    stated = json.loads(path.read_text())
+    flavour = stated.get("flavour") if isinstance(stated, dict) else stated
+    if flavour not in ("released", "debug"):
+        raise ValueError(f"{path}: unknown flavour {flavour!r}")
+    return str(flavour)
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokeniser of a folder's flavour."""
+    return ByteTokenizer() if read_flavour(folder) == "debug" else BpeTokenizer(folder)
+
+
 def load_pipeline(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
 ) -> Pipeline:
     """A folder in the published format, with the tokeniser and rules of its flavour."""
-    flavour = "released"
-    if (folder / FLAVOUR_FILE).is_file():
-        flavour = json.loads((folder / FLAVOUR_FILE).read_text())["flavour"]
-    if flavour == "debug":
-        loaded = load_folder(folder, tokens=debug_config().tokens, device=device, dtype=dtype)
-        return debug_pipeline(loaded.model, loaded.vae)
-    if flavour != "released":
-        raise ValueError(f"{folder / FLAVOUR_FILE}: unknown flavour {flavour!r}")
-    tokenizer = BpeTokenizer(folder)
+    tokenizer = read_tokenizer(folder)
     loaded = load_folder(folder, tokens=tokenizer.tokens, device=device, dtype=dtype)
+    if read_flavour(folder) == "debug":
+        return debug_pipeline(loaded.model, loaded.vae)
     return Pipeline(model=loaded.model, vae=loaded.vae, tokenizer=tokenizer)
 
 

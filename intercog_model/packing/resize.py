@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from intercog_model.errors import require_within
+
 PIXEL_CAP = 14 * 14 * 9 * 1024
 
 
@@ -18,6 +20,14 @@ class SizeRule:
     min_side: int
     stride: int
     max_pixels: int = PIXEL_CAP
+
+    def __post_init__(self) -> None:
+        require_within(self, "[1, inf)", "max_side", "min_side", "stride", "max_pixels")
+
+    @property
+    def largest(self) -> int:
+        """The longest side that `size` gives: the limit, rounded to the stride."""
+        return self._scaled(self.max_side, 1)
 
     def size(self, width: int, height: int, images: int = 1) -> tuple[int, int]:
         """New (width, height); the pixel cap is shared by `images`.
@@ -47,7 +57,12 @@ DEBUG_VIT_RULE = SizeRule(max_side=56, min_side=28, stride=14)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB; transparency is composed on white."""
+    """RGB; transparency is composed on white, 16 bits of grey are scaled to 8."""
+    if image.mode.startswith("I;16"):
+        # Pillow would clip at 255, which is white for nearly all values; 257 maps 65535 to 255
+        return Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().astype(np.uint8)).convert(
+            "RGB"
+        )
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -13,6 +13,7 @@ from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.mixture import Mixture
 from intercog_model.data.plans import PlanBuilder
 from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
+from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.config import DEBUG_HEADS, HeadSizes
 from intercog_model.grounding.features import CachedFeatures, ImageFeatures, RandomPatchFeatures, SamFeatures
 from intercog_model.grounding.heads import GroundingHeads
@@ -35,19 +36,23 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
 
     `empty` leaves a network that comes from a checkpoint on the meta device, to be filled by `load_shards`.
     """
+    require_device(config, torch.device(device))
+    require_paths(config)
     torch.manual_seed(config.run.seed)
     debug = config.model.flavour == "debug"
-    tokenizer: Tokenizer = ByteTokenizer() if debug else BpeTokenizer(_folder(config))
+    tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
     if config.model.checkpoint:
         loaded = load_folder(
-            _folder(config), tokens=tokenizer.tokens, device=device, dtype=torch.float32, empty=empty
+            Path(config.model.checkpoint),
+            tokens=tokenizer.tokens,
+            device=device,
+            dtype=torch.float32,
+            empty=empty,
         )
         bagel, vae = loaded.model, loaded.vae
-    elif debug:
+    else:
         bagel, vae = random_debug_models()
         bagel, vae = bagel.to(device), vae.to(device)
-    else:
-        raise ValueError("the released flavour needs model.checkpoint")
     sizes = DEBUG_HEADS if debug else HeadSizes()
     heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
     sam = load_file(config.model.sam) if config.model.sam else None
@@ -94,10 +99,40 @@ def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoE
     return bagel, vae
 
 
-def _folder(config: TrainConfig) -> Path:
-    if not config.model.checkpoint:
-        raise ValueError("model.checkpoint is not set")
-    return Path(config.model.checkpoint)
+def require_device(config: TrainConfig, device: torch.device) -> None:
+    """Raise ConfigurationError where the configured attention cannot train on the device."""
+    if config.run.attention == "flex" and device.type == "cpu":
+        raise ConfigurationError('run.attention "flex" has no backward on a CPU: set it to "dense"')
+
+
+def require_paths(config: TrainConfig) -> None:
+    """Raise ConfigurationError for a file or folder of the model that is needed and not there."""
+    model = config.model
+    if model.flavour == "released" and not model.checkpoint:
+        raise ConfigurationError('model.checkpoint "" is no folder, and the released flavour needs one')
+    if model.features == "sam" and not model.sam:
+        raise ConfigurationError('model.sam "" is no file, and model.features "sam" needs one')
+    if model.features == "cached" and not model.features_folder:
+        raise ConfigurationError(
+            'model.features_folder "" is no folder, and model.features "cached" needs one'
+        )
+    if model.checkpoint and not Path(model.checkpoint).is_dir():
+        raise ConfigurationError(f"model.checkpoint {model.checkpoint!r} is no folder")
+    if model.sam and not Path(model.sam).is_file():
+        raise ConfigurationError(f"model.sam {model.sam!r} is no file")
+    grounded = any(source.kind == "grounding" and source.weight > 0 for source in config.sources)
+    if model.features == "cached" and grounded and not Path(model.features_folder).is_dir():
+        raise ConfigurationError(f"model.features_folder {model.features_folder!r} is no folder")
+    out = Path(config.run.out)
+    if out.exists() and not out.is_dir():
+        raise ConfigurationError(f"run.out {config.run.out!r} is a file")
+
+
+def _published_tokenizer(config: TrainConfig) -> Tokenizer:
+    try:
+        return BpeTokenizer(Path(config.model.checkpoint))
+    except ValueError as error:
+        raise ConfigurationError(f"model.checkpoint {config.model.checkpoint!r}: {error}") from error
 
 
 def _features(
@@ -106,9 +141,6 @@ def _features(
     if config.model.features == "random":
         return RandomPatchFeatures(sizes.width, sizes.grid)
     if config.model.features == "sam":
-        if sam is None:
-            raise ValueError('model.features = "sam" needs model.sam')
+        assert sam is not None  # by `require_paths`
         return SamFeatures(sam, device, torch.bfloat16 if config.run.bf16 else torch.float32)
-    if not config.model.features_folder:
-        raise ValueError('model.features = "cached" needs model.features_folder')
     return CachedFeatures(Path(config.model.features_folder))

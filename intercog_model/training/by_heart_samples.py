@@ -9,7 +9,7 @@ import torch
 from intercog_model.data.chain_text import GROUNDING_PROMPT, first_text, second_text
 from intercog_model.data.example import GroundingExample
 from intercog_model.data.plans import SequenceConfig
-from intercog_model.data.shards import list_shards, open_uri, read_shard
+from intercog_model.data.shards import BrokenSample, list_shards, open_uri, read_shard
 from intercog_model.data.tokenizer import ByteTokenizer, Tokenizer, WordTokenizer
 from intercog_model.grounding.placement import coverage, valid_size
 from intercog_model.packing.resize import SizeRule, resize
@@ -33,8 +33,10 @@ def choose(release: str, count: int) -> list[GroundingExample]:
     groups: dict[str, list[GroundingExample]] = defaultdict(list)
     for uri in list_shards(release, "grounding"):
         with open_uri(uri) as stream:
-            for item in read_shard(stream, "grounding"):
-                if isinstance(item, GroundingExample):
+            for item in read_shard(stream, "grounding", uri):
+                if isinstance(item, BrokenSample):
+                    print(f"{item.key}: left out, {item.reason}")
+                elif isinstance(item, GroundingExample):
                     groups[photograph(item)].append(item)
     ordered = sorted(groups.values(), key=lambda group: -len({target(e) for e in group}))
     first, again = list[GroundingExample](), list[GroundingExample]()

@@ -21,17 +21,25 @@ class StepLog:
                 for line in self.path.read_text().splitlines(keepends=True)
                 if _step(line) <= resumed_step
             ]
-            self.path.write_text("".join(lines))
+            # renamed into place when whole: a kill in between leaves the old log, not a part of it
+            temporary = self.path.with_suffix(".part")
+            temporary.write_text("".join(lines))
+            temporary.replace(self.path)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Append one step; numbers go to all three places, lists and texts to the file alone."""
+        """Append one step; numbers go to all three places, lists and texts to the file alone.
+
+        `reasons`, why samples were left out by key, are told on the terminal too, a line for each.
+        """
         numbers = {k: v for k, v in values.items() if isinstance(v, int | float)}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         for name, value in numbers.items():
             self.board.add_scalar(name, value, step)
         self.board.flush()
+        for key, reason in values.get("reasons", {}).items():
+            print(f"{key}: left out, {reason}")
         print(
             f"step {step}  " + "  ".join(f"{name} {value:.5g}" for name, value in numbers.items()), flush=True
         )

@@ -37,8 +37,6 @@ class Trainer:
     """State of a run; `run` carries it to the last step."""
 
     def __init__(self, config: TrainConfig, parts: Parts, device: torch.device) -> None:
-        if config.run.attention == "flex" and device.type == "cpu":
-            raise ValueError('FlexAttention has no backward on a CPU: set run.attention = "dense"')
         self.config, self.parts, self.device = config, parts, device
         self.folder = Path(config.run.out)
         self.rank, self.ranks = world()
@@ -160,6 +158,7 @@ class Trainer:
 
     def _facts(self, ready: ReadyStep, totals: dict[str, float]) -> dict[str, Any]:
         plan, broken, too_long = ready.plan, ready.broken, ready.too_long
+        known = self.position["broken"].keys() | self.position["too_long"].keys()
         facts: dict[str, Any] = {
             "tokens": totals["tokens"],
             "flops": totals["flops"],
@@ -168,6 +167,8 @@ class Trainer:
             "too_long": sum(too_long.values()),
             "keys": plan.keys,
             "left_out": sorted(broken.keys() | too_long.keys()),
+            # each is told once: in the step whose reading met it first
+            "reasons": {key: why for key, why in ready.reasons.items() if key not in known},
             "ema_bytes": self.average.bytes(),
             "optimizer_bytes": optimizer_bytes(self.optimizer),
         }

@@ -26,6 +26,11 @@ class ReadyStep:
         """Samples left out for their length since the run began, by key."""
         return self.position["too_long"]
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each sample of either kind was left out, by key."""
+        return self.position["reasons"]
+
 
 class StepFeed:
     """Steps in order, one of them ahead; what a step holds does not depend on when it was built.

@@ -76,11 +76,13 @@ class StepPlanner:
         return StepPlan(step=step, packs=tuple(tuple(members) for members in packs))
 
     def position(self) -> dict[str, Any]:
-        """Where the mixture stands and what was left out so far, for a checkpoint."""
+        """Where the mixture stands and what was left out so far and why, for a checkpoint."""
         return {
             "mixture": self.mixture.state(),
             "broken": dict(self.mixture.broken),
             "too_long": dict(self.too_long),
+            "reasons": self.mixture.reasons
+            | dict.fromkeys(self.too_long, f"longer than {self.max_tokens} tokens"),
         }
 
     def restore(self, position: dict[str, Any]) -> None:
@@ -88,6 +90,8 @@ class StepPlanner:
         self.mixture.restore(position["mixture"])
         self.mixture.broken = Counter(position["broken"])
         self.too_long = Counter(position["too_long"])
+        told: dict[str, str] = position.get("reasons", {})  # absent from the checkpoints of earlier versions
+        self.mixture.reasons = {key: told[key] for key in self.mixture.broken if key in told}
 
     def batch(self, members: tuple[Example, ...], step: int) -> TrainingBatch:
         """Build and pack the examples of one pack."""

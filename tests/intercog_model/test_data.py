@@ -1,17 +1,25 @@
 """Shards of every kind are read, faults are named, and the stream is a function of its position."""
 
+import io
 import json
+import struct
+import zlib
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.chain_text import first_text, parse_text, second_text  # noqa: E402
 from intercog_model.data.draws import Draws  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
+from intercog_model.data.pictures import open_picture  # noqa: E402
 from intercog_model.data.shards import BrokenSample, WrongSchemaVersionError, open_uri, read_shard  # noqa: E402
 from intercog_model.data.tokenizer import ByteTokenizer  # noqa: E402
+from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.packing.pack import sample_length  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
@@ -66,6 +74,13 @@ def test_the_stream_goes_on_exactly_where_its_state_was_taken(folder):
         Mixture([source(folder)], seed=3).restore(state)
 
 
+def test_sources_that_a_state_could_not_tell_apart_are_refused(folder):
+    with pytest.raises(ConfigurationError, match=r"sources\[1\]\.name 'g' is that of sources\[0\]"):
+        Mixture([source(folder), source(folder)], seed=3)
+    with pytest.raises(ConfigurationError, match="name 'taken'"):
+        source(folder, "taken")
+
+
 def test_weights_are_shares_and_zero_leaves_a_source_out(folder, tmp_path):
     picture = release.png(toys.example().source)
     text = json.dumps({"caption": "A box."}).encode()
@@ -99,6 +114,33 @@ def test_general_kinds_are_read_and_their_faults_named(tmp_path):
         assert [k for k, item in read.items() if isinstance(item, BrokenSample)] == ["blind", "cut", "mute"]
 
 
+def test_pictures_of_general_data_are_turned_upright_and_16_bit_greys_scaled(tmp_path):
+    turned = toys.example(size=(64, 48)).source
+    exif = turned.getexif()
+    exif[0x112] = 6
+    data = io.BytesIO()
+    turned.save(data, format="PNG", exif=exif)
+    deep = Image.fromarray(np.full((4, 4), 128 * 257, dtype=np.uint16))
+    text = b'{"caption": "A box."}'
+    release.write_tar(
+        tmp_path / "a.tar",
+        {
+            "a": {"image.png": data.getvalue(), "json": text},
+            "b": {"image.png": release.png(deep), "json": text},
+        },
+    )
+    with open_uri(str(tmp_path / "a.tar")) as stream:
+        upright, grey = read_shard(stream, "text_to_image")
+    assert np.array_equal(np.array(upright.image), np.array(turned.transpose(Image.Transpose.ROTATE_270)))
+    assert (np.array(grey.image) == 128).all()
+
+
+def test_a_picture_with_damaged_exif_is_taken_as_it_is_stored(tmp_path):
+    picture = toys.example().source
+    picture.save(tmp_path / "a.jpg", exif=b"Exif\0\0junk that is no TIFF")
+    assert open_picture(tmp_path / "a.jpg").size == picture.size
+
+
 def damage(key, parts):
     if key == "k1":
         return {n: d for n, d in parts.items() if n != "mask.png"}
@@ -119,6 +161,90 @@ def test_broken_samples_are_skipped_by_name_and_counted(tmp_path):
     assert set(mixture.broken) == {"k1", "k2", "k3"}
     assert "mask.png" in mixture.reasons["k1"]
     assert "different sizes" in mixture.reasons["k3"]
+
+
+def oversized(picture):
+    """The PNG with a header of 60000 x 60000 pixels, its checksum right."""
+    header = picture[12:16] + struct.pack(">II", 60000, 60000) + picture[24:29]
+    return picture[:12] + header + struct.pack(">I", zlib.crc32(header)) + picture[33:]
+
+
+@pytest.mark.parametrize("kind", ["grounding", "edit", "understanding"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(b"[]", "no object"), (b"5", "no object"), (b"null", "no object"), (b"[" * 100_000, "too deeply")],
+)
+def test_a_sample_whose_json_is_no_object_is_broken_and_stops_nothing(kind, text, reason, tmp_path):
+    parts = release.members(toys.example("a"))
+    general = {f"{n}.png": parts["edited.png"] for n in ("source", "edited", "image")}
+    good = parts if kind == "grounding" else general
+    release.write_tar(tmp_path / "a.tar", {"a": good | {"json": text}, "b": good | {"json": text}})
+    with open_uri(str(tmp_path / "a.tar")) as stream:
+        read = list(read_shard(stream, kind))
+    assert [item.key for item in read] == ["a", "b"]
+    assert all(reason in item.reason for item in read)
+
+
+def test_a_picture_too_large_to_decode_is_a_broken_sample(tmp_path):
+    parts = release.members(toys.example("k0"))
+    bad = parts | {"edited.png": oversized(parts["edited.png"])}
+    release.write_tar(tmp_path / "a.tar", {"k0": bad, "k1": release.members(toys.example("k1"))})
+    with open_uri(str(tmp_path / "a.tar")) as stream:
+        first, second = read_shard(stream, "grounding")
+    assert "3600000000 pixels" in first.reason
+    assert second.key == "k1"
+
+
+def test_the_reason_of_a_broken_picture_is_the_same_in_every_run(tmp_path):
+    good = {"image.png": b"junk", "json": b'{"caption": "A box."}'}
+    release.write_tar(tmp_path / "a.tar", {"a": good})
+    reasons = []
+    for _ in range(2):
+        with open_uri(str(tmp_path / "a.tar")) as stream:
+            reasons += [item.reason for item in read_shard(stream, "text_to_image")]
+    assert reasons == ["PictureError: no picture of a known format"] * 2
+
+
+@pytest.mark.parametrize(
+    ("cut", "keys"),
+    [
+        (0, []),  # nothing arrived
+        (300, []),  # within the first header
+        (700, ["a"]),  # within a picture: the sample is named too
+        (3 * 512, ["a"]),  # between two members
+        (4 * 512, ["a"]),  # between two samples: a tar of whole samples, without its end mark
+        (4 * 512 + 100, ["a"]),  # within the second sample's header
+        (5 * 512 + 100, ["a", "b"]),  # within its picture
+    ],
+)
+def test_a_cut_tar_keeps_the_samples_before_the_cut_and_tells_it_by_name(cut, keys, tmp_path):
+    picture = release.png(toys.example(size=(8, 8), boxes=()).source)
+    assert len(picture) <= 512
+    good = {"image.png": picture, "json": b'{"caption": "A box."}'}
+    path = tmp_path / "part.tar"
+    release.write_tar(path, {"a": good, "b": good})
+    path.write_bytes(path.read_bytes()[:cut])
+    with open_uri(str(path)) as stream:
+        read = list(read_shard(stream, "text_to_image", str(path)))
+    assert [item.key for item in read] == [*keys, "part.tar"]
+    assert str(path) in read[-1].reason
+    assert isinstance(read[0], BrokenSample) == (cut < 4 * 512)
+
+
+def test_a_stream_with_a_cut_tar_goes_on_exactly_where_its_state_was_taken(tmp_path):
+    folder = release.write_release(tmp_path / "r", examples(8))
+    path = folder / "train-000001.tar"
+    path.write_bytes(path.read_bytes()[:-20_000])
+    mixture = Mixture([source(folder)], seed=0)
+    for _ in range(9):
+        mixture.take()
+    state = json.loads(json.dumps(mixture.state()))
+    expected = [mixture.take().key for _ in range(12)]
+    other = Mixture([source(folder)], seed=0)
+    other.restore(state)
+    assert [other.take().key for _ in range(12)] == expected
+    assert "train-000001.tar" in mixture.broken
+    assert len(set(expected)) < 8
 
 
 def test_another_schema_version_is_refused(tmp_path):

@@ -37,11 +37,15 @@ def picture(tmp_path):
     return path
 
 
-def command(picture, out, *more):
-    return main([
+def command_line(picture, out):
+    return [
         "--model", "random-debug", "--out", str(out), "--points", "2", "--max-tokens", "3", "--image", str(picture),
-        "--instruction", "Paint it.", *more,
-    ])  # fmt: skip
+        "--instruction", "Paint it.",
+    ]  # fmt: skip
+
+
+def command(picture, out, *more):
+    return main([*command_line(picture, out), *more])
 
 
 @pytest.mark.parametrize(
@@ -98,6 +102,175 @@ def test_wrong_arguments_end_with_code_2(picture, tmp_path):
         with pytest.raises(SystemExit) as stopped:
             main(["--model", "random-debug", "--out", str(tmp_path), *arguments])
         assert stopped.value.code == 2
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Fails a command that goes as far as to load a model."""
+
+    def load(_options):
+        pytest.fail("the model was loaded")
+
+    monkeypatch.setattr("intercog_model.edit._pipeline", load)
+
+
+def refused(capsys, arguments):
+    """The one line that a refused command tells."""
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    return line
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--points", "1"],
+        ["--points", "0"],
+        ["--points", "-5"],
+        ["--max-tokens", "-1"],
+        ["--device", "xx"],
+        ["--device", "meta"],
+        ["--device", "cuda:99"],
+        ["--model", "/nowhere"],
+        ["--image", "/nowhere.png"],
+    ],
+)
+def test_a_wrong_option_is_one_line_with_its_name_and_value_before_a_model_is_loaded(
+    more, picture, tmp_path, capsys
+):
+    base = ["--model", "random-debug", "--image", str(picture), "--instruction", "Paint it."]
+    line = refused(capsys, [*base, "--out", str(tmp_path / "out"), *more])
+    assert line.startswith(f"error: {more[0]} {more[1]}: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize("size", ["30 50", "0 0", "-16 16", "4096 16"])
+def test_a_size_that_the_model_cannot_draw_is_refused(size, tmp_path, capsys):
+    base = ["--model", "random-debug", "--mode", "text-to-image", "--instruction", "A box."]
+    line = refused(capsys, [*base, "--out", str(tmp_path), "--size", *size.split()])
+    assert line.startswith(f"error: --size {size}: both must be multiples of 4, 4 to 128")
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_picture_that_cannot_be_read_is_refused(picture, tmp_path, capsys):
+    whole = picture.read_bytes()
+    for name, data in (("empty", b""), ("cut", whole[: len(whole) // 2]), ("text", b"hello")):
+        bad = tmp_path / f"{name}.png"
+        bad.write_bytes(data)
+        line = refused(capsys, command_line(bad, tmp_path / "out"))
+        assert line.startswith(f"error: --image {bad}: ")
+    assert "directory" in refused(capsys, command_line(tmp_path, tmp_path / "out"))
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_folder_without_a_model_or_its_tokeniser_is_refused(pipeline, picture, tmp_path, capsys):
+    save_folder(pipeline.model.state_dict(), pipeline.model.config, pipeline.vae, tmp_path / "model")
+    for folder, match in ((tmp_path / "in", "tokenizer.json"), (tmp_path / "model", "tokenizer.json")):
+        line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--model", str(folder)])
+        assert line.startswith(f"error: --model {folder}: ")
+        assert match in line
+    (tmp_path / "model" / "intercog.json").write_text('{"flavour": "debug"}')
+    (tmp_path / "model" / "ae.safetensors").write_bytes(b"cut")
+    refused(capsys, [*command_line(picture, tmp_path / "out"), "--model", str(tmp_path / "model")])
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_file_as_the_folder_for_results_is_refused(picture, capsys):
+    assert refused(capsys, command_line(picture, picture)) == f"error: --out {picture}: File exists"
+
+
+def test_a_picture_is_edited_as_its_exif_says_it_is_viewed(tmp_path):
+    image = toys.example(size=(70, 50)).source
+    exif = image.getexif()
+    exif[0x112] = 6  # the camera was held upright
+    image.save(tmp_path / "turned.png", exif=exif)
+    upright = image.transpose(Image.Transpose.ROTATE_270)
+    upright.save(tmp_path / "upright.png")
+    results = []
+    for name in ("turned", "upright"):
+        assert command(tmp_path / f"{name}.png", tmp_path / name, "--mode", "edit") == 0
+        results.append(np.array(Image.open(tmp_path / name / "result.edited.png")))
+    assert results[0].shape == (70, 50, 3)
+    assert np.array_equal(*results)
+
+
+def test_a_bad_picture_is_told_by_its_key_and_the_rest_of_the_batch_is_drawn(picture, tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        (picture.parent / f"{name}.png").write_bytes(picture.read_bytes() if name != "b" else b"junk")
+        (picture.parent / f"{name}.txt").write_text("Paint it.")
+    picture.unlink()
+    batch = ["--model", "random-debug", "--mode", "edit", "--points", "2", "--batch", str(picture.parent)]
+    out = tmp_path / "out"
+    assert main([*batch, "--out", str(out)]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"b: failed, {picture.parent / 'b.png'}: no picture of a known format\n"
+    assert told.out.splitlines() == ["a: done", "c: done", "2 done, 0 done before, 1 failed"]
+    assert {p.name for p in out.iterdir()} == {"a.edited.png", "c.edited.png"}
+
+
+def test_finished_jobs_of_a_batch_are_skipped_and_told(picture, tmp_path, capsys, monkeypatch):
+    picture.with_suffix(".txt").write_text("Paint it.")
+    for mode, name in (("edit", "scene.edited.png"), ("understand", "scene.txt")):
+        out = tmp_path / mode
+        batch = ["--model", "random-debug", "--points", "2", "--max-tokens", "3", "--mode", mode]
+        batch += ["--batch", str(picture.parent), "--out", str(out)]
+        assert main(batch) == 0
+        first = (out / name).read_bytes()
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr("intercog_model.edit.run_job", pytest.fail)
+            assert main(batch) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert told == [f"scene: done before, {name} exists", "0 done, 1 done before, 0 failed"]
+        assert (out / name).read_bytes() == first
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_folder_whose_jobs_are_not_all_clear_is_refused_before_anything_is_drawn(tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    start = ["--model", "random-debug", "--out", str(tmp_path / "out"), "--batch"]
+    assert "no pictures" in refused(capsys, [*start, str(folder)])
+    assert refused(capsys, [*start, str(tmp_path / "x")]).startswith(f"error: --batch {tmp_path / 'x'}: ")
+    for name in ("a.png", "b.png"):
+        toys.example().source.save(folder / name)
+    (folder / "a.txt").write_text("Paint it.")
+    assert "b.png has no b.txt" in refused(capsys, [*start, str(folder)])
+    (folder / "b.png").rename(folder / "a.jpg")
+    assert "a.jpg and a.png would write the same files" in refused(capsys, [*start, str(folder)])
+
+
+GOOD = '{"key": "k", "image": "a.png", "instruction": "x"}'
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b'{"key": \n', ", line 1: no JSON"),
+        (b"\n5\n", ", line 2: 5 is no object"),
+        (b"[1]", ", line 1: [1] is no object"),
+        (b"\xff\xfe\x00", ", line 1: no UTF-8 text"),
+        (GOOD.replace('"x"', "5").encode(), ", line 1: instruction 5 is no text"),
+        (GOOD.replace('"a.png"', "null").encode(), ", line 1: image None is no text"),
+        (GOOD.replace('"k"', '".."').encode(), ", line 1: the key '..' is no file name"),
+        (GOOD.replace('"k"', "null").encode(), ", line 1: the key None is no file name"),
+        (b'{"key": "k"}', ", line 1: no image, instruction"),
+        (f"{GOOD}\n\n{GOOD}".encode(), ", line 3: the key 'k' is that of line 1"),
+        (b"", ": no jobs in it"),
+    ],
+)
+def test_a_fault_of_a_manifest_is_told_with_its_line(text, told, tmp_path, capsys):
+    manifest = tmp_path / "jobs.jsonl"
+    manifest.write_bytes(text)
+    line = refused(
+        capsys, ["--model", "random-debug", "--batch", str(manifest), "--out", str(tmp_path / "out")]
+    )
+    assert line.startswith(f"error: --batch {manifest}{told}")
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ torch = pytest.importorskip("torch")
 
 from dataclasses import replace  # noqa: E402
 
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
 from intercog_model.backbone.attention import DenseAttend, FlexAttend  # noqa: E402
@@ -17,7 +19,7 @@ from intercog_model.data.example import EditExample, TextToImageExample, Underst
 from intercog_model.packing.masks import dense_masks, flex_mask, split_mask, visible_pairs  # noqa: E402
 from intercog_model.packing.pack import pack, sample_length  # noqa: E402
 from intercog_model.packing.plan import Sample, TextItem, VaeItem  # noqa: E402
-from intercog_model.packing.resize import VAE_RULE, VIT_RULE, SizeRule  # noqa: E402
+from intercog_model.packing.resize import VAE_RULE, VIT_RULE, SizeRule, to_rgb  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 
 CONFIG = debug_config()
@@ -227,6 +229,14 @@ def test_sizes_of_the_reference_and_its_later_steps():
     assert VIT_RULE.size(1500, 2250) == (658, 980)
     assert SizeRule(max_side=980, min_side=378, stride=14).size(2013, 445) == (980, 224)
     assert VAE_RULE.size(1818, 5157) == (352, 1024)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_16_bits_of_grey_are_scaled_to_8(mode):
+    values = np.linspace(0, 65535, 256).astype(np.uint16)[None]
+    data = values.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    rgb = np.array(to_rgb(Image.frombytes(mode, (256, 1), data)))
+    assert np.array_equal(rgb[0], np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1))
 
 
 def test_lengths_are_known_before_packing():

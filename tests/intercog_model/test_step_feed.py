@@ -46,8 +46,31 @@ def test_steps_built_ahead_are_those_built_in_turn(folder):
             assert torch.equal(batch.packed.flow_noise, again.packed.flow_noise)
     # nothing was read beyond the last step
     assert feed.planner.position() == plain.position()
-    assert set(ready.broken) == set(BROKEN)
+    assert set(ready.broken) == set(ready.reasons) == set(BROKEN)
+    assert all("mask.png" in reason for reason in ready.reasons.values())
     feed.close()
+
+
+def test_reasons_survive_a_checkpoint_and_may_be_absent_from_an_old_one(folder):
+    first, second, old = planner(folder), planner(folder), planner(folder)
+    for step in range(4):
+        first.plan(step)
+    position = first.position()
+    second.restore(position)
+    assert second.position() == position
+    old.restore({name: value for name, value in position.items() if name != "reasons"})
+    assert old.position() == position | {"reasons": {}}
+
+
+def test_each_left_out_sample_is_told_once_with_its_reason(folder, tmp_path, capsys):
+    more = "samples_per_step = 4"
+    trainer_of(overlay(tmp_path / "c.toml", folder, tmp_path / "o", steps=3, more=more)).run()
+    told = [reasons for line in log(tmp_path / "o") for reasons in [line["reasons"]] if reasons]
+    assert sorted(key for reasons in told for key in reasons) == sorted(BROKEN)
+    assert all("mask.png" in reason for reasons in told for reason in reasons.values())
+    shown = capsys.readouterr().out
+    for key in BROKEN:
+        assert shown.count(f"{key}: left out, ") == 1
 
 
 def test_a_fault_of_the_reader_is_raised_where_its_step_is_taken(folder):

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
 from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
+from intercog_model.training.logging import StepLog  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.runs import (  # noqa: E402
@@ -168,6 +170,26 @@ def test_a_run_starts_from_a_checkpoint_folder_and_cached_features(folder, undis
     first, fresh = log(tmp_path / "a")[0], log(undisturbed)[0]
     assert first["ce"] < fresh["ce"]
     assert first["mask_o"] != fresh["mask_o"]
+
+
+def test_a_resume_that_is_stopped_while_it_rewrites_the_log_loses_no_line(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    whole = "".join(f'{{"step": {step}}}\n' for step in range(1, 6)) + '{"step": 6, "lo'
+    path.write_text(whole)
+    write = Path.write_text
+
+    def stopped(self, text, **more):
+        write(self, text[: len(text) // 2], **more)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            StepLog(tmp_path, 3)
+    assert path.read_text() == whole
+    StepLog(tmp_path, 3)
+    assert [line["step"] for line in log(tmp_path)] == [1, 2, 3]
+    assert {p.name for p in tmp_path.iterdir()} == {"log.jsonl", "tensorboard"}
 
 
 def test_packs_are_dealt_by_order_and_short_ranks_repeat_without_counting(folder):

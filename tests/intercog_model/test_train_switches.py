@@ -8,6 +8,8 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
+from intercog_model import train  # noqa: E402
+from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import build_encoder  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
@@ -204,6 +206,100 @@ def test_recomputed_layers_give_the_same_gradients(folder, tmp_path):
         trainer.run()
         lines.append(log(tmp_path / name)[0])
     assert lines[0]["grad_norm"] == pytest.approx(lines[1]["grad_norm"], rel=1e-6)
+
+
+FAULTS = {
+    "optim.steps -1": "[optim]\nsteps = -1",
+    "optim.steps 0": "[optim]\nsteps = 0",
+    "optim.samples_per_step 0": "[optim]\nsamples_per_step = 0",
+    "optim.max_tokens 0": "[optim]\nmax_tokens = 0",
+    "optim.clip_norm 0.0": "[optim]\nclip_norm = 0.0",
+    "optim.ema_decay 1.0": "[optim]\nema_decay = 1.0",
+    "optim.warmup_steps -5": "[optim]\nwarmup_steps = -5",
+    "optim.lr -1.0": "[optim]\nlr = -1.0",
+    "optim.lr nan": "[optim]\nlr = nan",
+    "optim.beta1 1.5": "[optim]\nbeta1 = 1.5",
+    "optim.beta2 1.0": "[optim]\nbeta2 = 1.0",
+    "run.save_every 0": "[run]\nsave_every = 0",
+    "run.keep_checkpoints 0": "[run]\nkeep_checkpoints = 0",
+    "run.peak_tflops -1.0": "[run]\npeak_tflops = -1.0",
+    "run.out ''": "[run]\nout = ''",
+    "sequence.drop_text 1.5": "[sequence]\ndrop_text = 1.5",
+    "sequence.drop_vae -0.5": "[sequence]\ndrop_vae = -0.5",
+    "sequence.drop_vit nan": "[sequence]\ndrop_vit = nan",
+    "sequence.vae_rule.stride 0": "[sequence.vae_rule]\nstride = 0",
+    "sequence.vae_rule.stride 3": "[sequence.vae_rule]\nstride = 3",
+    "sequence.vit_rule.stride 7": "[sequence.vit_rule]\nstride = 7",
+    "sequence.vit_rule.max_side 1000": "[sequence.vit_rule]\nmax_side = 1000",
+    "sequence.vae_rule.min_side 70": "[sequence.vae_rule]\nmin_side = 70",
+    "grounding.align_layer 0": "[grounding]\nalign_layer = 0",
+    "grounding.align_layer 29": "[grounding]\nalign_layer = 29",
+    "grounding.weight_tv -1.0": "[grounding]\nweight_tv = -1.0",
+    "grounding.weight_mask inf": "[grounding]\nweight_mask = inf",
+    "loss.weight_ce nan": "[loss]\nweight_ce = nan",
+    "loss.timestep_shift 0.0": "[loss]\ntimestep_shift = 0.0",
+    "optim 5": "optim = 5",
+    "sources 'x'": "sources = 'x'",
+    "sources[0] 1": "sources = [1]",
+    "missing keys ['sources[0].kind', 'sources[0].uri']": "[[sources]]\nname = 'g'",
+    "sources[0].kind 'video'": "[[sources]]\nname = 'g'\nkind = 'video'\nuri = 'x'",
+    "sources[0].name 'taken'": "[[sources]]\nname = 'taken'\nkind = 'edit'\nuri = 'x'",
+    "sources[0].weight nan": "[[sources]]\nname = 'g'\nkind = 'edit'\nuri = 'x'\nweight = nan",
+    "sources[1].name 'g'": "[[sources]]\nname = 'g'\nkind = 'edit'\nuri = 'x'\n" * 2,
+    "uri '/nowhere' of source 'g'": "[[sources]]\nname = 'g'\nkind = 'grounding'\nuri = '/nowhere'",
+    "sources []": "sources = []",
+    "unknown keys ['run.sped']": "[run]\nsped = 1",
+    "model.sam '/nowhere'": "[model]\nsam = '/nowhere'",
+    "model.checkpoint '/nowhere'": "[model]\ncheckpoint = '/nowhere'",
+    'model.features_folder ""': "[model]\nfeatures = 'cached'",
+    'run.attention "flex"': "[run]\nattention = 'flex'",
+}
+
+
+@pytest.mark.parametrize("told", FAULTS)
+def test_a_wrong_value_is_one_line_with_its_key_before_the_folder_of_the_run_is_made(
+    told, folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(train, "start_processes", lambda: torch.device("cpu"))
+    good, bad = overlay(tmp_path / "o.toml", folder, tmp_path / "out"), tmp_path / "bad.toml"
+    bad.write_text(FAULTS[told])
+    files = [CONFIGS / "base.toml", CONFIGS / "debug_size.toml", good, bad]
+    assert train.main([x for path in files for x in ("--config", str(path))]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {told}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_whose_folder_is_a_file_is_refused(folder, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(ConfigurationError, match=r"run\.out '.*out' is a file"):
+        trainer_of(overlay(tmp_path / "o.toml", folder, tmp_path / "out"))
+
+
+def test_a_file_that_is_its_own_base_or_no_toml_is_named(tmp_path, capsys):
+    path, other = tmp_path / "a.toml", tmp_path / "b.toml"
+    other.write_text('base = "a.toml"')
+    for text, told in (
+        ('base = "a.toml"', "base 'a.toml' leads back to itself"),
+        ('base = "nowhere.toml"', "base 'nowhere.toml' is no file"),
+        ("base = 5", "base 5 is no file"),
+        ("[optim", "Expected ']'"),
+    ):
+        path.write_text(text)
+        assert train.main(["--config", str(path), "--print"]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {path}: {told}")
+    path.write_text('base = "b.toml"')
+    with pytest.raises(ConfigurationError, match=r"b\.toml: base 'a\.toml' leads back to itself"):
+        load_config([path])
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml: No such file"):
+        load_config([tmp_path / "nowhere.toml"])
+
+
+def test_every_published_configuration_is_accepted():
+    for path in CONFIGS.glob("*.toml"):
+        debug = [CONFIGS / "debug_size.toml"]
+        assert load_config([path]).sources or path in debug
+        load_config([path, *debug])
 
 
 def test_configuration_faults_are_named(tmp_path, folder):

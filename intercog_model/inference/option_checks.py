@@ -1,0 +1,87 @@
+"""Checks of the edit command's options: all that can be told before a model is loaded."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from intercog_model.checkpoint import read_config
+from intercog_model.config import BagelConfig, debug_config
+from intercog_model.data.pictures import PictureError, open_picture
+from intercog_model.data.tokenizer import ByteTokenizer, SpelledTokenError, Tokenizer
+from intercog_model.errors import ConfigurationError
+from intercog_model.inference.pipeline import read_tokenizer
+
+RANDOM = "random-debug"
+
+
+def check_numbers(options: argparse.Namespace) -> None:
+    """Raise ConfigurationError for numbers of which no picture or text can be made."""
+    if options.points < 2:
+        raise ConfigurationError(f"--points {options.points}: at least 2 time points make a step")
+    if options.max_tokens < 1:
+        raise ConfigurationError(f"--max-tokens {options.max_tokens}: at least 1 is needed")
+
+
+def check_device(name: str) -> None:
+    """Raise ConfigurationError for a device that is unknown or not there: one number is put on it."""
+    try:
+        torch.zeros(1, device=torch.device(name)).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # PyTorch asserts that it was built for a device; later lines of its messages are advice to developers
+        raise ConfigurationError(f"--device {name}: {str(error).partition(chr(10))[0]}") from error
+
+
+def check_image(path: Path) -> None:
+    """Raise ConfigurationError for a picture that cannot be read."""
+    try:
+        open_picture(path)
+    except PictureError as error:
+        raise ConfigurationError(f"--image {path}: {error}") from error
+
+
+def check_instruction(text: str, tokenizer: Tokenizer) -> None:
+    """Raise ConfigurationError for a text that the tokeniser refuses."""
+    try:
+        tokenizer.encode(text)
+    except SpelledTokenError as error:
+        raise ConfigurationError(f"--instruction {text!r}: {error}") from error
+
+
+def check_model(model: str) -> tuple[Tokenizer, BagelConfig]:
+    """Tokeniser and sizes of a model, from the headers of its files; ConfigurationError if they cannot be read."""
+    if model == RANDOM:
+        return ByteTokenizer(), debug_config()
+    folder = Path(model)
+    if not folder.is_dir():
+        raise ConfigurationError(f"--model {model}: no such folder")
+    try:
+        tokenizer = read_tokenizer(folder)
+        return tokenizer, read_config(folder, tokenizer.tokens)
+    except KeyError as error:
+        raise ConfigurationError(f"--model {model}: its configuration files lack {error}") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ConfigurationError(f"--model {model}: {error}") from error
+
+
+def picture_size(size: list[int] | None, config: BagelConfig) -> tuple[int, int]:
+    """The (height, width) that was asked for, or the largest square; ConfigurationError if it cannot be drawn."""
+    side = config.pixels_per_latent_token
+    largest = side * config.max_latent_size
+    if size is None:
+        return largest, largest
+    height, width = size
+    if any(pixels < side or pixels % side or pixels > largest for pixels in (height, width)):
+        raise ConfigurationError(
+            f"--size {height} {width}: both must be multiples of {side}, {side} to {largest}"
+        )
+    return height, width
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for the results; ConfigurationError where none can be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--out {path}: {error.strerror}") from error

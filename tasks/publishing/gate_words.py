@@ -23,6 +23,7 @@ GATES: Mapping[str, str] = {
     "mask_edge_ratio": "how well the mask follows edges in the picture",
     "mask_color_distance": "color difference between inside and outside",
     "mask_contested_share": "share of the mask that others claim too",
+    "mask_own_kind_share": "share of the mask that touches another of its kind",
     "person_head_score": "how surely a head is seen",
     # grounding
     "label_confidence": "label confidence, detector and classifier together",
@@ -81,6 +82,7 @@ FAULTS: Mapping[str, str] = {
     "mask_edge_ratio": "mask not on edges of the picture",
     "mask_color_distance": "same color inside and outside",
     "mask_contested_share": "others claim part of it",
+    "mask_own_kind_share": "it touches another of its kind",
     "person_head_score": "no head seen",
 }
 """Why an object may not be a target, by the check's name: what is wrong where `GATES` says what is measured."""

@@ -23,7 +23,9 @@ from tasks.backends.embedded.mask_measures import (
 from tasks.backends.embedded.mask_refinement import refine
 from tasks.backends.embedded.person_pose import PersonPose
 from tasks.backends.embedded.sam2 import Features, Sam2
+from tasks.editing.compositing import dilate
 from tasks.geometry import box_of, iou
+from tasks.instruction.nouns import noun
 from tasks.records import Box, MaskHint, Measurement, ModelIdentity
 from tasks.roles.protocols import Detection, Image, Mask, Segmentation
 from tasks.settings_base import Settings
@@ -31,8 +33,14 @@ from tasks.settings_base import Settings
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """What has to be in the cache before this backend can load."""
 
+VERSION = 2
+"""Raised when the way masks are made or checked changes what comes out."""
+
 METHOD = "sam2-box"
 """How the masks are made, as samples name it."""
+
+VESSELS = frozenset({"tableware", "glassware"})
+"""Kinds of noun whose mask should fill the detector's box."""
 
 PARTS = frozenset(
     {
@@ -50,10 +58,18 @@ class SegmenterOptions(Settings):
     """Bounds of the checks; all were set by looking at drawn masks of the demo photographs."""
 
     min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
-    min_stability: float = Field(default=0.88, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_stability: float = Field(default=0.92, ge=0, le=1, description="IoU of masks at logits +1 and -1")
     min_box_agreement: float = Field(default=0.72, ge=0, le=1, description="IoU, mask's box and asked box")
     min_laptop_agreement: float = Field(
         default=0.82, ge=0, le=1, description="the same for laptops: the screen alone passes for one"
+    )
+    min_vessel_agreement: float = Field(
+        default=0.86, ge=0, le=1, description="the same for cups, glasses, bowls: a saucer or a leaf joins in"
+    )
+    own_kind_px: int = Field(
+        default=3,
+        ge=0,
+        description="another of its class so near shares its edge: nobody can tell whose it is",
     )
     min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
@@ -99,7 +115,7 @@ class Sam2Segmenter:
             role="segmenter",
             backend="sam2-tiny",
             model="Segment Anything 2, Hiera-tiny (+ MoveNet Lightning for a check of persons)",
-            revision=" + ".join(a.revision for a in used),
+            revision=" + ".join((f"checks {VERSION}", *(a.revision for a in used))),
             digest="+".join(a.digest for a in used),
         )
 
@@ -184,7 +200,6 @@ class Sam2Segmenter:
             if i != index and (own.detection.label, drawn[i].detection.label) not in PARTS:
                 others |= other
         tight = box_of(mask)
-        laptop = own.detection.label == "laptop"
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
         checks: tuple[Measurement, ...] = (
             _at_least("mask_quality", own.quality, limits.min_quality),
@@ -192,7 +207,7 @@ class Sam2Segmenter:
             _at_least(
                 "mask_box_agreement",
                 iou(tight, own.detection.box),
-                limits.min_laptop_agreement if laptop else limits.min_box_agreement,
+                _least_box_agreement(own.detection.label, limits),
             ),
             _at_least("mask_repeat_agreement", own.repeat, limits.min_repeat_agreement),
             _at_least("mask_in_one_piece", own.whole, limits.min_whole),
@@ -203,6 +218,13 @@ class Sam2Segmenter:
                 value=round(contested, 4),
                 passed=contested <= limits.max_contested,
                 threshold=f"<= {limits.max_contested:g}",
+            ),
+        )
+        shared = own_kind_share(masks, [d.detection.label for d in drawn], index, limits.own_kind_px)
+        checks = (
+            *checks,
+            Measurement(
+                name="mask_own_kind_share", value=round(shared, 4), passed=not shared, threshold="= 0"
             ),
         )
         if own.detection.label == "person":
@@ -237,6 +259,22 @@ def part_masks(masks: Sequence[Mask], labels: Sequence[str], in_front_share: flo
                 rest = rest & ~other
         parted.append(rest)
     return parted
+
+
+def own_kind_share(masks: Sequence[Mask], labels: Sequence[str], index: int, reach_px: int) -> float:
+    """Share 0..1 of a mask that lies within ``reach_px`` of another mask of its class."""
+    own = masks[index]
+    same = [m for i, m in enumerate(masks) if i != index and labels[i] == labels[index] and m.any()]
+    if not same or not own.any():
+        return 0.0
+    near = dilate(np.logical_or.reduce(same), reach_px)
+    return int(np.count_nonzero(own & near)) / int(np.count_nonzero(own))
+
+
+def _least_box_agreement(label: str, limits: SegmenterOptions) -> float:
+    if label == "laptop":
+        return limits.min_laptop_agreement
+    return limits.min_vessel_agreement if noun(label).kind in VESSELS else limits.min_box_agreement
 
 
 def _full_size(logits: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

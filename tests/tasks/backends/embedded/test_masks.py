@@ -15,7 +15,12 @@ from tasks.backends.embedded.mask_measures import (
     stability,
 )
 from tasks.backends.embedded.mask_refinement import refine
-from tasks.backends.embedded.segmenter import part_masks
+from tasks.backends.embedded.segmenter import (
+    SegmenterOptions,
+    _least_box_agreement,
+    own_kind_share,
+    part_masks,
+)
 from tasks.records import Box
 
 
@@ -86,3 +91,18 @@ def test_edges_and_colours_tell_a_right_outline_from_a_shifted_one() -> None:
     box, shifted = Box(x0=60, y0=60, x1=140, y1=140), _square(200, 80, 80, 120, 120)
     assert edge_ratio(picture, truth, box) > 2 * edge_ratio(picture, shifted, box)
     assert color_distance(picture, truth, box) > 0.8 > color_distance(picture, shifted, box)
+
+
+def test_two_of_a_kind_that_touch_share_an_edge():
+    left, right, far = (np.zeros((40, 80), bool) for _ in range(3))
+    left[10:30, 5:25], right[10:30, 26:46], far[10:30, 60:75] = True, True, True
+    masks = [left, right, far]
+    assert own_kind_share(masks, ["person", "person", "person"], 0, 3) == pytest.approx(3 / 20, abs=0.06)
+    assert own_kind_share(masks, ["person", "dog", "person"], 0, 3) == 0
+    assert own_kind_share(masks, ["person", "person", "person"], 2, 3) == 0
+
+
+def test_vessels_and_laptops_must_fill_their_boxes_more_than_others():
+    limits = SegmenterOptions()
+    bounds = [_least_box_agreement(label, limits) for label in ("cup", "vase", "laptop", "person")]
+    assert bounds == [0.86, 0.86, 0.82, 0.72]

@@ -12,12 +12,13 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from intercog_model.parity import count_names  # noqa: E402
+from intercog_model.parity import check_values, count_names  # noqa: E402
 from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
 from tests.intercog_model import golden_writer  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bagel"
+OTHER_SIZES = golden_writer.change_sizes
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
 
 
@@ -26,6 +27,72 @@ def other_sizes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("golden") / "other"
     golden_writer.write(FOLDER, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def deep_vit(tmp_path_factory):
+    """A folder whose ViT ends in a large variance, and whose latents are not shifted."""
+
+    def sizes(config, extra):
+        OTHER_SIZES(config, extra)
+        config["vit"] |= {"num_hidden_layers": 12, "hidden_size": 128, "num_attention_heads": 4}
+        config["vae"]["shift_factor"] = 0.0
+
+    folder = tmp_path_factory.mktemp("golden") / "deep"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(golden_writer, "change_sizes", sizes)
+        golden_writer.write(FOLDER, folder)
+    return folder
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A copy of a folder (the public one) whose `cases.json` a function has edited."""
+
+    def make(edit, source=FOLDER):
+        folder = shutil.copytree(source, tmp_path / "changed")
+        cases = json.loads((folder / "cases.json").read_text())
+        edit(cases)
+        (folder / "cases.json").write_text(json.dumps(cases))
+        return folder
+
+    return make
+
+
+def _rows(folder):
+    return {row.name: row for row in run_folder(folder).rows}
+
+
+@pytest.mark.slow
+def test_a_large_variance_leaves_the_vit_eps_undecided_and_a_zero_shift_is_no_miss(deep_vit, capsys):
+    assert main([str(deep_vit)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("undecided cases.json: config.vit.layer_norm_eps") for line in lines)
+    assert lines[-1].endswith("1 undecided")
+    assert "parity passed" in lines[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "key", "value"), [("vit", "layer_norm_eps", 1e-4), ("vae", "shift_factor", 0.001)]
+)
+def test_a_value_far_beyond_the_noise_is_named(part, key, value, changed, deep_vit):
+    folder = changed(lambda cases: cases["config"][part].__setitem__(key, value), deep_vit)
+    assert f"cases.json: config.{part}.{key}" in {row.name for row in run_folder(folder).misses}
+
+
+def test_the_noise_of_an_eps_follows_the_variance_of_the_rows():
+    torch.manual_seed(0)
+    for variance in (0.01, 1.0, 100.0):
+        decided = 0
+        for _ in range(200):
+            x = torch.randn(23, 48) * variance**0.5
+            y = torch.nn.functional.layer_norm(x, (48,), eps=1e-6).double()
+            centred = x.double() - x.double().mean(1, keepdim=True)
+            implied = check_values._eps_of_rows(y, centred, centred.square().mean(1))
+            assert abs(implied.value - 1e-6) <= implied.noise
+            decided += implied.noise < 5e-7
+        assert decided == (200 if variance < 2 else 0)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The parity command passes the public folder and one of other sizes, and names whatever was changed."""
 
 import copy
+import itertools
 import json
 import shutil
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from intercog_model.parity import check_values, count_names  # noqa: E402
+from intercog_model.parity import check_helpers, check_values, count_names  # noqa: E402
 from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
 from tests.intercog_model import golden_writer  # noqa: E402
@@ -180,6 +181,24 @@ def test_a_changed_configuration_value_is_named(part, key, tmp_path):
     cases["config"][part][key] = value - 5 if part == "special_token_ids" else _changed(value)
     (folder / "cases.json").write_text(json.dumps(cases))
     assert f"cases.json: config.{part}.{key}" in {row.name for row in run_folder(folder).misses}
+
+
+def test_any_single_changed_entry_of_the_resize_table_is_noticed():
+    table = load_file(FOLDER / "helpers.safetensors")["resize.sizes"].tolist()
+    assert check_helpers.expected_sizes(table) == table
+    for row, column, step in itertools.product(range(len(table)), range(7), (-1, 1, 50)):
+        other = copy.deepcopy(table)
+        other[row][column] += step
+        assert check_helpers.expected_sizes(other) != other, (row, column, step)
+    swapped = copy.deepcopy(table)
+    swapped[10][0] = 518  # the rule of another block
+    assert check_helpers.expected_sizes(swapped) != swapped
+
+
+def test_resize_tables_of_other_forms_pass():
+    table = load_file(FOLDER / "helpers.safetensors")["resize.sizes"].tolist()
+    for rows in (table[:10], table[:7], table[::7], table[:20], table[:15], [table[0]], table[5:13]):
+        assert check_helpers.expected_sizes(rows) == rows
 
 
 def test_values_that_are_not_numbers_or_not_near_are_misses():

@@ -1,7 +1,10 @@
 """Configuration values that no shape shows, found again from stored numbers and compared with what is stated."""
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,23 +28,40 @@ class Implied:
     noise: float
 
 
+Files = dict[str, GoldenFile]
+PREFILL, VIT, VAE = "prefill_and_greedy.safetensors", "vit.safetensors", "vae.safetensors"
+HELPERS, TRAIN, FLOW = "helpers.safetensors", "train_forward.safetensors", "flow.safetensors"
+
+
 @torch.no_grad()
 def check(golden: Golden) -> None:
     """One row per value: what the stored numbers imply against what `cases.json` states."""
-    llm, vae = golden.config.llm, golden.config.vae
-    files = {name: golden.open(name) for name in golden.cases["files"]}
-    _close(golden, "llm.rope_theta", llm.rope_theta, implied_rope_theta(golden, files), relative=2e-4)
-    _close(golden, "llm.rms_norm_eps", llm.rms_norm_eps, implied_rms_eps(golden, files), relative=0.1)
-    _check_vit_eps(golden, files["vit.safetensors"])
-    scale, shift = implied_latent_line(files)
-    _close(golden, "vae.scale_factor", vae.scale_factor, scale, relative=2e-5)
-    _close(golden, "vae.shift_factor", vae.shift_factor, shift, relative=1e-4, floor=SHIFT_FLOOR)
-    implied = implied_training_shift(files)
-    _close(golden, "bagel.timestep_shift", golden.training_shift, implied, relative=1e-4)
-    _check_vit_heads(golden, files["vit.safetensors"])
-    _check_special_tokens(golden, files["prefill_and_greedy.safetensors"])
-    _check_interpolation(golden, files["train_forward.safetensors"])
-    _check_runs(golden, files["flow.safetensors"])
+    files = _open_all(golden)
+    for name, (file, check_value) in VALUES.items():
+        label = f"cases.json: {name}"
+        if name.removeprefix("config.") in golden.unusable:
+            continue  # named by now
+        if file not in files:
+            golden.report.undecided(label, f"{file} cannot be read")
+            continue
+        with golden.guarding(label):
+            check_value(golden, files)
+
+
+@torch.no_grad()
+def replace_unusable(golden: Golden) -> None:
+    """Put what the stored numbers imply in place of values that nothing can be built with, and build again."""
+    files = _open_all(golden)
+    for name in sorted(golden.unusable):
+        part, _, key = name.rpartition(".")
+        with suppress(Exception):  # then the stand-in stays, and what depends on it is missed
+            golden.usable_config[part][key] = FOUND[name](golden, files)
+    if golden.unusable:
+        golden.build()
+
+
+def _open_all(golden: Golden) -> Files:
+    return {name: golden.open(name) for name in golden.tensors}
 
 
 def _close(
@@ -62,7 +82,7 @@ def _same(golden: Golden, name: str, stated: object, implied: object, part: str 
     golden.report.require(f"cases.json: {part}{name}", stated == implied, note)
 
 
-def implied_rope_theta(golden: Golden, files: dict[str, GoldenFile]) -> Implied:
+def implied_rope_theta(golden: Golden, files: Files) -> Implied:
     """From the angle between a cached key of position 1 and the same key before rotation."""
     file, config = files["prefill_and_greedy.safetensors"], golden.config.llm
     layer: Any = golden.model.language_model.model.layers[0]
@@ -88,7 +108,7 @@ def config_token(golden: Golden) -> int:
     return token if 0 <= token < golden.config.llm.vocab_size else 0
 
 
-def implied_rms_eps(golden: Golden, files: dict[str, GoldenFile]) -> Implied:
+def implied_rms_eps(golden: Golden, files: Files) -> Implied:
     """From the scale of the first layer's cached values, which are linear in the normed embedding."""
     file = files["prefill_and_greedy.safetensors"]
     layer: Any = golden.model.language_model.model.layers[0]
@@ -99,9 +119,9 @@ def implied_rms_eps(golden: Golden, files: dict[str, GoldenFile]) -> Implied:
     return _eps_of_rows(cached, plain, x.square().mean(1))
 
 
-def implied_vit_eps(golden: Golden, file: GoldenFile) -> Implied:
+def implied_vit_eps(golden: Golden, files: Files) -> Implied:
     """From the ViT's last norm, whose input and output are both stored."""
-    norm = golden.model.vit_model.vision_model.post_layernorm
+    file, norm = files[VIT], golden.model.vit_model.vision_model.post_layernorm
     x = file.tensors[f"mid.layer{golden.config.vit.num_hidden_layers - 1}"].double()
     centred = x - x.mean(1, keepdim=True)
     normed = file.tensors["out.vit"].double() - norm.bias.double()
@@ -122,9 +142,10 @@ def _eps_of_rows(normed: Tensor, plain: Tensor, squares: Tensor) -> Implied:
     return Implied(float(middle), SPREAD * max(seen, expected) * len(rows) ** -0.5)
 
 
-def _check_vit_eps(golden: Golden, file: GoldenFile) -> None:
+def _check_vit_eps(golden: Golden, files: Files) -> None:
     """By the rows' eps; where noise hides it, also by repeating the norm bit for bit."""
-    stated, implied = golden.config.vit.layer_norm_eps, implied_vit_eps(golden, file)
+    file = files[VIT]
+    stated, implied = golden.config.vit.layer_norm_eps, implied_vit_eps(golden, files)
     near = torch.linspace(implied.value - implied.noise, implied.value + implied.noise, 41).tolist()
     candidates = [eps for eps in (*USUAL_EPS, *near) if eps > 0]
     share = {eps: _repeated_rows(golden, file, eps) for eps in (stated, *candidates)}
@@ -138,6 +159,10 @@ def _check_vit_eps(golden: Golden, file: GoldenFile) -> None:
         _close(golden, "vit.layer_norm_eps", stated, implied, relative=0.1)
 
 
+def _best(distances: dict[Any, float]) -> Any:
+    return min(distances, key=lambda key: distances[key])
+
+
 def _repeated_rows(golden: Golden, file: GoldenFile, eps: float) -> float:
     """Share of the stored ViT rows that the last norm gives exactly, with this eps."""
     norm = golden.model.vit_model.vision_model.post_layernorm
@@ -146,7 +171,7 @@ def _repeated_rows(golden: Golden, file: GoldenFile, eps: float) -> float:
     return float((ours == file.tensors["out.vit"]).all(1).double().mean())
 
 
-def implied_latent_line(files: dict[str, GoldenFile]) -> tuple[Implied, Implied]:
+def implied_latent_line(files: Files) -> tuple[Implied, Implied]:
     """Scale and shift of the line between raw and returned latents."""
     tensors = files["vae.safetensors"].tensors
     raw = tensors["img0.out.latent_sample_raw"].double().flatten()
@@ -161,7 +186,7 @@ def implied_latent_line(files: dict[str, GoldenFile]) -> tuple[Implied, Implied]
     return Implied(slope, noise), Implied(shift, (SPREAD * rest + abs(shift - middle) * noise) / abs(slope))
 
 
-def implied_training_shift(files: dict[str, GoldenFile]) -> Implied:
+def implied_training_shift(files: Files) -> Implied:
     """From s = t (1 - u) / (u (1 - t)), with u the sigmoid of the raw time."""
     tensors = files["helpers.safetensors"].tensors
     raw, t = tensors["train_timestep.in"].double(), tensors["train_timestep.out"].double()
@@ -191,9 +216,9 @@ def vit_head_distances(golden: Golden, file: GoldenFile) -> dict[int, float]:
     return found
 
 
-def _check_vit_heads(golden: Golden, file: GoldenFile) -> None:
-    distances, stated = vit_head_distances(golden, file), golden.config.vit.num_attention_heads
-    best = min(distances, key=lambda heads: distances[heads])
+def _check_vit_heads(golden: Golden, files: Files) -> None:
+    distances, stated = vit_head_distances(golden, files[VIT]), golden.config.vit.num_attention_heads
+    best = _best(distances)
     # rounding alone separates head counts by a factor of a few, the right one from the others by thousands
     alike = [heads for heads, gap in distances.items() if gap <= 10 * distances[best] + ULP]
     note = f"{stated} stated, the first layer fits {' or '.join(map(str, alike))}"
@@ -204,27 +229,27 @@ def _check_vit_heads(golden: Golden, file: GoldenFile) -> None:
         golden.report.require(label, stated in alike, note)
 
 
-def _check_special_tokens(golden: Golden, file: GoldenFile) -> None:
-    text, image = (
-        file.tensors["step0_text.packed_text_ids"].tolist(),
-        file.tensors["step1_vit.packed_text_ids"].tolist(),
-    )
-    stated = golden.stored_config["special_token_ids"]
-    implied = {
-        "bos_token_id": text[0],
-        "eos_token_id": text[-1],
-        "start_of_image": image[0],
-        "end_of_image": image[-1],
-    }
-    for name, value in implied.items():
-        _same(golden, f"special_token_ids.{name}", stated[name], value)
+def implied_special_token(name: str, files: Files) -> int:
+    """The id that frames the first text or image of the prefill."""
+    step, place = {
+        "bos_token_id": ("step0_text", 0),
+        "eos_token_id": ("step0_text", -1),
+        "start_of_image": ("step1_vit", 0),
+        "end_of_image": ("step1_vit", -1),
+    }[name]
+    return int(files[PREFILL].tensors[f"{step}.packed_text_ids"][place])
 
 
-def _check_interpolation(golden: Golden, file: GoldenFile) -> None:
-    """The variant that gives more of the stored position ids; undecided where both give the same."""
+def _check_special_token(name: str, golden: Golden, files: Files) -> None:
+    stated = golden.stored_config["special_token_ids"][name]
+    _same(golden, f"special_token_ids.{name}", stated, implied_special_token(name, files))
+
+
+def wrong_position_ids(golden: Golden, file: GoldenFile) -> dict[bool, float]:
+    """How many of the stored position ids each variant gets wrong; the key says whether it interpolates."""
     stored = file.tensors["packed.packed_latent_position_ids"]
     grids = file.tensors["packed.patchified_vae_latent_shapes"].tolist()
-    side, stated = golden.config.max_latent_size, golden.stored_config["bagel"]["interpolate_pos"]
+    side = golden.config.max_latent_size
 
     def wrong(interpolate: bool) -> float:
         try:
@@ -233,16 +258,22 @@ def _check_interpolation(golden: Golden, file: GoldenFile) -> None:
             return math.inf  # a grid that does not fit the table
         return float((torch.cat(ids) != stored).sum()) if sum(map(len, ids)) == len(stored) else math.inf
 
-    counts = {variant: wrong(variant) for variant in (False, True)}
+    return {variant: wrong(variant) for variant in (False, True)}
+
+
+def _check_interpolation(golden: Golden, files: Files) -> None:
+    """The variant that gives more of the stored position ids; undecided where both give the same."""
+    counts, stated = wrong_position_ids(golden, files[TRAIN]), golden.config.interpolate_positions
     if counts[False] == counts[True]:
-        note = f"{stated} stated, both variants give the stored position ids"
+        note = f"{stated} stated, both variants fit the stored position ids alike"
         golden.report.undecided("cases.json: config.bagel.interpolate_pos", note)
     else:
-        _same(golden, "bagel.interpolate_pos", stated, min(counts, key=lambda v: counts[v]))
+        _same(golden, "bagel.interpolate_pos", stated, _best(counts))
 
 
-def _check_runs(golden: Golden, file: GoldenFile) -> None:
+def _check_runs(golden: Golden, files: Files) -> None:
     """Settings of the sampler runs that the stored schedules and scales repeat."""
+    file = files[FLOW]
     for run, stated in golden.extra["generate_runs"].items():
         times = file.tensors[f"run_{run}.timesteps"].double()
         part = f"extra.generate_runs.{run}."
@@ -260,3 +291,57 @@ def _check_runs(golden: Golden, file: GoldenFile) -> None:
             low, high = stated["cfg_interval"]
             active = [low < t <= high for t in times.tolist()]
             _same(golden, "cfg_interval", active, [scale > 1 for scale in text], part)
+
+
+def _check_rope_theta(golden: Golden, files: Files) -> None:
+    stated = golden.config.llm.rope_theta
+    _close(golden, "llm.rope_theta", stated, implied_rope_theta(golden, files), relative=2e-4)
+
+
+def _check_rms_eps(golden: Golden, files: Files) -> None:
+    stated = golden.config.llm.rms_norm_eps
+    _close(golden, "llm.rms_norm_eps", stated, implied_rms_eps(golden, files), relative=0.1)
+
+
+def _check_scale(golden: Golden, files: Files) -> None:
+    stated = golden.config.vae.scale_factor
+    _close(golden, "vae.scale_factor", stated, implied_latent_line(files)[0], relative=2e-5)
+
+
+def _check_shift(golden: Golden, files: Files) -> None:
+    stated, implied = golden.config.vae.shift_factor, implied_latent_line(files)[1]
+    _close(golden, "vae.shift_factor", stated, implied, relative=1e-4, floor=SHIFT_FLOOR)
+
+
+def _check_training_shift(golden: Golden, files: Files) -> None:
+    implied = implied_training_shift(files)
+    _close(golden, "bagel.timestep_shift", golden.training_shift, implied, relative=1e-4)
+
+
+TOKENS = ("bos_token_id", "eos_token_id", "start_of_image", "end_of_image")
+VALUES: dict[str, tuple[str, Callable[[Golden, Files], None]]] = {
+    "config.llm.rope_theta": (PREFILL, _check_rope_theta),
+    "config.llm.rms_norm_eps": (PREFILL, _check_rms_eps),
+    "config.vit.layer_norm_eps": (VIT, _check_vit_eps),
+    "config.vit.num_attention_heads": (VIT, _check_vit_heads),
+    "config.vae.scale_factor": (VAE, _check_scale),
+    "config.vae.shift_factor": (VAE, _check_shift),
+    "config.bagel.timestep_shift": (HELPERS, _check_training_shift),
+    "config.bagel.interpolate_pos": (TRAIN, _check_interpolation),
+    **{f"config.special_token_ids.{name}": (PREFILL, partial(_check_special_token, name)) for name in TOKENS},
+    "extra.generate_runs": (FLOW, _check_runs),
+}
+FOUND: dict[str, Callable[[Golden, Files], Any]] = {
+    "llm.rope_theta": lambda golden, files: implied_rope_theta(golden, files).value,
+    "llm.rms_norm_eps": lambda golden, files: max(implied_rms_eps(golden, files).value, 0.0),
+    "vit.layer_norm_eps": lambda golden, files: max(implied_vit_eps(golden, files).value, 0.0),
+    "vit.num_attention_heads": lambda golden, files: _best(vit_head_distances(golden, files[VIT])),
+    "vae.scale_factor": lambda _, files: implied_latent_line(files)[0].value,
+    "vae.shift_factor": lambda _, files: implied_latent_line(files)[1].value,
+    "bagel.timestep_shift": lambda _, files: implied_training_shift(files).value,
+    "bagel.interpolate_pos": lambda golden, files: _best(wrong_position_ids(golden, files[TRAIN])),
+    **{
+        f"special_token_ids.{name}": lambda _, files, n=name: implied_special_token(n, files)
+        for name in TOKENS
+    },
+}

@@ -183,6 +183,64 @@ def test_a_changed_configuration_value_is_named(part, key, tmp_path):
     assert f"cases.json: config.{part}.{key}" in {row.name for row in run_folder(folder).misses}
 
 
+def _as_floats(value):
+    if isinstance(value, dict):
+        return {key: _as_floats(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_floats(inner) for inner in value]
+    return float(value) if type(value) is int else value
+
+
+@pytest.mark.slow
+def test_whole_numbers_written_as_64_point_0_are_accepted(changed):
+    folder = changed(
+        lambda cases: cases.update({part: _as_floats(cases[part]) for part in ("config", "extra")})
+    )
+    assert run_folder(folder).misses == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("vit", "num_attention_heads", 0),
+        ("vit", "num_attention_heads", 5),
+        ("llm", "hidden_size", 65),
+        ("llm", "rope_theta", "x"),
+        ("vae", "scale_factor", 0),
+        ("special_token_ids", "bos_token_id", 300),
+        ("bagel", "interpolate_pos", 3),
+    ],
+)
+def test_a_value_that_nothing_can_be_built_with_is_the_only_miss(part, key, value, changed):
+    folder = changed(lambda cases: cases["config"][part].__setitem__(key, value))
+    assert [row.name for row in run_folder(folder).misses] == [f"cases.json: config.{part}.{key}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["config", "weights", "tolerance", "extra", "files"])
+def test_a_missing_part_is_named_and_the_last_line_sums_up(part, changed, capsys):
+    assert main([str(changed(lambda cases: cases.pop(part)))]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("parity FAILED")
+    assert any(line.startswith(f"missed: cases.json: {part}") for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cases.json", "vit.safetensors", "model_weights.safetensors"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_file_cut_short_or_missing_is_named_and_the_last_line_sums_up(name, cut, changed, capsys):
+    folder = changed(lambda _: None)
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if cut:
+        (folder / name).write_bytes(content[: len(content) // 2])
+    assert main([str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("parity FAILED")
+    assert any(line.startswith(f"missed: {name}: ") for line in lines)
+
+
 def test_any_single_changed_entry_of_the_resize_table_is_noticed():
     table = load_file(FOLDER / "helpers.safetensors")["resize.sizes"].tolist()
     assert check_helpers.expected_sizes(table) == table

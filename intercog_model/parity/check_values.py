@@ -229,7 +229,7 @@ def _check_vit_heads(golden: Golden, files: Files) -> None:
         golden.report.require(label, stated in alike, note)
 
 
-def implied_special_token(name: str, files: Files) -> int:
+def implied_special_token(name: str, _golden: Golden, files: Files) -> int:
     """The id that frames the first text or image of the prefill."""
     step, place = {
         "bos_token_id": ("step0_text", 0),
@@ -242,7 +242,7 @@ def implied_special_token(name: str, files: Files) -> int:
 
 def _check_special_token(name: str, golden: Golden, files: Files) -> None:
     stated = golden.stored_config["special_token_ids"][name]
-    _same(golden, f"special_token_ids.{name}", stated, implied_special_token(name, files))
+    _same(golden, f"special_token_ids.{name}", stated, implied_special_token(name, golden, files))
 
 
 def wrong_position_ids(golden: Golden, file: GoldenFile) -> dict[bool, float]:
@@ -340,8 +340,5 @@ FOUND: dict[str, Callable[[Golden, Files], Any]] = {
     "vae.shift_factor": lambda _, files: implied_latent_line(files)[1].value,
     "bagel.timestep_shift": lambda _, files: implied_training_shift(files).value,
     "bagel.interpolate_pos": lambda golden, files: _best(wrong_position_ids(golden, files[TRAIN])),
-    **{
-        f"special_token_ids.{name}": lambda _, files, n=name: implied_special_token(n, files)
-        for name in TOKENS
-    },
+    **{f"special_token_ids.{name}": partial(implied_special_token, name) for name in TOKENS},
 }

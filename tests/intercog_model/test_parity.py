@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from intercog_model.parity import check_helpers, check_values, count_names  # noqa: E402
+from intercog_model.parity import check_helpers, check_train_forward, check_values, count_names  # noqa: E402
 from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
+from intercog_model.parity.golden import Golden, read_config  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
 from tests.intercog_model import golden_writer  # noqa: E402
 
@@ -239,6 +240,43 @@ def test_a_file_cut_short_or_missing_is_named_and_the_last_line_sums_up(name, cu
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("parity FAILED")
     assert any(line.startswith(f"missed: {name}: ") for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("item", "field", "value"),
+    [
+        (0, "type", "vit_image"),
+        (1, "type", "vae_image"),
+        (2, "type", "vit_image"),
+        (2, "type", "video"),
+        (4, "type", "text"),
+        (0, "loss", 1),
+        (0, "loss", 2),
+        (1, "loss", 1),
+        (2, "loss", 1),
+        (4, "loss", 0),
+        (3, "special_token_loss", 0),
+        (3, "special_token_label", 299),
+        (3, "special_token_label", None),
+    ],
+)
+def test_a_changed_item_of_the_plan_is_named(item, field, value, changed):
+    folder = changed(lambda cases: cases["extra"]["train_plan"][0][item].__setitem__(field, value))
+    golden = Golden(folder)
+    golden.config = read_config(golden.stored_config)
+    check_train_forward._checked_plan(golden, golden.open(check_train_forward.FILE))
+    assert [row.name for row in golden.report.misses] == [f"cases.json: extra.train_plan.0.{item}.{field}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("item", range(5))
+def test_a_loss_on_the_closing_token_of_any_item_is_named_where_none_is_stored(item, changed):
+    label = {"special_token_loss": 1, "special_token_label": 297}
+    folder = changed(lambda cases: cases["extra"]["train_plan"][0][item].update(label))
+    found = {row.name for row in run_folder(folder).misses}
+    assert found & {f"cases.json: extra.train_plan.0.{item}.{field}" for field in label}
+    assert any(name.startswith("train_forward.safetensors: packed.") for name in found)
 
 
 def test_any_single_changed_entry_of_the_resize_table_is_noticed():

@@ -279,6 +279,24 @@ def test_a_loss_on_the_closing_token_of_any_item_is_named_where_none_is_stored(i
     assert any(name.startswith("train_forward.safetensors: packed.") for name in found)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("run", "key", "value"),
+    [
+        ("a", "cfg_renorm_type", "channel"),
+        ("b", "cfg_renorm_type", "global"),
+        ("c", "cfg_renorm_type", "local"),
+        ("c", "cfg_renorm_min", 0.9),
+        ("a", "num_timesteps", "x"),
+    ],
+)
+def test_a_changed_setting_of_a_sampler_run_is_named(run, key, value, changed):
+    folder = changed(lambda cases: cases["extra"]["generate_runs"][run].__setitem__(key, value))
+    names = {row.name for row in run_folder(folder).misses}
+    label = f"cases.json: extra.generate_runs.{run}"
+    assert names & {label, f"{label}.{key}"}
+
+
 def test_any_single_changed_entry_of_the_resize_table_is_noticed():
     table = load_file(FOLDER / "helpers.safetensors")["resize.sizes"].tolist()
     assert check_helpers.expected_sizes(table) == table

@@ -73,6 +73,8 @@ class _Packer:
         else:
             grid = self._add_image(item)
             mode = "noise" if isinstance(item, VaeItem) and item.noised else "full"
+        if item.closing_label is not None:
+            self.ce.append((self.length - 1, item.closing_label, 1.0))
         self.split_lengths.append(self.length - start)
         self.split_modes.append(mode)
         self.spans.append(
@@ -93,8 +95,6 @@ class _Packer:
         if item.loss:
             weight = (len(item.ids) + 1) ** -0.5
             self.ce += [(self.length + offset, label, weight) for offset, label in enumerate(ids[1:])]
-            if item.closing_label is not None:
-                self.ce.append((self.length + len(ids) - 1, item.closing_label, 1.0))
         self.position_ids += range(self.position, self.position + len(ids))
         self.position += len(ids)
         self.length += len(ids)

@@ -1,4 +1,8 @@
-"""The items of a sample's plan: texts, ViT images and VAE images, with what each is trained on."""
+"""The items of a sample's plan: texts, ViT images and VAE images, with what each is trained on.
+
+Every item ends in a frame token; `closing_label` is the token that this last row is trained to predict, so that a
+model can learn to announce a picture. None leaves the row without a loss.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +13,7 @@ from torch import Tensor
 class TextItem:
     """Raw token ids; packing frames them by the text start and end tokens.
 
-    With `loss`, the start and every id predict the next one. `closing_label` puts a loss on the end token too.
+    With `loss`, the start and every id predict the next one.
     """
 
     name: str = ""  # how a span is found again in the pack, for example "S4"
@@ -19,10 +23,6 @@ class TextItem:
     droppable: bool = True
     dropped: bool = False  # dropped for guidance: leaves no split and does not advance the position
 
-    def __post_init__(self) -> None:
-        if self.closing_label is not None and not self.loss:
-            raise ValueError("a closing label needs a text with loss")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VitItem:
@@ -30,6 +30,7 @@ class VitItem:
 
     name: str = ""
     pixels: Tensor
+    closing_label: int | None = None
     droppable: bool = True
     dropped: bool = False  # dropped for guidance: leaves no split but advances the position by one
 
@@ -46,6 +47,7 @@ class VaeItem:
     vae_noise: Tensor
     flow_noise: Tensor
     raw_timestep: float | None = None  # before sigmoid and shift; None marks a clean image
+    closing_label: int | None = None
     droppable: bool = True
     dropped: bool = False
 

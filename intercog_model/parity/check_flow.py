@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from intercog_model.inference.segments import latent_segment
 from intercog_model.packing.resize import to_image
 from intercog_model.parity.check_inference import check_cache, check_greedy
 from intercog_model.parity.golden import Golden, GoldenFile
+from intercog_model.parity.report import TOLERANCE
 
 FILE = "flow.safetensors"
 ROUTES: dict[str, Velocities] = {"batched": batched_velocities, "plain": separate_velocities}
@@ -42,7 +44,11 @@ def check(golden: Golden) -> None:
     for route, velocities in ROUTES.items():
         _check_velocities(file, contexts, noise, (height, width), route, velocities)
         for run, stored in golden.extra["generate_runs"].items():
-            _check_run(golden, file, contexts, noise, (height, width), run, stored, route)
+            with golden.guarding(f"cases.json: extra.generate_runs.{run}"):
+                _check_run(golden, file, contexts, noise, (height, width), run, stored, route)
+    for run, stored in golden.extra["generate_runs"].items():
+        with golden.guarding(f"cases.json: extra.generate_runs.{run}"):
+            _check_renorm(golden, file, contexts, (height, width), run, stored)
     file.close()
 
 
@@ -167,6 +173,42 @@ def _check_run(
         golden.report.require(
             f"cases.json: extra.generate_runs.{run}.{key} [{route}]", ours == stored[key], note
         )
+
+
+def _check_renorm(
+    golden: Golden,
+    file: GoldenFile,
+    contexts: GuidedContexts,
+    size: tuple[int, int],
+    run: str,
+    stored: dict[str, Any],
+) -> None:
+    """Name the type or the floor of a run's renorm when another one gives its first guided velocity."""
+    label = f"cases.json: extra.generate_runs.{run}"
+    if stored["cfg_renorm_type"] not in RENORM_TYPES:
+        golden.report.miss(f"{label}.cfg_renorm_type", f"is none of {RENORM_TYPES}")
+        return
+    guidance = run_settings(stored).guidance
+    times = file.tensors[f"run_{run}.timesteps"].tolist()
+    step = next((k for k, t in enumerate(times) if guidance.scales_at(t)[0] > 1), None)
+    if step is None:
+        return
+    x, v = (file.tensors[f"run_{run}.{name}"][step] for name in ("x", "v"))
+
+    def gap(**changes: Any) -> float:
+        ours = velocity(contexts, x, times[step], size, replace(guidance, **changes), batched_velocities)
+        return float((ours - v).abs().max())
+
+    stated = gap()
+    if stated <= TOLERANCE["float"][1]:
+        return
+    types = {name: gap(renorm=name) for name in RENORM_TYPES}
+    floors = {floor: gap(renorm_min=floor) for floor in np.linspace(0, 1, 21).tolist()}
+    for key, gaps in (("cfg_renorm_type", types), ("cfg_renorm_min", floors)):
+        best = min(gaps, key=lambda value: gaps[value])
+        # an unlisted floor lies between two of the grid, so its gap is only a good deal smaller
+        if gaps[best] < 0.25 * stated:
+            golden.report.miss(f"{label}.{key}", f"{stored[key]} stated, {best} gives the stored velocity")
 
 
 def run_settings(stored: dict[str, Any]) -> SamplerSettings:

@@ -1,5 +1,6 @@
 """Configuration values that the shapes of the weights fix, and values that only one choice is built for."""
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -16,23 +17,23 @@ FIXED: dict[str, Any] = {
     "vit.num_channels": 3,
     "bagel.connector_act": "gelu_pytorch_tanh",
 }
-# found from numbers in `check_values`
-BY_NUMBERS = {
-    "llm.rope_theta",
-    "llm.rms_norm_eps",
-    "vit.num_attention_heads",
-    "vit.layer_norm_eps",
-    "vae.scale_factor",
-    "vae.shift_factor",
-    "bagel.interpolate_pos",
-    "bagel.timestep_shift",
-    "special_token_ids.bos_token_id",
-    "special_token_ids.eos_token_id",
-    "special_token_ids.start_of_image",
-    "special_token_ids.end_of_image",
+# found from numbers in `check_values`; these stand in for a value of no use until it is found
+BY_NUMBERS: dict[str, Any] = {
+    "llm.rope_theta": 1e6,
+    "llm.rms_norm_eps": 1e-6,
+    "vit.num_attention_heads": 1,
+    "vit.layer_norm_eps": 1e-6,
+    "vae.scale_factor": 1.0,
+    "vae.shift_factor": 0.0,
+    "bagel.interpolate_pos": False,
+    "bagel.timestep_shift": 1.0,
+    "special_token_ids.bos_token_id": 0,
+    "special_token_ids.eos_token_id": 1,
+    "special_token_ids.start_of_image": 2,
+    "special_token_ids.end_of_image": 3,
 }
 # no stored number depends on these; only their plausibility can be checked
-INERT = {"llm.max_position_embeddings", "vae.resolution"}
+INERT = {"llm.max_position_embeddings": 1, "vae.resolution": 1}
 
 
 def flatten(config: dict[str, Any]) -> dict[str, Any]:
@@ -43,47 +44,85 @@ def flatten(config: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def check(golden: Golden) -> bool:
-    """Whether the model can be built: every value fits, and the weights are those that are listed."""
-    stated, implied = (
-        flatten(golden.stored_config),
-        implied_by_shapes(golden.weights, golden.vae_weights) | FIXED,
-    )
-    report, before = golden.report, len(golden.report.misses)
-    for name in sorted(stated.keys() | implied.keys() | BY_NUMBERS | INERT):
+def check(golden: Golden) -> None:
+    """One row per value; leaves a configuration that fits the weights, even where the stated one does not."""
+    shapes, stated = implied_by_shapes(golden.weights, golden.vae_weights), flatten(golden.stored_config)
+    usable, report = dict(shapes), golden.report
+    for name in sorted(stated.keys() | shapes.keys() | FIXED.keys() | BY_NUMBERS.keys() | INERT.keys()):
         label = f"cases.json: config.{name}"
         if name not in stated:
             report.miss(label, "is missing")
-        elif name in implied:
+        elif name in shapes or name in FIXED:
+            implied = (shapes | FIXED)[name]
             # True == 1 in Python, so the type is compared too
-            ok = stated[name] == implied[name] and isinstance(stated[name], bool) == isinstance(
-                implied[name], bool
-            )
-            report.require(
-                label, ok, f"{stated[name]!r} stated, {implied[name]!r} built or implied by the weights"
-            )
-        elif name not in BY_NUMBERS | INERT:
+            ok = stated[name] == implied and isinstance(stated[name], bool) == isinstance(implied, bool)
+            report.require(label, ok, f"{stated[name]!r} stated, {implied!r} built or implied by the weights")
+        elif name not in BY_NUMBERS and name not in INERT:
             report.miss(label, "is a key this command does not know")
-    if len(report.misses) == before:
-        longest = max(
-            int(x) for x in golden.cases["files"]["train_forward.safetensors"]["hidden.input"]["shape"][:1]
-        )
-        room = stated["llm.max_position_embeddings"]
-        report.require(
-            "cases.json: config.llm.max_position_embeddings", room >= longest, f"{room} is too few"
-        )
-        side, step = stated["vae.resolution"], stated["vae.downsample"]
-        report.require("cases.json: config.vae.resolution", side > 0 and side % step == 0, f"{side} / {step}")
+        elif fault := fault_of(name, stated[name], shapes):
+            report.miss(label, f"{stated[name]!r} stated, {fault}")
+        else:
+            usable[name] = stated[name]
+    golden.unusable = BY_NUMBERS.keys() - usable.keys()
+    golden.usable_config = nest(BY_NUMBERS | INERT | usable)
+    with golden.guarding("cases.json: config.llm.max_position_embeddings"):
+        _check_inert(golden, usable)
+    _check_listed(golden)
+
+
+def fault_of(name: str, value: Any, shapes: dict[str, Any]) -> str:
+    """Why a network cannot be built with this value; empty when it can."""
+    if name == "bagel.interpolate_pos":
+        return "" if isinstance(value, bool) else "neither true nor false"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return "not a number"
+    token, heads = name.startswith("special_token_ids."), name == "vit.num_attention_heads"
+    if (token or heads or name in INERT) and not isinstance(value, int):
+        return "not a whole number"
+    rows, width = shapes["llm.vocab_size"], shapes["vit.hidden_size"]
+    faults = {
+        f"not one of {rows} rows": token and not 0 <= value < rows,
+        f"does not divide the width {width}": heads and (value <= 0 or width % value != 0),
+        "below zero": name.endswith("_eps") and value < 0,
+        "zero": name == "vae.scale_factor" and value == 0,
+        "not above zero": name in ("llm.rope_theta", "bagel.timestep_shift") and value <= 0,
+    }
+    return next((fault for fault, found in faults.items() if found), "")
+
+
+def nest(flat: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        part, _, key = name.rpartition(".")
+        (nested.setdefault(part, {}) if part else nested)[key] = value
+    return nested
+
+
+def _check_inert(golden: Golden, usable: dict[str, Any]) -> None:
+    """Room for the longest sequence, and a resolution that the autoencoder can halve."""
+    if "vae.resolution" in usable:
+        side, step = usable["vae.resolution"], usable["vae.downsample"]
+        ok = side > 0 and side % step == 0
+        golden.report.require("cases.json: config.vae.resolution", ok, f"{side} / {step}")
+    if "llm.max_position_embeddings" in usable:
+        longest = golden.cases["files"]["train_forward.safetensors"]["hidden.input"]["shape"][0]
+        room = usable["llm.max_position_embeddings"]
+        label = "cases.json: config.llm.max_position_embeddings"
+        golden.report.require(label, room >= longest, f"{room} is too few for {longest} rows")
+
+
+def _check_listed(golden: Golden) -> None:
+    """The weights are those that `cases.json` lists."""
     for file, weights in (
         ("model_weights.safetensors", golden.weights),
         ("vae_weights.safetensors", golden.vae_weights),
     ):
-        listed = golden.cases["weights"][file]
+        listed = golden.cases["weights"].get(file, {})
         for name in sorted(listed.keys() | weights.keys()):
             found = list(weights[name].shape) if name in weights else None
             if listed.get(name) != found:
-                report.miss(f"{file}: {name}", f"{listed.get(name)} listed, {found} stored")
-    return len(report.misses) == before
+                golden.report.miss(f"{file}: {name}", f"{listed.get(name)} listed, {found} stored")
 
 
 def implied_by_shapes(weights: dict[str, Tensor], vae: dict[str, Tensor]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """One training step of two packed samples: packing, masks, hidden states, losses and gradients."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -19,12 +21,15 @@ from intercog_model.packing.plan import PlanItem, Sample, TextItem, VaeItem, Vit
 from intercog_model.parity.golden import Golden, GoldenFile
 
 FILE = "train_forward.safetensors"
+TYPES = ("text", "vit_image", "vae_image")
+FIELDS = ("type", "loss", "special_token_loss", "special_token_label")
+Plan = list[list[dict[str, Any]]]
 
 
 def check(golden: Golden) -> None:
     """Run the file by the dense route with gradients, and by the flex route without (none on a CPU)."""
     file = golden.open(FILE)
-    batch = pack(_samples(golden, file), golden.config)
+    batch = pack(_samples(golden, file, _checked_plan(golden, file)), golden.config)
     _check_packing(golden, file, batch)
     clean = encode_images(golden.vae, batch, golden.config.latent_patch_size, padded=True)
     _check_latents(golden, file, batch)
@@ -46,25 +51,111 @@ def check(golden: Golden) -> None:
     file.close()
 
 
-def _samples(golden: Golden, file: GoldenFile) -> list[Sample]:
+def _checked_plan(golden: Golden, file: GoldenFile) -> Plan:
+    """The stated plan, its faults named; in place of one that cannot be packed, the plan the stored rows imply."""
+    stated, implied = golden.extra["train_plan"], implied_plan(file)
+    fits = implied is None or [len(plan) for plan in stated] == [len(plan) for plan in implied]
+    if not fits:
+        golden.report.miss("cases.json: extra.train_plan", "the pack is stored with another number of items")
+    sound = fits
+    for s, plan in enumerate(stated):
+        for i, entry in enumerate(plan):
+            found = implied[s][i] if implied is not None and fits else None
+            faults = {field: _fault(golden, entry, field, found) for field in FIELDS}
+            for field, (fault, _) in faults.items():
+                if fault:
+                    golden.report.miss(f"cases.json: extra.train_plan.{s}.{i}.{field}", fault)
+            sound &= not any(grave for _, grave in faults.values())
+    if sound:
+        return stated
+    if implied is None:
+        raise ValueError("the plan in cases.json cannot be packed")
+    return implied
+
+
+def _fault(
+    golden: Golden, entry: dict[str, Any], field: str, found: dict[str, Any] | None
+) -> tuple[str, bool]:
+    """What is wrong with a field of a plan's item, empty for nothing, and whether packing has to do without it."""
+    value = entry.get(field)
+    if field == "special_token_label":
+        known = isinstance(value, int) and 0 <= value < golden.config.llm.vocab_size
+        if not entry.get("special_token_loss"):
+            return "", False  # no row reads it
+        if not known:
+            return f"{value!r} is not a token", True
+        same = found is None or not found["special_token_loss"] or found[field] == value
+        return "" if same else f"{value!r} stated, {found and found[field]!r} stored", False
+    choices: tuple[object, ...] = TYPES if field == "type" else (0, 1)
+    if field == "loss" and entry.get("type") == "vit_image":
+        choices = (0,)  # patches have no loss
+    if value not in choices:
+        return f"{value!r} is none of {choices}", True
+    if found is None or found[field] == value:
+        return "", False
+    return f"{value!r} stated, the stored rows imply {found[field]!r}", field == "type"
+
+
+def implied_plan(file: GoldenFile) -> Plan | None:
+    """The plan that the stored index lists describe; None where the split lengths do not add up.
+
+    A row's list tells its kind, most rows of an item decide: one changed row then changes no item.
+    """
+    tensors = {name.removeprefix("packed."): value for name, value in file.tensors.items()}
+    samples = tensors["sample_lens"].flatten().tolist()
+    splits = tensors["split_lens"].flatten().tolist()[:-1]  # the last one pads the pack
+    rows = {
+        name: set(tensors[f"{name}_indexes"].flatten().tolist())
+        for name in ("packed_vit_token", "packed_vae_token", "mse_loss", "ce_loss")
+    }
+    ce = tensors["ce_loss_indexes"].flatten().tolist(), tensors["packed_label_ids"].flatten().tolist()
+    labels = dict(zip(*ce, strict=False))
+    ends = torch.tensor(samples).cumsum(0).tolist()
+    plan, start = Plan([[] for _ in samples]), 0
+    for length in splits:
+        sample = sum(end <= start for end in ends)
+        if sample >= len(samples) or start + length > ends[sample]:
+            return None
+        plan[sample].append(_implied_item(range(start, start + length), rows, labels))
+        start += length
+    return plan if start == ends[-1] else None
+
+
+def _implied_item(split: range, rows: dict[str, set[int]], labels: dict[int, int]) -> dict[str, Any]:
+    def most(name: str, part: range) -> bool:
+        return 2 * len(rows[name].intersection(part)) > len(part)
+
+    inner, last = split[1:-1], split[-1]
+    kind = next((kind for kind in ("vit", "vae") if most(f"packed_{kind}_token", inner)), "")
+    loss = most("mse_loss", inner) if kind == "vae" else most("ce_loss", split[:-1]) if not kind else False
+    closing = last in rows["ce_loss"]
+    return {
+        "type": f"{kind}_image" if kind else "text",
+        "loss": int(loss),
+        "special_token_loss": int(closing),
+        "special_token_label": labels.get(last) if closing else None,
+    }
+
+
+def _samples(golden: Golden, file: GoldenFile, plan: Plan | None = None) -> list[Sample]:
     """Plans made of the raw inputs; the only stored draws are the time of each noised image and the noises."""
     raw, flow_noise = file.take("packed.packed_timesteps", draw=True), file.take("flow.noise")
     vae_noise = iter(file.take("vae.noise"))
     first, samples = 0, []
     side = golden.config.pixels_per_latent_token
-    for s, plan in enumerate(golden.extra["train_plan"]):
+    for s, entries in enumerate(plan or golden.extra["train_plan"]):
         texts, images, items = 0, 0, list[PlanItem]()
-        for entry in plan:
+        for entry in entries:
+            label = entry["special_token_label"] if entry["special_token_loss"] else None
             if entry["type"] == "text":
                 ids = tuple(file.take(f"in.sample{s}.text{texts}").tolist())
-                label = entry["special_token_label"] if entry["special_token_loss"] else None
                 items.append(TextItem(ids=ids, loss=bool(entry["loss"]), closing_label=label))
                 texts += 1
                 continue
             pixels = file.take(f"in.sample{s}.image{images}")
             images += 1
             if entry["type"] == "vit_image":
-                items.append(VitItem(pixels=pixels))
+                items.append(VitItem(pixels=pixels, closing_label=label))
                 continue
             count = (pixels.shape[1] // side) * (pixels.shape[2] // side)
             drawn = float(raw[first]) if entry["loss"] else None
@@ -72,7 +163,13 @@ def _samples(golden: Golden, file: GoldenFile) -> list[Sample]:
                 file.report.miss(f"{FILE}: packed.packed_timesteps", f"a noised image has raw time {drawn}")
             noise = flow_noise[first : first + count]
             items.append(
-                VaeItem(pixels=pixels, vae_noise=next(vae_noise), flow_noise=noise, raw_timestep=drawn)
+                VaeItem(
+                    pixels=pixels,
+                    vae_noise=next(vae_noise),
+                    flow_noise=noise,
+                    raw_timestep=drawn,
+                    closing_label=label,
+                )
             )
             first += count
         samples.append(Sample(key=str(s), items=tuple(items)))

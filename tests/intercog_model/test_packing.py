@@ -180,6 +180,25 @@ def test_a_padded_encode_changes_the_latents_and_the_single_one_does_not():
     assert float((padded[: len(a)] - a).abs().max()) > 0.01
 
 
+def test_every_kind_of_item_may_have_a_loss_on_its_closing_token():
+    chain = toys.build([toys.example()])[0].sample
+    plain = pack([chain], CONFIG)
+    labels = {"S0": 5, "I": 6, "S6": 7, "S9": 8}
+    items = tuple(replace(i, closing_label=labels.get(i.name, i.closing_label)) for i in chain.items)
+    batch = pack([replace(chain, items=items)], CONFIG)
+    closing = {
+        int(r): int(x) for r, x in zip(batch.ce_indexes, batch.ce_labels, strict=True) if x in labels.values()
+    }
+    assert closing.items() >= {batch.span(0, name).stop: label for name, label in labels.items()}.items()
+    assert len(batch.ce_indexes) == len(plain.ce_indexes) + 4
+    assert batch.ce_indexes.tolist() == sorted(batch.ce_indexes.tolist())
+    assert [
+        float(w)
+        for r, w in zip(batch.ce_indexes, batch.ce_weights, strict=True)
+        if int(r) == batch.span(0, "S0").stop
+    ] == [1.0]
+
+
 def test_dropping_removes_a_text_and_keeps_the_place_of_an_image():
     batch = toys.batch([toys.example()], drop_vae=1.0, drop_text=1.0).packed
     names = [s.name for s in batch.spans]

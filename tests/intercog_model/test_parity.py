@@ -1,6 +1,7 @@
 """The parity command passes the public folder and one of other sizes, and names whatever was changed."""
 
 import copy
+import itertools
 import json
 import shutil
 from importlib.util import find_spec
@@ -12,12 +13,14 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from intercog_model.parity import count_names  # noqa: E402
+from intercog_model.parity import check_helpers, check_train_forward, check_values, count_names  # noqa: E402
 from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
+from intercog_model.parity.golden import Golden, read_config  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
 from tests.intercog_model import golden_writer  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bagel"
+OTHER_SIZES = golden_writer.change_sizes
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
 
 
@@ -26,6 +29,72 @@ def other_sizes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("golden") / "other"
     golden_writer.write(FOLDER, folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def deep_vit(tmp_path_factory):
+    """A folder whose ViT ends in a large variance, and whose latents are not shifted."""
+
+    def sizes(config, extra):
+        OTHER_SIZES(config, extra)
+        config["vit"] |= {"num_hidden_layers": 12, "hidden_size": 128, "num_attention_heads": 4}
+        config["vae"]["shift_factor"] = 0.0
+
+    folder = tmp_path_factory.mktemp("golden") / "deep"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(golden_writer, "change_sizes", sizes)
+        golden_writer.write(FOLDER, folder)
+    return folder
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A copy of a folder (the public one) whose `cases.json` a function has edited."""
+
+    def make(edit, source=FOLDER):
+        folder = shutil.copytree(source, tmp_path / "changed")
+        cases = json.loads((folder / "cases.json").read_text())
+        edit(cases)
+        (folder / "cases.json").write_text(json.dumps(cases))
+        return folder
+
+    return make
+
+
+def _rows(folder):
+    return {row.name: row for row in run_folder(folder).rows}
+
+
+@pytest.mark.slow
+def test_a_large_variance_leaves_the_vit_eps_undecided_and_a_zero_shift_is_no_miss(deep_vit, capsys):
+    assert main([str(deep_vit)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("undecided cases.json: config.vit.layer_norm_eps") for line in lines)
+    assert lines[-1].endswith("1 undecided")
+    assert "parity passed" in lines[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "key", "value"), [("vit", "layer_norm_eps", 1e-4), ("vae", "shift_factor", 0.001)]
+)
+def test_a_value_far_beyond_the_noise_is_named(part, key, value, changed, deep_vit):
+    folder = changed(lambda cases: cases["config"][part].__setitem__(key, value), deep_vit)
+    assert f"cases.json: config.{part}.{key}" in {row.name for row in run_folder(folder).misses}
+
+
+def test_the_noise_of_an_eps_follows_the_variance_of_the_rows():
+    torch.manual_seed(0)
+    for variance in (0.01, 1.0, 100.0):
+        decided = 0
+        for _ in range(200):
+            x = torch.randn(23, 48) * variance**0.5
+            y = torch.nn.functional.layer_norm(x, (48,), eps=1e-6).double()
+            centred = x.double() - x.double().mean(1, keepdim=True)
+            implied = check_values._eps_of_rows(y, centred, centred.square().mean(1))
+            assert abs(implied.value - 1e-6) <= implied.noise
+            decided += implied.noise < 5e-7
+        assert decided == (200 if variance < 2 else 0)
 
 
 @pytest.mark.slow
@@ -113,6 +182,137 @@ def test_a_changed_configuration_value_is_named(part, key, tmp_path):
     cases["config"][part][key] = value - 5 if part == "special_token_ids" else _changed(value)
     (folder / "cases.json").write_text(json.dumps(cases))
     assert f"cases.json: config.{part}.{key}" in {row.name for row in run_folder(folder).misses}
+
+
+def _as_floats(value):
+    if isinstance(value, dict):
+        return {key: _as_floats(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_floats(inner) for inner in value]
+    return float(value) if type(value) is int else value
+
+
+@pytest.mark.slow
+def test_whole_numbers_written_as_64_point_0_are_accepted(changed):
+    folder = changed(
+        lambda cases: cases.update({part: _as_floats(cases[part]) for part in ("config", "extra")})
+    )
+    assert run_folder(folder).misses == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("vit", "num_attention_heads", 0),
+        ("vit", "num_attention_heads", 5),
+        ("llm", "hidden_size", 65),
+        ("llm", "rope_theta", "x"),
+        ("vae", "scale_factor", 0),
+        ("special_token_ids", "bos_token_id", 300),
+        ("bagel", "interpolate_pos", 3),
+    ],
+)
+def test_a_value_that_nothing_can_be_built_with_is_the_only_miss(part, key, value, changed):
+    folder = changed(lambda cases: cases["config"][part].__setitem__(key, value))
+    assert [row.name for row in run_folder(folder).misses] == [f"cases.json: config.{part}.{key}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["config", "weights", "tolerance", "extra", "files"])
+def test_a_missing_part_is_named_and_the_last_line_sums_up(part, changed, capsys):
+    assert main([str(changed(lambda cases: cases.pop(part)))]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("parity FAILED")
+    assert any(line.startswith(f"missed: cases.json: {part}") for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cases.json", "vit.safetensors", "model_weights.safetensors"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_file_cut_short_or_missing_is_named_and_the_last_line_sums_up(name, cut, changed, capsys):
+    folder = changed(lambda _: None)
+    content = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if cut:
+        (folder / name).write_bytes(content[: len(content) // 2])
+    assert main([str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("parity FAILED")
+    assert any(line.startswith(f"missed: {name}: ") for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("item", "field", "value"),
+    [
+        (0, "type", "vit_image"),
+        (1, "type", "vae_image"),
+        (2, "type", "vit_image"),
+        (2, "type", "video"),
+        (4, "type", "text"),
+        (0, "loss", 1),
+        (0, "loss", 2),
+        (1, "loss", 1),
+        (2, "loss", 1),
+        (4, "loss", 0),
+        (3, "special_token_loss", 0),
+        (3, "special_token_label", 299),
+        (3, "special_token_label", None),
+    ],
+)
+def test_a_changed_item_of_the_plan_is_named(item, field, value, changed):
+    folder = changed(lambda cases: cases["extra"]["train_plan"][0][item].__setitem__(field, value))
+    golden = Golden(folder)
+    golden.config = read_config(golden.stored_config)
+    check_train_forward._checked_plan(golden, golden.open(check_train_forward.FILE))
+    assert [row.name for row in golden.report.misses] == [f"cases.json: extra.train_plan.0.{item}.{field}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("item", range(5))
+def test_a_loss_on_the_closing_token_of_any_item_is_named_where_none_is_stored(item, changed):
+    label = {"special_token_loss": 1, "special_token_label": 297}
+    folder = changed(lambda cases: cases["extra"]["train_plan"][0][item].update(label))
+    found = {row.name for row in run_folder(folder).misses}
+    assert found & {f"cases.json: extra.train_plan.0.{item}.{field}" for field in label}
+    assert any(name.startswith("train_forward.safetensors: packed.") for name in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("run", "key", "value"),
+    [
+        ("a", "cfg_renorm_type", "channel"),
+        ("b", "cfg_renorm_type", "global"),
+        ("c", "cfg_renorm_type", "local"),
+        ("c", "cfg_renorm_min", 0.9),
+        ("a", "num_timesteps", "x"),
+    ],
+)
+def test_a_changed_setting_of_a_sampler_run_is_named(run, key, value, changed):
+    folder = changed(lambda cases: cases["extra"]["generate_runs"][run].__setitem__(key, value))
+    names = {row.name for row in run_folder(folder).misses}
+    label = f"cases.json: extra.generate_runs.{run}"
+    assert names & {label, f"{label}.{key}"}
+
+
+def test_any_single_changed_entry_of_the_resize_table_is_noticed():
+    table = load_file(FOLDER / "helpers.safetensors")["resize.sizes"].tolist()
+    assert check_helpers.expected_sizes(table) == table
+    for row, column, step in itertools.product(range(len(table)), range(7), (-1, 1, 50)):
+        other = copy.deepcopy(table)
+        other[row][column] += step
+        assert check_helpers.expected_sizes(other) != other, (row, column, step)
+    swapped = copy.deepcopy(table)
+    swapped[10][0] = 518  # the rule of another block
+    assert check_helpers.expected_sizes(swapped) != swapped
+
+
+def test_resize_tables_of_other_forms_pass():
+    table = load_file(FOLDER / "helpers.safetensors")["resize.sizes"].tolist()
+    for rows in (table[:10], table[:7], table[::7], table[:20], table[:15], [table[0]], table[5:13]):
+        assert check_helpers.expected_sizes(rows) == rows
 
 
 def test_values_that_are_not_numbers_or_not_near_are_misses():

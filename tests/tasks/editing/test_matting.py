@@ -67,3 +67,13 @@ def test_a_thing_of_the_same_color_further_out_is_left_alone() -> None:
     image[20:60, 70:80] = (200, 30, 30)
     edge = refine_edge(image, share > 0.5, 4)
     assert (edge.alpha[20:60, 70:] == 0).all()
+
+
+def test_a_pale_thing_before_white_does_not_glow() -> None:
+    image = np.full((60, 80, 3), 245, np.uint8)
+    image[:, :40] = 218
+    mask = np.zeros((60, 80), bool)
+    mask[:, :35] = True  # the outline is a little short, and what follows looks like the thing
+    alpha = refine_edge(image, mask, 3).alpha
+    assert (alpha[:, 40:] < 0.02).all()
+    assert (alpha[:, 39:41] < 0.1).all()

@@ -34,6 +34,9 @@ ZONE_BANDS = (0.3, 0.4, 0.6, 0.7)
 CENTER = 2
 """The band in the middle."""
 
+ACROSS = 0.05
+"""A thing lies across the middle when it goes on beyond it by this on either side; less is a handle or a hand."""
+
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
     """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
@@ -85,7 +88,8 @@ def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
 def _band(center: float, start: float, end: float) -> int:
     """0..4, of a centre and the ends of a box, all 0..1."""
     band = bisect(ZONE_BANDS, center)
-    return CENTER if band in (CENTER - 1, CENTER + 1) and start < 0.5 < end else band
+    across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
+    return CENTER if band in (CENTER - 1, CENTER + 1) and across else band
 
 
 def _labels_to_list(facts: SceneFacts) -> list[str]:

@@ -25,7 +25,7 @@ from tasks.roles.protocols import InstructionRequest
 from tasks.settings_base import Settings
 
 PATTERNS = "patterns_instructor"
-VERSION = 3
+VERSION = 4
 """Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
 
 

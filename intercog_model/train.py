@@ -48,6 +48,8 @@ def train(config: TrainConfig) -> None:
     device = start_processes()
     try:
         run(config, device)
+        if distributed.is_initialized():
+            distributed.barrier()  # none takes its connections down while another still saves
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()

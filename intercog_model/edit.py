@@ -81,10 +81,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         jobs = checked_jobs(options)
-        pending = [job for job in jobs if not (options.batch and _result(job, options).exists())]
+        pending = []
         for job in jobs:
-            if job not in pending:
+            if options.batch and _result(job, options).exists():
                 print(f"{job.key}: done before, {_result(job, options).name} exists")
+            else:
+                pending.append(job)
         pipeline = _pipeline(options) if pending else None
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)

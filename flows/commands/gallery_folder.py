@@ -6,10 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tasks.errors import ConfigurationError
+from tasks.sources.own_folders import GALLERY, kind_of
 from tasks.storage.store import Store, local_folder
-
-GALLERY_SAYS = ">How the inputs ended</h"
-"""Stands on the first page of every gallery, and tells it from a page of someone else's."""
 
 
 def gallery_folder(store: Store, out: str, to: str) -> Path:
@@ -41,13 +39,9 @@ def _fault(folder: Path, dataset: Path | None) -> str:
         return f"{nearest} is a file, a folder is wanted"
     if dataset is not None and folder.resolve().is_relative_to(dataset.resolve()):
         return f"lies in the dataset {dataset}, which holds nothing but itself; a folder outside it is wanted"
-    if nearest == folder and any(folder.iterdir()) and not _is_gallery(folder):
+    held = {path.name for path in folder.iterdir()} if nearest == folder else set()
+    if held and kind_of(folder, held) != GALLERY:
         return "holds something that is no gallery; a new or an empty folder is wanted"
     # Permissions don't tell: a superuser has them all, and a file system may still be read-only.
     with TemporaryDirectory(dir=nearest):
         return ""
-
-
-def _is_gallery(folder: Path) -> bool:
-    page = folder / "index.html"
-    return page.is_file() and GALLERY_SAYS in page.read_text(encoding="utf-8", errors="replace")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+import numpy as np
+
+from tasks.editing.editing_stage import STEP_VERSIONS as EDITING
 from tasks.grounding.grounding_stage import STEP_VERSIONS as GROUNDING
 from tasks.instruction.instruction_stage import STEP_VERSIONS as INSTRUCTION
 from tasks.record_codec import encode_record
-from tasks.records import EditPlan
+from tasks.records import EditPlan, EditType
+from tests.tasks.editing.drawn_scene import PAINTS, draw_ground, make_plan, shaded
+from tests.tasks.editing.planted_stage import RED, PlantedEditor, run
 from tests.tasks.grounding.test_grounding_stage import SCENE, Pictures, item, stage
 from tests.tasks.instruction.drawn_scenes import cups, desk, street, target
 from tests.tasks.instruction.test_instruction_stage import NoPixels, _input, _stage
 
 GOLDEN = {
     "grounding": ("{'scene': 2, 'targets': 1, 'red_picture': 1}", "7481e9aadb021ad8"),
+    "editing": ("{'crop': 1, 'edit': 1, 'removal': 3, 'compositing': 1, 'gates': 3}", "3709e925ecb1953b"),
     "instruction": ("{'draw': 3, 'ask': 1, 'parse': 1, 'rewrite': 1, 'gates': 1}", "c723682b80e37d95"),
 }
 """Stage -> versions of its steps, and the digest of what they gave. Raise the step's version, then write both anew."""
@@ -44,3 +50,15 @@ def test_instruction_gives_what_its_versions_stand_for():
     scenes = (cups(), desk(), street())
     outcomes = _stage(plans_per_target=3).process([_input(target(s, 1)) for s in scenes], NoPixels())
     assert (str(INSTRUCTION), digest(outcomes)) == GOLDEN["instruction"]
+
+
+def test_editing_gives_what_its_versions_stand_for():
+    ground = draw_ground()
+    picture = ground.copy()
+    shaded(picture, RED, PAINTS["red"])
+    darker = PlantedEditor(lambda image, mask: np.where(mask[..., None], image // 2, image))
+    outcomes = [
+        run(picture, make_plan(RED, EditType.REMOVE), fill=ground),
+        run(picture, make_plan(RED, EditType.APPEARANCE, argument="sepia"), editor=darker),
+    ]
+    assert (str(EDITING), digest(outcomes)) == GOLDEN["editing"]

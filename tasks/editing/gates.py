@@ -62,6 +62,12 @@ def overlap_gate(share: float, bound: float) -> Gate:
     return at_most("hole_other_objects_share", share, bound, Reason.ENTANGLED)
 
 
+def things_gate(around: Mask, thing: Mask, bound: float) -> Gate:
+    """Share of the hole ``around`` the object that is another thing's, which would go with it."""
+    value = float(thing[around].mean()) if around.any() else 0.0
+    return at_most("hole_unnamed_things_share", value, bound, Reason.ENTANGLED)
+
+
 def change_gate(source: Image, edited: Image, mask: Mask, least: float) -> Gate:
     """Mean Lab distance between before and after under the mask, and the ``least`` that counts as an edit."""
     value = float(_delta(source, edited)[mask].mean()) if mask.any() else 0.0

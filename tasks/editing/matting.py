@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.color_names import to_lab
+from tasks.editing.near_colors import Colors, Plane, near_colors
 from tasks.roles.protocols import Image, Mask
 
 GLOW = 2
@@ -18,7 +18,13 @@ MAX_GLOW = 0.7
 """Largest share beyond ``radius``: a pixel more like the object than this is a thing of its own."""
 
 PLAIN_STEP = 15.0
-"""Lab distance of object and surroundings from which a glow may be told from the surroundings; at twice it, surely."""
+"""Lab distance of object and surroundings from which the two may be told apart; at twice it, surely."""
+
+NOISE = 7.5
+"""Lab deviation that even a plain surface may have; two plain sides `PLAIN_STEP` apart are believed by half."""
+
+OFF_LINE = 1.6
+"""Deviations off the way between the two sides' colours at which a pixel's share is believed by half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,54 +36,87 @@ class Edge:
         behind: (H, W, 3) Lab of the picture, in the band with the object's colour taken off as far as it is known.
     """
 
-    alpha: NDArray[np.float32]
-    behind: NDArray[np.float32]
+    alpha: Plane
+    behind: Plane
 
 
 def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     """Share of the object in each pixel (H, W), 0..1: 1 deep inside, 0 beyond ``GLOW * radius`` px outside.
 
-    Within the band, a pixel is projected on the line between the mean colours of the object and of its
-    surroundings nearby; where the two hardly differ, the feathered mask decides. Beyond ``radius`` only the
-    colours count: an object out of focus shines over its outline, and its old colour would stay as a fringe.
+    Within the band, a linear discriminant between the colours of the object and of its surroundings nearby says
+    how much of a pixel is the object. Where the two hardly differ, or the pixel is of neither, the mask decides,
+    feathered as wide as the object's own edge is in the picture. Beyond ``radius`` only the colours count: an
+    object out of focus shines over its outline, and its old colour would stay as a fringe.
     """
     reach = GLOW * radius
-    inside, outside = mask.astype(np.uint8), (~mask).astype(np.uint8)
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    away = cv2.distanceTransform(outside, cv2.DIST_L2, 5)
-    prior = np.clip(0.5 + (depth - away) / (radius + 1), 0, 1)
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
     lab = to_lab(image)
-    front = _local_mean(lab, depth > radius, 3 * radius + 1)
-    back = _local_mean(lab, away > reach, 3 * reach + 1)
-    line = front[0] - back[0]
-    length = (line**2).sum(axis=2)
-    share = ((lab - back[0]) * line).sum(axis=2) / np.maximum(length, 1e-3)
-    trust = length / (length + 15.0**2) * np.minimum(front[1], back[1])
-    alpha = trust * np.clip(1.15 * share - 0.075, 0, 1) + (1 - trust) * prior
-    # What glows fades away from the object; things of its colour further out do not belong to it.
+    band = (depth <= radius) & (away <= reach)
+    front = near_colors(lab, depth > radius, 3 * radius + 1, band)
+    back = near_colors(lab, away > reach, 3 * reach + 1, band)
+    share, trust = _discriminate(lab[band], front, back)
+    step = np.linalg.norm(front.mean - back.mean, axis=1)
+    clear = (step > PLAIN_STEP) & (np.minimum(front.seen, back.seen) > 0.5) & (depth[band] == 1)
+    width = _blur_width(
+        lab, band, (front.mean - back.mean) / np.maximum(step, 1e-3)[:, None], step, clear, radius
+    )
+    depth, away = depth[band], away[band]
+    prior = np.clip(0.5 + (depth - away) / (width + 1), 0, 1)
+    near = trust * np.clip(1.15 * share - 0.075, 0, 1) + (1 - trust) * prior
+    # What glows fades away from the object; things of its colour further out do not belong to it. A sharp object
+    # does not glow, and where the two sides are nearly alike paint would be a halo on the background.
     glow = (
         trust * np.clip(1.15 * share - 0.15, 0, 1) * np.clip((reach + 1 - away) / (reach + 1 - radius), 0, 1)
     )
-    # Where the two sides are nearly alike, a share says nothing: paint there would be a halo on the background.
-    glow = glow * np.clip(np.sqrt(length) / PLAIN_STEP - 1, 0, 1)
-    alpha = np.where(away > radius, np.minimum(glow, MAX_GLOW), alpha)
-    alpha = np.where(depth > radius, 1, np.where(away > reach, 0, alpha))
-    alpha = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), 0.7)
-    alpha = np.where(away > reach + 1, 0, np.clip(alpha, 0, 1)).astype(np.float32)
+    glow = glow * np.clip(step / PLAIN_STEP - 1, 0, 1) * np.clip(2 * width / radius - 1, 0, 1)
+    alpha = mask.astype(np.float32)
+    alpha[band] = np.where(away > radius, np.minimum(glow, MAX_GLOW), near)
+    soft = cv2.GaussianBlur(_falling(alpha, mask, reach), (0, 0), 0.7)
+    outside = cv2.dilate((band | mask).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    alpha = np.where(outside, 0, np.clip(soft, 0, 1)).astype(np.float32)
     # A half-covered pixel is half of the object's colour; the part of it that stays must be the background's.
-    band = (trust * ((alpha > 0) & (alpha < 1)))[..., None]
+    mixed = (trust * ((alpha[band] > 0) & (alpha[band] < 1)))[:, None]
     behind = lab.copy()
-    behind[..., 1:] = (1 - band) * lab[..., 1:] + band * back[0][..., 1:]
+    behind[band, 1:] = (1 - mixed) * lab[band, 1:] + mixed * back.mean[:, 1:]
     return Edge(alpha=alpha, behind=behind)
 
 
-def _local_mean(
-    lab: NDArray[np.float32], where: Mask, reach: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean Lab of the pixels ``where`` within ``reach``, and 1 where there are some, else 0."""
-    weight = where.astype(np.float32)
-    size = (2 * reach + 1, 2 * reach + 1)
-    total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    count = cv2.boxFilter(weight, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    mean = total / np.maximum(count, 1e-3)[..., None]
-    return np.asarray(mean, np.float32), np.asarray(np.clip(count / 4, 0, 1), np.float32)
+def _discriminate(colors: Plane, front: Colors, back: Colors) -> tuple[Plane, Plane]:
+    """Fisher's linear discriminant for each of N pixels: share of the front, unclipped, and trust in it, 0..1."""
+    line = front.mean - back.mean
+    noise = front.covariance + back.covariance + NOISE**2 * np.eye(3, dtype=np.float32)
+    inverse = np.linalg.inv(noise)
+    toward = np.einsum("nij,nj->ni", inverse, line)
+    distance = np.maximum((toward * line).sum(axis=1), 1e-6)
+    share = (toward * (colors - back.mean)).sum(axis=1) / distance
+    # A shadow, a line or a third thing lies off the way from one colour to the other: its share says nothing.
+    off = colors - back.mean - np.clip(share, 0, 1)[:, None] * line
+    miss = np.einsum("ni,nij,nj->n", off, inverse, off)
+    trust = distance / (distance + (PLAIN_STEP / NOISE) ** 2) / (1 + miss / OFF_LINE**2)
+    return np.asarray(share, np.float32), np.asarray(trust * np.minimum(front.seen, back.seen), np.float32)
+
+
+def _blur_width(lab: Plane, band: Mask, unit: Plane, step: Plane, clear: Mask, radius: int) -> float:
+    """How many pixels the object's edge takes in the picture, 1..``radius``.
+
+    It is the median, over the outline's pixels with a ``clear`` step between the two sides, of that step over the
+    steepest gradient nearby; half of ``radius`` where no part of the outline has one.
+    """
+    if not clear.any():
+        return radius / 2
+    slopes = [(cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3)[band] / 8 * unit).sum(axis=1) for dx in (1, 0)]
+    slope = np.zeros(band.shape, np.float32)
+    slope[band] = np.hypot(slopes[0], slopes[1])
+    size = 2 * radius + 1
+    steepest = cv2.dilate(slope, np.ones((size, size), np.uint8))[band]
+    widths = step[clear] / np.maximum(steepest[clear], 1e-3) - 1
+    return float(np.clip(np.median(widths), 1, radius))
+
+
+def _falling(alpha: Plane, mask: Mask, reach: int) -> Plane:
+    """``alpha`` (H, W) without what rises again outside the mask: a thing of the object's colour behind a gap."""
+    found = np.where(mask, alpha, 0).astype(np.float32)
+    for _ in range(reach + 1):
+        found = np.minimum(cv2.dilate(found, np.ones((3, 3), np.uint8)), alpha)
+    return np.asarray(np.where(mask, alpha, found), np.float32)

@@ -48,6 +48,15 @@ def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSe
     return grown & ~(others & ~mask)
 
 
+def follow_shadow(hole: Mask, shadow: Mask, radius: int) -> Mask:
+    """``hole`` (H, W) with the ``shadow`` that begins at it; a shadow of something else stays."""
+    joined = hole | shadow
+    _, labels = cv2.connectedComponents(joined.astype(np.uint8))
+    ours = joined & np.isin(labels, np.unique(labels[hole]))
+    # The filling fades in over half the dilation, so the hole must end that much beyond the shadow.
+    return hole | dilate(ours & ~hole, radius // 2 + 1)
+
+
 def removal_window(hole_box: Box, width: int, height: int, settings: RemovalSettings) -> Box:
     """The hole's box with context on every side, inside the picture."""
     side = max(hole_box.width, hole_box.height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from tasks.editing.compositing import composite
 from tasks.editing.finished import Finished, cut
 from tasks.editing.gates import Gate
 from tasks.editing.redetection import Look, compare_looks, look
-from tasks.editing.removal import dilation_px, removal_alpha, removal_hole, removal_window
-from tasks.editing.settings import EditingSettings
+from tasks.editing.removal import dilation_px, follow_shadow, removal_alpha, removal_hole, removal_window
+from tasks.editing.settings import EditingSettings, RemovalSettings
+from tasks.editing.surroundings import Surroundings, look_around
 from tasks.editing.trace import trace_gate
 from tasks.errors import SampleError
 from tasks.geometry import box_of, from_rle
@@ -42,20 +43,25 @@ def remove_object(
             known before the inpainter is asked; or the inpainter can't do this one.
     """
     mask = from_rle(plan.target.mask)
-    others = _other_objects(plan, mask)
+    scene = _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
     best: Finished | None = None
     before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):
-        hole = removal_hole(mask, [o.box for o in plan.target.objects], others, hole_settings)
+        radius = _radius(scene, hole_settings)
+        hole = removal_hole(mask, scene.boxes, scene.others, hole_settings)
+        reach = round(hole_settings.shadow_reach * radius)
+        around = look_around(source, mask, hole, scene.others, reach)
+        hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
         try:
-            early = _early_gates(plan, hole, others, settings)
+            early = _early_gates(scene, hole, around, settings)
         except SampleError:
             if best is None:
                 raise
             break
         if before is None:
             before = look(roles.detector, plan, source)
-        done = _fill(plan, source, mask, hole, others, before, early, roles, settings, seed + number)
+        done = _fill(scene, hole, before, roles, settings, seed + number)
+        done = replace(done, gates=(*early, *done.gates))
         if best is None or _failures(done) < _failures(best):
             best = done
         if not _failures(done):
@@ -64,12 +70,33 @@ def remove_object(
     return best
 
 
-def _early_gates(plan: EditPlan, hole: Mask, others: Mask, settings: EditingSettings) -> tuple[Gate, ...]:
-    boxes = [o.box for o in plan.target.objects]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Scene:
+    """What every try has in common; masks are (H, W) of the photograph."""
+
+    plan: EditPlan
+    source: Image
+    mask: Mask
+    others: Mask
+
+    @property
+    def boxes(self) -> list[Box]:
+        return [o.box for o in self.plan.target.objects]
+
+
+def _radius(scene: _Scene, settings: RemovalSettings) -> int:
+    return dilation_px(max(scene.boxes, key=lambda box: box.area), settings)
+
+
+def _early_gates(
+    scene: _Scene, hole: Mask, around: Surroundings, settings: EditingSettings
+) -> tuple[Gate, ...]:
+    beside = hole & ~scene.mask
     found = (
-        gates.carrier_gate(plan.target.label, settings.removal.carriers),
+        gates.carrier_gate(scene.plan.target.label, settings.removal.carriers),
         gates.region_gate(hole, settings.gates),
-        gates.overlap_gate(_overlap(boxes, others), settings.removal.max_overlap),
+        gates.overlap_gate(_overlap(scene.boxes, scene.others), settings.removal.max_overlap),
+        gates.things_gate(beside, around.thing, settings.removal.max_things),
     )
     for gate in found:
         gates.require(gate)
@@ -77,26 +104,18 @@ def _early_gates(plan: EditPlan, hole: Mask, others: Mask, settings: EditingSett
 
 
 def _fill(
-    plan: EditPlan,
-    source: Image,
-    mask: Mask,
-    hole: Mask,
-    others: Mask,
-    before: Look,
-    early: tuple[Gate, ...],
-    roles: RemovalRoles,
-    settings: EditingSettings,
-    seed: int,
+    scene: _Scene, hole: Mask, before: Look, roles: RemovalRoles, settings: EditingSettings, seed: int
 ) -> Finished:
-    height, width = source.shape[:2]
-    targets = plan.target.objects
+    """One hole filled and measured, without the gates that are known before."""
+    plan, source, mask, bounds = scene.plan, scene.source, scene.mask, settings.gates
+    height, width = mask.shape
     crop = removal_window(box_of(hole), width, height, settings.removal)
     here, inside = cut(source, crop), cut(hole, crop)
-    request = InpaintRequest(image=here, hole=inside, seed=seed, avoid=cut(others | mask, crop))
+    request = InpaintRequest(image=here, hole=inside, seed=seed, avoid=cut(scene.others | mask, crop))
     (patch,) = roles.inpainter.inpaint([request])
-    radius = dilation_px(max((o.box for o in targets), key=lambda b: b.area), settings.removal)
-    edited, allowed = composite(source, patch, crop, removal_alpha(inside, radius))
-    bounds, after = settings.gates, cut(edited, crop)
+    alpha = removal_alpha(inside, _radius(scene, settings.removal))
+    edited, allowed = composite(source, patch, crop, alpha)
+    after = cut(edited, crop)
     measured: list[Gate] = [
         gates.change_gate(here, after, cut(mask, crop), bounds.min_change),
         gates.leak_gate(here, patch, inside, bounds),
@@ -108,7 +127,7 @@ def _fill(
     if all(gate.passed for gate in measured):
         # The dearest look comes last, and only where nothing else has refused.
         old = cut(mask, crop)
-        measured.append(trace_gate(roles.segmenter, after, crop, targets, old, bounds.max_trace))
+        measured.append(trace_gate(roles.segmenter, after, crop, plan.target.objects, old, bounds.max_trace))
     return Finished(
         plan=plan,
         source=source,
@@ -118,7 +137,7 @@ def _fill(
         mask=mask,
         allowed=allowed,
         method="inpaint",
-        gates=(*early, *measured),
+        gates=tuple(measured),
     )
 
 

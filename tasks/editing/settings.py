@@ -57,6 +57,11 @@ class RemovalSettings(Settings):
     min_dilation_px: int = Field(default=6, ge=0, description="a rim this wide even around small things")
     max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbours")
     shadow: float = Field(default=0.5, ge=0, description="extra growth downwards, over the dilation")
+    shadow_reach: float = Field(
+        default=2.5,
+        ge=0,
+        description="of the dilation: how far around the object its shadow is followed; 0: not",
+    )
     box_share: float = Field(
         default=0.7, ge=0, le=1, description="1: whole box is filled; 0: hull of the mask"
     )
@@ -64,6 +69,12 @@ class RemovalSettings(Settings):
     min_window_margin_px: int = Field(default=96, ge=0, description="so much context even for small things")
     carriers: tuple[str, ...] = Field(
         default=CARRIERS, description="classes never removed: what they carry stays"
+    )
+    max_things: float = Field(
+        default=0.15,
+        ge=0,
+        le=1,
+        description="share of the hole around the object that is a thing nobody named",
     )
     max_overlap: float = Field(default=0.1, ge=0, le=1, description="share of the hole that is other objects")
 

@@ -24,6 +24,7 @@ GATES: Mapping[str, str] = {
     "mask_color_distance": "color difference between inside and outside",
     "mask_contested_share": "share of the mask that others claim too",
     "mask_own_kind_share": "share of the mask that touches another of its kind",
+    "mask_solidity": "mask's area over that of its convex hull",
     "person_head_score": "how surely a head is seen",
     # grounding
     "label_confidence": "label confidence, detector and classifier together",
@@ -46,6 +47,7 @@ GATES: Mapping[str, str] = {
     "region_share": "edited region's share of the picture",
     "carries_others": "class that carries other things (1 yes, 0 no)",
     "hole_other_objects_share": "share of its box taken by other objects",
+    "hole_unnamed_things_share": "share of what lies close around it that is another thing",
     "change_inside_delta_e": "mean color change of the target (Lab)",
     "raw_leak_delta_e": "mean color change around it (Lab), before putting back",
     "asked_colour_share": "share of the target in the asked color",
@@ -83,6 +85,7 @@ FAULTS: Mapping[str, str] = {
     "mask_color_distance": "same color inside and outside",
     "mask_contested_share": "others claim part of it",
     "mask_own_kind_share": "it touches another of its kind",
+    "mask_solidity": "something sticks out of it",
     "person_head_score": "no head seen",
 }
 """Why an object may not be a target, by the check's name: what is wrong where `GATES` says what is measured."""

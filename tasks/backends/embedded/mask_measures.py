@@ -45,6 +45,16 @@ def largest_piece(mask: Mask) -> tuple[Mask, float]:
     return labels == best, float(stats[best, cv2.CC_STAT_AREA] / stats[1:, cv2.CC_STAT_AREA].sum())
 
 
+def solidity(mask: Mask) -> float:
+    """Area over the area of the convex hull, 0..1 (0 for an empty mask); 1 for a disc, less where parts stick out."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return 0.0
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(np.vstack(contours)), 1)
+    return int(np.count_nonzero(mask)) / int(np.count_nonzero(hull))
+
+
 def inner_point(mask: Mask) -> tuple[float, float]:
     """(x, y) of the pixel farthest from the outline; the first in row order where several are."""
     distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -18,6 +18,7 @@ from tasks.backends.embedded.mask_measures import (
     inner_point,
     largest_piece,
     mask_iou,
+    solidity,
     stability,
 )
 from tasks.backends.embedded.mask_refinement import refine
@@ -33,7 +34,7 @@ from tasks.settings_base import Settings
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """What has to be in the cache before this backend can load."""
 
-VERSION = 2
+VERSION = 3
 """Raised when the way masks are made or checked changes what comes out."""
 
 METHOD = "sam2-box"
@@ -41,6 +42,9 @@ METHOD = "sam2-box"
 
 VESSELS = frozenset({"tableware", "glassware"})
 """Kinds of noun whose mask should fill the detector's box."""
+
+CONVEX = frozenset({"bowl", "drinking glass", "sports ball"})
+"""Classes without handles or limbs: what sticks out of their mask belongs to something else."""
 
 PARTS = frozenset(
     {
@@ -65,6 +69,12 @@ class SegmenterOptions(Settings):
     )
     min_vessel_agreement: float = Field(
         default=0.86, ge=0, le=1, description="the same for cups, glasses, bowls: a saucer or a leaf joins in"
+    )
+    min_solidity: float = Field(
+        default=0.965,
+        ge=0,
+        le=1,
+        description="area over hull, of glasses, bowls, balls: a thing behind joins in",
     )
     own_kind_px: int = Field(
         default=3,
@@ -227,6 +237,8 @@ class Sam2Segmenter:
                 name="mask_own_kind_share", value=round(shared, 4), passed=not shared, threshold="= 0"
             ),
         )
+        if own.detection.label in CONVEX:
+            checks = (*checks, _at_least("mask_solidity", solidity(mask), limits.min_solidity))
         if own.detection.label == "person":
             head = self._pose.head_score(image, own.detection.box)
             checks = (*checks, _at_least("person_head_score", head, limits.min_head_score))

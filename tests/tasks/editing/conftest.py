@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 
 from tasks.records import EditPlan
-from tests.tasks.editing.drawn_scene import PAINTS, SHAPE, disc, make_plan, shaded
+from tests.tasks.editing.drawn_scene import PAINTS, disc, draw_ground, make_plan, shaded
 
 
 @pytest.fixture
 def ground() -> np.ndarray:
     """Grainy gray-green ground, (240, 320, 3) uint8."""
-    grain = np.random.default_rng(5).normal(0, 9, SHAPE)[..., None]
-    return np.clip(
-        np.array([118, 126, 112]) + cv2.GaussianBlur(grain, (0, 0), 0.7)[..., None] * 2, 0, 255
-    ).astype(np.uint8)
+    return draw_ground()
 
 
 @pytest.fixture

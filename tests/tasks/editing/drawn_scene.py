@@ -87,6 +87,13 @@ class OutlineSegmenter:
         return Segmentation(mask=mask, score=0.9 if mask.any() else 0.0, method="outlines", checks=())
 
 
+def draw_ground() -> np.ndarray:
+    """Grainy gray-green ground, (240, 320, 3) uint8."""
+    grain = np.random.default_rng(5).normal(0, 9, SHAPE)[..., None]
+    grain = 2 * cv2.GaussianBlur(grain, (0, 0), 0.7)[..., None]
+    return np.clip(np.array([118, 126, 112]) + grain, 0, 255).astype(np.uint8)
+
+
 def disc(x: int, y: int, radius: int, shape: tuple[int, int] = SHAPE) -> np.ndarray:
     """A filled circle as a mask."""
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]

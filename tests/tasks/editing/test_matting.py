@@ -77,3 +77,49 @@ def test_a_pale_thing_before_white_does_not_glow() -> None:
     alpha = refine_edge(image, mask, 3).alpha
     assert (alpha[:, 40:] < 0.02).all()
     assert (alpha[:, 39:41] < 0.1).all()
+
+
+def test_an_object_in_focus_keeps_its_paint_within_the_outline_where_both_sides_look_alike() -> None:
+    image = np.full((180, 140, 3), 235, np.uint8)
+    image[:60] = 120  # above, the two sides differ, and the picture tells how sharp the edge is
+    mask = np.zeros((180, 140), bool)
+    mask[20:150, 30:90] = True
+    image[mask] = 231
+    alpha = refine_edge(image, mask, 6).alpha
+    assert (alpha[100:150, 93:] < 0.02).all()
+    assert (alpha[153:] < 0.02).all()
+    assert (alpha[100:148, 32:88] > 0.98).all()
+
+
+def test_what_looks_like_the_object_behind_a_dark_line_stays() -> None:
+    image = np.full((90, 120, 3), 240, np.uint8)
+    image[20:60, 20:100] = (150, 110, 90)
+    image[60:62, 20:100] = 15
+    image[62:66, 20:100] = (150, 110, 90)
+    mask = np.zeros((90, 120), bool)
+    mask[20:60, 20:100] = True
+    alpha = refine_edge(image, mask, 4).alpha
+    assert (alpha[64:, 30:90] < 0.1).all()
+
+
+def test_a_thing_that_stands_out_by_hue_is_cut_from_a_ground_of_many_tones() -> None:
+    share = np.zeros((120, 120), np.float32)
+    share[:, :60] = 1
+    share = cv2.GaussianBlur(share, (0, 0), 3)
+    tones = np.linspace(20, 200, 120)[:, None, None].repeat(120, axis=1).repeat(3, axis=2)
+    image = share[..., None] * np.array([230, 150, 20]) + (1 - share[..., None]) * tones
+    alpha = refine_edge(image.astype(np.uint8), share > 0.5, 5).alpha
+    band = (share > 0.1) & (share < 0.9)
+    band[:20] = band[100:] = False
+    assert np.abs(alpha - share)[band].mean() < 0.12
+
+
+def test_a_mask_over_the_whole_picture_and_a_tiny_one_are_themselves() -> None:
+    image, _ = _soft_square()
+    whole = np.ones((80, 80), bool)
+    assert (refine_edge(image, whole, 4).alpha == 1).all()
+    dot = np.zeros((80, 80), bool)
+    dot[40, 40] = True
+    alpha = refine_edge(image, dot, 4).alpha
+    assert 0 < alpha[40, 40] <= 1
+    assert alpha[alpha > 0.01].size < 30

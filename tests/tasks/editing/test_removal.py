@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.editing.removal import dilation_px, removal_alpha, removal_hole, removal_window
+from tasks.editing.removal import dilation_px, follow_shadow, removal_alpha, removal_hole, removal_window
 from tasks.editing.settings import RemovalSettings
 from tasks.geometry import box_of
 from tasks.records import Box
@@ -85,3 +85,14 @@ def test_a_hole_at_the_frame_is_filled_up_to_the_frame() -> None:
     hole = np.zeros((40, 40), bool)
     hole[:20, :20] = True
     assert removal_alpha(hole, 8)[0, 0] == 1
+
+
+def test_a_shadow_that_begins_at_the_hole_joins_it_and_another_one_does_not() -> None:
+    hole, shadow = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    hole[60:100, 60:100] = True
+    shadow[80:110, 95:110] = True
+    shadow[20:30, 180:190] = True
+    grown = follow_shadow(hole, shadow, 6)
+    assert grown[80:110, 95:112].all()
+    assert not grown[:50].any()
+    assert (grown | ~hole).all()

@@ -178,9 +178,34 @@ def test_a_handle_outside_the_box_is_refused_as_left_over(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     image = ground.copy()
-    image[104:136, 180:198] = (60, 90, 60)
+    image[104:136, 180:198] = (190, 170, 60)
     shaded(image, RED, PAINTS["red"])
-    settings = replace_gates(max_ragged=1.0, max_strange=0.1)
+    settings = replace_gates(max_ragged=1.0, max_seam_share=1.0, max_strange=0.1)
     child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground, settings=settings))
     assert_refused_alone(child, Reason.ENTANGLED)
     assert "strange_border_share" in child.detail
+
+
+def test_a_shadow_beside_the_object_goes_with_it(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    image = ground.copy()
+    shade = disc(178, 134, 22)
+    image[shade] = (image[shade] * 0.72).astype(np.uint8)
+    shaded(image, RED, PAINTS["red"])
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground))
+    assert child.reason is None, child.detail
+    (edited,) = [b for b in child.blobs if b.name == "edited.png"]
+    after = cv2.imdecode(np.frombuffer(edited.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+    assert np.abs(after - ground.astype(int))[shade].mean() < 6
+
+
+def test_a_thing_nobody_named_close_to_the_object_is_not_removed_with_it(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    image = ground.copy()
+    image[88:152, 184:200] = (40, 70, 210)
+    shaded(image, RED, PAINTS["red"])
+    outcome = run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground)
+    assert outcome.reason is Reason.ENTANGLED
+    assert "hole_unnamed_things_share" in outcome.detail

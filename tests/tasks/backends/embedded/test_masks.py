@@ -12,6 +12,7 @@ from tasks.backends.embedded.mask_measures import (
     inner_point,
     largest_piece,
     mask_iou,
+    solidity,
     stability,
 )
 from tasks.backends.embedded.mask_refinement import refine
@@ -106,3 +107,12 @@ def test_vessels_and_laptops_must_fill_their_boxes_more_than_others():
     limits = SegmenterOptions()
     bounds = [_least_box_agreement(label, limits) for label in ("cup", "vase", "laptop", "person")]
     assert bounds == [0.86, 0.86, 0.82, 0.72]
+
+
+def test_a_bump_on_a_glass_lowers_its_solidity_and_a_plain_outline_keeps_it() -> None:
+    glass = _square(120, 30, 20, 80, 100)
+    assert solidity(glass) == pytest.approx(1.0)
+    bump = glass.copy()
+    bump[70:84, 80:92] = True
+    assert solidity(bump) < SegmenterOptions().min_solidity < solidity(glass)
+    assert solidity(np.zeros((8, 8), bool)) == 0.0

@@ -64,7 +64,7 @@ def _measured(
     most = bounds.max_color_seam_share if plan.edit_type is EditType.COLOR else bounds.max_seam_share
     found = [
         gates.change_gate(before, after, mask, least),
-        gates.seam_gate(before, after, mask, bounds, most),
+        gates.seam_gate(before, after, mask, bounds, most=most, outline=True),
     ]
     if plan.edit_type is EditType.COLOR:
         found.append(gates.colour_gate(after, mask, plan.argument, bounds))

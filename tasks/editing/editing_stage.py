@@ -18,7 +18,7 @@ from tasks.records import EditedSample, EditPlan, EditType, ModelIdentity
 from tasks.roles.protocols import Detector, EditJudge, Editor, EditQuestion, Image, Inpainter, Segmenter
 from tasks.seeds import derive_seed
 
-STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 3}
+STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 4}
 """Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
 
 NOT_JUDGED = 0.0

@@ -90,13 +90,21 @@ def colour_gate(edited: Image, mask: Mask, name: str, settings: GateSettings) ->
 
 
 def seam_gate(
-    source: Image, edited: Image, region: Mask, settings: GateSettings, most: float | None = None
+    source: Image,
+    edited: Image,
+    region: Mask,
+    settings: GateSettings,
+    *,
+    most: float | None = None,
+    outline: bool = False,
 ) -> Gate:
     """Share of the region's border where the edit made a step that the source did not have.
 
     An honest recolouring puts its steps where the object's outline was one already; a mask that cuts through a
     surface, or a filling that does not meet its surroundings, puts them where there was none.
-    ``most`` is the bound where it is another than the settings' ``max_seam_share``.
+    ``most`` is the bound where it is another than the settings' ``max_seam_share``. With ``outline`` the border is
+    an object's, and a thin dark line between two alike sides counts as an edge of the source; a hole's border
+    lies in the ground, whose grain must not.
     """
     bound = settings.max_seam_share if most is None else most
     line, before, after = border_steps(source, edited, region)
@@ -104,6 +112,8 @@ def seam_gate(
         return at_most("seam_share", 0.0, bound, Reason.SEAM_VISIBLE)
     seen = settings.seam_step + settings.seam_masking * local_deviation(source)
     excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
+    if outline:
+        excess &= steepest(source, 2) < settings.edge_slope
     return at_most("seam_share", float(excess[line].mean()), bound, Reason.SEAM_VISIBLE)
 
 
@@ -122,6 +132,15 @@ def border_steps(
         lab = to_lab(picture)
         steps.append(np.linalg.norm(_band_mean(lab, inner, reach) - _band_mean(lab, outer, reach), axis=2))
     return line, steps[0], steps[1]
+
+
+def steepest(image: Image, reach: int) -> NDArray[np.float32]:
+    """The steepest slope (Lab per pixel) within ``reach`` px of each pixel, (H, W): thin edges count as well."""
+    lab = cv2.GaussianBlur(to_lab(image), (0, 0), 0.8)
+    slopes = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
+    slope = np.asarray(np.sqrt((slopes[0] ** 2 + slopes[1] ** 2).sum(axis=2)), np.float32)
+    size = 2 * reach + 1
+    return np.asarray(cv2.dilate(slope, np.ones((size, size), np.uint8)), np.float32)
 
 
 def _delta(a: Image, b: Image) -> NDArray[np.float32]:

@@ -109,6 +109,9 @@ class GateSettings(Settings):
         default=1.5, ge=0, description="local contrast hides so much of a step, in its units"
     )
     edge_step: float = Field(default=5.0, ge=0, description="a step in the source that already was an edge")
+    edge_slope: float = Field(
+        default=1.5, ge=0, description="so was a slope (Lab per pixel) this steep within two pixels"
+    )
     max_seam_share: float = Field(
         default=0.15, ge=0, le=1, description="border with a step that was not there"
     )

@@ -62,6 +62,16 @@ def test_a_step_at_an_old_edge_is_no_seam_and_one_on_a_plain_surface_is() -> Non
     assert gates.seam_gate(plain, painted, HOLE, SETTINGS).measurement.value > 0.9
 
 
+def test_a_thin_line_between_two_like_sides_is_an_edge_of_an_outline_and_none_of_a_hole() -> None:
+    source = np.full((120, 120, 3), 140, np.uint8)
+    ring = HOLE & ~(cv2.erode(HOLE.astype(np.uint8), np.ones((3, 3))) > 0)
+    source[ring] = 122
+    painted = source.copy()
+    painted[HOLE & ~ring] = (60, 60, 200)
+    assert gates.seam_gate(source, painted, HOLE, SETTINGS, outline=True).measurement.value == 0
+    assert gates.seam_gate(source, painted, HOLE, SETTINGS).measurement.value > 0.9
+
+
 def test_grain_hides_a_step_that_shows_on_a_plain_surface() -> None:
     noise = np.random.default_rng(0).normal(0, 22, (120, 120, 1))
     for picture, visible in ((np.zeros((120, 120, 1)), True), (noise, False)):

@@ -27,6 +27,10 @@ OFF_LINE = 1.6
 """Deviations off the way between the two sides' colours at which a pixel's share is believed by half."""
 
 
+THICK = 4
+"""Half the width (px) from which a part of the mask has a smooth outline."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Edge:
     """A soft outline.
@@ -49,8 +53,7 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     object out of focus shines over its outline, and its old colour would stay as a fringe.
     """
     reach = GLOW * radius
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    depth, away = _distance(mask), _distance(~mask)
     lab = to_lab(image)
     band = (depth <= radius) & (away <= reach)
     front = near_colors(lab, depth > radius, 3 * radius + 1, band)
@@ -61,8 +64,9 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     width = _blur_width(
         lab, band, (front.mean - back.mean) / np.maximum(step, 1e-3)[:, None], step, clear, radius
     )
+    outline = _smoothed(depth, away)[band]
     depth, away = depth[band], away[band]
-    prior = np.clip(0.5 + (depth - away) / (width + 1), 0, 1)
+    prior = np.clip(0.5 + outline / (width + 1), 0, 1)
     near = trust * np.clip(1.15 * share - 0.075, 0, 1) + (1 - trust) * prior
     # What glows fades away from the object; things of its colour further out do not belong to it. A sharp object
     # does not glow, and where the two sides are nearly alike paint would be a halo on the background.
@@ -112,6 +116,22 @@ def _blur_width(lab: Plane, band: Mask, unit: Plane, step: Plane, clear: Mask, r
     steepest = cv2.dilate(slope, np.ones((size, size), np.uint8))[band]
     widths = step[clear] / np.maximum(steepest[clear], 1e-3) - 1
     return float(np.clip(np.median(widths), 1, radius))
+
+
+def _distance(mask: Mask) -> Plane:
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _smoothed(depth: Plane, away: Plane) -> Plane:
+    """Signed distance (H, W) to the mask's outline in px, positive inside, without the outline's jitter.
+
+    Parts and gaps thinner than ``2 * THICK`` px are left as they are: smoothing would take them away.
+    """
+    signed = depth - away
+    near = np.clip(signed, -2 * THICK, 2 * THICK)
+    around = np.ones((2 * THICK + 1, 2 * THICK + 1), np.uint8)
+    thick = (cv2.dilate(depth, around) >= THICK) & (cv2.dilate(away, around) >= THICK)
+    return np.asarray(np.where(thick, cv2.GaussianBlur(near, (0, 0), THICK / 2), signed), np.float32)
 
 
 def _falling(alpha: Plane, mask: Mask, reach: int) -> Plane:

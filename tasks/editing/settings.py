@@ -113,10 +113,10 @@ class GateSettings(Settings):
         default=1.5, ge=0, description="so was a slope (Lab per pixel) this steep within two pixels"
     )
     max_seam_share: float = Field(
-        default=0.15, ge=0, le=1, description="border with a step that was not there"
+        default=0.12, ge=0, le=1, description="border with a step that was not there"
     )
     max_color_seam_share: float = Field(
-        default=0.1, ge=0, le=1, description="the same for Color: paint beyond the outline shows most"
+        default=0.08, ge=0, le=1, description="the same for Color: paint beyond the outline shows most"
     )
     min_colour_share: float = Field(
         default=0.5, ge=0, le=1, description="of the mask that bears the asked name"

@@ -80,7 +80,7 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     outside = cv2.dilate((band | mask).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
     alpha = np.where(outside, 0, np.clip(soft, 0, 1)).astype(np.float32)
     # A half-covered pixel is half of the object's colour; the part of it that stays must be the background's.
-    mixed = (trust * ((alpha[band] > 0) & (alpha[band] < 1)))[:, None]
+    mixed = (trust * np.clip(8 * alpha[band], 0, 1) * (alpha[band] < 1))[:, None]
     behind = lab.copy()
     behind[band, 1:] = (1 - mixed) * lab[band, 1:] + mixed * back.mean[:, 1:]
     return Edge(alpha=alpha, behind=behind)

@@ -45,7 +45,7 @@ class ClassicalEditor:
             role="editor",
             backend="classical",
             model="Lab recoloring, materials and effects with a refined edge",
-            revision=f"5, opencv {version('opencv-python-headless')}",
+            revision=f"6, opencv {version('opencv-python-headless')}",
             digest="none",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from tasks.color_names import to_lab
 from tasks.editing.matting import refine_edge
 
 
@@ -123,3 +124,11 @@ def test_a_mask_over_the_whole_picture_and_a_tiny_one_are_themselves() -> None:
     alpha = refine_edge(image, dot, 4).alpha
     assert 0 < alpha[40, 40] <= 1
     assert alpha[alpha > 0.01].size < 30
+
+
+def test_the_ground_keeps_its_color_where_the_object_has_no_share() -> None:
+    image, share = _soft_square()
+    image[20:60, 64:70] = (235, 225, 245)  # a strip of another tint just beyond the edge
+    edge = refine_edge(image, share > 0.5, 4)
+    free = edge.alpha < 0.005
+    assert np.abs(edge.behind - to_lab(image))[free].max() < 0.5

@@ -44,7 +44,7 @@ SMALL_UNITS = [
     *(f"{stage}.unit_size=1" for stage in ("ingest", "grounding", "instruction", "editing")),
     "publish.samples_per_shard=1",
 ]
-WINDOWS = {"a": (0.75, 0, 0), "b": (0.75, 1, 1), "c": (0.5, 0, 1)}
+WINDOWS = {"a": (0.75, 0, 0), "b": (0.4, 1, 1), "c": (0.4, 0, 1), "d": (0.4, 1, 0)}
 """Name -> share of either side, place from top to bottom and from left to right, 0 to 1."""
 
 Row: TypeAlias = tuple[str, float, float]
@@ -200,9 +200,9 @@ def _run_unit(task: tuple[str, object, object]) -> str:
 
 
 def cut_windows(photographs: Sequence[Path], folder: Path) -> Path:
-    """Three overlapping windows of each photograph: two that still show a scene, one that shows a part of it.
+    """Four windows of each photograph: one that still shows a scene, three that show a part of it.
 
-    No two hold the same pixels; the large ones keep all stages at work, the small one mostly ends in grounding.
+    No two hold the same picture; the large one keeps all stages at work, the small ones mostly end in grounding.
     """
     folder.mkdir()
     for path in photographs:

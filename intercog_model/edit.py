@@ -13,7 +13,7 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.checkpoint import CheckpointError
 from intercog_model.config import debug_config
 from intercog_model.data.pictures import PictureError, open_picture
-from intercog_model.data.tokenizer import SpelledTokenError
+from intercog_model.data.tokenizer import TextError
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.chain import ChainSettings, run_chain
 from intercog_model.inference.compiled import compiled_layers
@@ -129,7 +129,7 @@ def run_jobs(pipeline: Pipeline, jobs: Sequence[Job], options: argparse.Namespac
             except PictureError as error:
                 failed += 1
                 print(f"{job.key}: failed, {job.image}: {error}", file=sys.stderr)
-            except SpelledTokenError as error:
+            except TextError as error:
                 failed += 1
                 print(f"{job.key}: failed, {error}", file=sys.stderr)
             else:

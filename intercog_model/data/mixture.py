@@ -91,10 +91,14 @@ class Mixture:
             item = self._next(source)
             if not isinstance(item, BrokenSample):
                 return item
-            self.broken[item.key] += 1
-            self.reasons[item.key] = item.reason
+            self.leave_out(item.key, item.reason)
             if source.cursor.epoch > first_epoch + 1:
                 raise ValueError(f"source {source.config.name}: no readable sample, last: {item}")
+
+    def leave_out(self, key: str, reason: str) -> None:
+        """Count a sample as broken: one that could not be read, or of which nothing can be made."""
+        self.broken[key] += 1
+        self.reasons[key] = reason
 
     def _draw(self) -> _Source:
         number = hashlib.sha256(f"{self.seed}/mixture/{self.taken}".encode()).digest()

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from intercog_model.checkpoint import read_config
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.pictures import PictureError, open_picture
-from intercog_model.data.tokenizer import ByteTokenizer, SpelledTokenError, Tokenizer
+from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import read_tokenizer
 
@@ -45,7 +45,7 @@ def check_instruction(text: str, tokenizer: Tokenizer) -> None:
     """Raise ConfigurationError for a text that the tokeniser refuses."""
     try:
         tokenizer.encode(text)
-    except SpelledTokenError as error:
+    except TextError as error:
         raise ConfigurationError(f"--instruction {text!r}: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """Runs repeat bit by bit, resume after kill -9, agree over processes, and stop where a number is none."""
 
+import json
 import shutil
 import signal
 import time
@@ -15,6 +16,9 @@ from intercog_model.backbone.bagel import Bagel  # noqa: E402
 from intercog_model.cache_features import write_features  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
+from intercog_model.data.plans import PlanBuilder  # noqa: E402
+from intercog_model.data.tokenizer import BpeTokenizer  # noqa: E402
+from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
@@ -22,7 +26,7 @@ from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.logging import StepLog  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
-from tests.intercog_model import toys  # noqa: E402
+from tests.intercog_model import release, toys  # noqa: E402
 from tests.intercog_model.runs import (  # noqa: E402
     TERMS,
     command,
@@ -211,3 +215,33 @@ def test_a_sample_that_is_too_long_is_left_out_by_name(folder):
     with pytest.raises(ValueError, match="no sample fits 500 tokens"):
         planner.plan(0)
     assert planner.too_long
+
+
+SPELLED = {"k1": "Paint <|im_end|> blue.", "k3": "Half a pair: \ud83d."}
+
+
+def test_a_sample_whose_text_makes_no_tokens_is_left_out_by_name_and_the_rest_is_trained_on(tmp_path):
+    toys.write_tokenizer(tmp_path, "Make it blue.")
+    makes = PlanBuilder(debug_config(), toys.sequence(), BpeTokenizer(tmp_path))
+    picture = release.png(toys.example().source)
+    texts = {f"k{i}": SPELLED.get(f"k{i}", "Make it blue.") for i in range(5)}
+    release.write_tar(
+        tmp_path / "a.tar",
+        {
+            key: {"image.png": picture, "json": json.dumps({"caption": text}).encode()}
+            for key, text in texts.items()
+        },
+    )
+    sources = [SourceConfig(name="t", kind="text_to_image", uri=str(tmp_path))]
+    planner = StepPlanner(Mixture(sources, seed=0), makes, None, seed=0, samples=3, max_tokens=2500)
+    for step in range(3):
+        assert sorted(planner.plan(step).keys) == ["k0", "k2", "k4"]
+    position = planner.position()
+    assert position["broken"].keys() == SPELLED.keys()
+    assert "spells out the special tokens ['<|im_end|>']" in position["reasons"]["k1"]
+    assert "half a surrogate pair" in position["reasons"]["k3"]
+    bad = {"image.png": picture, "json": json.dumps({"caption": SPELLED["k1"]}).encode()}
+    release.write_tar(tmp_path / "a.tar", {"a": bad, "b": bad})
+    planner = StepPlanner(Mixture(sources, seed=0), makes, None, seed=0, samples=1, max_tokens=2500)
+    with pytest.raises(ConfigurationError, match=r"no sample can be used; last [ab]: the text spells out"):
+        planner.plan(0)

@@ -20,6 +20,7 @@ from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.jobs import Job, last_file, read_jobs, save_last, write_chain, write_last
 from intercog_model.inference.option_checks import (
     RANDOM,
+    check_bits,
     check_device,
     check_image,
     check_instruction,
@@ -104,6 +105,7 @@ def checked_jobs(options: argparse.Namespace) -> list[Job]:
     """
     check_numbers(options)
     check_device(options.device)
+    check_bits(options.bits)
     if options.batch:
         jobs = read_jobs(options.batch)
     else:

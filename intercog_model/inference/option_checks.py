@@ -12,6 +12,7 @@ from intercog_model.data.pictures import PictureError, open_picture
 from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import read_tokenizer
+from intercog_model.inference.quantise import LIBRARY, library
 
 RANDOM = "random-debug"
 
@@ -31,6 +32,18 @@ def check_device(name: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         # PyTorch asserts that it was built for a device; later lines of its messages are advice to developers
         raise ConfigurationError(f"--device {name}: {str(error).partition(chr(10))[0]}") from error
+
+
+def check_bits(bits: int | None) -> None:
+    """Raise ConfigurationError where fewer bits are asked for and their library is not there."""
+    if bits is None:
+        return
+    try:
+        library()
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--bits {bits}: needs {LIBRARY} (pip install {LIBRARY}, or make setup-torch): {error}"
+        ) from error
 
 
 def check_image(path: Path) -> None:

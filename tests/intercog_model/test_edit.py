@@ -1,6 +1,7 @@
 """The edit command writes what it promises in every mode; the chain's contexts are what they should be."""
 
 import json
+import sys
 
 import pytest
 
@@ -144,6 +145,18 @@ def test_a_wrong_option_is_one_line_with_its_name_and_value_before_a_model_is_lo
     base = ["--model", "random-debug", "--image", str(picture), "--instruction", "Paint it."]
     line = refused(capsys, [*base, "--out", str(tmp_path / "out"), *more])
     assert line.startswith(f"error: {more[0]} {more[1]}: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize("bits", ["4", "8"])
+def test_fewer_bits_without_their_library_are_refused_with_what_to_install(
+    bits, picture, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as if it were not installed
+    line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--bits", bits])
+    assert line.startswith(f"error: --bits {bits}: ")
+    assert "pip install bitsandbytes" in line
     assert not (tmp_path / "out").exists()
 
 

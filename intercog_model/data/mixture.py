@@ -139,13 +139,26 @@ class Mixture:
         cursors = {s.config.name: [s.cursor.epoch, s.cursor.shard, s.cursor.sample] for s in self.sources}
         return {TAKEN: self.taken, **cursors}
 
-    def restore(self, state: dict[str, list[int] | int]) -> None:
-        """Go on where `state` was taken; ValueError when the sources are others."""
-        names = {s.config.name for s in self.sources}
-        if state.keys() - {TAKEN} != names:
-            raise ValueError(
-                f"the checkpoint is of sources {sorted(state.keys() - {'taken'})}, not {sorted(names)}"
+    def require_sources_of(self, state: dict[str, list[int] | int]) -> None:
+        """Raise ConfigurationError unless the sources are those that `state` was taken of."""
+        ours, theirs = {s.config.name for s in self.sources}, state.keys() - {TAKEN}
+        if ours != theirs:
+            parts = [f"{sorted(ours - theirs)} new"] if ours - theirs else []
+            parts += [f"{sorted(theirs - ours)} missing"] if theirs - ours else []
+            raise ConfigurationError(
+                f"sources {sorted(ours)} are not those of the checkpoint: {', '.join(parts)}"
             )
+        for source in self.sources:
+            shard = state[source.config.name][1]  # type: ignore[index]  # three numbers
+            if shard >= len(source.shards):
+                raise ConfigurationError(
+                    f"uri {source.config.uri!r} of source {source.config.name!r}: {len(source.shards)} shards, "
+                    f"fewer than when the checkpoint was written"
+                )
+
+    def restore(self, state: dict[str, list[int] | int]) -> None:
+        """Go on where `state` was taken; raises what `require_sources_of` raises."""
+        self.require_sources_of(state)
         self.taken = int(state[TAKEN])  # type: ignore[arg-type]  # the one plain number
         for source in self.sources:
             source.cursor = Cursor(*state[source.config.name])  # type: ignore[misc]  # three numbers

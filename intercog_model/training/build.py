@@ -17,6 +17,7 @@ from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.config import DEBUG_HEADS, HeadSizes
 from intercog_model.grounding.features import CachedFeatures, ImageFeatures, RandomPatchFeatures, SamFeatures
 from intercog_model.grounding.heads import GroundingHeads
+from intercog_model.training import checkpoints
 from intercog_model.training.config import TrainConfig
 from intercog_model.training.objective import InterCog, ObjectiveConfig
 from intercog_model.training.step_plan import StepPlanner
@@ -38,6 +39,8 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     """
     require_device(config, torch.device(device))
     require_paths(config)
+    mixture = Mixture(list(config.sources), config.run.seed)
+    require_own_checkpoint(config, mixture)
     torch.manual_seed(config.run.seed)
     debug = config.model.flavour == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
@@ -68,7 +71,6 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     )
     bagel.language_model.checkpoint_layers = config.run.activation_checkpointing
     model = InterCog(bagel.train().requires_grad_(True), heads, objective)
-    mixture = Mixture(list(config.sources), config.run.seed)
     planner = StepPlanner(
         mixture,
         PlanBuilder(bagel.config, config.sequence, tokenizer),
@@ -126,6 +128,17 @@ def require_paths(config: TrainConfig) -> None:
     out = Path(config.run.out)
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"run.out {config.run.out!r} is a file")
+
+
+def require_own_checkpoint(config: TrainConfig, mixture: Mixture) -> None:
+    """Raise ConfigurationError where the newest checkpoint in `run.out` is one of another run."""
+    found = checkpoints.checkpoints(Path(config.run.out))
+    if not found:
+        return
+    try:
+        mixture.require_sources_of(checkpoints.read_meta(found[-1])["position"]["mixture"])
+    except ConfigurationError as error:
+        raise ConfigurationError(f"run.out {config.run.out!r}: {error}") from error
 
 
 def _published_tokenizer(config: TrainConfig) -> Tokenizer:

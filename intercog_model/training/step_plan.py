@@ -106,7 +106,7 @@ class StepPlanner:
         }
 
     def restore(self, position: dict[str, Any]) -> None:
-        """Go on where `position` was taken; ValueError when the sources are others."""
+        """Go on where `position` was taken; ConfigurationError when the sources are others."""
         self.mixture.restore(position["mixture"])
         self.mixture.broken = Counter(position["broken"])
         self.too_long = Counter(position["too_long"])

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from intercog_model import train  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
 from intercog_model.cache_features import write_features  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
@@ -28,6 +29,8 @@ from intercog_model.training.logging import StepLog  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 from tests.intercog_model.runs import (  # noqa: E402
+    CONFIGS,
+    SMALL,
     TERMS,
     command,
     finish,
@@ -194,6 +197,64 @@ def test_a_resume_that_is_stopped_while_it_rewrites_the_log_loses_no_line(tmp_pa
     StepLog(tmp_path, 3)
     assert [line["step"] for line in log(tmp_path)] == [1, 2, 3]
     assert {p.name for p in tmp_path.iterdir()} == {"log.jsonl", "tensorboard"}
+
+
+@pytest.fixture(scope="module")
+def two_steps(folder, tmp_path_factory):
+    """A run that was saved after its second step."""
+    out = tmp_path_factory.mktemp("runs") / "two"
+    trainer_of(overlay(out.with_suffix(".toml"), folder, out, steps=2, more=SMALL)).run()
+    return out
+
+
+def refused(capsys, *configs):
+    """The one line that a refused training command tells."""
+    files = (CONFIGS / "base.toml", CONFIGS / "debug_size.toml", *configs)
+    assert train.main([x for path in files for x in ("--config", str(path))]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    return line
+
+
+def test_a_run_of_other_sources_cannot_be_resumed_and_they_are_named(folder, two_steps, tmp_path, capsys):
+    out = shutil.copytree(two_steps, tmp_path / "copy")
+    config = overlay(tmp_path / "c.toml", folder, out)
+    sources = '[[sources]]\nname = "{}"\nkind = "grounding"\nuri = "{}"\n'
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for names, told in (
+        (["h"], "sources ['h'] are not those of the checkpoint: ['h'] new, ['g'] missing"),
+        (["g", "a"], "sources ['a', 'g'] are not those of the checkpoint: ['a'] new"),
+    ):
+        other = tmp_path / "other.toml"
+        other.write_text("".join(sources.format(name, folder) for name in names))
+        assert refused(capsys, config, other) == f"error: run.out '{out}': {told}"
+    # a source of the same name that has lost its shards since
+    less = write_samples(tmp_path / "less")
+    manifest = json.loads((less / "MANIFEST.json").read_text())
+    (less / "MANIFEST.json").write_text(json.dumps({"shards": manifest["shards"][:1]}))
+    meta = json.loads((out / "step-0000002" / "meta.json").read_text())
+    meta["position"]["mixture"]["g"][1] = 1
+    (out / "step-0000002" / "meta.json").write_text(json.dumps(meta))
+    other.write_text(sources.format("g", less))
+    assert "1 shards, fewer than when the checkpoint was written" in refused(capsys, config, other)
+    assert before.keys() == {path for path in out.rglob("*") if path.is_file()}
+    assert (out / "log.jsonl").read_bytes() == before[out / "log.jsonl"]
+
+
+def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, two_steps, tmp_path, capsys):
+    out = shutil.copytree(two_steps, tmp_path / "copy")
+    config, path = overlay(tmp_path / "c.toml", folder, out), out / "step-0000002"
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps(meta | {"ranks": 2}))
+    told = f"error: run.out '{out}': step-0000002 was written by 2 processes, this run has 1"
+    assert refused(capsys, config) == told
+    (path / "meta.json").write_text(json.dumps(meta))
+    state = torch.load(path / "rank-00000.pt")
+    state["model"]["bagel.llm2vae.bias"] = torch.zeros(3)
+    torch.save(state, path / "rank-00000.pt")
+    with pytest.raises(ConfigurationError, match=r"step-0000002 is of another model: \['bagel.llm2vae.bias'\]"):
+        trainer_of(config)
 
 
 def test_packs_are_dealt_by_order_and_short_ranks_repeat_without_counting(folder):

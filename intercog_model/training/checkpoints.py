@@ -63,7 +63,9 @@ def read_meta(path: Path) -> dict[str, Any]:
     meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
     ranks = world()[1]
     if meta["ranks"] != ranks:
-        raise ConfigurationError(f"{path.name} was written by {meta['ranks']} processes, this run has {ranks}")
+        raise ConfigurationError(
+            f"{path.name} was written by {meta['ranks']} processes, this run has {ranks}"
+        )
     return meta
 
 

@@ -253,7 +253,9 @@ def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, t
     state = torch.load(path / "rank-00000.pt")
     state["model"]["bagel.llm2vae.bias"] = torch.zeros(3)
     torch.save(state, path / "rank-00000.pt")
-    with pytest.raises(ConfigurationError, match=r"step-0000002 is of another model: \['bagel.llm2vae.bias'\]"):
+    with pytest.raises(
+        ConfigurationError, match=r"step-0000002 is of another model: \['bagel.llm2vae.bias'\]"
+    ):
         trainer_of(config)
 
 

@@ -259,6 +259,17 @@ def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, t
         trainer_of(config)
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_only_a_process_alone_takes_the_interpreter_down_at_its_end(processes, monkeypatch):
+    ended = []
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    monkeypatch.setattr("os._exit", ended.append)
+    with pytest.raises(SystemExit) as stopped:
+        train.leave(3)  # the real `_exit` does not come back
+    assert stopped.value.code == 3
+    assert ended == ([] if processes == "1" else [3])
+
+
 def test_packs_are_dealt_by_order_and_short_ranks_repeat_without_counting(folder):
     mixture = Mixture([SourceConfig(name="g", kind="grounding", uri=str(folder))], seed=0)
     planner = StepPlanner(mixture, toys.builder(), None, seed=0, samples=5, max_tokens=2500)

@@ -65,7 +65,7 @@ class _Source:
 def _listed(source: SourceConfig) -> list[str]:
     try:
         return list_shards(source.uri, source.kind)
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"uri {source.uri!r} of source {source.name!r}: {error}") from error
 
 
@@ -84,7 +84,7 @@ class Mixture:
         self.reasons: dict[str, str] = {}  # of the same keys
 
     def take(self) -> Example:
-        """The next readable example; raises ValueError when a whole pass of a source holds none."""
+        """The next readable example; raises ConfigurationError when a whole pass of a source holds none."""
         source = self._draw()
         first_epoch = source.cursor.epoch
         while True:
@@ -93,7 +93,7 @@ class Mixture:
                 return item
             self.leave_out(item.key, item.reason)
             if source.cursor.epoch > first_epoch + 1:
-                raise ValueError(f"source {source.config.name}: no readable sample, last: {item}")
+                raise ConfigurationError(f"source {source.config.name}: no readable sample, last: {item}")
 
     def leave_out(self, key: str, reason: str) -> None:
         """Count a sample as broken: one that could not be read, or of which nothing can be made."""
@@ -127,7 +127,7 @@ class Mixture:
             cursor.sample, cursor.shard = 0, cursor.shard + 1
             if cursor.shard == len(source.shards):
                 cursor.shard, cursor.epoch = 0, cursor.epoch + 1
-        raise ValueError(f"source {source.config.name}: its shards hold no samples")
+        raise ConfigurationError(f"source {source.config.name}: its shards hold no samples")
 
     def _order(self, name: str, count: int) -> list[int]:
         digest = hashlib.sha256(f"{self.seed}/order/{name}".encode()).digest()

@@ -72,6 +72,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     single = options.instruction is not None and (options.mode == "text-to-image" or options.image)
     if bool(options.batch) == bool(single):
         parser.error("give either --batch, or --instruction with --image (no --image for text-to-image)")
+    if options.batch and (options.instruction is not None or options.image):
+        parser.error("--batch brings its own pictures and instructions: no --image, no --instruction")
     if options.batch and options.mode == "text-to-image":
         parser.error("text-to-image has no batch mode")
     return options

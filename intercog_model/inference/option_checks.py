@@ -10,7 +10,7 @@ from intercog_model.checkpoint import read_config
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.pictures import PictureError, open_picture
 from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
-from intercog_model.errors import ConfigurationError
+from intercog_model.errors import SEEDS, ConfigurationError, require_options
 from intercog_model.inference.pipeline import read_tokenizer
 from intercog_model.inference.quantise import LIBRARY, library
 
@@ -23,6 +23,7 @@ def check_numbers(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--points {options.points}: at least 2 time points make a step")
     if options.max_tokens < 1:
         raise ConfigurationError(f"--max-tokens {options.max_tokens}: at least 1 is needed")
+    require_options(options, SEEDS, "seed")
 
 
 def check_device(name: str) -> None:

@@ -23,8 +23,10 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.position_tables import PositionTable, sincos_table
 from intercog_model.config import FLAVOURS, BagelConfig
 from intercog_model.data.tokenizer import ByteTokenizer
+from intercog_model.errors import SEEDS, ConfigurationError, require_options, require_writable
 from intercog_model.inference.chain import ChainSettings, run_chain
 from intercog_model.inference.compiled import compiled_layers
+from intercog_model.inference.option_checks import check_device
 from intercog_model.inference.pipeline import Pipeline
 from intercog_model.inference.plain_modes import edit
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
@@ -155,7 +157,7 @@ def machine(device: torch.device) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure every mode by both routes; exit code 1 when the routes draw different pictures."""
+    """Measure every mode by both routes; 1 when the routes draw different pictures, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.bench", description=__doc__)
     parser.add_argument("--flavour", choices=FLAVOURS, default="debug")
     parser.add_argument("--modes", nargs="+", choices=("edit", "edit-think", "intercog"), default=None)
@@ -175,6 +177,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--layers", type=int, help="language layers in training, where all do not fit")
     parser.add_argument("--peak-tflops", type=float, default=0.0, help="of the device in bf16, for MFU")
     options = parser.parse_args(arguments)
+    try:
+        check_options(options)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     device, released = torch.device(options.device), options.flavour == "released"
     torch.manual_seed(options.seed)
     side = options.side or (1024 if released else 64)
@@ -217,6 +224,16 @@ def main(arguments: list[str] | None = None) -> int:
     _store(report, options.out)
     # both routes are the same sums in another order: float32 agrees to rounding, bf16 to a few grey levels
     return 1 if apart > (1.0 if options.dtype == "float32" else 8.0) else 0
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raise ConfigurationError for arguments with which nothing can be measured, or whose figures have no place."""
+    check_device(options.device)
+    require_options(options, "[2, inf)", "points")
+    require_options(options, "[1, inf)", "side", "tokens", "layers")
+    require_options(options, "[0, inf)", "train_steps", "peak_tflops")
+    require_options(options, SEEDS, "seed")
+    require_writable(options.out)
 
 
 def _store(report: dict[str, object], path: Path | None) -> None:

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from intercog_model.data.example import GroundingExample
-from intercog_model.data.shards import BrokenSample, list_shards, open_uri, read_shard
-from intercog_model.grounding.features import ImageFeatures, SamFeatures
+from intercog_model.data.shards import BrokenSample, open_uri, read_shard, release_shards
+from intercog_model.errors import ConfigurationError
+from intercog_model.grounding.features import ImageFeatures, SamFeatures, read_sam
+from intercog_model.inference.option_checks import make_folder
 from intercog_model.packing.resize import VAE_RULE, SizeRule, resize
 
 
@@ -18,9 +20,10 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
 
     Pictures are resized as in training, so that cached and computed features are the same.
     """
+    shards = release_shards(release)
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
-    for uri in list_shards(release, "grounding"):
+    for uri in shards:
         with open_uri(uri) as stream:
             for item in read_shard(stream, "grounding", uri):
                 if isinstance(item, BrokenSample):
@@ -39,15 +42,21 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when every readable sample has its file."""
+    """0 when every readable sample has its file, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.cache_features", description=__doc__)
     parser.add_argument("release", help="folder or object-store prefix of a GroundEdit release")
     parser.add_argument("--sam", type=Path, required=True, help="safetensors file of SAM ViT-H")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    provider = SamFeatures(load_file(options.sam), device, torch.float32)
-    print(f"{write_features(options.release, provider, options.out)} files written")
+    try:
+        release_shards(options.release)  # before the weights are read
+        make_folder(options.out)
+        provider = SamFeatures(read_sam(options.sam, f"--sam {options.sam}"), device, torch.float32)
+        print(f"{write_features(options.release, provider, options.out)} files written")
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -13,13 +13,14 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.checkpoint import CheckpointError
 from intercog_model.config import debug_config
 from intercog_model.data.pictures import PictureError, open_picture
-from intercog_model.data.tokenizer import SpelledTokenError
+from intercog_model.data.tokenizer import TextError
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.chain import ChainSettings, run_chain
 from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.jobs import Job, last_file, read_jobs, save_last, write_chain, write_last
 from intercog_model.inference.option_checks import (
     RANDOM,
+    check_bits,
     check_device,
     check_image,
     check_instruction,
@@ -71,6 +72,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     single = options.instruction is not None and (options.mode == "text-to-image" or options.image)
     if bool(options.batch) == bool(single):
         parser.error("give either --batch, or --instruction with --image (no --image for text-to-image)")
+    if options.batch and (options.instruction is not None or options.image):
+        parser.error("--batch brings its own pictures and instructions: no --image, no --instruction")
     if options.batch and options.mode == "text-to-image":
         parser.error("text-to-image has no batch mode")
     return options
@@ -104,6 +107,7 @@ def checked_jobs(options: argparse.Namespace) -> list[Job]:
     """
     check_numbers(options)
     check_device(options.device)
+    check_bits(options.bits)
     if options.batch:
         jobs = read_jobs(options.batch)
     else:
@@ -129,7 +133,7 @@ def run_jobs(pipeline: Pipeline, jobs: Sequence[Job], options: argparse.Namespac
             except PictureError as error:
                 failed += 1
                 print(f"{job.key}: failed, {job.image}: {error}", file=sys.stderr)
-            except SpelledTokenError as error:
+            except TextError as error:
                 failed += 1
                 print(f"{job.key}: failed, {error}", file=sys.stderr)
             else:

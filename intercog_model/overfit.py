@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from intercog_model.errors import SEEDS, ConfigurationError, require_options, require_writable
 from intercog_model.training.by_heart import Overfit, OverfitSettings
 from intercog_model.training.by_heart_exam import FRESH, Aims, Check, examine
 from intercog_model.training.by_heart_samples import choose
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Learn, examine, print and store the figures; 1 when one misses its aim."""
+    """Learn, examine, print and store the figures; 1 when one misses its aim, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.overfit", description=__doc__)
     parser.add_argument("release", help="folder of a GroundEdit release")
     parser.add_argument("--samples", type=int, default=8)
@@ -28,12 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="such small layers gain nothing from more")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    started = time.monotonic()
-    settings = OverfitSettings(
-        steps=options.steps, minutes=options.minutes, vae_steps=options.vae_steps, seed=options.seed
-    )
-    overfit = Overfit(choose(options.release, options.samples), settings)
+    try:
+        check_options(options)
+        torch.set_num_threads(options.threads)
+        started = time.monotonic()
+        settings = OverfitSettings(
+            steps=options.steps, minutes=options.minutes, vae_steps=options.vae_steps, seed=options.seed
+        )
+        overfit = Overfit(choose(options.release, options.samples), settings)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print("samples", *(e.key for e in overfit.examples), sep="\n  ")
     print(f"autoencoder: last squared error {overfit.fit_autoencoder():.4f}", flush=True)
     before = overfit.losses(FRESH)
@@ -48,6 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         write(options.out, checks, steps, seconds)
     return 1 if missed else 0
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raise ConfigurationError for arguments that nothing can be learnt with, or whose figures have no place."""
+    require_options(options, "[1, inf)", "samples", "steps", "vae_steps", "threads")
+    require_options(options, "(0, inf]", "minutes")
+    require_options(options, SEEDS, "seed")
+    require_writable(options.out)
 
 
 def write(path: Path, checks: list[Check], steps: int, seconds: float) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import distributed
@@ -61,7 +62,7 @@ def start_processes() -> torch.device:
     place = int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:
         torch.cuda.set_device(place)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if _several():
         distributed.init_process_group("nccl" if cuda else "gloo")
     return torch.device("cuda", place) if cuda else torch.device("cpu")
 
@@ -108,5 +109,22 @@ def export(config: TrainConfig, parts: Parts, trainer: Trainer) -> None:
             (folder / source.name).write_bytes(source.read_bytes())
 
 
+def leave(code: int) -> NoReturn:
+    """End this process; one of several ends without taking the interpreter down.
+
+    Gloo's threads outlive `destroy_process_group`: PyTorch keeps the group of a sharded network. One that lets go of a
+    tensor while the interpreter is taken down would abort the process, and with it a run that had succeeded.
+    """
+    if _several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _several() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1  # as torchrun sets it
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -65,7 +65,7 @@ class _Source:
 def _listed(source: SourceConfig) -> list[str]:
     try:
         return list_shards(source.uri, source.kind)
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"uri {source.uri!r} of source {source.name!r}: {error}") from error
 
 
@@ -84,17 +84,21 @@ class Mixture:
         self.reasons: dict[str, str] = {}  # of the same keys
 
     def take(self) -> Example:
-        """The next readable example; raises ValueError when a whole pass of a source holds none."""
+        """The next readable example; raises ConfigurationError when a whole pass of a source holds none."""
         source = self._draw()
         first_epoch = source.cursor.epoch
         while True:
             item = self._next(source)
             if not isinstance(item, BrokenSample):
                 return item
-            self.broken[item.key] += 1
-            self.reasons[item.key] = item.reason
+            self.leave_out(item.key, item.reason)
             if source.cursor.epoch > first_epoch + 1:
-                raise ValueError(f"source {source.config.name}: no readable sample, last: {item}")
+                raise ConfigurationError(f"source {source.config.name}: no readable sample, last: {item}")
+
+    def leave_out(self, key: str, reason: str) -> None:
+        """Count a sample as broken: one that could not be read, or of which nothing can be made."""
+        self.broken[key] += 1
+        self.reasons[key] = reason
 
     def _draw(self) -> _Source:
         number = hashlib.sha256(f"{self.seed}/mixture/{self.taken}".encode()).digest()
@@ -123,7 +127,7 @@ class Mixture:
             cursor.sample, cursor.shard = 0, cursor.shard + 1
             if cursor.shard == len(source.shards):
                 cursor.shard, cursor.epoch = 0, cursor.epoch + 1
-        raise ValueError(f"source {source.config.name}: its shards hold no samples")
+        raise ConfigurationError(f"source {source.config.name}: its shards hold no samples")
 
     def _order(self, name: str, count: int) -> list[int]:
         digest = hashlib.sha256(f"{self.seed}/order/{name}".encode()).digest()
@@ -135,13 +139,26 @@ class Mixture:
         cursors = {s.config.name: [s.cursor.epoch, s.cursor.shard, s.cursor.sample] for s in self.sources}
         return {TAKEN: self.taken, **cursors}
 
-    def restore(self, state: dict[str, list[int] | int]) -> None:
-        """Go on where `state` was taken; ValueError when the sources are others."""
-        names = {s.config.name for s in self.sources}
-        if state.keys() - {TAKEN} != names:
-            raise ValueError(
-                f"the checkpoint is of sources {sorted(state.keys() - {'taken'})}, not {sorted(names)}"
+    def require_sources_of(self, state: dict[str, list[int] | int]) -> None:
+        """Raise ConfigurationError unless the sources are those that `state` was taken of."""
+        ours, theirs = {s.config.name for s in self.sources}, state.keys() - {TAKEN}
+        if ours != theirs:
+            parts = [f"{sorted(ours - theirs)} new"] if ours - theirs else []
+            parts += [f"{sorted(theirs - ours)} missing"] if theirs - ours else []
+            raise ConfigurationError(
+                f"sources {sorted(ours)} are not those of the checkpoint: {', '.join(parts)}"
             )
+        for source in self.sources:
+            shard = state[source.config.name][1]  # type: ignore[index]  # three numbers
+            if shard >= len(source.shards):
+                raise ConfigurationError(
+                    f"uri {source.config.uri!r} of source {source.config.name!r}: {len(source.shards)} shards, "
+                    f"fewer than when the checkpoint was written"
+                )
+
+    def restore(self, state: dict[str, list[int] | int]) -> None:
+        """Go on where `state` was taken; raises what `require_sources_of` raises."""
+        self.require_sources_of(state)
         self.taken = int(state[TAKEN])  # type: ignore[arg-type]  # the one plain number
         for source in self.sources:
             source.cursor = Cursor(*state[source.config.name])  # type: ignore[misc]  # three numbers

@@ -19,13 +19,16 @@ def open_picture(file: Path | IO[bytes]) -> Image.Image:
     try:
         with Image.open(file) as opened:
             opened.load()
-            return _upright(opened)
+            picture = _upright(opened)
     except UnidentifiedImageError as error:
         # its own message holds an address in memory, which would make two logs of one run differ
         raise PictureError("no picture of a known format") from error
     except FAULTS as error:
         told = error.strerror if isinstance(error, OSError) else None
         raise PictureError(told or str(error) or type(error).__name__) from error
+    if picture.mode == "F":
+        raise PictureError("its values are fractions, of which none is known to be white")
+    return picture
 
 
 def _upright(picture: Image.Image) -> Image.Image:

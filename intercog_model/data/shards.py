@@ -21,12 +21,13 @@ from intercog_model.data.example import (
     UnderstandingExample,
 )
 from intercog_model.data.pictures import open_picture
+from intercog_model.errors import ConfigurationError
 from intercog_model.packing.resize import to_rgb
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 
 
-class WrongSchemaVersionError(ValueError):
+class WrongSchemaVersionError(ConfigurationError):
     """A shard was written by another version of the format: nothing of it may be trained on."""
 
 
@@ -84,16 +85,17 @@ def _judged(
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
-    key, members = "", dict[str, bytes]()
+    key, folder, members = "", Path(), dict[str, bytes]()
     try:
         for entry in tar:
             if not entry.isfile():
                 continue
-            name, _, member = Path(entry.name).name.partition(".")
-            if members and name != key:
+            path = Path(_printable(entry.name))
+            name, _, member = path.name.partition(".")
+            if members and (path.parent, name) != (folder, key):
                 yield key, members
                 members = {}
-            key = name
+            folder, key = path.parent, name
             content = tar.extractfile(entry)
             members[member] = content.read() if content else b""
     except tarfile.ReadError:
@@ -103,6 +105,11 @@ def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
         raise
     if members:
         yield key, members
+
+
+def _printable(name: str) -> str:
+    """A member's name with bytes that are no UTF-8 spelled out: keys are hashed, logged and shown."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_grounding(key: str, members: Members) -> GroundingExample:
@@ -209,12 +216,18 @@ def _picture(data: bytes) -> Image.Image:
 
 
 def list_shards(uri: str, kind: str) -> list[str]:
-    """URIs of the shards of a source, sorted: the train split of a release, or every .tar of a folder."""
+    """URIs of the shards of a source, sorted: the train split of a release, or every .tar of a folder.
+
+    Raises OSError or ValueError where there are none.
+    """
     base = uri.rstrip("/")
     if kind == "grounding":
         with closing(open_uri(f"{base}/MANIFEST.json")) as stream:
-            shards = json.loads(stream.read())["shards"]
-        names = [shard["name"] for shard in shards if shard["split"] == "train"]
+            text = stream.read()
+        try:
+            names = [shard["name"] for shard in json.loads(text)["shards"] if shard["split"] == "train"]
+        except (KeyError, TypeError) as error:
+            raise ValueError("MANIFEST.json is none of a release") from error
     elif "://" in base:
         from obstore.store import from_url  # noqa: PLC0415 - only remote sources need it
 
@@ -225,6 +238,14 @@ def list_shards(uri: str, kind: str) -> list[str]:
     if not names:
         raise ValueError("no shards")
     return sorted(f"{base}/{name}" for name in names)
+
+
+def release_shards(release: str) -> list[str]:
+    """URIs of the shards of a release's train split; ConfigurationError where there are none."""
+    try:
+        return list_shards(release, "grounding")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{release}: no release: {error}") from error
 
 
 def open_uri(uri: str) -> IO[bytes]:

@@ -17,7 +17,11 @@ SPECIAL = {
 Offsets = list[tuple[int, int]]
 
 
-class SpelledTokenError(ValueError):
+class TextError(ValueError):
+    """A text of which no tokens can be made."""
+
+
+class SpelledTokenError(TextError):
     """A text spells out special tokens, as which it would be read."""
 
 
@@ -27,7 +31,7 @@ class Tokenizer(Protocol):
     tokens: SpecialTokens
 
     def encode(self, text: str) -> tuple[list[int], Offsets]:
-        """Ids, and the characters start..stop of the text that each id covers."""
+        """Ids, and the characters start..stop of the text that each id covers; raises TextError."""
         ...
 
     def decode(self, ids: list[int]) -> str:
@@ -43,6 +47,7 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> tuple[list[int], Offsets]:
         """See `Tokenizer`."""
+        require_unicode(text)
         ids: list[int] = []
         offsets: Offsets = []
         for place, character in enumerate(text):
@@ -79,6 +84,7 @@ class WordTokenizer:
 
     def encode(self, text: str) -> tuple[list[int], Offsets]:
         """See `Tokenizer`."""
+        require_unicode(text)
         ids: list[int] = []
         offsets: Offsets = []
         for match in self.PIECE.finditer(text):
@@ -125,6 +131,7 @@ class BpeTokenizer:
 
     def encode(self, text: str) -> tuple[list[int], Offsets]:
         """See `Tokenizer`; a special token spelled out in a text is refused, it would be read as one."""
+        require_unicode(text)
         found = [token for token in self.reserved if token in text]
         if found:
             raise SpelledTokenError(f"the text spells out the special tokens {found}")
@@ -134,6 +141,14 @@ class BpeTokenizer:
     def decode(self, ids: list[int]) -> str:
         """See `Tokenizer`."""
         return str(self.fast.decode(ids, skip_special_tokens=True))
+
+
+def require_unicode(text: str) -> None:
+    """Raise TextError for half a surrogate pair, which JSON can spell and no UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TextError(f"the text has half a surrogate pair as character {error.start}") from error
 
 
 def tokens_within(offsets: Offsets, start: int, stop: int) -> range:

@@ -10,8 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from intercog_model.errors import ConfigurationError
 
 PATCH = 16  # pixels along one side of a cell
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -60,8 +63,13 @@ class CachedFeatures:
         self.folder = folder
 
     def features(self, key: str, image: Image.Image) -> Tensor:
-        """See `ImageFeatures`; raises FileNotFoundError for a key that was not computed."""
-        return load_file(self.folder / f"{key}.safetensors")["features"].float()
+        """See `ImageFeatures`; raises ConfigurationError for a key that was not computed."""
+        path = self.folder / f"{key}.safetensors"
+        if not path.is_file():
+            raise ConfigurationError(
+                f"model.features_folder {str(self.folder)!r}: no {path.name}; intercog_model.cache_features writes it"
+            )
+        return load_file(path)["features"].float()
 
 
 class SamFeatures:
@@ -72,7 +80,13 @@ class SamFeatures:
         own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
         sizes = encoder_sizes(own)
         self.side = sizes["image_size"]
-        self.encoder = build_encoder(**sizes).to(device, dtype).eval().requires_grad_(False)
+        try:
+            encoder = build_encoder(**sizes)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                "image features by SAM need segment-anything (pip install segment-anything, or make setup-torch)"
+            ) from error
+        self.encoder = encoder.to(device, dtype).eval().requires_grad_(False)
         self.encoder.load_state_dict(own, strict=True)
         self.device, self.dtype = device, dtype
 
@@ -81,6 +95,18 @@ class SamFeatures:
         """See `ImageFeatures`."""
         sheet = square_pixels(image, self.side)
         return self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
+
+
+def read_sam(path: Path, label: str) -> dict[str, Tensor]:
+    """Tensors of a safetensors file of SAM; ConfigurationError, beginning with `label`, if it is none."""
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigurationError(f"{label}: {error}") from error
+    for part in ("image_encoder.", "mask_decoder."):
+        if not any(name.startswith(part) for name in weights):
+            raise ConfigurationError(f"{label}: no tensors {part}*, hence no file of Segment Anything")
+    return weights
 
 
 def encoder_sizes(weights: dict[str, Tensor]) -> dict[str, Any]:

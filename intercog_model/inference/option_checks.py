@@ -9,9 +9,10 @@ from safetensors import SafetensorError
 from intercog_model.checkpoint import read_config
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.pictures import PictureError, open_picture
-from intercog_model.data.tokenizer import ByteTokenizer, SpelledTokenError, Tokenizer
-from intercog_model.errors import ConfigurationError
+from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
+from intercog_model.errors import SEEDS, ConfigurationError, require_options
 from intercog_model.inference.pipeline import read_tokenizer
+from intercog_model.inference.quantise import LIBRARY, library
 
 RANDOM = "random-debug"
 
@@ -22,6 +23,7 @@ def check_numbers(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"--points {options.points}: at least 2 time points make a step")
     if options.max_tokens < 1:
         raise ConfigurationError(f"--max-tokens {options.max_tokens}: at least 1 is needed")
+    require_options(options, SEEDS, "seed")
 
 
 def check_device(name: str) -> None:
@@ -31,6 +33,18 @@ def check_device(name: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         # PyTorch asserts that it was built for a device; later lines of its messages are advice to developers
         raise ConfigurationError(f"--device {name}: {str(error).partition(chr(10))[0]}") from error
+
+
+def check_bits(bits: int | None) -> None:
+    """Raise ConfigurationError where fewer bits are asked for and their library is not there."""
+    if bits is None:
+        return
+    try:
+        library()
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--bits {bits}: needs {LIBRARY} (pip install {LIBRARY}, or make setup-torch): {error}"
+        ) from error
 
 
 def check_image(path: Path) -> None:
@@ -45,7 +59,7 @@ def check_instruction(text: str, tokenizer: Tokenizer) -> None:
     """Raise ConfigurationError for a text that the tokeniser refuses."""
     try:
         tokenizer.encode(text)
-    except SpelledTokenError as error:
+    except TextError as error:
         raise ConfigurationError(f"--instruction {text!r}: {error}") from error
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from intercog_model.backbone.bagel import Bagel
 
 BITS = (4, 8)
+LIBRARY = "bitsandbytes"
 
 
 def quantise(model: Bagel, bits: int, device: torch.device | str) -> Bagel:
@@ -30,8 +31,13 @@ def quantise(model: Bagel, bits: int, device: torch.device | str) -> Bagel:
     return model.to(device)
 
 
+def library() -> Any:
+    """The module that packs weights, which only those who ask for fewer bits need; raises ImportError."""
+    return import_module(LIBRARY)
+
+
 def _packed(linear: nn.Linear, bits: int, dtype: torch.dtype) -> nn.Module:
-    bitsandbytes: Any = import_module("bitsandbytes")  # only those who ask for fewer bits need it
+    bitsandbytes = library()
     sizes = (linear.in_features, linear.out_features, linear.bias is not None)
     packed: nn.Module
     if bits == 8:

@@ -58,11 +58,11 @@ DEBUG_VIT_RULE = SizeRule(max_side=56, min_side=28, stride=14)
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """RGB; transparency is composed on white, 16 bits of grey are scaled to 8."""
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I"):  # "I" too: some formats give their 16 bits as 32
         # Pillow would clip at 255, which is white for nearly all values; 257 maps 65535 to 255
-        return Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().astype(np.uint8)).convert(
-            "RGB"
-        )
+        return Image.fromarray(
+            (np.asarray(image).clip(0, 65535).astype(np.float32) / 257).round().astype(np.uint8)
+        ).convert("RGB")
     if image.mode in ("RGBA", "LA") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

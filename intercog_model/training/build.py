@@ -4,19 +4,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
-from intercog_model.checkpoint import load_folder
+from intercog_model.checkpoint import LoadedModel, load_folder
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.mixture import Mixture
 from intercog_model.data.plans import PlanBuilder
 from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.config import DEBUG_HEADS, HeadSizes
-from intercog_model.grounding.features import CachedFeatures, ImageFeatures, RandomPatchFeatures, SamFeatures
+from intercog_model.grounding.features import (
+    CachedFeatures,
+    ImageFeatures,
+    RandomPatchFeatures,
+    SamFeatures,
+    read_sam,
+)
 from intercog_model.grounding.heads import GroundingHeads
+from intercog_model.training import checkpoints
 from intercog_model.training.config import TrainConfig
 from intercog_model.training.objective import InterCog, ObjectiveConfig
 from intercog_model.training.step_plan import StepPlanner
@@ -38,24 +45,20 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     """
     require_device(config, torch.device(device))
     require_paths(config)
+    mixture = Mixture(list(config.sources), config.run.seed)
+    require_own_checkpoint(config, mixture)
     torch.manual_seed(config.run.seed)
     debug = config.model.flavour == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
     if config.model.checkpoint:
-        loaded = load_folder(
-            Path(config.model.checkpoint),
-            tokens=tokenizer.tokens,
-            device=device,
-            dtype=torch.float32,
-            empty=empty,
-        )
+        loaded = _published_model(config.model.checkpoint, tokenizer, device, empty=empty)
         bagel, vae = loaded.model, loaded.vae
     else:
         bagel, vae = random_debug_models()
         bagel, vae = bagel.to(device), vae.to(device)
     sizes = DEBUG_HEADS if debug else HeadSizes()
     heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
-    sam = load_file(config.model.sam) if config.model.sam else None
+    sam = read_sam(Path(config.model.sam), f"model.sam {config.model.sam!r}") if config.model.sam else None
     if sam is not None:
         heads.load_segment_anything(sam)
     objective = ObjectiveConfig(
@@ -68,7 +71,6 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     )
     bagel.language_model.checkpoint_layers = config.run.activation_checkpointing
     model = InterCog(bagel.train().requires_grad_(True), heads, objective)
-    mixture = Mixture(list(config.sources), config.run.seed)
     planner = StepPlanner(
         mixture,
         PlanBuilder(bagel.config, config.sequence, tokenizer),
@@ -128,11 +130,37 @@ def require_paths(config: TrainConfig) -> None:
         raise ConfigurationError(f"run.out {config.run.out!r} is a file")
 
 
+def require_own_checkpoint(config: TrainConfig, mixture: Mixture) -> None:
+    """Raise ConfigurationError where the newest checkpoint in `run.out` is one of another run."""
+    found = checkpoints.checkpoints(Path(config.run.out))
+    if not found:
+        return
+    try:
+        mixture.require_sources_of(checkpoints.read_meta(found[-1])["position"]["mixture"])
+    except ConfigurationError as error:
+        raise ConfigurationError(f"run.out {config.run.out!r}: {error}") from error
+
+
 def _published_tokenizer(config: TrainConfig) -> Tokenizer:
     try:
         return BpeTokenizer(Path(config.model.checkpoint))
     except ValueError as error:
         raise ConfigurationError(f"model.checkpoint {config.model.checkpoint!r}: {error}") from error
+
+
+def _published_model(
+    folder: str, tokenizer: Tokenizer, device: torch.device | str, *, empty: bool
+) -> LoadedModel:
+    try:
+        return load_folder(
+            Path(folder), tokens=tokenizer.tokens, device=device, dtype=torch.float32, empty=empty
+        )
+    except KeyError as error:
+        raise ConfigurationError(
+            f"model.checkpoint {folder!r}: its configuration files lack {error}"
+        ) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ConfigurationError(f"model.checkpoint {folder!r}: {error}") from error
 
 
 def _features(

@@ -9,8 +9,9 @@ import torch
 from intercog_model.data.chain_text import GROUNDING_PROMPT, first_text, second_text
 from intercog_model.data.example import GroundingExample
 from intercog_model.data.plans import SequenceConfig
-from intercog_model.data.shards import BrokenSample, list_shards, open_uri, read_shard
+from intercog_model.data.shards import BrokenSample, open_uri, read_shard, release_shards
 from intercog_model.data.tokenizer import ByteTokenizer, Tokenizer, WordTokenizer
+from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.placement import coverage, valid_size
 from intercog_model.packing.resize import SizeRule, resize
 
@@ -31,7 +32,7 @@ def choose(release: str, count: int) -> list[GroundingExample]:
     A photograph with several targets has several masks, so that its features alone do not tell which is meant.
     """
     groups: dict[str, list[GroundingExample]] = defaultdict(list)
-    for uri in list_shards(release, "grounding"):
+    for uri in release_shards(release):
         with open_uri(uri) as stream:
             for item in read_shard(stream, "grounding", uri):
                 if isinstance(item, BrokenSample):
@@ -47,7 +48,7 @@ def choose(release: str, count: int) -> list[GroundingExample]:
             seen.add(target(example))
     chosen = (first + again)[:count]
     if len(chosen) < count:
-        raise ValueError(f"{release}: {len(chosen)} samples, {count} were asked for")
+        raise ConfigurationError(f"{release}: {len(chosen)} samples, {count} were asked for")
     return chosen
 
 

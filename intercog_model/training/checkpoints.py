@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from intercog_model.errors import ConfigurationError
 from intercog_model.training.sharding import MovingAverage, local, world
 
 NAME = re.compile(r"step-(\d{7})$")
@@ -57,23 +58,31 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("step-*") if NAME.match(p.name) and (p / "meta.json").is_file())
 
 
+def read_meta(path: Path) -> dict[str, Any]:
+    """`step`, `ranks` and `position` of a checkpoint; ConfigurationError for another number of processes."""
+    meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+    ranks = world()[1]
+    if meta["ranks"] != ranks:
+        raise ConfigurationError(
+            f"{path.name} was written by {meta['ranks']} processes, this run has {ranks}"
+        )
+    return meta
+
+
 def restore(
     path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage
 ) -> tuple[int, dict[str, Any]]:
     """Load a checkpoint in place; the step it was taken after and the data position.
 
-    Raises ValueError for another number of processes or other parameters.
+    Raises ConfigurationError for another number of processes or other parameters.
     """
-    meta = json.loads((path / "meta.json").read_text())
-    rank, ranks = world()
-    if meta["ranks"] != ranks:
-        raise ValueError(f"{path.name} was written by {meta['ranks']} processes, this run has {ranks}")
+    meta, rank = read_meta(path), world()[0]
     state = torch.load(path / f"rank-{rank:05d}.pt", weights_only=True, map_location="cpu")
     parameters = dict(model.named_parameters())
-    if state["model"].keys() != parameters.keys():
-        raise ValueError(
-            f"{path.name} is of another model: {sorted(state['model'].keys() ^ parameters.keys())[:5]}"
-        )
+    theirs = {(name, value.shape) for name, value in state["model"].items()}
+    ours = {(name, local(value).shape) for name, value in parameters.items()}
+    if theirs != ours:
+        raise ConfigurationError(f"{path} is of another model: {sorted({n for n, _ in theirs ^ ours})[:5]}")
     with torch.no_grad():
         for name, value in state["model"].items():
             local(parameters[name]).copy_(value)

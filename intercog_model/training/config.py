@@ -11,7 +11,7 @@ from typing import Any
 from intercog_model.config import FLAVOURS
 from intercog_model.data.mixture import SourceConfig, require_own_names
 from intercog_model.data.plans import SequenceConfig
-from intercog_model.errors import ConfigurationError, require_one_of, require_within
+from intercog_model.errors import SEEDS, ConfigurationError, require_one_of, require_within
 from intercog_model.grounding.config import GroundingConfig
 from intercog_model.packing.resize import SizeRule
 
@@ -90,7 +90,7 @@ class RunConfig:
         require_one_of(self, "attention", ("flex", "dense"))
         require_within(self, "[1, inf)", "save_every", "keep_checkpoints")
         require_within(self, "[0, inf)", "peak_tflops")
-        require_within(self, "[-9223372036854775808, 9223372036854775807]", "seed")  # what PyTorch takes
+        require_within(self, SEEDS, "seed")
         if not self.out.strip():
             raise ConfigurationError(f"out {self.out!r} is no folder")
 

@@ -27,6 +27,10 @@ class StepLog:
             temporary.replace(self.path)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
 
+    def close(self) -> None:
+        """End the thread that writes for TensorBoard; all is on disk then."""
+        self.board.close()
+
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Append one step; numbers go to all three places, lists and texts to the file alone.
 

@@ -77,6 +77,8 @@ class Trainer:
                     self.save()
         finally:
             feed.close()
+            if self.log:
+                self.log.close()
 
     def save(self) -> None:
         """A checkpoint of this moment."""

@@ -1,6 +1,7 @@
 """What one optimiser step trains on: its samples, cut into packs and dealt to ranks by their order alone."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ from intercog_model.data.draws import Draws
 from intercog_model.data.example import Example
 from intercog_model.data.mixture import Mixture
 from intercog_model.data.plans import PlanBuilder
+from intercog_model.data.tokenizer import TextError
+from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.features import ImageFeatures
 from intercog_model.packing.pack import pack
 from intercog_model.training.objective import TrainingBatch
@@ -37,7 +40,10 @@ class StepPlan:
 
 
 class StepPlanner:
-    """Takes samples off the mixture and packs them; too long ones are left out, counted by key."""
+    """Takes samples off the mixture and packs them; too long ones are left out, counted by key.
+
+    So are those whose text makes no tokens, which count as broken.
+    """
 
     def __init__(
         self,
@@ -56,24 +62,38 @@ class StepPlanner:
     def plan(self, step: int) -> StepPlan:
         """The next step's packs, filled greedily in the order of the samples."""
         packs: list[list[Example]] = []
-        room = count = refused = 0
-        while count < self.samples:
-            example = self.mixture.take()
-            length = self.builder.length(example, self._draws(example, step))
-            if length > self.max_tokens:
-                self.too_long[example.key] += 1
-                refused += 1
-                if refused > 100 * self.samples:
-                    raise ValueError(
-                        f"no sample fits {self.max_tokens} tokens; last {example.key} with {length}"
-                    )
-                continue
+        room = count = 0
+        for example, length in self._usable(step):
             if length > room:
                 packs.append([])
                 room = self.max_tokens
             packs[-1].append(example)
             room, count = room - length, count + 1
+            if count == self.samples:
+                break
         return StepPlan(step=step, packs=tuple(tuple(members) for members in packs))
+
+    def _usable(self, step: int) -> Iterator[tuple[Example, int]]:
+        """Examples that fit into a pack, without end, each with its length in rows; the others are counted.
+
+        Raises ConfigurationError where there is hardly any.
+        """
+        refused = 0
+        while refused <= 100 * self.samples:
+            example = self.mixture.take()
+            try:
+                length = self.builder.length(example, self._draws(example, step))
+            except TextError as error:
+                self.mixture.leave_out(example.key, f"{type(error).__name__}: {error}")
+                why = f"no sample can be used; last {example.key}: {error}"
+            else:
+                if length <= self.max_tokens:
+                    yield example, length
+                    continue
+                self.too_long[example.key] += 1
+                why = f"no sample fits {self.max_tokens} tokens; last {example.key} with {length}"
+            refused += 1
+        raise ConfigurationError(why)
 
     def position(self) -> dict[str, Any]:
         """Where the mixture stands and what was left out so far and why, for a checkpoint."""
@@ -86,7 +106,7 @@ class StepPlanner:
         }
 
     def restore(self, position: dict[str, Any]) -> None:
-        """Go on where `position` was taken; ValueError when the sources are others."""
+        """Go on where `position` was taken; ConfigurationError when the sources are others."""
         self.mixture.restore(position["mixture"])
         self.mixture.broken = Counter(position["broken"])
         self.too_long = Counter(position["too_long"])

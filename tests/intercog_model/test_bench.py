@@ -15,6 +15,26 @@ PARTS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--points", "1"], "--points 1 is outside [2, inf)"),
+        (["--side", "-5"], "--side -5 is outside [1, inf)"),
+        (["--tokens", "0"], "--tokens 0 is outside [1, inf)"),
+        (["--layers", "0"], "--layers 0 is outside [1, inf)"),
+        (["--train-steps", "-1"], "--train-steps -1 is outside [0, inf)"),
+        (["--device", "xx"], "--device xx: "),
+        (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
+    ],
+)
+def test_wrong_arguments_are_one_line_before_anything_is_measured(more, told, capsys, monkeypatch):
+    monkeypatch.setattr("intercog_model.bench.random_pipeline", pytest.fail)
+    monkeypatch.setattr("intercog_model.bench.measure_training", pytest.fail)
+    assert main(more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {told}")
+
+
 @pytest.mark.slow
 def test_every_part_is_timed_and_the_routes_agree(tmp_path):
     out = tmp_path / "bench.json"

@@ -247,6 +247,26 @@ def test_a_stream_with_a_cut_tar_goes_on_exactly_where_its_state_was_taken(tmp_p
     assert len(set(expected)) < 8
 
 
+def test_samples_of_the_same_name_in_two_folders_of_a_tar_stay_two(tmp_path):
+    picture = release.png(toys.example(size=(8, 8), boxes=()).source)
+    texts = {"a/x": "A box.", "b/x": "A cup."}
+    parts = {k: {"image.png": picture, "json": json.dumps({"caption": t}).encode()} for k, t in texts.items()}
+    release.write_tar(tmp_path / "a.tar", parts)
+    with open_uri(str(tmp_path / "a.tar")) as stream:
+        assert [item.caption for item in read_shard(stream, "text_to_image")] == list(texts.values())
+
+
+def test_a_name_that_is_no_utf8_is_spelled_out_and_its_sample_read(tmp_path):
+    picture = release.png(toys.example(size=(8, 8), boxes=()).source)
+    release.write_tar(
+        tmp_path / "a.tar", {"caf\udce9": {"image.png": picture, "json": b'{"caption": "A cup."}'}}
+    )
+    with open_uri(str(tmp_path / "a.tar")) as stream:
+        (item,) = read_shard(stream, "text_to_image")
+    assert item.key == "caf\\xe9"
+    assert toys.builder().length(item, Draws(0, item.key, 0)) > 0
+
+
 def test_another_schema_version_is_refused(tmp_path):
     def change(_key, parts):
         return parts | {"json": parts["json"].replace(b'"schema_version":1', b'"schema_version":7')}

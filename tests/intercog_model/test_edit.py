@@ -1,6 +1,7 @@
 """The edit command writes what it promises in every mode; the chain's contexts are what they should be."""
 
 import json
+import sys
 
 import pytest
 
@@ -98,6 +99,8 @@ def test_wrong_arguments_end_with_code_2(picture, tmp_path):
         ["--mode", "edit"],
         ["--image", str(picture)],
         ["--batch", str(tmp_path), "--mode", "text-to-image"],
+        ["--batch", str(tmp_path), "--instruction", "Paint it."],
+        ["--batch", str(tmp_path), "--image", str(picture)],
     ):
         with pytest.raises(SystemExit) as stopped:
             main(["--model", "random-debug", "--out", str(tmp_path), *arguments])
@@ -134,6 +137,7 @@ def refused(capsys, arguments):
         ["--device", "xx"],
         ["--device", "meta"],
         ["--device", "cuda:99"],
+        ["--instruction", "half a pair: \ud83d"],
         ["--model", "/nowhere"],
         ["--image", "/nowhere.png"],
     ],
@@ -143,7 +147,34 @@ def test_a_wrong_option_is_one_line_with_its_name_and_value_before_a_model_is_lo
 ):
     base = ["--model", "random-debug", "--image", str(picture), "--instruction", "Paint it."]
     line = refused(capsys, [*base, "--out", str(tmp_path / "out"), *more])
-    assert line.startswith(f"error: {more[0]} {more[1]}: ")
+    value = more[1] if more[0] != "--instruction" else repr(more[1])
+    assert line.startswith(f"error: {more[0]} {value}: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_seed_that_no_generator_takes_is_refused(picture, tmp_path, capsys):
+    line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--seed", str(10**30)])
+    assert line.startswith(f"error: --seed {10**30} is outside [-9223372036854775808, ")
+
+
+@pytest.mark.usefixtures("no_model")
+def test_a_picture_of_fractions_is_refused(tmp_path, capsys):
+    path = tmp_path / "fractions.tiff"
+    Image.fromarray(np.full((8, 8), 0.5, dtype=np.float32)).save(path)
+    line = refused(capsys, command_line(path, tmp_path / "out"))
+    assert line == f"error: --image {path}: its values are fractions, of which none is known to be white"
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize("bits", ["4", "8"])
+def test_fewer_bits_without_their_library_are_refused_with_what_to_install(
+    bits, picture, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as if it were not installed
+    line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--bits", bits])
+    assert line.startswith(f"error: --bits {bits}: ")
+    assert "pip install bitsandbytes" in line
     assert not (tmp_path / "out").exists()
 
 

@@ -7,9 +7,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
-from intercog_model.cache_features import write_features  # noqa: E402
+from intercog_model.cache_features import main, write_features  # noqa: E402
+from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import (  # noqa: E402
     CachedFeatures,
@@ -57,8 +59,24 @@ def test_cached_features_are_the_computed_ones(tmp_path):
         source = list(read_shard(stream, "grounding"))[1].source
     expected = provider.features("k1", resize(source, DEBUG_VAE_RULE))
     assert_close(found, expected.half().float())
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigurationError, match=r"features_folder .*: no other\.safetensors"):
         CachedFeatures(tmp_path / "cache").features("other", source)
+
+
+def test_a_folder_without_a_release_and_a_file_that_is_not_sams_are_one_line_each(tmp_path, capsys):
+    folder = release.write_release(tmp_path / "release", [toys.example()])
+    (tmp_path / "empty").mkdir()
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    (tmp_path / "junk").write_bytes(b"PK")
+    for where, sam, told in (
+        (tmp_path / "empty", "junk", f"{tmp_path / 'empty'}: no release: "),
+        (folder, "junk", f"--sam {tmp_path / 'junk'}: "),
+        (folder, "nowhere", f"--sam {tmp_path / 'nowhere'}: "),
+        (folder, "other.safetensors", f"--sam {tmp_path / 'other.safetensors'}: no tensors image_encoder.*"),
+    ):
+        assert main([str(where), "--sam", str(tmp_path / sam), "--out", str(tmp_path / "out")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {told}")
 
 
 def test_segment_anythings_encoder_runs_and_has_the_published_width():

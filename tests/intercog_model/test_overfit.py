@@ -34,6 +34,39 @@ def folder(tmp_path_factory):
     return release.write_release(tmp_path_factory.mktemp("data") / "release", examples)
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--samples", "0"], "--samples 0 is outside [1, inf)"),
+        (["--samples", "9"], "4 samples, 9 were asked for"),
+        (["--vae-steps", "-1"], "--vae-steps -1 is outside [1, inf)"),
+        (["--threads", "0"], "--threads 0 is outside [1, inf)"),
+        (["--minutes", "nan"], "--minutes nan is outside (0, inf]"),
+        (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
+    ],
+)
+def test_wrong_arguments_are_one_line_before_anything_is_learnt(more, told, folder, capsys, monkeypatch):
+    monkeypatch.setattr("intercog_model.overfit.Overfit", pytest.fail)
+    assert main([str(folder), *more]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert told in line
+
+
+def test_a_folder_without_a_release_is_one_line(tmp_path, capsys):
+    for text, told in (
+        (None, "No such file"),
+        ("[1]", "MANIFEST.json is none of a release"),
+        ("{", "Expecting"),
+    ):
+        if text:
+            (tmp_path / "MANIFEST.json").write_text(text)
+        assert main([str(tmp_path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {tmp_path}: no release: ")
+        assert told in line
+
+
 def test_photographs_with_several_targets_come_first_and_every_target_once_before_any_twice(folder):
     chosen = choose(str(folder), 4)
     assert [photograph(e) for e in chosen[:2]] == ["p0", "p0"]

@@ -250,10 +250,10 @@ def test_sizes_of_the_reference_and_its_later_steps():
     assert VAE_RULE.size(1818, 5157) == (352, 1024)
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
 def test_16_bits_of_grey_are_scaled_to_8(mode):
     values = np.linspace(0, 65535, 256).astype(np.uint16)[None]
-    data = values.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    data = values.astype({"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]).tobytes()
     rgb = np.array(to_rgb(Image.frombytes(mode, (256, 1), data)))
     assert np.array_equal(rgb[0], np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1))
 

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from intercog_model.parity import check_helpers, check_train_forward, check_values, count_names  # noqa: E402
+from intercog_model.parity import check_helpers, check_train_forward, count_names, norm_eps  # noqa: E402
 from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
 from intercog_model.parity.golden import Golden, read_config  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
@@ -91,7 +91,7 @@ def test_the_noise_of_an_eps_follows_the_variance_of_the_rows():
             x = torch.randn(23, 48) * variance**0.5
             y = torch.nn.functional.layer_norm(x, (48,), eps=1e-6).double()
             centred = x.double() - x.double().mean(1, keepdim=True)
-            implied = check_values._eps_of_rows(y, centred, centred.square().mean(1))
+            implied = norm_eps.eps_of_rows(y, centred, centred.square().mean(1))
             assert abs(implied.value - 1e-6) <= implied.noise
             decided += implied.noise < 5e-7
         assert decided == (200 if variance < 2 else 0)

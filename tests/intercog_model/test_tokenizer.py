@@ -7,28 +7,20 @@ tokenizers = pytest.importorskip("tokenizers")
 
 from intercog_model.data.chain_text import Sections, first_text  # noqa: E402
 from intercog_model.data.tokenizer import (  # noqa: E402
-    SPECIAL,
     BpeTokenizer,
     ByteTokenizer,
+    TextError,
     WordTokenizer,
     tokens_within,
 )
+from tests.intercog_model import toys  # noqa: E402
 
 TEXT = "Make the café's sign blue. 猫 <think>"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    fast = tokenizers.Tokenizer(tokenizers.models.BPE())
-    fast.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    fast.decoder = tokenizers.decoders.ByteLevel()
-    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=300, initial_alphabet=alphabet, special_tokens=list(SPECIAL.values())
-    )
-    fast.train_from_iterator([TEXT * 3], trainer)
-    fast.save(str(tmp_path / "tokenizer.json"))
-    return tmp_path
+    return toys.write_tokenizer(tmp_path, TEXT * 3)
 
 
 def test_texts_come_back_and_offsets_cover_them(folder):
@@ -59,6 +51,12 @@ def test_words_that_were_given_are_one_id_each_and_others_are_spelled():
 def test_a_text_that_spells_out_a_special_token_is_refused(folder):
     with pytest.raises(ValueError, match="im_end"):
         BpeTokenizer(folder).encode("a <|im_end|> b")
+
+
+def test_half_a_surrogate_pair_is_refused_by_its_place(folder):
+    for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["a b"])):
+        with pytest.raises(TextError, match="half a surrogate pair as character 2"):
+            tokenizer.encode("a \ud83d b")
 
 
 def test_a_file_without_the_special_tokens_is_refused(folder):

@@ -1,5 +1,6 @@
 """Runs repeat bit by bit, resume after kill -9, agree over processes, and stop where a number is none."""
 
+import json
 import shutil
 import signal
 import time
@@ -11,10 +12,14 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from intercog_model import train  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
 from intercog_model.cache_features import write_features  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
+from intercog_model.data.plans import PlanBuilder  # noqa: E402
+from intercog_model.data.tokenizer import BpeTokenizer  # noqa: E402
+from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
@@ -22,8 +27,10 @@ from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.logging import StepLog  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
-from tests.intercog_model import toys  # noqa: E402
+from tests.intercog_model import release, toys  # noqa: E402
 from tests.intercog_model.runs import (  # noqa: E402
+    CONFIGS,
+    SMALL,
     TERMS,
     command,
     finish,
@@ -192,6 +199,77 @@ def test_a_resume_that_is_stopped_while_it_rewrites_the_log_loses_no_line(tmp_pa
     assert {p.name for p in tmp_path.iterdir()} == {"log.jsonl", "tensorboard"}
 
 
+@pytest.fixture(scope="module")
+def two_steps(folder, tmp_path_factory):
+    """A run that was saved after its second step."""
+    out = tmp_path_factory.mktemp("runs") / "two"
+    trainer_of(overlay(out.with_suffix(".toml"), folder, out, steps=2, more=SMALL)).run()
+    return out
+
+
+def refused(capsys, *configs):
+    """The one line that a refused training command tells."""
+    files = (CONFIGS / "base.toml", CONFIGS / "debug_size.toml", *configs)
+    assert train.main([x for path in files for x in ("--config", str(path))]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    return line
+
+
+def test_a_run_of_other_sources_cannot_be_resumed_and_they_are_named(folder, two_steps, tmp_path, capsys):
+    out = shutil.copytree(two_steps, tmp_path / "copy")
+    config = overlay(tmp_path / "c.toml", folder, out)
+    sources = '[[sources]]\nname = "{}"\nkind = "grounding"\nuri = "{}"\n'
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for names, told in (
+        (["h"], "sources ['h'] are not those of the checkpoint: ['h'] new, ['g'] missing"),
+        (["g", "a"], "sources ['a', 'g'] are not those of the checkpoint: ['a'] new"),
+    ):
+        other = tmp_path / "other.toml"
+        other.write_text("".join(sources.format(name, folder) for name in names))
+        assert refused(capsys, config, other) == f"error: run.out '{out}': {told}"
+    # a source of the same name that has lost its shards since
+    less = write_samples(tmp_path / "less")
+    manifest = json.loads((less / "MANIFEST.json").read_text())
+    (less / "MANIFEST.json").write_text(json.dumps({"shards": manifest["shards"][:1]}))
+    meta = json.loads((out / "step-0000002" / "meta.json").read_text())
+    meta["position"]["mixture"]["g"][1] = 1
+    (out / "step-0000002" / "meta.json").write_text(json.dumps(meta))
+    other.write_text(sources.format("g", less))
+    assert "1 shards, fewer than when the checkpoint was written" in refused(capsys, config, other)
+    assert before.keys() == {path for path in out.rglob("*") if path.is_file()}
+    assert (out / "log.jsonl").read_bytes() == before[out / "log.jsonl"]
+
+
+def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, two_steps, tmp_path, capsys):
+    out = shutil.copytree(two_steps, tmp_path / "copy")
+    config, path = overlay(tmp_path / "c.toml", folder, out), out / "step-0000002"
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps(meta | {"ranks": 2}))
+    told = f"error: run.out '{out}': step-0000002 was written by 2 processes, this run has 1"
+    assert refused(capsys, config) == told
+    (path / "meta.json").write_text(json.dumps(meta))
+    state = torch.load(path / "rank-00000.pt")
+    state["model"]["bagel.llm2vae.bias"] = torch.zeros(3)
+    torch.save(state, path / "rank-00000.pt")
+    with pytest.raises(
+        ConfigurationError, match=r"step-0000002 is of another model: \['bagel.llm2vae.bias'\]"
+    ):
+        trainer_of(config)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_only_a_process_alone_takes_the_interpreter_down_at_its_end(processes, monkeypatch):
+    ended = []
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    monkeypatch.setattr("os._exit", ended.append)
+    with pytest.raises(SystemExit) as stopped:
+        train.leave(3)  # the real `_exit` does not come back
+    assert stopped.value.code == 3
+    assert ended == ([] if processes == "1" else [3])
+
+
 def test_packs_are_dealt_by_order_and_short_ranks_repeat_without_counting(folder):
     mixture = Mixture([SourceConfig(name="g", kind="grounding", uri=str(folder))], seed=0)
     planner = StepPlanner(mixture, toys.builder(), None, seed=0, samples=5, max_tokens=2500)
@@ -211,3 +289,33 @@ def test_a_sample_that_is_too_long_is_left_out_by_name(folder):
     with pytest.raises(ValueError, match="no sample fits 500 tokens"):
         planner.plan(0)
     assert planner.too_long
+
+
+SPELLED = {"k1": "Paint <|im_end|> blue.", "k3": "Half a pair: \ud83d."}
+
+
+def test_a_sample_whose_text_makes_no_tokens_is_left_out_by_name_and_the_rest_is_trained_on(tmp_path):
+    toys.write_tokenizer(tmp_path, "Make it blue.")
+    makes = PlanBuilder(debug_config(), toys.sequence(), BpeTokenizer(tmp_path))
+    picture = release.png(toys.example().source)
+    texts = {f"k{i}": SPELLED.get(f"k{i}", "Make it blue.") for i in range(5)}
+    release.write_tar(
+        tmp_path / "a.tar",
+        {
+            key: {"image.png": picture, "json": json.dumps({"caption": text}).encode()}
+            for key, text in texts.items()
+        },
+    )
+    sources = [SourceConfig(name="t", kind="text_to_image", uri=str(tmp_path))]
+    planner = StepPlanner(Mixture(sources, seed=0), makes, None, seed=0, samples=3, max_tokens=2500)
+    for step in range(3):
+        assert sorted(planner.plan(step).keys) == ["k0", "k2", "k4"]
+    position = planner.position()
+    assert position["broken"].keys() == SPELLED.keys()
+    assert "spells out the special tokens ['<|im_end|>']" in position["reasons"]["k1"]
+    assert "half a surrogate pair" in position["reasons"]["k3"]
+    bad = {"image.png": picture, "json": json.dumps({"caption": SPELLED["k1"]}).encode()}
+    release.write_tar(tmp_path / "a.tar", {"a": bad, "b": bad})
+    planner = StepPlanner(Mixture(sources, seed=0), makes, None, seed=0, samples=1, max_tokens=2500)
+    with pytest.raises(ConfigurationError, match=r"no sample can be used; last [ab]: the text spells out"):
+        planner.plan(0)

@@ -270,6 +270,25 @@ def test_a_wrong_value_is_one_line_with_its_key_before_the_folder_of_the_run_is_
     assert not (tmp_path / "out").exists()
 
 
+def test_files_that_are_no_model_are_named(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "llm").mkdir()
+    for name in ("llm_config.json", "vit_config.json"):
+        (tmp_path / "llm" / name).write_text("{}")
+    for name in ("ema", "ae"):
+        save_file({"a": torch.zeros(1)}, tmp_path / "llm" / f"{name}.safetensors")
+    (tmp_path / "sam.safetensors").write_bytes(b"PK")
+    for key, name, told in (
+        ("checkpoint", "empty", "No such file"),
+        ("checkpoint", "llm", "its configuration files lack 'rope_parameters'"),
+        ("sam", "sam.safetensors", "header"),
+    ):
+        extra = tmp_path / "extra.toml"
+        extra.write_text(f'[model]\n{key} = "{tmp_path / name}"')
+        with pytest.raises(ConfigurationError, match=rf"model\.{key} '.*{name}': .*{told}"):
+            trainer_of(overlay(tmp_path / "o.toml", folder, tmp_path / "out"), extra)
+
+
 def test_a_run_whose_folder_is_a_file_is_refused(folder, tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(ConfigurationError, match=r"run\.out '.*out' is a file"):

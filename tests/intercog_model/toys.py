@@ -11,7 +11,7 @@ from intercog_model.data.chain_text import Sections
 from intercog_model.data.draws import Draws
 from intercog_model.data.example import GroundingExample
 from intercog_model.data.plans import PlanBuilder, SequenceConfig
-from intercog_model.data.tokenizer import ByteTokenizer
+from intercog_model.data.tokenizer import SPECIAL, ByteTokenizer
 from intercog_model.grounding.config import DEBUG_HEADS, GroundingConfig
 from intercog_model.grounding.features import RandomPatchFeatures
 from intercog_model.grounding.heads import GroundingHeads
@@ -80,6 +80,21 @@ def models(seed=0, **grounding):
     model = InterCog(bagel, GroundingHeads(config.llm.hidden_size, DEBUG_HEADS), objective)
     torch.nn.init.normal_(model.heads.vision_projector[-1].weight, std=0.1)
     return model, vae.eval().requires_grad_(False)
+
+
+def write_tokenizer(folder, text):
+    """`tokenizer.json` of a byte-level BPE of 300 ids, learnt from a text; the folder."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
+
+    fast = Tokenizer(models.BPE())
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = list(SPECIAL.values())
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, special_tokens=special)
+    fast.train_from_iterator([text], trainer)
+    fast.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 def latents(vae, training_batch):

@@ -46,7 +46,8 @@ STEEL = (
 CAST = frozenset(
     {"accessory", "device", "fixture", "fruit", "screen", "tableware", "thing", "toy", "vehicle"}
 )
-"""Kinds that may be of metal all over: not living things and food, nor cloth, nor glass that one sees through."""
+"""Kinds that may be of metal all over: not living things and food, nor cloth, nor glass that one sees through, nor
+laptops, whose flat lids would bulge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

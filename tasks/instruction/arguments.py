@@ -61,17 +61,18 @@ MIN_MATERIAL_PX = 110
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
 
-ONE_MATERIAL_SHARE = 0.48
+ONE_MATERIAL_SHARE = 0.78
 """Share of the mask in one colour from which a vessel seems to be of one material, and not full of something."""
 
 
 def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
     """Colours that every object of the target may take: far in hue from what it is now, right in lightness."""
-    allowed = noun(target.label).colors
+    allowed, kind = noun(target.label).colors, noun(target.label).kind
     return tuple(
         name
         for name, rule in COLORS.items()
-        if (not allowed or name in allowed) and all(_takes(thing, rule) for thing in target.objects)
+        if (not allowed or name in allowed)
+        and all(_takes(thing, rule) and not _filled(thing, kind) for thing in target.objects)
     )
 
 
@@ -101,11 +102,16 @@ def _shows(thing: SceneObject, effect: str) -> bool:
 
 
 def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
-    # Coffee would turn to metal with its cup; a glass turns as a whole.
     shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
     small = min(thing.box.width, thing.box.height) < MIN_MATERIAL_PX
-    filled = kind == "tableware" and thing.color_share < ONE_MATERIAL_SHARE
-    return not small and not filled and not shining and name_color(thing.lab) not in material.tints
+    return (
+        not small and not _filled(thing, kind) and not shining and name_color(thing.lab) not in material.tints
+    )
+
+
+def _filled(thing: SceneObject, kind: str) -> bool:
+    """Coffee would turn to metal, or blue, with its cup."""
+    return kind == "tableware" and thing.color_share < ONE_MATERIAL_SHARE
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:

@@ -154,7 +154,8 @@ def _nothing_depends_on_it(target: GroundedTarget) -> str:
 _PAINTABLE = frozenset(
     {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing"}
 )
-"""Not people and animals (skin, fur), glass, screens, food, plants and signs: a new colour there looks wrong."""
+"""Not people and animals (skin, fur), glass, screens, food, plants and signs: a new colour there looks wrong.
+Nor laptops: hands, keys and ports make them patchy, and their thin lids are more rim than surface."""
 
 
 EDIT_TYPES: tuple[EditTypeRule, ...] = (

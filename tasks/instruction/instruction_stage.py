@@ -29,7 +29,7 @@ from tasks.roles.protocols import (
 )
 from tasks.seeds import derive_seed
 
-STEP_VERSIONS: dict[str, int] = {"draw": 3, "ask": 1, "parse": 1, "rewrite": 1, "gates": 1}
+STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 1, "parse": 1, "rewrite": 1, "gates": 1}
 """Raised by one when a step's code changes what comes out; part of the stage's configuration digest."""
 
 PROMPTS = (

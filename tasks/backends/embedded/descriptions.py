@@ -77,7 +77,8 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
     """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts.
 
-    What is in a half must lie there as a whole: a thing across the middle is in the center.
+    What is in a half must lie there as a whole: a thing across the middle is in that third
+    where its centre is.
     """
     box = entity.box
     row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)
@@ -89,7 +90,10 @@ def _band(center: float, start: float, end: float) -> int:
     """0..4, of a centre and the ends of a box, all 0..1."""
     band = bisect(ZONE_BANDS, center)
     across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
-    return CENTER if band in (CENTER - 1, CENTER + 1) and across else band
+    if band not in (CENTER - 1, CENTER + 1) or not across:
+        return band
+    # In no half as a whole: whoever reads it counts in thirds.
+    return 2 * bisect((1 / 3, 2 / 3), center)
 
 
 def _labels_to_list(facts: SceneFacts) -> list[str]:

@@ -25,7 +25,7 @@ from tasks.roles.protocols import InstructionRequest
 from tasks.settings_base import Settings
 
 PATTERNS = "patterns_instructor"
-VERSION = 4
+VERSION = 5
 """Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
 
 

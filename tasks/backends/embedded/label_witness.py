@@ -26,7 +26,7 @@ SPOKEN_FOR = 0.07
 OUTSPOKEN = 3.0
 """How many times as much must speak for a label's lookalikes as for the label itself, to be an objection."""
 
-ALONE_IN_BOX = frozenset({"tableware", "glassware", "device", "screen", "accessory"})
+ALONE_IN_BOX = frozenset({"tableware", "glassware", "device", "computer", "screen", "accessory"})
 """Kinds whose box shows little else: a carton is no bottle, but "espresso" in a chair's box is no objection."""
 
 

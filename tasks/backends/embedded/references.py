@@ -40,7 +40,9 @@ SURE_RIVAL = 0.75
 ONE_MISSED = 0.08
 """Risk that a counted row lacks one, for each thing counted before the target."""
 
-SMALL_KINDS = frozenset({"tableware", "glassware", "food", "fruit", "screen", "device", "thing", "toy"})
+SMALL_KINDS = frozenset(
+    {"tableware", "glassware", "food", "fruit", "screen", "device", "computer", "thing", "toy"}
+)
 """Kinds that are put on a table."""
 
 COLORED = "color_"

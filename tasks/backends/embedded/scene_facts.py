@@ -177,7 +177,7 @@ def wholly_left(a: Entity, b: Entity, width: int) -> bool:
 def has_color_name(entity: Entity) -> bool:
     """Whether its colour can be said: metal and glass take on that of their surroundings, fur has but a few."""
     kind = noun(entity.label).kind
-    mirrors = kind == "glassware" or (kind == "device" and entity.color not in SURE_ON_METAL)
+    mirrors = kind == "glassware" or (kind in {"device", "computer"} and entity.color not in SURE_ON_METAL)
     strange = kind == "animal" and entity.color not in FUR
     return entity.color not in {"mixed", "unknown"} and not mirrors and not strange
 

@@ -42,9 +42,9 @@ def test_effects_are_those_of_the_editor_that_will_show():
 
 
 def test_materials_are_unlike_what_the_thing_looks_like_now():
-    assert set(material_arguments(_of("laptop", "blue"))) == {"gold", "copper", "polished steel"}
-    assert "gold" not in material_arguments(_of("laptop", "yellow"))
-    assert "polished steel" not in material_arguments(_of("laptop", "gray"))
+    assert set(material_arguments(_of("toaster", "blue"))) == {"gold", "copper", "polished steel"}
+    assert "gold" not in material_arguments(_of("toaster", "yellow"))
+    assert "polished steel" not in material_arguments(_of("toaster", "gray"))
 
 
 def test_living_things_food_and_cloth_keep_their_material():
@@ -54,7 +54,8 @@ def test_living_things_food_and_cloth_keep_their_material():
 
 
 def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
-    assert material_arguments(_of("cup", "blue", share=0.4)) == ()
+    assert material_arguments(_of("cup", "blue", share=0.7)) == ()
+    assert material_arguments(_of("cup", "blue", share=0.9)) != ()
     assert material_arguments(_of("tv", "blue")) == ()
     assert material_arguments(_of("cell phone", "black")) != ()
 
@@ -63,6 +64,15 @@ def test_glass_that_one_sees_through_and_small_things_keep_their_material():
     assert material_arguments(_of("wine glass", "blue")) == ()
     small = scene([thing("vase", (100, 300, 180, 420), "blue"), thing("bed", (400, 300, 800, 600))])
     assert material_arguments(target(small, 0)) == ()
+
+
+def test_a_filled_vessel_takes_no_color_and_a_plain_one_does():
+    assert color_arguments(_of("bowl", "white", share=0.7)) == ()
+    assert color_arguments(_of("bowl", "white", share=0.9)) != ()
+
+
+def test_laptops_keep_their_material():
+    assert material_arguments(_of("laptop", "blue", share=0.9)) == ()
 
 
 def test_a_sketch_needs_room_for_its_strokes():

@@ -12,7 +12,7 @@ from flows.build_plans import Build, open_build
 from flows.build_request import BuildRequest, resolve
 from flows.build_session import finished_release, open_session
 from flows.estimate import estimate, estimate_text
-from flows.funnel_table import funnel_table, tally_of_end
+from flows.funnel_table import funnel_table
 from flows.prefect_run import run_flow, start_prefect
 from flows.progress import Progress
 from flows.tables import text_table
@@ -20,6 +20,7 @@ from flows.terminal import tell
 from tasks.outcomes import STAGES
 from tasks.publishing.finish_release import Release
 from tasks.publishing.funnel import stage_ends
+from tasks.storage.tallies import tally_of_end
 
 
 def build(arguments: argparse.Namespace) -> int:

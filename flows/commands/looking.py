@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from flows.commands.gallery_folder import gallery_folder
-from flows.funnel_table import funnel_table, tally_of_row
+from flows.funnel_table import funnel_table
 from flows.release import release_context
 from flows.tables import text_table
 from flows.terminal import tell
@@ -19,6 +19,7 @@ from tasks.storage import auditing, repairing
 from tasks.storage.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.ledger import Ledger
 from tasks.storage.store import Store, local_folder, open_store
+from tasks.storage.tallies import tally_of_row
 
 
 def status(arguments: argparse.Namespace) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.errors import DataFault
 from tasks.publishing.card import render_card
-from tasks.publishing.funnel import funnel_line, stage_ends
+from tasks.publishing.funnel import stage_ends, with_funnel
 from tasks.publishing.gallery import GalleryContent, write_gallery
 from tasks.publishing.gallery_sources import rejected_samples
 from tasks.publishing.index_table import index_bytes
@@ -52,7 +52,7 @@ def finish_release(
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
         raise DataFault(f"{plans[len(ends)].key.stage}: not finished, so there is no release yet")
-    context = _with_funnel(context, ends)
+    context = with_funnel(context, ends)
     folder = release_folder(plans, context)
     survey = survey_shards(store, plans[-1], context.sample, settings)
     for shard in survey.shards:
@@ -73,7 +73,7 @@ def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
         return None
-    folder = release_folder(plans, _with_funnel(context, ends))
+    folder = release_folder(plans, with_funnel(context, ends))
     data = store.find(f"{folder}/{MANIFEST}")
     return None if data is None else Release(folder=folder, manifest=unseal(data, f"{folder}/{MANIFEST}"))
 
@@ -111,10 +111,6 @@ def check_release(store: Store, folder: str) -> list[str]:
             faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
     there = {info.path for info in store.list(folder)} - {f"{folder}/{MANIFEST}"}
     return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
-
-
-def _with_funnel(context: ReleaseContext, ends: Sequence[StageEnd]) -> ReleaseContext:
-    return replace(context, funnel=tuple(funnel_line(end) for end in ends))
 
 
 def _copy(store: Store, tar: StoredObject, path: str) -> None:

@@ -18,7 +18,7 @@ from flows.progress import Progress
 from flows.tables import text_table
 from flows.terminal import tell
 from tasks.outcomes import STAGES
-from tasks.publishing.finish_release import Release
+from tasks.publishing.finish_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
 from tasks.storage.tallies import tally_of_end
 
@@ -32,6 +32,7 @@ def build(arguments: argparse.Namespace) -> int:
     ready = open_build(config, retry=request.retry_failed)
     release = None if request.retry_failed else finished_release(ready)
     if release is not None:
+        mark_finished(ready.store, release)
         progress.note("this build is finished: nothing was left to do")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from tasks.canonical import unseal
 from tasks.errors import DataFault
-from tasks.storage.auditing import MANIFEST
-from tasks.storage.layout import ASIDE, BUILDS, RELEASES, STAGES, is_of_a_dataset
+from tasks.storage.layout import ASIDE, BUILDS, MANIFEST, RELEASES, STAGES, is_of_a_dataset
 from tasks.storage.store import Store
 
 DATASET, RELEASE, GALLERY = "a dataset", "a release", "a gallery"

@@ -287,21 +287,24 @@ class _Auditor:
             self._fault(path, f"is about {release}")
         self._wanted(f"{release}/{MANIFEST}", path)
 
-    def _unfinished(self) -> set[str]:
-        """Folders of releases whose manifest was never seen to be there."""
-        folders = {"/".join(p.split("/")[:2]) for p in self._below(RELEASES) if p.count("/") > 1}
-        return {f for f in folders if not {f"{f}/{MANIFEST}", finished_path(f)} & self._objects.keys()}
-
     def _note_strangers(self) -> None:
-        unfinished = self._unfinished()
-        self._audit.notes += [Fault(path=f, problem=UNFINISHED) for f in sorted(unfinished)]
+        releases = {_folder(path) for path in self._below(RELEASES) if path.count("/") > 1}
+        unnamed = {release for release in releases if f"{release}/{MANIFEST}" not in self._objects}
+        for release in sorted(unnamed):
+            if finished_path(release) not in self._objects:
+                self._audit.notes.append(Fault(path=release, problem=UNFINISHED))
         for path in sorted(self._objects.keys() - self._named):
-            if "/".join(path.split("/")[:2]) in unfinished:
-                continue
+            if _folder(path) in unnamed:
+                continue  # told of as a whole
             kind = "set aside" if path.startswith(f"{ASIDE}/") else "named by nothing"
             if stage_key_of(path) is None and path.partition("/")[0] not in (RELEASES, ASIDE):
                 kind = "no part of a dataset"
             self._audit.notes.append(Fault(path=path, problem=kind))
+
+
+def _folder(path: str) -> str:
+    """The release that a path below ``releases/`` belongs to."""
+    return "/".join(path.split("/")[:2])
 
 
 def _members(unit: Unit) -> list[PlanInput]:

@@ -10,7 +10,7 @@ from flows.photographs import with_photographs
 from tasks.config import BuildConfig
 from tasks.errors import ConfigurationError
 from tasks.outcomes import STAGES, SourceEntry
-from tasks.publishing.plan_release import read_fingerprints, retry_shards, shard_grouping, sid_of
+from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.sources.listing import list_entries
 from tasks.stages import check_roles, stage_digests, stage_material
 from tasks.storage.builds import BuildRecord, link_plan, write_build
@@ -18,8 +18,8 @@ from tasks.storage.layout import StageKey
 from tasks.storage.planning import (
     Grouping,
     draft_plan,
+    draft_retry,
     entry_inputs,
-    retry_failed,
     store_plan,
     write_stage_config,
 )
@@ -96,15 +96,22 @@ def plan(build: Build, stage: str) -> Plan:
     drafted = draft(build, stage)
     write_stage_config(build.store, build.key(stage), stage_material(build.config, stage))
     wanted = store_plan(build.store, drafted)
-    if build.retry and find_stage_end(build.store, wanted) is not None:
-        failed = failed_inputs(build.store, wanted)
-        if stage == "publish":
-            wanted = retry_shards(build.store, wanted, failed)
-        else:
-            wanted = retry_failed(build.store, wanted, failed, unit_size(build.config, stage))
+    following = draft_following(build, wanted)
+    if following is not wanted:
+        wanted = store_plan(build.store, following)
     build.plans[stage] = wanted
     _record(build, wanted)
     return wanted
+
+
+def draft_following(build: Build, planned: Plan) -> Plan:
+    """With ``retry``, what follows a finished plan with failures; else the plan itself. Nothing is written."""
+    if not build.retry or find_stage_end(build.store, planned) is None:
+        return planned
+    failed = failed_inputs(build.store, planned)
+    if planned.key.stage == "publish":
+        return draft_retry_shards(planned, failed)
+    return draft_retry(build.store, planned, failed, unit_size(build.config, planned.key.stage))
 
 
 def unit_size(config: BuildConfig, stage: str) -> int:

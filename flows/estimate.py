@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows.build_plans import Build, draft
+from flows.build_plans import Build, draft, draft_following
 from flows.ray_cluster import cores
 from flows.tables import text_table
 from tasks.outcomes import STAGES
 from tasks.storage.commits import find_commit
 from tasks.storage.planning import committed_units
-from tasks.storage.stage_end import find_stage_end
+from tasks.storage.stage_end import find_stage_end, kept_children
 from tasks.storage.units import Plan
 
 SECONDS_AN_INPUT = {"ingest": 0.15, "grounding": 3.0, "instruction": 0.05, "editing": 1.5, "publish": 0.1}
@@ -53,18 +53,23 @@ def estimate(build: Build) -> list[StageEstimate]:
     if build.config.execution.pool == "in-process":
         workers = 1
     lines: list[StageEstimate] = []
-    guessed: float | None = None
+    inputs = left = 0.0
+    guessing = False
     for stage in STAGES:
-        if guessed is None:
-            planned = draft(build, stage)
-            build.plans[stage] = planned
-            line = _planned(build, stage, planned, workers)
-            lines.append(line)
-            if find_stage_end(build.store, planned) is None:
-                guessed = line.inputs * CHILDREN_AN_INPUT[stage]
-        else:
-            lines.append(_guess(build, stage, round(guessed), workers))
-            guessed *= CHILDREN_AN_INPUT[stage]
+        if guessing:
+            lines.append(_guess(build, stage, round(inputs), round(left), workers))
+            inputs, left = inputs * CHILDREN_AN_INPUT[stage], left * CHILDREN_AN_INPUT[stage]
+            continue
+        before = draft(build, stage)
+        planned = build.plans[stage] = draft_following(build, before)
+        line = _planned(build, stage, planned, workers)
+        lines.append(line)
+        if find_stage_end(build.store, planned) is None:
+            guessing = True
+            inputs = left = line.inputs * CHILDREN_AN_INPUT[stage]
+            if planned is not before:  # what was kept the first time is kept, and done in the next stage
+                left = line.open_inputs * CHILDREN_AN_INPUT[stage]
+                inputs = left + sum(1 for _ in kept_children(build.store, before))
     return lines
 
 
@@ -109,7 +114,7 @@ def _planned(build: Build, stage: str, planned: Plan, workers: int) -> StageEsti
     )
 
 
-def _guess(build: Build, stage: str, inputs: int, workers: int) -> StageEstimate:
+def _guess(build: Build, stage: str, inputs: int, left: int, workers: int) -> StageEstimate:
     return StageEstimate(
         stage=stage,
         config8=build.digests[stage],
@@ -117,9 +122,9 @@ def _guess(build: Build, stage: str, inputs: int, workers: int) -> StageEstimate
         inputs=inputs,
         units=0,
         reused_units=0,
-        open_inputs=inputs,
-        seconds=inputs * SECONDS_AN_INPUT[stage] / workers,
-        bytes=inputs * BYTES_AN_INPUT[stage],
+        open_inputs=left,
+        seconds=left * SECONDS_AN_INPUT[stage] / workers,
+        bytes=left * BYTES_AN_INPUT[stage],
     )
 
 

@@ -14,10 +14,10 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.funnel_table import Tally, tally_of_end
 from flows.progress import Progress
 from tasks.publishing.finish_release import Release
 from tasks.storage.stage_end import StageEnd
+from tasks.storage.tallies import Tally, tally_of_end
 
 UPDATE_S = 5.0
 """Progress is reported no more often: each update is a request and a row in the server's database."""

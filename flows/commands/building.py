@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from flows.build_plans import Build, open_build
 from flows.build_request import BuildRequest, resolve
 from flows.build_session import finished_release, open_session
 from flows.estimate import estimate, estimate_text
-from flows.funnel_table import funnel_table, tally_of_end
+from flows.funnel_table import funnel_table
 from flows.prefect_run import run_flow, start_prefect
 from flows.progress import Progress
 from flows.tables import text_table
 from flows.terminal import tell
 from tasks.outcomes import STAGES
-from tasks.publishing.finish_release import Release
+from tasks.publishing.finish_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
+from tasks.storage.store import local_folder
+from tasks.storage.tallies import tally_of_end
 
 
 def build(arguments: argparse.Namespace) -> int:
@@ -31,6 +35,7 @@ def build(arguments: argparse.Namespace) -> int:
     ready = open_build(config, retry=request.retry_failed)
     release = None if request.retry_failed else finished_release(ready)
     if release is not None:
+        mark_finished(ready.store, release)
         progress.note("this build is finished: nothing was left to do")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0
@@ -49,10 +54,24 @@ def build(arguments: argparse.Namespace) -> int:
 
 def plan(arguments: argparse.Namespace) -> int:
     """What `build` would do with the same arguments."""
-    config, _ = resolve(request_of(arguments))
-    lines = estimate(open_build(config))
+    request = request_of(arguments)
+    config, _ = resolve(request)
+    with _not_made(local_folder(config.out)):
+        lines = estimate(open_build(config, retry=request.retry_failed))
     tell(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
     return 0
+
+
+@contextmanager
+def _not_made(folder: Path | None) -> Iterator[None]:
+    """Opening a store makes its folder; those made within are taken away again, as long as they are empty."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not made after all, or somebody else's by now
+            for path in made:
+                path.rmdir()
 
 
 def request_of(arguments: argparse.Namespace) -> BuildRequest:
@@ -74,12 +93,15 @@ def print_result(
 ) -> None:
     """Tables of what became of every input, then where the release and its gallery lie.
 
-    ``seconds`` are wall seconds by stage; a stage that was done before has none.
+    ``seconds`` are wall seconds by stage; a stage that was done before has none, nor has one without inputs.
     """
     ends = stage_ends(build.store, [build.plans[stage] for stage in STAGES])
-    closed = [end.key.stage for end in ends]
-    took = [f"{seconds[stage]:.1f}" if stage in seconds else "before" for stage in closed]
-    tell(funnel_table([tally_of_end(end) for end in ends], {"seconds": took}))
+    tallies = [tally_of_end(end) for end in ends]
+    took = [
+        f"{seconds[t.stage]:.1f}" if t.stage in seconds else "before" if t.inputs.count else "-"
+        for t in tallies
+    ]
+    tell(funnel_table(tallies, {"seconds": took}))
     types = release.manifest["edit_types"]
     samples = sum(release.manifest["samples"].values())
     rows = [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from flows.commands.gallery_folder import gallery_folder
-from flows.funnel_table import funnel_table, tally_of_row
+from flows.funnel_table import funnel_table
 from flows.release import release_context
 from flows.tables import text_table
 from flows.terminal import tell
@@ -17,8 +18,9 @@ from tasks.errors import ConfigurationError
 from tasks.publishing.build_gallery import write_build_gallery
 from tasks.storage import auditing, repairing
 from tasks.storage.builds import BuildRecord, build_plans, list_builds
-from tasks.storage.ledger import Ledger
+from tasks.storage.ledger import EditTypeRow, Ledger
 from tasks.storage.store import Store, local_folder, open_store
+from tasks.storage.tallies import tally_of_row
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -37,7 +39,9 @@ def status(arguments: argparse.Namespace) -> int:
         return 0
     tell(f"build {record.build}, begun {record.run.get('started', 'some time')}\n")
     tell(_funnel(ledger))
-    tell(f"\n{_edit_types(ledger)}")
+    types = ledger.edit_types()
+    if types:
+        tell(f"\n{_edit_types(types)}")
     return 0
 
 
@@ -143,11 +147,10 @@ def _funnel(ledger: Ledger) -> str:
     return funnel_table([tally_of_row(row) for row in rows], more)
 
 
-def _edit_types(ledger: Ledger) -> str:
+def _edit_types(types: Sequence[EditTypeRow]) -> str:
     rows = [("stage", "edit type", "kept", "rejected", "failed")]
     rows += [
-        (line.stage, line.edit_type, str(line.kept), str(line.rejected), str(line.failed))
-        for line in ledger.edit_types()
+        (line.stage, line.edit_type, str(line.kept), str(line.rejected), str(line.failed)) for line in types
     ]
     return text_table(rows, right=range(2, 5))
 

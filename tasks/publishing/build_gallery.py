@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from tasks.publishing.funnel import funnel_line, stage_ends
+from tasks.publishing.funnel import stage_ends, with_funnel
 from tasks.publishing.gallery import GalleryContent, write_gallery
 from tasks.publishing.gallery_entries import Accepted
 from tasks.publishing.gallery_sources import accepted_samples, rejected_samples
@@ -35,7 +34,6 @@ def write_build_gallery(
         The path of ``index.html``.
     """
     ends = stage_ends(store, plans)
-    context = replace(context, funnel=tuple(funnel_line(end) for end in ends))
     last = plans[len(ends) - 1] if ends else None
     accepted: list[Accepted] = []
     if last is not None and last.key.stage in ("editing", "publish"):
@@ -53,5 +51,5 @@ def write_build_gallery(
         accepted_totals=Counter(a.meta.edit_type.value for a in accepted),
         rejected_totals=totals,
     )
-    write_gallery(content, context, lambda: StorePixels(store), sink)
+    write_gallery(content, with_funnel(context, ends), lambda: StorePixels(store), sink)
     return to / "index.html"

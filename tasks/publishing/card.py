@@ -13,6 +13,7 @@ from tasks.publishing.reason_words import reason_title
 from tasks.publishing.release_context import ReleaseContext
 from tasks.publishing.shard_format import SPLITS, ModelShape
 from tasks.records import EditType
+from tasks.storage.tallies import FUNNEL_EXPLAINED
 
 CITATION = """\
 ```bibtex
@@ -60,6 +61,7 @@ def render_card(facts: CardFacts, context: ReleaseContext) -> str:
         models=sorted(facts.models, key=lambda m: (m.role, m.backend, m.model)),
         sources=_source_rows(facts),
         citation=CITATION,
+        funnel_explained=FUNNEL_EXPLAINED,
     )
     return text
 

@@ -1,26 +1,26 @@
-"""Puts a published plan together as a release: shards, index, card, gallery and, last, the manifest."""
+"""Puts a published plan together as a release: shards, index, card, gallery and, last in its folder, the manifest."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tasks.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.errors import DataFault
 from tasks.publishing.card import render_card
-from tasks.publishing.funnel import funnel_line, stage_ends
+from tasks.publishing.funnel import stage_ends, with_funnel
 from tasks.publishing.gallery import GalleryContent, write_gallery
 from tasks.publishing.gallery_sources import rejected_samples
 from tasks.publishing.index_table import index_bytes
 from tasks.publishing.release_context import ReleaseContext
 from tasks.publishing.settings import PublishSettings
-from tasks.publishing.shard_format import MANIFEST, SPLITS
+from tasks.publishing.shard_format import SPLITS
 from tasks.publishing.survey_shards import Survey, survey_shards
 from tasks.records import SCHEMA_VERSION
 from tasks.storage.commits import StoredObject
-from tasks.storage.layout import CARD, RELEASES
+from tasks.storage.layout import MANIFEST, RELEASES, finished_path
 from tasks.storage.pixel_reader import StorePixels
 from tasks.storage.stage_end import StageEnd
 from tasks.storage.store import Store
@@ -40,7 +40,8 @@ def finish_release(
 ) -> Release:
     """The release of closed plans, one a stage from ``ingest`` to ``publish``; a finished one is only read.
 
-    Every step may be repeated after a crash and puts the same bytes; the manifest, create-only, comes last.
+    Every step may be repeated after a crash and puts the same bytes; the manifest, create-only, comes last, and then
+    the note that it was there (`mark_finished`).
     ``build`` is the build's name, for the manifest of whoever is first.
 
     Raises:
@@ -48,11 +49,12 @@ def finish_release(
     """
     done = find_release(store, plans, context)
     if done is not None:
+        mark_finished(store, done)
         return done
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
         raise DataFault(f"{plans[len(ends)].key.stage}: not finished, so there is no release yet")
-    context = _with_funnel(context, ends)
+    context = with_funnel(context, ends)
     folder = release_folder(plans, context)
     survey = survey_shards(store, plans[-1], context.sample, settings)
     for shard in survey.shards:
@@ -61,7 +63,20 @@ def finish_release(
     files = _write_beside(store, folder, gallery=gallery, context=context, survey=survey)
     path = f"{folder}/{MANIFEST}"
     store.put_if_absent(path, seal(_manifest(context.name, build, ends, survey, files)))
-    return Release(folder=folder, manifest=unseal(store.get(path), path))
+    release = Release(folder=folder, manifest=unseal(store.get(path), path))
+    mark_finished(store, release)
+    return release
+
+
+def mark_finished(store: Store, release: Release) -> None:
+    """Note beside a release that its manifest was there, unless that is noted.
+
+    Only that tells a lost manifest from one that a killed build hadn't put yet; a build killed between the two leaves
+    the note to the next.
+    """
+    path = finished_path(release.folder)
+    if not store.exists(path):
+        store.put_if_absent(path, seal({"release": release.folder}))
 
 
 def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -> Release | None:
@@ -73,7 +88,7 @@ def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
         return None
-    folder = release_folder(plans, _with_funnel(context, ends))
+    folder = release_folder(plans, with_funnel(context, ends))
     data = store.find(f"{folder}/{MANIFEST}")
     return None if data is None else Release(folder=folder, manifest=unseal(data, f"{folder}/{MANIFEST}"))
 
@@ -111,10 +126,6 @@ def check_release(store: Store, folder: str) -> list[str]:
             faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
     there = {info.path for info in store.list(folder)} - {f"{folder}/{MANIFEST}"}
     return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
-
-
-def _with_funnel(context: ReleaseContext, ends: Sequence[StageEnd]) -> ReleaseContext:
-    return replace(context, funnel=tuple(funnel_line(end) for end in ends))
 
 
 def _copy(store: Store, tar: StoredObject, path: str) -> None:
@@ -163,8 +174,7 @@ def _write_beside(
     write_gallery(
         gallery, context, lambda: StorePixels(store), lambda name, data: sink(f"gallery/{name}", data)
     )
-    # Last: a card without a manifest is how `verify` knows a release that was damaged from one that was cut off.
-    sink(CARD, render_card(survey.facts, context).encode())
+    sink("README.md", render_card(survey.facts, context).encode())
     return sorted(files, key=lambda item: str(item["name"]))
 
 

@@ -1,15 +1,14 @@
-"""The funnel as the card and the gallery show it: one line a stage, from the stages' ends."""
+"""The ends of a build's closed stages, and the funnel that card and gallery show of them."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tasks.errors import DataFault
-from tasks.publishing.release_context import FunnelLine
-from tasks.storage.rows import most_frequent_first
+from tasks.publishing.release_context import ReleaseContext
 from tasks.storage.stage_end import StageEnd, find_stage_end
 from tasks.storage.store import Store
+from tasks.storage.tallies import tally_of_end
 from tasks.storage.units import Plan
 
 
@@ -24,29 +23,10 @@ def stage_ends(store: Store, plans: Sequence[Plan]) -> list[StageEnd]:
     return ends
 
 
-def funnel_line(end: StageEnd) -> FunnelLine:
-    """One stage's count law, reasons of inputs and children added up, most frequent first.
+def with_funnel(context: ReleaseContext, ends: Sequence[StageEnd]) -> ReleaseContext:
+    """The context with the counts of these stages.
 
     Raises:
-        DataFault: kept, rejected and failed inputs don't add up to the reasons given.
+        DataFault: a stage's counts don't add up.
     """
-    totals = end.totals
-    kept, rejected, failed = (int(totals.get(f"inputs_{o}", 0)) for o in ("kept", "rejected", "failed"))
-    reasons: Counter[str] = Counter()
-    of_inputs = 0
-    for name, count in totals["reasons"].items():
-        kind, _, reason = name.partition(":")
-        reasons[reason] += count
-        of_inputs += count if kind == "input" else 0
-    if of_inputs != rejected + failed:
-        raise DataFault(f"{end.key.stage}: {rejected + failed} inputs ended, {of_inputs} reasons are given")
-    return FunnelLine(
-        stage=end.key.stage,
-        inputs=kept + rejected + failed,
-        kept=kept,
-        rejected=rejected,
-        failed=failed,
-        children=int(totals.get("children_kept", 0)),
-        refused=int(totals.get("children_rejected", 0)) + int(totals.get("children_failed", 0)),
-        reasons=most_frequent_first(reasons),
-    )
+    return replace(context, funnel=tuple(map(tally_of_end, ends)))

@@ -25,6 +25,7 @@ from tasks.publishing.gate_words import bound_words, fault_words, gate_words
 from tasks.publishing.reason_words import reason_title, reason_words
 from tasks.publishing.release_context import ReleaseContext
 from tasks.records import EditType
+from tasks.storage.tallies import FUNNEL_EXPLAINED
 
 SHEET_SIZE = 12
 """Samples of an edit type on the first page."""
@@ -121,6 +122,7 @@ def write_gallery(
         "chapters": chapters,
         "refusals": refusals,
         "bounds": BOUNDS,
+        "funnel_explained": FUNNEL_EXPLAINED,
         "siblings": _by_photograph(chapters, list(by_type.values())),
     }
     book = _Book(_environment(), common, sink)

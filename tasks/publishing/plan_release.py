@@ -49,6 +49,12 @@ def shard_grouping(
 
 
 def retry_shards(store: Store, plan: Plan, failed: Collection[str]) -> Plan:
+    """The plan of `draft_retry_shards`, stored."""
+    following = draft_retry_shards(plan, failed)
+    return plan if following is plan else store_plan(store, following)
+
+
+def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
     """The publish plan's next generation: shards with failed samples made anew, whole and under their names.
 
     ``failed`` are ids of the plan (`tasks.storage.stage_end.failed_inputs`); without any the plan itself is returned.
@@ -64,7 +70,7 @@ def retry_shards(store: Store, plan: Plan, failed: Collection[str]) -> Plan:
         if unit.id in again
     ]
     units = tuple(sorted([*plan.units, *fresh], key=lambda u: (u.generation, u.id)))
-    return store_plan(store, replace(plan, generation=generation, units=units))
+    return replace(plan, generation=generation, units=units)
 
 
 def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict[str, str]:

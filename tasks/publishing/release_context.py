@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from tasks.outcomes import STAGES
+from tasks.storage.tallies import StageTally
 
 PIXEL_LIBRARIES = (
     "ai-edge-litert",
@@ -30,26 +31,6 @@ class Attribution:
     version: str
     licence: str
     credit: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunnelLine:
-    """One stage's count law: inputs = kept + rejected + failed; reasons count rejected and failed ones.
-
-    Attributes:
-        children: kept children, which are the next stage's inputs.
-        refused: rejected and failed children.
-        reasons: (reason, count), of inputs and of children, most frequent first.
-    """
-
-    stage: str
-    inputs: int
-    kept: int
-    rejected: int
-    failed: int
-    children: int
-    refused: int
-    reasons: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +63,7 @@ class ReleaseContext:
     profile: str
     sample: SampleContext
     attributions: tuple[Attribution, ...] = ()
-    funnel: tuple[FunnelLine, ...] = ()
+    funnel: tuple[StageTally, ...] = ()
 
 
 def sample_context(

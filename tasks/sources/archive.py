@@ -20,6 +20,12 @@ _BLOCK = tarfile.BLOCKSIZE
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 _HEADER_ERRORS = (tarfile.TarError, ValueError, OverflowError, EOFError)
 _CHUNK = 1 << 20
+_NO_FILES = (
+    (tarfile.TarInfo.issym, "a symbolic link"),
+    (tarfile.TarInfo.islnk, "a hard link"),
+    (tarfile.TarInfo.isfifo, "a named pipe"),
+    (tarfile.TarInfo.isdev, "a device"),
+)
 
 
 def list_tar(place: Place) -> list[SourceEntry]:
@@ -101,10 +107,9 @@ def _is_header(block: bytes) -> bool:
 def _entry(place: Place, member: tarfile.TarInfo, version: str, size: int) -> SourceEntry:
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     path = join((place.file, *parts))
-    problem = ""
-    if not parts or member.name.startswith("/") or ".." in parts or is_too_long(place.name, path):
-        problem = Reason.BAD_NAME.value
-    elif not member.isreg() or member.issparse() or member.offset_data + member.size > size:
+    detail = _bad_name(member.name, parts) or ("too long" if is_too_long(place.name, path) else "")
+    problem = Reason.BAD_NAME.value if detail else ""
+    if not problem and (detail := _bad_member(member, size)):
         problem = Reason.BAD_ARCHIVE_MEMBER.value
     return SourceEntry(
         location=location_of(place.name, path),
@@ -116,7 +121,26 @@ def _entry(place: Place, member: tarfile.TarInfo, version: str, size: int) -> So
         version=f"{version}@{member.offset_data}",
         problem=problem,
         licence=place.licence,
+        detail=detail,
     )
+
+
+def _bad_name(name: str, parts: list[str]) -> str:
+    """What is wrong with a member's name, or ``""``."""
+    if not parts:
+        return "no name"
+    if name.startswith("/"):
+        return "an absolute path"
+    return "a path that climbs" if ".." in parts else ""
+
+
+def _bad_member(member: tarfile.TarInfo, size: int) -> str:
+    """What a member is that can't be read as a file out of an archive of ``size`` bytes, or ``""``."""
+    if member.issparse():
+        return "a sparse file"
+    if not member.isreg():
+        return next((name for is_one, name in _NO_FILES if is_one(member)), "no regular file")
+    return "the archive ends before it does" if member.offset_data + member.size > size else ""
 
 
 def _damaged(place: Place, offset: int) -> SourceEntry:
@@ -130,6 +154,7 @@ def _damaged(place: Place, offset: int) -> SourceEntry:
         version="",
         problem=Reason.BAD_ARCHIVE_MEMBER.value,
         licence=place.licence,
+        detail="bytes that no valid header begins",
     )
 
 

@@ -12,7 +12,7 @@ from tasks.errors import Reason
 from tasks.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import is_too_long, join, location_of
-from tasks.sources.own_folders import DATASET, PARTS_OF_A_DATASET, kind_of
+from tasks.sources.own_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.places import Place
 
 
@@ -77,6 +77,12 @@ def entry_of(
         licence=place.licence,
         detail=detail,
     )
+
+
+def own_entry(place: Place, path: str, kind: str) -> SourceEntry:
+    """The entry that stands for a whole folder of GroundEdit's; ``kind`` by `own_folders`."""
+    detail = f"{kind} of GroundEdit, left out as a whole"
+    return entry_of(place, path, problem=Reason.NOT_AN_IMAGE, detail=detail)
 
 
 def problem_of(error: OSError) -> Reason:
@@ -148,7 +154,7 @@ class _Walk:
             self._add(parts, problem=Reason.NOT_AN_IMAGE, detail="an empty folder")
         for child in children:
             if kind == DATASET and child.name in PARTS_OF_A_DATASET:
-                self._add_own((*parts, child.name), f"part of {kind}")
+                self._add_own((*parts, child.name), PART)
             else:
                 self._visit(child, (*parts, child.name))
 
@@ -179,7 +185,7 @@ class _Walk:
             self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=special_file(info.st_mode))
 
     def _add_own(self, parts: tuple[str, ...], kind: str) -> None:
-        self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=f"{kind} of GroundEdit, left out as a whole")
+        self.entries.append(own_entry(self.place, join(parts), kind))
 
     def _add(
         self,

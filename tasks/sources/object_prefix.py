@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 from tasks.outcomes import SourceEntry
-from tasks.sources.folder import entry_of
+from tasks.sources.folder import entry_of, own_entry
 from tasks.sources.locations import join
+from tasks.sources.own_folders import folder_around, own_folders
 from tasks.sources.places import Place
 from tasks.storage.store import ObjectInfo, Store
 
@@ -17,15 +18,24 @@ READ_AHEAD = 1 << 18
 def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
     """All objects below the prefix, in no particular order; those below the URI ``skip`` (the output) left out.
 
+    What GroundEdit wrote (another dataset, a release or a gallery) is one entry, as `list_folder` has it.
+
     Raises:
         StorageFault: the store can't be reached or refuses.
     """
-    found = place.store().list()
-    return [
-        entry_of(place, join(info.path.split("/")), version=object_version(info), length=info.size)
-        for info in found
-        if not (skip and f"{place.remote}/{info.path}".startswith(skip.rstrip("/") + "/"))
-    ]
+    store = place.store()
+    passed = skip.rstrip("/") + "/" if skip else ""
+    objects = [i for i in store.list() if not (passed and f"{place.remote}/{i.path}".startswith(passed))]
+    own = own_folders(store, (info.path for info in objects))
+    entries = {}
+    for info in objects:
+        folder = folder_around(info.path, own)
+        if folder:
+            entries[folder] = own_entry(place, join(folder.split("/")), own[folder])
+        else:
+            path = join(info.path.split("/"))
+            entries[info.path] = entry_of(place, path, version=object_version(info), length=info.size)
+    return list(entries.values())
 
 
 def object_version(info: ObjectInfo) -> str:

@@ -1,20 +1,31 @@
-"""Folders that GroundEdit itself wrote: their pictures were photographs once, and must not become photographs again."""
+"""Folders that GroundEdit itself wrote: their pictures were photographs once, and must not become photographs again.
+
+Names alone prove nothing, so a build's record and a manifest must carry their digest, and a gallery's first page what
+all its pages have. A release without its manifest is not known for one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from tasks.canonical import unseal
 from tasks.errors import DataFault
-from tasks.storage.auditing import MANIFEST
-from tasks.storage.layout import ASIDE, BUILDS, RELEASES, STAGES, is_of_a_dataset
+from tasks.storage.layout import ASIDE, BUILDS, MANIFEST, RELEASES, STAGES, is_of_a_dataset
+from tasks.storage.store import Store
 
 DATASET, RELEASE, GALLERY = "a dataset", "a release", "a gallery"
 
 PARTS_OF_A_DATASET = (ASIDE, BUILDS, RELEASES, STAGES)
 """All that a build puts into its folder."""
 
+PART = f"part of {DATASET}"
+"""What each of them is, where the folder of a dataset is itself looked into."""
+
+_PAGE, _STYLE = "index.html", "style.css"
 _GALLERY_MARK = b'<nav class="chips" aria-label="Accepted samples">'
 _GALLERY_HEAD_BYTES = 1 << 12
 
@@ -22,48 +33,93 @@ _GALLERY_HEAD_BYTES = 1 << 12
 def kind_of(folder: Path, names: Collection[str]) -> str:
     """``a dataset``, ``a release`` or ``a gallery`` of GroundEdit, or ``""`` for any other folder.
 
-    Names alone prove nothing, so a build's record and a manifest must carry their digest, and a gallery's first page
-    what all its pages have. A release without its manifest is not known for one.
-
     Args:
         folder: that can be read.
         names: what lies in it.
     """
     try:
-        if _is_dataset(folder, names):
-            return DATASET
-        if MANIFEST in names and {"shards", "chain"} <= _sealed(folder / MANIFEST).keys():
-            return RELEASE
-        if {"index.html", "style.css"}.issubset(names) and _is_gallery(folder / "index.html"):
-            return GALLERY
+        inner = [
+            f"{part}/{each.name}"
+            for part in (STAGES, BUILDS)
+            if part in names and (folder / part).is_dir()
+            for each in (folder / part).iterdir()
+        ]
+        marks = [mark for path in (*names, *inner) for below, mark in _marks(path) if not below]
+        return _kind(marks, lambda mark: _bytes(folder / mark))
     except OSError:
-        pass  # whatever can't be read gets its row when it is its turn
+        return ""  # whatever can't be read gets its row when it is its turn
+
+
+def own_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
+    """The outermost folders below a store that GroundEdit wrote, and what each is.
+
+    Where the store itself holds a dataset, the parts of that are there instead; one that is a release or gallery as a
+    whole is looked into like any other.
+
+    Args:
+        store: that has the objects.
+        paths: of its objects, those to look at.
+
+    Raises:
+        StorageFault: the store can't be reached or refuses.
+    """
+    marks: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        for folder, mark in _marks(path):
+            marks[folder].add(mark)
+    found: dict[str, str] = {}
+    for folder in sorted(marks):  # an outer one before those in it
+        if folder_around(folder, found):
+            continue
+        kind = _kind(marks[folder], partial(_object, store, folder))
+        if kind and folder:
+            found[folder] = kind
+        elif kind == DATASET:
+            found |= dict.fromkeys(PARTS_OF_A_DATASET, PART)
+    return found
+
+
+def folder_around(path: str, found: Mapping[str, str]) -> str:
+    """The one of those folders that the path lies in or is, or ``""``."""
+    ends = [n for n, sign in enumerate(path) if sign == "/"] if found else []
+    return next((path[:end] for end in (*ends, len(path)) if path[:end] in found), "")
+
+
+def _marks(path: str) -> Iterator[tuple[str, str]]:
+    """(folder, path below it) of what may show, by its name, that the folder is one of GroundEdit's."""
+    parts = path.split("/")
+    for n, (part, name) in enumerate(pairwise(parts)):
+        if part == STAGES and is_of_a_dataset(f"{STAGES}/{name}/config.json"):
+            yield "/".join(parts[:n]), f"{STAGES}/{name}"
+    if parts[-2:-1] == [BUILDS] and is_of_a_dataset(f"{BUILDS}/{parts[-1]}"):
+        yield "/".join(parts[:-2]), f"{BUILDS}/{parts[-1]}"
+    if parts[-1] in (MANIFEST, _PAGE, _STYLE):
+        yield "/".join(parts[:-1]), parts[-1]
+
+
+def _kind(marks: Collection[str], read: Callable[[str], bytes]) -> str:
+    """By a folder's marks and the bytes of those that must prove themselves."""
+    records = [mark for mark in marks if mark.startswith(f"{BUILDS}/")]
+    if any(mark.startswith(f"{STAGES}/") for mark in marks) or any(_holds(read(r), "chain") for r in records):
+        return DATASET
+    if MANIFEST in marks and _holds(read(MANIFEST), "shards", "chain"):
+        return RELEASE
+    if {_PAGE, _STYLE}.issubset(marks) and _GALLERY_MARK in read(_PAGE)[:_GALLERY_HEAD_BYTES]:
+        return GALLERY
     return ""
 
 
-def _is_dataset(folder: Path, names: Collection[str]) -> bool:
-    if STAGES in names and (folder / STAGES).is_dir():
-        stages = [each.name for each in (folder / STAGES).iterdir()]
-        if any(is_of_a_dataset(f"{STAGES}/{name}/config.json") for name in stages):
-            return True
-    if BUILDS in names and (folder / BUILDS).is_dir():
-        records = [each for each in (folder / BUILDS).iterdir() if is_of_a_dataset(f"{BUILDS}/{each.name}")]
-        return any("chain" in _sealed(record) for record in records)
-    return False
-
-
-def _sealed(path: Path) -> dict[str, object]:
-    """A sealed object's content; nothing for any other file."""
-    if not path.is_file():
-        return {}
+def _holds(data: bytes, *keys: str) -> bool:
+    """Whether it is a sealed object with these keys."""
     try:
-        return unseal(path.read_bytes(), path.name)
+        return set(keys) <= unseal(data, "").keys()
     except DataFault:
-        return {}
-
-
-def _is_gallery(page: Path) -> bool:
-    if not page.is_file():
         return False
-    with page.open("rb") as stream:
-        return _GALLERY_MARK in stream.read(_GALLERY_HEAD_BYTES)
+
+
+def _object(store: Store, folder: str, mark: str) -> bytes:
+    return store.find(f"{folder}/{mark}".lstrip("/")) or b""
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -18,6 +18,8 @@ Kind = Literal["folder", "tar", "sa1b", "list"]
 LIST_SUFFIXES = (".parquet", ".csv")
 """Endings of lists of URIs."""
 
+_NAMING = "give each its own: --set 'sources=[{uri: URI, name: NAME}, …]'"
+
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 """Endings taken for archives; compressed ones are refused, since their members can't be reached one by one."""
 
@@ -65,9 +67,7 @@ def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
     seen: dict[str, str] = {}
     for place in places:
         if place.name in seen:
-            msg = (
-                f"{place.key}.name={place.name!r}: {seen[place.name]} has that name already; give one another"
-            )
+            msg = f"{place.key}.name={place.name!r}: {seen[place.name]} has that name already; {_NAMING}"
             raise ConfigurationError(msg)
         seen[place.name] = place.key
     return places

@@ -125,7 +125,10 @@ def _columns(place: Place) -> list[tuple[str, str]]:
     try:
         data = _bytes(place)
         names, table = _csv_rows(place, data) if place.file.lower().endswith(".csv") else _parquet_rows(data)
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise place.fault(f"can't be read as a list (line {line}: not UTF-8)") from error
+    except (OSError, pa.ArrowException) as error:
         raise place.fault(f"can't be read as a list ({type(error).__name__})") from error
     if not names:
         raise place.fault("has no rows")
@@ -133,6 +136,9 @@ def _columns(place: Place) -> list[tuple[str, str]]:
         told = f"has no column 'uri', only {', '.join(map(repr, names))}"
         # The first row's values are nobody's business, but a person who left the header out is to see that.
         raise place.fault(f"{_NO_HEADER}; {_WANTED}" if any(map(_is_value, names)) else f"{told}; {_WANTED}")
+    for name in ("uri", *_LICENCE_COLUMNS):
+        if names.count(name) > 1:
+            raise place.fault(f"has the column {name!r} more than once; {_WANTED}")
     if not table:
         raise place.fault("has no rows")
     licence = next((name for name in _LICENCE_COLUMNS if name in names), "")

@@ -14,10 +14,11 @@ from tasks.storage.commits import Commit, StoredObject, commit_from, members_dig
 from tasks.storage.layout import (
     ASIDE,
     BUILDS,
-    CARD,
+    MANIFEST,
     RELEASES,
     STAGES,
     StageKey,
+    finished_path,
     is_of_a_dataset,
     stage_key_of,
 )
@@ -26,7 +27,8 @@ from tasks.storage.stage_end import StageEnd, light_rows, read_decisions, stage_
 from tasks.storage.store import ObjectInfo, Store
 from tasks.storage.units import Plan, PlanInput, Unit, make_unit, plan_digest, plan_from
 
-MANIFEST = "MANIFEST.json"
+UNFINISHED = "a release that is not finished; the build that began it goes on when it is run again"
+"""What is said of a release without a manifest that nothing tells to be lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class Audit:
 
     Attributes:
         faults: what is wrong, sorted by path, one a path.
-        notes: what is odd but harmless: objects that nothing names (left by a killed worker or a lost race).
+        notes: what is odd but harmless: unfinished releases, and objects that nothing names (left by a killed worker or
+            a lost race).
         checked: objects looked at; their ``bytes`` when read in full.
     """
 
@@ -56,9 +59,8 @@ class Audit:
 def verify(store: Store, *, deep: bool) -> Audit:
     """Check a dataset: digests by which objects are named, existence, sizes, the count law.
 
-    What a killed build hadn't put yet is no fault. Of a release that means: the card is put when all else is there,
-    so a card without a manifest is one whose manifest was lost. (The end of publish can't tell, since it comes before
-    the release's first file; a build killed in the one moment between card and manifest is told from no other.)
+    What a killed build hadn't put yet is no fault. Of a release that means: without a manifest it is unfinished, and a
+    note says so, unless it was noted that the manifest was there: then that was lost.
 
     Args:
         store: of the dataset.
@@ -108,8 +110,8 @@ class _Auditor:
         for path in self._below(RELEASES):
             if path.endswith(f"/{MANIFEST}"):
                 self._guarded(path, self._check_manifest)
-            elif path.endswith(f"/{CARD}") and path.count("/") == 2:
-                self._check_card(path)
+            elif path.count("/") == 1 and path.endswith(finished_path("")):
+                self._guarded(path, self._check_finished)
         self._note_strangers()
         self._audit.faults = [Fault(path=p, problem=text) for p, text in sorted(self._faults.items())]
         return self._audit
@@ -279,17 +281,30 @@ class _Auditor:
             if digest != link["digest"]:
                 self._fault(path, f"was made from another end of {link['stage']} than the one that is there")
 
-    def _check_card(self, path: str) -> None:
-        manifest = f"{path.rpartition('/')[0]}/{MANIFEST}"
-        if manifest not in self._objects:
-            self._fault(manifest, f"is missing, though {CARD}, which is put just before it, is there")
+    def _check_finished(self, path: str, data: bytes) -> None:
+        release = str(unseal(data, path).get("release"))
+        if finished_path(release) != path:
+            self._fault(path, f"is about {release}")
+        self._wanted(f"{release}/{MANIFEST}", path)
 
     def _note_strangers(self) -> None:
+        releases = {_folder(path) for path in self._below(RELEASES) if path.count("/") > 1}
+        unnamed = {release for release in releases if f"{release}/{MANIFEST}" not in self._objects}
+        for release in sorted(unnamed):
+            if finished_path(release) not in self._objects:
+                self._audit.notes.append(Fault(path=release, problem=UNFINISHED))
         for path in sorted(self._objects.keys() - self._named):
+            if _folder(path) in unnamed:
+                continue  # told of as a whole
             kind = "set aside" if path.startswith(f"{ASIDE}/") else "named by nothing"
             if stage_key_of(path) is None and path.partition("/")[0] not in (RELEASES, ASIDE):
                 kind = "no part of a dataset"
             self._audit.notes.append(Fault(path=path, problem=kind))
+
+
+def _folder(path: str) -> str:
+    """The release that a path below ``releases/`` belongs to."""
+    return "/".join(path.split("/")[:2])
 
 
 def _members(unit: Unit) -> list[PlanInput]:

@@ -12,8 +12,8 @@ STAGES = "stages"
 RELEASES = "releases"
 ASIDE = "aside"
 
-CARD = "README.md"
-"""A release's card: put when all else is there, and just before the manifest."""
+MANIFEST = "MANIFEST.json"
+"""What a release's folder holds, with the digest of each file: put when all of it is there."""
 
 _OF_A_DATASET = re.compile(
     rf"{BUILDS}/[0-9a-f]{{12}}(\.json|/.+)|{STAGES}/({'|'.join(outcomes.STAGES)})-[0-9a-f]{{8}}/.+"
@@ -87,6 +87,11 @@ def stage_key_of(path: str) -> StageKey | None:
     parts = path.split("/")
     stage, _, config8 = parts[1].rpartition("-") if len(parts) > 2 and parts[0] == STAGES else ("", "", "")
     return StageKey(stage=stage, config8=config8) if stage and config8 else None
+
+
+def finished_path(release: str) -> str:
+    """Where it is noted that a release, by its folder, was finished: beside it, and put after its manifest."""
+    return f"{release}.json"
 
 
 def is_of_a_dataset(path: str) -> bool:

@@ -107,7 +107,13 @@ def reusable_units(earlier: Iterable[Unit], committed: set[str], inputs: Sequenc
 
 
 def retry_failed(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
-    """The plan's next generation: the failed ids in new units; the plan itself when nothing failed.
+    """The plan of `draft_retry`, stored."""
+    following = draft_retry(store, plan, failed, unit_size)
+    return plan if following is plan else store_plan(store, following)
+
+
+def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
+    """The plan's next generation: the failed ids in new units; the plan itself when nothing failed. Nothing is written.
 
     Args:
         store: of the dataset.
@@ -124,14 +130,13 @@ def retry_failed(store: Store, plan: Plan, failed: Iterable[str], unit_size: int
     known = {m.id: m for unit in plan.units for m in _inputs_of(unit)}
     generation = 1 + max(unit.generation for unit in plan.units)
     fresh = [make_unit(plan.key, group, generation) for group in cut([known[i] for i in ids], unit_size)]
-    following = Plan(
+    return Plan(
         key=plan.key,
         plan12=plan.plan12,
         generation=plan.generation + 1,
         upstream=plan.upstream,
         units=tuple(sorted([*plan.units, *fresh], key=lambda u: (u.generation, u.id))),
     )
-    return store_plan(store, following)
 
 
 def store_plan(store: Store, plan: Plan) -> Plan:

@@ -9,9 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 from tasks.canonical import digest_of, unseal
 from tasks.errors import DataFault
-from tasks.storage.auditing import MANIFEST, verify
+from tasks.storage.auditing import verify
 from tasks.storage.commits import commit_from
-from tasks.storage.layout import ASIDE, BUILDS, CARD, RELEASES, STAGES, StageKey, stage_key_of, unit_of
+from tasks.storage.layout import (
+    ASIDE,
+    BUILDS,
+    MANIFEST,
+    RELEASES,
+    STAGES,
+    StageKey,
+    finished_path,
+    stage_key_of,
+    unit_of,
+)
 from tasks.storage.stage_end import stage_end_from
 from tasks.storage.store import Store
 
@@ -47,8 +57,8 @@ def repair(store: Store) -> Repair:
     ends = {path for path in present if _is_stage_end(path)}
     moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
     moved |= {path for path in _manifests(present) if path not in moved and _rests_on(store, path, moved)}
-    # A card tells that the manifest was there; with the manifest gone it would be a fault that no repair ends.
-    moved |= {path.removesuffix(MANIFEST) + CARD for path in _manifests(moved)}
+    # That it was finished is true no more; the note would make the manifest that is gone a fault that no repair ends.
+    moved |= {finished_path(path.removesuffix(f"/{MANIFEST}")) for path in _manifests(moved)}
     moved &= present
     folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
     for path in sorted(moved):

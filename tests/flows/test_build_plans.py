@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flows.build_plans import Build, open_build, plan
+from flows.estimate import estimate
 from tasks.config import load_config
 from tasks.outcomes import STAGES
 from tasks.process_unit import WorkContext, Worker
@@ -13,14 +14,14 @@ from tasks.storage.builds import build_plans
 from tasks.storage.stage_end import close_stage
 
 
-def opened(tmp_path: Path, name: str) -> Build:
+def opened(tmp_path: Path, name: str, *, retry: bool = False) -> Build:
     """A build of one file that only looks like a photograph, so that all stages after ingest are empty."""
     photograph = tmp_path / "in" / "a.png"
     if not photograph.exists():  # a second writing would make it another version
         photograph.parent.mkdir()
         photograph.write_bytes(b"\x89PNG\r\n\x1a\n")
     arguments = {"sources": [{"uri": str(photograph.parent)}], "out": str(tmp_path / "out"), "name": name}
-    return open_build(load_config("embedded", (), arguments))
+    return open_build(load_config("embedded", (), arguments), retry=retry)
 
 
 def run(build: Build, stage: str) -> None:
@@ -43,3 +44,16 @@ def test_a_stage_that_runs_alone_in_a_new_build_links_the_plans_that_lead_to_it(
     assert other.record is not None
     assert other.record.build != first.record.build
     assert [p.key.stage for p in build_plans(other.store, other.record)] == list(STAGES)
+
+
+def test_a_build_to_come_that_tries_failed_inputs_again_is_estimated_with_them(tmp_path: Path) -> None:
+    first = opened(tmp_path, "first")
+    (tmp_path / "in" / "gone.png").symlink_to("nowhere.png")
+    for stage in STAGES:
+        run(first, stage)
+    before = {info.path for info in first.store.list()}
+    assert [line.open_inputs for line in estimate(opened(tmp_path, "first"))] == [0, 0, 0, 0, 0]
+    ingest, *later = estimate(opened(tmp_path, "first", retry=True))
+    assert (ingest.inputs, ingest.open_inputs) == (2, 1)
+    assert [line.known for line in later] == [False] * 4
+    assert {info.path for info in first.store.list()} == before

@@ -195,7 +195,13 @@ def test_a_plan_counts_and_writes_nothing(tmp_path: Path) -> None:
     result = groundedit("plan", "--source", str(source), "--out", "o", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1].split()[:2] == ["ingest", "2"]
-    assert [p for p in (tmp_path / "o").rglob("*") if p.is_file()] == []
+    assert not (tmp_path / "o").exists()
+    held = tmp_path / "held" / "o"
+    held.mkdir(parents=True)
+    for out in ("deep/er/o", str(held)):
+        assert groundedit("plan", "--source", str(source), "--out", out, cwd=tmp_path).returncode == 0
+    assert not (tmp_path / "deep").exists()
+    assert held.is_dir()
 
 
 def photograph_folder(tmp_path: Path) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from flows.funnel_table import FUNNEL_EXPLAINED, funnel_table, reason_lines, tally_of_end, tally_of_row
+from flows.funnel_table import funnel_table, reason_lines
 from tasks.errors import Reason
 from tasks.storage.layout import StageKey
-from tasks.storage.ledger import FunnelRow
 from tasks.storage.stage_end import StageEnd
+from tasks.storage.tallies import FUNNEL_EXPLAINED, tally_of_end
 
 
 def end(stage: str, **totals: object) -> StageEnd:
@@ -51,25 +51,6 @@ def test_every_line_adds_up_and_its_reasons_are_its_own() -> None:
         ["editing", "inputs", "17", "16", "1", "0", "before", "region_too_large 1"],
         ["outputs", "16", "6", "9", "1", "still_there 5, leaked 4, timed_out 1"],
     ]
-
-
-def test_the_ledgers_rows_and_the_stages_end_make_the_same_lines() -> None:
-    row = FunnelRow(
-        stage="editing",
-        inputs=17,
-        kept=16,
-        rejected=1,
-        failed=0,
-        open=0,
-        children=16,
-        children_kept=6,
-        reasons=(("still_there", 5), ("leaked", 4), ("region_too_large", 1), ("timed_out", 1)),
-        children_rejected=9,
-        children_failed=1,
-        input_reasons=(("region_too_large", 1),),
-        child_reasons=(("still_there", 5), ("leaked", 4), ("timed_out", 1)),
-    )
-    assert tally_of_row(row) == tally_of_end(EDITING)
 
 
 def test_all_reasons_there_are_fit_a_terminal_of_120_columns() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import yaml
 
 from tasks.publishing.card import CardFacts, render_card
-from tasks.publishing.release_context import FunnelLine
 from tasks.publishing.shard_format import ModelShape
+from tasks.storage.tallies import StageTally, Tally
 
 MODEL = ModelShape(role="editor", backend="b", model="m", revision="1", digest="none")
 
@@ -52,17 +52,25 @@ def test_a_release_without_samples_still_has_a_card(drawn):
     assert "0 samples" in render(drawn, ())
 
 
-def test_reasons_are_said_in_words(drawn):
-    line = FunnelLine(
+def test_each_stage_has_a_line_for_inputs_and_one_for_outputs_with_reasons_in_words(drawn):
+    tally = StageTally(
         stage="editing",
-        inputs=3,
-        kept=3,
-        rejected=0,
-        failed=0,
-        children=1,
-        refused=2,
-        reasons=(("wrong_colour", 1), ("mask_not_precise", 1)),
+        inputs=Tally(count=4, kept=3, rejected=1, failed=0, reasons=(("region_too_large", 1),)),
+        outputs=Tally(
+            count=3, kept=1, rejected=2, failed=0, reasons=(("mask_not_precise", 1), ("wrong_colour", 1))
+        ),
     )
-    context = replace(drawn.RELEASE, funnel=(line,))
+    quiet = Tally(count=1, kept=1, rejected=0, failed=0, reasons=())
+    publish = StageTally(stage="publish", inputs=quiet, outputs=quiet)
+    context = replace(drawn.RELEASE, funnel=(tally, publish))
     text = render_card(CardFacts(types=(), models=[MODEL], sources=[]), context)
-    assert "| editing | 3 | 3 | 0 | 0 | 1 | 2 | wrong color 1, doubtful target 1 |" in text
+    table = text.partition("## How the inputs ended\n\n")[2].partition("\n\n")[0].splitlines()
+    assert table == [
+        "| stage | what | count | kept | rejected | failed | because |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+        "| editing | inputs | 4 | 3 | 1 | 0 | region too large 1 |",
+        "|  | outputs | 3 | 1 | 2 | 0 | doubtful target 1, wrong color 1 |",
+        "| publish | inputs | 1 | 1 | 0 | 0 |  |",
+        "|  | outputs | 1 | 1 | 0 | 0 |  |",
+    ]
+    assert "the next stage's inputs. Each line adds up.\n\nPhotographs that resemble" in text

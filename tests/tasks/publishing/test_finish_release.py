@@ -97,28 +97,49 @@ def test_our_reader_yields_all_splits_or_one(released):
         assert {sample.meta.split for sample in found} == {split}
 
 
-def test_a_release_cut_off_at_any_file_is_undamaged_and_one_whose_manifest_was_lost_is_not(
+def test_a_release_cut_off_at_any_file_is_unfinished_and_one_whose_manifest_was_lost_is_damaged(
     built, released, drawn, tmp_path, monkeypatch
 ):
     folder, manifest = released
     store, plans = built
     copied = open_store(str(shutil.copytree(store.folder, tmp_path / "out")))
-    there = Path(copied.folder / "releases" / folder.name)
+    name = f"releases/{folder.name}"
+    there = Path(copied.folder / name)
     shutil.rmtree(there)
+    there.with_name(f"{folder.name}.json").unlink()
     seen = []
 
-    def put(path, data):
-        faults = [fault.path for fault in verify(copied, deep=False).faults]
-        assert not any(path.startswith("releases/") for path in faults), path
-        seen.append(path)
-        type(copied).put(copied, path, data)
+    def before(put):
+        def cut_off(path, data):
+            audit = verify(copied, deep=False)
+            assert not any(fault.path.startswith("releases/") for fault in audit.faults), path
+            notes = [note.path for note in audit.notes if note.path.startswith("releases/")]
+            assert notes == ([name] if seen and path != f"{name}.json" else []), path
+            seen.append(path)
+            return put(copied, path, data)
 
-    monkeypatch.setattr(copied, "put", put)
+        return cut_off
+
+    for put in ("put", "put_if_absent"):
+        monkeypatch.setattr(copied, put, before(getattr(type(copied), put)))
     finish_release(copied, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
-    assert len(seen) == len(manifest["files"])
+    assert seen[-2:] == [f"{name}/MANIFEST.json", f"{name}.json"]
+    assert len(seen) == len(manifest["files"]) + 2
     (there / "MANIFEST.json").unlink()
     faults = [fault.path for fault in verify(copied, deep=False).faults]
-    assert f"releases/{folder.name}/MANIFEST.json" in faults
+    assert f"{name}/MANIFEST.json" in faults
+
+
+def test_a_build_killed_before_it_noted_its_release_finished_leaves_that_to_the_next(
+    built, released, drawn, tmp_path
+):
+    store, plans = built
+    copied = open_store(str(shutil.copytree(store.folder, tmp_path / "out")))
+    note = f"releases/{released[0].name}.json"
+    data = copied.get(note)
+    copied.delete(note)
+    finish_release(copied, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
+    assert copied.get(note) == data
 
 
 def test_a_folder_without_a_manifest_is_no_release(tmp_path):

@@ -152,8 +152,9 @@ def test_how_pictures_are_read_and_whose_the_box_is_is_said_once_a_page(gallery)
 
 def test_the_first_page_shows_the_funnel(gallery):
     text = pages(gallery)["index.html"].text
-    assert "ingest 14 13 1 0 13 0 not an image 1" in text
-    assert "editing 12 12 0 0 11 1 not changed 1" in text
+    assert "ingest inputs 14 13 1 0 not an image 1 outputs 13 13 0 0 none" in text
+    assert "editing inputs 12 12 0 0 none outputs 12 11 1 0 not changed 1" in text
+    assert "the next stage's inputs. Each line adds up." in text
 
 
 def test_a_build_that_has_not_published_can_be_looked_at(drawn, tmp_path):

@@ -24,6 +24,10 @@ def problems(source):
     return {e.location.removeprefix("s/x.tar/"): e.problem for e in list_entries([source])}
 
 
+def details(source):
+    return {e.location.removeprefix("s/x.tar/"): e.detail for e in list_entries([source]) if e.problem}
+
+
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_members_are_read_where_they_lie(tmp_path, pictures, ingest, format):
     photo = pictures.save(pictures.draw())
@@ -41,7 +45,10 @@ def test_the_name_is_the_archives_stem_by_default(tmp_path):
 
 def test_names_that_climb_or_are_absolute_are_bad(tmp_path):
     members = [("../../up.jpg", b"1"), ("/etc/root.jpg", b"2"), ("fine.jpg", b"3"), ("a/../b.jpg", b"4")]
-    assert problems(write_tar(tmp_path / "x.tar", members)) == {
+    source = write_tar(tmp_path / "x.tar", members)
+    assert details(source)["%2E%2E/%2E%2E/up.jpg"] == "a path that climbs"
+    assert details(source)["etc/root.jpg"] == "an absolute path"
+    assert problems(source) == {
         "%2E%2E/%2E%2E/up.jpg": "bad_name",
         "a/%2E%2E/b.jpg": "bad_name",
         "etc/root.jpg": "bad_name",
@@ -84,8 +91,9 @@ def test_links_and_devices_in_an_archive_are_bad_members(tmp_path):
         folder = tarfile.TarInfo("folder")
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
-    found = problems(SourceSettings(uri=str(path), name="s"))
-    assert found == dict.fromkeys(("f.jpg", "h.jpg", "l.jpg"), "bad_archive_member")
+    source = SourceSettings(uri=str(path), name="s")
+    assert details(source) == {"f.jpg": "a named pipe", "h.jpg": "a hard link", "l.jpg": "a symbolic link"}
+    assert problems(source) == dict.fromkeys(("f.jpg", "h.jpg", "l.jpg"), "bad_archive_member")
 
 
 @pytest.mark.parametrize("blow", ["letters", "zeros"])
@@ -115,11 +123,18 @@ def test_a_damaged_first_header_is_a_row_too(tmp_path):
     assert problems(source) == {"1.jpg": "", "2.jpg": "", "@0": "bad_archive_member"}
 
 
-@pytest.mark.parametrize("keep", [1536 + 512 + 100, 1536 + 100])
-def test_an_archive_that_breaks_off_says_where(tmp_path, keep):
+@pytest.mark.parametrize(
+    ("keep", "why"),
+    [
+        (1536 + 512 + 100, "the archive ends before it does"),
+        (1536 + 100, "bytes that no valid header begins"),
+    ],
+)
+def test_an_archive_that_breaks_off_says_where_and_how(tmp_path, keep, why):
     members = [(f"{number}.jpg", b"d" * 700) for number in range(5)]
     source = write_tar(tmp_path / "x.tar", members, format=tarfile.USTAR_FORMAT)
     (tmp_path / "x.tar").write_bytes((tmp_path / "x.tar").read_bytes()[:keep])
+    assert set(details(source).values()) == {why}
     found = problems(source)
     assert found.pop("0.jpg") == ""
     assert set(found.values()) == {"bad_archive_member"}

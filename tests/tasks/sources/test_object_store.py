@@ -7,6 +7,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tasks.canonical import seal
 from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
 from tasks.sources.listing import list_entries
 from tasks.sources.reading import SourceReader
@@ -121,3 +122,30 @@ def test_the_output_in_the_same_bucket_is_no_source(bucket):
         [SourceSettings(uri=f"s3://{bucket[1]}/p", name="s")], out=f"s3://{bucket[1]}/p/out"
     )
     assert [e.location for e in entries] == ["s/a.jpg", "s/outside.jpg"]
+
+
+def test_what_another_build_wrote_is_one_row_as_in_a_folder(tmp_path, pictures, ingest, bucket):
+    photo = pictures.save(pictures.draw())
+    record = {"config": {}, "chain": [], "first_plan": "0" * 12, "build": "ab" * 6, "run": {}}
+    files = {
+        "x.jpg": photo,
+        "by-stage/picture.jpg": photo,
+        "by-stage/stages/ingest-0123abcd/config.json": b"{}",
+        "deep/by-record/releases/r/y.jpg": photo,
+        f"deep/by-record/builds/{'ab' * 6}.json": seal(record),
+        "release/MANIFEST.json": seal({"shards": [], "chain": []}),
+        "release/gallery/y.jpg": photo,
+        "holiday/stages/ingest-2019/x.txt": b"text",
+        "holiday/MANIFEST.json": b"{}",
+    }
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    put(bucket, **{f"photos/{name}": data for name, data in files.items()})
+    remote = ingest(SourceSettings(uri=f"s3://{bucket[1]}/photos", name="s"))
+    assert remote == ingest(SourceSettings(uri=str(tmp_path), name="s"))
+    assert {location for location, o in remote.items() if "left out as a whole" in o.detail} == {
+        "s/by-stage",
+        "s/deep/by-record",
+        "s/release",
+    }

@@ -178,3 +178,18 @@ def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, ph
     for text in (repr(list_entries([source])), repr(outcomes)):
         assert "secret" not in text
         assert "word" not in text
+
+
+@pytest.mark.parametrize("column", ["uri", "licence"])
+def test_a_column_there_twice_is_refused_for_nobody_knows_which_is_meant(tmp_path, column):
+    path = tmp_path / "list.csv"
+    path.write_text(f"uri,licence,{column}\na.jpg,b,c\n")
+    with pytest.raises(ConfigurationError, match=f"has the column '{column}' more than once"):
+        list_entries([SourceSettings(uri=str(path))])
+
+
+def test_a_csv_list_in_another_encoding_is_told_with_its_line(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes("uri\na.jpg\nZoë.jpg\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"line 3: not UTF-8"):
+        list_entries([SourceSettings(uri=str(path))])

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.canonical import seal, sha256_hex
 from tasks.errors import ConfigurationError
-from tasks.storage.auditing import verify
+from tasks.storage.auditing import UNFINISHED, Fault, verify
 from tasks.storage.builds import link_plan, write_build
 from tasks.storage.layout import StageKey
 from tasks.storage.repairing import Repair, collect_garbage, repair
@@ -52,6 +52,7 @@ def release(store: Store, ends: list[StageEnd], build: str) -> None:
     files = [{"name": n, "bytes": len(page), "sha256": sha256_hex(page)} for n, page in pages.items()]
     manifest = {"files": files, "chain": chain, "build": build}
     store.put_if_absent("releases/drawn-1/MANIFEST.json", seal(manifest))
+    store.put_if_absent("releases/drawn-1.json", seal({"release": "releases/drawn-1"}))
 
 
 def test_a_sound_dataset_has_no_fault(tmp_path: Path):
@@ -121,12 +122,34 @@ def test_what_another_object_tells_of_is_named_when_it_is_gone_and_made_anew_aft
     assert verify(store, deep=True).faults == []
 
 
-def test_a_repaired_release_is_no_fault_until_the_next_build(tmp_path: Path):
+def test_a_repaired_release_is_unfinished_until_the_next_build(tmp_path: Path):
     store, _ = build_dataset(tmp_path)
     store.put("releases/drawn-1/gallery/index.html", b"<p>smudged</p>")
-    assert "releases/drawn-1/MANIFEST.json" in repair(store).moved
-    assert verify(store, deep=True).faults == []
+    assert repair(store).moved == (
+        "releases/drawn-1.json",
+        "releases/drawn-1/MANIFEST.json",
+        "releases/drawn-1/gallery/index.html",
+    )
+    audit = verify(store, deep=True)
+    assert audit.faults == []
+    assert Fault(path="releases/drawn-1", problem=UNFINISHED) in audit.notes
     assert repair(store) == Repair()
+
+
+def test_a_release_without_manifest_is_unfinished_unless_it_was_noted_to_be_finished(tmp_path: Path):
+    store, _ = build_dataset(tmp_path)
+    store.delete("releases/drawn-1/MANIFEST.json")
+    audit = verify(store, deep=False)
+    assert [f.path for f in audit.faults] == ["releases/drawn-1/MANIFEST.json"]
+    store.delete("releases/drawn-1.json")
+    audit = verify(store, deep=False)
+    assert (audit.faults, audit.notes) == ([], [Fault(path="releases/drawn-1", problem=UNFINISHED)])
+
+
+def test_a_note_about_another_release_is_a_fault(tmp_path: Path):
+    store, _ = build_dataset(tmp_path)
+    store.put("releases/drawn-2.json", seal({"release": "releases/drawn-1"}))
+    assert [f.path for f in verify(store, deep=False).faults] == ["releases/drawn-2.json"]
 
 
 def test_a_link_is_missed_by_the_one_that_follows_it(tmp_path: Path):

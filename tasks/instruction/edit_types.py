@@ -61,9 +61,11 @@ def draw_edit_type(
     weights: Mapping[EditType, float],
     seed: int,
     key: str,
-    taken: Collection[EditType] = (),
+    taken: Collection[tuple[EditType, str]] = (),
 ) -> DrawnEdit | None:
     """Draw a type by weight among those that editor and target allow, then its argument evenly.
+
+    Types that no other plan of this target has come first; when there are none, one with another argument.
 
     Args:
         target: what is to be edited.
@@ -71,13 +73,15 @@ def draw_edit_type(
         weights: relative; a type without a weight or with weight 0 is never drawn.
         seed: the build's seed.
         key: the plan's id; the draw depends on (seed, key) and on what is allowed, on nothing else.
-        taken: types that other plans of this target have already.
+        taken: types and arguments that other plans of this target have already.
 
     Returns:
-        The draw, or None when no type is left; `allowed_types` says why.
+        The draw, or None when nothing is left; `allowed_types` says why.
     """
     choices = allowed_types(target, offers, weights)
-    free = [rule for rule in EDIT_TYPES if choices[rule.edit_type] == "" and rule.edit_type not in taken]
+    left = {rule: _arguments_left(rule, target, taken) for rule in EDIT_TYPES if not choices[rule.edit_type]}
+    used = {edit_type for edit_type, _ in taken}
+    free = [rule for rule in left if rule.edit_type not in used] or [rule for rule in left if left[rule]]
     if not free:
         return None
     point = unit_interval(seed, key, "edit_type") * sum(weights[rule.edit_type] for rule in free)
@@ -87,8 +91,7 @@ def draw_edit_type(
         if point < 0:
             drawn = rule
             break
-    arguments = drawn.arguments(target) if drawn.arguments else (NO_ARGUMENT,)
-    argument = arguments[derive_seed(seed, key, "edit_argument") % len(arguments)]
+    argument = left[drawn][derive_seed(seed, key, "edit_argument") % len(left[drawn])]
     return DrawnEdit(edit_type=drawn.edit_type, argument=argument, choices=measure_choices(choices))
 
 
@@ -97,6 +100,13 @@ def allowed_types(
 ) -> dict[EditType, str]:
     """For each of the eight types why it may not be drawn, ``""`` when it may."""
     return {rule.edit_type: _objection(rule, target, offers, weights) for rule in EDIT_TYPES}
+
+
+def _arguments_left(
+    rule: EditTypeRule, target: GroundedTarget, taken: Collection[tuple[EditType, str]]
+) -> tuple[str, ...]:
+    every = rule.arguments(target) if rule.arguments else (NO_ARGUMENT,)
+    return tuple(argument for argument in every if (rule.edit_type, argument) not in taken)
 
 
 def measure_choices(choices: Mapping[EditType, str]) -> tuple[Measurement, ...]:

@@ -120,10 +120,10 @@ class InstructionStage:
         orders: list[_Order] = []
         for number in range(self._settings.plans_per_target):
             plan_id = f"{target.target_id}-p{number}"
-            taken = [order.drawn.edit_type for order in orders]
+            taken = [(order.drawn.edit_type, order.drawn.argument) for order in orders]
             drawn = draw_edit_type(target, self._offers, weights, self._seed, plan_id, taken)
             if drawn is None and orders:
-                break  # each plan of a target is of another type, and there are no more
+                break  # each plan of a target is another edit, and there are no more
             if drawn is None:
                 why = allowed_types(target, self._offers, weights)
                 detail = ", ".join(f"{edit_type.value}: {text}" for edit_type, text in why.items())

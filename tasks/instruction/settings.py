@@ -31,6 +31,8 @@ class InstructionSettings(Settings):
     rewriter: RoleSettings
     referrer: RoleSettings
     weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalised")
-    plans_per_target: int = Field(default=1, ge=1, description="edit plans of different types, at most")
+    plans_per_target: int = Field(
+        default=1, ge=1, description="different edits planned, at most; other types first"
+    )
     tries: int = Field(default=2, ge=1, description="times a plan is put into words before it is refused")
     unit_size: int = Field(default=32, gt=0, description="inputs a unit; not part of the stage's digest")

@@ -159,13 +159,14 @@ def test_a_target_that_nothing_singles_out_is_rejected():
     assert outcome.children[0].reason is Reason.NO_UNIQUE_REFERENCE
 
 
-def test_several_plans_of_a_target_are_of_different_types_and_have_their_own_ids_and_seeds():
+def test_several_plans_of_a_target_are_different_edits_other_types_first():
     (outcome,) = _stage(plans_per_target=8).process([_input(target(cups(), 1))], NoPixels())
-    types = [child.record.edit_type for child in outcome.children]
-    assert len(types) > 1
-    assert len(set(types)) == len(types)
-    assert [child.id[-2:] for child in outcome.children] == [f"p{n}" for n in range(len(types))]
-    assert len({child.record.seed for child in outcome.children}) == len(types)
+    edits = [(child.record.edit_type, child.record.argument) for child in outcome.children]
+    types = [edit_type for edit_type, _ in edits]
+    assert len(set(edits)) == len(edits) > len(set(types)) > 1
+    assert len(set(types[: len(set(types))])) == len(set(types)), "no type comes again before all have come"
+    assert [child.id[-2:] for child in outcome.children] == [f"p{n}" for n in range(len(edits))]
+    assert len({child.record.seed for child in outcome.children}) == len(edits)
 
 
 def test_more_plans_leave_the_first_one_as_it_is():

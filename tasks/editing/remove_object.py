@@ -44,6 +44,8 @@ def remove_object(
     """
     mask = from_rle(plan.target.mask)
     scene = _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
+    # Before anything is measured in the picture: most refusals are by class.
+    gates.require(gates.carrier_gate(plan.target.label, settings.removal.carriers))
     best: Finished | None = None
     before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):

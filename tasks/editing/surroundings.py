@@ -25,6 +25,10 @@ SHADOW_DEPTH = 45.0
 """Lightness a shadow takes at most; what is darker is black by itself."""
 
 
+OWN = 2.5
+"""Deviations off the object's own colors up to which a pixel may be a part of it that its mask missed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Surroundings:
     """What the pixels within reach of an object are, (H, W) each; pixels of the plain ground are in neither.
@@ -36,10 +40,6 @@ class Surroundings:
 
     shadow: Mask
     thing: Mask
-
-
-OWN = 2.5
-"""Deviations off the object's own colors up to which a pixel may be a part of it that its mask missed."""
 
 
 def look_around(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> Surroundings:

@@ -77,8 +77,7 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
     """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts.
 
-    What is in a half must lie there as a whole: a thing across the middle is in that third
-    where its centre is.
+    What is in a half must lie there as a whole: a thing across the middle is in the third of its centre.
     """
     box = entity.box
     row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)

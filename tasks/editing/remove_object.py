@@ -44,7 +44,7 @@ def remove_object(
     """
     mask = from_rle(plan.target.mask)
     scene = _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
-    # Before anything is measured in the picture: most refusals are by class.
+    # A class that stays needs no look at the picture.
     gates.require(gates.carrier_gate(plan.target.label, settings.removal.carriers))
     best: Finished | None = None
     before: Look | None = None

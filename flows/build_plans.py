@@ -9,9 +9,9 @@ from itertools import pairwise
 from flows.photographs import with_photographs
 from tasks.config import BuildConfig
 from tasks.errors import ConfigurationError
-from tasks.outcomes import STAGES, SourceEntry
+from tasks.outcomes import STAGES
 from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import Listing, list_sources
 from tasks.stages import check_roles, stage_digests, stage_material
 from tasks.storage.builds import BuildRecord, link_plan, write_build
 from tasks.storage.layout import StageKey
@@ -36,7 +36,7 @@ class Build:
         config: as asked for; it is what the build's record holds.
         located: the same with named photograph collections replaced by folders of this machine.
         record: known once ingest is planned.
-        entries: of the sources, listed once.
+        listing: of the sources, made once.
         whole: all stages will be run, one after the other, so workers may look ahead.
     """
 
@@ -47,7 +47,7 @@ class Build:
     retry: bool = False
     plans: dict[str, Plan] = field(default_factory=dict)
     record: BuildRecord | None = None
-    entries: list[SourceEntry] | None = None
+    listing: Listing | None = None
     whole: bool = False
 
     def key(self, stage: str) -> StageKey:
@@ -72,6 +72,26 @@ def open_build(config: BuildConfig, *, retry: bool = False) -> Build:
         digests=stage_digests(config),
         retry=retry,
     )
+
+
+def listing(build: Build) -> Listing:
+    """What the sources hold.
+
+    Raises:
+        ConfigurationError: a source or an exclusion file that can't be used.
+        StorageFault: an object store can't be reached.
+    """
+    if build.listing is None:
+        config = build.located
+        build.listing = list_sources(config.sources, config.exclude, config.limit, config.out)
+    return build.listing
+
+
+def exclusion_note(build: Build) -> str:
+    """Which lines of the exclusion file do nothing, or ``""``; a misspelt one would leave a photograph in."""
+    idle = listing(build).idle_exclusions
+    named = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
+    return f"exclude={build.config.exclude!r}: nothing in the sources is named {named}" if idle else ""
 
 
 def draft(build: Build, stage: str) -> Plan:
@@ -150,11 +170,8 @@ def _upstream(build: Build, stage: str) -> Plan | None:
 
 
 def _inputs(build: Build, stage: str, upstream: Plan | None) -> Iterable[PlanInput]:
-    config = build.located
     if upstream is None:
-        if build.entries is None:
-            build.entries = list_entries(config.sources, config.exclude, config.limit, config.out)
-        return entry_inputs(build.entries)
+        return entry_inputs(listing(build).entries)
     return list(kept_children(build.store, upstream))
 
 

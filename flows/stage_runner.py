@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from flows.build_plans import Build, plan
+from flows.build_plans import Build, exclusion_note, plan
 from flows.fan_out import Pool, StageJob, UnitRun, start_units
 from flows.pool_in_process import InProcessPool
 from flows.progress import Progress
@@ -36,6 +36,8 @@ class StageWork:
 def begin(build: Build, stage: str, pool: Pool, progress: Progress) -> StageWork:
     """Plans a stage and gets its open units ready to run."""
     planned = plan(build, stage)
+    if stage == STAGES[0] and (note := exclusion_note(build)):
+        progress.note(note)
     done = committed_units(build.store, planned.key)
     open_units = [unit for unit in planned.units if unit.id not in done]
     progress.begin(

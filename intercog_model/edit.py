@@ -74,6 +74,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("give either --batch, or --instruction with --image (no --image for text-to-image)")
     if options.batch and (options.instruction is not None or options.image):
         parser.error("--batch brings its own pictures and instructions: no --image, no --instruction")
+    if options.size and options.mode != "text-to-image":
+        parser.error("--size is for text-to-image; an edit has the size of its source")
     if options.batch and options.mode == "text-to-image":
         parser.error("text-to-image has no batch mode")
     return options

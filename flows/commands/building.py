@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from flows.build_plans import Build, open_build
+from flows.build_plans import Build, exclusion_note, open_build
 from flows.build_request import BuildRequest, resolve
 from flows.build_session import finished_release, open_session
 from flows.estimate import estimate, estimate_text
@@ -57,7 +57,10 @@ def plan(arguments: argparse.Namespace) -> int:
     request = request_of(arguments)
     config, _ = resolve(request)
     with _not_made(local_folder(config.out)):
-        lines = estimate(open_build(config, retry=request.retry_failed))
+        ready = open_build(config, retry=request.retry_failed)
+        lines = estimate(ready)
+    if note := exclusion_note(ready):
+        Progress().note(note)
     tell(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
     return 0
 
@@ -110,6 +113,8 @@ def print_result(
         ("all", str(samples)),
     ]
     tell(f"\n{text_table(rows, right=[1])}\n")
+    if not samples:
+        tell("no sample came out: the table above says what was refused and why, the gallery shows it")
     tell(f"{'seconds':<9}{total:.1f}" + (f", {start_up:.1f} of them to start" if start_up else ""))
     tell(f"{'release':<9}{build.store.url(release.folder)}")
     tell(f"{'gallery':<9}{build.store.url(release.folder)}/gallery/index.html")

@@ -1,8 +1,10 @@
 """Checkpoints of a run: one file per rank in a folder that is renamed into place when all are written."""
 
 import json
+import pickle
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,11 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """`step`, `ranks` and `position` of a checkpoint; ConfigurationError for another number of processes."""
-    meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+    """`step`, `ranks` and `position`; ConfigurationError for another number of processes or a damaged file."""
+    try:
+        meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+    except (OSError, ValueError) as error:
+        raise _damaged(path / "meta.json", str(error)) from error
     ranks = world()[1]
     if meta["ranks"] != ranks:
         raise ConfigurationError(
@@ -74,10 +79,10 @@ def restore(
 ) -> tuple[int, dict[str, Any]]:
     """Load a checkpoint in place; the step it was taken after and the data position.
 
-    Raises ConfigurationError for another number of processes or other parameters.
+    Raises ConfigurationError for another number of processes, other parameters, or a file that is damaged.
     """
     meta, rank = read_meta(path), world()[0]
-    state = torch.load(path / f"rank-{rank:05d}.pt", weights_only=True, map_location="cpu")
+    state = _read_state(path / f"rank-{rank:05d}.pt")
     parameters = dict(model.named_parameters())
     theirs = {(name, value.shape) for name, value in state["model"].items()}
     ours = {(name, local(value).shape) for name, value in parameters.items()}
@@ -90,6 +95,26 @@ def restore(
     _load_optimizer(model, optimizer, state["optimizer"])
     torch.set_rng_state(state["rng"])
     return meta["step"], meta["position"]
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as opened:
+            # what is no zip file would be read as the pickle of an older version, which fails in a dozen ways
+            if not zipfile.is_zipfile(opened):
+                raise _damaged(file, "not written by torch.save, or cut")
+        state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
+    # the library raises nothing narrower
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise _damaged(file, str(error)) from error
+    return state
+
+
+def _damaged(file: Path, why: str) -> ConfigurationError:
+    first = why.strip().partition("\n")[0]
+    return ConfigurationError(
+        f"{file} can't be read ({first}); remove the folder {file.parent.name} to go on from the one before"
+    )
 
 
 def _optimizer_state(

@@ -16,6 +16,9 @@ from tasks.storage.pixel_reader import StorePixels
 from tasks.storage.store import Store
 from tasks.storage.units import Plan
 
+EARLIER = ("accepted-*.html", "rejected-*.html", "pictures/*.jpg")
+"""What a larger gallery leaves when a smaller one is written over it."""
+
 
 def write_build_gallery(
     store: Store,
@@ -28,7 +31,8 @@ def write_build_gallery(
 ) -> Path:
     """A gallery of all accepted samples, and all refused ones if wanted, in the local folder ``to``.
 
-    ``plans`` are one a stage in order from ``ingest``, as far as the build has come; open ones are left out.
+    ``plans`` are one a stage in order from ``ingest``, as far as the build has come; open ones are left out. Pages
+    and pictures that an earlier gallery left in the folder go.
 
     Returns:
         The path of ``index.html``.
@@ -40,7 +44,10 @@ def write_build_gallery(
         accepted = list(accepted_samples(store, last, context.sample, settings.validation_share))
     refused, totals = rejected_samples(store, plans) if rejected else ([], Counter())
 
+    written: set[str] = set()
+
     def sink(name: str, data: bytes) -> None:
+        written.add(name)
         path = to / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -52,4 +59,8 @@ def write_build_gallery(
         rejected_totals=totals,
     )
     write_gallery(content, with_funnel(context, ends), lambda: StorePixels(store), sink)
+    for pattern in EARLIER:
+        for path in to.glob(pattern):
+            if path.relative_to(to).as_posix() not in written:
+                path.unlink()
     return to / "index.html"

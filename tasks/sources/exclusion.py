@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,6 +31,12 @@ class Exclusions:
     def covers(self, location: str) -> bool:
         """Whether the location is named or fits a pattern."""
         return location in self.locations or any(fnmatchcase(location, p) for p in self.patterns)
+
+    def idle(self, locations: Collection[str], sids: Collection[str]) -> tuple[str, ...]:
+        """Lines that name none of these photographs, sorted: most likely misspelt, or meant for other sources."""
+        named = self.locations.intersection(locations)
+        fitting = {p for p in self.patterns if any(fnmatchcase(location, p) for location in locations)}
+        return tuple(sorted(self.sids.difference(sids) | (self.locations - named - fitting)))
 
 
 def read_exclusions(path: str) -> Exclusions:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tasks.errors import Reason, SampleError
 from tasks.outcomes import SourceEntry
 from tasks.sources.archive import list_tar
-from tasks.sources.exclusion import Exclusions, read_exclusions
+from tasks.sources.exclusion import read_exclusions
 from tasks.sources.folder import list_folder
 from tasks.sources.formats import HEAD_BYTES, looks_like_picture, sniff
 from tasks.sources.locations import with_unique_locations
@@ -28,9 +28,23 @@ MAX_HASHED_BYTES = 1 << 30
 """Larger originals are not hashed to look for an excluded id; ingest refuses them by size."""
 
 
-def list_entries(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What all sources hold.
+
+    Attributes:
+        entries: sorted by location.
+        idle_exclusions: lines of the exclusion file that name nothing in the sources, sorted; ids of photographs
+            only where every original was read, so not with a limit.
+    """
+
+    entries: list[SourceEntry]
+    idle_exclusions: tuple[str, ...]
+
+
+def list_sources(
     sources: Sequence[SourceSettings], exclude: str = "", limit: int = 0, out: str = ""
-) -> list[SourceEntry]:
+) -> Listing:
     """Every place a photograph may be, sorted by location.
 
     Each file, member, object or row is an entry, whatever it is: what is no picture ends as a row, not in silence.
@@ -56,12 +70,19 @@ def list_entries(
             raise place.fault("holds no pictures")
         entries += found
     entries = sorted(with_unique_locations(entries), key=lambda entry: entry.location)
-    entries = entries[:limit] if limit else entries
-    reader = SourceReader(sources)
-    return [
-        replace(entry, problem=Reason.EXCLUDED.value) if _is_excluded(entry, exclusions, reader) else entry
-        for entry in entries
-    ]
+    listed = entries[:limit] if limit else entries
+    sids = _sids(listed, SourceReader(sources)) if exclusions.sids else [""] * len(listed)
+    unread = exclusions.sids if len(listed) < len(entries) else frozenset()
+    idle = exclusions.idle([entry.location for entry in entries], unread.union(sids))
+    return Listing(
+        entries=[
+            replace(entry, problem=Reason.EXCLUDED.value)
+            if exclusions.covers(entry.location) or sid in exclusions.sids
+            else entry
+            for entry, sid in zip(listed, sids, strict=True)
+        ],
+        idle_exclusions=idle,
+    )
 
 
 def _list(place: Place, out: str, *, guess: bool) -> list[SourceEntry]:
@@ -80,15 +101,16 @@ def _list(place: Place, out: str, *, guess: bool) -> list[SourceEntry]:
     return entries
 
 
-def _is_excluded(entry: SourceEntry, exclusions: Exclusions, reader: SourceReader) -> bool:
-    if exclusions.covers(entry.location):
-        return True
-    if not exclusions.sids or entry.problem:
-        return False
+def _sids(entries: Sequence[SourceEntry], reader: SourceReader) -> list[str]:
+    """Ids of photographs by their bytes; ``""`` where they can't be had: ingest will meet the same trouble."""
+    return ["" if entry.problem else _sid(entry, reader) for entry in entries]
+
+
+def _sid(entry: SourceEntry, reader: SourceReader) -> str:
     try:
-        return source_id(reader.data(entry, MAX_HASHED_BYTES)) in exclusions.sids
+        return source_id(reader.data(entry, MAX_HASHED_BYTES))
     except SampleError:
-        return False  # ingest will meet the same trouble and write the row
+        return ""
 
 
 def _has_picture(entries: Sequence[SourceEntry], source: SourceSettings, place: Place) -> bool:

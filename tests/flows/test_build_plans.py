@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.build_plans import Build, open_build, plan
+import pytest
+
+from flows.build_plans import Build, exclusion_note, open_build, plan
+from flows.cli import main
 from flows.estimate import estimate
 from tasks.config import load_config
 from tasks.outcomes import STAGES
@@ -57,3 +60,16 @@ def test_a_build_to_come_that_tries_failed_inputs_again_is_estimated_with_them(t
     assert (ingest.inputs, ingest.open_inputs) == (2, 1)
     assert [line.known for line in later] == [False] * 4
     assert {info.path for info in first.store.list()} == before
+
+
+def test_a_misspelt_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build = opened(tmp_path, "first")
+    assert exclusion_note(build) == ""
+    listed = tmp_path / "leave-out.txt"
+    listed.write_text("in/a.png\n" + "".join(f"in/{n}.png\n" for n in range(7)))
+    build.listing, build.located = None, build.located.model_copy(update={"exclude": str(listed)})
+    told = "nothing in the sources is named in/0.png, in/1.png, in/2.png, in/3.png, in/4.png and 2 more"
+    assert told in exclusion_note(build)
+    arguments = ["--source", str(tmp_path / "in"), "--out", str(tmp_path / "new"), "--exclude", str(listed)]
+    assert main(["plan", *arguments]) == 0
+    assert f"exclude='{listed}': {told}" in capsys.readouterr().err

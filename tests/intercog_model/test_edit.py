@@ -101,6 +101,7 @@ def test_wrong_arguments_end_with_code_2(picture, tmp_path):
         ["--batch", str(tmp_path), "--mode", "text-to-image"],
         ["--batch", str(tmp_path), "--instruction", "Paint it."],
         ["--batch", str(tmp_path), "--image", str(picture)],
+        ["--image", str(picture), "--instruction", "Paint it.", "--size", "32", "32"],
     ):
         with pytest.raises(SystemExit) as stopped:
             main(["--model", "random-debug", "--out", str(tmp_path), *arguments])

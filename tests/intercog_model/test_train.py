@@ -259,6 +259,22 @@ def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, t
         trainer_of(config)
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "foreign"])
+@pytest.mark.parametrize("name", ["meta.json", "rank-00000.pt"])
+def test_a_damaged_checkpoint_is_named_with_the_way_out(name, damage, folder, two_steps, tmp_path):
+    out = shutil.copytree(two_steps, tmp_path / "copy")
+    path = out / "step-0000002" / name
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "foreign": b"hello"}[damage])
+    if (name, damage) == ("meta.json", "missing"):
+        assert not checkpoints(out)  # what has no meta.json was never finished
+        return
+    with pytest.raises(ConfigurationError, match=f"{name} can't be read .*remove the folder step-0000002"):
+        trainer_of(overlay(tmp_path / "c.toml", folder, out))
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_only_a_process_alone_takes_the_interpreter_down_at_its_end(processes, monkeypatch):
     ended = []

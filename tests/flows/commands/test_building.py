@@ -21,5 +21,7 @@ def test_only_a_stage_that_had_inputs_was_done_before(
     release = finish(build)
     for seconds, told in (({}, "before"), ({"ingest": 0.25}, "0.2")):
         print_result(build, release, seconds, 1.0)
-        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        text = capsys.readouterr().out
+        assert "no sample came out" in text
+        lines = [line.split() for line in text.splitlines()]
         assert [line[6] for line in lines if line[1:2] == ["inputs"]] == [told, "-", "-", "-", "-"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from urllib.parse import unquote
 
 import pytest
@@ -178,3 +179,17 @@ def test_the_same_build_gives_the_same_bytes(built, drawn, gallery, tmp_path):
     files = [p.relative_to(gallery) for p in gallery.rglob("*") if p.is_file()]
     assert len(files) > 20
     assert all((tmp_path / name).read_bytes() == (gallery / name).read_bytes() for name in files)
+
+
+def test_nothing_of_a_larger_gallery_stays(built, drawn, gallery, tmp_path):
+    store, plans = built
+    found = []
+    for name in ("over", "new"):
+        if name == "over":
+            shutil.copytree(gallery, tmp_path / name)
+            (tmp_path / name / "notes.txt").write_text("mine")
+        write_build_gallery(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, to=tmp_path / name)
+        files = (p for p in (tmp_path / name).rglob("*") if p.is_file())
+        found.append({p.relative_to(tmp_path / name).as_posix() for p in files})
+    assert found[0] == found[1] | {"notes.txt"}
+    assert not any(name.startswith("rejected-") for name in found[0])

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from tasks.outcomes import Outcome, SourceEntry, StageInput
 from tasks.sources.ingest_stage import IngestStage
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.settings import IngestSettings, SourceSettings
 
 ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
@@ -133,7 +133,7 @@ def ingest() -> Callable[..., dict[str, Outcome]]:
     """Lists sources and ingests them: outcomes by location."""
 
     def run(*sources: SourceSettings, **limits: int) -> dict[str, Outcome]:
-        entries: list[SourceEntry] = list_entries(sources)
+        entries: list[SourceEntry] = list_sources(sources).entries
         inputs = [StageInput(id=entry.location, record=entry, blobs={}) for entry in entries]
         outcomes = IngestStage(sources, IngestSettings(**limits)).process(inputs, pixels=None)
         assert [outcome.input_id for outcome in outcomes] == [entry.location for entry in entries]

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from tasks.errors import ConfigurationError, Reason, SampleError
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.reading import SourceReader
 from tasks.sources.settings import SourceSettings
 
@@ -21,11 +21,13 @@ def write_tar(path, members, mode="w", format=tarfile.PAX_FORMAT):
 
 
 def problems(source):
-    return {e.location.removeprefix("s/x.tar/"): e.problem for e in list_entries([source])}
+    return {e.location.removeprefix("s/x.tar/"): e.problem for e in list_sources([source]).entries}
 
 
 def details(source):
-    return {e.location.removeprefix("s/x.tar/"): e.detail for e in list_entries([source]) if e.problem}
+    return {
+        e.location.removeprefix("s/x.tar/"): e.detail for e in list_sources([source]).entries if e.problem
+    }
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -40,7 +42,7 @@ def test_members_are_read_where_they_lie(tmp_path, pictures, ingest, format):
 
 def test_the_name_is_the_archives_stem_by_default(tmp_path):
     source = write_tar(tmp_path / "sa_000020.tar", [("a.jpg", b"a")]).model_copy(update={"name": ""})
-    assert [e.location for e in list_entries([source])] == ["sa_000020/sa_000020.tar/a.jpg"]
+    assert [e.location for e in list_sources([source]).entries] == ["sa_000020/sa_000020.tar/a.jpg"]
 
 
 def test_names_that_climb_or_are_absolute_are_bad(tmp_path):
@@ -154,12 +156,12 @@ def test_archives_that_can_not_serve_are_refused_before_work(tmp_path):
         ("text.tar", "no tar"),
     ):
         with pytest.raises(ConfigurationError, match=why):
-            list_entries([SourceSettings(uri=str(tmp_path / name))])
+            list_sources([SourceSettings(uri=str(tmp_path / name))])
 
 
 def test_a_changed_archive_is_noticed(tmp_path, pictures):
     source = write_tar(tmp_path / "x.tar", [("a.jpg", b"a" * 100)])
-    (entry,) = list_entries([source])
+    (entry,) = list_sources([source]).entries
     assert SourceReader([source]).data(entry, 1000) == b"a" * 100
     write_tar(tmp_path / "x.tar", [("b.jpg", b"b"), ("a.jpg", b"a" * 20000)])
     with pytest.raises(SampleError) as caught:

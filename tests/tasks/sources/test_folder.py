@@ -7,12 +7,12 @@ import pytest
 
 from tasks.canonical import seal
 from tasks.errors import Reason
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.settings import SourceSettings
 
 
 def names(folder, **options):
-    entries = list_entries([SourceSettings(uri=str(folder), name="s")], **options)
+    entries = list_sources([SourceSettings(uri=str(folder), name="s")], **options).entries
     return {entry.location.removeprefix("s/"): entry.problem for entry in entries}
 
 
@@ -20,7 +20,7 @@ def test_every_file_is_an_entry_sorted_and_with_its_version(tmp_path):
     for name in ("b.jpg", "a.JPG", "notes.txt", ".hidden.png", "deep/er/c.webp", "no-ending"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * len(name))
-    entries = list_entries([SourceSettings(uri=str(tmp_path), name="s", licence="CC0")])
+    entries = list_sources([SourceSettings(uri=str(tmp_path), name="s", licence="CC0")]).entries
     assert [e.location for e in entries] == [
         "s/.hidden.png",
         "s/a.JPG",

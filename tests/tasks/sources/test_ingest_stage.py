@@ -12,7 +12,7 @@ from tasks.outcomes import Stage, StageInput
 from tasks.pixels import decode_rgb, fingerprint
 from tasks.records import SourceImage
 from tasks.sources.ingest_stage import STEP_VERSIONS, IngestStage
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.reading import source_id
 from tasks.sources.settings import IngestSettings, SourceSettings
 
@@ -27,7 +27,7 @@ GOLDEN = {
 
 
 def stage_inputs(sources):
-    return [StageInput(id=entry.location, record=entry, blobs={}) for entry in list_entries(sources)]
+    return [StageInput(id=entry.location, record=entry, blobs={}) for entry in list_sources(sources).entries]
 
 
 def test_a_kept_photograph_says_everything_about_itself(tmp_path, pictures, ingest):

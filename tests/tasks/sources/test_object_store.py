@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 from tasks.canonical import seal
 from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.reading import SourceReader
 from tasks.sources.settings import SourceSettings
 
@@ -97,16 +97,16 @@ def test_missing_things_are_said_before_work(bucket):
     put(bucket, **{"texts/a.txt": b"text"})
     for uri in ("nothing-here", "texts", "no.tar", "no.csv"):
         with pytest.raises(ConfigurationError, match=r"sources\.0\.uri"):
-            list_entries([SourceSettings(uri=f"s3://{bucket[1]}/{uri}")])
+            list_sources([SourceSettings(uri=f"s3://{bucket[1]}/{uri}")])
     with pytest.raises(StorageFault):
-        list_entries([SourceSettings(uri="s3://no-such-bucket-here/x")])
+        list_sources([SourceSettings(uri="s3://no-such-bucket-here/x")])
 
 
 def test_an_object_that_goes_or_changes_fails_alone(pictures, bucket):
     client, name = bucket
     put(bucket, **{"a.jpg": pictures.save(pictures.draw()), "b.jpg": b"b"})
     sources = [SourceSettings(uri=f"s3://{name}")]
-    a, b = list_entries(sources)
+    a, b = list_sources(sources).entries
     client.delete_object(Bucket=name, Key="a.jpg")
     put(bucket, **{"b.jpg": b"longer"})
     reader = SourceReader(sources)
@@ -118,9 +118,9 @@ def test_an_object_that_goes_or_changes_fails_alone(pictures, bucket):
 
 def test_the_output_in_the_same_bucket_is_no_source(bucket):
     put(bucket, **{"p/a.jpg": b"a", "p/out/releases/x.jpg": b"x", "p/outside.jpg": b"y"})
-    entries = list_entries(
+    entries = list_sources(
         [SourceSettings(uri=f"s3://{bucket[1]}/p", name="s")], out=f"s3://{bucket[1]}/p/out"
-    )
+    ).entries
     assert [e.location for e in entries] == ["s/a.jpg", "s/outside.jpg"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import Reason
 from tasks.geometry import from_rle, to_rle
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.sa1b import parse_annotations
 from tasks.sources.settings import SourceSettings
 
@@ -105,7 +105,7 @@ def test_a_turned_photograph_drops_its_masks(tmp_path, pictures, ingest):
 def test_a_plain_folder_does_not_pair(tmp_path, pictures):
     (tmp_path / "a.jpg").write_bytes(b"a")
     (tmp_path / "a.json").write_bytes(b"{}")
-    assert len(list_entries([SourceSettings(uri=str(tmp_path))])) == 2
+    assert len(list_sources([SourceSettings(uri=str(tmp_path))]).entries) == 2
 
 
 @pytest.mark.parametrize(

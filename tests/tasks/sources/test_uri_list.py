@@ -12,7 +12,7 @@ import pytest
 
 from tasks.errors import ConfigurationError, Reason, StorageFault
 from tasks.sources import reading
-from tasks.sources.listing import list_entries
+from tasks.sources.listing import list_sources
 from tasks.sources.settings import SourceSettings
 from tasks.storage.store import StoreOptions, open_store
 
@@ -60,7 +60,7 @@ def test_csv_with_relative_absolute_and_file_paths(tmp_path, photo, ingest):
         "s/sub/b ü.jpg": "ODbL",
         elsewhere: "CC-BY-4.0",
     }
-    entries = list_entries([SourceSettings(uri=str(path), name="s")])
+    entries = list_sources([SourceSettings(uri=str(path), name="s")]).entries
     assert not any(str(tmp_path) in repr(entry) for entry in entries)
 
 
@@ -94,13 +94,13 @@ def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
     for name, (data, why) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ConfigurationError, match=why) as caught:
-            list_entries([SourceSettings(uri=str(tmp_path / name))])
+            list_sources([SourceSettings(uri=str(tmp_path / name))])
         assert "sources.0.uri" in str(caught.value)
 
 
 def test_blank_lines_and_short_rows_of_a_csv_are_read_as_they_are(tmp_path):
     (tmp_path / "all.csv").write_bytes(b"licence,uri\r\n\r\nCC0,a.jpg\r\nCC0\r\n,b.jpg,more\r\n")
-    entries = list_entries([SourceSettings(uri=str(tmp_path / "all.csv"), name="s", licence="ODbL")])
+    entries = list_sources([SourceSettings(uri=str(tmp_path / "all.csv"), name="s", licence="ODbL")]).entries
     assert [(e.location, e.licence) for e in entries] == [
         ("s/a.jpg", "CC0"),
         ("s/b.jpg", "ODbL"),
@@ -175,7 +175,7 @@ def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, ph
         "s/127.0.0.1/refused.jpg": Reason.UNREADABLE,
     }
     assert "/elsewhere/c.jpg?signature=secret" in asked
-    for text in (repr(list_entries([source])), repr(outcomes)):
+    for text in (repr(list_sources([source]).entries), repr(outcomes)):
         assert "secret" not in text
         assert "word" not in text
 
@@ -185,11 +185,11 @@ def test_a_column_there_twice_is_refused_for_nobody_knows_which_is_meant(tmp_pat
     path = tmp_path / "list.csv"
     path.write_text(f"uri,licence,{column}\na.jpg,b,c\n")
     with pytest.raises(ConfigurationError, match=f"has the column '{column}' more than once"):
-        list_entries([SourceSettings(uri=str(path))])
+        list_sources([SourceSettings(uri=str(path))])
 
 
 def test_a_csv_list_in_another_encoding_is_told_with_its_line(tmp_path):
     path = tmp_path / "list.csv"
     path.write_bytes("uri\na.jpg\nZoë.jpg\n".encode("latin-1"))
     with pytest.raises(ConfigurationError, match=r"line 3: not UTF-8"):
-        list_entries([SourceSettings(uri=str(path))])
+        list_sources([SourceSettings(uri=str(path))])

@@ -1,6 +1,8 @@
 """The one configuration object: a profile, then overrides, checked once at the edge and stored with the build.
 
-    profile YAML (deploy/profiles/<name>.yaml)  <  --set a.b=c  <  arguments of the command
+    profile YAML (deploy/profiles/<name>.yaml)  <  arguments of the command  <  --set a.b=c
+
+What is given as an argument can't be set as a whole, too; ``--set sources.0.licence=…`` says more of it.
 
 Unknown keys and bad values are `ConfigurationError` with the key and the value, before any work.
 """
@@ -8,6 +10,7 @@ Unknown keys and bad values are `ConfigurationError` with the key and the value,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib import resources
 from typing import Any, Literal
 
@@ -100,14 +103,19 @@ def load_with_origins(
     """The resolved configuration and, for each leaf's dotted key, where its value came from."""
     tree = _read_profile(profile)
     origins = dict.fromkeys(_leaves(tree), f"profile {profile}")
-    changes = [(*_parse_assignment(text), f"--set {text.partition('=')[0]}") for text in assignments]
-    changes += [
-        (key, value, f"argument {key}") for key, value in (arguments or {}).items() if value is not None
-    ]
+    given = {key: value for key, value in (arguments or {}).items() if value is not None}
+    changes = [(key, deepcopy(value), f"argument {key}") for key, value in given.items()]
+    for key, value in map(_parse_assignment, assignments):
+        if key in given:
+            msg = f"--set {key}={value!r}: {key} is given as an argument, too; which one is meant?"
+            raise ConfigurationError(msg)
+        changes.append((key, value, f"--set {key}"))
     for key, value, origin in changes:
         _assign(tree, key, value)
         origins = {k: v for k, v in origins.items() if k != key and not k.startswith(key + ".")}
         origins.update(dict.fromkeys(_leaves(value, key), origin))
+        # An item of a list is told with the list.
+        origins.update({k: f"{v}, {origin}" for k, v in origins.items() if key.startswith(k + ".")})
     try:
         config = BuildConfig.model_validate(tree)
     except ValidationError as error:
@@ -154,15 +162,27 @@ def _parse_assignment(text: str) -> tuple[str, object]:
 
 
 def _assign(tree: dict[str, Any], key: str, value: object) -> None:
+    """Sets a leaf; an item of a list, which must be there, is named by its number."""
     *path, last = key.split(".")
-    node = tree
+    node: dict[str, Any] | list[Any] = tree
     for depth, name in enumerate(path):
-        child = node.setdefault(name, {})
-        if not isinstance(child, dict):
+        child = node.setdefault(name, {}) if isinstance(node, dict) else node[_index(node, name, key, value)]
+        if not isinstance(child, dict | list):
             msg = f"{key}={value!r}: {'.'.join(path[: depth + 1])} is a value, not a section"
             raise ConfigurationError(msg)
         node = child
-    node[last] = value
+    if isinstance(node, dict):
+        node[last] = value
+    else:
+        node[_index(node, last, key, value)] = value
+
+
+def _index(items: Sequence[object], name: str, key: str, value: object) -> int:
+    if not name.isdecimal() or int(name) >= len(items):
+        there = f"0 to {len(items) - 1}" if items else "none"
+        msg = f"{key}={value!r}: {name!r} is no item of the list; there is {there}"
+        raise ConfigurationError(msg)
+    return int(name)
 
 
 def _leaves(node: object, prefix: str = "") -> list[str]:

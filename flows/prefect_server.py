@@ -157,7 +157,8 @@ def _serve(port: int) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not `sys.stdin`: Python aborts when it ends while a thread holds the lock of that
+        pass
     os._exit(0)
 
 

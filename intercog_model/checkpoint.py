@@ -2,8 +2,9 @@
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -27,6 +28,7 @@ MODEL_FILE, VAE_FILE = "ema.safetensors", "ae.safetensors"
 TABLES = ("latent_pos_embed.pos_embed", "vit_pos_embed.pos_embed")
 TABLE_TOLERANCE = 4e-3  # the published tables are bf16 copies
 Shapes = dict[str, list[int]]
+Sizes = TypeVar("Sizes", LanguageConfig, VitConfig)
 
 
 class CheckpointError(ValueError):
@@ -53,29 +55,34 @@ def read_config(folder: Path, tokens: SpecialTokens = RELEASED_TOKENS) -> BagelC
     The published `vit_config.json` counts one layer more than is built. QK norm, untied embeddings and the
     two experts are always on: the published language configuration is that of the plain language model.
     """
-    llm = json.loads((folder / "llm_config.json").read_text())
-    vit = json.loads((folder / "vit_config.json").read_text())
+    llm, vit = (_read_object(folder / name) for name in ("llm_config.json", "vit_config.json"))
     shapes = read_shapes(folder / MODEL_FILE)
     vae = vae_config_of(read_shapes(folder / VAE_FILE))
     theta = llm["rope_theta"] if "rope_theta" in llm else llm["rope_parameters"]["rope_theta"]
+    built = vit["num_hidden_layers"] - 1 if type(vit["num_hidden_layers"]) is int else None
+    vit = {"layer_norm_eps": 1e-6} | vit | {"num_hidden_layers": built}
     return BagelConfig(
-        llm=LanguageConfig(
-            **{n: llm[n] for n in LanguageConfig.__dataclass_fields__ if n != "rope_theta"}, rope_theta=theta
-        ),
-        vit=VitConfig(
-            hidden_size=vit["hidden_size"],
-            intermediate_size=vit["intermediate_size"],
-            num_hidden_layers=vit["num_hidden_layers"] - 1,
-            num_attention_heads=vit["num_attention_heads"],
-            image_size=vit["image_size"],
-            patch_size=vit["patch_size"],
-            layer_norm_eps=vit.get("layer_norm_eps", 1e-6),
-        ),
+        llm=_sized(LanguageConfig, llm | {"rope_theta": theta}, "llm_config.json"),
+        vit=_sized(VitConfig, vit, "vit_config.json"),
         vae=vae,
         tokens=tokens,
         latent_patch_size=_side(shapes, "vae2llm.weight", 1, vae.z_channels, default=2),
         max_latent_size=_side(shapes, TABLES[0], 0, 1, default=64),
     )
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text())
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name}: {value!r:.40} is no object")  # noqa: TRY004 - data, not code
+    return value
+
+
+def _sized(kind: type[Sizes], values: dict[str, Any], file: str) -> Sizes:
+    try:
+        return kind(**{field.name: values[field.name] for field in fields(kind)})
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def _side(shapes: Shapes, name: str, axis: int, unit: int, default: int) -> int:

@@ -1,6 +1,19 @@
 """Sizes of the network as frozen dataclasses: the released flavour, a debug flavour, and checks."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+def require_numbers(config: Any) -> None:
+    """Raise ValueError, with name and value, for a size that is no positive integer or a float below 0."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.type is int and (type(value) is not int or value < 1):
+            raise ValueError(f"{field.name} {value!r} is no whole number above 0")
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if field.type is float and not (number and value >= 0):
+            raise ValueError(f"{field.name} {value!r} is no number from 0 on")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +31,9 @@ class LanguageConfig:
     max_position_embeddings: int  # an image uses one position, so the limit is hardly ever near
 
     def __post_init__(self) -> None:
+        require_numbers(self)
+        if not self.rope_theta:
+            raise ValueError("rope_theta 0 is not above 0")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"{self.hidden_size=} is not a multiple of {self.num_attention_heads=}")
         if self.num_attention_heads % self.num_key_value_heads:
@@ -44,6 +60,7 @@ class VitConfig:
     layer_norm_eps: float
 
     def __post_init__(self) -> None:
+        require_numbers(self)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"{self.hidden_size=} is not a multiple of {self.num_attention_heads=}")
         if self.image_size % self.patch_size:

@@ -89,7 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
         pending = []
         for job in jobs:
             if options.batch and _result(job, options).exists():
-                print(f"{job.key}: done before, {_result(job, options).name} exists")
+                done = _result(job, options).name
+                print(_printable(f"{job.key}: done before, {done} exists"))
             else:
                 pending.append(job)
         pipeline = _pipeline(options) if pending else None
@@ -122,6 +123,13 @@ def checked_jobs(options: argparse.Namespace) -> list[Job]:
     if options.mode == "text-to-image":
         options.size = picture_size(options.size, config)
     make_folder(options.out)
+    if options.batch and options.batch.is_dir() and options.batch.samefile(options.out):
+        raise ConfigurationError(
+            f"--out {options.out}: results in the folder of --batch would be its pictures"
+        )
+    for job in jobs:
+        if _result(job, options).is_dir():
+            raise ConfigurationError(f"--out {options.out}: {_result(job, options).name} in it is a folder")
     return jobs
 
 
@@ -130,17 +138,23 @@ def run_jobs(pipeline: Pipeline, jobs: Sequence[Job], options: argparse.Namespac
     failed = 0
     with compiled_layers(pipeline.model) if options.compile else nullcontext():
         for job in jobs:
+            told = _printable(job.key)
             try:
                 run_job(pipeline, job, options)
             except PictureError as error:
                 failed += 1
-                print(f"{job.key}: failed, {job.image}: {error}", file=sys.stderr)
+                print(f"{told}: failed, {_printable(str(job.image))}: {error}", file=sys.stderr)
             except TextError as error:
                 failed += 1
-                print(f"{job.key}: failed, {error}", file=sys.stderr)
+                print(f"{told}: failed, {error}", file=sys.stderr)
             else:
-                print(f"{job.key}: done")
+                print(f"{told}: done")
     return failed
+
+
+def _printable(name: str) -> str:
+    """A file's name as text, whatever its bytes are."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _result(job: Job, options: argparse.Namespace) -> Path:

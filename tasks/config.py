@@ -30,7 +30,7 @@ class ExecutionSettings(Settings):
     """How the work is run; nothing here may change what comes out, so nothing here is hashed."""
 
     pool: Literal["ray", "in-process"] = Field(default="ray")
-    workers: int = Field(default=0, ge=0, description="Ray actors; 0: one a core")
+    workers: int = Field(default=0, ge=0, le=10_000, description="Ray actors; 0: one a core")
     threads_per_worker: int = Field(default=1, ge=1, description="threads a model may use")
     ray_address: str = Field(
         default="local", description="'local' starts one; else a cluster's address or 'auto'"
@@ -199,6 +199,8 @@ def _describe(error: ValidationError) -> str:
             lines.append(f"{key}: unknown key (value {item['input']!r})")
         elif item["type"] == "missing":
             lines.append(f"{key}: required, not given")
+        elif item["type"] == "value_error" and isinstance(item["input"], dict):
+            lines.append(f"{key}: {item['ctx']['error']}")  # a section; the message names the values
         else:
             lines.append(f"{key}: {item['msg']} (value {item['input']!r})")
     return "; ".join(lines)

@@ -137,7 +137,9 @@ def _unanswered(trial: Trial, reply: Path, end: TrialEnd) -> TrialEnd:
 
 
 def _end_with_parent(store: Store, trial: Trial, begun: list[int]) -> None:
-    sys.stdin.buffer.read()
+    # Not through `sys.stdin`, whose lock this thread would still hold when the process ends well: Python aborts on it.
+    while os.read(0, 1):
+        pass
     if begun:
         with suppress(StorageFault):
             leave_attempt(store, trial.key, trial.unit, begun[0], "the witness died")

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
     """A frozen section of the configuration; an unknown key is an error that names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _no_empty_range(self) -> Self:
+        """``min_x`` above ``max_x`` would let nothing pass, which a build would only show at its end."""
+        for low in type(self).model_fields:
+            high = f"max_{low.removeprefix('min_')}"
+            if low.startswith("min_") and high in type(self).model_fields:
+                least, most = getattr(self, low), getattr(self, high)
+                if least > most:
+                    msg = f"{low} {least} is above {high} {most}: nothing lies between"
+                    raise ValueError(msg)
+        return self
 
 
 class RoleSettings(Settings):

@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -231,8 +231,9 @@ def list_shards(uri: str, kind: str) -> list[str]:
     elif "://" in base:
         from obstore.store import from_url  # noqa: PLC0415 - only remote sources need it
 
-        listed = (entry["path"] for part in from_url(base).list() for entry in part)
-        names = [path for path in listed if path.endswith(".tar")]
+        with _remote_faults():
+            listed = (entry["path"] for part in from_url(base).list() for entry in part)
+            names = [path for path in listed if path.endswith(".tar")]
     else:
         names = [path.name for path in Path(base).glob("*.tar")]
     if not names:
@@ -256,4 +257,16 @@ def open_uri(uri: str) -> IO[bytes]:
     from obstore.store import from_url  # noqa: PLC0415
 
     base, _, name = uri.rpartition("/")
-    return io.BytesIO(bytes(get(from_url(base), name).bytes()))
+    with _remote_faults():
+        return io.BytesIO(bytes(get(from_url(base), name).bytes()))
+
+
+@contextmanager
+def _remote_faults() -> Iterator[None]:
+    """What an object store refuses as an OSError of one line: the library adds a dump of its own state."""
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - only remote sources need it
+
+    try:
+        yield
+    except BaseError as error:
+        raise OSError(str(error).strip().partition("\n")[0]) from error

@@ -1,6 +1,8 @@
 """Editing jobs of a batch: read from a manifest or a folder, results written by key."""
 
 import json
+import os
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from intercog_model.errors import ConfigurationError
 from intercog_model.inference.chain import ChainResult
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MAX_KEY_BYTES = 200  # file systems take names of 255, endings included
 LAST_FILES = {
     "text-to-image": "png",
     "understand": "txt",
@@ -53,7 +56,7 @@ def _folder_jobs(folder: Path) -> list[Job]:
             other = jobs[image.stem].image.name
             raise ConfigurationError(f"--batch {folder}: {other} and {image.name} would write the same files")
         jobs[image.stem] = Job(
-            key=image.stem,
+            key=_fitting(image.stem, f"--batch {folder}: {image.name:.20}"),
             image=image,
             instruction=_decoded(text.read_bytes(), f"--batch {folder}: {text.name}").strip(),
         )
@@ -62,7 +65,7 @@ def _folder_jobs(folder: Path) -> list[Job]:
 
 def _manifest_jobs(manifest: Path) -> list[Job]:
     jobs, lines = list[Job](), dict[str, int]()
-    for number, data in enumerate(manifest.read_bytes().split(b"\n"), 1):
+    for number, data in enumerate(manifest.read_bytes().removeprefix(BOM_UTF8).split(b"\n"), 1):
         where = f"--batch {manifest}, line {number}"
         line = _decoded(data, where)
         if not line.strip():
@@ -96,6 +99,17 @@ def _key(value: Any, where: str) -> str:
     key = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not key or Path(key).name != key or key == ".." or "\0" in key:
         raise ConfigurationError(f"{where}: the key {value!r} is no file name")
+    return _fitting(key, where)
+
+
+def _fitting(key: str, where: str) -> str:
+    """The key, if files that begin with it can be written."""
+    try:
+        length = len(os.fsencode(key))
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"{where}: the key {key!r} is no text") from error
+    if length > MAX_KEY_BYTES:
+        raise ConfigurationError(f"{where}: the key {key:.20}… has {length} bytes, {MAX_KEY_BYTES} at most")
     return key
 
 

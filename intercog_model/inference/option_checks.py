@@ -95,6 +95,8 @@ def picture_size(size: list[int] | None, config: BagelConfig) -> tuple[int, int]
 
 def make_folder(path: Path) -> None:
     """Make the folder for the results; ConfigurationError where none can be."""
+    if path.is_file():
+        raise ConfigurationError(f"--out {path} is a file")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,19 +16,18 @@ USUAL_EPS = (1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 def check_rms_eps(golden: Golden, files: Files) -> None:
     """By the rows' eps."""
     stated = golden.config.llm.rms_norm_eps
-    close(golden, "llm.rms_norm_eps", stated, implied_rms_eps(golden, files), relative=0.1)
+    close(golden, "llm.rms_norm_eps", stated, implied_rms_eps(golden, files), relative=0.02)
 
 
 def check_vit_eps(golden: Golden, files: Files) -> None:
-    """By the rows' eps; where noise hides it, also by repeating the norm bit for bit."""
+    """By repeating the norm bit for bit, where some eps does; else by the rows' eps."""
     file = files[VIT]
     stated, implied = golden.config.vit.layer_norm_eps, implied_vit_eps(golden, files)
     near = torch.linspace(implied.value - implied.noise, implied.value + implied.noise, 41).tolist()
     candidates = [eps for eps in (*USUAL_EPS, *near) if eps > 0]
     share = {eps: _repeated_rows(golden, file, eps) for eps in (stated, *candidates)}
     best = max(share, key=lambda eps: share[eps])
-    hidden = implied.noise > 0.5 * abs(stated) and abs(implied.value - stated) <= implied.noise
-    if hidden and share[best] > 0.9 and share[stated] < 0.5:
+    if share[best] > 0.9 and share[stated] < 0.5:
         # on hardware that rounds the norm otherwise no value repeats the rows, and nothing is claimed
         note = f"{stated:g} stated, {best:g} repeats {share[best]:.0%} of the rows bit for bit"
         golden.report.miss("cases.json: config.vit.layer_norm_eps", note)

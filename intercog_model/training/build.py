@@ -125,6 +125,8 @@ def require_paths(config: TrainConfig) -> None:
     grounded = any(source.kind == "grounding" and source.weight > 0 for source in config.sources)
     if model.features == "cached" and grounded and not Path(model.features_folder).is_dir():
         raise ConfigurationError(f"model.features_folder {model.features_folder!r} is no folder")
+    if "\0" in config.run.out:
+        raise ConfigurationError(f"run.out {config.run.out!r} is no path")
     out = Path(config.run.out)
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"run.out {config.run.out!r} is a file")

@@ -66,6 +66,9 @@ def read_meta(path: Path) -> dict[str, Any]:
         meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
     except (OSError, ValueError) as error:
         raise _damaged(path / "meta.json", str(error)) from error
+    missing = {"step", "ranks", "position"} - (meta.keys() if isinstance(meta, dict) else set())
+    if missing:
+        raise _damaged(path / "meta.json", f"no {', '.join(sorted(missing))} in it")
     ranks = world()[1]
     if meta["ranks"] != ranks:
         raise ConfigurationError(
@@ -103,9 +106,12 @@ def _read_state(file: Path) -> dict[str, Any]:
             # what is no zip file would be read as the pickle of an older version, which fails in a dozen ways
             if not zipfile.is_zipfile(opened):
                 raise _damaged(file, "not written by torch.save, or cut")
+            # `torch.load` reads the values without their check sums
+            if broken := zipfile.ZipFile(opened).testzip():
+                raise _damaged(file, f"{broken} in it fails its check sum")
         state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
     # the library raises nothing narrower
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
         raise _damaged(file, str(error)) from error
     return state
 

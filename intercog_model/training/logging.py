@@ -18,12 +18,12 @@ class StepLog:
         if self.path.exists():
             lines = [
                 line
-                for line in self.path.read_text().splitlines(keepends=True)
+                for line in self.path.read_bytes().splitlines(keepends=True)
                 if _step(line) <= resumed_step
             ]
             # renamed into place when whole: a kill in between leaves the old log, not a part of it
             temporary = self.path.with_suffix(".part")
-            temporary.write_text("".join(lines))
+            temporary.write_bytes(b"".join(lines))
             temporary.replace(self.path)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
 
@@ -49,10 +49,10 @@ class StepLog:
         )
 
 
-def _step(line: str) -> int:
+def _step(line: bytes) -> int:
     try:
         return int(json.loads(line)["step"])
-    except ValueError:  # a line cut short by a kill
+    except (ValueError, TypeError, KeyError):  # a line cut short by a kill, or none of ours
         return 2**62
 
 

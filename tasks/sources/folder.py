@@ -87,6 +87,8 @@ def own_entry(place: Place, path: str, kind: str) -> SourceEntry:
 
 def problem_of(error: OSError) -> Reason:
     """The reason for a file system's refusal."""
+    if error.errno == errno.ENAMETOOLONG:
+        return Reason.BAD_NAME
     nowhere = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
     return Reason.SOURCE_MISSING if error.errno in nowhere else Reason.UNREADABLE
 

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -38,6 +38,7 @@ class ListRow:
         path: the local file, ``""`` for an address.
         licence: as listed, ``""`` when unstated.
         problem: ``bad_name`` for a row that names nothing readable, else None.
+        detail: why it names nothing, ``""`` without a problem.
     """
 
     key: str
@@ -45,6 +46,7 @@ class ListRow:
     path: str
     licence: str
     problem: Reason | None
+    detail: str = ""
 
 
 def read_rows(place: Place) -> list[ListRow]:
@@ -59,8 +61,7 @@ def read_rows(place: Place) -> list[ListRow]:
         row = _row(place, uri.strip(), licence.strip(), number)
         taken[row.key] = taken.get(row.key, 0) + 1
         if taken[row.key] > 1:
-            key = f"{row.key}#{taken[row.key]}"
-            row = ListRow(key=key, uri=row.uri, path=row.path, licence=row.licence, problem=row.problem)
+            row = replace(row, key=f"{row.key}#{taken[row.key]}")
         rows.append(row)
     return rows
 
@@ -71,7 +72,7 @@ def list_rows(place: Place) -> list[SourceEntry]:
 
 
 def _entry(place: Place, row: ListRow) -> SourceEntry:
-    version, length, problem, detail = "", -1, row.problem, ""
+    version, length, problem, detail = "", -1, row.problem, row.detail
     if row.path and problem is None:
         try:
             info = Path(row.path).stat()
@@ -87,8 +88,9 @@ def _entry(place: Place, row: ListRow) -> SourceEntry:
 def _row(place: Place, uri: str, licence: str, number: int) -> ListRow:
     try:
         key, path = _resolve(place, uri)
-    except ValueError:
-        return ListRow(key=f"row-{number}", uri=uri, path="", licence=licence, problem=Reason.BAD_NAME)
+    except ValueError as error:
+        key, why = f"row-{number}", str(error)
+        return ListRow(key=key, uri=uri, path="", licence=licence, problem=Reason.BAD_NAME, detail=why)
     return ListRow(key=key, uri=uri, path=path, licence=licence, problem=None)
 
 
@@ -99,8 +101,12 @@ def _resolve(place: Place, uri: str) -> tuple[str, str]:
     if scheme in _REMOTE and parts.hostname and parts.path.strip("/"):
         # `hostname` leaves out user and password; the query is left out as a whole.
         return join((parts.hostname, *_parts(parts.path if scheme == "s3" else unquote(parts.path)))), ""
-    if not uri or "\x00" in uri or scheme not in ("", "file"):
+    if not uri:
+        raise ValueError("no uri in this row")
+    if "\x00" in uri or scheme not in ("", "file"):
         raise ValueError("neither a path nor an address")
+    if parts.netloc not in ("", "localhost") and scheme:
+        raise ValueError("a file of another machine")
     path = Path(unquote(parts.path) if scheme == "file" else uri)
     if place.folder is not None:
         return _local_key(place.folder, place.folder / path), str(place.folder / path)
@@ -124,7 +130,8 @@ def _parts(path: str) -> list[str]:
 def _columns(place: Place) -> list[tuple[str, str]]:
     try:
         data = _bytes(place)
-        names, table = _csv_rows(place, data) if place.file.lower().endswith(".csv") else _parquet_rows(data)
+        csv_list = place.file.lower().endswith(".csv")
+        names, table = _csv_rows(place, data) if csv_list else _parquet_rows(place, data)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise place.fault(f"can't be read as a list (line {line}: not UTF-8)") from error
@@ -168,10 +175,23 @@ def _csv_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, str]
     return names, [dict(zip(names, row, strict=False)) for row in rows[1:]]
 
 
-def _parquet_rows(data: bytes) -> tuple[list[str], list[dict[str, object]]]:
+def _parquet_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, object]]]:
     arrow = pq.read_table(io.BytesIO(data))
     wanted = [name for name in ("uri", *_LICENCE_COLUMNS) if name in arrow.column_names]
+    for name in wanted:
+        kind = arrow.schema.field(arrow.schema.get_all_field_indices(name)[0]).type
+        if not _is_text(kind):
+            raise place.fault(f"has a column {name!r} of {kind}, where text is expected")
     return arrow.column_names, arrow.select(wanted).to_pylist()
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(fits(kind) for fits in _TEXTS)
+
+
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
 
 
 def _bytes(place: Place) -> bytes:

@@ -89,3 +89,19 @@ def test_the_released_sizes_are_read_from_the_published_files(tmp_path, monkeypa
     (tmp_path / "llm_config.json").write_text(json.dumps(llm | {"tie_word_embeddings": False}))
     (tmp_path / "vit_config.json").write_text(json.dumps(vit | {"num_hidden_layers": 27}))
     assert read_config(tmp_path) == released
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("num_attention_heads", 0, "num_attention_heads 0 is no whole number above 0"),
+        ("num_attention_heads", "four", "num_attention_heads 'four' is no whole number"),
+        ("hidden_size", 64.0, "hidden_size 64.0 is no whole number"),
+        ("rope_theta", -1, "rope_theta -1 is no number from 0 on"),
+        ("rope_theta", 0, "rope_theta 0 is not above 0"),
+        ("rms_norm_eps", float("nan"), "rms_norm_eps nan is no number"),
+    ],
+)
+def test_sizes_that_nothing_can_be_built_with_are_named(name, value, told):
+    with pytest.raises(ValueError, match=told):
+        replace(debug_config().llm, **{name: value})

@@ -16,6 +16,7 @@ from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.edit import main  # noqa: E402
 from intercog_model.inference.chain import ChainSettings, run_chain  # noqa: E402
+from intercog_model.inference.jobs import read_jobs  # noqa: E402
 from intercog_model.inference.pipeline import Pipeline, debug_pipeline  # noqa: E402
 from intercog_model.inference.plain_modes import edit, edit_crop  # noqa: E402
 from intercog_model.inference.sampler import SamplerSettings, separate_velocities  # noqa: E402
@@ -212,7 +213,7 @@ def test_a_folder_without_a_model_or_its_tokeniser_is_refused(pipeline, picture,
 
 @pytest.mark.usefixtures("no_model")
 def test_a_file_as_the_folder_for_results_is_refused(picture, capsys):
-    assert refused(capsys, command_line(picture, picture)) == f"error: --out {picture}: File exists"
+    assert refused(capsys, command_line(picture, picture)) == f"error: --out {picture} is a file"
 
 
 def test_a_picture_is_edited_as_its_exif_says_it_is_viewed(tmp_path):
@@ -374,3 +375,34 @@ def test_the_edit_needs_no_auxiliary_module():
     config = debug_config()
     names = set(Bagel(config).state_dict()) | set(AutoEncoder(config.vae).state_dict())
     assert not [name for name in names if "projector" in name or "mask_decoder" in name]
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [("k" * 300, "the key kkkkkkkkkkkkkkkkkkkk… has 300 bytes, 200"), ("\ud800", "is no text")],
+)
+def test_a_key_that_no_file_can_be_called_is_refused_by_its_line(key, told, picture, tmp_path, capsys):
+    manifest = tmp_path / "jobs.jsonl"
+    lines = [{"key": k, "image": picture.name, "instruction": "Paint it."} for k in ("good", key)]
+    manifest.write_text("\n".join(map(json.dumps, lines)))
+    start = ["--model", "random-debug", "--batch", str(manifest), "--out", str(tmp_path / "out")]
+    line = refused(capsys, start)
+    assert line.startswith(f"error: --batch {manifest}, line 2: ")
+    assert told in line
+
+
+@pytest.mark.usefixtures("no_model")
+def test_results_go_neither_among_the_pictures_of_a_batch_nor_over_a_folder(picture, tmp_path, capsys):
+    picture.with_suffix(".txt").write_text("Paint it.")
+    start = ["--model", "random-debug", "--batch", str(picture.parent), "--out"]
+    assert "would be its pictures" in refused(capsys, [*start, str(picture.parent)])
+    out = tmp_path / "results"
+    (out / f"{picture.stem}.edited.png").mkdir(parents=True)
+    assert "in it is a folder" in refused(capsys, [*start, str(out)])
+
+
+def test_a_manifest_may_begin_with_a_byte_order_mark(tmp_path):
+    manifest = tmp_path / "jobs.jsonl"
+    manifest.write_text(json.dumps({"key": 1, "image": "a.png", "instruction": "x"}), encoding="utf-8-sig")
+    assert [job.key for job in read_jobs(manifest)] == ["1"]

@@ -70,7 +70,7 @@ def test_a_large_variance_leaves_the_vit_eps_undecided_and_a_zero_shift_is_no_mi
     assert main([str(deep_vit)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("undecided cases.json: config.vit.layer_norm_eps") for line in lines)
-    assert lines[-1].endswith("1 undecided")
+    assert lines[-1].endswith("3 undecided")
     assert "parity passed" in lines[-1]
 
 
@@ -102,7 +102,7 @@ def test_the_public_folder_passes_at_a_fifth_of_the_tolerances(capsys):
     assert main([str(FOLDER)]) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.startswith("parity passed")
-    assert "402 of 402" in last
+    assert "400 of 400" in last
     assert max(row.ratio for row in run_folder(FOLDER).rows) < 0.2
 
 

@@ -183,14 +183,14 @@ def test_a_resume_that_is_stopped_while_it_rewrites_the_log_loses_no_line(tmp_pa
     path = tmp_path / "log.jsonl"
     whole = "".join(f'{{"step": {step}}}\n' for step in range(1, 6)) + '{"step": 6, "lo'
     path.write_text(whole)
-    write = Path.write_text
+    write = Path.write_bytes
 
     def stopped(self, text, **more):
         write(self, text[: len(text) // 2], **more)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", stopped)
+        patch.setattr(Path, "write_bytes", stopped)
         with pytest.raises(KeyboardInterrupt):
             StepLog(tmp_path, 3)
     assert path.read_text() == whole
@@ -259,20 +259,32 @@ def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, t
         trainer_of(config)
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "foreign"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "foreign", "a bit", "other keys"])
 @pytest.mark.parametrize("name", ["meta.json", "rank-00000.pt"])
 def test_a_damaged_checkpoint_is_named_with_the_way_out(name, damage, folder, two_steps, tmp_path):
     out = shutil.copytree(two_steps, tmp_path / "copy")
     path = out / "step-0000002" / name
     whole = path.read_bytes()
     path.unlink()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2 if name.startswith("rank") else 0] ^= 0x40
+    contents = {"empty": b"", "cut": whole[: len(whole) // 2], "foreign": b"hello", "a bit": bytes(flipped)}
     if damage != "missing":
-        path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "foreign": b"hello"}[damage])
+        path.write_bytes(contents.get(damage, b'{"ranks": 1}'))
     if (name, damage) == ("meta.json", "missing"):
         assert not checkpoints(out)  # what has no meta.json was never finished
         return
     with pytest.raises(ConfigurationError, match=f"{name} can't be read .*remove the folder step-0000002"):
         trainer_of(overlay(tmp_path / "c.toml", folder, out))
+
+
+def test_a_log_with_lines_of_none_is_gone_on_with(folder, two_steps, tmp_path):
+    out = shutil.copytree(two_steps, tmp_path / "copy")
+    whole = (out / "log.jsonl").read_bytes()
+    with (out / "log.jsonl").open("ab") as file:
+        file.write(b'5\n{}\ngarb\xff{"st')
+    trainer_of(overlay(tmp_path / "c.toml", folder, out, steps=2, more=SMALL)).log.close()
+    assert (out / "log.jsonl").read_bytes() == whole
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

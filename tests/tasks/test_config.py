@@ -34,6 +34,11 @@ def test_a_later_assignment_wins() -> None:
         ("sources.0.licenze=c", "sources.0.licenze: unknown key"),
         ("seed.x=1", r"seed.*(is a value, not a section|valid integer)"),
         ("profile.x=1", "profile is a value, not a section"),
+        (
+            "grounding.target.min_fill=0.99",
+            "^grounding.target: min_fill 0.99 is above max_fill 0.98: [a-z ]*$",
+        ),
+        ("execution.workers=100000000", "execution.workers: .*10000"),
         ("seed", "expected key=value"),
         ("seed=[", "is no YAML value"),
     ],

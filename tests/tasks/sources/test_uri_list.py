@@ -193,3 +193,24 @@ def test_a_csv_list_in_another_encoding_is_told_with_its_line(tmp_path):
     path.write_bytes("uri\na.jpg\nZoë.jpg\n".encode("latin-1"))
     with pytest.raises(ConfigurationError, match=r"line 3: not UTF-8"):
         list_sources([SourceSettings(uri=str(path))])
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.binary(), pa.list_(pa.string())])
+def test_a_column_that_holds_no_text_is_named_with_its_type(kind, tmp_path):
+    values = {pa.int64(): [1], pa.binary(): [b"a.jpg"]}.get(kind, [["a.jpg"]])
+    pq.write_table(pa.table({"uri": pa.array(values, kind)}), tmp_path / "all.parquet")
+    with pytest.raises(ConfigurationError, match=r"column 'uri' of (int64|binary|list<.*>), where"):
+        list_sources([SourceSettings(uri=str(tmp_path / "all.parquet"))])
+
+
+def test_rows_that_name_nothing_say_why(tmp_path):
+    rows = {
+        "gopher://x/a.jpg": "neither a path nor an address",
+        "file://elsewhere/a.jpg": "a file of another machine",
+        "": "no uri in this row",
+    }
+    text = "".join(f'"{uri}",CC0\n' for uri in rows)
+    (tmp_path / "all.csv").write_text(f"uri,licence\n{text}{'y' * 6000},CC0\n")
+    entries = list_sources([SourceSettings(uri=str(tmp_path / "all.csv"), name="s")]).entries
+    assert {entry.problem for entry in entries} == {"bad_name"}
+    assert {entry.detail for entry in entries} == {*rows.values(), ""}

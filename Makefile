@@ -38,11 +38,12 @@ demo: setup                          ## photographs to release and gallery, on P
 build: setup                         ## the same through a Prefect deployment (a server and a worker must run)
 	$(BIN)/prefect deployment run build-groundedit/local --watch
 
+# One thread: at the tests' sizes torch's threads only wait for each other, and for ages where cores are busy.
 test: setup-test setup-torch         ## the tests, under 15 minutes on two cores
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
 
 test-slow: setup-test setup-torch    ## long kills and real servers
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 check: setup-test                    ## format, lint, types
 	$(BIN)/ruff format .

@@ -59,7 +59,10 @@ def read_config(folder: Path, tokens: SpecialTokens = RELEASED_TOKENS) -> BagelC
     shapes = read_shapes(folder / MODEL_FILE)
     vae = vae_config_of(read_shapes(folder / VAE_FILE))
     theta = llm["rope_theta"] if "rope_theta" in llm else llm["rope_parameters"]["rope_theta"]
-    built = vit["num_hidden_layers"] - 1 if type(vit["num_hidden_layers"]) is int else None
+    listed = vit["num_hidden_layers"]
+    built = (
+        listed - 1 if type(listed) is int else listed
+    )  # what is no number is refused by its own name and value
     vit = {"layer_norm_eps": 1e-6} | vit | {"num_hidden_layers": built}
     return BagelConfig(
         llm=_sized(LanguageConfig, llm | {"rope_theta": theta}, "llm_config.json"),

@@ -100,3 +100,11 @@ def write_tokenizer(folder, text):
 def latents(vae, training_batch):
     """Clean latent tokens of a batch."""
     return encode_images(vae, training_batch.packed, debug_config().latent_patch_size)
+
+
+def command_line(picture, out):
+    """The edit command on a picture with a random tiny model, in two time points and three tokens a text."""
+    return [
+        "--model", "random-debug", "--out", str(out), "--points", "2", "--max-tokens", "3", "--image", str(picture),
+        "--instruction", "Paint it.",
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tasks.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError
 
 FENCE = "---\n"
 """Opens and closes the front matter."""

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from tasks.editing.editing_stage import STEP_VERSIONS as EDITING
-from tasks.grounding.grounding_stage import STEP_VERSIONS as GROUNDING
-from tasks.instruction.instruction_stage import STEP_VERSIONS as INSTRUCTION
-from tasks.record_codec import encode_record
-from tasks.records import EditPlan, EditType
-from tests.tasks.editing.drawn_scene import PAINTS, draw_ground, make_plan, shaded
-from tests.tasks.editing.planted_stage import RED, PlantedEditor, run
-from tests.tasks.grounding.test_grounding_stage import SCENE, Pictures, item, stage
-from tests.tasks.instruction.drawn_scenes import cups, desk, street, target
-from tests.tasks.instruction.test_instruction_stage import NoPixels, _input, _stage
+from tasks.records.codec import encode_record
+from tasks.records.records import EditPlan, EditType
+from tasks.stages.editing.stage import STEP_VERSIONS as EDITING
+from tasks.stages.grounding.stage import STEP_VERSIONS as GROUNDING
+from tasks.stages.instruction.stage import STEP_VERSIONS as INSTRUCTION
+from tests.tasks.stages.editing.drawn_scene import PAINTS, draw_ground, make_plan, shaded
+from tests.tasks.stages.editing.planted_stage import RED, PlantedEditor, run
+from tests.tasks.stages.grounding.test_stage import SCENE, Pictures, item, stage
+from tests.tasks.stages.instruction.drawn_scenes import cups, desk, street, target
+from tests.tasks.stages.instruction.test_stage import NoPixels, _input, _stage
 
 GOLDEN = {
     "grounding": ("{'scene': 2, 'targets': 1, 'red_picture': 1}", "7481e9aadb021ad8"),

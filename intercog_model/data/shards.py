@@ -114,9 +114,9 @@ def _printable(name: str) -> str:
 
 def read_grounding(key: str, members: Members) -> GroundingExample:
     """A sample of a GroundEdit release; its JSON is checked by the format's own reader."""
-    from tasks.errors import DataFault  # noqa: PLC0415 - only those who read releases need the pipeline's records
     from tasks.publishing.shard_format import read_sample  # noqa: PLC0415
-    from tasks.records import SCHEMA_VERSION  # noqa: PLC0415
+    from tasks.records.errors import DataFault  # noqa: PLC0415 - only those who read releases need the pipeline's records
+    from tasks.records.records import SCHEMA_VERSION  # noqa: PLC0415
 
     version = _fields(members).get("schema_version")
     if version != SCHEMA_VERSION:

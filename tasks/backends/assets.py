@@ -27,7 +27,7 @@ from typing import Literal
 import yaml
 
 from tasks.backends.package_download import DownloadFailed, download_members
-from tasks.errors import AssetUnavailable
+from tasks.records.errors import AssetUnavailable
 
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     "demo": (

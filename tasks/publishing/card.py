@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tasks.publishing.reason_words import reason_title
 from tasks.publishing.release_context import ReleaseContext
 from tasks.publishing.shard_format import SPLITS, ModelShape
-from tasks.records import EditType
-from tasks.storage.tallies import FUNNEL_EXPLAINED
+from tasks.records.records import EditType
+from tasks.storage.reports.tallies import FUNNEL_EXPLAINED
 
 CITATION = """\
 ```bibtex
@@ -44,7 +44,7 @@ class CardFacts:
 def render_card(facts: CardFacts, context: ReleaseContext) -> str:
     """The Markdown text; equal facts give equal text."""
     environment = Environment(
-        loader=PackageLoader("tasks.publishing", "templates"),
+        loader=PackageLoader("tasks.publishing", "."),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown; table cells are escaped by their own filter

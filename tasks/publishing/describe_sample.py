@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 
-from tasks.errors import DataFault
 from tasks.publishing.release_context import SampleContext
 from tasks.publishing.shard_format import (
     NONE,
@@ -25,7 +24,8 @@ from tasks.publishing.shard_format import (
     StageShape,
     TargetShape,
 )
-from tasks.records import (
+from tasks.records.errors import DataFault
+from tasks.records.records import (
     SCHEMA_VERSION,
     Box,
     EditedSample,

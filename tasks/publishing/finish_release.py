@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.canonical import digest_of, seal, sha256_hex, unseal
-from tasks.errors import DataFault
+from tasks.gallery.entry_sources import rejected_samples
+from tasks.gallery.pages import GalleryContent, write_gallery
 from tasks.publishing.card import render_card
 from tasks.publishing.funnel import stage_ends, with_funnel
-from tasks.publishing.gallery import GalleryContent, write_gallery
-from tasks.publishing.gallery_sources import rejected_samples
 from tasks.publishing.index_table import index_bytes
 from tasks.publishing.release_context import ReleaseContext
-from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import SPLITS
 from tasks.publishing.survey_shards import Survey, survey_shards
-from tasks.records import SCHEMA_VERSION
-from tasks.storage.commits import StoredObject
-from tasks.storage.layout import MANIFEST, RELEASES, finished_path
-from tasks.storage.pixel_reader import StorePixels
-from tasks.storage.stage_end import StageEnd
-from tasks.storage.store import Store
-from tasks.storage.units import Plan
+from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
+from tasks.records.errors import DataFault
+from tasks.records.records import SCHEMA_VERSION
+from tasks.stages.publish.settings import PublishSettings
+from tasks.storage.objects.pixel_reader import StorePixels
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.commits import StoredObject
+from tasks.storage.protocol.layout import MANIFEST, RELEASES, finished_path
+from tasks.storage.protocol.stage_end import StageEnd
+from tasks.storage.protocol.units import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks.publishing.release_context import ReleaseContext
-from tasks.storage.stage_end import StageEnd, find_stage_end
-from tasks.storage.store import Store
-from tasks.storage.tallies import tally_of_end
-from tasks.storage.units import Plan
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.stage_end import StageEnd, find_stage_end
+from tasks.storage.protocol.units import Plan
+from tasks.storage.reports.tallies import tally_of_end
 
 
 def stage_ends(store: Store, plans: Sequence[Plan]) -> list[StageEnd]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from tasks.outcomes import BlobRef
 from tasks.publishing.shard_format import SampleMeta
-from tasks.schema import write_parquet
+from tasks.records.outcomes import BlobRef
+from tasks.records.schema import write_parquet
 
 MEMBER = pa.struct(
     [

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from tasks.errors import DataFault
-from tasks.publishing.settings import PublishSettings
 from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
-from tasks.records import SourceImage
-from tasks.storage.commits import read_rows
-from tasks.storage.layout import StageKey
-from tasks.storage.planning import Grouping, store_plan
-from tasks.storage.rows import CHILD
-from tasks.storage.stage_end import plan_commits
-from tasks.storage.store import Store
-from tasks.storage.units import Plan, PlanInput, Unit, make_unit
+from tasks.records.errors import DataFault
+from tasks.records.records import SourceImage
+from tasks.stages.publish.settings import PublishSettings
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.commits import read_rows
+from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.planning import Grouping, store_plan
+from tasks.storage.protocol.rows import CHILD
+from tasks.storage.protocol.stage_end import plan_commits
+from tasks.storage.protocol.units import Plan, PlanInput, Unit, make_unit
 
 SHARD = "shard"
 """In a unit's ``extra``: the shard's file name; a unit without one holds refused samples only."""
@@ -24,7 +24,7 @@ SHARD = "shard"
 def shard_grouping(
     key: StageKey, fingerprints: Mapping[str, str], settings: PublishSettings, seed: int
 ) -> Grouping:
-    """How `tasks.storage.planning.plan_stage` is to group the inputs of publish.
+    """How `tasks.storage.protocol.planning.plan_stage` is to group the inputs of publish.
 
     ``key`` is the publish stage's; ``fingerprints`` is sid to fingerprint (16 hex digits) of at least the
     photographs that have samples; ``seed`` is the build's.
@@ -57,7 +57,8 @@ def retry_shards(store: Store, plan: Plan, failed: Collection[str]) -> Plan:
 def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
     """The publish plan's next generation: shards with failed samples made anew, whole and under their names.
 
-    ``failed`` are ids of the plan (`tasks.storage.stage_end.failed_inputs`); without any the plan itself is returned.
+    ``failed`` are ids of the plan (`tasks.storage.protocol.stage_end.failed_inputs`); without any the plan itself is
+    returned.
     """
     owners = plan.owners()
     again = {owners[id_] for id_ in failed}

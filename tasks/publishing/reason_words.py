@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tasks.errors import Reason
+from tasks.records.errors import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

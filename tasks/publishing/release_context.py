@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from tasks.outcomes import STAGES
-from tasks.storage.tallies import StageTally
+from tasks.records.outcomes import STAGES
+from tasks.storage.reports.tallies import StageTally
 
 PIXEL_LIBRARIES = (
     "ai-edge-litert",
@@ -69,7 +69,7 @@ class ReleaseContext:
 def sample_context(
     seed: int, digests: Mapping[str, str], min_accuracy: float, min_seamlessness: float
 ) -> SampleContext:
-    """The context of a build in this environment; ``digests`` is stage to config8 (`tasks.stages.stage_digests`)."""
+    """The context of a build in this environment; ``digests`` is stage to config8."""
     return SampleContext(
         seed=seed,
         stages=tuple((stage, digests[stage]) for stage in STAGES),

@@ -26,8 +26,8 @@ from urllib.parse import unquote, urlparse
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tasks.errors import DataFault
-from tasks.records import SCHEMA_VERSION, EditType
+from tasks.records.errors import DataFault
+from tasks.records.records import SCHEMA_VERSION, EditType
 
 MEMBERS = ("edited.png", "grounded.jpg", "json", "mask.png", "source.jpg")
 """Member names of a sample, in the order of the tar."""

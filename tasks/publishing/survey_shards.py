@@ -6,20 +6,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.errors import DataFault
+from tasks.gallery.entries import Accepted
+from tasks.gallery.entry_sources import accepted_of
 from tasks.publishing.card import CardFacts
-from tasks.publishing.gallery_entries import Accepted
-from tasks.publishing.gallery_sources import accepted_of
 from tasks.publishing.index_table import index_row
 from tasks.publishing.plan_release import SHARD
 from tasks.publishing.release_context import SampleContext
-from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS, SPLITS, ModelShape
-from tasks.storage.commits import Commit, StoredObject, read_rows
-from tasks.storage.rows import CHILD
-from tasks.storage.stage_end import plan_commits
-from tasks.storage.store import Store
-from tasks.storage.units import Plan
+from tasks.records.errors import DataFault
+from tasks.stages.publish.settings import PublishSettings
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.commits import Commit, StoredObject, read_rows
+from tasks.storage.protocol.rows import CHILD
+from tasks.storage.protocol.stage_end import plan_commits
+from tasks.storage.protocol.units import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from tasks.errors import Reason
-from tasks.outcomes import SourceEntry
+from tasks.records.errors import Reason
+from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import version_of
 from tasks.sources.locations import escape, is_too_long, join, location_of
 from tasks.sources.object_prefix import READ_AHEAD, ObjectFile, object_version

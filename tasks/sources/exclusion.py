@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tasks.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError
 
 _ID = re.compile(r"([a-z2-7]{26})(-t\d+(-p\d+)?)?")
 _GLOB = re.compile(r"[*?\[]")

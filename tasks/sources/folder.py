@@ -8,8 +8,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.errors import Reason
-from tasks.outcomes import SourceEntry
+from tasks.records.errors import Reason
+from tasks.records.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import is_too_long, join, location_of
 from tasks.sources.own_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of

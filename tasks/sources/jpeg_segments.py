@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tasks.errors import Reason, SampleError
+from tasks.records.errors import Reason, SampleError
 
 MAX_SCANS = 500
 """Scans of a progressive picture; encoders write about ten, and each one more costs the decoder a full pass."""

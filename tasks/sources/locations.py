@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from tasks.outcomes import SourceEntry
+from tasks.records.outcomes import SourceEntry
 
 MAX_LOCATION = 1024
 """Characters of a location; longer ones are cut and end in a hash, and their entry is a ``bad_name``."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 
-from tasks.outcomes import SourceEntry
+from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import entry_of, own_entry
 from tasks.sources.locations import join
 from tasks.sources.own_folders import folder_around, own_folders
 from tasks.sources.places import Place
-from tasks.storage.store import ObjectInfo, Store
+from tasks.storage.objects.store import ObjectInfo, Store
 
 READ_AHEAD = 1 << 18
 """Bytes fetched at least, when an object is read as a file; small enough to skip over members of an archive."""

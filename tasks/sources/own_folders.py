@@ -12,10 +12,10 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from tasks.canonical import unseal
-from tasks.errors import DataFault
-from tasks.storage.layout import ASIDE, BUILDS, MANIFEST, RELEASES, STAGES, is_of_a_dataset
-from tasks.storage.store import Store
+from tasks.records.canonical import unseal
+from tasks.records.errors import DataFault
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.layout import ASIDE, BUILDS, MANIFEST, RELEASES, STAGES, is_of_a_dataset
 
 DATASET, RELEASE, GALLERY = "a dataset", "a release", "a gallery"
 

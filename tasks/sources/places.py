@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import urlparse
 
-from tasks.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError
 from tasks.sources.locations import escape
 from tasks.sources.settings import SourceSettings
-from tasks.storage.store import Store, local_folder, open_store
+from tasks.storage.objects.store import Store, local_folder, open_store
 
 Kind = Literal["folder", "tar", "sa1b", "list"]
 

@@ -17,15 +17,15 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import HTTPStore
 
-from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
-from tasks.outcomes import SourceEntry
+from tasks.records.errors import ConfigurationError, Reason, SampleError, StorageFault
+from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import problem_of, special_file, version_of
 from tasks.sources.locations import unescape
 from tasks.sources.object_prefix import object_version
 from tasks.sources.places import Place, resolve_places
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import ListRow, read_rows
-from tasks.storage.store import Store, open_store
+from tasks.storage.objects.store import Store, open_store
 
 HTTP_TIMEOUT_S = 60.0
 """Of one request to a web server."""

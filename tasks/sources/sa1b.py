@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from tasks.errors import Reason
-from tasks.geometry import box_of, from_rle
-from tasks.outcomes import SourceEntry
-from tasks.records import MaskHint, Rle
+from tasks.imaging.geometry import box_of, from_rle
+from tasks.records.errors import Reason
+from tasks.records.outcomes import SourceEntry
+from tasks.records.records import MaskHint, Rle
 
 MAX_ANNOTATION_BYTES = 50_000_000
 """Bytes of one annotation file; real ones are below one million."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.settings_base import Settings
+from tasks.records.settings_base import Settings
 
 
 class SourceSettings(Settings):

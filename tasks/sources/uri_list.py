@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.errors import Reason
-from tasks.outcomes import SourceEntry
+from tasks.records.errors import Reason
+from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import join

@@ -9,12 +9,12 @@ import simplejpeg
 from PIL import Image as Pillow
 from PIL.ImageFile import ImageFile
 
-from tasks.errors import Reason, SampleError
-from tasks.pixels import encode_jpeg
-from tasks.roles.protocols import Image
-from tasks.sources.colour import profile_kind, to_srgb
+from tasks.imaging.arrays import Image
+from tasks.imaging.pixels import encode_jpeg
+from tasks.records.errors import Reason, SampleError
+from tasks.sources.color import profile_kind, to_srgb
+from tasks.sources.decode import decoding, open_picture, orientation_of
 from tasks.sources.jpeg_segments import StrippedJpeg, strip_metadata
-from tasks.sources.opening import decoding, open_picture, orientation_of
 from tasks.sources.settings import IngestSettings
 
 TURNS = {

@@ -28,14 +28,14 @@ from typing import TypeAlias
 
 import cv2
 
-from flows.build_plans import open_build, plan
-from flows.build_session import finish
-from flows.fan_out import in_order
-from flows.stage_runner import close, stage_job
+from flows.build.fan_out import in_order
+from flows.build.plans import open_build, plan
+from flows.build.session import finish
+from flows.build.stage_runner import close, stage_job
 from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
-from tasks.config import load_config
-from tasks.outcomes import STAGES
-from tasks.storage.planning import committed_units
+from tasks.records.outcomes import STAGES
+from tasks.stages.config import load_config
+from tasks.storage.protocol.planning import committed_units
 from tests.benchmarks.process_cpu import watch
 from tests.benchmarks.where_time_goes import PARTS, StageSeconds, stage_seconds
 
@@ -99,8 +99,8 @@ def compare(title: str, source: Path, folder: Path, assignments: Sequence[str]) 
     )  # fmt: skip
     sets = [part for text in assignments for part in ("--set", text)]
     flow = timed(
-        [sys.executable, "-m", "flows.cli", "build", "--source", str(source), "--out", str(folder / f"{name}-flow"),
-         *sets],
+        [sys.executable, "-m", "flows.cli.main", "build", "--source", str(source),
+         "--out", str(folder / f"{name}-flow"), *sets],
         folder / f"{name}-flow",
     )  # fmt: skip
     print(f"\n{title}: {flow.units} units")
@@ -185,7 +185,7 @@ _WORKER: dict[str, object] = {}
 
 def _import_worker(_: int) -> None:
     """So that both ways have their processes up and Python's modules read before the work begins."""
-    import tasks.process_unit  # noqa: F401, PLC0415
+    import tasks.worker.run_unit  # noqa: F401, PLC0415
 
     cv2.setNumThreads(1)
     time.sleep(0.2)  # long enough that every process gets one

@@ -13,7 +13,7 @@ SAMPLE_S = 0.5
 
 KINDS = (
     ("worker", ("ray::UnitActor", "multiprocessing.spawn")),
-    ("Prefect's server", ("flows.prefect_server", "prefect.server")),
+    ("Prefect's server", ("flows.prefect.server", "prefect.server")),
     ("Ray's own", ("raylet", "gcs_server", "ray/_private", "ray/dashboard", "ray::", "/ray/")),
 )
 """Kind -> what its command line holds; whatever fits nowhere is the driver."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tasks.outcomes import STAGES
+from tasks.records.outcomes import STAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

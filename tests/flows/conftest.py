@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ray_cluster import ClusterSettings, RayCluster
+from flows.ray.cluster import ClusterSettings, RayCluster
 
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:

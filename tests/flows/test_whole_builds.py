@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from processes import descendants, is_gone, kill, wait_until
 
 from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
-from tasks.storage.store import StoreOptions, open_store
+from tasks.storage.objects.store import StoreOptions, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
@@ -43,7 +43,7 @@ def build(source: Path, out: str, *assignments: str, environment: dict[str, str]
     """Runs the command; gives what it printed."""
     sets = [part for text in assignments for part in ("--set", text)]
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "build", "--source", str(source), "--out", out, *sets],
+        [sys.executable, "-m", "flows.cli.main", "build", "--source", str(source), "--out", out, *sets],
         capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

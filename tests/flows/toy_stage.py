@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from flows.fan_out import StageJob
-from tasks.errors import DataFault, EnvironmentFault
+from flows.build.fan_out import StageJob
+from tasks.records.errors import DataFault, EnvironmentFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

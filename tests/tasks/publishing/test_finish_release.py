@@ -15,14 +15,14 @@ import pytest
 import webdataset
 from PIL import Image
 
-from tasks.canonical import sha256_hex
-from tasks.errors import DataFault
-from tasks.geometry import from_rle
+from tasks.imaging.geometry import from_rle
 from tasks.publishing.finish_release import check_release, find_release, finish_release
 from tasks.publishing.shard_format import MEMBERS, iterate_release, read_sample
-from tasks.records import Rle
-from tasks.storage.auditing import verify
-from tasks.storage.store import open_store
+from tasks.records.canonical import sha256_hex
+from tasks.records.errors import DataFault
+from tasks.records.records import Rle
+from tasks.storage.objects.store import open_store
+from tasks.storage.reports.auditing import verify
 
 
 def pixels(data):

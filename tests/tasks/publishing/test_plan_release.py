@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.errors import DataFault
 from tasks.publishing.finish_release import finish_release
 from tasks.publishing.plan_release import SHARD, read_fingerprints, retry_shards, sid_of
 from tasks.publishing.splits import split_of
-from tasks.storage.commits import read_rows
-from tasks.storage.stage_end import failed_inputs, find_stage_end, plan_commits
-from tasks.storage.store import open_store
+from tasks.records.errors import DataFault
+from tasks.storage.objects.store import open_store
+from tasks.storage.protocol.commits import read_rows
+from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, plan_commits
 
 
 def test_a_units_members_are_the_shards_samples_in_order(built):

@@ -7,10 +7,10 @@ from importlib.resources import files
 
 import pytest
 
-from tasks.errors import Reason
-from tasks.publishing.gallery_figures import CAPTIONS
-from tasks.publishing.gate_words import CONDITIONS, FAULTS, GATES, SCORES
+from tasks.gallery.figures import CAPTIONS
+from tasks.gallery.gate_words import CONDITIONS, FAULTS, GATES, SCORES
 from tasks.publishing.reason_words import REASONS, reason_title, reason_words
+from tasks.records.errors import Reason
 
 BRITISH = re.compile(
     r"colour|licence|centre|\bgrey|neighbour|behaviour|favour|judgement|(?:local|real|organ|recogn)is(?:e|ing|ation)",
@@ -52,7 +52,7 @@ def test_a_name_in_the_records_that_says_less_than_the_title_is_explained():
 
 
 def test_the_words_of_the_pages_are_spelled_the_american_way():
-    templates = files("tasks.publishing") / "templates"
+    templates = files("tasks.gallery") / "templates"
     texts = {t.name: NOT_WORDS.sub("", t.read_text()) for t in templates.iterdir() if t.name.endswith(".j2")}
     texts |= {
         reason.value: f"{words.title} {words.meaning} {words.recorded}" for reason, words in REASONS.items()

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from tasks.errors import DataFault
 from tasks.publishing.describe_sample import describe_sample
 from tasks.publishing.shard_format import MEMBERS, parse_meta, read_sample
-from tasks.records import SCHEMA_VERSION, EditType
+from tasks.records.errors import DataFault
+from tasks.records.records import SCHEMA_VERSION, EditType
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from tasks.errors import ConfigurationError, Reason, SampleError
+from tasks.records.errors import ConfigurationError, Reason, SampleError
 from tasks.sources.listing import list_sources
 from tasks.sources.reading import SourceReader
 from tasks.sources.settings import SourceSettings

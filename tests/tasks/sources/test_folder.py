@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from tasks.canonical import seal
-from tasks.errors import Reason
+from tasks.records.canonical import seal
+from tasks.records.errors import Reason
 from tasks.sources.listing import list_sources
 from tasks.sources.settings import SourceSettings
 

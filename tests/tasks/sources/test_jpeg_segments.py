@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.errors import Reason, SampleError
+from tasks.records.errors import Reason, SampleError
 from tasks.sources.jpeg_segments import MAX_SCANS, strip_metadata
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tasks.errors import ConfigurationError, Reason
-from tasks.outcomes import StageInput
-from tasks.sources.ingest_stage import IngestStage
+from tasks.records.errors import ConfigurationError, Reason
+from tasks.records.outcomes import StageInput
 from tasks.sources.listing import list_sources
 from tasks.sources.reading import source_id
 from tasks.sources.settings import IngestSettings, SourceSettings
+from tasks.stages.ingest.stage import IngestStage
 
 
 def folder(tmp_path, *names):

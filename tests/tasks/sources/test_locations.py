@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from tasks.outcomes import SourceEntry
+from tasks.records.outcomes import SourceEntry
 from tasks.sources.locations import escape, join, location_of, unescape, with_unique_locations
 
 

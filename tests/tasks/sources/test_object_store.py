@@ -7,8 +7,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tasks.canonical import seal
-from tasks.errors import ConfigurationError, Reason, SampleError, StorageFault
+from tasks.records.canonical import seal
+from tasks.records.errors import ConfigurationError, Reason, SampleError, StorageFault
 from tasks.sources.listing import list_sources
 from tasks.sources.reading import SourceReader
 from tasks.sources.settings import SourceSettings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.canonical import seal
+from tasks.records.canonical import seal
 from tasks.sources.own_folders import folder_around, own_folders
-from tasks.storage.store import open_store
+from tasks.storage.objects.store import open_store
 
 MANIFEST = seal({"shards": [], "chain": []})
 RECORD = seal({"config": {}, "chain": [], "first_plan": "0" * 12, "build": "ab" * 6, "run": {}})

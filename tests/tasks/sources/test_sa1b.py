@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from tasks.errors import Reason
-from tasks.geometry import from_rle, to_rle
+from tasks.imaging.geometry import from_rle, to_rle
+from tasks.records.errors import Reason
 from tasks.sources.listing import list_sources
 from tasks.sources.sa1b import parse_annotations
 from tasks.sources.settings import SourceSettings

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.errors import ConfigurationError, Reason, StorageFault
+from tasks.records.errors import ConfigurationError, Reason, StorageFault
 from tasks.sources import reading
 from tasks.sources.listing import list_sources
 from tasks.sources.settings import SourceSettings
-from tasks.storage.store import StoreOptions, open_store
+from tasks.storage.objects.store import StoreOptions, open_store
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tasks.errors import Reason, SampleError
-from tasks.pixels import decode_rgb
+from tasks.imaging.pixels import decode_rgb
+from tasks.records.errors import Reason, SampleError
 from tasks.sources.settings import IngestSettings
 from tasks.sources.working_source import make_working_source
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tasks.errors import EnvironmentFault, Reason, SampleError
-from tasks.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
-from tasks.process_unit import WorkContext, Worker
-from tasks.records import GroundedTarget, ModelIdentity, Rle, Scene, SourceImage
-from tasks.storage.layout import StageKey
-from tasks.storage.planning import entry_inputs, pending_units, plan_stage, write_stage_config
-from tasks.storage.stage_end import close_stage, decide_duplicates, kept_children
-from tasks.storage.store import Store, StoreOptions, open_store
-from tasks.storage.units import Plan
+from tasks.records.errors import EnvironmentFault, Reason, SampleError
+from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
+from tasks.records.records import GroundedTarget, ModelIdentity, Rle, Scene, SourceImage
+from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.planning import entry_inputs, pending_units, plan_stage, write_stage_config
+from tasks.storage.protocol.stage_end import close_stage, decide_duplicates, kept_children
+from tasks.storage.protocol.units import Plan
+from tasks.worker.run_unit import WorkContext, Worker
 
 INGEST = StageKey(stage="ingest", config8="00000001")
 GROUNDING = StageKey(stage="grounding", config8="00000002")

@@ -1,0 +1,54 @@
+"""What a build takes from outside (packaged models, photographs) and what its release says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flows.build.photographs import named_collections
+from tasks.backends.assets import PHOTOGRAPHS, Asset, asset_table
+from tasks.stages.config import BuildConfig
+from tasks.publishing.release_context import Attribution, ReleaseContext, sample_context
+from tasks.roles.backends import describe_role
+from tasks.stages.registry import ROLES
+
+
+def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseContext:
+    """The context of a build's card and gallery; ``digests`` is stage to config8; no model is loaded."""
+    editing = config.editing
+    models = [_attribution("model", asset) for asset in used_models(config)]
+    photographs = [_attribution("photographs", asset) for asset in used_photographs(config)]
+    return ReleaseContext(
+        name=config.name,
+        profile=config.profile,
+        sample=sample_context(config.seed, digests, editing.min_accuracy, editing.min_seamlessness),
+        attributions=(*models, *photographs),
+    )
+
+
+def used_models(config: BuildConfig) -> list[Asset]:
+    """Packaged model files behind the configured roles, by name."""
+    revisions = " ".join(
+        describe_role(role, getattr(getattr(config, stage), key)).revision
+        for stage, roles in ROLES.items()
+        for key, role in roles.items()
+    )
+    collections = {name for names in PHOTOGRAPHS.values() for name in names}
+    table = asset_table()
+    return [
+        table[name] for name in sorted(table) if name not in collections and table[name].revision in revisions
+    ]
+
+
+def used_photographs(config: BuildConfig) -> list[Asset]:
+    """Packaged photographs among the configured sources."""
+    return [asset_table()[asset] for name in named_collections(config) for asset in PHOTOGRAPHS[name]]
+
+
+def _attribution(kind: str, asset: Asset) -> Attribution:
+    return Attribution(
+        kind=kind,
+        name=f"{asset.name} ({asset.package})",
+        version=asset.version,
+        licence=asset.licence,
+        credit=asset.attribution,
+    )

@@ -1,0 +1,189 @@
+"""A build and its plans: what each stage is to do, from the sources and from what the stage before kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from flows.build.photographs import with_photographs
+from tasks.stages.config import BuildConfig
+from tasks.records.errors import ConfigurationError
+from tasks.records.outcomes import STAGES
+from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
+from tasks.sources.listing import Listing, list_sources
+from tasks.stages.registry import check_roles, stage_digests, stage_material
+from tasks.storage.protocol.builds import BuildRecord, link_plan, write_build
+from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.planning import (
+    Grouping,
+    draft_plan,
+    draft_retry,
+    entry_inputs,
+    store_plan,
+    write_stage_config,
+)
+from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept_children
+from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.protocol.units import Plan, PlanInput
+
+
+@dataclass(slots=True)
+class Build:
+    """A configuration, its store, and the plans of the stages so far.
+
+    Attributes:
+        config: as asked for; it is what the build's record holds.
+        located: the same with named photograph collections replaced by folders of this machine.
+        record: known once ingest is planned.
+        listing: of the sources, made once.
+        whole: all stages will be run, one after the other, so workers may look ahead.
+    """
+
+    config: BuildConfig
+    located: BuildConfig
+    store: Store
+    digests: dict[str, str]
+    retry: bool = False
+    plans: dict[str, Plan] = field(default_factory=dict)
+    record: BuildRecord | None = None
+    listing: Listing | None = None
+    whole: bool = False
+
+    def key(self, stage: str) -> StageKey:
+        """Where the stage lies under this configuration."""
+        return StageKey(stage=stage, config8=self.digests[stage])
+
+
+def open_build(config: BuildConfig, *, retry: bool = False) -> Build:
+    """The build, its store checked for conditional put and free space.
+
+    Raises:
+        ConfigurationError: a role, exclusion file or store that cannot work.
+        AssetUnavailable: photographs asked for by name can't be fetched.
+        StorageFault: the store can't be written to.
+    """
+    check_roles(config)
+    store = open_store(config.out, StoreOptions(min_free_bytes=config.execution.min_free_bytes))
+    return Build(
+        config=config,
+        located=with_photographs(config),
+        store=store,
+        digests=stage_digests(config),
+        retry=retry,
+    )
+
+
+def listing(build: Build) -> Listing:
+    """What the sources hold.
+
+    Raises:
+        ConfigurationError: a source or an exclusion file that can't be used.
+        StorageFault: an object store can't be reached.
+    """
+    if build.listing is None:
+        config = build.located
+        build.listing = list_sources(config.sources, config.exclude, config.limit, config.out)
+    return build.listing
+
+
+def exclusion_note(build: Build) -> str:
+    """Which lines of the exclusion file do nothing, or ``""``; a misspelt one would leave a photograph in."""
+    idle = listing(build).idle_exclusions
+    named = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
+    return f"exclude={build.config.exclude!r}: nothing in the sources is named {named}" if idle else ""
+
+
+def draft(build: Build, stage: str) -> Plan:
+    """The stage's plan with nothing written; the stage before must be closed.
+
+    Raises:
+        ConfigurationError: the stage before isn't finished under this configuration.
+    """
+    upstream = _upstream(build, stage)
+    return draft_plan(
+        build.store,
+        build.key(stage),
+        _inputs(build, stage, upstream),
+        unit_size=unit_size(build.config, stage),
+        upstream=upstream.reference if upstream else "",
+        grouping=_grouping(build, stage, upstream),
+    )
+
+
+def plan(build: Build, stage: str) -> Plan:
+    """The stage's plan, stored; with ``retry``, a finished plan with failures is followed by its next generation."""
+    drafted = draft(build, stage)
+    write_stage_config(build.store, build.key(stage), stage_material(build.config, stage))
+    wanted = store_plan(build.store, drafted)
+    following = draft_following(build, wanted)
+    if following is not wanted:
+        wanted = store_plan(build.store, following)
+    build.plans[stage] = wanted
+    _record(build, wanted)
+    return wanted
+
+
+def draft_following(build: Build, planned: Plan) -> Plan:
+    """With ``retry``, what follows a finished plan with failures; else the plan itself. Nothing is written."""
+    if not build.retry or find_stage_end(build.store, planned) is None:
+        return planned
+    failed = failed_inputs(build.store, planned)
+    if planned.key.stage == "publish":
+        return draft_retry_shards(planned, failed)
+    return draft_retry(build.store, planned, failed, unit_size(build.config, planned.key.stage))
+
+
+def unit_size(config: BuildConfig, stage: str) -> int:
+    """Inputs a unit, at most; publish cuts by shards."""
+    settings = getattr(config, stage)
+    return int(settings.samples_per_shard if stage == "publish" else settings.unit_size)
+
+
+def _record(build: Build, planned: Plan) -> None:
+    """Notes the plan in the build's record; the record itself follows from the configuration and the sources."""
+    if build.record is None:
+        # How and where it is run changes nothing that comes out, so it is no part of the build's identity.
+        content = build.config.model_dump(mode="json", exclude={"execution", "out"})
+        run = {"execution": build.config.execution.model_dump(mode="json"), "out": build.config.out}
+        chain = [build.key(stage) for stage in STAGES]
+        build.record = write_build(build.store, content, chain, _plan_of(build, "ingest"), run)
+    # All on the way there: a stage that runs alone may be the first of this very build, which has to be followed.
+    for before, stage in pairwise(STAGES[: STAGES.index(planned.key.stage) + 1]):
+        # Not the plan's own note of it: another build with other plans before may have stored this very plan.
+        link_plan(build.store, build.record, build.plans[stage], build.plans[before].reference)
+
+
+def _upstream(build: Build, stage: str) -> Plan | None:
+    position = STAGES.index(stage)
+    if position == 0:
+        return None
+    before = STAGES[position - 1]
+    if before not in build.plans:
+        # A stage run alone finds its way through the plans of those before it, which write nothing.
+        build.plans[before] = draft(build, before)
+    upstream = build.plans[before]
+    if find_stage_end(build.store, upstream) is None:
+        msg = f"{stage}: {before} isn't finished for this configuration in {build.store.uri}; run it first"
+        raise ConfigurationError(msg)
+    return upstream
+
+
+def _inputs(build: Build, stage: str, upstream: Plan | None) -> Iterable[PlanInput]:
+    if upstream is None:
+        return entry_inputs(listing(build).entries)
+    return list(kept_children(build.store, upstream))
+
+
+def _grouping(build: Build, stage: str, upstream: Plan | None) -> Grouping | None:
+    if stage != "publish" or upstream is None:
+        return None
+    sids = {sid_of(item.id) for item in kept_children(build.store, upstream)}
+    fingerprints = read_fingerprints(build.store, _plan_of(build, "ingest"), sids)
+    return shard_grouping(build.key(stage), fingerprints, build.config.publish, build.config.seed)
+
+
+def _plan_of(build: Build, stage: str) -> Plan:
+    if stage not in build.plans:
+        build.plans[stage] = draft(build, stage)
+    return build.plans[stage]

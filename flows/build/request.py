@@ -1,0 +1,37 @@
+"""What a person asks for, as a command or as a deployment's parameters, before it is a configuration."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tasks.stages.config import BuildConfig, load_with_origins
+from tasks.records.settings_base import Settings
+
+
+class BuildRequest(Settings):
+    """The arguments of ``groundedit build``; empty ones leave the profile's values."""
+
+    profile: str = Field(default="embedded", description="name of a profile")
+    source: tuple[str, ...] = Field(default=(), description="URIs of photographs, instead of the profile's")
+    out: str = Field(default="", description="dataset URI")
+    name: str = Field(default="", description="release name")
+    assignments: tuple[str, ...] = Field(default=(), description="a.b=value overrides")
+    limit: int | None = Field(default=None, ge=0, description="first so many sources only")
+    exclude: str = Field(default="", description="file of ids or locations to leave out")
+    retry_failed: bool = Field(default=False, description="try failed inputs again")
+
+
+def resolve(request: BuildRequest) -> tuple[BuildConfig, dict[str, str]]:
+    """The configuration and where each of its values came from.
+
+    Raises:
+        ConfigurationError: an unknown profile or key, or a bad value.
+    """
+    arguments: dict[str, object] = {
+        "sources": [{"uri": uri} for uri in request.source] or None,
+        "out": request.out or None,
+        "name": request.name or None,
+        "limit": request.limit,
+        "exclude": request.exclude or None,
+    }
+    return load_with_origins(request.profile, request.assignments, arguments)

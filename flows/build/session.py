@@ -1,0 +1,101 @@
+"""What a build holds open while it runs: its store, its pool of workers and its progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flows.build.plans import Build, draft
+from flows.build.fan_out import Pool
+from flows.build.progress import Progress
+from flows.build.licenses import release_context
+from flows.build.stage_runner import opened_pool, run_stage
+from tasks.records.outcomes import STAGES
+from tasks.publishing.finish_release import Release, find_release, finish_release
+from tasks.storage.protocol.stage_end import find_stage_end
+
+
+@dataclass(slots=True)
+class Session:
+    """An open build."""
+
+    build: Build
+    pool: Pool
+    progress: Progress
+    opened: float
+    start_up_s: float | None = None
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where Ray's dashboard listens, or ``""``."""
+        return str(getattr(self.pool, "dashboard_url", ""))
+
+    def ready(self) -> None:
+        """Waits for the workers, once, and says how long everything took to start.
+
+        Raises:
+            EnvironmentFault: they could not be started.
+        """
+        if self.start_up_s is not None:
+            return
+        self.pool.ready()
+        self.start_up_s = time.monotonic() - self.opened
+        self.progress.note(f"ready after {self.start_up_s:.1f} s; {self.pool.workers} workers")
+        if self.dashboard_url:
+            self.progress.note(f"Ray dashboard: {self.dashboard_url}")
+
+    def run_plainly(self) -> Release:
+        """All stages and the release, without Prefect."""
+        self.ready()
+        self.build.whole = True
+        for stage in STAGES:
+            run_stage(self.build, stage, self.pool, self.progress)
+        return self.finish()
+
+    def finish(self) -> Release:
+        """See `finish`."""
+        return finish(self.build)
+
+
+@contextmanager
+def open_session(
+    build: Build, *, progress: Progress | None = None, verbose: bool = False
+) -> Iterator[Session]:
+    """Checks the store, as far as that needs writing, and opens the pool.
+
+    Raises:
+        ConfigurationError: the store can't keep the commit protocol.
+        StorageFault: it can't be written to, or has too little space left.
+    """
+    opened = time.monotonic()
+    build.store.probe()
+    with opened_pool(build.config.execution, verbose=verbose) as pool:
+        yield Session(build=build, pool=pool, progress=progress or Progress(), opened=opened)
+
+
+def finished_release(build: Build) -> Release | None:
+    """The build's release if every stage and the manifest are there; nothing is written, no model is loaded."""
+    for stage in STAGES:
+        build.plans[stage] = draft(build, stage)
+        if find_stage_end(build.store, build.plans[stage]) is None:
+            build.plans.clear()
+            return None
+    plans = [build.plans[stage] for stage in STAGES]
+    return find_release(build.store, plans, release_context(build.config, build.digests))
+
+
+def finish(build: Build) -> Release:
+    """The release of closed stages, made if it isn't there.
+
+    Raises:
+        DataFault: a stage is open, or what the store holds doesn't fit its digests.
+    """
+    return finish_release(
+        build.store,
+        [build.plans[stage] for stage in STAGES],
+        context=release_context(build.config, build.digests),
+        settings=build.config.publish,
+        build=build.record.build if build.record is not None else "",
+    )

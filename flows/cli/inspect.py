@@ -1,0 +1,160 @@
+"""``groundedit status``, ``verify``, ``repair``, ``show`` and ``gallery``: they read a dataset, and need no workers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flows.build.licenses import release_context
+from flows.cli.funnel_table import funnel_table
+from flows.cli.gallery_folder import gallery_folder
+from flows.cli.tables import text_table
+from flows.cli.terminal import tell
+from tasks.gallery.build_gallery import write_build_gallery
+from tasks.records.errors import ConfigurationError
+from tasks.stages.config import BuildConfig
+from tasks.storage.objects.store import Store, local_folder, open_store
+from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
+from tasks.storage.reports import auditing, repairing
+from tasks.storage.reports.ledger import EditTypeRow, Ledger
+from tasks.storage.reports.tallies import tally_of_row
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """The newest build's funnel, its edit types, and what is left."""
+    store = _dataset(arguments.out)
+    record = _newest(store)
+    ledger = Ledger(store, build_plans(store, record))
+    if arguments.json:
+        told: dict[str, Any] = {
+            "build": record.build,
+            "funnel": [asdict(line) for line in ledger.funnel()],
+            "edit_types": [asdict(line) for line in ledger.edit_types()],
+            "progress": [asdict(line) for line in ledger.progress()],
+        }
+        tell(json.dumps(told, indent=2))
+        return 0
+    tell(f"build {record.build}, begun {record.run.get('started', 'some time')}\n")
+    tell(_funnel(ledger))
+    types = ledger.edit_types()
+    if types:
+        tell(f"\n{_edit_types(types)}")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Exit code 1 and a line for each fault; 0 when there is none."""
+    audit = auditing.verify(_dataset(arguments.out), deep=arguments.deep)
+    if arguments.json:
+        told = {"faults": [asdict(f) for f in audit.faults], "notes": [asdict(n) for n in audit.notes]}
+        tell(json.dumps({**told, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
+    else:
+        for fault in audit.faults:
+            tell(f"fault: {fault.path}: {fault.problem}")
+        for note in audit.notes:
+            tell(f"note: {note.path}: {note.problem}")
+        tell(f"{audit.checked} objects checked, {audit.bytes} bytes read, {len(audit.faults)} faults")
+    return 1 if audit.faults else 0
+
+
+def repair(arguments: argparse.Namespace) -> int:
+    """Moves damaged objects, and what rests on them, below ``aside/``."""
+    done = repairing.repair(_dataset(arguments.out))
+    for path in done.moved:
+        tell(f"set aside: {path}")
+    for path in done.missing:
+        tell(f"missing: {path}")
+    tell(
+        f"{len(done.moved)} objects set aside, {len(done.missing)} missing; the next build makes them anew"
+        if done.moved or done.missing
+        else "nothing is damaged"
+    )
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Every step of one id, its ancestors and descendants, over the newest build that knows it."""
+    store = _dataset(arguments.out)
+    for record in list_builds(store):
+        steps = Ledger(store, build_plans(store, record)).history(arguments.key)
+        if not steps:
+            continue
+        if arguments.json:
+            told = [{**asdict(s), "record": json.loads(s.record) if s.record else None} for s in steps]
+            tell(json.dumps(told, indent=2, ensure_ascii=False))
+            return 0
+        for step in steps:
+            verdict = " ".join(filter(None, [step.outcome, step.reason, step.detail]))
+            tell(f"{step.stage:<12} {step.kind:<6} {step.id}  {verdict}  {step.edit_type}".rstrip())
+            if step.record and step.kind == "child":
+                tell(_indented(json.loads(step.record)))
+        return 0
+    msg = f"KEY={arguments.key!r}: no build in {store.uri} knows this id or location"
+    raise ConfigurationError(msg)
+
+
+def gallery(arguments: argparse.Namespace) -> int:
+    """A gallery of the newest build, finished or not."""
+    store = _dataset(arguments.out)
+    to = gallery_folder(store, arguments.out, arguments.to or "")
+    record = _newest(store)
+    config = BuildConfig.model_validate({**record.config, "out": arguments.out})
+    digests = {key.stage: key.config8 for key in record.chain}
+    page = write_build_gallery(
+        store,
+        build_plans(store, record),
+        context=release_context(config, digests),
+        settings=config.publish,
+        to=to,
+        rejected=arguments.rejected,
+    )
+    tell(str(page))
+    return 0
+
+
+def _dataset(uri: str) -> Store:
+    """An existing dataset; looking must not make a folder."""
+    folder = local_folder(uri)
+    if folder is not None and not folder.is_dir():
+        msg = f"OUT={uri!r}: there is no such folder"
+        raise ConfigurationError(msg)
+    return open_store(uri)
+
+
+def _newest(store: Store) -> BuildRecord:
+    builds = list_builds(store)
+    if not builds:
+        msg = f"OUT={store.uri!r}: holds no build"
+        raise ConfigurationError(msg)
+    return builds[0]
+
+
+def _funnel(ledger: Ledger) -> str:
+    rows = ledger.funnel()
+    units = {line.stage: line for line in ledger.progress()}
+    found = [units.get(row.stage) for row in rows]
+    more = {
+        "left": [str(row.open) for row in rows],
+        "units": [f"{of.units_done}/{of.units}" if of else "0/0" for of in found],
+        "inputs/s": [
+            f"{(row.inputs - row.open) / of.seconds:.2f}" if of and of.seconds else "-"
+            for row, of in zip(rows, found, strict=True)
+        ],
+    }
+    return funnel_table([tally_of_row(row) for row in rows], more)
+
+
+def _edit_types(types: Sequence[EditTypeRow]) -> str:
+    rows = [("stage", "edit type", "kept", "rejected", "failed")]
+    rows += [
+        (line.stage, line.edit_type, str(line.kept), str(line.rejected), str(line.failed)) for line in types
+    ]
+    return text_table(rows, right=range(2, 5))
+
+
+def _indented(record: object) -> str:
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -1,0 +1,1 @@
+"""The flow `build-groundedit`, its reports and its server."""

@@ -1,0 +1,133 @@
+"""The flow ``build-groundedit``: one subflow a stage, and each stage a flow of its own, too.
+
+A subflow plans its stage, runs the open units in a few partitions and closes it. What is done is known by the store's
+commits alone, so nothing is cached here and any run may be killed and started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import cast
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.utilities.annotations import quote
+
+from flows.build.plans import open_build
+from flows.build.request import BuildRequest, resolve
+from flows.build.session import Session, open_session
+from flows.build.stage_runner import StageWork, run_stage
+from flows.prefect.reporting import StageReport, link_dashboard, report_release
+from tasks.records.errors import StorageFault
+from tasks.records.outcomes import STAGES
+
+DEFAULTS = BuildRequest()
+"""A deployment run without parameters builds the demo."""
+
+_SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
+
+
+@flow(name="build-groundedit", flow_run_name="build {request.out}", validate_parameters=True)
+def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
+    """Ingest, ground, instruct, edit, publish; returns the release's URI."""
+    with session_for(request) as session:
+        session.build.whole = True
+        ingest(request)
+        grounding(request)
+        instruction(request)
+        editing(request)
+        return publish(request)
+
+
+@flow(name="ingest", flow_run_name="ingest")
+def ingest(request: BuildRequest = DEFAULTS) -> None:
+    """Photographs to working sources."""
+    _run_subflow("ingest", request)
+
+
+@flow(name="grounding", flow_run_name="grounding")
+def grounding(request: BuildRequest = DEFAULTS) -> None:
+    """Working sources to hard targets with masks."""
+    _run_subflow("grounding", request)
+
+
+@flow(name="instruction", flow_run_name="instruction")
+def instruction(request: BuildRequest = DEFAULTS) -> None:
+    """Targets to instructions with four-part reasoning."""
+    _run_subflow("instruction", request)
+
+
+@flow(name="editing", flow_run_name="editing")
+def editing(request: BuildRequest = DEFAULTS) -> None:
+    """Instructions to checked edits."""
+    _run_subflow("editing", request)
+
+
+@flow(name="publish", flow_run_name="publish")
+def publish(request: BuildRequest = DEFAULTS) -> str:
+    """Checked edits to shards, and the release they make; returns its URI."""
+    with session_for(request) as session:
+        _run_subflow("publish", request)
+        release = session.finish()
+        return report_release(release, session.build.store.url(release.folder))
+
+
+STAGE_FLOWS = dict(zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True))
+"""Each stage's flow, by the stage's name."""
+
+
+def is_passing_fault(_task: object, _run: object, state: State[int]) -> bool:
+    """Whether a partition is worth another try: the store was away for a moment. Stages judge all else themselves."""
+    return isinstance(state.result(raise_on_failure=False), StorageFault)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=is_passing_fault)
+def run_partition(work: StageWork, number: int) -> int:
+    """Runs one partition of a stage; gives its number of units."""
+    return work.run.run_partition(number)
+
+
+@contextmanager
+def session_for(request: BuildRequest) -> Iterator[Session]:
+    """The session of the flow around this one, or a new one for a stage that runs alone."""
+    running = _SESSION.get()
+    if running is not None:
+        yield running
+        return
+    config, _ = resolve(request)
+    with open_session(open_build(config, retry=request.retry_failed)) as session, within(session):
+        yield session
+
+
+@contextmanager
+def within(session: Session) -> Iterator[None]:
+    """Flows called inside use this session."""
+    token = _SESSION.set(session)
+    try:
+        yield
+    finally:
+        _SESSION.reset(token)
+
+
+def _run_subflow(stage: str, request: BuildRequest) -> None:
+    with session_for(request) as session:
+        session.ready()
+        _report_stage(stage, session)
+
+
+def _report_stage(stage: str, session: Session) -> None:
+    link_dashboard(session.dashboard_url)
+    with StageReport(stage, session.progress) as report:
+
+        def partition(work: StageWork, number: int) -> None:
+            # Quoted: Prefect is to hand the work over, not to look into it.
+            named = run_partition.with_options(
+                task_run_name=f"{stage} {number + 1}/{len(work.run.partitions)}"
+            )
+            named(cast("StageWork", quote(work)), number)
+            report.update()
+
+        report.finish(run_stage(session.build, stage, session.pool, session.progress, partition))

@@ -1,0 +1,209 @@
+"""A local Ray of our own (loopback only, token on, quick to start) or a cluster's; started beside other work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.records.errors import EnvironmentFault
+
+OBJECT_STORE_BYTES = 80 * 1024 * 1024
+"""Only ids and counts pass through it; Ray's smallest store is 75 MiB."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+"""What numeric libraries read when they are loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """Which Ray.
+
+    Attributes:
+        address: ``local`` starts one; ``auto`` or ``host:port`` joins one.
+        workers: actors; 0 means one for each `threads` cores of the cluster.
+        threads: a worker's numeric threads, and the cores it asks Ray for.
+        dashboard: start the dashboard of a local Ray.
+        verbose: let the workers' output through to the terminal.
+    """
+
+    address: str = "local"
+    workers: int = 0
+    threads: int = 1
+    dashboard: bool = False
+    verbose: bool = False
+
+
+class RayCluster:
+    """Starts Ray in a thread of its own, so that planning and Prefect's server need not wait for it."""
+
+    def __init__(self, settings: ClusterSettings) -> None:
+        self.settings = settings
+        self.dashboard_url = ""
+        self._folder = ""
+        self._error: EnvironmentFault | None = EnvironmentFault(
+            "Ray's starting thread ended before Ray was up"
+        )
+        self._answered = threading.Event()
+        self._ended = threading.Event()
+        prepare_environment(settings)
+        threading.Thread(target=self._live, name="ray", daemon=True).start()
+
+    def wait(self) -> None:
+        """Returns when Ray is up.
+
+        Raises:
+            EnvironmentFault: it did not start, or the cluster cannot be reached.
+        """
+        self._answered.wait()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def workers(self) -> int:
+        """How many actors are to run."""
+        if self.settings.workers:
+            return self.settings.workers
+        if self.settings.address == "local":
+            return max(1, cores() // self.settings.threads)
+        import ray  # noqa: PLC0415
+
+        self.wait()
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return max(1, int(resources.get("CPU", 1)) // self.settings.threads)
+
+    def stop(self) -> None:
+        """Ends a local Ray, or leaves the cluster."""
+        import ray  # noqa: PLC0415
+
+        self._answered.wait()
+        ray.shutdown()
+        self._ended.set()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _live(self) -> None:
+        # Linux ends Ray's processes together with the *thread* that started them, so it has to stay.
+        try:
+            self._start()
+        finally:
+            self._answered.set()
+        self._ended.wait()
+
+    def _start(self) -> None:
+        import ray  # noqa: PLC0415  (takes a second, and reads the environment set in `prepare_environment`)
+
+        if self.settings.address == "local":
+            _stay_on_loopback()
+        logging.getLogger("ray").setLevel(logging.WARNING if self.settings.verbose else logging.ERROR)
+        try:
+            context = ray.init(**self._arguments())
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            # Ray reports a failed start by whichever of these its launcher ran into.
+            msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
+            self._error = EnvironmentFault(msg)
+            return
+        self._error = None
+        self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else ""
+
+    def _arguments(self) -> dict[str, Any]:
+        settings = self.settings
+        common: dict[str, Any] = {
+            "address": settings.address,
+            "log_to_driver": settings.verbose,
+            "logging_level": logging.WARNING if settings.verbose else logging.ERROR,
+            "namespace": "groundedit",
+        }
+        if settings.address != "local":
+            return {**common, "runtime_env": {"env_vars": thread_limits(settings.threads)}}
+        # Unix sockets allow some hundred characters, and two builds must not share a session folder.
+        _sweep(_short_folder())
+        self._folder = tempfile.mkdtemp(prefix=f"ge-{os.getpid()}-", dir=_short_folder())
+        return {
+            **common,
+            "num_cpus": max(cores(), self.workers * settings.threads),
+            "include_dashboard": settings.dashboard,
+            "dashboard_host": "127.0.0.1",
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": self._folder,
+        }
+
+
+def prepare_environment(settings: ClusterSettings) -> None:
+    """Sets what Ray reads from the environment; a value of the user's own stays.
+
+    Its processes inherit the thread limits from here: a runtime environment would start each of them anew.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if settings.address == "local":
+        # The switch that lets a Mac's Ray stay on loopback does so on Linux, too (for the processes Ray starts).
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # Ray's workers run at nice 15 otherwise: whatever else the machine does would come before the build.
+        os.environ.setdefault("RAY_worker_niceness", "0")
+        # Networks free their activations after each picture; glibc would keep half a gigabyte of them a worker.
+        # 1 MiB costs a fifth of a worker's CPU (pictures are mapped anew each time), 8 MiB a twentieth over 24 MiB,
+        # which holds 0.1 GB more: two workers and all else stay below 4 GB.
+        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(8 << 20))
+        os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(128 << 20))
+        os.environ.update(thread_limits(settings.threads))
+        _let_workers_import_us()
+
+
+def _stay_on_loopback() -> None:
+    """Lets this process's Ray take 127.0.0.1 for the node's address, which all it starts then listens on.
+
+    Ray reads its switch when it is first imported, which may have been before `prepare_environment` set it; there is
+    no other way (`ray.init` turns a loopback address it is given into the machine's own).
+    """
+    from ray._private import ray_constants  # noqa: PLC0415
+
+    ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def thread_limits(threads: int) -> Mapping[str, str]:
+    """Environment variables that hold a worker to so many numeric threads."""
+    return dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
+def cores() -> int:
+    """Cores this process may use (a container's or `taskset`'s share, not the machine's)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _let_workers_import_us() -> None:
+    # From a checkout that is not installed, the driver's own search path does not reach the workers.
+    root = str(Path(__file__).resolve().parents[2])
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if root not in known:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, known), root])
+
+
+def _short_folder() -> str:
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= 24 else "/tmp"
+
+
+def _sweep(folder: str) -> None:
+    """Removes what killed drivers of this user left: session folders named after a process that is gone."""
+    for path in Path(folder).glob("ge-*-*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and path.stat().st_uid == os.getuid() and not _runs(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""Instructor, rewriter and referrer from sentence patterns over measured scene facts."""

@@ -1,0 +1,193 @@
+"""Scene, edit and result in words: three of the four parts of the reasoning, from scene facts."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+
+from tasks.backends.embedded.language.realization import Writer, upper_first, with_article
+from tasks.backends.embedded.language.scene_facts import (
+    TABLE,
+    Entity,
+    FactLimits,
+    SceneFacts,
+    gap,
+    has_color_name,
+    same_label,
+    wholly_left,
+)
+from tasks.backends.embedded.nouns import Noun, noun
+from tasks.records.records import EditType
+
+MAX_LISTED = 5
+"""Classes named in the scene description; more read like an inventory."""
+
+LARGE_SHARE = 0.25
+"""Share of the picture from which a thing takes up much of it."""
+
+SURE_COUNT = 0.05
+"""Chance of an overlooked instance up to which "two" may be said without "at least"; more are never sure."""
+
+ZONE_BANDS = (0.3, 0.4, 0.6, 0.7)
+"""Where the bands of the patterns' zones end, over the picture's width and height."""
+
+CENTER = 2
+"""The band in the middle."""
+
+ACROSS = 0.05
+"""A thing lies across the middle when it goes on beyond it by this on either side; less is a handle or a hand."""
+
+
+def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
+    """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
+    labels = _labels_to_list(facts)
+    things = [_count_phrase(facts, label, limits, writer) for label in labels]
+    first = writer.say("scene.listing", {"things": writer.listing(things)})
+    options = list(_layout_sentences(facts, labels, writer))
+    start = writer.draw("scene.layout", len(options))
+    # The first option is the overall order where there is one; with a second sentence the layout is told better.
+    chosen = [options[0], options[start]] if start else [options[0]]
+    return " ".join((first, *chosen))
+
+
+def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
+    """What is changed and what is not."""
+    return writer.say(f"editing.{_patterns_of(edit_type, slots)}", slots)
+
+
+def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
+    """What the picture shows afterwards, and what stayed."""
+    own = {**slots, "zone": zone(facts, facts.target, writer), "others": _others(facts, writer)}
+    return writer.say(f"result.{_patterns_of(edit_type, own)}", own)
+
+
+def _patterns_of(edit_type: EditType, slots: dict[str, str]) -> str:
+    """Where the wordings stand: a recoloring is told without the old color where that has no name."""
+    unnamed = edit_type is EditType.COLOR and not slots["old"]
+    return f"{edit_type.value}_from_no_name" if unnamed else edit_type.value
+
+
+def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
+    """The slots {it}, {It} and {that}: a person is no "it"."""
+    table = writer.entry("pronouns")
+    it, that = table["person" if word.kind == "person" else "thing"]
+    return {"it": str(it), "It": upper_first(str(it)), "that": str(that)}
+
+
+def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
+    """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts.
+
+    What is in a half must lie there as a whole: a thing across the middle is in the third of its centre.
+    """
+    box = entity.box
+    row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)
+    column = _band(entity.x / facts.width, box.x0 / facts.width, box.x1 / facts.width)
+    return str(writer.entry("zones")[row][column])
+
+
+def _band(center: float, start: float, end: float) -> int:
+    """0..4, of a centre and the ends of a box, all 0..1."""
+    band = bisect(ZONE_BANDS, center)
+    across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
+    if band not in (CENTER - 1, CENTER + 1) or not across:
+        return band
+    # In no half as a whole: whoever reads it counts in thirds.
+    return 2 * bisect((1 / 3, 2 / 3), center)
+
+
+def _labels_to_list(facts: SceneFacts) -> list[str]:
+    """The target's class and the surest and largest others."""
+    weight: dict[str, float] = {}
+    for entity in facts.named:
+        weight[entity.label] = weight.get(entity.label, 0.0) + entity.score * entity.box.area**0.5
+    weight.pop(facts.target.label, None)
+    others = sorted(weight, key=lambda label: (-weight[label], label))[: MAX_LISTED - 1]
+    return sorted(
+        [facts.target.label, *others],
+        key=lambda label: (noun(label).kind != "person", -weight.get(label, 0.0), label),
+    )
+
+
+def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Writer) -> str:
+    entities = same_label(facts.named, label)
+    word = noun(label)
+    if len(entities) == 1:
+        alone = not facts.rivals if label == facts.target.label else entities[0] in facts.anchors
+        one = colored(entities[0], word, limits)
+        return with_article(one) if alone else writer.say("at_least_one", {"noun": one})
+    counts = writer.entry("counts")
+    count = counts[min(len(entities), len(counts) - 1)]
+    firm = word.missed <= SURE_COUNT and len(entities) == 2
+    return writer.say("exactly" if firm else "at_least", {"count": str(count), "many": word.many})
+
+
+def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
+    """The noun, with its colour before it when the colour is plain; never a person's."""
+    plain = has_color_name(entity) and entity.color_share >= limits.color_share
+    if not plain or word.kind in {"person", "screen", "animal", "plant"} or entity.color == word.one:
+        return word.one
+    return f"{entity.color} {word.one}"
+
+
+def _layout_sentences(facts: SceneFacts, labels: Sequence[str], writer: Writer) -> Iterator[str]:
+    """Every layout sentence that the facts allow of the ``labels`` that were listed; at least one."""
+    unique = [entity for entity in _unique(facts) if entity.label in labels]
+    row = _in_plain_order(facts, unique)
+    found = False
+    if len(row) >= 2:
+        found = True
+        names = [f"the {noun(e.label).one}" for e in row[:4]]
+        yield writer.say("scene.order", {"order": writer.listing(names, "scene.order_joint")})
+    for entity in unique:
+        slots = {"noun": noun(entity.label).one, "The": "The", "zone": zone(facts, entity, writer)}
+        if entity.area >= LARGE_SHARE * facts.width * facts.height:
+            found = True
+            yield writer.say("scene.large", slots)
+        elif entity.index != facts.target.index:
+            found = True
+            yield writer.say("scene.place", slots)
+    if not found:
+        yield _fallback_layout(facts, writer)
+
+
+def _fallback_layout(facts: SceneFacts, writer: Writer) -> str:
+    word = noun(facts.target.label)
+    if len(same_label(facts.named, facts.target.label)) > 1:
+        return writer.say("scene.several", {"noun": word.one})
+    slots = {"An": upper_first(word.with_article.partition(" ")[0]), "noun": word.one}
+    return writer.say("scene.single", {**slots, "zone": zone(facts, facts.target, writer)})
+
+
+def _unique(facts: SceneFacts) -> list[Entity]:
+    """Things their noun identifies, the target too when it has no rival."""
+    own = [] if facts.rivals else [facts.target]
+    # A table comes neither before nor after what stands on it.
+    return sorted([*(a for a in facts.anchors if a.label != TABLE), *own], key=lambda e: e.x)
+
+
+def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
+    """The longest run one can greedily take from the left in which each is plainly left of the next."""
+    chain: list[Entity] = []
+    for entity in entities:
+        if not chain or wholly_left(chain[-1], entity, facts.width):
+            chain.append(entity)
+    return chain
+
+
+def _others(facts: SceneFacts, writer: Writer) -> str:
+    """What stays: identified neighbours, or the others of its class."""
+    word = noun(facts.target.label)
+    # Named ones only: a doubtful "other vase" may be a flower pot.
+    same = [e for e in facts.named if e.label == facts.target.label and e.index != facts.target.index]
+    near = sorted(facts.anchors, key=lambda a: (gap(a.box, facts.target.box), a.index))[:2]
+    options: list[str] = []
+    if near:
+        things = upper_first(writer.listing([f"the {noun(a.label).one}" for a in near]))
+        name = "others_named" if len(near) > 1 else "others_named_one"
+        options.append(writer.say(name, {"Things": things}))
+    if len(same) > 1 or (same and len(facts.rivals) == 1):
+        name = "others_same" if len(same) > 1 else "others_same_one"
+        options.append(writer.say(name, {"many": word.many, "noun": word.one}))
+    if not options:
+        options.append(writer.say("others_none", {}))
+    return options[writer.draw("others", len(options))]

@@ -1,0 +1,212 @@
+"""The localisation in words: category, appearance, absolute, sequential and relative position of a target."""
+
+from __future__ import annotations
+
+from tasks.backends.embedded.language.descriptions import pronouns, zone
+from tasks.backends.embedded.language.realization import Writer, with_article
+from tasks.backends.embedded.language.references import (
+    SMALL_KINDS,
+    Reference,
+    candidate_references,
+)
+from tasks.backends.embedded.language.scene_facts import (
+    TABLE,
+    Entity,
+    FactLimits,
+    SceneFacts,
+    beside,
+    clearly_above,
+    clearly_left,
+    gap,
+    has_color_name,
+    rests_on,
+    stands_on_or_at,
+    wholly_left,
+)
+from tasks.backends.embedded.nouns import noun
+
+CLOTHES = frozenset({"black", "blue", "green", "red", "yellow", "purple"})
+"""Colours that on a person can only be the clothes; white cloth in shade passes for gray."""
+
+CLOTHES_SHARE = 0.6
+"""Share of a person's mask that must carry that colour."""
+
+COUNTED = 0.17
+"""Largest risk at which a place in the row of its class is told."""
+
+ALONE = 0.2
+"""Largest chance of an overlooked instance at which a thing may be called the only one to be seen."""
+
+CLOSE = 0.02
+"""Gap over the picture's width up to which two things are close to each other."""
+
+
+def target_localization(
+    facts: SceneFacts, reference: Reference, ref: str, limits: FactLimits, writer: Writer
+) -> str | None:
+    """Category, appearance, absolute, sequential and relative position, then the wording they lead to.
+
+    Returns:
+        The text, or None when no honest sequential or relative position can be given.
+    """
+    sequence = _sequence(facts, limits, writer)
+    relative = _relative(facts, reference, writer)
+    if sequence is None or relative is None:
+        return None
+    category = _category(facts, limits, writer)
+    where = {**pronouns(noun(facts.target.label), writer), "zone": zone(facts, facts.target, writer)}
+    absolute = writer.say("localization.absolute", where)
+    resolution = writer.say("localization.resolution", {"ref": ref})
+    return " ".join((category, absolute, sequence, relative, resolution))
+
+
+def _category(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
+    percent = max(1, round(100 * facts.target.area / (facts.width * facts.height)))
+    slots = {"percent": str(percent), **pronouns(noun(facts.target.label), writer)}
+    category = writer.say("localization.category", {"thing": _appearance(facts.target, limits, writer)})
+    return f"{category} {writer.say('localization.size', slots)}"
+
+
+def _appearance(own: Entity, limits: FactLimits, writer: Writer) -> str:
+    word = noun(own.label)
+    if word.kind == "person":
+        if own.color in CLOTHES and own.color_share >= CLOTHES_SHARE:
+            return writer.say("localization.person_clothes", {"color": own.color})
+        return writer.say("localization.person", {})
+    if not has_color_name(own) or word.kind == "screen":
+        return word.with_article
+    if own.color_share >= limits.color_share and own.color != word.one:
+        return with_article(f"{own.color} {word.one}")
+    return writer.say("localization.mostly", {"a_noun": word.with_article, "color": own.color})
+
+
+def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | None:
+    """Its place in an order: among its class when that is safe, else among the identified things."""
+    word = noun(facts.target.label)
+    counted = [
+        r
+        for r in candidate_references(facts, limits.color_share)
+        if r.kind in {"ordinal", "extreme"} and r.risk <= COUNTED
+    ]
+    if counted:
+        ordinal = str(writer.entry("ordinals")[counted[0].rank])
+        slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
+        return writer.say("localization.sequence_class", {**slots, **pronouns(word, writer)})
+    before = [m for m in _marks(facts) if all(wholly_left(e, facts.target, facts.width) for e in m)]
+    after = [m for m in _marks(facts) if all(wholly_left(facts.target, e, facts.width) for e in m)]
+    if before or after:
+        slots = pronouns(word, writer)
+        slots |= {"a": _name(max(before, key=lambda m: max(e.x for e in m)))} if before else {}
+        slots |= {"b": _name(min(after, key=lambda m: min(e.x for e in m)))} if after else {}
+        name = "between" if before and after else "after" if before else "before"
+        return writer.say(f"localization.sequence_{name}", slots)
+    return (
+        _sequence_among_class(facts, writer)
+        or _sequence_downwards(facts, writer)
+        or _sequence_alone(facts, writer)
+    )
+
+
+def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
+    """What an order may be told by: identified things, and classes taken together."""
+    single = [anchor for anchor in facts.anchors if not stands_on_or_at(facts.target, anchor)]
+    return [*((anchor,) for anchor in single), *facts.groups]
+
+
+def _name(mark: tuple[Entity, ...]) -> str:
+    word = noun(mark[0].label)
+    return word.many if len(mark) > 1 else word.one
+
+
+def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
+    """Its place from top to bottom, where there is none from left to right."""
+    slots = pronouns(noun(facts.target.label), writer)
+    for mark in _marks(facts):
+        if all(clearly_above(e, facts.target) for e in mark):
+            return writer.say("localization.sequence_below", {**slots, "a": _name(mark)})
+        if all(clearly_above(facts.target, e) for e in mark):
+            return writer.say("localization.sequence_above", {**slots, "b": _name(mark)})
+    return None
+
+
+def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
+    """Before or after another one of its class; says nothing on how many there are."""
+    sure = [r for r in facts.rivals if r.index >= 0 and r.label == facts.target.label]
+    before = any(clearly_left(r, facts.target, facts.width) for r in sure)
+    after = any(clearly_left(facts.target, r, facts.width) for r in sure)
+    if not before and not after:
+        return None
+    name = "among" if before and after else "last" if before else "first"
+    word = noun(facts.target.label)
+    return writer.say(f"localization.sequence_{name}", {"noun": word.one, **pronouns(word, writer)})
+
+
+def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
+    """That there is no order to speak of: nothing else in view goes by its noun."""
+    if facts.rivals or noun(facts.target.label).missed > ALONE:
+        return None
+    word = noun(facts.target.label)
+    return writer.say("localization.sequence_alone", {"noun": word.one, **pronouns(word, writer)})
+
+
+def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
+    """One unmistakable relation to a neighbour, preferably to one that the wording doesn't use yet."""
+    own = facts.target
+    used = {anchor.index for anchor in reference.anchors}
+    for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):
+        slots = {"a": noun(anchor.label).one, **pronouns(noun(own.label), writer)}
+        if anchor.label == TABLE and noun(own.label).kind in SMALL_KINDS and rests_on(own, anchor):
+            return writer.say("localization.relative_on", slots)
+        if stands_on_or_at(own, anchor):
+            continue
+        for side, other in (("left", "right"), ("right", "left")):
+            if beside(own, anchor, side, facts.width):
+                return writer.say("localization.relative_side", {**slots, "side": side, "other_side": other})
+        if clearly_above(own, anchor):
+            return writer.say("localization.relative_higher", slots)
+        if clearly_above(anchor, own):
+            return writer.say("localization.relative_lower", slots)
+    return _relative_to_class(facts, writer) or _relative_close(facts, writer)
+
+
+def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
+    """On a side of all things of a class, or of another one of its own class."""
+    own = facts.target
+    for group in facts.groups:
+        for side in ("left", "right"):
+            if all(beside(own, member, side, facts.width) for member in group):
+                slots = {"a": _name(group), "side": side, **pronouns(noun(own.label), writer)}
+                return writer.say("localization.relative_group", slots)
+        slots = {"a": _name(group), **pronouns(noun(own.label), writer)}
+        if all(clearly_above(own, member) for member in group):
+            return writer.say("localization.relative_higher", slots)
+        if all(clearly_above(member, own) for member in group):
+            return writer.say("localization.relative_lower", slots)
+    sure = [r for r in facts.rivals if r.index >= 0 and r.label == own.label]
+    for rival in sorted(sure, key=lambda r: (gap(r.box, own.box), r.index)):
+        for side, other in (("left", "right"), ("right", "left")):
+            if beside(own, rival, side, facts.width):
+                slots = {"noun": noun(own.label).one, "other_side": other}
+                return writer.say("localization.relative_other", slots)
+    return None
+
+
+def _relative_close(facts: SceneFacts, writer: Writer) -> str | None:
+    own = facts.target
+    near = [a for a in facts.anchors if gap(a.box, own.box) == 0]
+    if near:
+        slots = {"a": noun(near[0].label).one, **pronouns(noun(own.label), writer)}
+        return writer.say("localization.relative_close", slots)
+    return _relative_some(facts, writer)
+
+
+def _relative_some(facts: SceneFacts, writer: Writer) -> str | None:
+    """Close to a thing of another class that its noun alone doesn't single out."""
+    own = facts.target
+    others = [e for e in facts.named if e.label != own.label and e.index != own.index]
+    close = [e for e in others if gap(e.box, own.box) <= CLOSE * facts.width]
+    if not close:
+        return None
+    nearest = min(close, key=lambda e: (gap(e.box, own.box), e.index))
+    slots = {"a_thing": noun(nearest.label).with_article, **pronouns(noun(own.label), writer)}
+    return writer.say("localization.relative_some", slots)

@@ -1,0 +1,218 @@
+"""The embedded referrer: finds what an instruction may mean, from its words and the scene alone.
+
+It reads generously: whatever a viewer could take the words for is returned, so that a reference that fits two
+things, or one thing and something only weakly detected, is seen to be ambiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from tasks.backends.embedded.language.referral_grammar import Referral, Relation, parse_referral
+from tasks.imaging.geometry import containment, iou
+from tasks.records.records import Box, ModelIdentity, Scene
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import ReferralRequest
+
+VERSION = 1
+"""Raised when the code of this backend changes what comes out."""
+
+TIE_WIDTH = 0.015
+"""Two centres closer than this share of the picture's width have no order."""
+
+TIE_AREA = 0.8
+"""A box of at least this share of the largest one's area may be the largest to a viewer."""
+
+TIE_DISTANCE = 1.25
+"""Up to this ratio two distances are equal to a viewer."""
+
+
+class GrammarReferrerOptions(Settings):
+    """Options of the backend ``grammar``."""
+
+    weak_score: float = Field(
+        default=0.2, ge=0, le=1, description="weak detections from here on count as things that may be meant"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """Something that may be meant; ``index`` beyond the scene's objects stands for a weak detection."""
+
+    index: int
+    label: str
+    box: Box
+    color: str
+    color_share: float
+
+    @property
+    def x(self) -> float:
+        return self.box.center[0]
+
+
+class GrammarReferrer:
+    """Parses the reference by a small grammar and keeps everything that fits it."""
+
+    Options = GrammarReferrerOptions
+    needs_pixels = False
+
+    def __init__(self, options: GrammarReferrerOptions | None = None) -> None:
+        self.options = options or GrammarReferrerOptions()
+
+    @classmethod
+    def describe(cls, options: GrammarReferrerOptions) -> ModelIdentity:
+        """An algorithm without weights."""
+        del options
+        return ModelIdentity(
+            role="referrer",
+            backend="grammar",
+            model="reference grammar over detections",
+            revision=f"groundedit/{VERSION}",
+            digest="none",
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
+
+    def refer(self, requests: Sequence[ReferralRequest]) -> list[tuple[int, ...]]:
+        """Ascending indices of what fits each instruction.
+
+        Weak detections get the numbers after the last object, in the scene's order, so that a reference that
+        one of them fits as well is seen to be ambiguous. Empty when no class is named or nothing fits.
+        """
+        return [self._refer_one(request) for request in requests]
+
+    def _refer_one(self, request: ReferralRequest) -> tuple[int, ...]:
+        everything = _candidates(request.scene, self.options.weak_score)
+        referral = parse_referral(request.instruction, {c.label for c in everything})
+        if referral is None:
+            return ()
+        fitting = [c for c in everything if c.label == referral.label and _has_color(c, referral.color)]
+        for relation in referral.relations:
+            fitting = _filter(fitting, relation, everything, request.scene)
+        return tuple(sorted(c.index for c in _superlatives(fitting, referral, everything, request.scene)))
+
+
+def _candidates(scene: Scene, weak: float) -> list[_Candidate]:
+    found = [
+        _Candidate(index=o.index, label=o.label, box=o.box, color=o.color, color_share=o.color_share)
+        for o in scene.objects
+    ]
+    for number, distractor in enumerate(scene.distractors):
+        same = [o.box for o in scene.objects if o.label == distractor.label]
+        known = any(
+            iou(distractor.box, box) > 0.4
+            or containment(distractor.box, box) > 0.7
+            or containment(box, distractor.box) > 0.7
+            for box in same
+        )
+        if distractor.score >= weak and not known:
+            index = len(scene.objects) + number
+            found.append(
+                _Candidate(
+                    index=index, label=distractor.label, box=distractor.box, color="unknown", color_share=0.0
+                )
+            )
+    return found
+
+
+def _has_color(candidate: _Candidate, color: str) -> bool:
+    return not color or candidate.color in {color, "unknown"}
+
+
+def _filter(
+    fitting: list[_Candidate], relation: Relation, everything: list[_Candidate], scene: Scene
+) -> list[_Candidate]:
+    """Those that stand in a relation which each thing has or hasn't, whatever the others do."""
+    width, height = scene.source.width, scene.source.height
+    if relation.name.startswith("zone_"):
+        row, column = divmod(int(relation.name.removeprefix("zone_")), 3)
+        return [
+            c for c in fitting if _in_part(c.x / width, column) and _in_part(c.box.center[1] / height, row)
+        ]
+    if relation.name == "half_left":
+        return [c for c in fitting if c.x < 0.5 * width]
+    if relation.name == "half_right":
+        return [c for c in fitting if c.x > 0.5 * width]
+    if relation.name in {"left_of", "right_of", "above", "below", "on"}:
+        anchors = [a for a in everything if a.label == relation.labels[0]]
+        return [c for c in fitting if any(_stands(c, relation.name, a) for a in anchors if a is not c)]
+    if relation.name == "between":
+        first = [a for a in everything if a.label == relation.labels[0]]
+        second = [a for a in everything if a.label == relation.labels[1]]
+        return [c for c in fitting if any(_amid(c, a, b) for a in first for b in second if c not in (a, b))]
+    return fitting
+
+
+def _in_part(position: float, part: int) -> bool:
+    """Whether somebody could place a centre (0..1) in that third; thirds overlap generously."""
+    return (position < 0.45, 0.25 < position < 0.75, position > 0.55)[part]
+
+
+def _stands(c: _Candidate, relation: str, anchor: _Candidate) -> bool:
+    dx, dy = c.x - anchor.x, c.box.center[1] - anchor.box.center[1]
+    meets = _gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
+    return {"left_of": dx < 0, "right_of": dx > 0, "above": dy < 0, "below": dy > 0, "on": meets}[relation]
+
+
+def _amid(c: _Candidate, a: _Candidate, b: _Candidate) -> bool:
+    return min(a.x, b.x) < c.x < max(a.x, b.x)
+
+
+def _superlatives(
+    fitting: list[_Candidate], referral: Referral, everything: list[_Candidate], scene: Scene
+) -> list[_Candidate]:
+    """Those that may be the most so, or the n-th, among the ones that fit the rest; near ties all count."""
+    if not fitting:
+        return []
+    width, height = scene.source.width, scene.source.height
+    names = {relation.name: relation for relation in referral.relations}
+    if "nearest" in names:
+        fitting = _nearest(fitting, names["nearest"].labels[0], everything, 0.01 * width)
+    if "camera" in names:
+        fitting = _in_front(fitting, height)
+    if referral.size:
+        areas = [c.box.area if referral.size == "largest" else -c.box.area for c in fitting]
+        most = max(areas)
+        bound = TIE_AREA * most if most > 0 else most / TIE_AREA
+        fitting = [c for c, area in zip(fitting, areas, strict=True) if area >= bound]
+    return _ranked(fitting, referral, TIE_WIDTH * width) if referral.rank else fitting
+
+
+def _ranked(fitting: list[_Candidate], referral: Referral, tie: float) -> list[_Candidate]:
+    if not referral.side:
+        return fitting
+    ordered = sorted(fitting, key=lambda c: c.x if referral.side == "left" else -c.x)
+    if len(ordered) < referral.rank:
+        return []
+    chosen = ordered[referral.rank - 1]
+    return [c for c in ordered if abs(c.x - chosen.x) <= tie]
+
+
+def _nearest(
+    fitting: list[_Candidate], label: str, everything: list[_Candidate], reach: float
+) -> list[_Candidate]:
+    anchors = [a for a in everything if a.label == label]
+    if not anchors:
+        return []
+    distances = [min(_gap(c.box, a.box) for a in anchors) + reach for c in fitting]
+    bound = TIE_DISTANCE * min(distances)
+    return [c for c, distance in zip(fitting, distances, strict=True) if distance <= bound]
+
+
+def _in_front(fitting: list[_Candidate], height: int) -> list[_Candidate]:
+    """The largest and the lowest: when they differ, or tie, a viewer may take either for the closest."""
+    largest = max(c.box.area for c in fitting)
+    lowest = max(c.box.y1 for c in fitting)
+    return [c for c in fitting if c.box.area >= TIE_AREA * largest or c.box.y1 >= lowest - 0.02 * height]
+
+
+def _gap(a: Box, b: Box) -> float:
+    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
+    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
+    return float((dx * dx + dy * dy) ** 0.5)

@@ -1,0 +1,96 @@
+"""The embedded rewriter: says an instruction in other words by patterns, from the text alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from prompts import load_data, load_prompt
+from tasks.backends.embedded.language.realization import Writer
+from tasks.records.records import ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import RewriteRequest
+
+PATTERNS = "patterns_rewriter"
+VERSION = 1
+"""Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
+
+_REF, _WORD = r"(?P<ref>.+)", r"[a-z-]+"
+
+
+class ParaphraseOptions(Settings):
+    """Options of the backend ``paraphrase``: none."""
+
+
+class ParaphraseRewriter:
+    """Reads an instruction by the patterns of its type and says it by another of them."""
+
+    Options = ParaphraseOptions
+    needs_pixels = False
+
+    def __init__(self, options: ParaphraseOptions | None = None) -> None:
+        self.options = options or ParaphraseOptions()
+        self._patterns = load_data(PATTERNS)
+
+    @classmethod
+    def describe(cls, options: ParaphraseOptions) -> ModelIdentity:
+        """An algorithm; its digest is the pattern file's."""
+        del options
+        return ModelIdentity(
+            role="rewriter",
+            backend="paraphrase",
+            model="sentence patterns",
+            revision=f"groundedit/{VERSION}",
+            digest=load_prompt(PATTERNS).sha256,
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
+
+    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[str]:
+        """One instruction a request; one whose build is unknown only gets a frame around it."""
+        return [self._rewrite_one(request) for request in requests]
+
+    def _rewrite_one(self, request: RewriteRequest) -> str:
+        writer = Writer(patterns=self._patterns, seed=request.seed, key=request.instruction)
+        patterns = self._patterns.get(request.edit_type.value, {})
+        slots = _read(request.instruction, patterns.get("reads", ()), patterns.get("arguments", ()))
+        if slots is None:
+            lowered = request.instruction[:1].lower() + request.instruction[1:]
+            return writer.say("frames", {"lowered": lowered})
+        slots["ref"] = _say_otherwise(slots["ref"], self._patterns["same"], self._patterns["repairs"], writer)
+        return writer.say(f"{request.edit_type.value}.writes", slots)
+
+
+def _read(instruction: str, reads: Sequence[str], arguments: Sequence[str]) -> dict[str, str] | None:
+    """The slots of the first pattern that the whole instruction fits, or None."""
+    # Without a list of arguments "… to the left of the cup to blue" could be split in the wrong place.
+    choice = "|".join(re.escape(argument) for argument in arguments) or _WORD
+    for pattern in reads:
+        body = re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")
+        body = body.replace("{ref}", _REF).replace("{argument}", f"(?P<argument>{choice})")
+        match = re.fullmatch(body, instruction.strip())
+        if match:
+            return dict(match.groupdict())
+    return None
+
+
+def _say_otherwise(
+    ref: str, same: Sequence[Sequence[str]], repairs: Mapping[str, str], writer: Writer
+) -> str:
+    """The wording of the target with each phrase that occurs put for one of equal meaning."""
+    for number, row in enumerate(same):
+        present = next((p for p in sorted(row, key=len, reverse=True) if _has(ref, p)), None)
+        if present is not None:
+            ref = re.sub(
+                rf"\b{re.escape(present)}\b", row[writer.draw(f"same.{number}", len(row))], ref, count=1
+            )
+    for wrong, right in repairs.items():
+        ref = ref.replace(wrong, right)
+    return ref
+
+
+def _has(ref: str, phrase: str) -> bool:
+    return re.search(rf"\b{re.escape(phrase)}\b", ref) is not None

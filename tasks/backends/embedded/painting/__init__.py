@@ -1,0 +1,1 @@
+"""Editor, inpainters and edit judge of the embedded profile."""

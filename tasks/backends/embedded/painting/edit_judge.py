@@ -1,0 +1,101 @@
+"""The embedded edit judge: two scores from measured values, each value recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from tasks.records.records import EditType, Measurement, ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import EditQuestion, EditScores
+
+ACCURACY = {
+    EditType.REMOVE: (("found_after_score", 0.4, 0.0), ("new_object_score", 0.6, 0.0)),
+    EditType.APPEARANCE: (("change_inside_delta_e", 1.0, 7.0),),
+    EditType.COLOR: (("asked_colour_share", 0.35, 0.85), ("change_inside_delta_e", 8.0, 24.0)),
+}
+"""Gate values that tell whether the edit was done: (name, value worth 1, value worth 5)."""
+
+ACCURACY_ELSE = (("change_inside_delta_e", 6.0, 20.0),)
+"""For the types without a rule of their own, all that is known is that something changed."""
+
+SEAMLESSNESS = (
+    ("seam_share", 0.4, 0.02),
+    ("raw_leak_delta_e", 8.0, 0.5),
+    ("fill_contrast_ratio", 0.1, 0.8),
+    ("novel_fill_share", 0.2, 0.0),
+    ("trace_of_shape", 0.6, 0.1),
+)
+"""Gate values that tell how well it fits in, with the same pair; those a type lacks are left out."""
+
+
+class EditJudgeOptions(Settings):
+    """How the single scores join."""
+
+    worst_weight: float = Field(
+        default=0.6, ge=0, le=1, description="weight of the worst figure over their mean"
+    )
+
+
+class RuleEditJudge:
+    """RegionEditAccuracy and SeamlessQuality (paper, Figure 20) by rules over the gates' numbers."""
+
+    Options = EditJudgeOptions
+
+    def __init__(self, options: EditJudgeOptions | None = None) -> None:
+        self._options = options or EditJudgeOptions()
+
+    @classmethod
+    def describe(cls, options: EditJudgeOptions) -> ModelIdentity:
+        """An algorithm without weights."""
+        del options
+        return ModelIdentity(
+            role="edit_judge", backend="rules", model="rules over measured gates", revision="1", digest="none"
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Who answers."""
+        return self.describe(self._options)
+
+    def judge_edits(self, questions: Sequence[EditQuestion]) -> list[EditScores]:
+        """One pair of scores a question; each rests on the measurements it returns."""
+        return [self._judge(question) for question in questions]
+
+    def _judge(self, question: EditQuestion) -> EditScores:
+        values = {gate.name: gate.value for gate in question.gates}
+        accuracy = _scores("accuracy", values, ACCURACY.get(question.plan.edit_type, ACCURACY_ELSE))
+        seamless = _scores("seamless", values, SEAMLESSNESS)
+        return EditScores(
+            accuracy=self._join(accuracy),
+            seamlessness=self._join(seamless),
+            measurements=(*accuracy, *seamless),
+        )
+
+    def _join(self, scores: Sequence[Measurement]) -> float:
+        if not scores:
+            return 1.0
+        points = [score.value for score in scores]
+        weight = self._options.worst_weight
+        return round(float(weight * min(points) + (1 - weight) * np.mean(points)), 2)
+
+
+def _scores(
+    prefix: str, values: dict[str, float], rules: Sequence[tuple[str, float, float]]
+) -> tuple[Measurement, ...]:
+    """One 1..5 score for each rule whose value was measured, linear between its two ends."""
+    found = []
+    for name, worst, best in rules:
+        if name in values:
+            share = float(np.clip((values[name] - worst) / (best - worst), 0, 1))
+            found.append(
+                Measurement(
+                    name=f"{prefix}_{name}",
+                    value=round(1 + 4 * share, 2),
+                    passed=True,
+                    threshold=f"1 at {worst:g}, 5 at {best:g}",
+                )
+            )
+    return tuple(found)

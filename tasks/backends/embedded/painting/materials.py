@@ -1,0 +1,114 @@
+"""Materials that plain image processing renders convincingly: metals, by their tones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.backends.embedded.painting.effects import longest_side
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import to_lab
+
+Plane = NDArray[np.float32]
+
+GOLD = (
+    (0, (24, 10, 2)),
+    (30, (104, 62, 10)),
+    (55, (190, 134, 34)),
+    (78, (246, 204, 92)),
+    (100, (255, 246, 206)),
+)
+"""Tones of polished gold: lightness 0..100 of the shading and the sRGB colour that it turns into."""
+
+COPPER = (
+    (0, (18, 5, 3)),
+    (30, (82, 32, 18)),
+    (55, (158, 74, 44)),
+    (78, (226, 142, 98)),
+    (100, (255, 240, 224)),
+)
+"""Tones of polished copper."""
+
+STEEL = (
+    (0, (6, 7, 8)),
+    (28, (44, 46, 49)),
+    (52, (118, 121, 125)),
+    (76, (204, 207, 210)),
+    (100, (255, 255, 255)),
+)
+"""Tones of polished steel."""
+
+CAST = frozenset(
+    {"accessory", "device", "fixture", "fruit", "screen", "tableware", "thing", "toy", "vehicle"}
+)
+"""Kinds that may be of metal all over: not living things and food, nor cloth, nor glass that one sees through, nor
+laptops, whose flat lids would bulge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """One material.
+
+    Attributes:
+        apply: (picture, target mask) -> the picture with the material everywhere; alpha is the caller's.
+        tints: colours of things that might be taken for it already.
+    """
+
+    apply: Callable[[Image, Mask], Image]
+    tints: frozenset[str]
+
+
+def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, int]], ...]) -> Image:
+    """The picture in the tones of a polished metal: its own shading stretched, on a body that bulges."""
+    light = 0.66 * _stretched(image, mask) + 0.34 * _bulge(mask)
+    # Polished metal mirrors bright and dark in turn; a plain ramp would look like coloured plaster.
+    smooth = cv2.GaussianBlur(light, (0, 0), max(1.5, 0.01 * longest_side(mask)))
+    level = np.clip(100 * (light + 0.16 * np.sin(4.4 * np.pi * smooth + 0.6)), 0, 100)
+    stops = np.array([at for at, _ in tones], np.float32)
+    curve = np.array([rgb for _, rgb in tones], np.float32)
+    channels = [np.interp(level, stops, curve[:, c]) for c in range(3)]
+    return np.asarray(np.clip(np.rint(np.stack(channels, axis=2)), 0, 255), np.uint8)
+
+
+MATERIALS: dict[str, Material] = {
+    "gold": Material(apply=partial(metal, tones=GOLD), tints=frozenset({"yellow", "orange", "brown"})),
+    "copper": Material(apply=partial(metal, tones=COPPER), tints=frozenset({"orange", "brown", "red"})),
+    "polished steel": Material(
+        apply=partial(metal, tones=STEEL), tints=frozenset({"gray", "white", "black"})
+    ),
+}
+"""Material by its name; the name is the plan's argument for Material."""
+
+
+def _light(image: Image) -> Plane:
+    return np.asarray(to_lab(image)[..., 0], np.float32)
+
+
+def _stretched(image: Image, mask: Mask) -> Plane:
+    """Lightness (H, W) with the object's 3rd to 97th percentile stretched to 0.08..0.95, a little smoothed."""
+    light = np.asarray(cv2.bilateralFilter(_light(image), 7, 12, 3), np.float32)
+    low, high = np.percentile(light[mask], (3, 97)) if mask.any() else (0.0, 100.0)
+    # A plain thing's faint shading may be raised, but not its noise.
+    span = max(float(high - low), 24.0)
+    return np.asarray(np.clip(0.5 + 0.87 * (light - (low + high) / 2) / span, 0, 1), np.float32)
+
+
+def _bulge(mask: Mask) -> Plane:
+    """Light (H, W), 0..1, from the upper left on a body that bulges out of the mask: its rim turns away."""
+    size = longest_side(mask)
+    distance = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    reach = max(2.0, 0.22 * size)
+    near = np.clip(distance / reach, 0, 1)
+    height = np.asarray(reach * np.sqrt(np.clip(1 - (1 - near) ** 2, 0, 1)), np.float32)
+    height = np.asarray(cv2.GaussianBlur(height, (0, 0), max(1.5, 0.035 * size)), np.float32)
+    dx, dy = (
+        np.asarray(cv2.Sobel(height, cv2.CV_32F, *d, ksize=3), np.float32) / 8 for d in ((1, 0), (0, 1))
+    )
+    length = np.sqrt(dx * dx + dy * dy + 1)
+    toward = (0.42 * dx + 0.55 * dy + 0.72) / length
+    return np.asarray(np.clip(0.15 + 0.75 * toward, 0, 1), np.float32)

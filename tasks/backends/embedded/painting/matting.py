@@ -1,0 +1,142 @@
+"""Soft edges: how much of each border pixel belongs to the object, from the colours on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import to_lab
+from tasks.imaging.near_colors import Colors, Plane, near_colors
+
+GLOW = 2
+"""How many times ``radius`` an object out of focus may shine over its outline."""
+
+MAX_GLOW = 0.7
+"""Largest share beyond ``radius``: a pixel more like the object than this is a thing of its own."""
+
+PLAIN_STEP = 15.0
+"""Lab distance of object and surroundings from which the two may be told apart; at twice it, surely."""
+
+NOISE = 7.5
+"""Lab deviation that even a plain surface may have; two plain sides `PLAIN_STEP` apart are believed by half."""
+
+OFF_LINE = 1.6
+"""Deviations off the way between the two sides' colours at which a pixel's share is believed by half."""
+
+
+THICK = 4
+"""Half the width (px) from which a part of the mask has a smooth outline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Edge:
+    """A soft outline.
+
+    Attributes:
+        alpha: (H, W) share of the object in each pixel, 0..1.
+        behind: (H, W, 3) Lab of the picture, in the band with the object's colour taken off as far as it is known.
+    """
+
+    alpha: Plane
+    behind: Plane
+
+
+def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
+    """Share of the object in each pixel (H, W), 0..1: 1 deep inside, 0 beyond ``GLOW * radius`` px outside.
+
+    Within the band, a linear discriminant between the colours of the object and of its surroundings nearby says
+    how much of a pixel is the object. Where the two hardly differ, or the pixel is of neither, the mask decides,
+    feathered as wide as the object's own edge is in the picture. Beyond ``radius`` only the colours count: an
+    object out of focus shines over its outline, and its old colour would stay as a fringe.
+    """
+    reach = GLOW * radius
+    depth, away = _distance(mask), _distance(~mask)
+    lab = to_lab(image)
+    band = (depth <= radius) & (away <= reach)
+    front = near_colors(lab, depth > radius, 3 * radius + 1, band)
+    back = near_colors(lab, away > reach, 3 * reach + 1, band)
+    share, trust = _discriminate(lab[band], front, back)
+    step = np.linalg.norm(front.mean - back.mean, axis=1)
+    clear = (step > PLAIN_STEP) & (np.minimum(front.seen, back.seen) > 0.5) & (depth[band] == 1)
+    width = _blur_width(
+        lab, band, (front.mean - back.mean) / np.maximum(step, 1e-3)[:, None], step, clear, radius
+    )
+    outline = _smoothed(depth, away)[band]
+    depth, away = depth[band], away[band]
+    prior = np.clip(0.5 + outline / (width + 1), 0, 1)
+    near = trust * np.clip(1.15 * share - 0.075, 0, 1) + (1 - trust) * prior
+    # What glows fades away from the object; things of its colour further out do not belong to it. A sharp object
+    # does not glow, and where the two sides are nearly alike paint would be a halo on the background.
+    glow = (
+        trust * np.clip(1.15 * share - 0.15, 0, 1) * np.clip((reach + 1 - away) / (reach + 1 - radius), 0, 1)
+    )
+    glow = glow * np.clip(step / PLAIN_STEP - 1, 0, 1) * np.clip(2 * width / radius - 1, 0, 1)
+    alpha = mask.astype(np.float32)
+    alpha[band] = np.where(away > radius, np.minimum(glow, MAX_GLOW), near)
+    soft = cv2.GaussianBlur(_falling(alpha, mask, reach), (0, 0), 0.7)
+    outside = cv2.dilate((band | mask).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    alpha = np.where(outside, 0, np.clip(soft, 0, 1)).astype(np.float32)
+    # A half-covered pixel is half of the object's colour; the part of it that stays must be the background's.
+    mixed = (trust * np.clip(8 * alpha[band], 0, 1) * (alpha[band] < 1))[:, None]
+    behind = lab.copy()
+    behind[band, 1:] = (1 - mixed) * lab[band, 1:] + mixed * back.mean[:, 1:]
+    return Edge(alpha=alpha, behind=behind)
+
+
+def _discriminate(colors: Plane, front: Colors, back: Colors) -> tuple[Plane, Plane]:
+    """Fisher's linear discriminant for each of N pixels: share of the front, unclipped, and trust in it, 0..1."""
+    line = front.mean - back.mean
+    noise = front.covariance + back.covariance + NOISE**2 * np.eye(3, dtype=np.float32)
+    inverse = np.linalg.inv(noise)
+    toward = np.einsum("nij,nj->ni", inverse, line)
+    distance = np.maximum((toward * line).sum(axis=1), 1e-6)
+    share = (toward * (colors - back.mean)).sum(axis=1) / distance
+    # A shadow, a line or a third thing lies off the way from one colour to the other: its share says nothing.
+    off = colors - back.mean - np.clip(share, 0, 1)[:, None] * line
+    miss = np.einsum("ni,nij,nj->n", off, inverse, off)
+    trust = distance / (distance + (PLAIN_STEP / NOISE) ** 2) / (1 + miss / OFF_LINE**2)
+    return np.asarray(share, np.float32), np.asarray(trust * np.minimum(front.seen, back.seen), np.float32)
+
+
+def _blur_width(lab: Plane, band: Mask, unit: Plane, step: Plane, clear: Mask, radius: int) -> float:
+    """How many pixels the object's edge takes in the picture, 1..``radius``.
+
+    It is the median, over the outline's pixels with a ``clear`` step between the two sides, of that step over the
+    steepest gradient nearby; half of ``radius`` where no part of the outline has one.
+    """
+    if not clear.any():
+        return radius / 2
+    slopes = [(cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3)[band] / 8 * unit).sum(axis=1) for dx in (1, 0)]
+    slope = np.zeros(band.shape, np.float32)
+    slope[band] = np.hypot(slopes[0], slopes[1])
+    size = 2 * radius + 1
+    steepest = cv2.dilate(slope, np.ones((size, size), np.uint8))[band]
+    widths = step[clear] / np.maximum(steepest[clear], 1e-3) - 1
+    return float(np.clip(np.median(widths), 1, radius))
+
+
+def _distance(mask: Mask) -> Plane:
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _smoothed(depth: Plane, away: Plane) -> Plane:
+    """Signed distance (H, W) to the mask's outline in px, positive inside, without the outline's jitter.
+
+    Parts and gaps thinner than ``2 * THICK`` px are left as they are: smoothing would take them away.
+    """
+    signed = depth - away
+    near = np.clip(signed, -2 * THICK, 2 * THICK)
+    around = np.ones((2 * THICK + 1, 2 * THICK + 1), np.uint8)
+    thick = (cv2.dilate(depth, around) >= THICK) & (cv2.dilate(away, around) >= THICK)
+    return np.asarray(np.where(thick, cv2.GaussianBlur(near, (0, 0), THICK / 2), signed), np.float32)
+
+
+def _falling(alpha: Plane, mask: Mask, reach: int) -> Plane:
+    """``alpha`` (H, W) without what rises again outside the mask: a thing of the object's colour behind a gap."""
+    found = np.where(mask, alpha, 0).astype(np.float32)
+    for _ in range(reach + 1):
+        found = np.minimum(cv2.dilate(found, np.ones((3, 3), np.uint8)), alpha)
+    return np.asarray(np.where(mask, alpha, found), np.float32)

@@ -1,0 +1,78 @@
+"""The embedded inpainter with a trained network: MI-GAN, a small generative inpainter, on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.runtimes.onnx_session import open_session
+from tasks.imaging.arrays import Image, Mask
+from tasks.records.records import ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import InpaintRequest
+
+ASSET = "migan"
+FILE = "migan_pipeline_v2.onnx"
+KNOWN = 255
+"""What the network's mask says of a pixel to keep; 0 marks the hole."""
+
+
+class MiganOptions(Settings):
+    """How large a window the network sees; it works at 512 x 512 inside."""
+
+    max_side_px: int = Field(default=1024, ge=256, description="longer windows are reduced first")
+    threads: int = Field(default=1, ge=1, description="threads of the runtime; results don't depend on it")
+
+
+class MiganInpainter:
+    """MI-GAN (Sargsyan et al., ICCV 2023) over the whole window; only the hole's pixels are taken from it."""
+
+    Options = MiganOptions
+
+    def __init__(self, options: MiganOptions) -> None:
+        self.options = options
+        path = AssetCache(default_cache_folder()).path(ASSET, FILE)
+        self._session = open_session(path, threads=options.threads)
+
+    @classmethod
+    def describe(cls, options: MiganOptions) -> ModelIdentity:
+        """The packaged network, by package version and digest."""
+        asset = asset_table()[ASSET]
+        return ModelIdentity(
+            role="inpainter", backend="migan", model="MI-GAN", revision=asset.revision, digest=asset.digest
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
+
+    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Image]:
+        """The window with the hole filled, same size; pixels outside the hole are the request's own.
+
+        The network has no randomness, so a request's seed changes nothing.
+        """
+        return [self._fill(request.image, request.hole) for request in requests]
+
+    def _fill(self, image: Image, hole: Mask) -> Image:
+        if not hole.any():
+            return image.copy()
+        height, width = hole.shape
+        scale = min(1.0, self.options.max_side_px / max(height, width))
+        small: Image = image
+        small_hole = hole
+        if scale < 1:
+            size = (round(width * scale), round(height * scale))
+            small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+            small_hole = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        planes = np.ascontiguousarray(small.transpose(2, 0, 1)[None])
+        keep = np.where(small_hole, 0, KNOWN).astype(np.uint8)[None, None]
+        (answer,) = self._session.run(None, {"image": planes, "mask": keep})
+        filled = np.ascontiguousarray(np.asarray(answer)[0].transpose(1, 2, 0))
+        if scale < 1:
+            filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
+        return np.where(hole[..., None], filled, image)

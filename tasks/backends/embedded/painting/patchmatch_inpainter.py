@@ -1,0 +1,124 @@
+"""The embedded inpainter: PatchMatch at a working resolution, with the surroundings' grain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import cv2
+import numpy as np
+import patchmatch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tasks.backends.embedded.painting.fill_detail import copied_detail, fit_tone, shift_labels
+from tasks.imaging.arrays import Image, Mask
+from tasks.records.errors import ModelUnavailable, Reason, SampleError
+from tasks.records.records import ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import InpaintRequest
+
+
+class PatchMatchOptions(Settings):
+    """Working size and search."""
+
+    work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
+    patch_radius: int = Field(default=5, ge=1, le=15, description="compared patches span 2r + 1 pixels")
+    detail_px: float = Field(
+        default=2.5, gt=0, le=20, description="texture finer than this is copied, not voted"
+    )
+    max_tone: float = Field(
+        default=24.0, ge=0, le=64, description="levels by which the filling's tone may shift"
+    )
+
+
+class PatchMatchInpainter:
+    """Fills a hole with patches of its surroundings, never of the pixels to avoid."""
+
+    Options = PatchMatchOptions
+
+    def __init__(self, options: PatchMatchOptions | None = None) -> None:
+        if not patchmatch.patchmatch_available:
+            msg = "inpainter patchmatch: the package's native library does not load on this machine"
+            raise ModelUnavailable(msg)
+        self._options = options or PatchMatchOptions()
+
+    @classmethod
+    def describe(cls, options: PatchMatchOptions) -> ModelIdentity:
+        """An algorithm without weights."""
+        del options
+        return ModelIdentity(
+            role="inpainter",
+            backend="patchmatch",
+            model="PatchMatch inpainting",
+            revision=f"1, pypatchmatch {version('pypatchmatch')}",
+            digest="none",
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Who answers."""
+        return self.describe(self._options)
+
+    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Image]:
+        """The windows with their holes filled; other pixels are as they were.
+
+        Raises:
+            SampleError: ``region_too_large`` when nothing is left to copy from.
+        """
+        return [self._inpaint(request) for request in requests]
+
+    def _inpaint(self, request: InpaintRequest) -> Image:
+        image, hole = request.image, request.hole
+        avoid = request.avoid & ~hole if request.avoid is not None else np.zeros_like(hole)
+        scale = min(1.0, self._options.work_side_px / max(hole.shape))
+        small = _resize(image, scale, cv2.INTER_AREA)
+        # Any touch of the hole counts, or its rim would keep pixels of the object.
+        small_hole = _touched(hole, scale)
+        small_avoid = _touched(avoid, scale) & ~small_hole
+        if (~(small_hole | small_avoid)).mean() < 0.1:
+            raise SampleError(Reason.REGION_TOO_LARGE, "hardly anything around the hole to fill it from")
+        patchmatch.set_random_seed(request.seed)
+        filled = patchmatch.inpaint(
+            small, small_hole, global_mask=small_avoid, patch_size=self._options.patch_radius
+        )
+        result = image.copy()
+        fine = self._refined(image, hole, avoid, filled=filled, small_hole=small_hole, scale=scale)
+        result[hole] = np.clip(np.rint(fine[hole]), 0, 255).astype(np.uint8)
+        return result
+
+    def _refined(
+        self,
+        image: Image,
+        hole: Mask,
+        avoid: Mask,
+        *,
+        filled: Image,
+        small_hole: Mask,
+        scale: float,
+    ) -> NDArray[np.float32]:
+        """The filling at the window's own size: tone fitted, coarse parts of the search, fine parts copied."""
+        size = (image.shape[1], image.shape[0])
+        small = _resize(image, scale, cv2.INTER_AREA)
+        small_avoid = _touched(avoid, scale) & ~small_hole
+        toned = fit_tone(filled.astype(np.float32), small, small_hole, small_avoid, self._options.max_tone)
+        sigma = self._options.detail_px / scale
+        large = cv2.resize(toned, size, interpolation=cv2.INTER_CUBIC) if scale < 1 else toned
+        shifts, labels = shift_labels(filled, small_hole, small_avoid)
+        labels = cv2.resize(labels.astype(np.int16), size, interpolation=cv2.INTER_NEAREST).astype(np.int64)
+        full_shifts = np.rint(shifts / scale).astype(np.int64)
+        usable = ~(hole | avoid)
+        detail = copied_detail(image, usable, full_shifts, labels, sigma)
+        return cv2.GaussianBlur(large, (0, 0), sigma) + detail
+
+
+def _touched(mask: Mask, scale: float) -> Mask:
+    """The mask at a smaller scale: every pixel that holds any of it."""
+    return _resize(mask.astype(np.uint8) * 255, scale, cv2.INTER_AREA) > 0
+
+
+def _resize(array: NDArray[np.uint8], scale: float, interpolation: int) -> NDArray[np.uint8]:
+    if scale >= 1:
+        return array
+    resized = cv2.resize(array, None, fx=scale, fy=scale, interpolation=interpolation)
+    return resized.astype(np.uint8, copy=False)

@@ -1,0 +1,1 @@
+"""Tagger, detector, segmenter and target judge from packaged CPU models."""

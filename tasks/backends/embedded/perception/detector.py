@@ -1,0 +1,130 @@
+"""The embedded detector: two small COCO networks over the whole picture and four overlapping quarters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.perception.box_fusion import Candidate, fuse
+from tasks.backends.embedded.perception.coco_detectors import EfficientDet, RawBox, RawDetector, SsdMobilenet
+from tasks.backends.embedded.perception.label_witness import ImageNetWitness
+from tasks.backends.embedded.perception.second_opinion import doubt_labels
+from tasks.backends.embedded.perception.vessels import name_glasses
+from tasks.imaging.arrays import Image
+from tasks.records.records import Box, ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import Detection
+
+ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
+"""What has to be in the cache before this backend can load."""
+
+
+VERSION = 4
+"""Raised when the way the networks' boxes are joined and doubted changes what comes out."""
+
+
+class DetectorOptions(Settings):
+    """Options of the embedded detector."""
+
+    low_score: float = Field(default=0.2, ge=0, le=1, description="a network's boxes below are not looked at")
+    same_iou: float = Field(default=0.5, ge=0, le=1, description="boxes of one class overlapping so are one")
+    nested_share: float = Field(default=0.85, ge=0, le=1, description="of a box inside another of its class")
+    lone_discount: float = Field(
+        default=0.7, ge=0, le=1, description="for a box only one network saw; scores above it mean agreement"
+    )
+    tile_share: float = Field(
+        default=0.6, gt=0.5, lt=1, description="side of a quarter view over the picture's"
+    )
+    tiles_from_px: int = Field(default=640, ge=1, description="longer side from which quarters are looked at")
+
+
+class PairedDetector:
+    """SSD-MobileNet-v2 and EfficientDet-Lite0, fused: the 80 classes of COCO, glasses apart from cups.
+
+    Tags are not needed: both networks always name every class they know.
+    """
+
+    Options = DetectorOptions
+
+    def __init__(self, options: DetectorOptions) -> None:
+        self.options = options
+        assets = AssetCache(default_cache_folder())
+        assets.fetch(ASSETS)
+        self._networks: tuple[tuple[str, RawDetector], ...] = (
+            ("ssd", SsdMobilenet(assets)),
+            ("efficientdet", EfficientDet(assets)),
+        )
+        self._witness = ImageNetWitness()
+
+    @classmethod
+    def describe(cls, options: DetectorOptions) -> ModelIdentity:
+        """Both networks' packages and digests."""
+        used = [asset_table()[name] for name in ASSETS]
+        return ModelIdentity(
+            role="detector",
+            backend="coco-pair",
+            model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO), EfficientNet-Lite3 for glasses",
+            revision=" + ".join((f"fusion {VERSION}", *(a.revision for a in used))),
+            digest="+".join(a.digest for a in used),
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
+
+    def detect(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> list[tuple[Detection, ...]]:
+        """See `tasks.roles.questions.Detector`; ``tags`` must have one entry a picture."""
+        return [self._detect(image) for image, _ in zip(images, tags, strict=True)]
+
+    def _detect(self, image: Image) -> tuple[Detection, ...]:
+        height, width = image.shape[:2]
+        whole = Box(x0=0, y0=0, x1=width, y1=height)
+        views = [whole]
+        if max(height, width) >= self.options.tiles_from_px:
+            views += quarter_views(width, height, self.options.tile_share)
+        found: list[Candidate] = []
+        for view in views:
+            seen = np.ascontiguousarray(image[view.y0 : view.y1, view.x0 : view.x1])
+            for network, model in self._networks:
+                raw = model.boxes(seen, self.options.low_score)
+                found += [c for r in raw if (c := _place(r, view, whole, network)) is not None]
+        fused = fuse(
+            found,
+            same_iou=self.options.same_iou,
+            nested_share=self.options.nested_share,
+            lone_discount=self.options.lone_discount,
+        )
+        return doubt_labels(image, name_glasses(image, fused, self._witness), self._witness)
+
+
+def quarter_views(width: int, height: int, share: float) -> list[Box]:
+    """Four corner windows, each ``share`` of the picture's sides, so that they overlap in the middle."""
+    side_x, side_y = round(width * share), round(height * share)
+    return [
+        Box(x0=x, y0=y, x1=x + side_x, y1=y + side_y)
+        for y in (0, height - side_y)
+        for x in (0, width - side_x)
+    ]
+
+
+def _place(raw: RawBox, view: Box, whole: Box, network: str) -> Candidate | None:
+    """The box in picture pixels; None when a view's inner border cuts it (another view has it whole)."""
+    cut = 0.02
+    if (
+        (raw.x0 < cut and view.x0 > whole.x0)
+        or (raw.y0 < cut and view.y0 > whole.y0)
+        or (raw.x1 > 1 - cut and view.x1 < whole.x1)
+        or (raw.y1 > 1 - cut and view.y1 < whole.y1)
+    ):
+        return None
+    box = Box(
+        x0=view.x0 + round(raw.x0 * view.width),
+        y0=view.y0 + round(raw.y0 * view.height),
+        x1=view.x0 + round(raw.x1 * view.width),
+        y1=view.y0 + round(raw.y1 * view.height),
+    )
+    return Candidate(network=network, label=raw.label, box=box, score=raw.score) if box.area else None

@@ -1,0 +1,103 @@
+"""Segment Anything 2 (Hiera-tiny) through ONNX Runtime: a picture to features, a box to masks.
+
+Shapes: B prompts, here always 1; the encoder's frame is 1024 x 1024, the picture stretched into it; the masks'
+frame is 256 x 256 over the same picture.
+
+    features   image_embed (1, 256, 64, 64), high_res_feats_0 (1, 32, 256, 256), high_res_feats_1 (1, 64, 128, 128)
+    prompt     point_coords (B, 2 or 3, 2) in the encoder's frame, point_labels: 1 inside, 2 and 3 a box's corners
+    answer     three masks as logits (B, 3, 256, 256) and the network's own estimate of their IoU (B, 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.backends.assets import AssetCache
+from tasks.backends.embedded.runtimes.onnx_session import open_session
+from tasks.imaging.arrays import Image
+
+ENCODER = "sam2_hiera_tiny_encoder.with_runtime_opt.ort"
+DECODER = "sam2_hiera_tiny_decoder_pr1.onnx"
+
+FRAME = 1024
+"""Side of the encoder's frame."""
+
+MASK_FRAME = 256
+"""Side of the decoder's masks."""
+
+# Mean and deviation of ImageNet's channels, as the network was trained.
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """What the encoder knows of one picture of ``height`` x ``width`` pixels."""
+
+    height: int
+    width: int
+    tensors: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Proposals:
+    """Three candidate masks of one prompt.
+
+    Attributes:
+        logits: (3, 256, 256) float32, over the whole picture; above 0 is inside.
+        quality: (3,) the network's own estimate of each mask's IoU, about 0..1.
+    """
+
+    logits: NDArray[np.float32]
+    quality: NDArray[np.float32]
+
+
+class Sam2:
+    """A loaded encoder and decoder."""
+
+    def __init__(self, assets: AssetCache) -> None:
+        # One thread: the same sums on every machine.
+        self._encoder, self._decoder = (
+            open_session(assets.path("sam2-hiera-tiny", name), threads=1) for name in (ENCODER, DECODER)
+        )
+        self._names = [o.name for o in self._encoder.get_outputs()]
+
+    def encode(self, image: Image) -> Features:
+        """Features of a picture (H, W, 3) uint8 RGB of any size; some 3 s of one core."""
+        height, width = image.shape[:2]
+        shrinks = max(height, width) > FRAME
+        frame = cv2.resize(
+            image, (FRAME, FRAME), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+        normal = (frame.astype(np.float32) / np.float32(255) - _MEAN) / _DEVIATION
+        answer = self._encoder.run(None, {"image": np.ascontiguousarray(normal.transpose(2, 0, 1)[None])})
+        return Features(height=height, width=width, tensors=dict(zip(self._names, answer, strict=True)))
+
+    def propose(
+        self,
+        features: Features,
+        box: tuple[float, float, float, float],
+        inside: tuple[float, float] | None = None,
+    ) -> Proposals:
+        """Masks for a box (x0, y0, x1, y1), and a point known to be inside, in the picture's pixels."""
+        x0, y0, x1, y1 = box
+        points, labels = [(x0, y0), (x1, y1)], [2.0, 3.0]
+        if inside is not None:
+            points, labels = [*points, inside], [*labels, 1.0]
+        scale = np.array([FRAME / features.width, FRAME / features.height], np.float32)
+        logits, quality = self._decoder.run(
+            None,
+            {
+                **features.tensors,
+                "point_coords": np.array([points], np.float32) * scale,
+                "point_labels": np.array([labels], np.float32),
+                "mask_input": np.zeros((1, 1, MASK_FRAME, MASK_FRAME), np.float32),
+                "has_mask_input": np.zeros(1, np.float32),
+            },
+        )
+        return Proposals(logits=logits[0], quality=quality[0])

@@ -1,0 +1,298 @@
+"""The embedded segmenter: Segment Anything 2 asked with each box, masks refined, parted and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.nouns import noun
+from tasks.backends.embedded.perception.mask_measures import (
+    color_distance,
+    edge_ratio,
+    fill_holes,
+    inner_point,
+    largest_piece,
+    mask_iou,
+    solidity,
+    stability,
+)
+from tasks.backends.embedded.perception.mask_refinement import refine
+from tasks.backends.embedded.perception.person_pose import PersonPose
+from tasks.backends.embedded.perception.sam2 import Features, Sam2
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.geometry import box_of, iou
+from tasks.records.records import Box, MaskHint, Measurement, ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import Detection, Segmentation
+from tasks.stages.editing.compositing import dilate
+
+ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
+"""What has to be in the cache before this backend can load."""
+
+VERSION = 3
+"""Raised when the way masks are made or checked changes what comes out."""
+
+METHOD = "sam2-box"
+"""How the masks are made, as samples name it."""
+
+VESSELS = frozenset({"tableware", "glassware"})
+"""Kinds of noun whose mask should fill the detector's box."""
+
+CONVEX = frozenset({"bowl", "drinking glass", "sports ball"})
+"""Classes without handles or limbs: what sticks out of their mask belongs to something else."""
+
+PARTS = frozenset(
+    {
+        ("person", "tie"),
+        ("laptop", "keyboard"),
+        ("laptop", "mouse"),
+        ("potted plant", "vase"),
+        ("vase", "potted plant"),
+    }
+)
+"""(whole, part): pairs of classes whose smaller mask is part of the larger thing, not something in front."""
+
+
+class SegmenterOptions(Settings):
+    """Bounds of the checks; all were set by looking at drawn masks of the demo photographs."""
+
+    min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
+    min_stability: float = Field(default=0.92, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_box_agreement: float = Field(default=0.72, ge=0, le=1, description="IoU, mask's box and asked box")
+    min_laptop_agreement: float = Field(
+        default=0.82, ge=0, le=1, description="the same for laptops: the screen alone passes for one"
+    )
+    min_vessel_agreement: float = Field(
+        default=0.86, ge=0, le=1, description="the same for cups, glasses, bowls: a saucer or a leaf joins in"
+    )
+    min_solidity: float = Field(
+        default=0.965,
+        ge=0,
+        le=1,
+        description="area over hull, of glasses, bowls, balls: a thing behind joins in",
+    )
+    own_kind_px: int = Field(
+        default=3,
+        ge=0,
+        description="another of its class so near shares its edge: nobody can tell whose it is",
+    )
+    min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
+    min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
+    min_edge_ratio: float = Field(default=1.15, ge=0, description="step at the outline over surroundings")
+    min_color_distance: float = Field(default=0.3, ge=0, le=1, description="colours inside and outside")
+    max_contested: float = Field(default=0.15, ge=0, le=1, description="share that other masks claim, too")
+    max_hole_share: float = Field(default=0.01, ge=0, le=1, description="smaller holes are filled")
+    min_head_score: float = Field(default=0.3, ge=0, le=1, description="of a person; hands alone stay below")
+    in_front_share: float = Field(
+        default=0.75, ge=0, le=1, description="of a mask in another: it is in front"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Drawn:
+    """One object's mask before the others are taken off it, with what was measured on the way."""
+
+    detection: Detection
+    mask: Mask
+    quality: float
+    stability: float
+    repeat: float
+    whole: float
+
+
+class Sam2Segmenter:
+    """Box-prompted masks. Each picture is encoded once, each box is asked twice."""
+
+    Options = SegmenterOptions
+
+    def __init__(self, options: SegmenterOptions) -> None:
+        self.options = options
+        assets = AssetCache(default_cache_folder())
+        assets.fetch(ASSETS)
+        self._model = Sam2(assets)
+        self._pose = PersonPose(assets)
+
+    @classmethod
+    def describe(cls, options: SegmenterOptions) -> ModelIdentity:
+        """Both networks' packages and digests."""
+        used = [asset_table()[name] for name in ASSETS]
+        return ModelIdentity(
+            role="segmenter",
+            backend="sam2-tiny",
+            model="Segment Anything 2, Hiera-tiny (+ MoveNet Lightning for a check of persons)",
+            revision=" + ".join((f"checks {VERSION}", *(a.revision for a in used))),
+            digest="+".join(a.digest for a in used),
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
+
+    def segment(
+        self,
+        images: Sequence[Image],
+        detections: Sequence[Sequence[Detection]],
+        hints: Sequence[Sequence[MaskHint]],
+    ) -> list[tuple[Segmentation, ...]]:
+        """See `tasks.roles.questions.Segmenter`; hints are not needed (the caller takes those that fit)."""
+        return [
+            self._segment(image, found) for image, found, _ in zip(images, detections, hints, strict=True)
+        ]
+
+    def _segment(self, image: Image, detections: Sequence[Detection]) -> tuple[Segmentation, ...]:
+        if not detections:
+            return ()
+        features = self._model.encode(image)
+        drawn = [self._draw(image, features, d) for d in detections]
+        masks = part_masks(
+            [d.mask for d in drawn], [d.detection.label for d in drawn], self.options.in_front_share
+        )
+        return tuple(self._measure(image, i, drawn, masks) for i in range(len(drawn)))
+
+    def _draw(self, image: Image, features: Features, detection: Detection) -> _Drawn:
+        """Ask with the box; ask again with the answer's own box and a point deep inside it, and compare."""
+        box = detection.box
+        first = self._ask(features, (box.x0, box.y0, box.x1, box.y1), None, box)
+        mask = first.mask
+        if mask.any():
+            tight = box_of(mask)
+            again = self._ask(features, (tight.x0, tight.y0, tight.x1, tight.y1), inner_point(mask), tight)
+            repeat = mask_iou(mask, again.mask)
+        else:
+            repeat = 0.0
+        piece, whole = largest_piece(refine(image, first.logits))
+        return _Drawn(
+            detection=detection,
+            mask=fill_holes(piece, self.options.max_hole_share),
+            quality=first.quality,
+            stability=first.stability,
+            repeat=repeat,
+            whole=whole,
+        )
+
+    def _ask(
+        self,
+        features: Features,
+        prompt: tuple[float, float, float, float],
+        inside: tuple[float, float] | None,
+        wanted: Box,
+    ) -> _Answer:
+        """The best of the three proposals by the network's own estimate, stability and fit to the wanted box."""
+        proposals = self._model.propose(features, prompt, inside)
+        answers = []
+        for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
+            mask = _full_size(logits, features.height, features.width) > 0
+            fit, firm = iou(box_of(mask), wanted), stability(logits)
+            answers.append(
+                _Answer(
+                    mask=mask,
+                    logits=logits,
+                    quality=float(np.clip(quality, 0, 1)),
+                    stability=firm,
+                    rank=float(quality) * firm * (0.5 + 0.5 * fit),
+                )
+            )
+        return max(answers, key=lambda a: a.rank)
+
+    def _measure(
+        self, image: Image, index: int, drawn: Sequence[_Drawn], masks: Sequence[Mask]
+    ) -> Segmentation:
+        own, mask, limits = drawn[index], masks[index], self.options
+        area = int(np.count_nonzero(mask))
+        others = np.zeros_like(mask)
+        for i, other in enumerate(masks):
+            if i != index and (own.detection.label, drawn[i].detection.label) not in PARTS:
+                others |= other
+        tight = box_of(mask)
+        contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
+        checks: tuple[Measurement, ...] = (
+            _at_least("mask_quality", own.quality, limits.min_quality),
+            _at_least("mask_stability", own.stability, limits.min_stability),
+            _at_least(
+                "mask_box_agreement",
+                iou(tight, own.detection.box),
+                _least_box_agreement(own.detection.label, limits),
+            ),
+            _at_least("mask_repeat_agreement", own.repeat, limits.min_repeat_agreement),
+            _at_least("mask_in_one_piece", own.whole, limits.min_whole),
+            _at_least("mask_edge_ratio", edge_ratio(image, mask, tight), limits.min_edge_ratio),
+            _at_least("mask_color_distance", color_distance(image, mask, tight), limits.min_color_distance),
+            Measurement(
+                name="mask_contested_share",
+                value=round(contested, 4),
+                passed=contested <= limits.max_contested,
+                threshold=f"<= {limits.max_contested:g}",
+            ),
+        )
+        shared = own_kind_share(masks, [d.detection.label for d in drawn], index, limits.own_kind_px)
+        checks = (
+            *checks,
+            Measurement(
+                name="mask_own_kind_share", value=round(shared, 4), passed=not shared, threshold="= 0"
+            ),
+        )
+        if own.detection.label in CONVEX:
+            checks = (*checks, _at_least("mask_solidity", solidity(mask), limits.min_solidity))
+        if own.detection.label == "person":
+            head = self._pose.head_score(image, own.detection.box)
+            checks = (*checks, _at_least("person_head_score", head, limits.min_head_score))
+        return Segmentation(mask=mask, score=round(own.quality, 4), method=METHOD, checks=checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Answer:
+    mask: Mask
+    logits: NDArray[np.float32]
+    quality: float
+    stability: float
+    rank: float
+
+
+def part_masks(masks: Sequence[Mask], labels: Sequence[str], in_front_share: float) -> list[Mask]:
+    """Each mask less those in front of it.
+
+    A mask that lies in another by ``in_front_share`` is in front (the cup on the table, the person on the
+    couch), unless its class is a part of the other's.
+    """
+    areas = [int(np.count_nonzero(m)) for m in masks]
+    parted = []
+    for i, mask in enumerate(masks):
+        rest = mask
+        for j, other in enumerate(masks):
+            if i == j or not areas[j] or areas[j] >= areas[i] or (labels[i], labels[j]) in PARTS:
+                continue
+            if labels[i] != labels[j] and np.count_nonzero(mask & other) >= in_front_share * areas[j]:
+                rest = rest & ~other
+        parted.append(rest)
+    return parted
+
+
+def own_kind_share(masks: Sequence[Mask], labels: Sequence[str], index: int, reach_px: int) -> float:
+    """Share 0..1 of a mask that lies within ``reach_px`` of another mask of its class."""
+    own = masks[index]
+    same = [m for i, m in enumerate(masks) if i != index and labels[i] == labels[index] and m.any()]
+    if not same or not own.any():
+        return 0.0
+    near = dilate(np.logical_or.reduce(same), reach_px)
+    return int(np.count_nonzero(own & near)) / int(np.count_nonzero(own))
+
+
+def _least_box_agreement(label: str, limits: SegmenterOptions) -> float:
+    if label == "laptop":
+        return limits.min_laptop_agreement
+    return limits.min_vessel_agreement if noun(label).kind in VESSELS else limits.min_box_agreement
+
+
+def _full_size(logits: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _at_least(name: str, value: float, low: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")

@@ -1,0 +1,172 @@
+"""The embedded target judge: rules over geometry and measured pixels, each recorded with its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from tasks.backends.assets import asset_table
+from tasks.backends.embedded.perception.imagenet_classifier import CLASSIFIER
+from tasks.backends.embedded.perception.label_witness import ImageNetWitness, LabelWitness
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.geometry import iou
+from tasks.records.records import GroundedTarget, Measurement, ModelIdentity
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import TargetQuestion, TargetVerdict
+
+
+class TargetJudgeOptions(Settings):
+    """Bounds of the two questions; a figure is a share of the picture unless it says otherwise."""
+
+    max_salient_share: float = Field(
+        default=0.2, ge=0, le=1, description="larger targets are found at a glance"
+    )
+    min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
+    min_label_confidence: float = Field(
+        default=0.85,
+        ge=0,
+        le=1,
+        description="detector and classifier together; below, the label may be wrong",
+    )
+    max_label_objection: float = Field(
+        default=0.35,
+        ge=0,
+        le=1,
+        description="the classifier's probability of another class, where it has none for the label",
+    )
+    min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
+
+
+class RuleTargetJudge:
+    """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
+
+    *Precise*: the outline lies on a step in colour, detector and classifier together are sure of the label, and
+    the classifier is not sure of another.
+    *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
+    """
+
+    Options = TargetJudgeOptions
+
+    def __init__(
+        self, options: TargetJudgeOptions | None = None, witness: LabelWitness | None = None
+    ) -> None:
+        self.options = options or TargetJudgeOptions()
+        self._witness = witness or ImageNetWitness()
+
+    @classmethod
+    def describe(cls, options: TargetJudgeOptions) -> ModelIdentity:
+        """Rules of this project and the packaged classifier; the options don't change who it is."""
+        del options
+        asset = asset_table()[CLASSIFIER]
+        return ModelIdentity(
+            role="target_judge",
+            backend="rules",
+            model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
+            revision=f"rules 3 + {asset.revision}",
+            digest=asset.digest,
+        )
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """As `describe` says."""
+        return self.describe(self.options)
+
+    def judge_targets(self, questions: Sequence[TargetQuestion]) -> list[TargetVerdict]:
+        """One verdict a question."""
+        return [self._judge(q) for q in questions]
+
+    def _judge(self, question: TargetQuestion) -> TargetVerdict:
+        precise = self._precision(question)
+        hard = self._hardness(question.target)
+        return TargetVerdict(
+            precise=all(m.passed for m in precise),
+            hard=hard[-1].passed,
+            measurements=(*precise, *hard),
+        )
+
+    def _precision(self, question: TargetQuestion) -> tuple[Measurement, ...]:
+        options = self.options
+        step = edge_contrast(question.image, question.mask)
+        objects, image = question.target.objects, question.image
+        sure = min(label_confidence(o.score, self._witness.support(image, o.label, o.box)) for o in objects)
+        against = max(self._witness.objection(image, o.label, o.box) for o in objects)
+        return (
+            _at_least("edge_contrast", step, options.min_edge_contrast),
+            _at_least("label_confidence", sure, options.min_label_confidence),
+            _at_most("label_objection", against, options.max_label_objection),
+        )
+
+    def _hardness(self, target: GroundedTarget) -> tuple[Measurement, ...]:
+        scene, options = target.scene, self.options
+        own = target.objects
+        others = [o for o in scene.objects if o.index not in target.indices]
+        peers = sum(o.label == target.label for o in others) + sum(
+            d.label == target.label and all(iou(d.box, o.box) < 0.3 for o in own) for d in scene.distractors
+        )
+        total = scene.source.width * scene.source.height
+        share = sum(o.area for o in own) / total
+        rank = 1 + sum(o.area > max(o.area for o in own) for o in others)
+        cx, cy = own[0].box.center
+        diagonal = float(np.hypot(scene.source.width, scene.source.height))
+        offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
+        modest = share <= options.max_salient_share
+        hidden = rank > 1 and len(scene.objects) >= options.min_entities
+        hard = modest and (peers >= 1 or hidden)
+        # The parts inform; only the last one decides, since each alone may fail a hard target.
+        return (
+            Measurement(name="same_class_others", value=peers, passed=True, threshold="informs"),
+            Measurement(name="size_rank", value=rank, passed=True, threshold="informs"),
+            Measurement(name="center_offset", value=round(offset, 3), passed=True, threshold="informs"),
+            Measurement(
+                name="salient_share",
+                value=round(share, 4),
+                passed=modest,
+                threshold=f"<= {options.max_salient_share:g}",
+            ),
+            Measurement(
+                name="hard_to_locate",
+                value=float(hard),
+                passed=hard,
+                threshold="= 1: modest size, and a peer or (not largest, among others)",
+            ),
+        )
+
+
+def label_confidence(score: float, support: float) -> float:
+    """Two independent witnesses of a label joined: 1 - (1 - score) (1 - support), all in 0..1."""
+    return 1 - (1 - score) * (1 - support)
+
+
+def edge_contrast(image: Image, mask: Mask) -> float:
+    """Mean CIE Lab distance between the pixels 3 px inside and 3 px outside a mask's outline, over the outline.
+
+    Returns 0 for an empty mask or one that fills the picture.
+    """
+    inside = mask.astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    inner_band = (inside > 0) & (cv2.erode(inside, kernel) == 0)
+    outer_band = (cv2.dilate(inside, kernel) > 0) & (inside == 0)
+    if not inner_band.any() or not outer_band.any():
+        return 0.0
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    window = (9, 9)
+    means = []
+    for band in (inner_band, outer_band):
+        weight = band.astype(np.float32)
+        total = cv2.blur(lab * weight[..., None], window)
+        count = cv2.blur(weight, window)
+        means.append((total / np.maximum(count, 1e-6)[..., None], count > 1e-3))
+    (inner, has_inner), (outer, has_outer) = means
+    line = inner_band & has_inner & has_outer
+    return float(np.linalg.norm(inner - outer, axis=2)[line].mean()) if line.any() else 0.0
+
+
+def _at_least(name: str, value: float, low: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 3), passed=value >= low, threshold=f">= {low:g}")
+
+
+def _at_most(name: str, value: float, high: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 3), passed=value <= high, threshold=f"<= {high:g}")

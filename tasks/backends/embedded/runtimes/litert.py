@@ -1,0 +1,36 @@
+"""Small LiteRT (tflite) networks: one picture in, arrays out, one thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from tasks.records.errors import ModelUnavailable
+
+
+class TfliteModel:
+    """A loaded network with one input. Not for use from several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            # One thread: the sums of a float layer must not depend on how many cores a machine has.
+            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelUnavailable(f"{path.name} cannot be loaded: {error}") from error
+        self._input = self._interpreter.get_input_details()[0]
+        self._outputs = self._interpreter.get_output_details()
+
+    @property
+    def side(self) -> int:
+        """Side of the square input, pixels."""
+        return int(self._input["shape"][1])
+
+    def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Outputs in the file's order for a picture (side, side, 3) uint8 RGB."""
+        self._interpreter.set_tensor(self._input["index"], picture[None])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(o["index"]) for o in self._outputs]

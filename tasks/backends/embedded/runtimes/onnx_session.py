@@ -1,0 +1,33 @@
+"""Opens a network in ONNX Runtime on the CPU, with the threads asked for and the same results each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+from tasks.records.errors import ModelUnavailable
+
+
+def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
+    """An inference session on the CPU; sequential, so that no result depends on the number of threads.
+
+    It has no arena: that would keep the largest picture's activations, up to 1.5 GB, for the worker's life.
+
+    Raises:
+        ModelUnavailable: the file is no network this runtime can load.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (
+        ort.capi.onnxruntime_pybind11_state.Fail,
+        ort.capi.onnxruntime_pybind11_state.InvalidGraph,
+        ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+    ) as error:
+        raise ModelUnavailable(f"{path.name}: ONNX Runtime cannot load it: {error}") from error

@@ -1,1 +1,0 @@
-"""The third stage: crop, edit or remove, put back, measure, judge."""

@@ -1,0 +1,170 @@
+"""What the gallery shows of one accepted or rejected sample, ready for the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from tasks.gallery.figures import Figure, refused_figures, refused_stem, sample_figures
+from tasks.gallery.gate_words import (
+    FailedGate,
+    WeakestGate,
+    failed_gates,
+    is_said_by,
+    object_counts,
+    weakest_gate,
+)
+from tasks.gallery.pictures import sample_pictures
+from tasks.gallery.provenance import Made, made_of_refused, made_of_sample
+from tasks.imaging.geometry import from_rle
+from tasks.publishing.reason_words import reason_words
+from tasks.publishing.shard_format import SampleMeta
+from tasks.records.outcomes import BlobRef, PixelReader, Record, SourceEntry
+from tasks.records.records import (
+    Box,
+    EditedSample,
+    EditPlan,
+    GroundedTarget,
+    Measurement,
+    Rle,
+    SourceImage,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A sample of the release and where its pictures lie."""
+
+    meta: SampleMeta
+    blobs: Mapping[str, BlobRef]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """An input or child that ended, with what is known of it.
+
+    ``record`` is its own, or else its parent's (what the stage was given); ``blobs`` those of both.
+    ``twins`` are ids of others of which the page would show and say the same.
+    """
+
+    stage: str
+    id: str
+    reason: str
+    verdict: str
+    detail: str
+    record: Record | SourceEntry | None
+    blobs: Mapping[str, BlobRef]
+    twins: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> Hashable:
+        """Equal for plans of one target that ended before they had pictures, with the same words and numbers."""
+        match self.record:
+            case GroundedTarget(target_id=target):
+                return self.verdict, self.detail, target
+            case EditPlan(target=grounded, edit_type=kind, instruction=words, gates=gates):
+                return self.verdict, self.detail, grounded.target_id, kind, words, gates
+        return self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedView:
+    """What the page of accepted samples needs; the numbers are measured on the pictures shown."""
+
+    meta: SampleMeta
+    made: Made
+    figures: tuple[Figure, ...]
+    weakest: WeakestGate | None
+    allowed_share: float
+    changed_outside: int
+    changed_inside: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedView:
+    """What the page of rejected samples needs.
+
+    Attributes:
+        title: of the reason, in plain words.
+        failed: the gates that said no.
+        counts: for a scene without a target, (what kept objects from being one, how many objects).
+        remark: what the stage said, where that is more than the gates and counts.
+        gates: all that were measured, the failing ones first.
+    """
+
+    entry: Rejected
+    title: str
+    failed: tuple[FailedGate, ...]
+    counts: tuple[tuple[str, int], ...]
+    remark: str
+    made: Made
+    sid: str
+    location: str
+    label: str
+    edit_type: str
+    instruction: str
+    instruction_before: str
+    figures: tuple[Figure, ...]
+    gates: tuple[Measurement, ...]
+
+
+def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
+    """Decode the three pictures once and draw the rest from them."""
+    meta = entry.meta
+    source, grounded, edited = (
+        pixels.rgb(entry.blobs[n]) for n in ("source.jpg", "grounded.jpg", "edited.png")
+    )
+    height, width = meta.allowed_region.size
+    allowed = from_rle(Rle(height=height, width=width, counts=meta.allowed_region.counts))
+    target = from_rle(Rle(height=height, width=width, counts=meta.target.mask.counts))
+    x0, y0, x1, y1 = meta.crop
+    crop = Box(x0=x0, y0=y0, x1=x1, y1=y1)
+    pictures = sample_pictures(source, grounded, edited, crop=crop, mask=target, allowed=allowed)
+    return AcceptedView(
+        meta=meta,
+        made=made_of_sample(meta),
+        figures=sample_figures(f"pictures/{meta.key}", meta.target.label, pictures),
+        weakest=weakest_gate((s.name, s.value, s.threshold) for s in (*meta.gates, *meta.scores)),
+        allowed_share=float(allowed.mean()),
+        changed_outside=pictures.changed_outside,
+        changed_inside=pictures.changed_inside,
+    )
+
+
+def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
+    """What can be shown of something refused: as many pictures and gates as it got to."""
+    record = entry.record
+    sample = record if isinstance(record, EditedSample) else None
+    plan = sample.plan if sample else record if isinstance(record, EditPlan) else None
+    target = plan.target if plan else record if isinstance(record, GroundedTarget) else None
+    source = target.scene.source if target else record if isinstance(record, SourceImage) else None
+    gates = _gates(target, plan, sample)
+    failed = failed_gates(gates, entry.detail)
+    counts = object_counts(entry.detail)
+    words = reason_words(entry.reason)
+    return RejectedView(
+        entry=entry,
+        title=words.title_for([gate.name for gate in failed]),
+        failed=failed,
+        counts=counts,
+        remark="" if counts or is_said_by(entry.detail, failed) else entry.detail,
+        made=made_of_refused(target, plan, sample),
+        sid=source.sid if source else "",
+        location=source.location if source else entry.id,
+        label=target.label if target else "",
+        edit_type=plan.edit_type.value if plan else "",
+        instruction=plan.instruction if plan else "",
+        instruction_before=plan.instruction_before_rewriting if plan else "",
+        figures=refused_figures(refused_stem(entry.stage, entry.id), entry.blobs, target, sample, pixels),
+        gates=tuple(sorted(gates, key=lambda gate: gate.passed)),
+    )
+
+
+def _gates(
+    target: GroundedTarget | None, plan: EditPlan | None, sample: EditedSample | None
+) -> tuple[Measurement, ...]:
+    return (
+        *(target.judgement if target else ()),
+        *(plan.gates if plan else ()),
+        *(sample.gates if sample else ()),
+    )

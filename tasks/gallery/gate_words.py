@@ -1,0 +1,241 @@
+"""Gates in plain words: what each number measures, how a bound is read, and which gates refused something."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.records.records import Measurement
+
+GATES: Mapping[str, str] = {
+    # the checks of a scene's objects
+    "area_share": "mask's share of the picture",
+    "short_side_px": "shorter side of the box, pixels",
+    "borders_touched": "picture borders it touches",
+    "fill": "mask's share of its box",
+    "largest_component": "share of the mask in one piece",
+    "mask_quality": "segmenter's own rating of the mask",
+    "mask_stability": "how little the mask moves with its threshold",
+    "mask_box_agreement": "overlap of the mask's extent and the box",
+    "mask_repeat_agreement": "overlap of the mask with a second one",
+    "mask_in_one_piece": "share of the mask in one piece",
+    "mask_edge_ratio": "how well the mask follows edges in the picture",
+    "mask_color_distance": "color difference between inside and outside",
+    "mask_contested_share": "share of the mask that others claim too",
+    "mask_own_kind_share": "share of the mask that touches another of its kind",
+    "mask_solidity": "mask's area over that of its convex hull",
+    "person_head_score": "how surely a head is seen",
+    # grounding
+    "label_confidence": "label confidence, detector and classifier together",
+    "label_objection": "probability of another class, by the classifier",
+    "edge_contrast": "color step across the mask's outline",
+    "same_class_others": "other objects of its class",
+    "size_rank": "rank by size in the scene",
+    "center_offset": "distance from the picture's center",
+    "salient_share": "target's share of the picture",
+    "hard_to_locate": "hard to find at a glance (1 yes, 0 no)",
+    # instruction
+    "edit_types_allowed": "edit types that suit the target",
+    "reply_fits_schema": "reply has the right form",
+    "edit_type_faults": "faults of the edit type in the words",
+    "parts_disagreements": "facts missing from the reasoning",
+    "marking_mentions": "words about the red mark",
+    "rewriting_fact_changes": "facts changed by rewriting",
+    "reference_mismatches": "objects the words single out wrongly",
+    # editing
+    "region_share": "edited region's share of the picture",
+    "carries_others": "class that carries other things (1 yes, 0 no)",
+    "hole_other_objects_share": "share of its box taken by other objects",
+    "hole_unnamed_things_share": "share of what lies close around it that is another thing",
+    "change_inside_delta_e": "mean color change of the target (Lab)",
+    "raw_leak_delta_e": "mean color change around it (Lab), before putting back",
+    "asked_colour_share": "share of the target in the asked color",
+    "seam_share": "share of the border with a new edge",
+    "ragged_border_share": "share of the border where structures run into it",
+    "strange_border_share": "share of the border in colors rare around it",
+    "fill_contrast_ratio": "texture of the filling against its surroundings",
+    "novel_fill_share": "share of the filling unlike anything around it",
+    "found_before_score": "detector's score for the target before",
+    "found_after_score": "detector's score for the target afterwards",
+    "new_object_score": "detector's score for something new",
+    "trace_of_shape": "how much of the target's shape is still seen",
+    "accuracy": "edit judge's score for accuracy, 1 to 5",
+    "seamlessness": "edit judge's score for seamlessness, 1 to 5",
+}
+"""Plain words by the name a gate is recorded under; a gate that is not here is said by its name."""
+
+FAULTS: Mapping[str, str] = {
+    "excluded_label": "class excluded by the settings",
+    "low_score": "detector not sure enough",
+    "group_box": "box around several things",
+    "contested_label": "two labels compete for it",
+    "low_mask_score": "segmenter not sure enough",
+    "area_share": "too small or too large",
+    "short_side_px": "too few pixels across",
+    "borders_touched": "cut off by the picture's border",
+    "fill": "mask a fragment, or the box itself",
+    "largest_component": "mask in pieces",
+    "mask_quality": "mask rated poor by the segmenter",
+    "mask_stability": "mask moves with its threshold",
+    "mask_box_agreement": "mask and box don't agree",
+    "mask_repeat_agreement": "a second mask differs",
+    "mask_in_one_piece": "mask in pieces",
+    "mask_edge_ratio": "mask not on edges of the picture",
+    "mask_color_distance": "same color inside and outside",
+    "mask_contested_share": "others claim part of it",
+    "mask_own_kind_share": "it touches another of its kind",
+    "mask_solidity": "something sticks out of it",
+    "person_head_score": "no head seen",
+}
+"""Why an object may not be a target, by the check's name: what is wrong where `GATES` says what is measured."""
+
+BOUND = re.compile(r"(<=|>=|==?) *(-?[\d.]+(?:e-?\d+)?)(.*)", re.DOTALL)
+RANGE = re.compile(r"(-?[\d.]+) \.\. (-?[\d.]+)")
+SAID = re.compile(r"(?:^|[;,] )(\w+) (-?[\d.]+(?:e[+-]?\d+)?|inf|nan) \(((?:[<>]=|=)[^()]*(?:\([^()]*\))?)\)")
+"""``name value (bound)`` as stages write it into a detail."""
+
+COUNTS = re.compile(r"\w+ \d+(?:, \w+ \d+)*")
+"""``name count, name count``: how many objects each check kept from being a target."""
+
+JUDGE = {
+    "accuracy_": "edit judge's points for accuracy by the",
+    "seamless_": "edit judge's points for blending in by the",
+}
+"""Prefixes of the edit judge's single scores, each of which rests on one gate's number."""
+
+CONDITIONS = {
+    "modest size, and a peer or (not largest, among others)": (
+        "it fills little of the picture, and there is another of its class or, among several objects, a larger one"
+    ),
+}
+"""What a bound adds after its number, as stages write it, in plain words."""
+
+POINTS = re.compile(r"1 at (\S+), 5 at (\S+)")
+NOTED = "informs"
+TOLD = "information: "
+"""How the bounds of numbers begin that are recorded and refuse nothing."""
+
+SCORES = {
+    "region_edit_accuracy": "edit judge's score for accuracy, 1 to 5",
+    "seamless_quality": "edit judge's score for blending in, 1 to 5",
+}
+"""The two scores that a released sample carries beside its gates."""
+
+BEST_SCORE = 5.0
+
+SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly", "==": "exactly"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedGate:
+    """A gate that said no: its recorded name, plain words, value, and the bound in words."""
+
+    name: str
+    words: str
+    value: float
+    bound: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeakestGate:
+    """The number that came closest to its bound; ``spare`` as `spare_share` measures it."""
+
+    words: str
+    value: float
+    bound: str
+    spare: float
+
+
+def gate_words(name: str) -> str:
+    """What a gate measures, or its name without underscores."""
+    if name in GATES or name in SCORES:
+        return GATES.get(name) or SCORES[name]
+    for prefix, words in JUDGE.items():
+        if name.startswith(prefix):
+            return f"{words} {gate_words(name.removeprefix(prefix))}"
+    if name.startswith("allows_"):
+        return f"edit type {name.removeprefix('allows_')} would do (1 yes, 0 no)"
+    return name.replace("_", " ")
+
+
+def fault_words(name: str) -> str:
+    """Why an object may not be a target."""
+    return FAULTS.get(name) or gate_words(name)
+
+
+def bound_words(threshold: str) -> str:
+    """``<= 0.06`` as ``at most 0.06``; a text that is no such bound stays as it is."""
+    if span := RANGE.fullmatch(threshold):
+        return f"between {span[1]} and {span[2]}"
+    if bound := BOUND.fullmatch(threshold):
+        condition = CONDITIONS.get(bound[3].removeprefix(": "))
+        return f"{SIGNS[bound[1]]} {bound[2]}" + (f" (yes): {condition}" if condition else bound[3])
+    if points := POINTS.fullmatch(threshold):
+        return f"1 point at {points[1]}, 5 at {points[2]}"
+    if threshold == NOTED:
+        return "none"
+    return (
+        threshold.removeprefix(TOLD).replace("free", "nothing against it") if TOLD in threshold else threshold
+    )
+
+
+def weakest_gate(measured: Iterable[tuple[str, float, str]]) -> WeakestGate | None:
+    """The (name, value, threshold) with the least spare share, the first of equals; None where nothing has any."""
+    found: WeakestGate | None = None
+    for name, value, threshold in measured:
+        spare = spare_share(name, value, threshold)
+        if spare is not None and (found is None or spare < found.spare):
+            found = WeakestGate(
+                words=gate_words(name), value=value, bound=bound_words(threshold), spare=spare
+            )
+    return found
+
+
+def spare_share(name: str, value: float, threshold: str) -> float | None:
+    """How far inside its bound a value lies: 0 on the bound, 1 at the best there is; None where closeness says nothing.
+
+    The best is 0 under "at most", the middle of a range, the scale's end or 1 for shares over "at least"; a number
+    without an end, such as a color change, is at 1 with twice its bound. Yes-or-no gates and counts have no closeness.
+    """
+    if span := RANGE.fullmatch(threshold):
+        low, high = float(span[1]), float(span[2])
+        return min(value - low, high - value) / ((high - low) / 2)
+    bound = BOUND.fullmatch(threshold)
+    if bound is None or SIGNS[bound[1]] == "exactly":
+        return None
+    limit = float(bound[2])
+    if limit <= 0 or (limit == 1 and value.is_integer()):
+        return None
+    if bound[1] == "<=":
+        return (limit - value) / limit
+    best = BEST_SCORE if name in SCORES else 1.0 if limit < 1 else 2 * limit
+    return (value - limit) / (best - limit) if best > limit else None
+
+
+def failed_gates(measured: Sequence[Measurement], detail: str) -> tuple[FailedGate, ...]:
+    """Each gate that failed once: those measured, and those that only the detail names.
+
+    What ends before it has a record, and what the edit judge scores too low, has its numbers in the detail alone.
+    """
+    found = {m.name: _failed(m.name, m.value, m.threshold) for m in measured if not m.passed}
+    for name, value, threshold in SAID.findall(detail):
+        found.setdefault(name, _failed(name, float(value), threshold))
+    return tuple(found.values())
+
+
+def is_said_by(detail: str, failed: Sequence[FailedGate]) -> bool:
+    """Whether the detail holds nothing but the failed gates, so that a page need not repeat it."""
+    return bool(failed) and not SAID.sub("", detail).strip(" ;,")
+
+
+def object_counts(detail: str) -> tuple[tuple[str, int], ...]:
+    """The counts of a detail like ``low_score 3, group_box 1`` as (plain words, count); empty for another text."""
+    if not COUNTS.fullmatch(detail):
+        return ()
+    pairs = (item.split(" ") for item in detail.split(", "))
+    return tuple((fault_words(name), int(count)) for name, count in pairs)
+
+
+def _failed(name: str, value: float, threshold: str) -> FailedGate:
+    return FailedGate(name=name, words=gate_words(name), value=value, bound=bound_words(threshold))

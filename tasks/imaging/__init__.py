@@ -1,0 +1,1 @@
+"""Arrays: decoding and encoding, geometry, colors, patches."""

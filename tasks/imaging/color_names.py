@@ -1,0 +1,162 @@
+"""Names for colours: the eleven basic English colour terms for CIE Lab values and for masked pixels.
+
+Lab is CIE L*a*b* (D65, L 0..100) of sRGB pixels. The borders are set by hand for photographs, where dull warm
+tones are wood and skin (brown), weak blues are denim (blue) and only the brightest neutral tones are white.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.imaging.arrays import Image, Mask
+
+NAMES = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
+"""The basic terms of Berlin and Kay (1969); an index into this tuple is a colour's number."""
+
+MAX_PIXELS = 20_000
+"""Pixels looked at for a dominant colour: more change no share by a percent."""
+
+BLACK_L, WHITE_L = 24.0, 78.0
+"""Neutral tones below and above are black and white: unlit black cloth reads 10-22, lit white paper 80-97."""
+
+CLEAR_L, CLEAR_C, CLEAR_H = 4.0, 2.5, 6.0
+"""A colour is clearly named when no step of this size in lightness, chroma or hue (degrees) renames it."""
+
+(_BLACK, _GRAY, _WHITE, _RED, _ORANGE, _BROWN, _YELLOW, _GREEN, _BLUE, _PURPLE, _PINK) = range(len(NAMES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DominantColor:
+    """The most frequent colour name of some pixels.
+
+    Attributes:
+        name: one of `NAMES`.
+        share: share of the pixels that bear this name, 0..1.
+        clear_share: share that bears it clearly, that is, would keep it after a just visible change.
+        lab: mean Lab of the pixels with this name.
+    """
+
+    name: str
+    share: float
+    clear_share: float
+    lab: tuple[float, float, float]
+
+
+def to_lab(rgb: Image) -> NDArray[np.float32]:
+    """CIE Lab, (H, W, 3) float32 (L 0..100, a and b about -110..110), of an sRGB picture (H, W, 3) uint8."""
+    scaled = rgb.astype(np.float32) / np.float32(255)
+    return cv2.cvtColor(scaled, cv2.COLOR_RGB2Lab).astype(np.float32, copy=False)
+
+
+def to_rgb(lab: NDArray[np.float32]) -> Image:
+    """The sRGB picture (H, W, 3) uint8 nearest to Lab values (H, W, 3); out-of-gamut channels are clipped."""
+    rgb = cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_Lab2RGB)
+    return np.clip(np.rint(rgb * 255), 0, 255).astype(np.uint8)
+
+
+def name_color(lab: tuple[float, float, float]) -> str:
+    """The basic colour name of one Lab value."""
+    return NAMES[int(name_indices(np.asarray(lab, np.float32)[None])[0])]
+
+
+def name_indices(lab: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Numbers of the names (into `NAMES`) of Lab values (..., 3); the result has the leading shape."""
+    a, b = lab[..., 1], lab[..., 2]
+    return _name_lch(lab[..., 0], np.hypot(a, b), np.rad2deg(np.arctan2(b, a)) % 360)
+
+
+def dominant_color(rgb: Image, mask: Mask | None = None) -> DominantColor:
+    """The most frequent colour name among a picture's pixels, or among those of a mask.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool in the same pixels; None takes all.
+
+    Raises:
+        ValueError: when there is no pixel to look at.
+    """
+    pixels = rgb.reshape(-1, 3) if mask is None else rgb[mask]
+    if not len(pixels):
+        msg = "no pixel to name: the mask is empty"
+        raise ValueError(msg)
+    # A fixed stride through the mask, in row order, samples every part of it alike and needs no seed.
+    pixels = pixels[:: -(-len(pixels) // MAX_PIXELS)]
+    lab = to_lab(pixels[None])[0]
+    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
+    hue = np.rad2deg(np.arctan2(lab[:, 2], lab[:, 1])) % 360
+    names = _name_lch(lightness, chroma, hue)
+    best = int(np.bincount(names, minlength=len(NAMES)).argmax())
+    chosen = names == best
+    clear = _clearly(best, lightness[chosen], chroma[chosen], hue[chosen])
+    mean = lab[chosen].mean(axis=0)
+    return DominantColor(
+        name=NAMES[best],
+        share=float(chosen.mean()),
+        clear_share=float(clear.sum() / len(names)),
+        lab=(float(mean[0]), float(mean[1]), float(mean[2])),
+    )
+
+
+def _clearly(
+    best: int, light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32]
+) -> Mask:
+    """Which of these pixels keep the name ``best`` under every small step."""
+    clear = np.ones(light.shape, dtype=bool)
+    for step_l, step_c, step_h in ((CLEAR_L, 0, 0), (0, CLEAR_C, 0), (0, 0, CLEAR_H)):
+        for sign in (-1, 1):
+            moved = _name_lch(
+                np.clip(light + sign * step_l, 0, 100),
+                np.maximum(chroma + sign * step_c, 0),
+                (hue + sign * step_h) % 360,
+            )
+            clear &= moved == best
+    return clear
+
+
+def _name_lch(
+    light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Numbers of the names by lightness 0..100, chroma and hue in degrees (red 40, yellow 100, blue 300)."""
+    warm = (hue >= 40) & (hue < 115)
+    # Cream and paper under a lamp are still white, and a black thing keeps its name in coloured light.
+    neutral_limit = np.where(light > WHITE_L, np.where(warm, 15.0, 8.0), np.where(warm, 10.0, 8.0))
+    neutral = (chroma < neutral_limit) | (light < 4) | ((light < 20) & (chroma < 13))
+    gray_name = np.where(light < BLACK_L, _BLACK, np.where(light >= WHITE_L, _WHITE, _GRAY))
+    return np.where(neutral, gray_name, _name_hue(light, chroma, hue))
+
+
+def _name_hue(
+    light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Numbers of the names of chromatic colours, zone by zone around the hue circle."""
+    # Lab bends in the blues: a vivid blue lies where a dull purple lies, so that border moves with chroma.
+    purple_from = np.clip(290 + 0.25 * chroma, 296, 310)
+    rose = np.where(
+        (light >= 58) | ((light >= 38) & (chroma > 55)), _PINK, np.where(chroma > 38, _RED, _PURPLE)
+    )
+    pale = (light >= 66) | ((light >= 56) & (hue < 26) & (chroma < 52))
+    red = np.where(pale, _PINK, np.where((chroma < 27) | ((hue > 36) & (chroma < 38)), _BROWN, _RED))
+    orange = np.where(((chroma >= 50) & (light >= 50)) | ((chroma >= 66) & (light >= 45)), _ORANGE, _BROWN)
+    orange = np.where((light >= 80) & (chroma < 50), np.where(hue < 68, _PINK, _WHITE), orange)
+    gold = np.where(
+        ((light >= 62) & (chroma >= 42)) | ((light >= 70) & (chroma >= 36)),
+        _YELLOW,
+        np.where(light >= 84, _YELLOW, _BROWN),
+    )
+    lime = np.where((light >= 70) & (chroma >= 25), _YELLOW, np.where(chroma < 16, _BROWN, _GREEN))
+    violet = np.where((light >= 62) & (hue > 318), _PINK, _PURPLE)
+    zones = (
+        (hue < 12, rose),
+        (hue < 48, red),
+        (hue < 76, orange),
+        (hue < 97, gold),
+        (hue < 112, lime),
+        (hue < 196, np.full_like(light, _GREEN)),
+        (hue < purple_from, np.full_like(light, _BLUE)),
+        (hue < 336, violet),
+    )
+    return np.select([zone for zone, _ in zones], [name for _, name in zones], rose).astype(np.int64)

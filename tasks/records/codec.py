@@ -1,0 +1,84 @@
+"""Records as canonical JSON and back: ``record -> text -> record`` is the identity."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from tasks.records.canonical import canonical_json
+from tasks.records.errors import DataFault
+from tasks.records.outcomes import Record, SourceEntry
+from tasks.records.records import EditedSample, EditPlan, GroundedTarget, SourceImage
+
+RECORD_TYPE = "record_type"
+"""Key under which the JSON says what it holds."""
+
+_TYPES: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (SourceEntry, SourceImage, GroundedTarget, EditPlan, EditedSample)
+}
+
+
+def encode_record(record: Record | SourceEntry) -> str:
+    """Canonical JSON of a record; the key ``record_type`` names its class, numpy scalars become plain numbers.
+
+    Raises:
+        ValueError: for NaN, infinity, or a value that JSON can't hold.
+    """
+    name = type(record).__name__
+    fields = _plain_fields(_adapter(name), record)
+    return canonical_json({RECORD_TYPE: name, **fields}).decode()
+
+
+def decode_record(text: str) -> Record | SourceEntry:
+    """The record that `encode_record` wrote.
+
+    Raises:
+        DataFault: when the text is no record of a known class.
+    """
+    head, _, rest = text.partition(f'"{RECORD_TYPE}":"')
+    name = rest.partition('"')[0]
+    if name not in _TYPES or not head.startswith("{"):
+        msg = f"no record of a known class: {text[:80]!r}"
+        raise DataFault(msg)
+    try:
+        # Unknown keys are ignored by dataclass validation, so the type's name needs no removal.
+        record: Record | SourceEntry = _adapter(name).validate_json(text)
+    except ValidationError as error:
+        msg = f"{name}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
+        raise DataFault(msg) from error
+    return record
+
+
+def edit_type_of(record: Record | SourceEntry | None) -> str:
+    """The edit type a record carries, ``""`` before one was drawn."""
+    if isinstance(record, EditPlan):
+        return record.edit_type.value
+    if isinstance(record, EditedSample):
+        return record.plan.edit_type.value
+    return ""
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_TYPES[name])
+
+
+def _plain_fields(adapter: TypeAdapter[Any], record: object) -> dict[str, Any]:
+    try:
+        fields: dict[str, Any] = adapter.dump_python(record, mode="json", warnings="error")
+    except PydanticSerializationError:
+        # Numpy scalars, or something worse, which the validation below refuses.
+        fields = adapter.dump_python(record, mode="json", warnings=False, fallback=_plain)
+    # Serialising lets None pass for a number; what can't be read again must not be written.
+    return dict(adapter.dump_python(adapter.validate_python(fields), mode="json"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    msg = f"a {type(value).__name__} is no JSON value"
+    raise ValueError(msg)

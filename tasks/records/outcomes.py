@@ -1,0 +1,153 @@
+"""What a stage takes and gives: inputs with their blobs, and one outcome for each of them.
+
+The count law lives here: every input has exactly one `Outcome`; a kept one has one or more children, each with
+its own reason or none; the next stage's inputs are the kept children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tasks.imaging.arrays import Image
+from tasks.records.errors import FAILURES, Reason
+from tasks.records.records import EditedSample, EditPlan, GroundedTarget, ModelIdentity, SourceImage
+
+STAGES = ("ingest", "grounding", "instruction", "editing", "publish")
+"""Stage names, in order; the same word in folders, rows, Prefect and commands."""
+
+Record = SourceImage | GroundedTarget | EditPlan | EditedSample
+"""What a kept child holds: ingest gives SourceImage, grounding GroundedTarget, and so on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEntry:
+    """One location that ingest is to read; the plan holds these, relative to their source's root.
+
+    Attributes:
+        location: ``source-name/relative/path`` (for an archive member ``source-name/archive.tar/member``),
+            valid UTF-8 (bytes that are not are percent-encoded), unique within a plan, and the input's id.
+        source: name of the source in the configuration.
+        path: path below the source's root, escaped like the location (`tasks.sources.locations.unescape` gives
+            the file system's spelling), so that it can be stored as UTF-8; a list's row is named by its key.
+        member: member of an archive, escaped likewise, or ``""``.
+        offset, length: where the bytes lie in the file; ``length`` -1 when only reading tells.
+        version: what changes when the bytes do (mtime and size of a file, ETag of an object).
+        problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.
+        detail: what stood there instead of a photograph, for the row of a ``problem``; ``""``: the reason says it all.
+        licence: as stated for the source, ``""`` when unstated; part of the input, so that another source
+            with another licence leaves finished units alone.
+        annotation: path below the source's root of the file that holds its masks (SA-1B), or ``""``.
+        annotation_offset, annotation_length: where they lie in it; length -1: the whole file.
+    """
+
+    location: str
+    source: str
+    path: str
+    member: str
+    offset: int
+    length: int
+    version: str
+    problem: str
+    licence: str = ""
+    annotation: str = ""
+    annotation_offset: int = 0
+    annotation_length: int = -1
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobRef:
+    """Where a blob lies: object path below the dataset, byte range, SHA-256 (hex) of those bytes."""
+
+    path: str
+    offset: int
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Bytes to be stored beside a child, under ``<child id>.<name>`` in the unit's tar."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageInput:
+    """One input of a stage: a kept child of the stage before (or a source entry for ingest).
+
+    ``blobs`` are those of the child and of all its ancestors, by name (``source.jpg``, ``mask.png`` …).
+    """
+
+    id: str
+    record: Record | SourceEntry
+    blobs: Mapping[str, BlobRef]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """What became of (part of) an input. ``reason`` None means kept.
+
+    A rejected child keeps its record when there is one, so that the gallery can show what was refused and why;
+    its blobs are stored only if ``blobs`` holds some.
+    """
+
+    id: str
+    record: Record | None
+    reason: Reason | None = None
+    detail: str = ""
+    blobs: tuple[Blob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The one outcome of one input: kept with children, or ended with a reason and none."""
+
+    input_id: str
+    reason: Reason | None = None
+    detail: str = ""
+    children: tuple[Child, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.reason is None) != bool(self.children):
+            msg = f"{self.input_id}: kept needs children, ended needs none (reason {self.reason})"
+            raise ValueError(msg)
+
+
+def verdict(reason: Reason | None) -> str:
+    """``kept``, ``rejected`` or ``failed``, as rows and tables say it."""
+    if reason is None:
+        return "kept"
+    return "failed" if reason in FAILURES else "rejected"
+
+
+class PixelReader(Protocol):
+    """Opens blobs once and checks their digests; a wrong digest is `SampleError(SOURCE_CHANGED)`."""
+
+    def data(self, ref: BlobRef) -> bytes:
+        """The blob's bytes."""
+        ...
+
+    def rgb(self, ref: BlobRef) -> Image:
+        """The blob decoded as (H, W, 3) uint8 RGB (read-only array, shared while the unit is at work)."""
+        ...
+
+
+class Stage(Protocol):
+    """A stage with its models loaded; built once a worker, then fed unit after unit."""
+
+    @property
+    def models(self) -> tuple[ModelIdentity, ...]:
+        """Who answers in this stage."""
+        ...
+
+    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+        """One outcome an input, in order.
+
+        Bad samples become outcomes. `EnvironmentFault` leaves; any other exception makes the runner try the
+        inputs one by one, and one that raises alone becomes a failure row ``crashed``.
+        """
+        ...

@@ -1,0 +1,121 @@
+"""Open a picture without decoding it: what it is, its limits, its orientation; all of Pillow's errors named."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image as Pillow
+from PIL.ImageFile import ImageFile
+
+from tasks.records.errors import Reason, SampleError
+from tasks.sources.formats import DECODED, HEAD_BYTES, is_cut_short, sniff
+from tasks.sources.settings import IngestSettings
+
+DECODER_ERRORS = (
+    OSError,  # UnidentifiedImageError, "image file is truncated", "broken data stream", libtiff and WebP errors
+    SyntaxError,  # PNG chunks and checksums, JPEG and TIFF headers
+    ValueError,  # impossible sizes, text chunks that unpack to gigabytes, bad modes
+    struct.error,  # headers that end early
+    EOFError,  # GIF and PNG frames that end early
+    IndexError,  # palettes and tables that end early
+    KeyError,  # modes, units and compressions nobody knows
+    TypeError,  # TIFF tags of a wrong type
+    AttributeError,  # TIFF tags that are missing
+    OverflowError,  # TIFF offsets beyond any file
+    ZeroDivisionError,  # resolutions and tiles of nothing
+    RuntimeError,  # AVIF's decoder; NotImplementedError for compressions without one
+)
+"""What Pillow raises for damaged bytes; anything else is a fault of ours and leaves."""
+
+_ORIENTATION = 0x0112
+_DNG_VERSION = 0xC612
+
+
+def open_picture(data: bytes, settings: IngestSettings) -> ImageFile:
+    """The picture's header, its pixels not yet decoded, within all limits of the settings.
+
+    Raises:
+        SampleError: ``empty_file``, ``too_many_bytes``, ``not_an_image``, ``unsupported_format``, ``truncated``,
+            ``decode_error``, ``too_many_pixels``, ``animated``, ``extreme_aspect`` or ``too_small``.
+    """
+    if not data:
+        raise SampleError(Reason.EMPTY_FILE, "0 bytes")
+    if len(data) > settings.max_bytes:
+        raise SampleError(Reason.TOO_MANY_BYTES, f"{len(data)} bytes, at most {settings.max_bytes}")
+    name = _format(data)
+    with decoding(data):
+        picture = Pillow.open(io.BytesIO(data), formats=(name,))
+        _check_size(picture, settings)
+        if picture.format == "TIFF" and _DNG_VERSION in picture.getexif():
+            raise SampleError(Reason.UNSUPPORTED_FORMAT, "DNG holds sensor data")
+        # A phone's MPO is a JPEG whose further pictures are views or gain maps: the first one is the photograph.
+        if picture.format != "MPO" and getattr(picture, "is_animated", False):
+            raise SampleError(Reason.ANIMATED, f"{picture.format} with more than one frame or page")
+        if picture.format == "PNG":
+            # Decoding passes over checksums; this walks the chunks without decoding.
+            Pillow.open(io.BytesIO(data), formats=("PNG",)).verify()
+    return picture
+
+
+def orientation_of(picture: Pillow.Image) -> int | None:
+    """EXIF orientation 1..8 (1 where none is stated), or None when the EXIF block can't be read."""
+    try:
+        with _quietly():
+            value = picture.getexif().get(_ORIENTATION, 1)
+    except DECODER_ERRORS:
+        return None
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def decoding(data: bytes) -> Iterator[None]:
+    """Turn what decoders raise about ``data`` into a `SampleError`."""
+    try:
+        with _quietly():
+            yield
+    except Pillow.DecompressionBombError as error:
+        raise SampleError(Reason.TOO_MANY_PIXELS, "far more pixels than a photograph has") from error
+    except DECODER_ERRORS as error:
+        reason = Reason.DECODE_ERROR
+        if "truncated" in str(error).lower() or is_cut_short(data):
+            reason = Reason.TRUNCATED
+        name = sniff(data[:HEAD_BYTES])
+        raise SampleError(reason, f"{name} of {len(data)} bytes can't be decoded in full") from error
+
+
+def _format(data: bytes) -> str:
+    name = sniff(data[:HEAD_BYTES])
+    if not name:
+        raise SampleError(Reason.NOT_AN_IMAGE, "no picture by its first bytes")
+    if name not in DECODED:
+        raise SampleError(Reason.UNSUPPORTED_FORMAT, f"{name} is not read")
+    return name
+
+
+def _check_size(picture: Pillow.Image, settings: IngestSettings) -> None:
+    width, height = picture.size
+    short, long = min(width, height), max(width, height)
+    if short < 1:
+        raise SampleError(Reason.DECODE_ERROR, f"{width}x{height} pixels")
+    if width * height > settings.max_pixels:
+        raise SampleError(Reason.TOO_MANY_PIXELS, f"{width}x{height} pixels, at most {settings.max_pixels}")
+    if long > settings.max_aspect * short:
+        raise SampleError(
+            Reason.EXTREME_ASPECT, f"{width}x{height} pixels, at most {settings.max_aspect:g} to 1"
+        )
+    if short < settings.min_side_px:
+        raise SampleError(
+            Reason.TOO_SMALL, f"{width}x{height} pixels, shorter side at least {settings.min_side_px}"
+        )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    # Pillow warns about odd metadata and large pictures; the limits above decide, and a row says it once.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,117 @@
+"""Putting an edited crop back: alpha by edit type, tint correction, and a composite exact outside the alpha."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import to_lab
+from tasks.records.errors import DataFault
+from tasks.records.records import Box, EditType
+from tasks.stages.editing.settings import CompositeSettings
+
+Alpha = NDArray[np.float32]
+"""Weights (H, W) of the patch, 0..1; exactly 0 where the source must stay."""
+
+OUTLINE_STAYS = frozenset({EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE})
+"""Types that leave the silhouette where it is: the mask bounds them."""
+
+OUTLINE_GROWS = frozenset({EditType.ADD, EditType.ACTION})
+"""Types that reach out of the mask: only the crop's border bounds them."""
+
+
+def dilate(mask: Mask, radius: int) -> Mask:
+    """``mask`` grown by a disc of ``radius`` pixels."""
+    if radius <= 0:
+        return mask
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
+
+
+def change_map(source: Image, patch: Image, settings: CompositeSettings) -> Mask:
+    """Pixels (H, W) whose blurred Lab differs by more than the threshold, cleaned of specks."""
+    delta = np.linalg.norm(_smooth(to_lab(source)) - _smooth(to_lab(patch)), axis=2)
+    changed = (delta > settings.change_threshold).astype(np.uint8)
+    return cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+
+
+def correct_tint(source: Image, patch: Image, changed: Mask, settings: CompositeSettings) -> Image:
+    """``patch`` with its overall tint taken back, as unchanged pixels tell it.
+
+    One gain a channel (median ratio, clipped to the largest allowed); without enough unchanged pixels, or when
+    they are equal already, the patch is returned as it is.
+    """
+    steady = ~dilate(changed, 5)
+    if steady.mean() < 0.05:
+        return patch
+    before, after = source[steady].astype(np.float32), patch[steady].astype(np.float32)
+    if np.array_equal(before, after):
+        return patch
+    gain = np.median((before + 8) / (after + 8), axis=0)
+    gain = np.clip(gain, 1 - settings.max_tint, 1 + settings.max_tint)
+    return np.asarray(np.clip(np.rint(patch * gain), 0, 255), dtype=np.uint8)
+
+
+def alpha_for(mask: Mask, changed: Mask, edit_type: EditType, settings: CompositeSettings) -> Alpha:
+    """The patch's weights by edit type (H, W): 1 in the region the edit may take, a ramp of feather width around.
+
+    ``mask`` is the target inside the crop, ``changed`` the `change_map` of the patch.
+    """
+    side = min(mask.shape)
+    feather = max(1, round(settings.feather * side))
+    if edit_type in OUTLINE_GROWS:
+        return _inset_ramp(mask.shape, max(4, round(settings.border_feather * side)))
+    if edit_type in OUTLINE_STAYS:
+        region = dilate(mask, max(2, round(settings.tight_dilation * side)))
+    else:
+        kernel = np.ones((9, 9), np.uint8)
+        joined = cv2.morphologyEx((mask | changed).astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+        region = dilate(joined, max(2, round(settings.loose_dilation * side)))
+    return feathered(region, feather)
+
+
+def feathered(region: Mask, width: int) -> Alpha:
+    """1 inside ``region`` and a linear ramp to exactly 0 over ``width`` pixels outside it."""
+    distance = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.clip(1 - distance / (width + 1), 0, 1).astype(np.float32)
+
+
+def composite(source: Image, patch: Image, crop: Box, alpha: Alpha) -> tuple[Image, Mask]:
+    """Blend ``patch`` into a copy of ``source``; returns (edited picture, allowed pixels), both source size.
+
+    Pixels with alpha 0 are never written, so they equal the source to the bit.
+
+    Raises:
+        ValueError: shapes of patch, alpha and crop differ.
+        DataFault: a pixel outside the allowed region differs (a defect of this function).
+    """
+    if patch.shape[:2] != (crop.height, crop.width) or alpha.shape != patch.shape[:2]:
+        msg = f"patch {patch.shape[:2]} and alpha {alpha.shape} must have the crop's size {crop.height, crop.width}"
+        raise ValueError(msg)
+    edited = source.copy()
+    here = edited[crop.y0 : crop.y1, crop.x0 : crop.x1]
+    touched = alpha > 0
+    weight = alpha[touched][:, None]
+    mixed = weight * patch[touched] + (1 - weight) * here[touched]
+    here[touched] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+    allowed = np.zeros(source.shape[:2], bool)
+    allowed[crop.y0 : crop.y1, crop.x0 : crop.x1] = touched
+    if not np.array_equal(edited[~allowed], source[~allowed]):
+        msg = "pixels outside the allowed region differ from the source"
+        raise DataFault(msg)
+    return edited, allowed
+
+
+def _smooth(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(lab, (0, 0), 1.5), np.float32)
+
+
+def _inset_ramp(shape: tuple[int, ...], width: int) -> Alpha:
+    """1 in the middle, falling to 0 at the border over ``width`` pixels."""
+    inside = np.zeros((shape[0] + 2, shape[1] + 2), np.uint8)
+    inside[1:-1, 1:-1] = 1
+    # The distance counts from the frame, so the outermost row keeps alpha 0.
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1] - 1
+    return np.clip(distance / width, 0, 1).astype(np.float32)

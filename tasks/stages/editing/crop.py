@@ -1,0 +1,35 @@
+"""The window an editor sees: the target's box enlarged by edit type and shifted inside the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.imaging.geometry import enlarge
+from tasks.records.records import Box, EditType
+from tasks.stages.editing.settings import CropSettings
+
+
+def union_box(boxes: Sequence[Box]) -> Box:
+    """The smallest box around all boxes, in the same pixels."""
+    return Box(
+        x0=min(b.x0 for b in boxes),
+        y0=min(b.y0 for b in boxes),
+        x1=max(b.x1 for b in boxes),
+        y1=max(b.y1 for b in boxes),
+    )
+
+
+def crop_box(box: Box, edit_type: EditType, width: int, height: int, settings: CropSettings) -> Box:
+    """The crop for a target's box, inside a picture of that size.
+
+    Enlarged about its centre by the type's factor, widened to the least side and to a sane aspect, shifted (not
+    shrunk) inside. A crop that would be most of the picture is the whole picture.
+    """
+    factor = settings.factors.get(edit_type, max(settings.factors.values()))
+    longest = max(box.width, box.height) * factor
+    # A thin target is widened across, so that the editor gets no strip.
+    least = max(settings.min_side_px, round(longest / settings.max_aspect))
+    crop = enlarge(box, factor, least, width, height)
+    if crop.area > settings.whole_share * width * height:
+        return Box(x0=0, y0=0, x1=width, y1=height)
+    return crop

@@ -1,0 +1,188 @@
+"""Measured gates of an edit; each gives a number, a bound and the reason it alone would reject for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import dominant_color, to_lab
+from tasks.records.errors import Reason, SampleError
+from tasks.records.records import Measurement
+from tasks.stages.editing.compositing import dilate
+from tasks.stages.editing.settings import GateSettings
+
+NEUTRALS = frozenset({"black", "white", "gray"})
+"""Names whose surfaces always show other tones too, by shadow and shine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One measurement and the reason to reject with when it does not pass."""
+
+    measurement: Measurement
+    reason: Reason
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value is within its bound."""
+        return self.measurement.passed
+
+
+def require(gate: Gate) -> None:
+    """Raise the gate's reason as a `SampleError` when it did not pass."""
+    if not gate.passed:
+        raise SampleError(gate.reason, explain(gate))
+
+
+def explain(gate: Gate) -> str:
+    """The measurement in one short line."""
+    m = gate.measurement
+    return f"{m.name} {m.value:g} ({m.threshold})"
+
+
+def region_gate(mask: Mask, settings: GateSettings) -> Gate:
+    """The share of the picture that is to be filled or changed."""
+    return at_most("region_share", float(mask.mean()), settings.max_region_share, Reason.REGION_TOO_LARGE)
+
+
+def carrier_gate(label: str, carriers: Sequence[str]) -> Gate:
+    """Whether the target is of a class that carries other things, which would float without it."""
+    value = float(label in carriers)
+    measurement = Measurement(name="carries_others", value=value, passed=not value, threshold="= 0")
+    return Gate(measurement=measurement, reason=Reason.ENTANGLED)
+
+
+def overlap_gate(share: float, bound: float) -> Gate:
+    """How much of a removal's hole belongs to other objects, which stand in front or behind."""
+    return at_most("hole_other_objects_share", share, bound, Reason.ENTANGLED)
+
+
+def things_gate(around: Mask, thing: Mask, bound: float) -> Gate:
+    """Share of the hole ``around`` the object that is another thing's, which would go with it."""
+    value = float(thing[around].mean()) if around.any() else 0.0
+    return at_most("hole_unnamed_things_share", value, bound, Reason.ENTANGLED)
+
+
+def change_gate(source: Image, edited: Image, mask: Mask, least: float) -> Gate:
+    """Mean Lab distance between before and after under the mask, and the ``least`` that counts as an edit."""
+    value = float(_delta(source, edited)[mask].mean()) if mask.any() else 0.0
+    return at_least("change_inside_delta_e", value, least, Reason.NOT_CHANGED)
+
+
+def leak_gate(source: Image, raw: Image, allowed: Mask, settings: GateSettings) -> Gate:
+    """Mean Lab distance outside the allowed region on the editor's raw patch, before anything is put back."""
+    outside = ~allowed
+    value = float(_delta(source, raw)[outside].mean()) if outside.any() else 0.0
+    return at_most("raw_leak_delta_e", value, settings.max_leak, Reason.LEAKED)
+
+
+def colour_gate(edited: Image, mask: Mask, name: str, settings: GateSettings) -> Gate:
+    """Share of the mask that bears the asked colour's name afterwards; it must also be the most frequent one."""
+    found = dominant_color(edited, mask)
+    least = settings.min_neutral_share if name in NEUTRALS else settings.min_colour_share
+    value = found.share if found.name == name else 0.0
+    return at_least("asked_colour_share", value, least, Reason.WRONG_COLOUR)
+
+
+def seam_gate(
+    source: Image,
+    edited: Image,
+    region: Mask,
+    settings: GateSettings,
+    *,
+    most: float | None = None,
+    outline: bool = False,
+) -> Gate:
+    """Share of the region's border where the edit made a step that the source did not have.
+
+    An honest recolouring puts its steps where the object's outline was one already; a mask that cuts through a
+    surface, or a filling that does not meet its surroundings, puts them where there was none.
+    ``most`` is the bound where it is another than the settings' ``max_seam_share``. With ``outline`` the border is
+    an object's, and a thin dark line between two alike sides counts as an edge of the source; a hole's border
+    lies in the ground, whose grain must not.
+    """
+    bound = settings.max_seam_share if most is None else most
+    line, before, after = border_steps(source, edited, region)
+    if not line.any():
+        return at_most("seam_share", 0.0, bound, Reason.SEAM_VISIBLE)
+    seen = settings.seam_step + settings.seam_masking * local_deviation(source)
+    excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
+    if outline:
+        excess &= steepest(source, 2) < settings.edge_slope
+    return at_most("seam_share", float(excess[line].mean()), bound, Reason.SEAM_VISIBLE)
+
+
+def border_steps(
+    source: Image, edited: Image, region: Mask
+) -> tuple[Mask, NDArray[np.float32], NDArray[np.float32]]:
+    """The region's border line and the Lab step across it before and after, each (H, W).
+
+    The step is the distance between the mean colours just inside and just outside, 2-5 px off the line.
+    """
+    reach = int(np.clip(round(0.012 * max(region.shape)), 2, 12))
+    inner, outer = region & ~erode(region, reach), dilate(region, reach) & ~region
+    line = (region & ~erode(region, 1)) & clear_of_frame(region.shape, reach + 1)
+    steps = []
+    for picture in (source, edited):
+        lab = to_lab(picture)
+        steps.append(np.linalg.norm(_band_mean(lab, inner, reach) - _band_mean(lab, outer, reach), axis=2))
+    return line, steps[0], steps[1]
+
+
+def steepest(image: Image, reach: int) -> NDArray[np.float32]:
+    """The steepest slope (Lab per pixel) within ``reach`` px of each pixel, (H, W): thin edges count as well."""
+    lab = cv2.GaussianBlur(to_lab(image), (0, 0), 0.8)
+    slopes = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
+    slope = np.asarray(np.sqrt((slopes[0] ** 2 + slopes[1] ** 2).sum(axis=2)), np.float32)
+    size = 2 * reach + 1
+    return np.asarray(cv2.dilate(slope, np.ones((size, size), np.uint8)), np.float32)
+
+
+def _delta(a: Image, b: Image) -> NDArray[np.float32]:
+    return np.asarray(np.linalg.norm(to_lab(a) - to_lab(b), axis=2), np.float32)
+
+
+def erode(mask: Mask, radius: int) -> Mask:
+    """``mask`` shrunk by a disc of ``radius`` pixels; the frame counts as inside."""
+    return ~dilate(~mask, radius)
+
+
+def clear_of_frame(shape: tuple[int, ...], margin: int) -> Mask:
+    """Pixels (H, W) at least ``margin`` from the picture's frame, where no border of interest lies."""
+    clear = np.zeros(shape[:2], bool)
+    clear[margin:-margin, margin:-margin] = True
+    return clear
+
+
+def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.float32]:
+    weight = band.astype(np.float32)
+    size = (4 * reach + 1, 4 * reach + 1)
+    total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False)
+    count = cv2.boxFilter(weight, -1, size, normalize=False)
+    return np.asarray(total / np.maximum(count, 1e-3)[..., None], np.float32)
+
+
+def local_deviation(image: Image) -> NDArray[np.float32]:
+    """Local deviation of lightness, (H, W) in L units over 7 x 7 px."""
+    light = to_lab(image)[..., 0]
+    mean = cv2.blur(light, (7, 7))
+    return np.asarray(np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0)), np.float32)
+
+
+def at_least(name: str, value: float, bound: float, reason: Reason) -> Gate:
+    """A gate that passes from the bound up; the value is rounded first, so that what is recorded is what was judged."""
+    rounded = round(value, 4)
+    measurement = Measurement(name=name, value=rounded, passed=rounded >= bound, threshold=f">= {bound:g}")
+    return Gate(measurement=measurement, reason=reason)
+
+
+def at_most(name: str, value: float, bound: float, reason: Reason) -> Gate:
+    """A gate that passes up to the bound; the value is rounded first, so that what is recorded is what was judged."""
+    rounded = round(value, 4)
+    measurement = Measurement(name=name, value=rounded, passed=rounded <= bound, threshold=f"<= {bound:g}")
+    return Gate(measurement=measurement, reason=reason)

@@ -1,0 +1,134 @@
+"""Looking again after a removal, with the same detector on the same windows as before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.geometry import containment, enlarge, iou
+from tasks.records.errors import Reason
+from tasks.records.records import Box, EditPlan
+from tasks.roles.questions import Detection, Detector
+from tasks.stages.editing.crop import union_box
+from tasks.stages.editing.gates import Gate, at_least, at_most
+from tasks.stages.editing.settings import GateSettings
+
+WINDOW_FACTORS = (2.0, 3.5)
+"""Windows around the target, as factors of its box; the whole picture is looked at as well."""
+
+
+Look: TypeAlias = Sequence[tuple[Detection, ...]]
+"""Detections of each window, in the picture's pixels."""
+
+
+def look(detector: Detector, plan: EditPlan, picture: Image) -> Look:
+    """What the detector finds around the plan's target and in the whole picture (H, W, 3)."""
+    height, width = picture.shape[:2]
+    target = union_box([o.box for o in plan.target.objects])
+    windows = [enlarge(target, factor, 64, width, height) for factor in WINDOW_FACTORS]
+    windows.append(Box(x0=0, y0=0, x1=width, y1=height))
+    cuts = [np.ascontiguousarray(picture[w.y0 : w.y1, w.x0 : w.x1]) for w in windows]
+    answers = detector.detect(cuts, [[plan.target.label]] * len(cuts))
+    return [tuple(_moved(d, w) for d in answer) for answer, w in zip(answers, windows, strict=True)]
+
+
+def compare_looks(
+    plan: EditPlan, *, before: Look, after: Look, hole: Mask, settings: GateSettings
+) -> tuple[Gate, Gate, Gate]:
+    """Found before, gone after, nothing new: over all windows in which the target was found before.
+
+    A window in which it was not found proves nothing and is left out; when there is none, the first gate says so.
+
+    Args:
+        plan: the removal.
+        before: `look` of the source.
+        after: `look` of the edited picture.
+        hole: the filled pixels, (H, W) bool.
+        settings: the bounds.
+    """
+    target = union_box([o.box for o in plan.target.objects])
+    label = plan.target.label
+    found = [
+        (b, a)
+        for b, a in zip(before, after, strict=True)
+        if found_before_gate(b, target, label, settings).passed
+    ]
+    pairs = found or list(zip(before, after, strict=True))
+    others = [
+        o.box for o in plan.target.scene.objects if o.index not in plan.target.indices and o.label == label
+    ]
+    seen = [d for b, _ in pairs for d in b]
+    now = [d for _, a in pairs for d in a]
+    return (
+        found_before_gate(seen, target, label, settings),
+        gone_gate(now, others, target=target, label=label, hole=hole, settings=settings),
+        new_object_gate(seen, now, label, hole, settings),
+    )
+
+
+def found_before_gate(before: Sequence[Detection], target: Box, label: str, settings: GateSettings) -> Gate:
+    """Best score of the target's own class at its place, on the window before the removal."""
+    value = max(
+        (d.score for d in before if d.label == label and _same_place(d.box, target, settings)), default=0.0
+    )
+    return at_least("found_before_score", value, settings.before_score, Reason.REMOVAL_UNVERIFIABLE)
+
+
+def gone_gate(
+    after: Sequence[Detection],
+    others: Sequence[Box],
+    *,
+    target: Box,
+    label: str,
+    hole: Mask,
+    settings: GateSettings,
+) -> Gate:
+    """Best score of the target's class at its place afterwards; neighbours of that class don't count.
+
+    ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels, as the boxes in
+    pixels of the picture.
+    """
+    found = [
+        d.score
+        for d in after
+        if d.label == label
+        and (_same_place(d.box, target, settings) or _share_in(d.box, hole) > settings.in_hole)
+        and not any(iou(d.box, other) > 0.5 for other in others)
+    ]
+    return at_most("found_after_score", max(found, default=0.0), settings.after_score, Reason.STILL_THERE)
+
+
+def new_object_gate(
+    before: Sequence[Detection], after: Sequence[Detection], label: str, hole: Mask, settings: GateSettings
+) -> Gate:
+    """Best score of anything else found in the hole afterwards that was not found there before."""
+    found = [
+        d.score
+        for d in after
+        if d.label != label
+        and _share_in(d.box, hole) > settings.in_hole
+        and not any(b.label == d.label and iou(b.box, d.box) > 0.5 for b in before)
+    ]
+    bound = settings.before_score
+    return at_most("new_object_score", max(found, default=0.0), bound, Reason.NEW_OBJECT_APPEARED)
+
+
+def _moved(found: Detection, window: Box) -> Detection:
+    box = found.box
+    return Detection(
+        label=found.label,
+        score=found.score,
+        box=Box(x0=box.x0 + window.x0, y0=box.y0 + window.y0, x1=box.x1 + window.x0, y1=box.y1 + window.y0),
+    )
+
+
+def _same_place(found: Box, target: Box, settings: GateSettings) -> bool:
+    return iou(found, target) > settings.same_place or containment(found, target) > 0.8
+
+
+def _share_in(box: Box, hole: Mask) -> float:
+    inside = hole[max(0, box.y0) : box.y1, max(0, box.x0) : box.x1]
+    return float(inside.sum()) / box.area if box.area else 0.0

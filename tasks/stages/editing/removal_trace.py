@@ -1,0 +1,45 @@
+"""Looking for a removed object's shape: the segmenter, asked with the same box, should not find it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.records.errors import Reason
+from tasks.records.records import Box, SceneObject
+from tasks.roles.questions import Detection, Segmenter
+from tasks.stages.editing.gates import Gate, at_most
+
+
+def trace_gate(
+    segmenter: Segmenter, edited: Image, crop: Box, targets: Sequence[SceneObject], mask: Mask, bound: float
+) -> Gate:
+    """How much of the object's outline is left, 0..1: overlap with its old mask times the segmenter's certainty.
+
+    A bad filling (a blob, a ghost, a leftover rim) has the outline of its hole, and a segmenter finds it at once; on
+    a good one it finds something else, or nothing with certainty. It did find the object there before the removal:
+    the target's mask is its answer.
+
+    Args:
+        segmenter: the one that drew the target's mask, or another.
+        edited: the crop after the removal, (h, w, 3).
+        crop: where it lies in the picture.
+        targets: the removed objects, boxes in picture pixels.
+        mask: their old mask in crop pixels, (h, w).
+        bound: largest value that passes.
+    """
+    asked = [Detection(label=o.label, score=o.score, box=_moved(o.box, crop)) for o in targets]
+    (found,) = segmenter.segment([np.ascontiguousarray(edited)], [asked], [()])
+    value = max((_overlap(s.mask, mask) * s.score for s in found), default=0.0)
+    return at_most("trace_of_shape", value, bound, Reason.STILL_THERE)
+
+
+def _moved(box: Box, crop: Box) -> Box:
+    return Box(x0=box.x0 - crop.x0, y0=box.y0 - crop.y0, x1=box.x1 - crop.x0, y1=box.y1 - crop.y0)
+
+
+def _overlap(a: Mask, b: Mask) -> float:
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 0.0

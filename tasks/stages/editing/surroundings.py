@@ -1,0 +1,91 @@
+"""What lies close around an object that is to go: the ground it stands on, its shadow, or another thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import to_lab
+from tasks.imaging.near_colors import Plane, near_colors
+from tasks.stages.editing.compositing import dilate
+
+GROUND_NOISE = 3.0
+"""Lab deviation that even a plain ground may have."""
+
+UNLIKE = 3.0
+"""Deviations off the ground from which a pixel is something else."""
+
+SHADOW_CHROMA = 20.0
+"""Lab a/b distance that a shadow or a bounce of the object's color has from its ground at most."""
+
+SHADOW_DEPTH = 45.0
+"""Lightness a shadow takes at most; what is darker is black by itself."""
+
+
+OWN = 2.5
+"""Deviations off the object's own colors up to which a pixel may be a part of it that its mask missed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Surroundings:
+    """What the pixels within reach of an object are, (H, W) each; pixels of the plain ground are in neither.
+
+    Attributes:
+        shadow: darker than the ground, and nearly of its hue.
+        thing: something else that no scene object accounts for.
+    """
+
+    shadow: Mask
+    thing: Mask
+
+
+def look_around(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> Surroundings:
+    """Sort the pixels outside ``mask``, in the ``hole`` or within ``reach`` px of it, by the ground beyond.
+
+    The ground's own variety counts: on a busy ground nothing stands out. ``blocked`` pixels are scene objects;
+    they are left out of both answers and of the ground.
+    """
+    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
+    band = (away <= reach) & ~dilate(mask, 3) & ~dilate(blocked, 2)
+    shadow, thing = np.zeros_like(mask), np.zeros_like(mask)
+    if not band.any() or not mask.any():
+        return Surroundings(shadow=shadow, thing=thing)
+    deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)[band].max()
+    lab = np.asarray(cv2.GaussianBlur(to_lab(source), (0, 0), 1.0), np.float32)
+    beyond = _usual(lab, (away > reach) & (away <= 3 * reach) & ~dilate(blocked, 3))
+    ground = near_colors(lab, beyond, round(2 * reach + float(deep)), band)
+    off = lab[band] - ground.mean
+    noise = GROUND_NOISE**2 * np.eye(3, dtype=np.float32)
+    unlike = (_deviations(off, ground.covariance + noise) > UNLIKE) & (ground.seen > 0.5)
+    darker = (off[:, 0] < GROUND_NOISE) & (off[:, 0] > -SHADOW_DEPTH)
+    cast = darker & (np.hypot(off[:, 1], off[:, 2]) <= SHADOW_CHROMA)
+    own = np.cov(lab[mask], rowvar=False).astype(np.float32) + noise
+    foreign = _deviations(lab[band] - lab[mask].mean(axis=0), own) > OWN
+    shadow[band], thing[band] = unlike & cast, unlike & ~cast & foreign
+    return Surroundings(shadow=_opened(shadow), thing=_opened(thing))
+
+
+def _usual(lab: Plane, where: Mask) -> Mask:
+    """``where`` without the pixels whose colors are rare there, such as the corner of a thing that nobody named."""
+    if not where.any():
+        return where
+    colors = lab[where]
+    middle = np.median(colors, axis=0)
+    spread = 1.48 * np.median(np.abs(colors - middle), axis=0) + GROUND_NOISE
+    usual = where.copy()
+    usual[where] = (np.abs(colors - middle) <= 3 * spread).all(axis=1)
+    return usual
+
+
+def _opened(mask: Mask) -> Mask:
+    """Without lines under 3 px: the mixed pixels along an edge are nothing of their own."""
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+
+
+def _deviations(off: Plane, covariance: Plane) -> Plane:
+    """Mahalanobis length of each of N offsets (N, 3); covariances are (N, 3, 3) or one (3, 3)."""
+    inverse = np.broadcast_to(np.linalg.inv(covariance), (len(off), 3, 3))
+    return np.asarray(np.sqrt(np.einsum("ni,nij,nj->n", off, inverse, off)), np.float32)

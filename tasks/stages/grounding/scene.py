@@ -1,0 +1,140 @@
+"""The whole scene as objects: label, box, mask, colour and why each may or may not be a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import DominantColor, dominant_color
+from tasks.imaging.geometry import box_of, from_rle, iou, to_rle
+from tasks.records.records import Measurement, Rle, SceneObject, SourceImage
+from tasks.roles.questions import Detection, Segmentation
+from tasks.stages.grounding.settings import GroundingSettings, TargetSettings
+from tasks.stages.grounding.suppression import Entity
+
+NO_COLOR = DominantColor(name="mixed", share=0.0, clear_share=0.0, lab=(0.0, 0.0, 0.0))
+"""What an empty mask looks like."""
+
+
+def take_hints(
+    source: SourceImage, detections: Sequence[Detection], hint_iou: float
+) -> dict[int, Segmentation]:
+    """Masks shipped with the photograph that serve a box, by detection index (perception: SA-1B shortcut)."""
+    found: dict[int, Segmentation] = {}
+    for index, detection in enumerate(detections):
+        best = max(source.hints, key=lambda h: iou(h.box, detection.box), default=None)
+        if best is not None and iou(best.box, detection.box) >= hint_iou:
+            score = min(best.predicted_iou, best.stability)
+            found[index] = Segmentation(mask=from_rle(best.mask), score=score, method="shipped", checks=())
+    return found
+
+
+def why_never(entity: Entity, limits: TargetSettings) -> str:
+    """Why an entity can be no target whatever its mask looks like, or ``""``."""
+    detection = entity.detection
+    if detection.label in limits.exclude_labels:
+        return "excluded_label"
+    if detection.score < limits.min_score:
+        return "low_score"
+    if entity.group:
+        return "group_box"
+    if entity.rival and entity.rival_score > detection.score - limits.contested_margin:
+        return "contested_label"
+    return ""
+
+
+def describe_object(
+    index: int, entity: Entity, segmentation: Segmentation, image: Image, settings: GroundingSettings
+) -> SceneObject:
+    """One entity with its mask, measured; ``image`` and the mask are in working-source pixels."""
+    mask = segmentation.mask
+    area = int(np.count_nonzero(mask))
+    color = dominant_color(image, mask) if area else NO_COLOR
+    checks = (*segmentation.checks, *measure_mask(entity, mask, settings.target))
+    return SceneObject(
+        index=index,
+        label=entity.detection.label,
+        box=entity.detection.box,
+        mask=to_rle(mask),
+        score=round(entity.detection.score, 4),
+        mask_score=round(segmentation.score, 4),
+        mask_method=segmentation.method,
+        area=area,
+        color=color.name if color.clear_share >= settings.min_color_share else "mixed",
+        color_share=round(color.share, 3),
+        lab=(round(color.lab[0], 1), round(color.lab[1], 1), round(color.lab[2], 1)),
+        checks=checks,
+        not_a_target=_why_not(entity, segmentation, checks, settings.target),
+    )
+
+
+def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Measurement, ...]:
+    """Size, position, fill and wholeness of a mask, each beside its bound."""
+    height, width = mask.shape
+    box, area = entity.detection.box, int(np.count_nonzero(mask))
+    share, fill = area / (height * width), area / max(1, box.area)
+    edge = limits.border_px
+    # A detector's box may end short of what the mask shows to be cut off, and the other way round.
+    bounds = box_of(mask) if area else box
+    borders = sum(
+        (
+            min(box.x0, bounds.x0) <= edge,
+            min(box.y0, bounds.y0) <= edge,
+            max(box.x1, bounds.x1) >= width - edge,
+            max(box.y1, bounds.y1) >= height - edge,
+        )
+    )
+    return (
+        _within("area_share", share, limits.min_area_share, limits.max_area_share),
+        _at_least("short_side_px", min(box.width, box.height), limits.min_side_px),
+        _at_most("borders_touched", borders, limits.max_borders),
+        _within("fill", fill, limits.min_fill, limits.max_fill),
+        _at_least("largest_component", largest_component(mask), limits.min_largest_component),
+    )
+
+
+def largest_component(mask: Mask) -> float:
+    """Share of a mask's pixels that lie in its largest 8-connected piece (0 for an empty mask)."""
+    total = int(np.count_nonzero(mask))
+    if not total:
+        return 0.0
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return float(stats[1:, cv2.CC_STAT_AREA].max()) / total
+
+
+def union_mask(masks: Sequence[Rle]) -> Mask:
+    """The union of several run-length masks as (H, W) bool."""
+    union = from_rle(masks[0])
+    for rle in masks[1:]:
+        union |= from_rle(rle)
+    return union
+
+
+def _why_not(
+    entity: Entity, segmentation: Segmentation, checks: Sequence[Measurement], limits: TargetSettings
+) -> str:
+    known = why_never(entity, limits)
+    if known:
+        return known
+    if segmentation.score < limits.min_mask_score:
+        return "low_mask_score"
+    own = {"area_share", "short_side_px", "borders_touched", "fill", "largest_component"}
+    failed = [c.name for c in checks if not c.passed and (limits.mask_checks or c.name in own)]
+    return failed[0] if failed else ""
+
+
+def _within(name: str, value: float, low: float, high: float) -> Measurement:
+    return Measurement(
+        name=name, value=round(value, 4), passed=low <= value <= high, threshold=f"{low:g} .. {high:g}"
+    )
+
+
+def _at_least(name: str, value: float, low: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")
+
+
+def _at_most(name: str, value: float, high: float) -> Measurement:
+    return Measurement(name=name, value=round(value, 4), passed=value <= high, threshold=f"<= {high:g}")

@@ -1,0 +1,33 @@
+"""Which objects of a scene are drawn as targets: seeded, one or more, alone or in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from tasks.imaging.geometry import intersection
+from tasks.records.records import SceneObject
+from tasks.records.seeds import unit_interval
+
+
+def draw_targets(
+    objects: Sequence[SceneObject], *, sid: str, seed: int, max_targets: int, groups: bool
+) -> list[tuple[int, ...]]:
+    """Indices of each drawn target, best draw first.
+
+    Every object without ``not_a_target`` is a candidate; with ``groups`` so is each pair of candidates of one
+    class that do not overlap. A candidate's place in the draw comes from (seed, sid, its boxes) alone, so
+    another object more or less does not reshuffle the rest.
+    """
+    free = [o for o in objects if not o.not_a_target]
+    candidates: list[tuple[SceneObject, ...]] = [(o,) for o in free]
+    if groups:
+        candidates += [
+            (a, b) for a, b in combinations(free, 2) if a.label == b.label and not intersection(a.box, b.box)
+        ]
+    ranked = sorted(candidates, key=lambda c: unit_interval(seed, sid, "target:" + _name(c)))
+    return [tuple(o.index for o in c) for c in ranked[:max_targets]]
+
+
+def _name(candidate: Sequence[SceneObject]) -> str:
+    return ";".join(f"{o.label},{o.box.x0},{o.box.y0},{o.box.x1},{o.box.y1}" for o in candidate)

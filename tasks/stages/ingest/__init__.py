@@ -1,0 +1,1 @@
+"""Ingest: photographs to working sources."""

@@ -1,0 +1,1 @@
+"""Publish: edited samples to shards."""

@@ -1,0 +1,295 @@
+"""One object-store layer for a local folder or S3: put, put-if-absent, get, ranged get, list."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+    UnknownConfigurationKeyError,
+)
+from obstore.store import LocalStore, S3Store
+
+from tasks.records.errors import ConfigurationError, DataFault, StorageFault
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Hosts that plain HTTP is allowed to; elsewhere it would carry the keys in clear."""
+
+
+_METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
+"""Where the client asks for credentials when the environment has none; a person never heard of that address."""
+
+_AWS_HINT = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """How to reach a store; empty values are taken from ``AWS_*`` of the environment.
+
+    Attributes:
+        endpoint_url: of an S3 server that is not AWS.
+        region: of the bucket.
+        allow_http: plain HTTP also beyond loopback.
+        min_free_bytes: free space a local folder must have before work.
+        timeout_s: of one request.
+        retries: of one request that failed for a passing reason.
+    """
+
+    endpoint_url: str = ""
+    region: str = ""
+    allow_http: bool = False
+    min_free_bytes: int = 0
+    timeout_s: float = 60.0
+    retries: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """An object below the store: path, size in bytes, time of its last write."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+class Store:
+    """A dataset's objects by path (``/`` between parts, relative to the store's URI).
+
+    Every operation raises `StorageFault` when the store refuses or can't be reached.
+    """
+
+    def __init__(self, uri: str, options: StoreOptions) -> None:
+        self.uri = uri
+        self.options = options
+        self._root = local_folder(uri)
+        self._objects: Any = _open(uri, self._root, options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker elsewhere opens its own connection.
+        return (Store, (self.uri, self.options))
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder, or None for a remote store."""
+        return self._root
+
+    def url(self, path: str) -> str:
+        """``path`` as a person would write it."""
+        return f"{self.uri.rstrip('/')}/{path}"
+
+    def put(self, path: str, data: bytes | bytearray | memoryview) -> None:
+        """Store the bytes, atomically, whatever was there."""
+        with _faults(self.url(path)):
+            obstore.put(self._objects, path, data, use_multipart=None if self._root is None else False)
+
+    def put_if_absent(self, path: str, data: bytes | bytearray | memoryview) -> bool:
+        """Store the bytes if nothing is there, atomically; False when another was first (with other bytes).
+
+        A request that succeeded but whose answer was lost is repeated by the client and then refused: equal bytes
+        there count as ours.
+        """
+        with _faults(self.url(path)):
+            try:
+                obstore.put(self._objects, path, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return self.find(path) == bytes(data) if self._root is None else False
+        return True
+
+    def get(self, path: str) -> bytes:
+        """The object's bytes.
+
+        Raises:
+            DataFault: nothing is there; callers ask only for what another object names.
+        """
+        data = self.find(path)
+        if data is None:
+            msg = f"{path}: missing from {self.uri}"
+            raise DataFault(msg)
+        return data
+
+    def find(self, path: str) -> bytes | None:
+        """The object's bytes, or None when nothing is there."""
+        with _faults(self.url(path)):
+            try:
+                return bytes(obstore.get(self._objects, path).bytes())
+            except FileNotFoundError:
+                return None
+
+    def get_range(self, path: str, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset``; fewer where the object ends before.
+
+        Raises:
+            DataFault: nothing is there.
+        """
+        if length == 0:
+            return b""
+        with _faults(self.url(path)):
+            try:
+                return bytes(obstore.get_range(self._objects, path, start=offset, length=length))
+            except FileNotFoundError as error:
+                msg = f"{path}: missing from {self.uri}"
+                raise DataFault(msg) from error
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Objects below a folder, in no particular order; none when it doesn't exist."""
+        with _faults(self.url(prefix)):
+            for chunk in obstore.list(self._objects, prefix or None, chunk_size=1000):
+                for meta in chunk:
+                    yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
+
+    def head(self, path: str) -> ObjectInfo | None:
+        """Size and time of an object, or None when nothing is there."""
+        with _faults(self.url(path)):
+            try:
+                meta = obstore.head(self._objects, path)
+            except FileNotFoundError:
+                return None
+        return ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
+
+    def exists(self, path: str) -> bool:
+        """Whether an object is there."""
+        return self.head(path) is not None
+
+    def copy(self, source: str, target: str) -> None:
+        """A second object with the same bytes, made by the store itself."""
+        with _faults(self.url(source)):
+            try:
+                obstore.copy(self._objects, source, target)
+            except FileNotFoundError as error:
+                msg = f"{source}: missing from {self.uri}"
+                raise DataFault(msg) from error
+
+    def delete(self, path: str) -> None:
+        """Remove an object; for `gc` and `repair` alone."""
+        with _faults(self.url(path)):
+            try:
+                obstore.delete(self._objects, path)
+            except FileNotFoundError:
+                return
+
+    def probe(self) -> None:
+        """Refuse, before any work, a store that can't keep the protocol.
+
+        Raises:
+            ConfigurationError: the store overwrites where it should refuse (no conditional put).
+            StorageFault: it can't be written to, or the local disk has too little free space.
+        """
+        if self._root is not None:
+            check_free_space(self._root, self.options.min_free_bytes)
+        path = f"probe/{uuid.uuid4().hex}"
+        try:
+            first = self.put_if_absent(path, b"first")
+            second = self.put_if_absent(path, b"second")
+        finally:
+            self.delete(path)
+        if not first or second:
+            msg = (
+                f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits aren't safe"
+            )
+            raise ConfigurationError(msg)
+
+
+def open_store(uri: str, options: StoreOptions | None = None) -> Store:
+    """The store at a folder (path or ``file://``) or ``s3://bucket/prefix``.
+
+    Raises:
+        ConfigurationError: a URI of another kind, or a path that is a file.
+        StorageFault: the folder can't be made.
+    """
+    return Store(uri, options or StoreOptions())
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder a URI names, absolute; None when it names no local one."""
+    parts = urlparse(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path)).absolute()
+    return None if "://" in uri else Path(uri).expanduser().absolute()
+
+
+def check_free_space(folder: Path, min_free_bytes: int) -> None:
+    """Raise `StorageFault` when the disk below ``folder`` has less free space than that."""
+    free = shutil.disk_usage(folder).free
+    if free < min_free_bytes:
+        msg = f"{folder}: {free:,} bytes free, at least {min_free_bytes:,} wanted (execution.min_free_bytes)"
+        raise StorageFault(msg)
+
+
+def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
+    if root is not None:
+        with _faults(uri):
+            _refuse_files(uri, root)
+            root.mkdir(parents=True, exist_ok=True)
+            return LocalStore(str(root))
+    if urlparse(uri).scheme != "s3" or not urlparse(uri).netloc:
+        msg = f"out={uri!r}: a folder or s3://bucket/prefix is wanted"
+        raise ConfigurationError(msg)
+    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    config: S3Config = {}
+    if endpoint:
+        config["endpoint"] = endpoint
+    if options.region or not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        config["region"] = options.region or "us-east-1"
+    plain = options.allow_http or urlparse(endpoint).hostname in LOOPBACK
+    with _faults(uri):
+        return S3Store.from_url(
+            uri,
+            config=config,
+            client_options={"allow_http": plain, "timeout": timedelta(seconds=options.timeout_s)},
+            retry_config={
+                "max_retries": options.retries,
+                "retry_timeout": timedelta(seconds=options.timeout_s),
+            },
+        )
+
+
+def _refuse_files(uri: str, root: Path) -> None:
+    """Raise `ConfigurationError` when ``root`` can't be a folder, since it, or one above it, is a file."""
+    nearest = next(path for path in (root, *root.parents) if path.exists())
+    if not nearest.is_dir():
+        where = "is" if nearest == root else f"{nearest} is"
+        msg = f"out={uri!r}: {where} a file, a folder is wanted"
+        raise ConfigurationError(msg)
+
+
+@contextmanager
+def _faults(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (InvalidPathError, UnknownConfigurationKeyError) as error:
+        msg = f"{where}: {_first_line(error)}"
+        raise ConfigurationError(msg) from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        msg = f"{where}: access refused ({_first_line(error)})"
+        raise StorageFault(msg) from error
+    except (BaseError, OSError) as error:
+        told = _first_line(error)
+        msg = f"{where}: {told}"
+        if _METADATA_SERVICE.search(told):
+            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({told})"
+        raise StorageFault(msg) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

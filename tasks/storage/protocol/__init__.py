@@ -1,0 +1,1 @@
+"""Units, attempts, commits, plans and stage ends: what makes a dataset survive any kill."""

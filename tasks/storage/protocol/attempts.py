@@ -1,0 +1,128 @@
+"""Attempts: a note that a worker began, so that the next one knows when a unit killed its workers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.records.canonical import digest_of, seal, unseal
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.layout import StageKey
+
+LEASE_S = 900.0
+"""Seconds after which an attempt on another machine counts as dead; on this one its process is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A worker began on (part of) a unit.
+
+    Attributes:
+        members: digest of the ids that were run together, ``"all"`` for the unit run in the ordinary way.
+        place: host and process name space; ``pid`` and ``process_start`` name the process in it.
+        started: seconds since 1970.
+        left: it ended in order, without a commit (a fault of the surroundings).
+    """
+
+    number: int
+    members: str
+    place: str
+    pid: int
+    process_start: int
+    started: float
+    left: bool
+
+
+def begin_attempt(store: Store, key: StageKey, unit: str, members: str = "all") -> int:
+    """Note that this process begins; returns the attempt's number."""
+    number = len(_numbers(store, key, unit))
+    while True:
+        note = seal(
+            {
+                "unit": unit,
+                "members": members,
+                "place": _place(),
+                "pid": os.getpid(),
+                "process_start": _process_start(os.getpid()),
+                "started": time.time(),
+                "number": number,
+            }
+        )
+        if store.put_if_absent(f"{key.attempts(unit)}/{number}.json", note):
+            return number
+        number += 1
+
+
+def leave_attempt(store: Store, key: StageKey, unit: str, number: int, why: str) -> None:
+    """Note that the attempt ended in order, so that nobody is blamed for it."""
+    store.put_if_absent(
+        f"{key.attempts(unit)}/{number}.left.json", seal({"unit": unit, "number": number, "why": why})
+    )
+
+
+def read_attempts(store: Store, key: StageKey, unit: str) -> list[Attempt]:
+    """All attempts at a unit, in order."""
+    attempts = []
+    numbers = _numbers(store, key, unit)
+    for number, left in sorted(numbers.items()):
+        path = f"{key.attempts(unit)}/{number}.json"
+        body = unseal(store.get(path), path)
+        attempts.append(
+            Attempt(
+                number=number,
+                members=body["members"],
+                place=body["place"],
+                pid=body["pid"],
+                process_start=body["process_start"],
+                started=body["started"],
+                left=left,
+            )
+        )
+    return attempts
+
+
+def deaths(attempts: Sequence[Attempt], members: str = "all") -> int:
+    """How many attempts at these members ended by the death of their process."""
+    return sum(1 for a in attempts if a.members == members and not a.left and not is_alive(a))
+
+
+def is_alive(attempt: Attempt) -> bool:
+    """Whether the attempt may still be at work; on another machine only its age can tell."""
+    if attempt.place != _place():
+        return time.time() - attempt.started < LEASE_S
+    return _process_start(attempt.pid) == attempt.process_start
+
+
+def subset_name(members: Sequence[str]) -> str:
+    """How attempts name a part of a unit."""
+    return digest_of(sorted(members))[:16]
+
+
+def _numbers(store: Store, key: StageKey, unit: str) -> dict[int, bool]:
+    names = {o.path.rpartition("/")[2] for o in store.list(key.attempts(unit))}
+    return {
+        int(name.removesuffix(".json")): f"{name.removesuffix('.json')}.left.json" in names
+        for name in names
+        if not name.endswith(".left.json")
+    }
+
+
+def _place() -> str:
+    # Two containers may share a host's name, and their process numbers mean different things.
+    space = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()}/{space.stat().st_ino if space.exists() else 0}"
+
+
+def _process_start(pid: int) -> int:
+    """Clock ticks since boot at which a process began; -1 when there is none such."""
+    try:
+        stat: Any = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+    state, *fields = stat.rpartition(")")[2].split()
+    return -1 if state in "ZX" else int(fields[18])

@@ -1,0 +1,131 @@
+"""Builds: the resolved configuration and the chain of plans that one command led to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.records.canonical import digest_of, seal, unseal
+from tasks.records.errors import DataFault
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.fault_points import FaultPoint, pass_point
+from tasks.storage.protocol.layout import BUILDS, StageKey
+from tasks.storage.protocol.planning import load_plan
+from tasks.storage.protocol.units import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRecord:
+    """What a build was asked to do.
+
+    Attributes:
+        build: 12 hex digits over the configuration, the chain and the planned sources: the same command over the
+            same photographs is the same build.
+        config: the resolved configuration, as JSON.
+        chain: the stages with their digests, in order.
+        first_plan: plan12 of the first stage.
+        run: when and where it began; outside ``build``.
+    """
+
+    build: str
+    config: Mapping[str, Any]
+    chain: tuple[StageKey, ...]
+    first_plan: str
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where the record lies."""
+        return f"{BUILDS}/{self.build}.json"
+
+
+def write_build(
+    store: Store,
+    config: Mapping[str, Any],
+    chain: Sequence[StageKey],
+    first_plan: Plan,
+    run: Mapping[str, Any],
+) -> BuildRecord:
+    """Record a build, if it wasn't before, and return what is there; its first plan is linked."""
+    content = {
+        "config": dict(config),
+        "chain": [[key.stage, key.config8] for key in chain],
+        "first_plan": first_plan.plan12,
+    }
+    build = digest_of(content)[:12]
+    began = {"started": datetime.now(UTC).isoformat(timespec="milliseconds"), **run}
+    store.put_if_absent(f"{BUILDS}/{build}.json", seal({**content, "build": build, "run": began}))
+    pass_point(FaultPoint.BUILD_RECORDED)
+    record = read_build(store, build)
+    link_plan(store, record, first_plan, upstream="")
+    return record
+
+
+def link_plan(store: Store, record: BuildRecord, plan: Plan, upstream: str) -> None:
+    """Note that the build uses this plan after ``upstream`` (`Plan.reference` of the stage before)."""
+    note = {
+        "stage": plan.key.stage,
+        "config8": plan.key.config8,
+        "plan12": plan.plan12,
+        "generation": plan.generation,
+        "upstream": upstream,
+    }
+    store.put_if_absent(link_path(record.build, plan.key.stage, plan.reference, upstream), seal(note))
+
+
+def link_path(build: str, stage: str, reference: str, upstream: str) -> str:
+    """Where it is noted that a build uses the plan ``reference`` of a stage after ``upstream``."""
+    return f"{BUILDS}/{build}/{stage}.{upstream or 'sources'}.{reference}.json"
+
+
+def read_build(store: Store, build: str) -> BuildRecord:
+    """A build's record. Raises `DataFault` when it is missing or was changed."""
+    path = f"{BUILDS}/{build}.json"
+    return build_from(store.get(path), path)
+
+
+def build_from(data: bytes, path: str) -> BuildRecord:
+    """The record that these bytes hold. Raises `DataFault` naming ``path``."""
+    body = unseal(data, path)
+    try:
+        record = BuildRecord(
+            build=body["build"],
+            config=body["config"],
+            chain=tuple(StageKey(stage=stage, config8=config8) for stage, config8 in body["chain"]),
+            first_plan=body["first_plan"],
+            run=body["run"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{path}: no build of the expected shape ({error})"
+        raise DataFault(msg) from error
+    if record.path != path:
+        msg = f"{path}: is the record of {record.path}"
+        raise DataFault(msg)
+    return record
+
+
+def list_builds(store: Store) -> list[BuildRecord]:
+    """All builds of a dataset, the one begun last first."""
+    names = [o.path.removeprefix(f"{BUILDS}/") for o in store.list(BUILDS)]
+    records = [read_build(store, name.removesuffix(".json")) for name in names if "/" not in name]
+    return sorted(records, key=lambda r: (str(r.run.get("started", "")), r.build), reverse=True)
+
+
+def build_plans(store: Store, record: BuildRecord) -> list[Plan]:
+    """The build's plans in the order of its chain, as far as it has come; newest generations."""
+    links = [unseal(store.get(o.path), o.path) for o in store.list(f"{BUILDS}/{record.build}")]
+    plans: list[Plan] = []
+    for key in record.chain:
+        upstream = plans[-1].reference if plans else ""
+        mine = [
+            link
+            for link in links
+            if (link["stage"], link["config8"], link["upstream"]) == (key.stage, key.config8, upstream)
+        ]
+        if not mine:
+            break
+        newest = max(mine, key=lambda link: (link["generation"], link["plan12"]))
+        plans.append(load_plan(store, key, newest["plan12"], newest["generation"]))
+    return plans

@@ -1,0 +1,197 @@
+"""The commit protocol: tar, rows, then one create-only object that proves the unit done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
+from tasks.records.errors import DataFault, StorageFault
+from tasks.records.outcomes import BlobRef, Outcome, StageInput
+from tasks.storage.objects.store import Store
+from tasks.storage.objects.unit_tar import pack
+from tasks.storage.protocol.fault_points import FaultPoint, pass_point
+from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.rows import Row, check_count_law, count_rows, rows_bytes, rows_from, unit_rows
+from tasks.storage.protocol.units import Unit
+
+RUN = "run"
+"""The part of a commit that says when and where; outside `Commit.content`, inside the seal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object that a commit names: path below the dataset, size in bytes, SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The proof that a unit is done.
+
+    Attributes:
+        members: digest over the unit's members and their contents.
+        tar: pixels, or None when the unit made none.
+        counts: as `tasks.storage.protocol.rows.count_rows` gives them.
+        content: SHA-256 over all but ``run``: equal work gives equal content.
+        run: times, host, attempt, seconds, library versions.
+    """
+
+    key: StageKey
+    unit: str
+    generation: int
+    members: str
+    tar: StoredObject | None
+    rows: StoredObject
+    counts: Mapping[str, Any]
+    content: str
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where the commit lies."""
+        return self.key.commit_path(self.unit)
+
+
+def commit_unit(
+    store: Store,
+    key: StageKey,
+    unit: Unit,
+    *,
+    inputs: Sequence[StageInput],
+    outcomes: Sequence[Outcome],
+    run: Mapping[str, Any],
+) -> tuple[Commit, bool]:
+    """Store a unit's pixels and rows, then its commit if nobody was first.
+
+    Returns:
+        The commit that is there, and whether it is ours. After a lost race everything is left as it is, since the
+        winner's objects may bear the same names.
+
+    Raises:
+        DataFault: the outcomes break the count law; nothing was stored.
+    """
+    tar, own = _pack_blobs(key, unit, outcomes)
+    rows = unit_rows(inputs, outcomes, own)
+    check_count_law(rows, unit.members, f"{key.stage} unit {unit.id}")
+    data = rows_bytes(rows)
+    rows_sha = sha256_hex(data)
+    rows_object = StoredObject(path=key.rows_path(unit.id, rows_sha), bytes=len(data), sha256=rows_sha)
+    pass_point(FaultPoint.UNIT_PACKED)
+    tar_object = None
+    if tar is not None:
+        sha = sha256_hex(tar)
+        tar_object = StoredObject(path=key.tar_path(unit.id, sha), bytes=len(tar), sha256=sha)
+        store.put(tar_object.path, tar)
+        pass_point(FaultPoint.TAR_STORED)
+    store.put(rows_object.path, data)
+    pass_point(FaultPoint.ROWS_STORED)
+    content = {
+        "stage": key.stage,
+        "config8": key.config8,
+        "unit": unit.id,
+        "generation": unit.generation,
+        "members": members_digest(unit),
+        "tar": _object(tar_object) if tar_object else None,
+        "rows": _object(rows_object),
+        "counts": count_rows(rows),
+    }
+    sealed = seal({**content, "content": digest_of(content), RUN: dict(run)})
+    first = store.put_if_absent(key.commit_path(unit.id), sealed)
+    pass_point(FaultPoint.UNIT_COMMITTED)
+    commit = find_commit(store, key, unit.id)
+    if commit is None:
+        msg = f"{key.commit_path(unit.id)}: refused as existing, but nothing is there"
+        raise StorageFault(msg)
+    return commit, first
+
+
+def find_commit(store: Store, key: StageKey, unit: str) -> Commit | None:
+    """A unit's commit, or None when it isn't done. Raises `DataFault` when it was changed."""
+    path = key.commit_path(unit)
+    data = store.find(path)
+    return None if data is None else commit_from(data, path)
+
+
+def commit_from(data: bytes, path: str) -> Commit:
+    """The commit that these bytes hold.
+
+    Raises:
+        DataFault: naming ``path``, when they were changed or have another shape.
+    """
+    body = unseal(data, path)
+    try:
+        commit = Commit(
+            key=StageKey(stage=body["stage"], config8=body["config8"]),
+            unit=body["unit"],
+            generation=body["generation"],
+            members=body["members"],
+            tar=StoredObject(**body["tar"]) if body["tar"] else None,
+            rows=StoredObject(**body["rows"]),
+            counts=body["counts"],
+            content=body["content"],
+            run=body[RUN],
+        )
+    except (KeyError, TypeError) as error:
+        msg = f"{path}: no commit of the expected shape ({error})"
+        raise DataFault(msg) from error
+    if commit.path != path:
+        msg = f"{path}: is the commit of {commit.path}"
+        raise DataFault(msg)
+    return commit
+
+
+def read_rows(store: Store, commit: Commit) -> list[Row]:
+    """The rows of a committed unit, checked against the commit's digest."""
+    data = store.get(commit.rows.path)
+    if sha256_hex(data) != commit.rows.sha256:
+        msg = f"{commit.rows.path}: its bytes don't fit the digest in {commit.path}"
+        raise DataFault(msg)
+    return rows_from(data, commit.rows.path)
+
+
+def members_digest(unit: Unit) -> str:
+    """What a commit says about the inputs it is for."""
+    return digest_of([list(unit.members), list(unit.digests)])
+
+
+def _pack_blobs(
+    key: StageKey, unit: Unit, outcomes: Sequence[Outcome]
+) -> tuple[bytes | None, dict[tuple[str, str], dict[str, BlobRef]]]:
+    places: list[tuple[tuple[str, str], str]] = []
+    contents: list[tuple[str, bytes]] = []
+    for outcome in outcomes:
+        for child in sorted(outcome.children, key=lambda c: c.id):
+            for blob in sorted(child.blobs, key=lambda b: b.name):
+                places.append(((outcome.input_id, child.id), blob.name))
+                contents.append((f"{child.id}.{blob.name}", blob.data))
+    if not contents:
+        return None, {}
+    data, members = pack(_distinct(contents))
+    path = key.tar_path(unit.id, sha256_hex(data))
+    by_name = {m.name: m for m in members}
+    own: dict[tuple[str, str], dict[str, BlobRef]] = {}
+    for (place, name), (member_name, _) in zip(places, contents, strict=True):
+        m = by_name[member_name]
+        own.setdefault(place, {})[name] = BlobRef(
+            path=path, offset=m.offset, length=m.length, sha256=m.sha256
+        )
+    return data, own
+
+
+def _distinct(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    # Two locations with the same bytes in one unit of ingest give one child id: its pixels are stored once.
+    kept: dict[str, bytes] = {}
+    for name, data in contents:
+        if kept.setdefault(name, data) != data:
+            msg = f"{name!r} is given twice with different bytes"
+            raise DataFault(msg)
+    return list(kept.items())
+
+
+def _object(stored: StoredObject) -> dict[str, Any]:
+    return {"path": stored.path, "bytes": stored.bytes, "sha256": stored.sha256}

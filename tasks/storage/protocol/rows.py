@@ -1,0 +1,189 @@
+"""Rows: one for every input and one for every child of a unit, in memory and as Parquet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.records.canonical import digest_of
+from tasks.records.codec import decode_record, edit_type_of, encode_record
+from tasks.records.errors import DataFault, Reason
+from tasks.records.outcomes import BlobRef, Outcome, Record, SourceEntry, StageInput, verdict
+from tasks.records.schema import ROWS, read_parquet, write_parquet
+
+INPUT = "input"
+CHILD = "child"
+PLURAL = {INPUT: "inputs", CHILD: "children"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of an input or a child.
+
+    Attributes:
+        kind: ``input`` or ``child``.
+        parent: a child's input, ``""`` for an input.
+        outcome: ``kept``, ``rejected`` or ``failed``; ``reason`` and ``detail`` are ``""`` when kept.
+        digest: 16 hex digits over a child's record and blobs, ``""`` for an input.
+        record: canonical JSON (`tasks.records.codec`), ``""`` when there is none.
+        blobs: a child's own and inherited blobs by name.
+    """
+
+    id: str
+    kind: str
+    parent: str
+    outcome: str
+    reason: str
+    detail: str
+    edit_type: str
+    digest: str
+    record: str
+    blobs: Mapping[str, BlobRef]
+
+    def decoded(self) -> Record | SourceEntry:
+        """The record. Raises `DataFault` when there is none."""
+        return decode_record(self.record)
+
+
+def unit_rows(
+    inputs: Sequence[StageInput],
+    outcomes: Sequence[Outcome],
+    own: Mapping[tuple[str, str], Mapping[str, BlobRef]],
+) -> list[Row]:
+    """Rows of a unit, each input's followed by its children's by id.
+
+    Args:
+        inputs: of the unit.
+        outcomes: one an input, in the same order.
+        own: blobs that the children brought, by (input id, child id); they hide inherited ones of the same name.
+    """
+    rows: list[Row] = []
+    for item, outcome in zip(inputs, outcomes, strict=True):
+        if outcome.input_id != item.id:
+            msg = f"the outcome of {outcome.input_id!r} was given for {item.id!r}"
+            raise DataFault(msg)
+        rows.append(_input_row(item, outcome))
+        for child in sorted(outcome.children, key=lambda c: c.id):
+            blobs = {**item.blobs, **own.get((item.id, child.id), {})}
+            record = encode_record(child.record) if child.record is not None else ""
+            rows.append(
+                Row(
+                    id=child.id,
+                    kind=CHILD,
+                    parent=item.id,
+                    outcome=verdict(child.reason),
+                    reason=child.reason.value if child.reason else "",
+                    detail=child.detail,
+                    edit_type=edit_type_of(child.record) or edit_type_of(item.record),
+                    digest=_child_digest(record, blobs),
+                    record=record,
+                    blobs=blobs,
+                )
+            )
+    return rows
+
+
+def rows_bytes(rows: Iterable[Row]) -> bytes:
+    """The rows as Parquet, in the order given."""
+    items = [
+        {
+            **{name: getattr(row, name) for name in ROWS.names if name != "blobs"},
+            "blobs": _blob_list(row.blobs),
+        }
+        for row in rows
+    ]
+    return write_parquet(pa.Table.from_pylist(items, schema=ROWS))
+
+
+def rows_from(data: bytes, path: str) -> list[Row]:
+    """The rows that `rows_bytes` wrote. Raises `DataFault` naming ``path``."""
+    return [row_from(item) for item in read_parquet(data, ROWS, path).to_pylist()]
+
+
+def row_from(item: Mapping[str, Any]) -> Row:
+    """A row from one line of a table with the columns of `tasks.records.schema.ROWS`."""
+    blobs = {
+        b["name"]: BlobRef(path=b["path"], offset=b["offset"], length=b["length"], sha256=b["sha256"])
+        for b in item["blobs"]
+    }
+    return Row(**{name: item[name] for name in ROWS.names if name != "blobs"}, blobs=blobs)
+
+
+def count_rows(rows: Iterable[Row]) -> dict[str, Any]:
+    """Counts of a unit: inputs and children by outcome, reasons by ``kind:reason``."""
+    by_outcome: Counter[tuple[str, str]] = Counter()
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        by_outcome[row.kind, row.outcome] += 1
+        if row.reason:
+            reasons[f"{row.kind}:{row.reason}"] += 1
+    result: dict[str, Any] = {
+        f"{PLURAL[kind]}_{outcome}": by_outcome[kind, outcome]
+        for kind in (INPUT, CHILD)
+        for outcome in ("kept", "rejected", "failed")
+    }
+    result["inputs"] = sum(n for (kind, _), n in by_outcome.items() if kind == INPUT)
+    result["children"] = sum(n for (kind, _), n in by_outcome.items() if kind == CHILD)
+    result["reasons"] = dict(sorted(reasons.items()))
+    return result
+
+
+def most_frequent_first(reasons: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """(reason, count); those that are as frequent by name."""
+    return tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def check_count_law(rows: Sequence[Row], members: Sequence[str], where: str) -> None:
+    """Every member has exactly one input row; a kept one has children with different ids, an ended one none.
+
+    Raises:
+        DataFault: naming ``where`` and the id.
+    """
+    known_reasons = {reason.value for reason in Reason}
+    inputs = [row for row in rows if row.kind == INPUT]
+    seen = Counter(row.id for row in inputs)
+    wrong = sorted((seen - Counter(members)) + (Counter(members) - seen))
+    children = Counter(row.parent for row in rows if row.kind == CHILD)
+    wrong += [row.id for row in inputs if (row.outcome == "kept") != bool(children[row.id])]
+    wrong += sorted(set(children) - set(members))
+    pairs = Counter((row.parent, row.id) for row in rows if row.kind == CHILD)
+    wrong += [id_ for (_, id_), n in pairs.items() if n > 1]
+    wrong += [
+        row.id
+        for row in rows
+        if (row.outcome == "kept") != (row.reason == "") or (row.reason and row.reason not in known_reasons)
+    ]
+    if wrong:
+        msg = f"{where}: the count law doesn't hold for {wrong[0]!r} ({len(wrong)} ids)"
+        raise DataFault(msg)
+
+
+def _input_row(item: StageInput, outcome: Outcome) -> Row:
+    return Row(
+        id=item.id,
+        kind=INPUT,
+        parent="",
+        outcome=verdict(outcome.reason),
+        reason=outcome.reason.value if outcome.reason else "",
+        detail=outcome.detail,
+        edit_type=edit_type_of(item.record),
+        digest="",
+        record="",
+        blobs={},
+    )
+
+
+def _child_digest(record: str, blobs: Mapping[str, BlobRef]) -> str:
+    # Without paths and offsets: the same content in another unit is the same input for the next stage.
+    return digest_of([record, sorted((name, ref.sha256) for name, ref in blobs.items())])[:16]
+
+
+def _blob_list(blobs: Mapping[str, BlobRef]) -> list[dict[str, Any]]:
+    return [
+        {"name": n, "path": r.path, "offset": r.offset, "length": r.length, "sha256": r.sha256}
+        for n, r in sorted(blobs.items())
+    ]

@@ -1,0 +1,153 @@
+"""`repair` and `gc`: move damaged objects aside so that the next build makes them anew; remove what nothing names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tasks.records.canonical import digest_of, unseal
+from tasks.records.errors import DataFault
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.commits import commit_from
+from tasks.storage.protocol.layout import (
+    ASIDE,
+    BUILDS,
+    MANIFEST,
+    RELEASES,
+    STAGES,
+    StageKey,
+    finished_path,
+    stage_key_of,
+    unit_of,
+)
+from tasks.storage.protocol.stage_end import stage_end_from
+from tasks.storage.reports.auditing import verify
+
+STAGING = re.compile(r"#\d+$")
+"""Names of half-written files that a killed process leaves in a local store; its listings hide them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What the next build will make anew, by path, sorted.
+
+    Attributes:
+        moved: now below ``aside/<digest>/`` under their old paths.
+        missing: named by another object and nowhere to be found.
+    """
+
+    moved: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def repair(store: Store) -> Repair:
+    """Move damaged objects aside, with what depends on them or on missing ones; the next build makes them anew.
+
+    Raises:
+        ConfigurationError: the store holds no dataset.
+    """
+    faults = {fault.path for fault in verify(store, deep=True).faults}
+    if not faults:
+        return Repair()
+    present = {o.path for o in store.list()}
+    units = {place for path in faults if "/attempts/" not in path and (place := _unit_at(path))}
+    moved = faults | {path for path in present if _unit_at(path) in units}
+    ends = {path for path in present if _is_stage_end(path)}
+    moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
+    moved |= {path for path in _manifests(present) if path not in moved and _rests_on(store, path, moved)}
+    # That it was finished is true no more; the note would make the manifest that is gone a fault that no repair ends.
+    moved |= {finished_path(path.removesuffix(f"/{MANIFEST}")) for path in _manifests(moved)}
+    moved &= present
+    folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
+    for path in sorted(moved):
+        store.copy(path, f"{folder}/{path}")
+    # Releases first and commits last: killed halfway, what is left is found and moved by the next repair.
+    for path in sorted(moved, key=lambda p: (not p.startswith(RELEASES), "/commits/" in p, p)):
+        store.delete(path)
+    return Repair(moved=tuple(sorted(moved)), missing=tuple(sorted(faults - present)))
+
+
+def collect_garbage(store: Store, older_than: timedelta) -> list[str]:
+    """Remove tars, rows and decisions that no commit or stage's end names, once they are old enough.
+
+    Args:
+        store: of the dataset.
+        older_than: longer than any unit takes, since a worker stores its objects before its commit.
+
+    Raises:
+        DataFault: a commit is damaged; what it names can't be known, so nothing is removed.
+    """
+    before = datetime.now(UTC) - older_than
+    objects = {o.path: o for o in store.list(STAGES)}
+    named: set[str] = set()
+    for path in objects:
+        if "/commits/" in path:
+            commit = commit_from(store.get(path), path)
+            named |= {commit.rows.path} | ({commit.tar.path} if commit.tar else set())
+        elif _is_stage_end(path):
+            end = stage_end_from(store.get(path), path)
+            named |= {end.decisions.path} if end.decisions else set()
+    removable = [
+        path
+        for path, info in objects.items()
+        if re.search(r"/(data|rows|decisions)/", path) and path not in named and info.modified < before
+    ]
+    for path in removable:
+        store.delete(path)
+    return sorted(removable + _remove_staging(store, before))
+
+
+def _remove_staging(store: Store, before: datetime) -> list[str]:
+    if store.folder is None:
+        return []
+    removed = []
+    for file in store.folder.rglob("*#*"):
+        if STAGING.search(file.name) and file.stat().st_mtime < before.timestamp():
+            file.unlink(missing_ok=True)
+            removed.append(file.relative_to(store.folder).as_posix())
+    return removed
+
+
+def _unit_at(path: str) -> tuple[StageKey, str] | None:
+    """The unit that a path belongs to, or None."""
+    key = stage_key_of(path)
+    if key is None or not re.search(r"/(data|rows|commits|attempts)/", path):
+        return None
+    return key, path.split("/")[-2] if "/attempts/" in path else unit_of(path)
+
+
+def _is_stage_end(path: str) -> bool:
+    return (
+        path.startswith(f"{STAGES}/")
+        and path.count("/") == 2
+        and path.rpartition("/")[2].startswith("stage-")
+    )
+
+
+def _manifests(paths: Iterable[str]) -> list[str]:
+    return sorted(p for p in paths if p.startswith(f"{RELEASES}/") and p.endswith(f"/{MANIFEST}"))
+
+
+def _names_any(store: Store, path: str, units: set[tuple[StageKey, str]], moved: set[str]) -> bool:
+    end = stage_end_from(store.get(path), path)
+    if end.decisions is not None and end.decisions.path in moved:
+        return True
+    return any((end.key, unit) in units for unit in end.commits)
+
+
+def _rests_on(store: Store, path: str, moved: set[str]) -> bool:
+    folder = path.rpartition("/")[0]
+    if any(p.startswith(f"{folder}/") for p in moved):
+        return True
+    try:
+        body = unseal(store.get(path), path)
+    except DataFault:
+        return True
+    chain, build = body.get("chain", []), body.get("build")
+    if build and any(p.startswith((f"{BUILDS}/{build}.json", f"{BUILDS}/{build}/")) for p in moved):
+        return True
+    configs = {StageKey(stage=c["stage"], config8=c["config8"]).config_path for c in chain}
+    ends = {f"stages/{c['stage']}-{c['config8']}/stage-{c['plan'].replace('.g0', '')}.json" for c in chain}
+    return not moved.isdisjoint(ends | configs)

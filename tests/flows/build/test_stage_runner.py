@@ -1,0 +1,36 @@
+"""A stage's worker as another process would make it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.build.plans import open_build
+from flows.build.stage_runner import make_worker, stage_job
+from tasks.stages.config import BuildConfig, load_config
+from tasks.records.errors import EnvironmentFault
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> BuildConfig:
+    (tmp_path / "photographs").mkdir()
+    arguments = {"sources": [{"uri": str(tmp_path / "photographs")}], "out": str(tmp_path / "out")}
+    return load_config("embedded", (), arguments)
+
+
+def test_a_worker_of_other_code_or_prompts_than_the_driver_commits_nothing(config: BuildConfig) -> None:
+    build = open_build(config)
+    with pytest.raises(EnvironmentFault, match="instruction: a worker's code, prompts or models"):
+        make_worker(config, "instruction", "0" * 8, build.store.uri, build.store.options)
+    stage_job(build, "instruction").make_worker()
+
+
+def test_a_build_of_all_stages_says_which_job_follows_and_a_stage_alone_does_not(config: BuildConfig) -> None:
+    build = open_build(config)
+    assert stage_job(build, "grounding").following is None
+    build.whole = True
+    following = stage_job(build, "grounding").following
+    assert following is not None
+    assert following.stage == "instruction"
+    assert stage_job(build, "publish").following is None

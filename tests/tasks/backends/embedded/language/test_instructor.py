@@ -1,0 +1,293 @@
+"""The embedded instructor writes natural, true and varied replies, or refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from prompts import load_data
+from tasks.backends.embedded.language.descriptions import zone
+from tasks.backends.embedded.language.instructor import PATTERNS, SceneFactsInstructor, SceneFactsOptions
+from tasks.backends.embedded.language.realization import Writer
+from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
+from tasks.backends.embedded.language.text_facts import fact_set, mentions
+from tasks.records.errors import ConfigurationError
+from tasks.records.records import EditType
+from tasks.roles.questions import InstructionRequest
+from tasks.stages.instruction.parsing import parse_reply
+from tests.tasks.stages.instruction.drawn_scenes import (
+    ALL,
+    HEIGHT,
+    WIDTH,
+    cups,
+    desk,
+    living_room,
+    scene,
+    street,
+    target,
+    thing,
+)
+
+EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
+
+
+def _request(grounded, edit_type=EditType.REMOVE, argument="none", seed=0):
+    return InstructionRequest(
+        image=EMPTY,
+        boxed=EMPTY,
+        target=grounded,
+        edit_type=edit_type,
+        argument=argument,
+        prompt="",
+        seed=seed,
+    )
+
+
+def _replies(grounded, edit_type=EditType.REMOVE, argument="none", seeds=30):
+    requests = [_request(grounded, edit_type, argument, seed) for seed in range(seeds)]
+    return [parse_reply(raw) for raw in SceneFactsInstructor().write(requests)]
+
+
+def _texts(reply):
+    r = reply.reasoning
+    return [
+        reply.instruction,
+        r.scene_description,
+        r.target_localization,
+        r.editing_description,
+        r.post_edit_description,
+    ]
+
+
+def test_sentences_are_well_formed_for_every_target_type_and_seed():
+    for make in ALL:
+        whole = make()
+        for index in range(len(whole.objects)):
+            for edit_type, argument in (
+                (EditType.COLOR, "orange"),
+                (EditType.REMOVE, "none"),
+                (EditType.APPEARANCE, "sepia"),
+            ):
+                if edit_type is EditType.COLOR and whole.objects[index].color == "mixed":
+                    continue
+                requests = [_request(target(whole, index), edit_type, argument, seed) for seed in range(6)]
+                for raw in SceneFactsInstructor().write(requests):
+                    if "Refusal" in json.loads(raw):
+                        continue
+                    for text in _texts(parse_reply(raw)):
+                        assert not re.search(r"\{|\}|  |\ba [aeio]|\bnone\b|\bmixed\b| ,|\.\.", text), text
+                        assert text[0].isupper()
+                        assert text.endswith(".")
+
+
+def test_the_localisation_has_all_its_parts():
+    for reply in _replies(target(cups(), 1)):
+        text = reply.reasoning.target_localization
+        assert "cup" in text
+        assert "red" in text
+        assert "percent of the picture" in text
+        assert "left half of the picture" in text
+        assert "second" in text
+        assert "laptop" in text
+
+
+def test_words_vary_with_the_seed():
+    replies = _replies(target(cups(), 1), EditType.COLOR, "blue", seeds=60)
+    assert len({r.instruction for r in replies}) >= 10
+    assert len({r.reasoning.scene_description for r in replies}) >= 6
+
+
+def test_the_same_request_gives_the_same_words():
+    instructor = SceneFactsInstructor()
+    assert instructor.write([_request(target(desk(), 1))]) == instructor.write([_request(target(desk(), 1))])
+
+
+def test_nothing_speaks_of_the_marking():
+    for make in ALL:
+        whole = make()
+        for index in range(len(whole.objects)):
+            for raw in SceneFactsInstructor().write(
+                [_request(target(whole, index), seed=s) for s in range(8)]
+            ):
+                assert not mentions(raw, load_data("words")["markings"])
+
+
+def test_a_person_is_who_and_never_it_and_has_no_colour():
+    for reply in _replies(target(street(), 1)):
+        text = reply.instruction + reply.reasoning.target_localization
+        assert "that is" not in text
+        assert "black person" not in text
+        assert "It is" not in text
+
+
+def test_numbers_are_hedged():
+    for reply in _replies(target(street(), 2)):
+        assert re.search(r"at least three people", reply.reasoning.scene_description)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (0.1, 0.1, "upper left part"),
+        (0.36, 0.1, "upper part"),
+        (0.5, 0.9, "lower middle"),
+        (0.36, 0.5, "left half"),
+        (0.5, 0.5, "center"),
+        (0.5, 0.65, "lower half"),
+        (0.65, 0.36, "right half"),
+        (0.9, 0.36, "right part"),
+    ],
+)
+def test_a_thing_between_two_parts_is_said_to_be_in_the_half(x, y, words):
+    cx, cy = round(x * WIDTH), round(y * HEIGHT)
+    facts = gather_facts(
+        target(scene([thing("cup", (cx - 20, cy - 20, cx + 20, cy + 20)), thing("book", (0, 0, 9, 9))]), 0),
+        FactLimits(weak=0.2, named=0.8, color_share=0.7),
+    )
+    assert zone(facts, facts.target, Writer(patterns=load_data(PATTERNS), seed=0, key="x")) == words
+
+
+@pytest.mark.parametrize(
+    ("x0", "x1", "words"), [(100, 650, "center"), (490, 830, "right half"), (410, 950, "right part")]
+)
+def test_a_thing_across_the_middle_is_in_no_half_but_in_the_third_of_its_centre(x0, x1, words):
+    wide = scene([thing("laptop", (x0, 300, x1, 500)), thing("book", (0, 0, 9, 9))])
+    facts = gather_facts(target(wide, 0), FactLimits(weak=0.2, named=0.8, color_share=0.7))
+    assert zone(facts, facts.target, Writer(patterns=load_data(PATTERNS), seed=0, key="x")) == words
+
+
+def test_the_layout_names_only_what_was_listed():
+    # more classes than are listed; the laptop is the smallest and least sure
+    things = [
+        thing("cup", (40, 560, 120, 650), "red"),
+        thing("person", (150, 200, 300, 700)),
+        thing("couch", (310, 300, 560, 700), "gray"),
+        thing("tv", (570, 100, 700, 250)),
+        thing("bicycle", (710, 300, 900, 700)),
+        thing("laptop", (905, 600, 960, 640), score=0.8),
+    ]
+    crowded = target(scene(things), 0)
+    texts = {reply.reasoning.scene_description for reply in _replies(crowded, seeds=60)}
+    assert len(texts) > 10
+    for text in texts:
+        listed, _, layout = text.partition(". ")
+        for label in ("person", "couch", "tv", "bicycle", "laptop"):
+            assert f"the {label} " not in layout.lower() or label in listed, text
+
+
+def test_a_single_thing_of_a_class_that_may_have_more_is_not_called_the_only_one():
+    things = [thing("cup", (100, 500, 180, 600), "red"), thing("book", (400, 500, 600, 620))]
+    unsure = scene(
+        [*things, thing("chair", (700, 300, 900, 700))], weak=(("book", (820, 60, 950, 120), 0.3),)
+    )
+    for reply in _replies(target(unsure, 0)):
+        assert "at least one book" in reply.reasoning.scene_description
+
+
+def test_a_color_without_a_name_is_never_said_to_be_mixed():
+    things = [thing("vase", (100, 500, 180, 600)), thing("laptop", (400, 500, 600, 620))]
+    for reply in _replies(target(scene(things), 0), EditType.COLOR, "blue"):
+        assert not re.search(r"mixed|unknown", " ".join(_texts(reply)))
+        assert "blue" in reply.reasoning.editing_description
+        assert "blue" in reply.reasoning.post_edit_description
+
+
+def test_a_white_device_is_not_told_by_a_color_that_may_be_silver():
+    things = [thing("laptop", (100, 500, 380, 700), "white"), thing("vase", (500, 500, 600, 700), "green")]
+    for reply in _replies(target(scene(things), 0), EditType.COLOR, "blue"):
+        assert not re.search(r"white|silver|gray", " ".join(_texts(reply)))
+
+
+def test_a_table_comes_neither_before_nor_after_what_stands_on_it():
+    things = [
+        thing("laptop", (120, 420, 380, 600), "black"),
+        thing("dining table", (80, 500, 900, 760)),
+        thing("vase", (700, 380, 800, 560), "blue"),
+    ]
+    for reply in _replies(target(scene(things), 0)):
+        text = " ".join(_texts(reply))
+        assert not re.search(r"(before|after|left of|right of) the table|table is to", text)
+
+
+def test_glass_and_silver_take_no_color_from_the_room():
+    room = [thing("laptop", (100, 500, 380, 700), "blue"), thing("bottle", (700, 300, 800, 600), "brown")]
+    for reply in _replies(target(scene([*room, thing("vase", (450, 500, 560, 700), "green")]), 2)):
+        assert not re.search(r"blue|brown", reply.reasoning.scene_description)
+
+
+def test_a_dog_with_a_blue_ball_is_no_blue_dog():
+    things = [thing("dog", (100, 400, 300, 600), "blue"), thing("vase", (500, 500, 600, 700), "green")]
+    for reply in _replies(target(scene(things), 0)):
+        assert "blue" not in " ".join(_texts(reply))
+
+
+def test_others_of_its_class_are_told_of_only_when_they_are_sure():
+    own, sure = thing("vase", (100, 500, 230, 700)), thing("vase", (600, 500, 700, 700))
+    rest = [thing("laptop", (300, 500, 560, 700)), thing("clock", (800, 60, 900, 160))]
+    doubtful = thing("vase", (600, 500, 700, 700), score=0.6)
+    one = [r.reasoning.post_edit_description for r in _replies(target(scene([own, sure, *rest]), 0))]
+    assert any("other vase " in text for text in one)
+    assert not any("other vases" in text for text in one)
+    none = [r.reasoning.post_edit_description for r in _replies(target(scene([own, doubtful, *rest]), 0))]
+    assert not any("other vase" in text for text in none)
+
+
+def test_things_one_above_the_other_are_not_put_in_an_order_from_left_to_right():
+    things = [
+        thing("cup", (190, 470, 280, 580), "red"),
+        thing("laptop", (220, 200, 460, 400)),
+        thing("clock", (900, 60, 1000, 160)),
+    ]
+    for reply in _replies(target(scene(things), 0)):
+        text = reply.reasoning.scene_description + reply.reasoning.target_localization
+        assert not re.search(r"cup, the laptop|before the laptop|cup and then the laptop", text)
+
+
+def test_the_facts_of_the_instruction_stand_in_the_localisation():
+    for make in ALL:
+        whole = make()
+        for index in range(len(whole.objects)):
+            for raw in SceneFactsInstructor().write(
+                [_request(target(whole, index), seed=s) for s in range(8)]
+            ):
+                if "Refusal" not in json.loads(raw):
+                    reply = parse_reply(raw)
+                    assert fact_set(reply.instruction) <= fact_set(reply.reasoning.target_localization)
+
+
+def test_it_refuses_where_nothing_singles_the_target_out():
+    crowd = scene(
+        [thing("book", (300, 300 + 30 * n, 400, 325 + 30 * n), "brown") for n in range(6)]
+        + [thing("person", (500, 100, 800, 790))]
+    )
+    (raw,) = SceneFactsInstructor().write([_request(target(crowd, 2))])
+    assert "book" in json.loads(raw)["Refusal"]
+
+
+def test_a_lower_bound_on_risk_refuses_more():
+    strict = SceneFactsInstructor(SceneFactsOptions(max_risk=0.01))
+    (raw,) = strict.write([_request(target(living_room(), 3))])
+    assert "Refusal" in json.loads(raw)
+
+
+def test_a_group_of_things_is_refused_rather_than_told_wrongly():
+    (raw,) = SceneFactsInstructor().write([_request(target(cups(), 0, 2))])
+    assert "Refusal" in json.loads(raw)
+
+
+def test_a_pattern_with_an_unknown_slot_is_a_configuration_error():
+    writer = Writer(patterns={"say": ["the {colour} cup"]}, seed=0, key="k")
+    with pytest.raises(ConfigurationError, match="colour"):
+        writer.say("say", {"noun": "cup"})
+    with pytest.raises(ConfigurationError, match="nothing under"):
+        writer.say("other", {})
+
+
+def test_the_identity_carries_the_digest_of_the_patterns():
+    identity = SceneFactsInstructor().identity
+    assert identity.role == "instructor"
+    assert len(identity.digest) == 64
+    assert load_data(PATTERNS)["reference"]

@@ -1,0 +1,104 @@
+"""Wordings that single a target out, and what forbids them."""
+
+from __future__ import annotations
+
+from tasks.backends.embedded.language.references import candidate_references
+from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
+from tests.tasks.stages.instruction.drawn_scenes import cups, desk, living_room, scene, target, thing
+
+LIMITS = FactLimits(weak=0.2, named=0.55, color_share=0.7)
+
+
+def _found(whole, index):
+    return candidate_references(gather_facts(target(whole, index), LIMITS), 0.7)
+
+
+def _kinds(whole, index):
+    return {(r.kind, r.side, r.rank) for r in _found(whole, index)}
+
+
+def _row(*xs, weak=()):
+    things = [thing("chair", (x, 400, x + 80, 600), "white") for x in xs]
+    return scene([*things, thing("dog", (20, 700, 140, 790), "brown")], weak=weak)
+
+
+def test_the_middle_of_three_is_second_from_either_side():
+    kinds = _kinds(_row(300, 500, 700), 1)
+    assert ("ordinal", "left", 2) in kinds
+    assert ("ordinal", "right", 2) in kinds
+
+
+def test_the_outer_ones_are_extremes_only_on_their_side():
+    kinds = _kinds(_row(300, 500, 700), 0)
+    assert ("extreme", "left", 1) in kinds
+    assert ("extreme", "right", 1) not in kinds
+
+
+def test_a_possible_chair_on_the_way_forbids_the_ordinal_but_not_the_other_side():
+    weak = (("chair", (400, 400, 460, 600), 0.3),)
+    kinds = _kinds(_row(300, 500, 700, weak=weak), 1)
+    assert ("ordinal", "left", 2) not in kinds
+    assert ("ordinal", "left", 3) not in kinds
+    assert ("ordinal", "right", 2) in kinds
+
+
+def test_a_possible_chair_further_out_forbids_the_extreme():
+    weak = (("chair", (100, 400, 160, 600), 0.3),)
+    assert ("extreme", "left", 1) not in _kinds(_row(300, 500, 700, weak=weak), 0)
+
+
+def test_things_above_each_other_have_no_order():
+    stacked = scene(
+        [
+            thing("book", (300, 300, 400, 340)),
+            thing("book", (305, 360, 405, 400)),
+            thing("dog", (700, 400, 900, 600)),
+        ]
+    )
+    assert not {k for k in _kinds(stacked, 0) if k[0] in {"extreme", "ordinal"}}
+
+
+def test_left_of_an_anchor_is_forbidden_by_any_rival_on_that_side():
+    assert ("side_of", "left", 0) in _kinds(desk(), 1)
+    kinds = {r.kind for r in _found(cups(), 1) if r.anchors}
+    assert "side_of" not in kinds
+
+
+def test_a_colour_tells_apart_only_from_plainly_other_colours():
+    assert "color" in {r.kind for r in _found(cups(), 1)}
+    assert "color" not in {r.kind for r in _found(cups(), 0)}
+    unsure = scene(
+        [thing("cup", (80, 400, 160, 490), "red"), thing("cup", (260, 400, 345, 490), "pink")],
+    )
+    assert "color" not in {r.kind for r in _found(unsure, 0)}
+
+
+def test_a_person_is_never_told_by_a_colour():
+    people = scene(
+        [thing("person", (100, 300, 200, 700), "red"), thing("person", (600, 300, 700, 700), "blue")]
+    )
+    assert not [r for r in _found(people, 0) if r.color]
+
+
+def test_a_lone_couch_among_chairs_is_not_the_leftmost_couch():
+    assert "extreme" not in {r.kind for r in _found(living_room(), 0)}
+
+
+def test_the_largest_needs_a_wide_margin_and_nothing_cut_off():
+    def pair(second):
+        return scene([thing("vase", (100, 200, 300, 600), "blue"), thing("vase", second, "blue")])
+
+    assert "largest" in {r.kind for r in _found(pair((600, 300, 720, 500)), 0)}
+    assert "largest" not in {r.kind for r in _found(pair((600, 220, 780, 590)), 0)}
+    assert "largest" not in {r.kind for r in _found(pair((880, 300, 1000, 500)), 0)}
+
+
+def test_a_crowd_raises_the_risk_of_an_ordinal():
+    few = next(r for r in _found(_row(300, 500, 700), 1) if r.kind == "ordinal")
+    many = next(r for r in _found(_row(300, 450, 600, 750, 900), 1) if r.kind == "ordinal")
+    assert many.risk > few.risk
+
+
+def test_a_lone_thing_beside_a_group_is_told_by_the_group():
+    found = [r for r in _found(cups(), 3) if r.group]
+    assert [(r.kind, r.side) for r in found] == [("side_of", "right")]

@@ -1,0 +1,86 @@
+"""The referrer finds what the words fit, all of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.backends.embedded.language.referral_grammar import parse_referral
+from tasks.backends.embedded.language.referrer import GrammarReferrer
+from tasks.roles.questions import ReferralRequest
+from tests.tasks.stages.instruction.drawn_scenes import cups, desk, living_room, scene, street, thing
+
+EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
+
+
+def _find(whole, instruction):
+    (found,) = GrammarReferrer().refer([ReferralRequest(image=EMPTY, instruction=instruction, scene=whole)])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("Remove the leftmost cup.", (0,)),
+        ("Please erase the first cup from the left.", (0,)),
+        ("Recolor the second cup from the left to blue.", (1,)),
+        ("Change the cup that is second from the right to blue.", (1,)),
+        ("Get rid of the red cup.", (1,)),
+        ("Get rid of the white cup.", (0, 2)),
+        ("Could you edit out the cup closest to the laptop?", (2,)),
+        ("Remove the cup to the left of the laptop.", (0, 1, 2)),
+        ("Remove the cup.", (0, 1, 2)),
+        ("Remove the mug on the far right.", (2,)),
+        ("Remove the fourth cup from the left.", ()),
+        ("Remove the plate.", ()),
+    ],
+)
+def test_words_lead_to_everything_they_fit(instruction, expected):
+    assert _find(cups(), instruction) == expected
+
+
+@pytest.mark.parametrize(
+    ("whole", "instruction", "expected"),
+    [
+        (desk(), "Change the laptop between the cup and the plant to red.", (0,)),
+        (desk(), "Remove the book to the right of the cup.", (3,)),
+        (desk(), "Remove the book to the left of the cup.", ()),
+        (street(), "Erase the person in the left part of the picture.", (1, 2)),
+        (street(), "Erase the person closest to the camera.", (1,)),
+        (living_room(), "Recolor the orange chair to blue.", (1,)),
+        (living_room(), "Remove the vase on the table.", (5,)),
+    ],
+)
+def test_relations_to_other_things_are_understood(whole, instruction, expected):
+    assert _find(whole, instruction) == expected
+
+
+def test_a_colour_after_the_noun_is_what_the_edit_makes():
+    referral = parse_referral("Change the chair to the left of the red couch to blue.", ["chair", "couch"])
+    assert (referral.label, referral.color) == ("chair", "")
+    assert parse_referral("Change the red chair to blue.", ["chair"]).color == "red"
+
+
+def test_a_weak_detection_makes_words_ambiguous():
+    things = [thing("cup", (400, 400, 480, 480)), thing("laptop", (600, 300, 900, 500))]
+    weak = (("cup", (100, 400, 180, 480), 0.3),)
+    assert _find(scene(things), "Remove the cup to the left of the laptop.") == (0,)
+    assert _find(scene(things, weak), "Remove the cup to the left of the laptop.") == (0, 2)
+
+
+def test_a_second_box_of_the_same_thing_does_not():
+    things = [thing("cup", (400, 400, 480, 480)), thing("laptop", (600, 300, 900, 500))]
+    weak = (("cup", (402, 404, 484, 480), 0.4),)
+    assert _find(scene(things, weak), "Remove the cup to the left of the laptop.") == (0,)
+
+
+def test_near_ties_are_all_returned():
+    stacked = scene([thing("book", (300, 300, 400, 340)), thing("book", (305, 360, 405, 400))])
+    assert _find(stacked, "Remove the leftmost book.") == (0, 1)
+    alike = scene([thing("vase", (100, 200, 300, 600)), thing("vase", (600, 220, 780, 610))])
+    assert _find(alike, "Remove the largest vase.") == (0, 1)
+
+
+def test_the_largest_and_the_lowest_may_both_be_the_closest():
+    people = scene([thing("person", (100, 100, 300, 600)), thing("person", (600, 500, 700, 760))])
+    assert _find(people, "Remove the person closest to the camera.") == (0, 1)

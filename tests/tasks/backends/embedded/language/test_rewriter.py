@@ -1,0 +1,76 @@
+"""The rewriter changes words and keeps facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.backends.embedded.language.rewriter import ParaphraseRewriter
+from tasks.backends.embedded.language.text_facts import fact_set
+from tasks.records.records import EditType
+from tasks.roles.questions import RewriteRequest
+
+
+def _say(instruction, edit_type, seeds=40):
+    requests = [
+        RewriteRequest(instruction=instruction, edit_type=edit_type, prompt="", seed=seed)
+        for seed in range(seeds)
+    ]
+    return ParaphraseRewriter().rewrite(requests)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "edit_type"),
+    [
+        ("Change the color of the second cup from the left to blue.", EditType.COLOR),
+        ("Give the white cup to the left of the laptop an orange color.", EditType.COLOR),
+        ("Change the table that is to the right of the couch to green.", EditType.COLOR),
+        ("Remove the person closest to the camera.", EditType.REMOVE),
+        ("Erase the person who is to the left of the car.", EditType.REMOVE),
+        ("Edit out the cup on the table.", EditType.REMOVE),
+        ("Show the blue bus to the left of the car pixelated.", EditType.APPEARANCE),
+        ("Make the chair on the far left appear as a pencil sketch.", EditType.APPEARANCE),
+        ("Do something odd to the third chair from the right.", EditType.ACTION),
+    ],
+)
+def test_facts_survive_in_every_wording(instruction, edit_type):
+    for text in _say(instruction, edit_type):
+        assert fact_set(text) == fact_set(instruction), text
+
+
+def test_wordings_vary_and_differ_from_the_given_one():
+    texts = _say("Remove the cup closest to the laptop.", EditType.REMOVE)
+    assert len(set(texts)) >= 8
+    assert "Remove the cup closest to the laptop." not in texts
+
+
+@pytest.mark.parametrize(
+    ("instruction", "whole"),
+    [
+        ("Show the blue bus to the left of the car pixelated.", "blue bus to the left of the car"),
+        ("Change the table to the right of the couch to green.", "table"),
+        ("Make the person who is second from the left appear as a pencil sketch.", "person who is second"),
+    ],
+)
+def test_the_wording_of_the_target_is_never_split(instruction, whole):
+    edit_type = EditType.COLOR if "green" in instruction else EditType.APPEARANCE
+    for text in _say(instruction, edit_type):
+        assert f"the {whole.split()[0]}" in text
+        assert "the to" not in text
+        assert "to be the" not in text
+
+
+def test_people_are_who():
+    for text in _say("Erase the person on the left of the car.", EditType.REMOVE):
+        assert "person that" not in text
+
+
+def test_the_same_request_gives_the_same_words():
+    assert _say("Remove the dog.", EditType.REMOVE) == _say("Remove the dog.", EditType.REMOVE)
+
+
+def test_a_clause_is_never_joined_twice():
+    for text in _say(
+        "Make the person who is to the left of the horse appear pixelated.", EditType.APPEARANCE
+    ):
+        assert "is that is" not in text
+        assert "person that" not in text

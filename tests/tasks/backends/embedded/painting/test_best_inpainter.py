@@ -1,0 +1,59 @@
+"""The inpainter of two takes the network's filling only where lines must go on and nothing was made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tasks.backends.embedded.painting.best_inpainter import BestOfTwoInpainter
+from tasks.records.records import ModelIdentity
+from tasks.roles.questions import InpaintRequest
+
+HOLE = np.zeros((120, 160), bool)
+HOLE[35:85, 55:105] = True
+
+
+@dataclass
+class Answering:
+    """Answers with a given picture and counts how often it was asked."""
+
+    answer: np.ndarray
+    asked: list[int] = field(default_factory=list)
+    identity = ModelIdentity(role="inpainter", backend="given", model="given", revision="1", digest="none")
+
+    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[np.ndarray]:
+        self.asked.extend(r.seed for r in requests)
+        return [self.answer for _ in requests]
+
+
+def _stripes() -> np.ndarray:
+    rows = (np.arange(120) // 10 % 2 * 120 + 60).astype(np.uint8)
+    return np.broadcast_to(rows[:, None, None], (120, 160, 3)).copy()
+
+
+def _choose(picture: np.ndarray, invented: np.ndarray) -> tuple[np.ndarray, Answering]:
+    network, copied = Answering(invented), np.full_like(picture, 1)
+    request = InpaintRequest(image=picture, hole=HOLE, seed=7)
+    (answer,) = BestOfTwoInpainter(copying=Answering(copied), network=network).inpaint([request])
+    return answer, network
+
+
+def test_where_lines_run_into_the_hole_a_faithful_network_is_taken() -> None:
+    answer, _ = _choose(_stripes(), _stripes())
+    assert np.array_equal(answer, _stripes())
+
+
+def test_a_network_that_makes_things_up_is_not_taken() -> None:
+    invented = _stripes()
+    invented[50:70, 70:90] = (210, 40, 30)
+    answer, _ = _choose(_stripes(), invented)
+    assert (answer == 1).all()
+
+
+def test_in_plain_surroundings_the_network_is_not_even_asked() -> None:
+    plain = np.full((120, 160, 3), 120, np.uint8)
+    answer, network = _choose(plain, plain)
+    assert (answer == 1).all()
+    assert not network.asked

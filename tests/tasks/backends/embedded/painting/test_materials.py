@@ -1,0 +1,69 @@
+"""Materials look like what they are called: metals by hue and sheen; shape stays to be seen."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from tasks.backends.embedded.painting.materials import MATERIALS
+from tasks.imaging.color_names import to_lab
+
+
+def _drawn_cup() -> tuple[np.ndarray, np.ndarray]:
+    """A blue body, lit from the left, before a gray wall; and its mask."""
+    picture = np.full((140, 160, 3), 120, np.uint8)
+    mask = np.zeros((140, 160), np.uint8)
+    cv2.ellipse(mask, (80, 70), (45, 55), 0, 0, 360, 1, -1)
+    light = np.linspace(1.0, 0.35, 160)[None, :, None]
+    picture = np.where(mask[..., None] > 0, (np.array([60, 90, 210]) * light).astype(np.uint8), picture)
+    return picture, mask.astype(bool)
+
+
+@pytest.mark.parametrize("name", sorted(MATERIALS))
+def test_a_material_is_seen_and_keeps_size_and_determinism(name: str) -> None:
+    picture, mask = _drawn_cup()
+    result = MATERIALS[name].apply(picture, mask)
+    assert result.shape == picture.shape
+    assert result.dtype == np.uint8
+    assert np.linalg.norm(to_lab(result) - to_lab(picture), axis=2)[mask].mean() > 15
+    assert (result == MATERIALS[name].apply(picture, mask)).all()
+
+
+@pytest.mark.parametrize(("name", "redder"), [("gold", False), ("copper", True)])
+def test_gold_is_yellow_and_copper_reddish(name: str, redder: bool) -> None:
+    picture, mask = _drawn_cup()
+    a, b = np.median(to_lab(MATERIALS[name].apply(picture, mask))[mask][:, 1:], axis=0)
+    assert b > 20
+    assert (a > 20) == redder
+
+
+def test_steel_has_hardly_a_colour() -> None:
+    picture, mask = _drawn_cup()
+    lab = to_lab(MATERIALS["polished steel"].apply(picture, mask))[mask]
+    assert np.hypot(lab[:, 1], lab[:, 2]).max() < 8
+
+
+def test_metal_has_more_contrast_than_what_it_replaces() -> None:
+    picture, mask = _drawn_cup()
+    before, after = (
+        to_lab(p)[mask][:, 0].std() for p in (picture, MATERIALS["polished steel"].apply(picture, mask))
+    )
+    assert after > before
+
+
+def test_the_objects_own_shading_is_kept() -> None:
+    picture, mask = _drawn_cup()
+    for name, material in MATERIALS.items():
+        light = to_lab(material.apply(picture, mask))[..., 0]
+        lit, shaded = mask.copy(), mask.copy()
+        lit[:, 70:] = False
+        shaded[:, :95] = False
+        assert light[lit].mean() > light[shaded].mean() + 4, name
+
+
+@pytest.mark.parametrize("name", sorted(MATERIALS))
+def test_a_plain_thing_and_an_empty_mask_are_no_trouble(name: str) -> None:
+    plain = np.full((40, 50, 3), 200, np.uint8)
+    for mask in (np.zeros((40, 50), bool), np.ones((40, 50), bool)):
+        assert np.isfinite(MATERIALS[name].apply(plain, mask)).all()

@@ -1,0 +1,72 @@
+"""What the classifier holds for something else keeps its place and loses its score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tasks.backends.embedded.perception.second_opinion import DOUBTED, doubt_labels
+from tasks.records.records import Box
+from tasks.roles.questions import Detection
+
+IMAGE = np.zeros((100, 100, 3), np.uint8)
+HERE = Box(x0=10, y0=10, x1=50, y1=50)
+
+
+@dataclass
+class Objects:
+    """A witness that objects to one label, and remembers what it was asked."""
+
+    to: str
+    asked: list[str] = field(default_factory=list)
+
+    def support(self, image, label, box):
+        return 0.0
+
+    def objection(self, image, label, box):
+        self.asked.append(label)
+        return 0.7 if label == self.to else 0.1
+
+
+def _found(label, score):
+    return Detection(label=label, box=HERE, score=score)
+
+
+def test_only_what_is_objected_to_loses_its_score():
+    cup, bottle = doubt_labels(IMAGE, [_found("bottle", 0.93), _found("cup", 0.9)], Objects("bottle"))
+    assert (bottle.label, bottle.box, bottle.score) == ("bottle", HERE, DOUBTED)
+    assert cup.score == 0.9
+
+
+def test_a_weak_detection_is_not_worth_asking_about():
+    witness = Objects("bottle")
+    assert doubt_labels(IMAGE, [_found("bottle", 0.4)], witness)[0].score == 0.4
+    assert witness.asked == []
+
+
+def _at(label, x0, y0, x1, y1, score=0.9):
+    return Detection(label=label, box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=score)
+
+
+def test_a_vase_with_a_plant_in_it_may_be_a_flower_pot():
+    plant, vase = _at("potted plant", 5, 0, 90, 60), _at("vase", 30, 50, 60, 95)
+    found = {d.label: d.score for d in doubt_labels(IMAGE, [plant, vase], Objects("nothing"))}
+    assert found == {"potted plant": 0.9, "vase": DOUBTED}
+
+
+def test_a_vase_beside_or_above_a_plant_is_a_vase():
+    vase = _at("vase", 30, 10, 60, 55)
+    for plant in (_at("potted plant", 58, 0, 95, 60), _at("potted plant", 20, 40, 70, 95)):
+        assert vase in doubt_labels(IMAGE, [plant, vase], Objects("nothing"))
+
+
+def test_what_the_classifier_knows_at_sight_needs_its_word():
+    umbrella = _found("umbrella", 0.9)
+    assert doubt_labels(IMAGE, [umbrella], Objects("nothing"))[0].score == DOUBTED
+
+    class Sees(Objects):
+        def support(self, image, label, box):
+            return 0.4
+
+    assert doubt_labels(IMAGE, [umbrella], Sees("nothing")) == (umbrella,)

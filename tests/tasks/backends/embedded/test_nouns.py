@@ -1,0 +1,54 @@
+"""How labels are said: nouns, plurals, articles, likeness."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.backends.embedded.nouns import article, known_labels, may_be, noun, regular_plural
+
+
+@pytest.mark.parametrize(
+    ("label", "one", "many"),
+    [
+        ("person", "person", "people"),
+        ("knife", "knife", "knives"),
+        ("couch", "couch", "couches"),
+        ("sheep", "sheep", "sheep"),
+        ("tv", "screen", "screens"),
+        ("wine glass", "glass", "glasses"),
+        ("skis", "skis", "skis"),
+        ("lamp post", "lamp post", "lamp posts"),
+        ("berry", "berry", "berries"),
+    ],
+)
+def test_labels_are_said_as_people_say_them(label, one, many):
+    assert (noun(label).one, noun(label).many) == (one, many)
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("umbrella", "an"), ("chair", "a"), ("orange chair", "an"), ("unicycle", "a")]
+)
+def test_articles_follow_the_sound(word, expected):
+    assert article(word) == expected
+
+
+def test_an_unknown_label_gets_a_regular_plural_and_the_kind_thing():
+    assert noun("lantern").many == "lanterns"
+    assert noun("lantern").kind == "thing"
+    assert regular_plural("box") == "boxes"
+
+
+def test_the_list_holds_all_eighty_coco_classes():
+    assert len(known_labels()) == 81  # COCO, and drinking glasses apart from cups
+
+
+def test_a_laptop_may_be_taken_for_its_keyboard_but_not_the_other_way_round():
+    assert may_be("keyboard", "laptop")
+    assert not may_be("laptop", "keyboard")
+
+
+def test_likeness_never_holds_across_unlike_things():
+    assert may_be("car", "truck")
+    assert may_be("truck", "car")
+    assert may_be("cup", "cup")
+    assert not may_be("cup", "person")

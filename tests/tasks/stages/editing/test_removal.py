@@ -1,0 +1,104 @@
+"""The hole covers the object and its rim, spares the neighbours, and fades only inside itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.imaging.geometry import box_of
+from tasks.records.records import Box
+from tasks.stages.editing.removal import (
+    dilation_px,
+    follow_shadow,
+    removal_alpha,
+    removal_hole,
+    removal_window,
+)
+from tasks.stages.editing.settings import RemovalSettings
+
+BOX = Box(x0=60, y0=40, x1=120, y1=140)
+SHAPE = (200, 220)
+
+
+def _mask(box: Box = BOX, shape: tuple[int, int] = SHAPE) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask[box.y0 + 30 : box.y1, box.x0 + 10 : box.x1 - 10] = True
+    return mask
+
+
+def test_the_hole_covers_what_the_mask_missed_inside_the_box() -> None:
+    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), RemovalSettings())
+    assert hole[_mask()].all()
+    assert hole[42, 90], "the head that the mask left out"
+
+
+def test_the_hole_of_share_zero_is_the_dilated_hull_alone() -> None:
+    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), RemovalSettings(box_share=0.0, shadow=0.0))
+    assert not hole[42, 90]
+    assert hole[69, 90], "the rim around the mask"
+
+
+def test_the_hole_reaches_farther_down_than_up() -> None:
+    settings = RemovalSettings(box_share=1.0, shadow=1.0)
+    found = box_of(removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), settings))
+    radius = dilation_px(BOX, settings)
+    assert BOX.y0 - found.y0 == radius
+    assert found.y1 - BOX.y1 == 2 * radius
+
+
+def test_a_neighbour_is_not_filled() -> None:
+    neighbour = np.zeros(SHAPE, bool)
+    neighbour[100:150, 115:160] = True
+    hole = removal_hole(_mask(), [BOX], neighbour, RemovalSettings())
+    assert not hole[neighbour & ~_mask()].any()
+
+
+def test_two_objects_far_apart_leave_the_ground_between_them() -> None:
+    second = Box(x0=150, y0=40, x1=190, y1=140)
+    mask = _mask() | _mask(second)
+    hole = removal_hole(mask, [BOX, second], np.zeros(SHAPE, bool), RemovalSettings())
+    assert hole[mask].all()
+    assert not hole[90, 136]
+
+
+def test_an_empty_mask_still_gives_the_box() -> None:
+    hole = removal_hole(np.zeros(SHAPE, bool), [BOX], np.zeros(SHAPE, bool), RemovalSettings())
+    assert hole[90, 90]
+
+
+@pytest.mark.parametrize("side", [4, 100, 5000])
+def test_the_rim_stays_within_its_bounds(side: int) -> None:
+    settings = RemovalSettings()
+    radius = dilation_px(Box(x0=0, y0=0, x1=side, y1=side), settings)
+    assert settings.min_dilation_px <= radius <= settings.max_dilation_px
+
+
+def test_the_window_has_context_and_keeps_to_the_picture() -> None:
+    window = removal_window(BOX, 220, 200, RemovalSettings(min_window_margin_px=30, window_margin=0.1))
+    assert window == Box(x0=30, y0=10, x1=150, y1=170)
+
+
+def test_the_filling_is_whole_over_the_object_and_nothing_outside_the_hole() -> None:
+    settings = RemovalSettings()
+    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), settings)
+    alpha = removal_alpha(hole, dilation_px(BOX, settings))
+    assert (alpha[_mask()] == 1).all()
+    assert (alpha[~hole] == 0).all()
+    assert 0 < alpha[hole].min() < 1
+
+
+def test_a_hole_at_the_frame_is_filled_up_to_the_frame() -> None:
+    hole = np.zeros((40, 40), bool)
+    hole[:20, :20] = True
+    assert removal_alpha(hole, 8)[0, 0] == 1
+
+
+def test_a_shadow_that_begins_at_the_hole_joins_it_and_another_one_does_not() -> None:
+    hole, shadow = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    hole[60:100, 60:100] = True
+    shadow[80:110, 95:110] = True
+    shadow[20:30, 180:190] = True
+    grown = follow_shadow(hole, shadow, 6)
+    assert grown[80:110, 95:112].all()
+    assert not grown[:50].any()
+    assert (grown | ~hole).all()

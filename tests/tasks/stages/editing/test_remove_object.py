@@ -1,0 +1,211 @@
+"""The editing stage keeps clean removals, and each gate alone refuses a filling planted for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from tasks.records.errors import Reason
+from tasks.records.records import EditedSample, EditPlan, EditType
+from tasks.roles.questions import Detection, InpaintRequest
+from tests.tasks.stages.editing.drawn_scene import PAINTS, SHAPE, BlobDetector, disc, shaded
+from tests.tasks.stages.editing.planted_stage import (
+    RED,
+    PlantedInpainter,
+    assert_refused_alone,
+    only_child,
+    replace_gates,
+    run,
+)
+
+
+def test_a_removed_ball_is_kept_when_the_ground_goes_on(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=ground))
+    assert child.reason is None, child.detail
+    assert isinstance(child.record, EditedSample)
+    assert child.record.method == "inpaint"
+
+
+def test_an_object_that_no_detector_saw_before_cannot_be_verified(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE, label="ghost"), fill=ground))
+    assert_refused_alone(child, Reason.REMOVAL_UNVERIFIABLE)
+
+
+def test_a_filling_that_shows_the_object_again_is_refused_as_still_there(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    twin = disc(225, 125, 18)
+    image = ground.copy()
+    shaded(image, RED, PAINTS["red"])
+    shaded(image, twin, (185, 20, 25))
+    fill = ground.copy()
+    shaded(fill, disc(160, 120, 15), (185, 20, 25))
+    plan = plan_for(RED, EditType.REMOVE, others=(("red ball", twin),))
+    assert_refused_alone(only_child(run(image, plan, fill=fill)), Reason.STILL_THERE)
+
+
+def test_a_neighbour_of_the_same_class_is_not_taken_for_the_removed_one(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    twin = disc(225, 125, 18)
+    image = ground.copy()
+    shaded(image, RED, PAINTS["red"])
+    shaded(image, twin, PAINTS["red"])
+    plan = plan_for(RED, EditType.REMOVE, others=(("red ball", twin),))
+    assert only_child(run(image, plan, fill=ground)).reason is None
+
+
+def test_a_filling_with_another_object_is_refused(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = ground.copy()
+    shaded(fill, disc(160, 125, 10), PAINTS["blue"])
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    assert_refused_alone(child, Reason.NEW_OBJECT_APPEARED)
+
+
+def test_a_filling_that_does_not_meet_its_surroundings_is_refused_for_its_seam(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    lighter = np.clip(ground.astype(int) + 40, 0, 255).astype(np.uint8)
+    image = ground.copy()
+    image[:, 204:] = lighter[:, 204:]
+    shaded(image, RED, PAINTS["red"])
+    fill = image.copy()
+    fill[:, :204] = lighter[:, :204]
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=fill))
+    assert_refused_alone(child, Reason.SEAM_VISIBLE)
+
+
+def test_a_smear_on_grainy_ground_is_refused_as_flat(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = cv2.GaussianBlur(ground, (0, 0), 12)
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    assert_refused_alone(child, Reason.FLAT_FILL)
+
+
+def test_a_patch_of_a_colour_from_nowhere_is_refused_as_foreign(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = ground.copy()
+    blob = disc(160, 120, 20)
+    fill[blob] = np.clip(ground[blob].astype(int) - 70, 0, 255)
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    assert_refused_alone(child, Reason.FOREIGN_FILL)
+
+
+def test_a_ghost_of_the_removed_thing_is_refused_by_its_outline(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = ground.copy()
+    fill[RED] = np.clip(ground[RED].astype(int) + 24, 0, 255)
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    assert_refused_alone(child, Reason.STILL_THERE)
+    assert "trace_of_shape" in child.detail
+
+
+def test_a_second_hole_is_tried_and_the_better_filling_is_kept(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    bad = ground.copy()
+    shaded(bad, disc(160, 125, 10), PAINTS["blue"])
+    fills = iter((bad, ground))
+
+    class SecondTimeLucky(PlantedInpainter):
+        def inpaint(self, requests: Sequence[InpaintRequest]) -> list[np.ndarray]:
+            return PlantedInpainter(picture, next(fills)).inpaint(requests)
+
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), inpainter=SecondTimeLucky(picture, bad)))
+    assert child.reason is None, child.detail
+
+
+def test_the_photograph_is_looked_at_once_however_many_fillings_are_tried(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    bad = ground.copy()
+    shaded(bad, disc(160, 125, 10), PAINTS["blue"])
+    pictures: list[int] = []
+
+    class Counting(BlobDetector):
+        def detect(
+            self, images: Sequence[np.ndarray], tags: Sequence[Sequence[str]]
+        ) -> list[tuple[Detection, ...]]:
+            pictures.append(len(images))
+            return super().detect(images, tags)
+
+    run(picture, plan_for(RED, EditType.REMOVE), fill=bad, detector=Counting())
+    assert len(pictures) == 3  # the source, and the result of either try
+
+
+def test_a_class_that_carries_other_things_is_not_removed(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    outcome = run(picture, plan_for(RED, EditType.REMOVE, label="dining table"), fill=ground)
+    assert outcome.reason is Reason.ENTANGLED
+    assert "carries_others" in outcome.detail
+
+
+def test_a_target_behind_another_object_is_not_removed(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    front = disc(160, 135, 14)
+    outcome = run(picture, plan_for(RED & ~front, EditType.REMOVE, others=(("cup", front),)), fill=ground)
+    assert outcome.reason is Reason.ENTANGLED
+    assert "hole_other_objects_share" in outcome.detail
+
+
+def test_structures_that_run_into_the_hole_from_all_sides_are_refused_as_entangled(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    angle = np.arctan2(*(np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]] - np.array([120, 160])[:, None, None]))
+    rays = np.clip(ground.astype(int) + 40 * np.sin(9 * angle)[..., None], 0, 255).astype(np.uint8)
+    image = rays.copy()
+    shaded(image, RED, PAINTS["red"])
+    settings = replace_gates(max_ragged=0.2)
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=rays, settings=settings))
+    assert_refused_alone(child, Reason.ENTANGLED)
+    assert "ragged_border_share" in child.detail
+
+
+def test_a_handle_outside_the_box_is_refused_as_left_over(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    image = ground.copy()
+    image[104:136, 180:198] = (190, 170, 60)
+    shaded(image, RED, PAINTS["red"])
+    settings = replace_gates(max_ragged=1.0, max_seam_share=1.0, max_strange=0.1)
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground, settings=settings))
+    assert_refused_alone(child, Reason.ENTANGLED)
+    assert "strange_border_share" in child.detail
+
+
+def test_a_shadow_beside_the_object_goes_with_it(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    image = ground.copy()
+    shade = disc(178, 134, 22)
+    image[shade] = (image[shade] * 0.72).astype(np.uint8)
+    shaded(image, RED, PAINTS["red"])
+    child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground))
+    assert child.reason is None, child.detail
+    (edited,) = [b for b in child.blobs if b.name == "edited.png"]
+    after = cv2.imdecode(np.frombuffer(edited.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+    assert np.abs(after - ground.astype(int))[shade].mean() < 6
+
+
+def test_a_thing_nobody_named_close_to_the_object_is_not_removed_with_it(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    image = ground.copy()
+    image[88:152, 184:200] = (40, 70, 210)
+    shaded(image, RED, PAINTS["red"])
+    outcome = run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground)
+    assert outcome.reason is Reason.ENTANGLED
+    assert "hole_unnamed_things_share" in outcome.detail

@@ -1,0 +1,69 @@
+"""From detections to entities and distractors."""
+
+from tasks.records.records import Box
+from tasks.roles.questions import Detection
+from tasks.stages.grounding.suppression import split_detections
+
+
+def detection(label, score, x0, y0, x1, y1):
+    return Detection(label=label, score=score, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+
+
+def split(*detections, label_scores=None):
+    return split_detections(
+        detections, width=100, height=100, object_score=0.4, nms_iou=0.5, max_box_share=0.9, max_objects=10,
+        label_scores=label_scores,
+    )  # fmt: skip
+
+
+def test_the_better_of_two_overlapping_boxes_stays_and_knows_its_rival():
+    entities, distractors = split(detection("cat", 0.6, 0, 0, 20, 20), detection("dog", 0.9, 1, 1, 21, 21))
+    assert [e.detection.label for e in entities] == ["dog"]
+    assert (entities[0].rival, entities[0].rival_score) == ("cat", 0.6)
+    assert distractors == []
+
+
+def test_a_second_box_of_the_same_label_is_no_rival():
+    entities, _ = split(detection("dog", 0.6, 0, 0, 20, 20), detection("dog", 0.9, 1, 1, 21, 21))
+    assert entities[0].rival == ""
+
+
+def test_weak_boxes_away_from_entities_become_distractors():
+    entities, distractors = split(detection("cup", 0.9, 0, 0, 20, 20), detection("cup", 0.2, 50, 50, 60, 60))
+    assert len(entities) == 1
+    assert [d.score for d in distractors] == [0.2]
+
+
+def test_a_box_around_two_of_its_own_kind_is_a_group():
+    entities, _ = split(
+        detection("book", 0.8, 0, 0, 60, 20),
+        detection("book", 0.7, 0, 0, 20, 20),
+        detection("book", 0.7, 40, 0, 60, 20),
+    )
+    assert [e.group for e in entities if e.detection.box.width == 60] == [True]
+    assert not any(e.group for e in entities if e.detection.box.width == 20)
+
+
+def test_boxes_as_large_as_the_picture_and_empty_boxes_are_dropped():
+    entities, distractors = split(
+        detection("bed", 0.9, 0, 0, 100, 100), detection("cup", 0.9, 150, 150, 170, 170)
+    )
+    assert entities == []
+    assert distractors == []
+
+
+def test_entities_come_from_left_to_right_whatever_the_order_given():
+    given = [
+        detection("a", 0.9, 50, 0, 60, 9),
+        detection("b", 0.5, 5, 0, 15, 9),
+        detection("c", 0.7, 80, 0, 90, 9),
+    ]
+    assert split(*given) == split(*reversed(given))
+    assert [e.detection.label for e in split(*given)[0]] == ["b", "a", "c"]
+
+
+def test_a_class_with_a_bound_of_its_own_is_an_entity_only_above_it():
+    found = [detection("clock", 0.8, 0, 0, 20, 20), detection("cup", 0.8, 50, 50, 60, 60)]
+    entities, distractors = split(*found, label_scores={"clock": 0.9})
+    assert [e.detection.label for e in entities] == ["cup"]
+    assert [d.label for d in distractors] == ["clock"]

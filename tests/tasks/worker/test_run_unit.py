@@ -1,0 +1,385 @@
+"""The worker: isolation of samples, faults of the surroundings, lost races, poison, reading ahead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tasks.records.errors import DataFault, EnvironmentFault, OutOfMemory, Reason, SampleError
+from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
+from tasks.records.records import ModelIdentity
+from tasks.storage.objects.store import Store, open_store
+from tasks.storage.protocol.attempts import begin_attempt, read_attempts, subset_name
+from tasks.storage.protocol.commits import find_commit, read_rows
+from tasks.storage.protocol.fault_points import VARIABLE
+from tasks.storage.protocol.planning import committed_units, entry_inputs, plan_stage
+from tasks.storage.protocol.rows import Row
+from tasks.storage.protocol.stage_end import close_stage
+from tasks.storage.protocol.units import Plan, Unit
+from tasks.storage.reports.ledger import Ledger
+from tasks.worker.run_unit import Worker
+from tasks.worker.suspects import LAST_RESORT
+from tests.tasks.storage.drawn_stages import (
+    GROUNDING,
+    INGEST,
+    TROUBLE,
+    MeasureStage,
+    ReadStage,
+    context,
+    draw_photographs,
+    entries_of,
+    run_pipeline,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "out"))
+
+
+def one_unit(store: Store, tmp_path: Path, count: int = 4) -> Unit:
+    draw_photographs(tmp_path / "in", count)
+    (unit,) = plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=count).units
+    return unit
+
+
+def reader(store: Store, tmp_path: Path, *, witness: bool = True) -> Worker:
+    build = partial(ReadStage, str(tmp_path / "in"))
+    return Worker("ingest", build(), store, context(INGEST, build if witness else None))
+
+
+def rows_of(store: Store, unit: Unit) -> list[Row]:
+    commit = find_commit(store, INGEST, unit.id)
+    assert commit is not None
+    return read_rows(store, commit)
+
+
+def endings(store: Store, unit: Unit) -> dict[str, str]:
+    return {row.id: row.reason for row in rows_of(store, unit) if row.kind == "input"}
+
+
+def child_process(store: Store, tmp_path: Path, trouble: str, fault: str = "", witness: bool = True) -> int:
+    """Run the pipeline as a driver of its own; returns its exit status (-9 when it was killed)."""
+    environment = {**os.environ, TROUBLE: trouble, VARIABLE: fault or "none"}
+    module = "tests.tasks.storage.drawn_stages"
+    command = [
+        sys.executable,
+        "-m",
+        module,
+        store.uri,
+        str(tmp_path / "in"),
+        "witness" if witness else "alone",
+    ]
+    return subprocess.run(
+        command, env=environment, check=False, stderr=subprocess.DEVNULL, timeout=60
+    ).returncode
+
+
+def test_a_unit_is_committed_once_and_then_only_reported(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path)
+    first, second = reader(store, tmp_path).run(unit), reader(store, tmp_path).run(unit)
+    assert (first.fresh, second.fresh) == (True, False)
+    assert (first.inputs, first.kept, first.failures) == (4, 4, {})
+    assert first.path == second.path
+    assert len(read_attempts(store, INGEST, unit.id)) == 1
+
+
+def test_one_bad_sample_is_a_row_and_the_others_are_kept(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    unit = one_unit(store, tmp_path)
+    (tmp_path / "in" / "p001.png").unlink()
+    monkeypatch.setenv(TROUBLE, "p002:raise")
+    summary = reader(store, tmp_path).run(unit)
+    assert summary.failures == {"source_missing": 1, "crashed": 1}
+    rows = {row.id: row for row in rows_of(store, unit) if row.kind == "input"}
+    assert rows["drawn/p002.png"].detail == "RuntimeError"
+    assert rows["drawn/p000.png"].outcome == "kept"
+
+
+@pytest.mark.parametrize(("what", "error"), [("away", EnvironmentFault), ("memory", OutOfMemory)])
+def test_a_fault_of_the_surroundings_commits_nothing_and_blames_nobody(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type[Exception]
+):
+    unit = one_unit(store, tmp_path)
+    monkeypatch.setenv(TROUBLE, f"p002:{what}")
+    for _ in range(3):
+        with pytest.raises(error):
+            reader(store, tmp_path).run(unit)
+    assert committed_units(store, INGEST) == set()
+    assert [attempt.left for attempt in read_attempts(store, INGEST, unit.id)] == [True] * 3
+    monkeypatch.delenv(TROUBLE)
+    assert reader(store, tmp_path).run(unit).kept == 4
+
+
+@dataclass(frozen=True)
+class OddStage(ReadStage):
+    """Answers for other inputs, or with numbers that JSON can't hold, or with pixels that differ by the call."""
+
+    how: str = ""
+    calls: list[int] = field(default_factory=list)
+    models: tuple[ModelIdentity, ...] = ()
+
+    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+        self.calls.append(len(inputs))
+        outcomes = ReadStage(self.folder).process(inputs, pixels)
+        if self.how == "lost":
+            return outcomes[1:]
+        first = outcomes[0].children[0]
+        if self.how == "twins":
+            return [replace(outcomes[0], children=(first, first)), *outcomes[1:]]
+        if self.how == "infinite" and inputs[0].id.endswith("p000.png"):
+            odd = replace(first.record, width=float("inf"))  # type: ignore[type-var]
+            return [replace(outcomes[0], children=(replace(first, record=odd),)), *outcomes[1:]]
+        return outcomes
+
+
+@pytest.mark.parametrize(("how", "crashed"), [("lost", 4), ("twins", 4), ("infinite", 1)])
+def test_answers_that_do_not_fit_are_crashes_and_never_break_the_count_law(
+    store: Store, tmp_path: Path, how: str, crashed: int
+):
+    unit = one_unit(store, tmp_path)
+    stage = OddStage(str(tmp_path / "in"), how=how)
+    summary = Worker("ingest", stage, store, context(INGEST)).run(unit)
+    assert summary.failures == {"crashed": crashed}
+    assert stage.calls == [4, 1, 1, 1, 1]
+
+
+def test_two_workers_at_one_unit_leave_one_commit_and_its_objects(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path)
+
+    @dataclass(frozen=True)
+    class Meanwhile(ReadStage):
+        """Another worker commits the same unit while this one computes."""
+
+        def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+            reader(store, tmp_path).run(unit)
+            return ReadStage(self.folder).process(inputs, pixels)
+
+    late = Worker("ingest", Meanwhile(str(tmp_path / "in")), store, context(INGEST)).run(unit)
+    assert not late.fresh
+    objects = [o.path for o in store.list() if "/attempts/" not in o.path and "/plans/" not in o.path]
+    assert len(objects) == 3
+    assert len(rows_of(store, unit)) == 8
+
+
+def test_a_loser_with_other_bytes_leaves_the_winners_alone(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path)
+
+    @dataclass(frozen=True)
+    class Otherwise(ReadStage):
+        def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+            reader(store, tmp_path).run(unit)
+            child = Child(id="x", record=None, blobs=(Blob(name="n", data=b"other"),))
+            return [Outcome(input_id=i.id, children=(child,)) for i in inputs[:1]] + [
+                Outcome(input_id=i.id, reason=Reason.EMPTY_FILE) for i in inputs[1:]
+            ]
+
+    assert not Worker("ingest", Otherwise(""), store, context(INGEST)).run(unit).fresh
+    assert {row.outcome for row in rows_of(store, unit)} == {"kept"}
+
+
+def test_changed_pixels_of_a_committed_unit_are_seen_by_the_next_stage(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 3)
+    run_pipeline(store, tmp_path / "in")
+    path = next(o.path for o in store.list() if o.path.endswith(".tar") and "ingest" in o.path)
+    data = bytearray(store.get(path))
+    data[520] ^= 1
+    store.put(path, data)
+    for o in list(store.list(GROUNDING.folder)):
+        if "/commits/" in o.path or "/stage-" in o.path:
+            store.delete(o.path)
+    plans = run_pipeline(store, tmp_path / "in")
+    assert close_stage(store, plans[1]).totals["reasons"]["input:source_changed"] == 1
+
+
+def test_changed_rows_stop_the_next_stage_and_are_named(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 3)
+    plans = run_pipeline(store, tmp_path / "in")
+    unit = plans[1].units[0]
+    store.delete(GROUNDING.commit_path(unit.id))
+    data = bytearray(store.get(unit.parents[0]))
+    data[60] ^= 1
+    store.put(unit.parents[0], data)
+    with pytest.raises(DataFault, match=unit.parents[0]):
+        Worker("grounding", MeasureStage(), store, context(GROUNDING)).run(unit)
+
+
+@dataclass(frozen=True)
+class CountingPixels(MeasureStage):
+    """Notes, for each picture, whether the array was there before this unit began."""
+
+    seen: list[int] = field(default_factory=list)
+
+    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+        time.sleep(0.05)
+        arrays = [pixels.rgb(item.blobs["source.jpg"]) for item in inputs]
+        assert all(a is pixels.rgb(i.blobs["source.jpg"]) for a, i in zip(arrays, inputs, strict=True))
+        assert not any(a.flags.writeable for a in arrays)
+        self.seen.append(len(pixels._pictures))  # type: ignore[attr-defined]
+        return MeasureStage().process(inputs, pixels)
+
+
+def test_pictures_are_read_ahead_decoded_once_and_forgotten(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 12)
+    plans = run_pipeline(store, tmp_path / "in")
+    for unit in plans[1].units:
+        store.delete(GROUNDING.commit_path(unit.id))
+    stage = CountingPixels()
+    worker = Worker("grounding", stage, store, context(GROUNDING))
+    units = plans[1].units
+    for unit, following in zip(units, [*units[1:], None], strict=True):
+        worker.run(unit, following=following)
+    worker.close()
+    sizes = [len(u.members) for u in units]
+    assert stage.seen == [a + b for a, b in zip(sizes, [*sizes[1:], 0], strict=True)]
+
+
+@pytest.mark.slow
+def test_a_poison_photograph_is_found_and_its_neighbours_are_kept(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 4)
+    status = [child_process(store, tmp_path, "p002:kill") for _ in range(3)]
+    assert status == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    plan = the_plan(store, tmp_path)
+    reasons = {i: r for unit in plan.units for i, r in endings(store, unit).items()}
+    assert reasons.pop("drawn/p002.png") == "crashed"
+    assert set(reasons.values()) == {""}
+    assert close_stage(store, plan).totals["inputs_failed"] == 1
+
+
+@pytest.mark.slow
+def test_without_a_witness_dying_alone_twice_is_the_rule(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 4)
+    status = [child_process(store, tmp_path, "p002:kill", witness=False)]
+    while status[-1] and len(status) < 12:
+        status.append(child_process(store, tmp_path, "p002:kill", witness=False))
+    assert status[-1] == 0
+    reasons = {i: r for unit in the_plan(store, tmp_path).units for i, r in endings(store, unit).items()}
+    assert reasons.pop("drawn/p002.png") == "crashed"
+    assert set(reasons.values()) == {""}
+
+
+@pytest.mark.slow
+def test_an_operator_who_kills_again_and_again_makes_no_failures(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 1)
+    status = [child_process(store, tmp_path, "", fault="unit-attempted:1") for _ in range(6)]
+    assert set(status) == {-signal.SIGKILL}
+    assert child_process(store, tmp_path, "") == 0
+    assert close_stage(store, the_plan(store, tmp_path)).totals["inputs_kept"] == 1
+
+
+def test_an_attempt_that_still_runs_is_nobodys_death(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path)
+    for _ in range(3):
+        begin_attempt(store, INGEST, unit.id)
+    reader(store, tmp_path, witness=False).run(unit)
+    assert {a.members for a in read_attempts(store, INGEST, unit.id)} == {"all"}
+
+
+@pytest.mark.slow
+def test_a_sample_that_never_ends_is_cut_off_alone(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    unit = one_unit(store, tmp_path, 2)
+    monkeypatch.setenv(TROUBLE, "p001:sleep")
+    worker = reader(store, tmp_path)
+    worker.context = replace(worker.context, trial_timeout_s=4.0)
+    summary = worker.run(unit, cut_off=True)
+    assert summary.failures == {"timed_out": 1}
+    assert summary.kept == 1
+
+
+@pytest.mark.slow
+def test_a_stage_that_cannot_be_built_again_blames_no_sample(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path, 2)
+    worker = reader(store, tmp_path)
+    worker.context = replace(worker.context, build_stage=partial(ReadStage, "a", "b", "too many"))
+    with pytest.raises(EnvironmentFault, match="built"):
+        worker.run(unit, cut_off=True)
+    assert committed_units(store, INGEST) == set()
+
+
+def test_a_sample_error_carries_its_reason_into_the_row(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path, 2)
+
+    @dataclass(frozen=True)
+    class Strict(ReadStage):
+        def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+            raise SampleError(Reason.TOO_SMALL, "24 px")
+
+    Worker("ingest", Strict(""), store, context(INGEST)).run(unit)
+    assert set(endings(store, unit).values()) == {"too_small"}
+
+
+def test_the_ledger_tells_a_samples_whole_history(store: Store, tmp_path: Path):
+    draw_photographs(tmp_path / "in", 5)
+    plans = run_pipeline(store, tmp_path / "in")
+    ledger = Ledger(store, plans)
+    first, second = ledger.funnel()
+    assert (first.inputs, first.kept, first.open, second.inputs) == (5, 5, 0, first.children_kept)
+    assert sum(n for _, n in second.reasons) == second.rejected + second.children - second.children_kept
+    for line in (first, second):
+        assert line.children == line.children_kept + line.children_rejected + line.children_failed
+        assert sum(n for _, n in line.input_reasons) == line.rejected + line.failed
+        assert sum(n for _, n in line.child_reasons) == line.children_rejected + line.children_failed
+    target = next(
+        i for (i,) in ledger.connection.execute("SELECT id FROM rows WHERE id LIKE '%-t0'").fetchall()
+    )
+    steps = ledger.history(target)
+    assert [(s.stage, s.kind) for s in steps][:3] == [
+        ("ingest", "input"),
+        ("ingest", "child"),
+        ("grounding", "input"),
+    ]
+    assert steps == ledger.history(steps[0].id)
+    assert [p.inputs_left for p in ledger.progress()] == [0, 0]
+
+
+def the_plan(store: Store, tmp_path: Path) -> Plan:
+    return plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
+
+
+@pytest.mark.slow
+def test_a_driver_killed_while_a_sample_is_on_trial_blames_nobody(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path, 1)
+    environment = {**os.environ, TROUBLE: "p000:sleep"}
+    module = "tests.tasks.storage.drawn_stages"
+    for kill in range(9):
+        driver = subprocess.Popen(
+            [sys.executable, "-m", module, store.uri, str(tmp_path / "in"), "witness"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while len(read_attempts(store, INGEST, unit.id)) <= kill and time.monotonic() < deadline:
+            time.sleep(0.05)
+        driver.kill()
+        driver.wait()
+    assert len(read_attempts(store, INGEST, unit.id)) == 9
+    assert child_process(store, tmp_path, "") == 0
+    assert endings(store, unit) == {"drawn/p000.png": ""}
+
+
+def test_a_sample_that_takes_its_witness_along_again_and_again_is_a_failure(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path, 2)
+    poison, other = unit.members
+    parts = ["all"] * 2 + [subset_name(unit.members)] * 2 + [subset_name([poison])] * LAST_RESORT
+    code = (
+        "from tasks.storage.protocol.attempts import begin_attempt; "
+        "from tasks.storage.objects.store import open_store; "
+        "from tests.tasks.storage.drawn_stages import INGEST; "
+        f"[begin_attempt(open_store({store.uri!r}), INGEST, {unit.id!r}, part) for part in {parts!r}]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    reader(store, tmp_path).run(unit)
+    assert endings(store, unit) == {poison: "crashed", other: ""}

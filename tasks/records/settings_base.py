@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -26,7 +26,8 @@ class Settings(BaseModel):
 
 
 class RoleSettings(Settings):
-    """Which backend answers for a role, and its options (checked by the backend's own settings class)."""
+    """Which backend answers for a role, its options (checked by the backend's own settings class), and where."""
 
     backend: str = Field(description="registered name of the backend")
-    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, description="of the backend")
+    run: str = Field(default="here", description="here, or the name of a pool or server; in no digest")

@@ -1,84 +1,115 @@
-"""From configuration to backends: the table of names, and the only place that imports them, lazily."""
+"""The table of backends: role and name to class, imported only when a configuration names it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
 from pydantic import ValidationError
 
+from prompts import prompt_digests
 from tasks.records.errors import ConfigurationError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import RoleSettings, Settings
+from tasks.roles.backend import Backend
 
-EMBEDDED = "tasks.backends.embedded"
+PERCEPTION = "tasks.backends.embedded.perception"
+LANGUAGE = "tasks.backends.embedded.language"
+PAINTING = "tasks.backends.embedded.painting"
 
 BACKENDS: dict[str, dict[str, str]] = {
-    "tagger": {"efficientnet-lite3": f"{EMBEDDED}.perception.tagger:EfficientNetTagger"},
-    "detector": {"coco-pair": f"{EMBEDDED}.perception.detector:PairedDetector"},
-    "segmenter": {"sam2-tiny": f"{EMBEDDED}.perception.segmenter:Sam2Segmenter"},
-    "target_judge": {"rules": f"{EMBEDDED}.perception.target_judge:RuleTargetJudge"},
-    "instructor": {"scene-facts": f"{EMBEDDED}.language.instructor:SceneFactsInstructor"},
-    "rewriter": {"paraphrase": f"{EMBEDDED}.language.rewriter:ParaphraseRewriter"},
-    "referrer": {"grammar": f"{EMBEDDED}.language.referrer:GrammarReferrer"},
+    "tagger": {"efficientnet-lite3": f"{PERCEPTION}.tagger:EfficientNetTagger"},
+    "detector": {"coco-pair": f"{PERCEPTION}.detector:PairedDetector"},
+    "segmenter": {"sam2-tiny": f"{PERCEPTION}.segmenter:Sam2Segmenter"},
+    "target_judge": {"rules": f"{PERCEPTION}.target_judge:RuleTargetJudge"},
+    "instructor": {"scene-facts": f"{LANGUAGE}.instructor:SceneFactsInstructor"},
+    "rewriter": {"paraphrase": f"{LANGUAGE}.rewriter:ParaphraseRewriter"},
+    "referrer": {"grammar": f"{LANGUAGE}.referrer:GrammarReferrer"},
+    "text_judge": {},
     "editor": {
         "bagel": "tasks.backends.torch.bagel_editor:BagelEditor",
-        "classical": f"{EMBEDDED}.painting.editor:ClassicalEditor",
+        "classical": f"{PAINTING}.editor:ClassicalEditor",
     },
     "inpainter": {
-        "best-of-two": f"{EMBEDDED}.painting.best_inpainter:BestOfTwoInpainter",
-        "migan": f"{EMBEDDED}.painting.migan_inpainter:MiganInpainter",
-        "patchmatch": f"{EMBEDDED}.painting.patchmatch_inpainter:PatchMatchInpainter",
+        "best-of-two": f"{PAINTING}.best_inpainter:BestOfTwoInpainter",
+        "migan": f"{PAINTING}.migan_inpainter:MiganInpainter",
+        "patchmatch": f"{PAINTING}.patchmatch_inpainter:PatchMatchInpainter",
     },
-    "edit_judge": {"rules": f"{EMBEDDED}.painting.edit_judge:RuleEditJudge"},
+    "edit_judge": {"rules": f"{PAINTING}.edit_judge:RuleEditJudge"},
 }
-"""Role -> backend name -> ``module:Class``; a class has ``Options``, ``describe(options)``, ``__init__(options)``."""
+"""Role -> backend name -> ``module:Class``; every class is a `tasks.roles.backend.Backend`."""
 
 
-def check_role(role: str, settings: RoleSettings, key: str) -> None:
-    """Raise `ConfigurationError` when the backend or one of its options doesn't exist; loads no model."""
-    _options(role, settings, key)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendChoice:
+    """A configured backend before it is loaded: class, checked options, identity.
+
+    Attributes:
+        prompts: (name, SHA-256) of each prompt file it reads.
+    """
+
+    role: str
+    name: str
+    backend: type[Backend[Any, Any]]
+    options: Settings
+    prompts: tuple[tuple[str, str], ...]
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Who would answer."""
+        return self.backend.identity_of(self.options)
+
+    def material(self) -> dict[str, Any]:
+        """What of it can change an answer, for the stage's digest."""
+        identity = self.identity
+        return {
+            "backend": identity.backend,
+            "model": identity.model,
+            "revision": identity.revision,
+            "digest": identity.digest,
+            "wire": self.backend.wire,
+            "options": self.options.model_dump(mode="json"),
+            "prompts": dict(self.prompts),
+        }
+
+    def load(self) -> Backend[Any, Any]:
+        """The backend, ready to answer.
+
+        Raises:
+            ModelUnavailable, AssetUnavailable: it cannot be loaded now.
+        """
+        make = cast("Any", self.backend)
+        return cast("Backend[Any, Any]", make(self.options))
 
 
-def describe_role(role: str, settings: RoleSettings) -> ModelIdentity:
-    """Who would answer, without loading it."""
-    backend, options = _options(role, settings, role)
-    return cast("ModelIdentity", backend.describe(options))
+def choose(role: str, settings: RoleSettings, key: str) -> BackendChoice:
+    """The backend that ``settings`` names, with checked options; loads no model.
 
-
-def load_role(role: str, settings: RoleSettings) -> Any:
-    """The backend with its model loaded; the caller knows the role's Protocol.
+    Args:
+        key: dotted key of the settings, for messages.
 
     Raises:
-        ModelUnavailable, AssetUnavailable: it cannot be loaded now.
+        ConfigurationError: no such backend or option, or a value out of range.
     """
-    backend, options = _options(role, settings, role)
-    return backend(options)
-
-
-def backend_class(role: str, settings: RoleSettings) -> Any:
-    """The backend's class, imported; for what a class knows without a model (an editor's ``offers``)."""
-    return _options(role, settings, role)[0]
-
-
-def backend_options(role: str, settings: RoleSettings) -> Settings:
-    """The backend's options, checked and with defaults filled in."""
-    return _options(role, settings, role)[1]
-
-
-def _options(role: str, settings: RoleSettings, key: str) -> tuple[Any, Settings]:
     names = BACKENDS[role]
     if settings.backend not in names:
-        msg = f"{key}.backend: no {role} is called {settings.backend!r}; there is {', '.join(sorted(names))}"
+        available = ", ".join(sorted(names)) or "none"
+        msg = f"{key}.backend: unknown {role} {settings.backend!r} (available: {available})"
         raise ConfigurationError(msg)
     module, _, name = names[settings.backend].partition(":")
-    backend = getattr(import_module(module), name)
-    make = cast("Callable[[dict[str, object]], Settings]", backend.Options.model_validate)
+    backend = cast("type[Backend[Any, Any]]", getattr(import_module(module), name))
     try:
-        return backend, make(dict(settings.options))
+        options = backend.Options.model_validate(dict(settings.options))
     except ValidationError as error:
         item = error.errors()[0]
-        where = ".".join([key, "options", *(str(p) for p in item["loc"])])
+        where = ".".join([key, "options", *(str(part) for part in item["loc"])])
         msg = f"{where}: {item['msg']} (value {item['input']!r})"
         raise ConfigurationError(msg) from error
+    return BackendChoice(
+        role=role,
+        name=settings.backend,
+        backend=backend,
+        options=options,
+        prompts=tuple(prompt_digests(backend.prompts)) if backend.prompts else (),
+    )

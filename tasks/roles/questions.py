@@ -1,54 +1,107 @@
-"""The ten roles: one batched method each, over records and numpy arrays.
+"""The eleven roles: what each is asked and what it answers.
 
-An ``Image`` is (H, W, 3) uint8 RGB, a ``Mask`` (H, W) bool, both in the pixels of the picture they belong to.
-Batches are a convenience for hardware: no answer may depend on what else is in the batch, on its order, on the
-worker or on the number of threads. Randomness comes only from the ``seed`` in a request.
+    tagger         what may be in the picture                       TagQuestion       tuple[Tag, ...]
+    detector       boxes for names                                  DetectQuestion    tuple[Detection, ...]
+    segmenter      a mask for each box                              SegmentQuestion   tuple[Segmentation, ...]
+    target_judge   is the mask precise, the target hard to find     TargetQuestion    TargetVerdict
+    instructor     instruction and four-part reasoning              InstructQuestion  WrittenInstruction
+    rewriter       the instruction in other words                   RewriteQuestion   str
+    referrer       which objects the words mean                     ReferQuestion     tuple[int, ...]
+    text_judge     do the words agree with the picture              TextQuestion      TextVerdict
+    editor         an edited crop                                   EditQuestion      Image
+    inpainter      a filled hole                                    InpaintQuestion   Image
+    edit_judge     scores of a finished edit                        EditJudgeQuestion EditScores
 
-Errors: a backend raises `tasks.records.errors.SampleError` for trouble with one sample only when called with a batch of
-one, and `tasks.records.errors.EnvironmentFault` for trouble with itself.
+Every question says what its answer may depend on (`Question.material`): pictures by recipe, masks by digest, words,
+seed and try. Records travel along for backends that work on measured facts (the embedded ones); a backend that uses
+more of a record than the material holds must be reproducible. Coordinates are pixels of the picture asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tasks.imaging.arrays import Image, Mask
 from tasks.records.records import (
     Box,
-    EditPlan,
     EditType,
     GroundedTarget,
     MaskHint,
     Measurement,
-    ModelIdentity,
+    Reasoning,
     Scene,
     Tag,
 )
+from tasks.roles.picture import Picture, array_digest
 
-Image = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
+ROLES = (
+    "tagger",
+    "detector",
+    "segmenter",
+    "target_judge",
+    "instructor",
+    "rewriter",
+    "referrer",
+    "text_judge",
+    "editor",
+    "inpainter",
+    "edit_judge",
+)
+"""Names of the roles, in the order of the pipeline."""
 
 
-class Role(Protocol):
-    """What every backend has."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question(ABC):
+    """What every question has.
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """Who answers; goes into provenance and the stage's digest."""
-        ...
+    Attributes:
+        subject: id of the sample it is about, for messages and logs; no part of the answer.
+        seed: for whatever the backend draws at random.
+        attempt: 0 for the first try of this question, counted up when the pipeline asks for another answer.
+    """
+
+    subject: str
+    seed: int = 0
+    attempt: int = 0
+
+    @abstractmethod
+    def material(self) -> Mapping[str, Any]:
+        """Everything the answer may depend on besides the backend, seed and attempt, as JSON values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TagQuestion(Question):
+    """Names for what may be in the picture; answered with `Tag`s, best first."""
+
+    picture: Picture
+
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {"picture": self.picture.recipe}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """A labelled box in pixels of the picture asked about; score in 0..1."""
+    """A labeled box in pixels of the picture asked about; score in 0..1."""
 
     label: str
     box: Box
     score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DetectQuestion(Question):
+    """Boxes for names: all above the backend's low threshold after its own suppression, best first."""
+
+    picture: Picture
+    names: tuple[str, ...]
+
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {"picture": self.picture.recipe, "names": list(self.names)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,43 +114,41 @@ class Segmentation:
     checks: tuple[Measurement, ...]
 
 
-class Tagger(Role, Protocol):
-    """Names what may be in the picture."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmentQuestion(Question):
+    """A mask for each box; answered with one `Segmentation` per detection, in order. A mask may be empty."""
 
-    def tag(self, images: Sequence[Image]) -> list[tuple[Tag, ...]]:
-        """Tags of each picture, best first."""
-        ...
+    picture: Picture
+    detections: tuple[Detection, ...]
+    hints: tuple[MaskHint, ...] = ()
 
-
-class Detector(Role, Protocol):
-    """Finds boxes for names."""
-
-    def detect(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> list[tuple[Detection, ...]]:
-        """All boxes over the backend's low threshold after its own suppression, best first."""
-        ...
-
-
-class Segmenter(Role, Protocol):
-    """Draws a mask for each box."""
-
-    def segment(
-        self,
-        images: Sequence[Image],
-        detections: Sequence[Sequence[Detection]],
-        hints: Sequence[Sequence[MaskHint]],
-    ) -> list[tuple[Segmentation, ...]]:
-        """One segmentation a detection, in the same order; a mask may be empty."""
-        ...
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {
+            "picture": self.picture.recipe,
+            "boxes": [[d.label, *_corners(d.box)] for d in self.detections],
+            "hints": [[*_corners(h.box), h.mask.counts] for h in self.hints],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TargetQuestion:
-    """The target judge's question: the source with the red mask and box (Figure 19, lower part)."""
+class TargetQuestion(Question):
+    """Is this a precise mask and a target that takes thought to find (paper Figure 19, lower part).
 
-    image: Image
-    marked: Image
+    Attributes:
+        picture: the source.
+        marked: the source with red mask (opacity 0.5) and red box.
+        mask: the target's pixels, (H, W).
+    """
+
+    picture: Picture
+    marked: Picture
     mask: Mask
     target: GroundedTarget
+
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {"marked": self.marked.recipe}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,126 +160,202 @@ class TargetVerdict:
     measurements: tuple[Measurement, ...]
 
 
-class TargetJudge(Role, Protocol):
-    """Drops imprecise masks and trivial targets."""
-
-    def judge_targets(self, questions: Sequence[TargetQuestion]) -> list[TargetVerdict]:
-        """One verdict a question."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class InstructionRequest:
-    """The instructor's question: the source with the box only (Figure 19, upper part) and the edit type."""
+class InstructQuestion(Question):
+    """Instruction and reasoning for an edit of the target (paper Figure 19, upper part).
 
-    image: Image
-    boxed: Image
+    Attributes:
+        picture: the source; ``boxed``: the source with the target's red box and nothing else.
+        argument: what the edit turns the target into, or ``""`` where the instructor chooses.
+        refusals: sentences on what was wrong with earlier tries, sent back with the question.
+    """
+
+    picture: Picture
+    boxed: Picture
     target: GroundedTarget
     edit_type: EditType
     argument: str
-    prompt: str
-    seed: int
+    refusals: tuple[str, ...] = ()
 
-
-class Instructor(Role, Protocol):
-    """Writes the instruction and the four-part reasoning."""
-
-    def write(self, requests: Sequence[InstructionRequest]) -> list[str]:
-        """Raw replies: JSON text under the paper's keys; parsing and gates are the caller's."""
-        ...
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {
+            "boxed": self.boxed.recipe,
+            "edit_type": self.edit_type.value,
+            "argument": self.argument,
+            "refusals": list(self.refusals),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RewriteRequest:
-    """The rewriter sees the instruction and the prompt, nothing else."""
+class WrittenInstruction:
+    """What an instructor wrote, after parsing and before any gate.
 
+    Attributes:
+        edit_type: as the instructor says, unchecked.
+        argument: what the target is to become, ``""`` where the reply does not say.
+    """
+
+    edit_type: str
     instruction: str
-    edit_type: EditType
-    prompt: str
-    seed: int
-
-
-class Rewriter(Role, Protocol):
-    """Says the same instruction in other words."""
-
-    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[str]:
-        """One instruction a request."""
-        ...
+    argument: str
+    reasoning: Reasoning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ReferralRequest:
-    """Find the target from the words alone: the scene is given, the target is not."""
+class RewriteQuestion(Question):
+    """The same instruction in other words; the rewriter sees nothing but these."""
 
-    image: Image
+    instruction: str
+    edit_type: EditType
+    refusals: tuple[str, ...] = ()
+
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {
+            "instruction": self.instruction,
+            "edit_type": self.edit_type.value,
+            "refusals": list(self.refusals),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReferQuestion(Question):
+    """Which objects of the scene the words may mean; the target is not told.
+
+    Attributes:
+        numbered: the source with the number of each object of the scene drawn on it.
+        scene: the objects; indices of the answer point into ``scene.objects``. Several or none: ambiguous words.
+    """
+
+    picture: Picture
+    numbered: Picture
     instruction: str
     scene: Scene
 
-
-class Referrer(Role, Protocol):
-    """Resolves an instruction to objects, independently of the instructor's facts."""
-
-    def refer(self, requests: Sequence[ReferralRequest]) -> list[tuple[int, ...]]:
-        """Indices of the scene's objects that fit the words; several or none mean the words are ambiguous."""
-        ...
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {"numbered": self.numbered.recipe, "instruction": self.instruction}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EditRequest:
-    """A crop to edit, in the crop's own pixels; ``mask`` is the target inside the crop."""
+class TextQuestion(Question):
+    """Do instruction and reasoning agree with the marked target and with each other; asked last, of another model.
 
-    image: Image
+    Attributes:
+        marked: the source with the target's red mask and box.
+    """
+
+    marked: Picture
+    instruction: str
+    reasoning: Reasoning
+    edit_type: EditType
+    argument: str
+
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        parts = self.reasoning
+        return {
+            "marked": self.marked.recipe,
+            "instruction": self.instruction,
+            "reasoning": [
+                parts.scene_description,
+                parts.target_localization,
+                parts.editing_description,
+                parts.post_edit_description,
+            ],
+            "edit_type": self.edit_type.value,
+            "argument": self.argument,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextVerdict:
+    """Probability 0..1 that words and picture agree, with what it rests on; the stage applies the threshold."""
+
+    agreement: float
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EditQuestion(Question):
+    """A crop to edit; answered with an image of the same size.
+
+    Attributes:
+        picture: the crop; ``mask``: the target in it, (H, W) of the crop.
+        instruction: final instruction of the plan.
+    """
+
+    picture: Picture
     mask: Mask
+    label: str
     edit_type: EditType
     argument: str
     instruction: str
-    seed: int
 
-
-class Editor(Role, Protocol):
-    """Edits a crop."""
-
-    @property
-    def offers(self) -> tuple[EditType, ...]:
-        """Edit types it can do convincingly, in the enum's order; Remove belongs to the inpainter."""
-        ...
-
-    def edit(self, requests: Sequence[EditRequest]) -> list[Image]:
-        """The edited crop, same size as the request's image."""
-        ...
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {
+            "picture": self.picture.recipe,
+            "mask": array_digest(self.mask),
+            "label": self.label,
+            "edit_type": self.edit_type.value,
+            "argument": self.argument,
+            "instruction": self.instruction,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class InpaintRequest:
-    """A window and the hole to fill (True = fill), in the window's own pixels.
+class InpaintQuestion(Question):
+    """A window with a hole; answered with the window filled, same size.
 
-    ``avoid`` marks pixels of other objects, which no filling should be copied from (a trained network may ignore it).
+    Attributes:
+        hole: True = fill, (H, W) of the window.
+        avoid: pixels of other objects that no filling should be copied from, or None; a network may ignore it.
     """
 
-    image: Image
+    picture: Picture
     hole: Mask
-    seed: int
     avoid: Mask | None = None
 
-
-class Inpainter(Role, Protocol):
-    """Fills a hole from its surroundings."""
-
-    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Image]:
-        """The window with the hole filled, same size."""
-        ...
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        avoid = "" if self.avoid is None else array_digest(self.avoid)
+        return {"picture": self.picture.recipe, "hole": array_digest(self.hole), "avoid": avoid}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EditQuestion:
-    """The edit judge's question: both pictures with the box, and the instruction (Figure 20)."""
+class EditJudgeQuestion(Question):
+    """Scores for a finished edit (paper Figure 20).
 
-    source: Image
-    edited: Image
-    plan: EditPlan
+    Attributes:
+        source, edited: whole pictures, before and after.
+        source_boxed, edited_boxed: the same with the target's red box.
+        crop: the window that was edited; ``mask``: the target, (H, W) of the source.
+        gates: measurements made so far, for backends that score by them.
+    """
+
+    source: Picture
+    edited: Picture
+    source_boxed: Picture
+    edited_boxed: Picture
+    instruction: str
+    edit_type: EditType
+    argument: str
     crop: Box
     mask: Mask
-    gates: tuple[Measurement, ...]
+    gates: tuple[Measurement, ...] = field(default=())
+
+    def material(self) -> Mapping[str, Any]:
+        """See `Question`."""
+        return {
+            "source": self.source_boxed.recipe,
+            "edited": self.edited_boxed.recipe,
+            "instruction": self.instruction,
+            "edit_type": self.edit_type.value,
+            "argument": self.argument,
+            "crop": list(_corners(self.crop)),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,9 +367,20 @@ class EditScores:
     measurements: tuple[Measurement, ...]
 
 
-class EditJudge(Role, Protocol):
-    """Scores a finished edit."""
+Answer = (
+    tuple[Tag, ...]
+    | tuple[Detection, ...]
+    | tuple[Segmentation, ...]
+    | TargetVerdict
+    | WrittenInstruction
+    | str
+    | tuple[int, ...]
+    | TextVerdict
+    | Image
+    | EditScores
+)
+"""Any role's answer."""
 
-    def judge_edits(self, questions: Sequence[EditQuestion]) -> list[EditScores]:
-        """One pair of scores a question."""
-        ...
+
+def _corners(box: Box) -> tuple[int, int, int, int]:
+    return box.x0, box.y0, box.x1, box.y1

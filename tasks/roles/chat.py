@@ -1,0 +1,72 @@
+"""A request to a chat server and its reply, without HTTP: what a served backend writes and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.records.errors import GroundEditError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatPicture:
+    """A picture as it is sent: encoded bytes, their media type, and the recipe that names it in the key."""
+
+    data: bytes
+    media_type: str
+    recipe: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One user turn.
+
+    Attributes:
+        parts: texts and pictures in their order.
+        sampling: temperature, top_p, max_tokens … as the server's API spells them; nothing is left to its defaults.
+        seed: of this question.
+        schema: JSON schema of the reply, ``None`` for free text.
+        choices: words of which the reply must be one; their log-probabilities are asked for. Empty: no choice.
+        again: sentence for a retry, with ``$reason`` in it, from a prompt file.
+        context: small values that `read` needs (how many objects there are, …), JSON values.
+    """
+
+    parts: tuple[str | ChatPicture, ...]
+    sampling: Mapping[str, Any]
+    seed: int
+    schema: Mapping[str, Any] | None = None
+    choices: tuple[str, ...] = ()
+    again: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReply:
+    """What a server sent back.
+
+    Attributes:
+        text: the whole reply.
+        finish: the server's finish reason (``stop``, ``length``, ``content_filter``).
+        logprobs: log-probabilities of the first token's alternatives by token text, where they were asked for.
+        model: name the server gives itself.
+    """
+
+    text: str
+    finish: str = "stop"
+    logprobs: Mapping[str, float] = field(default_factory=dict)
+    model: str = ""
+
+
+class BadReply(GroundEditError):
+    """A reply that no parser accepts.
+
+    Args:
+        code: short and closed per backend (``not_json``, ``missing_key``, ``cut_off``, ``not_a_choice``).
+        detail: what exactly, deterministic and without the reply's own words.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail

@@ -1,0 +1,103 @@
+"""Where roles are answered: settings of pools and servers. `run` parts are in no digest; `model` parts are."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from tasks.records.settings_base import Settings
+
+HERE = "here"
+"""The placement that every build has: the worker's own process, CPU, one question at a time."""
+
+
+class PoolSettings(Settings):
+    """Actors that hold one or several roles in one process each, with a share of a GPU."""
+
+    holds: tuple[str, ...] = Field(min_length=1, description="roles that one actor of the pool answers for")
+    gpu_gb: float = Field(default=0.0, ge=0, description="GPU memory of one actor, GB; 0: no GPU")
+    replicas: int | Literal["auto"] = Field(default=1, description="actors; auto: as many as fit the GPUs")
+    max_batch: int = Field(default=8, ge=1, description="questions in one call")
+    max_wait_ms: float = Field(default=20.0, ge=0, description="longest wait for a batch to fill")
+    resources: dict[str, float] = Field(default={}, description="custom Ray resources of one actor")
+    ready_s: float = Field(default=1800.0, gt=0, description="longest wait for an actor to load")
+
+    @field_validator("replicas")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            msg = "expected 1 or more, or 'auto'"
+            raise ValueError(msg)
+        return value
+
+
+class ServedModel(Settings):
+    """What a server runs, as far as it changes answers: part of the digest of every role it answers for."""
+
+    id: str = Field(min_length=1, description="model id as the server names it")
+    revision: str = Field(default="unstated", description="revision of the weights")
+    quantization: str = Field(default="none", description="of the weights")
+    dtype: str = Field(default="auto", description="of the computation")
+    max_pixels: int = Field(
+        default=1_048_576, gt=0, description="pictures are sent no larger than this, pixels"
+    )
+    template: str = Field(default="model's own", description="chat template: digest, or the model's own")
+    generation_config: str = Field(
+        default="none", description="server-side sampling defaults; none: ours are stated"
+    )
+    adapters: tuple[str, ...] = Field(default=(), description="LoRA adapters, in order")
+    context_length: int = Field(default=32_768, gt=0, description="tokens")
+
+
+class ServeSettings(Settings):
+    """A server that the build starts by itself."""
+
+    gpus: int = Field(default=1, ge=1, description="GPUs of one server")
+    arguments: dict[str, str | int | float | bool] = Field(
+        default={}, description="further arguments of the server that cannot change answers"
+    )
+
+
+class ServerSettings(Settings):
+    """An OpenAI-style endpoint shared by the roles that name it."""
+
+    model: ServedModel
+    urls: tuple[str, ...] = Field(
+        default=(), description="base URLs ending in /v1; questions are spread over them"
+    )
+    serve: ServeSettings | None = Field(
+        default=None, description="start the server instead of naming its URLs"
+    )
+    in_flight: int = Field(default=64, ge=1, description="requests at work at the same time, over all URLs")
+    timeout_s: float = Field(
+        default=600.0, gt=0, description="longest silence of a server that has a request"
+    )
+    patience_s: float = Field(
+        default=900.0, gt=0, description="how long a server may be away before the build stops"
+    )
+    ready_s: float = Field(default=600.0, gt=0, description="longest wait for a server to start")
+    gpu_gb: float = Field(default=0.0, ge=0, description="GPU memory of one server of ours, GB per GPU")
+    api_key_env: str = Field(default="", description="environment variable that holds the key")
+
+    @field_validator("urls")
+    @classmethod
+    def _plain_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        """Keys and users do not belong into a URL: it would end up in logs and stored configurations."""
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                msg = f"{url!r}: expected http://host:port/v1 or https://…"
+                raise ValueError(msg)
+            if parts.username or parts.password or parts.query or parts.fragment:
+                msg = "a URL may hold no user, key or query; name the key's variable in api_key_env"
+                raise ValueError(msg)
+        return urls
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ServerSettings:
+        if bool(self.urls) == (self.serve is not None):
+            msg = "expected either urls or serve"
+            raise ValueError(msg)
+        return self

@@ -20,8 +20,10 @@ _SECRETS = (
     ),
     (re.compile(r"\b(?:sk|pk|hf|key|ghp|AKIA)[-_]?[A-Za-z0-9_-]{12,}"), "<key>"),
     (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<address>"),
-    (re.compile(r"\[?\b(?:[0-9a-f]{1,4}:){2,7}[0-9a-f]{0,4}\b\]?(?::\d+)?", re.IGNORECASE), "<host>"),
-    (re.compile(r"\[?::1\]?(?::\d+)?"), "<host>"),
+    (
+        re.compile(r"\[?(?<![\w:])(?=[0-9a-f:]*:[0-9a-f:]*:)[0-9a-f:]{3,}\]?(?::\d+)?", re.IGNORECASE),
+        "<host>",
+    ),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<host>"),
     # Two dots or a port make a host; a single dot ("model.safetensors", "e.g.") does not.
     (re.compile(r"\b(?:[a-z0-9-]+\.){2,}[a-z]{2,}(?::\d+)?\b", re.IGNORECASE), "<host>"),

@@ -20,12 +20,12 @@ _SECRETS = (
     ),
     (re.compile(r"\b(?:sk|pk|hf|key|ghp|AKIA)[-_]?[A-Za-z0-9_-]{12,}"), "<key>"),
     (re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"), "<address>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<host>"),
     (
         re.compile(r"\[?(?<![\w:])(?=[0-9a-f:]*:[0-9a-f:]*:)[0-9a-f:]{3,}\]?(?::\d+)?", re.IGNORECASE),
         "<host>",
     ),
-    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<host>"),
-    # Two dots or a port make a host; a single dot ("model.safetensors", "e.g.") does not.
+    # Two dots or a port make a host; a single dot ("model.safetensors") does not.
     (re.compile(r"\b(?:[a-z0-9-]+\.){2,}[a-z]{2,}(?::\d+)?\b", re.IGNORECASE), "<host>"),
     (re.compile(r"\b[a-z0-9][a-z0-9.-]*:\d{2,5}\b", re.IGNORECASE), "<host>"),
     (re.compile(r"\bhost(?:name)?[ =:]+[\"']?[\w.-]+[\"']?", re.IGNORECASE), "host=<host>"),

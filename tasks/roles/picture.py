@@ -61,7 +61,7 @@ class Picture:
         return Picture(recipe, lambda: np.ascontiguousarray(self.rgb[box.y0 : box.y1, box.x0 : box.x1]))
 
     def marked(self, marks: Mapping[str, Any], draw: Callable[[Image], Image]) -> Picture:
-        """This picture with something drawn on it; ``marks`` says what, in JSON values, and ``draw`` does it."""
+        """The picture with something drawn on it; ``marks`` says what, in JSON values, and ``draw`` does it."""
         return Picture({**self.recipe, "marks": {**marks, "drawing": DRAWING}}, lambda: draw(self.rgb))
 
     def __reduce__(self) -> tuple[Any, ...]:

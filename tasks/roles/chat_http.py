@@ -14,6 +14,7 @@ from typing import Any
 
 from tasks.records.errors import GroundEditError
 from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.scrubbing import scrub
 
 TOP_LOGPROBS = 20
 """Alternatives of the first token that are asked for; no server gives more by default."""
@@ -24,12 +25,6 @@ COME_BACK = frozenset({408, 409, 425, 429})
 ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """Statuses that refuse this question: too long, too large, not to be processed."""
 
-BODY_BYTES = 4096
-SHOWN = 300
-
-_SECRETS = re.compile(
-    r"(?i)bearer\s+\S+|\b(?:sk|hf|key|token)[-_][\w-]{6,}|https?://\S+|[\w.+-]+@[\w-]+\.\w+"
-)
 _NO_SUCH_MODEL = re.compile(r"(?i)model_not_found|\bmodel\b.{0,200}\b(?:does not exist|not found|is unknown)")
 
 
@@ -87,22 +82,16 @@ def chat_body(model: str, request: ChatRequest) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def failure(status: int, headers: Mapping[str, str], body: str, secret: str = "") -> GroundEditError:
-    """What a reply with another status than 200 means."""
-    words = f"status {status}" + (f": {shown(body, secret)}" if body.strip() else "")
+def failure(status: int, headers: Mapping[str, str], body: str, api_key: str = "") -> GroundEditError:
+    """What a reply with another status than 200 means; of its ``body`` only a cut and scrubbed part stays."""
+    if api_key:
+        body = body.replace(api_key, "<key>")
+    words = f"status {status}" + (f": {scrub(body)}" if body.strip() else "")
     if status in COME_BACK or status >= 500:
         return Away(words, retry_after=_retry_after(headers.get("retry-after", "")), status=status)
     if status in ABOUT_THE_QUESTION and not _NO_SUCH_MODEL.search(body):
         return Refused(status)
     return WrongServer(words)
-
-
-def shown(text: str, secret: str = "") -> str:
-    """Words of a server for a message: cut, on one line, without keys and addresses."""
-    if secret:
-        text = text.replace(secret, "…")
-    text = _SECRETS.sub("…", " ".join(text.split()))
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _retry_after(value: str) -> float:
@@ -136,6 +125,13 @@ class _Growing:
             error = chunk["error"]
             code = error.get("code") if isinstance(error, Mapping) else None
             raise failure(code if isinstance(code, int) and code >= 400 else 500, {}, json.dumps(error))
+        try:
+            self._add(chunk)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"the reply has not the form of the chat API ({type(error).__name__})"
+            raise Away(msg) from error
+
+    def _add(self, chunk: Mapping[str, Any]) -> None:
         self.model = str(chunk.get("model") or self.model)
         for choice in chunk.get("choices") or ():
             said = choice.get("delta") or choice.get("message") or {}
@@ -176,6 +172,7 @@ async def streamed_reply(lines: AsyncIterator[str], silence_s: float, heard: Cal
     """A reply from the lines of an event stream.
 
     Args:
+        lines: of the reply's body.
         silence_s: longest time between two events. Lines that only hold the connection open do not count, so that a
             stalled model is told from one with much to say.
         heard: called at each event.

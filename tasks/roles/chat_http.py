@@ -19,6 +19,9 @@ from tasks.roles.scrubbing import scrub
 TOP_LOGPROBS = 20
 """Alternatives of the first token that are asked for; no server gives more by default."""
 
+COMPLAINT_LENGTH = 2000
+"""Characters of a bad reply that are sent back with the complaint about it."""
+
 COME_BACK = frozenset({408, 409, 425, 429})
 """Statuses below 500 that say: later."""
 
@@ -56,8 +59,22 @@ class WrongServer(GroundEditError):
     """The server does not know the key, the address or the model: no question could succeed."""
 
 
-def chat_body(model: str, request: ChatRequest) -> bytes:
-    """A request as JSON. Encodes pictures as data URLs, so that it takes a while for large ones."""
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A reply that could not be used, and what the model is told about it."""
+
+    reply: str
+    told: str
+
+
+def chat_body(model: str, request: ChatRequest, complaint: Complaint | None = None) -> bytes:
+    """A request as JSON. Encodes pictures as data URLs, so that it takes a while for large ones.
+
+    Args:
+        model: id, as the server names it.
+        request: the question.
+        complaint: about the last reply to it; follows the question as two more turns.
+    """
     content: list[dict[str, Any]] = []
     for part in request.parts:
         if isinstance(part, str):
@@ -67,10 +84,15 @@ def chat_body(model: str, request: ChatRequest) -> bytes:
             content.append(
                 {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{data}"}}
             )
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if complaint is not None:
+        # A reply that never ended would fill the model's context a second time.
+        messages.append({"role": "assistant", "content": complaint.reply[:COMPLAINT_LENGTH]})
+        messages.append({"role": "user", "content": complaint.told})
     body: dict[str, Any] = {
         **request.sampling,
         "model": model,
-        "messages": [{"role": "user", "content": content}],
+        "messages": messages,
         "seed": request.seed,
         "stream": True,
     }

@@ -11,6 +11,7 @@ from tasks.records.errors import Reason, SampleError
 from tasks.roles.backend import ServedBackend
 from tasks.roles.calls import Given, Route
 from tasks.roles.chat import BadReply, ChatReply, ChatRequest
+from tasks.roles.chat_http import Complaint
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.servers import Server
 
@@ -51,11 +52,12 @@ class ServedRoute:
         """
         if self._backend is None:
             self._backend = cast("ServedBackend[Any, Any]", self._route.choice.load())
-        request = asked = await self._open(payload)
+        request = await self._open(payload)
+        asked, complaint = request, None
         repeats = self._server.settings.bad_replies
         for repeat in range(repeats + 1):
             try:
-                reply = await self._server.chat(asked, self._counts)
+                reply = await self._server.chat(asked, self._counts, complaint)
             except SampleError as error:
                 return Given(error=error.with_traceback(None))
             answer = self._read(self._backend, reply, request)
@@ -63,9 +65,9 @@ class ServedRoute:
                 return answer
             if repeat < repeats:
                 self._counts.asked_again += 1
-                told = (request.repeated(answer),) if request.again else ()
+                complaint = Complaint(reply.text, request.repeated(answer)) if request.again else None
                 # Another seed: the same words with the same seed may well bring the same reply.
-                asked = replace(request, parts=(*request.parts, *told), seed=request.seed + repeat + 1)
+                asked = replace(request, seed=request.seed + repeat + 1)
         return Given(error=SampleError(Reason.BAD_REPLY, str(answer)), reply=reply)
 
     def _read(

@@ -22,6 +22,7 @@ from tasks.roles.availability import Availability, Turn
 from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.chat_http import (
     Away,
+    Complaint,
     Refused,
     WrongServer,
     chat_body,
@@ -83,12 +84,15 @@ class Server:
             ),
         )
 
-    async def chat(self, request: ChatRequest, counts: RouteCounts | None = None) -> ChatReply:
+    async def chat(
+        self, request: ChatRequest, counts: RouteCounts | None = None, complaint: Complaint | None = None
+    ) -> ChatReply:
         """The reply to one request; waits for a free place and while the server is away.
 
         Args:
             request: what is asked.
             counts: of the route that asks.
+            complaint: about the last reply to this request.
 
         Raises:
             SampleError: `ENDPOINT_REFUSED`; the server will not take this request.
@@ -103,7 +107,7 @@ class Server:
             self._waiting -= 1
             counts.queued -= 1
         try:
-            body = await asyncio.to_thread(chat_body, self.settings.model.id, request)
+            body = await asyncio.to_thread(chat_body, self.settings.model.id, request, complaint)
             loop = asyncio.get_running_loop()
             own_errors, seen = 0, self.answered
             while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -99,10 +100,16 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
             "additionalProperties": False,
         }
 
+    @classmethod
+    def context(cls, question: InstructQuestion) -> Mapping[str, Any]:
+        """The argument that was asked for."""
+        return {"argument": question.argument}
+
     def read(self, reply: ChatReply, request: ChatRequest) -> WrittenInstruction:
-        """See `written_instruction`."""
-        del request
-        return written_instruction(json_object(reply))
+        """See `written_instruction`; an argument that was asked for stands, however the reply spells it."""
+        written = written_instruction(json_object(reply))
+        asked = str(request.context["argument"])
+        return replace(written, argument=asked) if asked else written
 
 
 def written_instruction(data: Mapping[str, Any]) -> WrittenInstruction:

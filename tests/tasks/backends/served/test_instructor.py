@@ -50,6 +50,13 @@ def test_a_reply_in_the_papers_own_form_is_read():
 
 def test_the_argument_is_what_the_reply_says():
     assert read(json.dumps({**GOOD, "Editing_Argument": " navy  blue "})).argument == "navy blue"
+    assert read(json.dumps(GOOD)).argument == ""
+
+
+def test_an_argument_that_was_asked_for_stands_however_the_reply_spells_it():
+    request = BACKEND.request(questions(argument="blue")["instructor"])
+    raw = json.dumps({**GOOD, "Editing_Argument": "a blue one"})
+    assert BACKEND.read(ChatReply(text=raw), request).argument == "blue"
 
 
 @pytest.mark.parametrize(

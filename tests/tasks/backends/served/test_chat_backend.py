@@ -9,12 +9,12 @@ import pytest
 
 from prompts import load_data, load_prompt
 from tasks.backends.served.chat_backend import AGAIN
-from tasks.backends.served.replies import APOLOGIES, CODES
 from tasks.records.errors import ConfigurationError, SampleError
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backends import BACKENDS, choose
 from tasks.roles.chat import BadReply, ChatPicture, ChatReply
 from tasks.roles.picture import Picture
+from tasks.roles.replies import APOLOGIES, CODES
 from tests.tasks.backends.served.asked import SERVED, questions
 
 ROLES = [role for role, names in BACKENDS.items() if "chat" in names]

@@ -234,7 +234,7 @@ class Router:
         )
         try:
             kept = await keeper.put(call.sid, route.role, call.key, what, run=route.run, reply=given.reply)
-        except ValueError as wrong:
+        except (ValueError, TypeError, AttributeError) as wrong:  # NaN, or not what the role answers
             log.warning("%s: the answer to %s cannot be stored: %s", route.name, call.subject, wrong)
             raise SampleError(Reason.BACKEND_ERROR, "answer that cannot be stored") from wrong
         return Answered(answer=kept.unwrap(), key=call.key, kept=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tasks.records.errors import (
     Reason,
     SampleError,
 )
-from tasks.roles.availability import Availability, Turn
+from tasks.roles.availability import Availability, State, Turn
 from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.chat_http import (
     Away,
@@ -33,11 +33,40 @@ from tasks.roles.chat_http import (
 from tasks.roles.placement import ServerSettings
 from tasks.roles.route_counts import RouteCounts
 
+ERRORS_BEFORE_CONTROL = 2
+
 CONNECT_S = 30.0
 ERROR_BODY_BYTES = 4096
 
 OWN_ERRORS = 5
 """So often a question may get a status of 500 or above, with others answered in between, before it is the cause."""
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Whether a status of 500 or above is the question's own doing or an outage.
+
+    An outage hits all, so only errors count that come while the server answers something else. Where there is nothing
+    else to be asked, a control takes its place.
+
+    Attributes:
+        alive: the server's count of replies when this question got its last error.
+    """
+
+    alive: int
+    errors: int = 0
+    own_errors: int = 0
+
+    def needs_control(self, alive: int) -> bool:
+        return self.errors >= ERRORS_BEFORE_CONTROL and alive == self.alive
+
+    def convicts(self, status: int, alive: int) -> bool:
+        if status < 500:
+            return False
+        self.errors += 1
+        self.own_errors += alive > self.alive
+        self.alive = alive
+        return self.own_errors >= OWN_ERRORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +94,7 @@ class Server:
         self.name = name
         self.settings = settings
         self.answered = 0
+        self._alive = 0
         self._urls = tuple(url.rstrip("/") for url in urls or settings.urls)
         if not self._urls:
             msg = f"servers.{name}.urls: none, and no server was started"
@@ -99,32 +129,30 @@ class Server:
             EnvironmentFault: the server was away for longer than ``patience_s``, or is not the one configured.
         """
         counts = counts or RouteCounts()
-        self._waiting += 1
-        counts.queued += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._waiting -= 1
-            counts.queued -= 1
-        try:
-            body = await asyncio.to_thread(chat_body, self.settings.model.id, request, complaint)
-            loop = asyncio.get_running_loop()
-            own_errors, seen = 0, self.answered
-            while True:
-                turn = await self._available.turn()
+        loop = asyncio.get_running_loop()
+        body, troubles = b"", 0
+        trial = _Trial(alive=self._alive)
+        while True:
+            # A question that met trouble gives its place back, and is not in the way of others.
+            async with self._place(counts):
+                if not body:
+                    body = await asyncio.to_thread(chat_body, self.settings.model.id, request, complaint)
+                turn = await self._available.turn(troubles)
                 begun = loop.time()
                 try:
-                    return await self._post(turn, body)
+                    if trial.needs_control(self._alive):
+                        await self._post_control(turn)
+                        continue
+                    reply = await self._post(turn, body)
                 except Away as away:
-                    # An outage hits all; what only this question meets while others are answered is its own.
-                    if away.status is not None and away.status >= 500 and self.answered > seen:
-                        own_errors, seen = own_errors + 1, self.answered
-                    if own_errors >= OWN_ERRORS:
+                    troubles += 1
+                    if away.status is not None and trial.convicts(away.status, self._alive):
                         raise SampleError(Reason.ENDPOINT_REFUSED, f"status {away.status}") from None
+                else:
+                    self.answered += 1
+                    return reply
                 finally:
                     counts.seconds += loop.time() - begun
-        finally:
-            self._slots.release()
 
     async def check(self) -> tuple[ServerFacts, ...]:
         """Asks each URL for its models, before any work.
@@ -144,6 +172,11 @@ class Server:
         self._available.give_up(EnvironmentFault(f"servers.{self.name}: closed"))
         await self._client.aclose()
 
+    @property
+    def state(self) -> State:
+        """Of its best URL."""
+        return self._available.state
+
     def status(self) -> dict[str, Any]:
         """State, requests at work and waiting, and how often it went down."""
         available = self._available
@@ -156,6 +189,21 @@ class Server:
             "last_trouble": available.last_trouble,
             "stopped": None if available.fault is None else str(available.fault),
         }
+
+    @asynccontextmanager
+    async def _place(self, counts: RouteCounts) -> AsyncIterator[None]:
+        """One of the ``in_flight`` places; those who wait get them in their order."""
+        self._waiting += 1
+        counts.queued += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+            counts.queued -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     async def _post(self, turn: Turn, body: bytes) -> ChatReply:
         """One request to one URL.
@@ -179,10 +227,18 @@ class Server:
             raise fault from None
         else:
             self._available.heard(turn)
-            self.answered += 1
+            self._alive += 1
             return reply
         finally:
             self._available.done(turn)
+
+    async def _post_control(self, turn: Turn) -> None:
+        """The smallest request there is, to see whether the server answers anything at all."""
+        control = ChatRequest(parts=(".",), sampling={"max_tokens": 1, "temperature": 0}, seed=0)
+        try:
+            await self._post(turn, chat_body(self.settings.model.id, control))
+        except SampleError:
+            self._alive += 1  # it works well enough to refuse this one
 
     async def _exchange(self, turn: Turn, body: bytes) -> ChatReply:
         headers = {"content-type": "application/json", "accept": "text/event-stream, application/json"}

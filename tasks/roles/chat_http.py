@@ -6,8 +6,8 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import time
@@ -248,3 +248,15 @@ def _event(data: str) -> Mapping[str, Any]:
         msg = "a part of the reply is not JSON"
         raise Away(msg)
     return event
+
+
+@contextmanager
+def transport_is_away() -> Iterator[None]:
+    """Lost connections, half bodies and silence say nothing about the question."""
+    try:
+        yield
+    except httpx.ReadTimeout:
+        msg = "no reply within the time limit"
+        raise Away(msg) from None
+    except httpx.RequestError as error:
+        raise Away(f"{type(error).__name__}: {error}") from None

@@ -28,7 +28,8 @@ from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.roles.replicas import MakeReplica, OwnerDied, threads_for
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.served_route import OpenRequest, ServedRoute, as_it_is
-from tasks.roles.servers import Server, ServerFacts
+from tasks.roles.server_check import ServerFacts
+from tasks.roles.servers import Server
 from tasks.storage.protocol.answer_files import Kind
 
 log = logging.getLogger(__name__)

@@ -132,6 +132,7 @@ class Reason(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     BACKEND_ERROR = "backend_error"
+    REFUSED_BY_MODEL = "refused_by_model"
 
 
 FAILURES = frozenset(
@@ -142,6 +143,7 @@ FAILURES = frozenset(
         Reason.CRASHED,
         Reason.TIMED_OUT,
         Reason.BACKEND_ERROR,
+        Reason.REFUSED_BY_MODEL,
     }
 )
 """The reasons that mean "could not tell"; ``--retry-failed`` tries these again. All others are rejections."""

@@ -17,7 +17,7 @@ from tasks.roles.asks import Ask
 from tasks.roles.backend import ServedBackend
 from tasks.roles.backends import BackendChoice, choose
 from tasks.roles.offers import configured_offers
-from tasks.roles.placement import HERE
+from tasks.roles.placement import HERE, ServedModel
 from tasks.roles.router import Route
 from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage
@@ -59,7 +59,9 @@ class StageSpec:
             ConfigurationError: a backend or option that does not exist.
         """
         return {
-            setting: choose(self.roles[setting], role, f"{self.name}.{setting}")
+            setting: choose(
+                self.roles[setting], role, f"{self.name}.{setting}", served=served_by(config, role.run)
+            )
             for setting, role in self.role_settings(config).items()
         }
 
@@ -118,6 +120,12 @@ SPECS: dict[str, StageSpec] = {
 assert tuple(SPECS) == STAGES
 
 
+def served_by(config: BuildConfig, run: str) -> ServedModel | None:
+    """What the server named ``run`` runs; None when that is no server."""
+    server = config.servers.get(run)
+    return server.model if server else None
+
+
 def check_roles(config: BuildConfig) -> None:
     """Check every backend, option and placement, and that some edit can be drawn at all; loads no model.
 
@@ -151,8 +159,8 @@ def routes_of(config: BuildConfig, stage: str) -> dict[str, Route]:
         if role.run == HERE:
             continue
         choice = choices[setting]
-        served = config.servers[role.run].model if role.run in config.servers else None
-        material = canonical_json([choice.material(), served.model_dump(mode="json") if served else None])
+        served = served_by(config, role.run)
+        material = canonical_json(choice.material())
         name = f"{choice.role}-{hashlib.sha256(material).hexdigest()[:8]}@{role.run}"
         routes[setting] = Route(name=name, role=choice.role, choice=choice, run=role.run, served=served)
     return routes
@@ -168,8 +176,7 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
         "steps": spec.step_versions(),
         "settings": settings,
         "roles": {
-            setting: _role_material(config, spec, setting, choice)
-            for setting, choice in spec.choices(config).items()
+            setting: choice.material() for setting, choice in spec.choices(config).items()
         },
     }
     if spec.seeded:
@@ -197,21 +204,11 @@ def stage_digests(config: BuildConfig) -> dict[str, str]:
     return digests
 
 
-def _role_material(
-    config: BuildConfig, spec: StageSpec, setting: str, choice: BackendChoice
-) -> dict[str, Any]:
-    server = config.servers.get(spec.role_settings(config)[setting].run)
-    served = {"served": server.model.model_dump(mode="json")} if server else {}
-    return {**choice.material(), **served}
-
-
 def _check_placement(config: BuildConfig, key: str, run: str, choice: BackendChoice) -> None:
     served = issubclass(choice.backend, ServedBackend)
     pools = [name for name, pool in config.pools.items() if choice.role in pool.holds]
-    if served:
-        allowed = list(config.servers)
-    else:
-        allowed = [HERE, *pools] if choice.backend.reproducible else pools
+    here = [HERE] if choice.backend.reproducible else []
+    allowed = list(config.servers) if served else [*here, *pools]
     if run not in allowed:
         kind = (
             "a server"
@@ -220,5 +217,6 @@ def _check_placement(config: BuildConfig, key: str, run: str, choice: BackendCho
             if HERE in allowed
             else "a pool that holds it"
         )
-        msg = f"{key}={run!r}: {choice.role} {choice.name!r} is answered by {kind} (available: {', '.join(allowed) or 'none'})"
+        available = ", ".join(allowed) or "none"
+        msg = f"{key}={run!r}: {choice.role} {choice.name!r} is answered by {kind} (available: {available})"
         raise ConfigurationError(msg)

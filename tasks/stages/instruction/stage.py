@@ -232,7 +232,7 @@ class _Plan:
             subject=self.plan_id,
             seed=derive_seed(self.tools.seed, self.plan_id, f"referral:{attempt}"),
             picture=self.picture,
-            numbered=numbered(self.picture, [thing.box for thing in self.target.scene.objects]),
+            numbered=numbered(self.picture, self.target.scene.objects),
             instruction=wording.final,
             scene=self.target.scene,
         )

@@ -16,9 +16,9 @@ from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.asks import Ask
 from tasks.roles.backend import ServedBackend
 from tasks.roles.backends import BackendChoice, choose
-from tasks.roles.offers import configured_offers
-from tasks.roles.placement import HERE, ServedModel
+from tasks.roles.placement import HERE
 from tasks.roles.router import Route
+from tasks.stages.choices import configured_offers, served_by
 from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage
 
@@ -120,12 +120,6 @@ SPECS: dict[str, StageSpec] = {
 assert tuple(SPECS) == STAGES
 
 
-def served_by(config: BuildConfig, run: str) -> ServedModel | None:
-    """What the server named ``run`` runs; None when that is no server."""
-    server = config.servers.get(run)
-    return server.model if server else None
-
-
 def check_roles(config: BuildConfig) -> None:
     """Check every backend, option and placement, and that some edit can be drawn at all; loads no model.
 
@@ -136,7 +130,7 @@ def check_roles(config: BuildConfig) -> None:
         for setting, choice in spec.choices(config).items():
             role = spec.role_settings(config)[setting]
             _check_placement(config, f"{spec.name}.{setting}.run", role.run, choice)
-    offered = configured_offers(config.editing).types()
+    offered = configured_offers(config).edit_types
     weights = config.instruction.weights
     if not any(weights.get(edit_type, 0.0) > 0 for edit_type in offered):
         given = {edit_type.value: weight for edit_type, weight in weights.items()}
@@ -183,7 +177,7 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
         material["seed"] = config.seed
     if stage == "instruction":
         # The editor enters by what it offers alone, so editors with the same offer share their instructions.
-        material["offers"] = configured_offers(config.editing).material()
+        material["offers"] = configured_offers(config).material()
     if stage == "publish":
         material["name"] = config.name
     return material

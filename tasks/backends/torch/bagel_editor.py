@@ -37,6 +37,7 @@ class BagelEditor:
     """Draws the crop anew by the instruction; what lies outside the target is put back by the stage's blend."""
 
     Options = BagelEditorOptions
+    offer = "tasks.backends.generative_offer:GenerativeEditorOffer"
 
     def __init__(self, options: BagelEditorOptions) -> None:
         self._options = options

@@ -39,11 +39,19 @@ class RemovalRoles:
 
 
 def remove_object(
-    plan: EditPlan, source: Image, *, roles: RemovalRoles, settings: EditingSettings, seed: int
+    plan: EditPlan,
+    source: Image,
+    *,
+    roles: RemovalRoles,
+    carriers: Sequence[str],
+    settings: EditingSettings,
+    seed: int,
 ) -> Finished:
     """The target filled over from its surroundings: the first try that passes every gate, else the best one.
 
     The tries differ in the hole (`RemovalSettings.tries`): what spoils a filling is mostly a rim left outside.
+
+    ``carriers`` are labels that the inpainter leaves alone (`tasks.roles.offers.Offer.carriers`).
 
     Raises:
         SampleError: it can't be removed cleanly by where it stands (too large, entangled with others), which is
@@ -52,7 +60,8 @@ def remove_object(
     mask = from_rle(plan.target.mask)
     scene = _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
     # A class that stays needs no look at the picture.
-    gates.require(gates.carrier_gate(plan.target.label, settings.removal.carriers))
+    carried = gates.carrier_gate(plan.target.label, carriers)
+    gates.require(carried)
     best: Finished | None = None
     before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):
@@ -62,7 +71,7 @@ def remove_object(
         around = look_around(source, mask, hole, scene.others, reach)
         hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
         try:
-            early = _early_gates(scene, hole, around, settings)
+            early = (carried, *_early_gates(scene, hole, around, settings))
         except SampleError:
             if best is None:
                 raise
@@ -102,7 +111,6 @@ def _early_gates(
 ) -> tuple[Gate, ...]:
     beside = hole & ~scene.mask
     found = (
-        gates.carrier_gate(scene.plan.target.label, settings.removal.carriers),
         gates.region_gate(hole, settings.gates),
         gates.overlap_gate(_overlap(scene.boxes, scene.others), settings.removal.max_overlap),
         gates.things_gate(beside, around.thing, settings.removal.max_things),

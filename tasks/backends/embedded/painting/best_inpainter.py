@@ -9,15 +9,15 @@ from pydantic import Field
 
 from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpainter, PatchMatchOptions
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.imaging.arrays import Image
 from tasks.imaging.patches import novel_share
 from tasks.records.records import ModelIdentity
-from tasks.records.settings_base import Settings
 from tasks.roles.questions import Inpainter, InpaintRequest
 from tasks.stages.editing.fill_gates import ragged_share
 
 
-class BestOfTwoOptions(Settings):
+class BestOfTwoOptions(RemovalOptions):
     """When the network's filling is taken; distances are CIE76 in Lab."""
 
     structure_step: float = Field(default=9.0, ge=0, description="a difference along the hole's border")
@@ -39,6 +39,7 @@ class BestOfTwoInpainter:
     """
 
     Options = BestOfTwoOptions
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class ClassicalEditor:
     """Color, Material and Appearance; the other types would not look real without a generative model."""
 
     Options = ClassicalEditorOptions
+    offer = "tasks.backends.embedded.painting.offer:EmbeddedEditorOffer"
 
     def __init__(self, options: ClassicalEditorOptions | None = None) -> None:
         self._options = options or ClassicalEditorOptions()

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.embedded.runtimes.onnx_session import open_session
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.records import ModelIdentity
-from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintRequest
 
 ASSET = "migan"
@@ -21,7 +21,7 @@ KNOWN = 255
 """What the network's mask says of a pixel to keep; 0 marks the hole."""
 
 
-class MiganOptions(Settings):
+class MiganOptions(RemovalOptions):
     """How large a window the network sees; it works at 512 x 512 inside."""
 
     max_side_px: int = Field(default=1024, ge=256, description="longer windows are reduced first")
@@ -32,6 +32,7 @@ class MiganInpainter:
     """MI-GAN (Sargsyan et al., ICCV 2023) over the whole window; only the hole's pixels are taken from it."""
 
     Options = MiganOptions
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: MiganOptions) -> None:
         self.options = options

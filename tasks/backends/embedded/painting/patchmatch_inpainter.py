@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.embedded.painting.fill_detail import copied_detail, fit_tone, shift_labels
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import ModelUnavailable, Reason, SampleError
 from tasks.records.records import ModelIdentity
-from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintRequest
 
 
-class PatchMatchOptions(Settings):
+class PatchMatchOptions(RemovalOptions):
     """Working size and search."""
 
     work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
@@ -36,6 +36,7 @@ class PatchMatchInpainter:
     """Fills a hole with patches of its surroundings, never of the pixels to avoid."""
 
     Options = PatchMatchOptions
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: PatchMatchOptions | None = None) -> None:
         if not patchmatch.patchmatch_available:

@@ -58,6 +58,7 @@ async def remove_object(
     bench: Workbench,
     *,
     ask: RemovalAsks,
+    carriers: Sequence[str],
     settings: EditingSettings,
     seed: int,
 ) -> Finished:
@@ -65,12 +66,15 @@ async def remove_object(
 
     The tries differ in the hole (`RemovalSettings.tries`): what spoils a filling is mostly a rim left outside.
 
+    ``carriers`` are labels that the inpainter leaves alone (`tasks.roles.offers.Offer.carriers`).
+
     Raises:
         SampleError: it cannot be removed cleanly by where it stands (too large, entangled with others), which is
             known before the inpainter is asked; or the inpainter cannot do this one.
     """
     # A class that stays needs no look at the picture.
-    gates.require(gates.carrier_gate(plan.target.label, settings.removal.carriers))
+    carried = gates.carrier_gate(plan.target.label, carriers)
+    gates.require(carried)
     scene = await bench.cpu(_open_scene, plan, source)
     best: Finished | None = None
     before: Look | None = None
@@ -84,7 +88,7 @@ async def remove_object(
         if before is None:
             before = await look(ask.detector, plan, source)
         done = await _fill(scene, hole, before, bench, ask, settings, seed + number)
-        done = replace(done, gates=(*early, *done.gates))
+        done = replace(done, gates=(carried, *early, *done.gates))
         if best is None or _failures(done) < _failures(best):
             best = done
         if not _failures(done):
@@ -133,7 +137,6 @@ def _early_gates(
 ) -> tuple[Gate, ...]:
     beside = hole & ~scene.mask
     found = (
-        gates.carrier_gate(scene.plan.target.label, settings.removal.carriers),
         gates.region_gate(hole, settings.gates),
         gates.overlap_gate(_overlap(scene.boxes, scene.others), settings.removal.max_overlap),
         gates.things_gate(beside, around.thing, settings.removal.max_things),

@@ -18,9 +18,10 @@ from tasks.records.errors import ModelUnavailable, Reason, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintQuestion
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 
 
-class PatchMatchOptions(Settings):
+class PatchMatchOptions(RemovalOptions):
     """Working size and search."""
 
     work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
@@ -40,6 +41,7 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
     answering = frozenset(PatchMatchOptions.model_fields)
     reproducible = True
     wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: PatchMatchOptions | None = None) -> None:
         if not patchmatch.patchmatch_available:

@@ -91,6 +91,4 @@ def _grown(placed: PlacedPool, wanted: list[float], cards: int) -> PlacedPool:
     while fits([*wanted, placed.fraction], cards):
         wanted.append(placed.fraction)
         replicas += 1
-    return PlacedPool(
-        name=placed.name, settings=placed.settings, fraction=placed.fraction, replicas=replicas
-    )
+    return PlacedPool(name=placed.name, settings=placed.settings, fraction=placed.fraction, replicas=replicas)

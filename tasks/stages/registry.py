@@ -17,7 +17,7 @@ from tasks.roles.asks import Ask
 from tasks.roles.backend import ServedBackend
 from tasks.roles.backends import BackendChoice, choose
 from tasks.roles.placement import HERE
-from tasks.roles.router import Route
+from tasks.roles.calls import Route
 from tasks.stages.choices import configured_offers, served_by
 from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage
@@ -169,9 +169,7 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "steps": spec.step_versions(),
         "settings": settings,
-        "roles": {
-            setting: choice.material() for setting, choice in spec.choices(config).items()
-        },
+        "roles": {setting: choice.material() for setting, choice in spec.choices(config).items()},
     }
     if spec.seeded:
         material["seed"] = config.seed

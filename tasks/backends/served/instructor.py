@@ -12,8 +12,8 @@ from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.options import ServedOptions
 from tasks.backends.served.refusals import refusals_text
 from tasks.backends.served.replies import MAX_INSTRUCTION_WORDS, fitted, json_object, one_line
-from tasks.records.errors import Reason, SampleError
 from tasks.records.edit_types import NO_ARGUMENT
+from tasks.records.errors import Reason, SampleError
 from tasks.records.records import Reasoning
 from tasks.roles.chat import BadReply, ChatReply, ChatRequest
 from tasks.roles.edit_type_lines import DATA, prompt_slots

@@ -24,7 +24,9 @@ class InstructionSettings(Settings):
     referrer: RoleSettings
     text_judge: RoleSettings | None = Field(default=None, description="asked last, where one is configured")
     gates: tuple[str, ...] = Field(default=("all",), description="gates on words, by name")
-    min_agreement: float = Field(default=0.5, ge=0, le=1, description="text judge's probability to keep a plan")
+    min_agreement: float = Field(
+        default=0.5, ge=0, le=1, description="text judge's probability to keep a plan"
+    )
     rewrite_tries: int = Field(
         default=2, ge=0, description="rewritings tried before the original instruction is used; 0: none"
     )

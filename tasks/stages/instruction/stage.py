@@ -188,9 +188,7 @@ class _Plan:
         written: WrittenInstruction = await self.tools.ask.instructor(question)
         return Wording.written(self.target, self.edit, written)
 
-    async def _finished(
-        self, wording: Wording, attempt: int
-    ) -> tuple[Wording, tuple[GateResult, ...]]:
+    async def _finished(self, wording: Wording, attempt: int) -> tuple[Wording, tuple[GateResult, ...]]:
         """The first rewriting that passes, else the instruction as it was written; then the text judge."""
         settings = self.tools.settings
         refusals: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from prompts import load_data
 from tasks.records.errors import ConfigurationError, Reason

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.embedded.painting.fill_detail import copied_detail, fit_tone, shift_labels
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import ModelUnavailable, Reason, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintQuestion
-from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 
 
 class PatchMatchOptions(RemovalOptions):

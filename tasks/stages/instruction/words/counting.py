@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tasks.imaging.geometry import intersection
 from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.reading import Reading
@@ -32,6 +34,21 @@ _DESCRIBING = frozenset({"in", "on", "at", "with", "without", "wearing", "holdin
 _PICTURE_OR_ROW = frozenset({"row", "line", "queue", "lineup", "group", "sequence", "series", "order"})
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Nouns and adjectives of a number that agrees with what was found: they leave out none of those things."""
+
+    nouns: frozenset[str] = frozenset()
+    modifiers: frozenset[str] = frozenset()
+
+    def holds(self, noun: str | None) -> bool:
+        """Whether the noun was counted, alone or as the end of another one (``player`` of ``soccer player``)."""
+        return any(noun == each or each.endswith(f" {noun}") for each in self.nouns)
+
+
+NOTHING_COUNTED = Counted()
+
+
 def axis_of(reading: Reading, phrase: NounPhrase) -> tuple[str, int]:
     """Where an ordinal is counted from, and the token of ``from``.
 
@@ -50,15 +67,30 @@ def axis_of(reading: Reading, phrase: NounPhrase) -> tuple[str, int]:
     return "", phrase.end
 
 
-def peers_of(reading: Reading, phrase: NounPhrase, scene: WordScene, axis_at: int | None = None) -> Peers:
-    """The things that a phrase with an ordinal, superlative or number counts."""
-    narrowed = is_narrowed(reading, phrase, scene, axis_at)
+def peers_of(
+    reading: Reading,
+    phrase: NounPhrase,
+    scene: WordScene,
+    axis_at: int | None = None,
+    counted: Counted = NOTHING_COUNTED,
+) -> Peers:
+    """The things that a phrase with an ordinal, superlative or number counts.
+
+    Args:
+        reading: the phrase's text.
+        phrase: of that text.
+        scene: what was found.
+        axis_at: token of the ``from`` that an ordinal is counted from.
+        counted: what the texts say with a number that agrees with what was found.
+    """
+    narrowed = is_narrowed(reading, phrase, scene, axis_at, counted)
     sure: list[Thing] = []
     maybe: list[Thing] = []
     for thing in scene.things:
         fits = _counted(phrase, thing, scene)
         if fits is None:
             continue
+        fits = fits or (counted.holds(phrase.noun) and not phrase.colors)
         if thing in scene.targets:
             sure.append(thing)
         else:
@@ -67,9 +99,15 @@ def peers_of(reading: Reading, phrase: NounPhrase, scene: WordScene, axis_at: in
     return Peers(sure=tuple(sure), maybe=tuple(maybe))
 
 
-def is_narrowed(reading: Reading, phrase: NounPhrase, scene: WordScene, axis_at: int | None = None) -> bool:
+def is_narrowed(
+    reading: Reading,
+    phrase: NounPhrase,
+    scene: WordScene,
+    axis_at: int | None = None,
+    counted: Counted = NOTHING_COUNTED,
+) -> bool:
     """Whether words before or after the noun may make the phrase count some of these things only."""
-    if set(phrase.modifiers) - word_set("neutral"):
+    if set(phrase.modifiers) - word_set("neutral") - counted.modifiers:
         return True
     if phrase.side in ("left", "right", "middle") and phrase.ordinals:
         return True
@@ -134,7 +172,7 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
     following = reading.words(at + 1, at + 6)
     if {"front", "back", "rear"} & set(following[:3]):
         return False
-    if reading.word(at) in ("in", "of", "within") and (set(following[:4]) & (word_set("picture") | _PICTURE_OR_ROW)):
+    if reading.word(at) in ("in", "of", "within", "from") and (set(following[:4]) & (word_set("picture") | _PICTURE_OR_ROW)):
         return True
     if reading.word(at) == "of" and set(following[:4]) & set(words()["numbers"]):
         return True

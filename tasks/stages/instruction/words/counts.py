@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tasks.records.records import EditType
-from tasks.stages.instruction.words.counting import is_narrowed
+from tasks.stages.instruction.words.counting import Counted, is_narrowed
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.reading import Reading, to_target
@@ -52,7 +52,7 @@ def count(draft: Draft) -> Finding:
 
 
 def unsure_count(draft: Draft) -> bool:
-    """Whether a number said of the target's kind differs by one from what was found: the scene may lack a thing."""
+    """Whether a number said of the target's kind differs from what was found: ranks can't be told then."""
     for name, text in draft.texts():
         if name in ("editing", "result"):
             continue
@@ -61,9 +61,24 @@ def unsure_count(draft: Draft) -> bool:
             if not _is_total(reading, phrase) or to_target(phrase, draft.scene) not in FITTING:
                 continue
             low, high = _found(phrase, draft.scene)
-            if phrase.number is not None and not low <= phrase.number <= high and min(abs(phrase.number - low), abs(phrase.number - high)) == 1:
+            if phrase.number is not None and not low <= phrase.number <= high:
                 return True
     return False
+
+
+def counted_in(draft: Draft) -> Counted:
+    """Nouns with their adjectives that the texts give a number of things equal to the one found."""
+    nouns: set[str] = set()
+    modifiers: set[str] = set()
+    for name, text in draft.texts():
+        if name in ("editing", "result"):
+            continue
+        for phrase in draft.read(text).phrases:
+            if phrase.number and phrase.noun and phrase.noun != "one" and not phrase.colors and not phrase.sizes:
+                if to_target(phrase, draft.scene) in FITTING and _found(phrase, draft.scene)[1] == phrase.number:
+                    nouns.add(phrase.noun)
+                    modifiers |= set(phrase.modifiers)
+    return Counted(frozenset(nouns), frozenset(modifiers))
 
 
 def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:

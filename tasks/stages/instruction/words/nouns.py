@@ -7,7 +7,7 @@ import re
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import NounPhrase
-from tasks.stages.instruction.words.reading import Reading, to_target
+from tasks.stages.instruction.words.reading import ONTO, Reading, to_target
 from tasks.stages.instruction.words.results import new_things
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import contrasted
@@ -24,7 +24,10 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 _EMPTY = PARTS | {ANYTHING, QUANTITY}
-_ACTED_ON = frozenset({"will", "is", "are", "has", "was", "appears", "becomes", "should", "would", "'s", "gets", "turns", "now"})
+_ACTED_ON = re.compile(
+    r"(?:(?:will|should|is|are|has|have|gets?|be|been|being|to|now|then|also|completely|entirely|fully|carefully)\s+)+"
+    r"(?:remov|chang|recolou?r|replac|turn|paint|repaint|transform|dy|eras|delet|alter|modif|adjust|made|given|swap|convert|appear|become)\w*"
+)
 
 
 def noun(draft: Draft) -> Finding:
@@ -37,7 +40,7 @@ def noun(draft: Draft) -> Finding:
         if phrase is None:
             continue
         decided = decided or order.denotes in FITTING
-        if is_other_thing(phrase, draft.scene) and not (order.verb == "add" and _any_fits(reading, draft.scene)):
+        if is_other_thing(phrase, draft.scene) and not (order.verb == "add" and _is_added_to(reading, draft.scene)):
             faults.append(_fault(name, reading, phrase, draft.scene))
     reading = draft.part("localization")
     stated = _stated_target(reading)
@@ -49,7 +52,7 @@ def noun(draft: Draft) -> Finding:
         new: frozenset[str] = frozenset()
     else:
         new = frozenset(noun for _, order_reading, order in draft.orders() for noun in new_things(order_reading, order, draft.edit_type))
-    for name in ("editing", "result"):
+    for name in ("editing",) if draft.edit_type is EditType.REMOVE else ("editing", "result"):
         reading = draft.part(name)
         if not _any_fits(reading, draft.scene) and not (new and draft.edit_type is EditType.ADD):
             faults += _other_subject(name, reading, draft.scene, new | _argument_words(draft))
@@ -58,17 +61,26 @@ def noun(draft: Draft) -> Finding:
 
 def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
     """Whether a phrase names, for sure, another kind of thing than the target, or another label of the scene."""
-    if phrase.noun is None or phrase.noun == "one" or not phrase.certain or kinds(phrase.noun) & _EMPTY:
+    own = kinds(phrase.noun or "")
+    if phrase.noun is None or phrase.noun == "one" or not phrase.certain or (own and own <= _EMPTY):
+        return False
+    others = {thing.label for thing in scene.things} - {thing.label for thing in scene.targets}
+    names_another = any(relation(phrase.noun, label) is Relation.SAME for label in others)
+    if own & _EMPTY and not names_another:  # a door is a part of a car, too
         return False
     to_label = to_target(phrase, scene)
     if to_label is Relation.OTHER:
         return True
-    others = {thing.label for thing in scene.things} - {thing.label for thing in scene.targets}
-    names_another = any(relation(phrase.noun, label) is Relation.SAME for label in others)
     if to_label is Relation.UNKNOWN:
         return names_another
     heads_own = any(sense.head and sense.group >= 0 for sense in senses().get(phrase.noun, ()))
-    return names_another and (to_label is Relation.ALIKE or (to_label is Relation.NARROWER and heads_own and not _is_person(scene)))
+    loose = to_label is Relation.ALIKE or (to_label in (Relation.NARROWER, Relation.WIDER) and not _is_person(scene))
+    return names_another and heads_own and loose
+
+
+def _is_added_to(reading: Reading, scene: WordScene) -> bool:
+    """Whether any phrase after a word of place fits the target: "a cup on the table next to the laptop"."""
+    return any(to_target(p, scene) in FITTING and p.noun and reading.word(p.start - 1) in ONTO | {"of"} for p in reading.phrases)
 
 
 def _is_person(scene: WordScene) -> bool:
@@ -100,9 +112,13 @@ def _other_subject(name: str, reading: Reading, scene: WordScene, new: frozenset
         if any(relation(phrase.noun or "", word) in FITTING for word in new):
             continue
         starts = reading.word(phrase.start - 1) in ("", ".", ",") or re.search(r"\b(?:remov|chang|recolor|turn|replac)\w*$", reading.word(phrase.start - 1))
-        if starts and reading.word(phrase.end) in _ACTED_ON and is_other_thing(phrase, scene):
+        if starts and _ACTED_ON.match(_words_after(reading, phrase)) and is_other_thing(phrase, scene):
             return [_fault(name, reading, phrase, scene)]
     return []
+
+
+def _words_after(reading: Reading, phrase: NounPhrase) -> str:
+    return " ".join(reading.words(phrase.end, phrase.end + 6))
 
 
 def _argument_words(draft: Draft) -> frozenset[str]:

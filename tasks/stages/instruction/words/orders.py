@@ -7,6 +7,7 @@ import re
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.reading import Order, Reading, verb_kind
+from tasks.stages.instruction.words.results import result_colors
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import QUOTE
 from tasks.stages.instruction.words.vocabulary import (
@@ -98,7 +99,7 @@ def _types(reading: Reading, order: Order) -> frozenset[EditType]:
         found.add(EditType.MATERIAL)
     if order.verb == "recolor" and material:
         found.add(EditType.MATERIAL)
-    if order.verb in ("replace", "add", "give") and set(tokens) & _MAIN_CLAUSE:
+    if order.verb in ("replace", "add", "give") and (set(tokens) & _MAIN_CLAUSE or (order.verb == "give" and color)):
         found |= {EditType.COLOR, EditType.APPEARANCE}
     if order.verb == "recolor" and reading.word(order.at) in ("paint", "tint", "repaint"):
         found |= {EditType.APPEARANCE} | ({EditType.ADD} if not color else set())
@@ -113,7 +114,6 @@ def _types_of_change(
     reading: Reading, order: Order, tokens: tuple[str, ...], *, text: bool, material: bool, color: bool
 ) -> frozenset[EditType]:
     """``change``, ``turn`` and ``make`` may ask for anything but a removal; a named color is a Color edit."""
-    del reading
     if text:
         return _ALL - {EditType.REMOVE}
     into_noun = any(
@@ -122,18 +122,11 @@ def _types_of_change(
     if order.verb == "change" and color and not into_noun and set(tokens) & _MAIN_CLAUSE:
         # gold, silver and bronze are materials, too
         return frozenset({EditType.COLOR, EditType.APPEARANCE} | ({EditType.MATERIAL} if material else set()))
-    if color and not material and not into_noun:
-        return frozenset({EditType.COLOR, EditType.APPEARANCE, EditType.ADD, EditType.REPLACE, EditType.ACTION}) - (
-            {EditType.ADD, EditType.ACTION, EditType.REPLACE} if color_names(tokens[-1].strip(".")) or color_names(
-                _last_word(tokens)) else set()
-        )
+    if color and not material and not into_noun and result_colors(reading.text, frozenset(), instruction=True):
+        return frozenset({EditType.COLOR, EditType.APPEARANCE})
     if material and not color and set(tokens) & {"material", "texture"}:
         return frozenset({EditType.MATERIAL, EditType.APPEARANCE})
     return _ALL - {EditType.REMOVE}
-
-
-def _last_word(tokens: tuple[str, ...]) -> str:
-    return next((word for word in reversed(tokens) if word[:1].isalpha()), "")
 
 
 def _asks_color(tokens: tuple[str, ...]) -> bool:
@@ -177,7 +170,8 @@ def _second_edit(reading: Reading, order: Order) -> str:
             continue
         if kind == "remove" and order.verb == "remove" and phrase.determiner in word_set("possessives"):
             continue
-        if _is_same_thing(order, phrase.noun, phrase.determiner):
+        is_told_apart = reading.word(phrase.end) in ("in", "with", "on", "next", "near", "who", "that", "beside")
+        if not is_told_apart and _is_same_thing(order, phrase.noun, phrase.determiner):
             continue
         return reading.text[reading.tokens[index].start : reading.tokens[phrase.end - 1].end]
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from tasks.stages.instruction.words.tokens import QUOTE, Token
 from tasks.stages.instruction.words.vocabulary import (
@@ -182,7 +183,7 @@ def _modifier(reader: _Reader, phrase: NounPhrase, said: bool) -> NounPhrase | N
         reader.at += 1
         return replace(phrase, sizes=(*phrase.sizes, word))
     if word in _SIDES and (said or word.endswith("most")):
-        if word.endswith("most") or (not following_ends and reader.word(1) not in ("side", "half", "part", "edge")):
+        if word.endswith("most") or _noun_follows(reader):
             reader.at += 1
             return replace(phrase, side=_SIDES[word])
         return None
@@ -195,7 +196,7 @@ def _modifier(reader: _Reader, phrase: NounPhrase, said: bool) -> NounPhrase | N
             reader.at += 1 + second[1]
             return replace(phrase, colors=(*phrase.colors, color, second[0]))
         return replace(phrase, colors=(*phrase.colors, color))
-    if reader.noun_here() is not None:
+    if reader.noun_here() is not None or word in word_set("determiners") or (not said and word in _verbs()):
         return None
     if _ends(reader, 0) and not (word in word_set("participles") and said and not following_ends):
         return None
@@ -209,6 +210,23 @@ def _modifier(reader: _Reader, phrase: NounPhrase, said: bool) -> NounPhrase | N
     return replace(phrase, modifiers=(*phrase.modifiers, word))
 
 
+def _noun_follows(reader: _Reader) -> bool:
+    """Whether a noun follows, at most one plain word later: ``the left (wooden) chair``, but not ``the left side``."""
+    if reader.word(1) in ("side", "half", "part", "edge", "corner", "end", "portion", "third", "section", "area"):
+        return False
+    for ahead in (1, 2):
+        if reader.word(ahead) in ("one", "ones") or _Reader(reader.tokens, reader.labels, reader.at + ahead).noun_here():
+            return not _ends(reader, ahead)
+        if _ends(reader, ahead):
+            return False
+    return False
+
+
+@cache
+def _verbs() -> frozenset[str]:
+    return frozenset(str(verb) for verbs in words()["edit_verbs"].values() for verb in verbs)
+
+
 def _goes_on_after_comma(reader: _Reader) -> bool:
     """``a tall, slender vase``: another plain word and then a known noun."""
     ahead = _Reader(reader.tokens, reader.labels, reader.at + 3)
@@ -218,7 +236,7 @@ def _goes_on_after_comma(reader: _Reader) -> bool:
 def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
     """The phrase with its noun: the last known one of a compound, or an unknown word after a determiner."""
     word = reader.word()
-    if word in _NEVER_STARTS or not word or not word[0].isalnum():
+    if word in _NEVER_STARTS or word in word_set("determiners") - {"one"} or not word or not word[0].isalnum():
         return phrase
     after_word = reader.at > phrase.start
     if word in ("one", "ones") and after_word:

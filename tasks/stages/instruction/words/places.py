@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tasks.records.errors import Reason
-from tasks.stages.instruction.words.counting import axis_of, peers_of
-from tasks.stages.instruction.words.counts import unsure_count
+from tasks.stages.instruction.words.counting import Counted, axis_of, peers_of
+from tasks.stages.instruction.words.counts import counted_in, unsure_count
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.reading import (
@@ -33,6 +33,12 @@ from tasks.stages.instruction.words.vocabulary import (
 SLACK = 0.1
 """Share of the picture's width or height by which the zones of sides overlap the middle."""
 
+TARGET, BESIDE = "target", "beside"
+"""What a place is said of: the target, or perhaps something close beside it."""
+
+BESIDE_SHARE = 0.25
+"""A thing that lies this share of another's width beside its middle is on that side of it."""
+
 _ZONES = {"left": (0.0, 0.5), "right": (0.5, 1.0), "top": (0.0, 0.5), "bottom": (0.5, 1.0), "center": (1 / 3, 2 / 3)}
 _ACROSS, _ALONG = ("left", "right"), ("top", "bottom")
 _PLACE = {"left": "left", "left-hand": "left", "right": "right", "right-hand": "right", "upper": "top", "top": "top",
@@ -40,8 +46,9 @@ _PLACE = {"left": "left", "left-hand": "left", "right": "right", "right-hand": "
 _STRENGTH = frozenset({"far", "extreme", "very", "exact", "immediate", "direct", "hand", "approximate", "geometric"})
 _REGIONS = frozenset({"side", "part", "half", "edge", "third", "portion", "section", "area", "corner", "end", "foreground", "background",
     "quadrant", "region", "zone", "margin", "of"})  # fmt: skip
-_PREPOSITIONS = frozenset({"on", "at", "in", "to", "toward", "towards", "near", "along", "from", "within", "around", "of"})
+_PREPOSITIONS = frozenset({"on", "at", "in", "to", "toward", "towards", "near", "along", "within", "around", "of"})
 _LOCATED = frozenset({"located", "positioned", "placed", "situated", "seated", "standing", "stands", "sits", "sitting", "found", "visible"})
+_CLOSE = frozenset({"at", "on", "by", "near", "beside", "to", "under", "behind", "above", "against", "over", "below", "inside", "atop"})
 _HOLDERS = frozenset({"wearing", "holding", "carrying", "with", "in", "of", "has", "wears", "holds", "having", "featuring", "and", "against"})
 
 
@@ -55,6 +62,7 @@ class Place:
         of: ``picture``, ``bare`` (nothing said), or ``thing``.
         landmark: the phrase of that thing.
         to: whether it is "to the left of", beside the thing, and no part of it.
+        strong: an edge or corner, or "far": further out than a half.
     """
 
     start: int
@@ -63,6 +71,7 @@ class Place:
     of: str
     landmark: NounPhrase | None
     to: bool
+    strong: bool
 
 
 def side(draft: Draft) -> Finding:
@@ -70,9 +79,12 @@ def side(draft: Draft) -> Finding:
     faults, decided = [], False
     for name, reading, named, is_order in _speaking_of_target(draft):
         for place in places(reading):
-            if not _is_of_target(reading, place, named, draft.scene, is_order=is_order):
+            told = _said_of(reading, place, named, draft.scene, is_order=is_order)
+            if not told:
                 continue
             verdict = _fits_place(draft.scene, place)
+            if told == BESIDE and verdict is False and not _is_across(draft.scene, place):
+                verdict = None
             decided = decided or verdict is not None
             if verdict is False:
                 where = " ".join(reading.words(place.start, place.end))
@@ -88,16 +100,16 @@ def side(draft: Draft) -> Finding:
 def ordinal(draft: Draft) -> Finding:
     """First, second, last: counted from a stated side, in rows, or in any of the usual orders."""
     faults, decided = [], False
-    unsure = unsure_count(draft)
+    unsure, counted = unsure_count(draft), counted_in(draft)
     reason = None
     for name, reading, named, _ in _speaking_of_target(draft):
         for phrase in named:
             if not phrase.ordinals or reading.word(phrase.end) in words()["not_counted"] or phrase.text in words()["not_counted"]:
                 continue
-            fits, from_where, opposite = _fits_ordinals(reading, phrase, draft.scene)
+            fits, from_where, opposite = _fits_ordinals(reading, phrase, draft.scene, counted)
             decided = decided or (fits is not None and not unsure)
             if fits is False and not unsure:
-                faults.append(f"{name} says {reading.quoted(phrase)!r} {from_where}; the target is {_rank_words(reading, phrase, draft.scene)}")
+                faults.append(f"{name} says {reading.quoted(phrase)!r} {from_where}; the target is {_rank_words(reading, phrase, draft.scene, counted)}")
                 reason = Reason.WRONG_SIDE if opposite else reason
         if (fault := _wrong_row(reading, draft.scene)) is not None:
             decided = True
@@ -135,7 +147,7 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     has_region = regions > end
     if reading.word(start - 1) in word_set("possessives") or _is_direction(reading, start - (2 if article else 1), before):
         return None
-    prepositional = before in _PREPOSITIONS
+    prepositional = before in _PREPOSITIONS or (before in ("and", ",") and article and len(sides) + has_region > 1)
     if not prepositional and not (before in _LOCATED or (has_region and article)):
         return None
     if not article and before not in _LOCATED and not (prepositional and len(sides) > 1):
@@ -153,7 +165,9 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     unplaced = {"top", "bottom", "center"} & set(sides)
     if of == "bare" and unplaced and not {"left", "right"} & set(sides) and reading.word(end) not in ("part", "half", "corner", "portion"):
         return None
-    return Place(start, regions, sides, of, landmark, before == "to" and not has_region)
+    said = set(reading.words(start, regions))
+    strong = bool(said & {"far", "extreme", "edge", "corner", "margin"})
+    return Place(start, regions, sides, of, landmark, before == "to" and not has_region, strong)
 
 
 def _goes_on_with_noun(reading: Reading, end: int) -> bool:
@@ -185,38 +199,52 @@ def _speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[Noun
     yield "localization", reading, mentions(reading, draft.scene), False
 
 
-def _is_of_target(
+def _said_of(
     reading: Reading, place: Place, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
-) -> bool:
-    """Whether a place is said of the target: its phrase is the nearest before, or its sentence is about it."""
+) -> str:
+    """`TARGET`, `BESIDE` when another thing stands between in the sentence, ``""`` for something else."""
     if contrasted(reading.tokens, place.start):
-        return False
+        return ""
     clause, sentence = reading.tokens[place.start].clause, reading.tokens[place.start].sentence
     before = [p for p in reading.phrases if p.end <= place.start and reading.tokens[p.start].clause == clause]
+    beside = TARGET
     for phrase in reversed(before):
         if phrase in named:
-            return True
+            return beside
         if {"it", "she", "he", "they"} & set(reading.words(phrase.end, place.start)):
             break
+        relates = reading.word(phrase.start - 1)
         if to_target(phrase, scene) in FITTING and phrase.noun not in (None, "one"):
-            return False
-        carried = reading.word(phrase.start - 1) in _HOLDERS or kinds(phrase.noun or "") & (PARTS | {QUANTITY, ANYTHING})
-        if not carried:
-            return False
-    after = next((p for p in reading.phrases if p.start >= place.end and reading.tokens[p.start].sentence == sentence), None)
+            return ""
+        if not (relates in _HOLDERS or kinds(phrase.noun or "") & (PARTS | {QUANTITY, ANYTHING})):
+            if relates not in _CLOSE or _is_direction(reading, phrase.start, relates):
+                return ""
+            beside = BESIDE
     first = reading.sentence_start(place.start)
     if all(reading.word(i) in _PREPOSITIONS | {"the"} for i in range(first, place.start)):
-        return after in named or (is_order and bool(named)) or (after is not None and reading.word(after.start - 1) in PRONOUNS)
+        after = next((p for p in reading.phrases if p.start >= place.end and reading.tokens[p.start].sentence == sentence), None)
+        is_about = after in named or (after is not None and reading.word(after.start - 1) in PRONOUNS)
+        return TARGET if is_about or (is_order and named) else ""
     if is_order:
-        return bool(named) and any(phrase.end <= place.start for phrase in named)
-    return not subject_is_other(reading, place.start, scene) and not (before and before[0].determiner in word_set("others"))
+        return beside if any(phrase.end <= place.start for phrase in named) else ""
+    if subject_is_other(reading, place.start, scene) or (before and before[0].determiner in word_set("others")):
+        return ""
+    return beside
+
+
+def _is_across(scene: WordScene, place: Place) -> bool:
+    """Whether all of the target lies well on the other side, so that nothing close to it is on this one."""
+    across = {"left": lambda t: t.box.x0 / scene.width, "right": lambda t: 1 - t.box.x1 / scene.width,
+              "top": lambda t: t.box.y0 / scene.height, "bottom": lambda t: 1 - t.box.y1 / scene.height}  # fmt: skip
+    return all(side in across and across[side](thing) >= 0.5 + SLACK for thing in scene.targets for side in place.sides)
 
 
 def _fits_place(scene: WordScene, place: Place) -> bool | None:
     """Whether every target is there; None when boxes don't tell."""
     if place.of == "thing":
         return _fits_landmark(scene, place)
-    verdicts = [_within(scene, thing, side) for thing in scene.targets for side in place.sides]
+    slack = 0.0 if place.strong else SLACK
+    verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
     if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
         verdicts = [_within(scene, thing, side) for thing in scene.targets for side in place.sides if side != "center"]
     if all(verdicts):
@@ -232,15 +260,15 @@ def _fits_place(scene: WordScene, place: Place) -> bool | None:
     return False
 
 
-def _within(scene: WordScene, thing: Thing, side: str) -> bool:
+def _within(scene: WordScene, thing: Thing, side: str, slack: float = SLACK) -> bool:
     low, high = _ZONES[side]
     x, y = thing.x / scene.width, thing.y / scene.height
     if side == "center":
         # "near the center" may speak of either axis, and of a thing that covers the center.
         covers = thing.box.x0 <= scene.width / 2 <= thing.box.x1 and thing.box.y0 <= scene.height / 2 <= thing.box.y1
-        return covers or (low - SLACK <= x <= high + SLACK)
+        return covers or (low - slack <= x <= high + slack)
     at = x if side in _ACROSS else y
-    return low - SLACK <= at <= high + SLACK
+    return low - slack <= at <= high + slack
 
 
 def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
@@ -253,7 +281,7 @@ def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
 
 
 def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
-    """``to the left of the bus``: wrong only when target and bus are apart and the other way round."""
+    """``to the left of the bus``: wrong only when the target is well on the other side of the only bus."""
     if not place.to or place.landmark is None or place.landmark.noun is None or len(scene.target) > 1:
         return None
     side = place.sides[0] if len(place.sides) == 1 and place.sides[0] in _ACROSS else ""
@@ -263,10 +291,10 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
     found = [t for t in (*scene.things, *scene.weak) if relation(phrase.noun or "", t.label) in FITTING and t not in scene.targets]
     if len(found) != 1:
         return None
-    target, other = scene.targets[0].box, found[0].box
-    if side == "left":
-        return False if target.x0 >= other.x1 else True if target.x1 <= other.x0 else None
-    return False if target.x1 <= other.x0 else True if target.x0 >= other.x1 else None
+    target, other = scene.targets[0], found[0]
+    beyond = BESIDE_SHARE * other.box.width
+    step = target.x - other.x if side == "right" else other.x - target.x
+    return False if step <= -beyond else True if step >= beyond else None
 
 
 def _fits_adjective(reading: Reading, phrase: NounPhrase, scene: WordScene) -> bool | None:
@@ -300,16 +328,18 @@ def _is_last(target: Thing, peers: Peers, side: str) -> bool:
 
 
 def _fits_ordinals(
-    reading: Reading, phrase: NounPhrase, scene: WordScene
+    reading: Reading, phrase: NounPhrase, scene: WordScene, counted: Counted
 ) -> tuple[bool | None, str, bool]:
     """Whether ranks fit, where they are counted from in words, and whether they would fit from the other side only."""
     start, at = axis_of(reading, phrase)
     if start == "other":
         return None, "", False
-    peers = peers_of(reading, phrase, scene, at if start else None)
+    peers = peers_of(reading, phrase, scene, at if start else None, counted)
     if not _targets_of(phrase, scene) or len(peers.all) < 2:
         return None, "", False
-    starts = (start,) if start else usual_starts(peers.all)
+    in_row = _peers_in_row(reading, phrase, peers, scene)
+    starts = (start,) if start else ("left", "right") if in_row else usual_starts(peers.all)
+    peers = in_row or peers
     fits = any(_ranks_fit(phrase, scene, peers, each) for each in starts)
     opposite = False
     if not fits and start:
@@ -317,11 +347,16 @@ def _fits_ordinals(
         # One too many or too few is more likely a miscount than the wrong side.
         miscounts = len(scene.target) == 1 and abs(rank_range(scene.targets[0], peers, start)[0] - phrase.ordinals[0]) == 1
         opposite = _ranks_fit(phrase, scene, peers, other) and not (miscounts and phrase.ordinals[0] > 1)
-    if phrase.noun is not None and start == "" and reading.word(phrase.end) in ("in", "of") and "row" in reading.words(phrase.end, phrase.end + 5):
-        row = next((each for each in rows(peers.all) if scene.targets[0] in each), [])
-        in_row = Peers(sure=tuple(t for t in peers.sure if t in row), maybe=tuple(t for t in peers.maybe if t in row))
-        fits = fits or any(_ranks_fit(phrase, scene, in_row, each) for each in ("left", "right"))
     return fits, f"from the {start}" if start else "", opposite
+
+
+def _peers_in_row(reading: Reading, phrase: NounPhrase, peers: Peers, scene: WordScene) -> Peers | None:
+    """``the second bread in the third row``: the target's own row, where there are several."""
+    if reading.word(phrase.end) not in ("in", "of") or "row" not in reading.words(phrase.end, phrase.end + 5):
+        return None
+    found = rows(peers.all)
+    row = next((each for each in found if scene.targets[0] in each), [])
+    return Peers(sure=tuple(row), maybe=()) if len(found) > 1 and len(row) > 1 else None
 
 
 def _targets_of(phrase: NounPhrase, scene: WordScene) -> tuple[Thing, ...]:
@@ -368,9 +403,9 @@ def _wrong_row(reading: Reading, scene: WordScene) -> str | None:
     return None
 
 
-def _rank_words(reading: Reading, phrase: NounPhrase, scene: WordScene) -> str:
+def _rank_words(reading: Reading, phrase: NounPhrase, scene: WordScene, counted: Counted) -> str:
     start, at = axis_of(reading, phrase)
-    peers = peers_of(reading, phrase, scene, at if start else None)
+    peers = peers_of(reading, phrase, scene, at if start else None, counted)
     said = []
     for thing in scene.targets:
         low, high = rank_range(thing, peers, start if start in AXES else "left")

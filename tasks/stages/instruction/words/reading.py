@@ -151,13 +151,16 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         if to_target(phrase, scene) not in FITTING or phrase.determiner in word_set("others"):
             continue
         before = reading.word(phrase.start - 1)
-        if before in AWAY or _is_other(phrase) or contrasted(reading.tokens, phrase.start):
+        apposed = before == "," and any(each.end == phrase.start - 1 for each in found)
+        if phrase.noun is None and before in (",", "and", "(", "also"):  # "…, second from the left"
+            apposed = bool(found) and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
+        if before in AWAY and not apposed and reading.word(phrase.start - 2) not in ("consists", "composed") or _is_other(phrase) or contrasted(reading.tokens, phrase.start):
             continue
-        if phrase.noun in (None, "one") and before not in IS and reading.word(phrase.start - 2) not in IS:
+        if phrase.noun in (None, "one") and not apposed and before not in IS and reading.word(phrase.start - 2) not in IS:
             continue
         if kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one":
             continue
-        if phrase.determiner in ("a", "an") and found and before not in IS:
+        if phrase.determiner in ("a", "an") and found and not apposed and before not in IS:
             continue
         if phrase.number and len(scene.target) == 1:
             continue

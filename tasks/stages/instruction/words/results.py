@@ -14,11 +14,10 @@ from tasks.stages.instruction.words.tokens import plain, quotes
 from tasks.stages.instruction.words.vocabulary import (
     PARTS,
     QUANTITY,
-    Relation,
+    are_different,
     canonical_material,
     color_names,
     kinds,
-    relation,
     same_color,
     word_set,
     words,
@@ -31,7 +30,7 @@ _SHOWN = r"(?:appear|become|be|look|turn|show|display|have turned|have become|be
 _OF_OTHERS = re.compile(r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|previous\w*|before)\b")
 _NEW_THING = r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?(?:with|by|for|into)\s"
 _SAID = re.compile(r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$")
-_MADE = re.compile(r"\b(?:to|into|of|in|with|like|as|now|become|becomes|be|appear|appears|look|looks|from|made|a|an|solid|polished|shiny)\s+$")
+_MADE = re.compile(r"\b(?:to|into|of|in|with|like|as|now|become|becomes|be|appear|appears|look|looks|from|made|a|an|solid|polished|shiny)\s+(?:[a-z-]+\s+){0,2}$")
 
 
 def result(draft: Draft) -> Finding:
@@ -187,7 +186,7 @@ def _same_writing(one: str, other: str) -> bool:
 
 
 def _all_other(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    return all(relation(a, b) is Relation.OTHER and relation(b, a) is Relation.OTHER for a in found for b in wanted)
+    return all(are_different(a, b) for a in found for b in wanted)
 
 
 def _argument_nouns(draft: Draft) -> tuple[str, ...]:
@@ -244,5 +243,5 @@ def _color_patterns() -> tuple[re.Pattern[str], ...]:
 @cache
 def _ending_color() -> re.Pattern[str]:
     """``make the second cup (bright) red.``"""
-    return re.compile(rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|in|to)\b[^.;]*\b{_color_words()}"
+    return re.compile(rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
                       r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?\s*[.!]?\s*$")  # fmt: skip

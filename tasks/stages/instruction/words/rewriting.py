@@ -14,6 +14,7 @@ from tasks.stages.instruction.words.results import new_things, quoted_result
 from tasks.stages.instruction.words.vocabulary import (
     FITTING,
     Relation,
+    are_different,
     canonical_color,
     color_names,
     relation,
@@ -167,7 +168,7 @@ def _other_result(
     if draft.edit_type in (EditType.REPLACE, EditType.ADD):
         first = new_things(before, order_before, draft.edit_type)
         second = new_things(after, order_after, draft.edit_type)
-        if first and second and all(relation(a, b) is Relation.OTHER for a in first for b in second):
+        if first and second and all(are_different(a, b) for a in first for b in second):
             faults.append(f"{', '.join(first)} became {', '.join(second)}")
     if draft.edit_type is EditType.COLOR:
         named = {canonical_color(word) for word in re.findall(r"[a-z]+", draft.argument.lower()) if color_names(word)}

@@ -22,8 +22,8 @@ _SAYING = re.compile(
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9&'’-]*[A-Z0-9]\b")
 _NUMBERED = re.compile(r"\b(?:number(?:ed)?|no\.|jersey|route|line|bus|lane|gate|#)\s*#?\s*(\d+)\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b(?!-shirt)")
-_TOKEN = re.compile(rf"{QUOTE}+|[a-z0-9]+(?:['’]?-[a-z0-9]+|['’](?!s\b)[a-z]+)*|['’]s?(?![a-z])|[.,;:!?()—–]")
-_ENDS = frozenset(".!?;")
+_TOKEN = re.compile(rf"{QUOTE}+|[a-z0-9]+(?:['’]?-[a-z0-9]+|['’](?!s\b)[a-z]+)*|['’]s?(?![a-z])|[.,;:!?()—–…]")
+_ENDS = frozenset(".!?;…")
 _ABBREVIATIONS = {"centre": "center", "colours": "colors", "colour": "color", "grey": "gray", "lefthand": "left-hand",
     "left-most": "leftmost", "right-most": "rightmost", "centrally": "center", "center-left": "center left",
     "center-right": "center right"}  # fmt: skip

@@ -154,6 +154,17 @@ def relation(noun: str, label: str) -> Relation:
     return Relation.OTHER if Relation.UNKNOWN not in pairs else Relation.UNKNOWN
 
 
+def are_different(noun: str, other: str) -> bool:
+    """Whether two nouns for one new thing can't both be right: of other kinds, or other groups of one kind."""
+    first, second = kinds(noun), kinds(other)
+    if not first or not second or (first | second) & {"part", "attribute", ANYTHING, QUANTITY}:
+        return False
+    if first & second:
+        return relation(noun, other) is Relation.OTHER and relation(other, noun) is Relation.OTHER
+    near = {("garment", "accessory"), ("garment", "sport"), ("garment", "bag")}
+    return not any(frozenset((a, b)) in NEAR_KINDS or (a, b) in near or (b, a) in near for a in first for b in second)
+
+
 def color_names(word: str) -> frozenset[str]:
     """The measured color names that a color word may stand for; empty for another word."""
     colors: Mapping[str, list[str]] = words()["colors"]

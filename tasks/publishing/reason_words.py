@@ -85,7 +85,6 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "no unique reference",
         "No wording was found that surely means this object and nothing else in the scene.",
     ),
-    Reason.BAD_REPLY: _say("bad reply", "The model that writes the words gave a reply of the wrong form."),
     Reason.WRONG_EDIT_TYPE: _say(
         "wrong edit type", "The words ask for another kind of edit than the one drawn."
     ),
@@ -161,6 +160,14 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.TIMED_OUT: _say("timed out", "Working on it took longer than the time limit, and was given up."),
     Reason.BACKEND_ERROR: _say("backend error", "The model asked could not do this one and said so."),
+    Reason.OUT_OF_MEMORY: _say(
+        "out of memory", "The model had too little memory for this one, even with nothing else beside it."
+    ),
+    Reason.BAD_REPLY: _say("bad reply", "The model that was asked gave replies of the wrong form."),
+    Reason.REFUSED_BY_MODEL: _say("refused by model", "The model that was asked declined to answer."),
+    Reason.ENDPOINT_REFUSED: _say(
+        "endpoint refused", "The server of the model would not take this question, as too long or too large."
+    ),
 }
 """The one place where reasons are put into words; `tests.tasks.publishing.test_reason_words` holds it to the list."""
 

@@ -5,6 +5,7 @@
     ├── EnvironmentFault          the surroundings failed: nothing may be committed
     │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
     │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
+    │   ├── AnswerMissing         only kept answers may be used, and the one that is needed is not there
     │   ├── StorageFault          the store refused, vanished, or is full
     │   └── OutOfMemory           a model or a unit does not fit
     ├── SampleError               pinned to one sample; carries a Reason and becomes a row
@@ -41,6 +42,25 @@ class ModelUnavailable(EnvironmentFault):
 
 class StorageFault(EnvironmentFault):
     """The object store refused an operation, vanished, or has no space left."""
+
+
+class AnswerMissing(EnvironmentFault):
+    """Only kept answers may be used and one that a sample needs is not there; its unit cannot be committed.
+
+    Args:
+        role: who would have to be asked.
+        subject: id of the sample the question is about.
+        key: key of the answer, 64 hex digits.
+    """
+
+    def __init__(self, role: str, subject: str, key: str) -> None:
+        super().__init__(role, subject, key)  # as given, so that it travels between processes
+        self.role = role
+        self.subject = subject
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.subject}: no kept answer of the {self.role} (key {self.key[:24]})"
 
 
 class OutOfMemory(EnvironmentFault):
@@ -112,6 +132,7 @@ class Reason(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     BACKEND_ERROR = "backend_error"
+    REFUSED_BY_MODEL = "refused_by_model"
 
 
 FAILURES = frozenset(
@@ -122,6 +143,7 @@ FAILURES = frozenset(
         Reason.CRASHED,
         Reason.TIMED_OUT,
         Reason.BACKEND_ERROR,
+        Reason.REFUSED_BY_MODEL,
     }
 )
 """The reasons that mean "could not tell"; ``--retry-failed`` tries these again. All others are rejections."""

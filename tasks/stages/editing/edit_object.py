@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import NAMES
 from tasks.imaging.geometry import from_rle
 from tasks.records.edit_types import EditGate, spec_of
-from tasks.records.records import EditPlan
+from tasks.records.records import Box, EditPlan
 from tasks.roles.asks import AskEditor
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditQuestion
@@ -16,72 +18,100 @@ from tasks.stages.editing.crop import crop_box, union_box
 from tasks.stages.editing.finished import Finished, cut
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.settings import EditingSettings, GateSettings
+from tasks.stages.sample_stage import Workbench
 
 
 async def edit_object(
     plan: EditPlan,
     source: Picture,
+    bench: Workbench,
     *,
     editor: AskEditor,
     covers_target: bool,
     settings: EditingSettings,
     seed: int,
+    attempt: int,
 ) -> Finished:
     """The target edited in its crop and blended back.
 
-    ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
-    part that the instruction speaks of (`tasks.roles.offers.Offer.covers_target`).
+    ``covers_target`` says whether the editor changes the whole target, or only the part that the instruction speaks of
+    (`tasks.roles.offers.Offer.covers_target`).
 
     Raises:
         SampleError: the target fills too much of the picture, or the editor cannot do this one.
     """
-    whole = source.rgb
-    height, width = whole.shape[:2]
+    window = await bench.cpu(_open_window, plan, source.rgb, settings)
+    question = EditQuestion(
+        subject=plan.plan_id,
+        seed=seed,
+        attempt=attempt,
+        picture=source.crop(window.crop),
+        mask=window.inside,
+        label=plan.target.label,
+        edit_type=plan.edit_type,
+        argument=plan.argument,
+        instruction=plan.instruction,
+    )
+    patch = await editor(question)
+    return await bench.cpu(_put_back, plan, source.rgb, window, patch, covers_target, settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Window:
+    """The crop an editor sees; ``mask`` is the target in the picture, ``inside`` in the crop."""
+
+    region: Gate
+    mask: Mask
+    crop: Box
+    inside: Mask
+
+
+def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _Window:
+    height, width = source.shape[:2]
     mask = from_rle(plan.target.mask)
-    spec = spec_of(plan.edit_type)
     region = gates.region_gate(mask, settings.gates)
     gates.require(region)
     box = union_box([o.box for o in plan.target.objects])
     crop = crop_box(box, plan.edit_type, width, height, settings.crop)
-    picture, inside = source.crop(crop), cut(mask, crop)
-    patch = await editor(
-        EditQuestion(
-            subject=plan.plan_id,
-            seed=seed,
-            picture=picture,
-            mask=inside,
-            label=plan.target.label,
-            edit_type=plan.edit_type,
-            argument=plan.argument,
-            instruction=plan.instruction,
-        )
-    )
-    here = picture.rgb
+    return _Window(region=region, mask=mask, crop=crop, inside=cut(mask, crop))
+
+
+def _put_back(
+    plan: EditPlan,
+    source: Image,
+    window: _Window,
+    patch: Image,
+    covers_target: bool,
+    settings: EditingSettings,
+) -> Finished:
+    spec = spec_of(plan.edit_type)
+    here, inside = cut(source, window.crop), window.inside
     changed = change_map(here, patch, settings.composite)
     corrected = correct_tint(here, patch, changed | inside, settings.composite)
     alpha = alpha_for(inside, changed, spec.region, settings.composite)
-    edited, allowed = composite(whole, corrected, crop, alpha)
+    edited, allowed = composite(source, corrected, window.crop, alpha)
     leak = gates.leak_gate(here, patch, alpha > 0, settings.gates)
-    after = cut(edited, crop)
-    measured = (
-        _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
-    )
+    after = cut(edited, window.crop)
+    measured = [
+        _measure(gate, plan.argument, here, after, inside, covers_target, settings.gates)
+        for gate in spec.gates
+    ]
     return Finished(
         plan=plan,
-        source=whole,
+        source=source,
         edited=edited,
         patch=patch,
-        crop=crop,
-        mask=mask,
+        crop=window.crop,
+        mask=window.mask,
         allowed=allowed,
         method="blend",
-        gates=(region, leak, *(gate for gate in measured if gate is not None)),
+        gates=(window.region, leak, *(gate for gate in measured if gate is not None)),
     )
 
 
 def _measure(
     gate: EditGate,
-    plan: EditPlan,
+    argument: str,
     before: Image,
     after: Image,
     mask: Mask,
@@ -97,6 +127,6 @@ def _measure(
         return gates.change_gate(before, after, mask, bound)
     if gate.name == "seam":
         return gates.seam_gate(before, after, mask, settings, most=bound, outline=True)
-    if plan.argument not in NAMES:
+    if argument not in NAMES:
         return None  # an instructor's own word for a color has no range to measure by
-    return gates.color_gate(after, mask, plan.argument, settings, least=bound)
+    return gates.color_gate(after, mask, argument, settings, least=bound)

@@ -156,6 +156,9 @@ class EditingSettings(Settings):
     judge: RoleSettings
     detector: RoleSettings = Field(description="looks again after a removal; the grounding detector")
     segmenter: RoleSettings = Field(description="looks for the removed shape; the grounding segmenter")
+    tries: int = Field(
+        default=1, ge=1, description="edits tried with other seeds until one passes every gate"
+    )
     min_accuracy: float = Field(default=4.0, ge=1, le=5, description="RegionEditAccuracy to keep")
     min_seamlessness: float = Field(default=4.0, ge=1, le=5, description="SeamlessQuality to keep")
     crop: CropSettings = CropSettings()

@@ -1,6 +1,6 @@
 """The table of edit types: one row holds everything that depends on the type of an edit.
 
-Another type is a member of `EditType`, a row here and its sentences in ``prompts/instructor.md``; no other module asks
+Another type is a member of `EditType`, a row here and its lines in ``prompts/edit_types.yaml``; no other module asks
 which type it is. What a target may be turned into is not in the table, since it depends on the model that makes the
 edit: see `tasks.roles.offers`. The rules by which the embedded edit judge scores a type stay with that judge.
 """

@@ -44,6 +44,12 @@ class ExecutionSettings(Settings):
     megapixels_in_flight: float = Field(
         default=48.0, gt=0, description="photographs at work in a worker; a larger one is at work alone"
     )
+    card_gb: float = Field(
+        default=80.0, gt=0, description="memory of a GPU, GB; gpu_gb of pools is a share of it"
+    )
+    local_gpus: int | None = Field(
+        default=None, ge=0, description="GPUs that a local Ray counts; null: those it finds"
+    )
     wait_for_resources_s: float = Field(
         default=600.0, ge=0, description="how long GPUs and CPUs that may still come are waited for"
     )

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.records.errors import GroundEditError, ModelUnavailable, OutOfMemory, StorageFault
 from tasks.records.outcomes import Outcome, StageInput
-from tasks.roles.router import Answered, RoleCall
+from tasks.roles.calls import Answered, RoleCall
 from tasks.storage.objects.pixel_reader import StorePixels
 from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.attempts import begin_attempt, leave_attempt

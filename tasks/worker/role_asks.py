@@ -14,7 +14,7 @@ from tasks.roles.backend import LocalBackend, ServedBackend
 from tasks.roles.backends import BackendChoice
 from tasks.roles.placement import HERE
 from tasks.roles.questions import Question
-from tasks.roles.router import Answered, RoleCall, Route
+from tasks.roles.calls import Answered, RoleCall, Route
 from tasks.worker.engine import AT_WORK, Engine
 
 

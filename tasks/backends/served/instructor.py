@@ -12,10 +12,11 @@ from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.options import ServedOptions
 from tasks.backends.served.refusals import refusals_text
 from tasks.backends.served.replies import MAX_INSTRUCTION_WORDS, fitted, json_object, one_line
-from tasks.records.edit_types import NO_ARGUMENT, spec_of
+from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.errors import Reason, SampleError
 from tasks.records.records import Reasoning
 from tasks.roles.chat import BadReply, ChatReply, ChatRequest
+from tasks.roles.edit_type_lines import DATA, prompt_slots
 from tasks.roles.picture import Picture
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
@@ -62,6 +63,7 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
     """Sees the photograph with the target's red box and writes (paper Figure 19, upper part)."""
 
     role = "instructor"
+    further_prompts = (DATA, "refusals")
     Options = InstructorOptions
 
     @classmethod
@@ -69,12 +71,9 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
         """Prompt, boxed photograph, the edit to ask for, and what was wrong with earlier answers."""
         del options
         prompt = load_prompt(cls.role)
-        name = question.edit_type.value
-        asked = [prompt.sentence("ask", edit_type=name, meaning=prompt.sentence(f"meaning_{name}"))]
-        if question.argument not in ("", NO_ARGUMENT):
-            asked.append(prompt.sentence("given", argument=question.argument))
-        elif spec_of(question.edit_type).argument:
-            asked.append(prompt.sentence("chosen", choice=prompt.sentence(f"choice_{name}")))
+        slots = prompt_slots(question.edit_type, question.argument)
+        given = question.argument not in ("", NO_ARGUMENT)
+        asked = [prompt.sentence("ask", **slots), prompt.sentence("given" if given else "chosen", **slots)]
         return (prompt.text, question.boxed, "\n".join(asked), *refusals_text(prompt, question.refusals))
 
     @classmethod

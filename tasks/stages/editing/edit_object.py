@@ -34,8 +34,8 @@ async def edit_object(
 ) -> Finished:
     """The target edited in its crop and blended back.
 
-    ``covers_target`` says whether the editor changes the whole target, or only the part that the instruction speaks of
-    (`tasks.roles.offers.Offer.covers_target`).
+    ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
+    part that the instruction speaks of (`tasks.roles.offers.Offer.covers_target`).
 
     Raises:
         SampleError: the target fills too much of the picture, or the editor cannot do this one.
@@ -84,18 +84,17 @@ def _put_back(
     covers_target: bool,
     settings: EditingSettings,
 ) -> Finished:
-    spec = spec_of(plan.edit_type)
     here, inside = cut(source, window.crop), window.inside
+    spec = spec_of(plan.edit_type)
     changed = change_map(here, patch, settings.composite)
     corrected = correct_tint(here, patch, changed | inside, settings.composite)
     alpha = alpha_for(inside, changed, spec.region, settings.composite)
     edited, allowed = composite(source, corrected, window.crop, alpha)
     leak = gates.leak_gate(here, patch, alpha > 0, settings.gates)
     after = cut(edited, window.crop)
-    measured = [
-        _measure(gate, plan.argument, here, after, inside, covers_target, settings.gates)
-        for gate in spec.gates
-    ]
+    measured = (
+        _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
+    )
     return Finished(
         plan=plan,
         source=source,
@@ -111,7 +110,7 @@ def _put_back(
 
 def _measure(
     gate: EditGate,
-    argument: str,
+    plan: EditPlan,
     before: Image,
     after: Image,
     mask: Mask,
@@ -127,6 +126,6 @@ def _measure(
         return gates.change_gate(before, after, mask, bound)
     if gate.name == "seam":
         return gates.seam_gate(before, after, mask, settings, most=bound, outline=True)
-    if argument not in NAMES:
+    if plan.argument not in NAMES:
         return None  # an instructor's own word for a color has no range to measure by
-    return gates.color_gate(after, mask, argument, settings, least=bound)
+    return gates.color_gate(after, mask, plan.argument, settings, least=bound)

@@ -65,6 +65,7 @@ async def remove_object(
     """The target filled over from its surroundings: the first try that passes every gate, else the best one.
 
     The tries differ in the hole (`RemovalSettings.tries`): what spoils a filling is mostly a rim left outside.
+
     ``carriers`` are labels that the inpainter leaves alone (`tasks.roles.offers.Offer.carriers`).
 
     Raises:

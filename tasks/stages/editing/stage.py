@@ -9,13 +9,16 @@ from typing import Any
 
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_png
+from tasks.records.edit_types import Maker, spec_of
 from tasks.records.errors import Reason, SampleError
 from tasks.records.outcomes import Blob, Child, Outcome, StageInput
-from tasks.records.records import EditedSample, EditPlan, EditType, ModelIdentity
+from tasks.records.records import EditedSample, EditPlan, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.asks import AskDetector, AskEditJudge, AskEditor, AskInpainter, AskSegmenter
+from tasks.roles.offers import Offers
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditJudgeQuestion, EditScores
+from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.finished import Finished
@@ -52,11 +55,23 @@ class EditingAsks:
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
     """The stage of a configuration."""
     del digests
-    return partial(edit, ask=EditingAsks(**asks), settings=config.editing, seed=config.seed)
+    return partial(
+        edit,
+        ask=EditingAsks(**asks),
+        offers=configured_offers(config),
+        settings=config.editing,
+        seed=config.seed,
+    )
 
 
 async def edit(
-    item: StageInput, bench: Workbench, *, ask: EditingAsks, settings: EditingSettings, seed: int
+    item: StageInput,
+    bench: Workbench,
+    *,
+    ask: EditingAsks,
+    offers: Offers,
+    settings: EditingSettings,
+    seed: int,
 ) -> Outcome:
     """One `EditPlan` to its edited sample: the first try that passes, else the last one with what refused it.
 
@@ -71,10 +86,16 @@ async def edit(
     source = Picture.of_blob(ref.sha256, lambda: image)
     child: Child | None = None
     for attempt in range(settings.tries):
-        if plan.edit_type is EditType.REMOVE:
+        if spec_of(plan.edit_type).maker is Maker.INPAINTER:
             # The inpainter's own tries differ in the hole, so another seed is tried on top of them.
             done = await remove_object(
-                plan, source, bench, ask=ask, settings=settings, seed=_seed(seed, plan, "inpaint", attempt)
+                plan,
+                source,
+                bench,
+                ask=ask,
+                carriers=offers.inpainter.carriers,
+                settings=settings,
+                seed=_seed(seed, plan, "inpaint", attempt),
             )
         else:
             done = await edit_object(
@@ -82,6 +103,7 @@ async def edit(
                 source,
                 bench,
                 editor=ask.editor,
+                covers_target=offers.editor.covers_target,
                 settings=settings,
                 seed=_seed(seed, plan, "edit", attempt),
                 attempt=attempt,

@@ -22,6 +22,14 @@ class InstructionSettings(Settings):
     instructor: RoleSettings
     rewriter: RoleSettings
     referrer: RoleSettings
+    text_judge: RoleSettings | None = Field(default=None, description="asked last, where one is configured")
+    gates: tuple[str, ...] = Field(default=("all",), description="gates on words, by name")
+    min_agreement: float = Field(
+        default=0.5, ge=0, le=1, description="text judge's probability to keep a plan"
+    )
+    rewrite_tries: int = Field(
+        default=2, ge=0, description="rewritings tried before the original instruction is used; 0: none"
+    )
     weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalized")
     plans_per_target: int = Field(
         default=1, ge=1, description="different edits planned, at most; other types first"

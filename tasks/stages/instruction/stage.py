@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from tasks.records.errors import Reason, SampleError
-from tasks.records.measurements import measure
+from tasks.records.measuring import measure
 from tasks.records.outcomes import Child, Outcome, StageInput
 from tasks.records.records import EditPlan, GroundedTarget, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.asks import AskInstructor, AskReferrer, AskRewriter, AskTextJudge
-from tasks.roles.offers import Offers, configured_offers
+from tasks.roles.offers import Offers
 from tasks.roles.picture import Picture
 from tasks.roles.questions import (
     InstructQuestion,
@@ -23,6 +23,7 @@ from tasks.roles.questions import (
     TextQuestion,
     WrittenInstruction,
 )
+from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.instruction.draw import DrawnEdit, allowed_types, draw_edit_type
@@ -65,7 +66,7 @@ def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, st
     return partial(
         instruct,
         ask=InstructionAsks(**asks),
-        offers=configured_offers(config.editing),
+        offers=configured_offers(config),
         gates=WordGates.of(config.instruction),
         settings=config.instruction,
         seed=config.seed,
@@ -165,7 +166,7 @@ class _Plan:
                 continue
             results = self.tools.gates.of_writing(wording, self.tools.offers)
             if first_refusal(results) is None:
-                wording, results = await self._finished(wording, results, attempt)
+                wording, results = await self._finished(wording, attempt)
             refusal = first_refusal(results)
             if refusal is None or last:
                 return wording, results
@@ -187,9 +188,7 @@ class _Plan:
         written: WrittenInstruction = await self.tools.ask.instructor(question)
         return Wording.written(self.target, self.edit, written)
 
-    async def _finished(
-        self, wording: Wording, written: tuple[GateResult, ...], attempt: int
-    ) -> tuple[Wording, tuple[GateResult, ...]]:
+    async def _finished(self, wording: Wording, attempt: int) -> tuple[Wording, tuple[GateResult, ...]]:
         """The first rewriting that passes, else the instruction as it was written; then the text judge."""
         settings = self.tools.settings
         refusals: tuple[str, ...] = ()
@@ -199,16 +198,16 @@ class _Plan:
                 continue
             final = replace(wording, rewritten=rewritten)
             final = replace(final, referred=await self._referred(final, attempt))
-            results = self.tools.gates.of_rewriting(final)
+            results = self.tools.gates.of_final(final, self.tools.offers)
             refusal = first_refusal(results)
             if refusal is None:
-                return final, (*written, *results, *await self._judged(final, attempt))
+                return final, (*results, *await self._judged(final, attempt))
             refusals = (*refusals, refusal.sentence)
         final = replace(wording, referred=await self._referred(wording, attempt))
-        results = self.tools.gates.of_rewriting(final)
+        results = self.tools.gates.of_final(final, self.tools.offers)
         if first_refusal(results) is None:
             results = (*results, *await self._judged(final, attempt))
-        return final, (*written, *results)
+        return final, results
 
     async def _rewritten(
         self, wording: Wording, attempt: int, number: int, refusals: tuple[str, ...]

@@ -105,10 +105,7 @@ ROW = """    EditTypeSpec(
     ),
 )
 \"\"\"One row per type"""
-SENTENCES = """sentences:
-  meaning_Style: "The thing is drawn in another style."
-  choice_Style: "a style"
-"""
+LINES = "Style:\n  means: the target is drawn in another style\n  becomes: your choice, a style\n"
 
 USE = """
 import numpy as np
@@ -135,7 +132,7 @@ assert (drawn.edit_type, drawn.argument) == (EditType.STYLE, "")
 assert drawn.choices[-1].name == "allows_style"
 question = questions(edit_type=EditType.STYLE, argument="")["instructor"]
 asked = ChatInstructor(InstructorOptions(served=SERVED)).request(question).parts[2]
-assert "The thing is drawn in another style." in asked and "a style" in asked
+assert "the target is drawn in another style" in asked and "your choice, a style" in asked
 words = "Paint the man in the style of Van Gogh."
 assert settled_argument(EditType.STYLE, "", "", words) == "Van Gogh"
 box = crop_box(Box(x0=400, y0=400, x1=600, y1=600), EditType.STYLE, 1000, 1000, CropSettings(min_side_px=64))
@@ -152,7 +149,8 @@ def test_a_ninth_type_is_a_member_a_row_and_its_prompt_lines(tmp_path):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     _insert(tmp_path / "tasks/records/records.py", MEMBER, f'{MEMBER}    STYLE = "Style"\n')
     _insert(tmp_path / "tasks/records/edit_types.py", ')\n"""One row per type', ROW)
-    _insert(tmp_path / "prompts/instructor.md", "sentences:\n", SENTENCES)
+    with (tmp_path / "prompts/edit_types.yaml").open("a", encoding="utf-8") as file:
+        file.write(LINES)
     result = subprocess.run(
         [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -27,11 +27,10 @@ OWN_WORDS = {
 }
 """Modules that name single types, and why they may: each knows the few types that it makes, and no others."""
 
-TO_BE_REWRITTEN = {
-    "tasks/stages/editing/stage.py",
-    "tasks/stages/instruction/gates.py",
-    "tasks/stages/registry.py",
-}
+READS_SENTENCES = "tasks/stages/instruction/words/"
+"""Gates on words know what sentences about the paper's types look like; one of another type passes the general ones."""
+
+TO_BE_REWRITTEN = {"tasks/stages/instruction/gates.py"}
 """Modules that still have to learn it from the table."""
 
 
@@ -59,6 +58,7 @@ def test_no_other_module_asks_which_type_an_edit_is_of():
         for path in (ROOT / package).rglob("*.py")
         if _names_a_type(path)
     }
+    found = {name for name in found if not name.startswith(READS_SENTENCES)}
     assert found - TO_BE_REWRITTEN == set(OWN_WORDS)
 
 
@@ -98,6 +98,7 @@ ROW = """    EditTypeSpec(
         maker=Maker.EDITOR,
         weight=50.0,
         argument="style",
+        verbs=frozenset({"restyle"}),
         reads=(r"\\bin the style of (?P<argument>.+)$",),
         crop_factor=1.4,
         region=Region.OUTLINE,

@@ -107,7 +107,7 @@ def test_the_schema_takes_the_asked_type_only_and_requires_every_key():
 @pytest.mark.parametrize("edit_type", EditType)
 def test_every_type_is_explained(edit_type):
     asked = BACKEND.request(questions(edit_type=edit_type)["instructor"]).parts[2]
-    assert asked.startswith(f"The edit to ask for: {edit_type.value}. ")
+    assert asked.startswith(f"The edit to ask for: {edit_type.value} (")
 
 
 def test_the_pipelines_argument_is_sent_and_an_open_one_is_left_to_the_model():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tasks.records.edit_types import EDIT_TYPES, Maker
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.reading import Order, Reading, verb_kind
@@ -20,15 +21,10 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 _ALL = frozenset(EditType)
+_CHANGES = frozenset(row.edit_type for row in EDIT_TYPES if row.maker is Maker.EDITOR)
 _BY_VERB = {
-    "remove": {EditType.REMOVE},
-    "add": {EditType.ADD, EditType.APPEARANCE},
-    "give": {EditType.ADD, EditType.APPEARANCE, EditType.ACTION, EditType.MATERIAL},
-    "replace": {EditType.REPLACE},
-    "recolor": {EditType.COLOR},
-    "write": {EditType.TEXT, EditType.ADD},
-    "restyle": {EditType.APPEARANCE, EditType.MATERIAL, EditType.COLOR},
-    "act": {EditType.ACTION, EditType.APPEARANCE},
+    verb: frozenset(row.edit_type for row in EDIT_TYPES if verb in row.verbs)
+    for verb in frozenset[str]().union(*(row.verbs for row in EDIT_TYPES))
 }
 _BREAKS = frozenset({"and", "then", ",", ";", ".", "also", "plus", "&"})
 _PRONOUNS = frozenset({"it", "them", "him", "this", "that"})
@@ -64,6 +60,9 @@ def edit_type(draft: Draft) -> Finding:
 
 def named_type(text: str) -> EditType | None:
     """The edit type of a reply's words for it (``Subject Addition`` is Add), or None."""
+    exact = [row.edit_type for row in EDIT_TYPES if row.edit_type.value.lower() == text.strip().lower()]
+    if exact:
+        return exact[0]
     found = set(re.findall(r"[a-z]+", text.lower())) - word_set("edit_type_fillers")
     names = words()["edit_type_names"]
     types = {EditType(name) for name, known in names.items() if found & set(known)}
@@ -104,7 +103,7 @@ def _types(reading: Reading, order: Order) -> frozenset[EditType]:
     if order.verb == "recolor" and reading.word(order.at) in ("paint", "tint", "repaint"):
         found |= {EditType.APPEARANCE} | ({EditType.ADD} if not color else set())
     if order.verb == "act" and reading.word(order.at) in ("open", "close", "move", "rotate", "show"):
-        return _ALL - {EditType.REMOVE, EditType.COLOR}
+        return _CHANGES - {EditType.COLOR}
     if order.verb in ("replace", "give") and kinds(_noun_of(order)) & {"garment", "part"}:
         found.add(EditType.APPEARANCE)
     return frozenset(found)
@@ -115,7 +114,7 @@ def _types_of_change(
 ) -> frozenset[EditType]:
     """``change``, ``turn`` and ``make`` may ask for anything but a removal; a named color is a Color edit."""
     if text:
-        return _ALL - {EditType.REMOVE}
+        return _CHANGES
     into_noun = any(
         phrase in ("into a", "into an", "to a", "to an") for phrase in (" ".join(pair) for pair in zip(tokens, tokens[1:], strict=False))
     )
@@ -126,7 +125,7 @@ def _types_of_change(
         return frozenset({EditType.COLOR, EditType.APPEARANCE})
     if material and not color and set(tokens) & {"material", "texture"}:
         return frozenset({EditType.MATERIAL, EditType.APPEARANCE})
-    return _ALL - {EditType.REMOVE}
+    return _CHANGES
 
 
 def _asks_color(tokens: tuple[str, ...]) -> bool:

@@ -87,14 +87,10 @@ def test_removal_and_an_empty_mask_are_sample_errors(editor: BagelEditor) -> Non
         assert caught.value.reason is Reason.BACKEND_ERROR
 
 
-def test_who_answers_and_what_it_offers_is_known_without_loading(
-    editor: BagelEditor, settings: RoleSettings
-) -> None:
+def test_who_answers_is_known_without_loading(editor: BagelEditor, settings: RoleSettings) -> None:
     options = BagelEditorOptions.model_validate(dict(settings.options))
     assert backend_class("editor", settings) is BagelEditor
     assert BagelEditor.describe(options) == editor.identity
-    assert BagelEditor.offers_of(options) == editor.offers
-    assert set(EditType) - set(editor.offers) == {EditType.REMOVE}
 
 
 def test_other_weights_have_another_digest(settings: RoleSettings, tmp_path: Path) -> None:

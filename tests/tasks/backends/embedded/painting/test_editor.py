@@ -75,8 +75,6 @@ def test_an_empty_mask_is_a_sample_error() -> None:
         ClassicalEditor().edit([_request(EditType.COLOR, "blue", empty=True)])
 
 
-def test_what_it_offers_is_known_without_building_it() -> None:
+def test_who_answers_is_known_without_building_it() -> None:
     options = ClassicalEditorOptions()
-    assert ClassicalEditor.offers_of(options) == ClassicalEditor(options).offers
-    assert EditType.REMOVE not in ClassicalEditor.offers_of(options)
     assert ClassicalEditor.describe(options) == ClassicalEditor(options).identity

@@ -139,3 +139,7 @@ class SampleError(GroundEditError):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str]]:
+        """Travels between processes with its reason; an exception's default would pass the message alone."""
+        return type(self), (self.reason, self.detail)

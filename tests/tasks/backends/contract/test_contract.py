@@ -102,7 +102,7 @@ def test_it_reads_the_prompt_files_it_names_and_no_others(
 def _forget() -> None:
     """Empty the caches that hold prompt files; the loaded classifier stays."""
     for found in gc.get_objects():
-        if isinstance(found, _lru_cache_wrapper):
+        if type(found) is _lru_cache_wrapper:
             module = str(getattr(found, "__module__", ""))
             if module.startswith(("prompts", "tasks.backends.embedded")) and "classifier" not in module:
                 found.cache_clear()

@@ -1,4 +1,4 @@
-"""The generative editor: its weights are named by a stated digest and checked against it; its edits follow seed and words.
+"""The generative editor: weights are named by a stated digest and checked; edits follow seed and words.
 
 The contract of its role is tested with all others (`tests.tasks.backends.contract`).
 """

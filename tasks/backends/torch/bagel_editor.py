@@ -53,6 +53,7 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
     answering = frozenset({"dtype", "points"})
     reproducible = False
     wire = 1
+    offer = "tasks.backends.generative_offer:GenerativeEditorOffer"
 
     def __init__(self, options: BagelEditorOptions) -> None:
         self._options = options

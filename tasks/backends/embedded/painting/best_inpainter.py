@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpainter, PatchMatchOptions
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
 from tasks.imaging.patches import novel_share
@@ -18,7 +19,7 @@ from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing.fill_gates import ragged_share
 
 
-class BestOfTwoOptions(Settings):
+class BestOfTwoOptions(RemovalOptions):
     """When the network's filling is taken; distances are CIE76 in Lab."""
 
     structure_step: float = Field(default=9.0, ge=0, description="a difference along the hole's border")
@@ -43,6 +44,7 @@ class BestOfTwoInpainter(OneByOne[InpaintQuestion, Image]):
     answering = frozenset(BestOfTwoOptions.model_fields)
     reproducible = True
     wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
     answering = frozenset(ClassicalEditorOptions.model_fields)
     reproducible = True
     wire = 1
+    offer = "tasks.backends.embedded.painting.offer:EmbeddedEditorOffer"
 
     def __init__(self, options: ClassicalEditorOptions | None = None) -> None:
         self._options = options or ClassicalEditorOptions()

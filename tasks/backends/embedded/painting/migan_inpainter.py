@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.embedded.runtimes.onnx_session import open_session
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
@@ -22,7 +23,7 @@ KNOWN = 255
 """What the network's mask says of a pixel to keep; 0 marks the hole."""
 
 
-class MiganOptions(Settings):
+class MiganOptions(RemovalOptions):
     """How large a window the network sees; it works at 512 x 512 inside."""
 
     max_side_px: int = Field(default=1024, ge=256, description="longer windows are reduced first")
@@ -36,6 +37,7 @@ class MiganInpainter(OneByOne[InpaintQuestion, Image]):
     answering = frozenset({"max_side_px"})
     reproducible = True
     wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: MiganOptions) -> None:
         self.options = options

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.embedded.painting.fill_detail import copied_detail, fit_tone, shift_labels
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import ModelUnavailable, Reason, SampleError
@@ -20,7 +21,7 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintQuestion
 
 
-class PatchMatchOptions(Settings):
+class PatchMatchOptions(RemovalOptions):
     """Working size and search."""
 
     work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
@@ -40,6 +41,7 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
     answering = frozenset(PatchMatchOptions.model_fields)
     reproducible = True
     wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: PatchMatchOptions | None = None) -> None:
         if not patchmatch.patchmatch_available:

@@ -1,7 +1,4 @@
-"""Every backend of the table, made for the contract test, with questions it answers and questions it cannot.
-
-A served backend is added here as well: its ``ask`` sends each request to the test's server and reads the reply.
-"""
+"""Every backend of the table, made for the contract test, with questions it answers and questions it cannot."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from tasks.roles.backend import LocalBackend
 from tasks.roles.backends import BackendChoice, choose
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Question
+from tests.tasks.backends.contract.served_makers import REPLIES, served, served_choice
 from tests.tasks.roles import role_questions as ask
 from tests.tasks.roles.contract import Bad, Subject
 
@@ -28,6 +26,8 @@ Maker = Callable[[Path], Subject]
 
 def choice_of(role: str, name: str, options: dict[str, Any] | None = None) -> BackendChoice:
     """The backend with these options, not loaded."""
+    if name == "chat":
+        return served_choice(role, options)
     return choose(role, RoleSettings(backend=name, options=options or {}), role)
 
 
@@ -161,6 +161,7 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("inpainter", "migan"): _inpainter("migan"),
     ("inpainter", "best-of-two"): _inpainter("best-of-two"),
     ("edit_judge", "rules"): _edit_judge,
+    **{(role, "chat"): served(role) for role in REPLIES},
 }
 """(role, backend) -> how it is made; the folder is for files the backend needs."""
 

@@ -30,8 +30,6 @@ OWN_WORDS = {
 READS_SENTENCES = "tasks/stages/instruction/words/"
 """Gates on words know what sentences about the paper's types look like; one of another type passes the general ones."""
 
-TO_BE_REWRITTEN = {"tasks/stages/instruction/gates.py"}
-"""Modules that still have to learn it from the table."""
 
 
 def _names_a_type(path: Path) -> bool:

@@ -5,6 +5,7 @@
     ├── EnvironmentFault          the surroundings failed: nothing may be committed
     │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
     │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
+    │   ├── AnswerMissing         only kept answers may be used, and the one that is needed is not there
     │   ├── StorageFault          the store refused, vanished, or is full
     │   └── OutOfMemory           a model or a unit does not fit
     ├── SampleError               pinned to one sample; carries a Reason and becomes a row
@@ -41,6 +42,25 @@ class ModelUnavailable(EnvironmentFault):
 
 class StorageFault(EnvironmentFault):
     """The object store refused an operation, vanished, or has no space left."""
+
+
+class AnswerMissing(EnvironmentFault):
+    """Only kept answers may be used and one that a sample needs is not there; its unit cannot be committed.
+
+    Args:
+        role: who would have to be asked.
+        subject: id of the sample the question is about.
+        key: key of the answer, 64 hex digits.
+    """
+
+    def __init__(self, role: str, subject: str, key: str) -> None:
+        super().__init__(role, subject, key)  # as given, so that it travels between processes
+        self.role = role
+        self.subject = subject
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.subject}: no kept answer of the {self.role} (key {self.key[:24]})"
 
 
 class OutOfMemory(EnvironmentFault):
@@ -86,11 +106,20 @@ class Reason(StrEnum):
     # instruction, rejections
     NO_EDIT_TYPE = "no_edit_type"
     NO_UNIQUE_REFERENCE = "no_unique_reference"
-    BAD_REPLY = "bad_reply"
     WRONG_EDIT_TYPE = "wrong_edit_type"
     PARTS_DISAGREE = "parts_disagree"
     MENTIONS_MARKING = "mentions_marking"
     AMBIGUOUS_REFERENCE = "ambiguous_reference"
+    DEGENERATE_TEXT = "degenerate_text"
+    TWO_EDITS = "two_edits"
+    REWRITE_CONTRADICTS = "rewrite_contradicts"
+    WRONG_NOUN = "wrong_noun"
+    WRONG_ARGUMENT = "wrong_argument"
+    WRONG_SIDE = "wrong_side"
+    WRONG_ORDINAL = "wrong_ordinal"
+    WRONG_SIZE = "wrong_size"
+    WRONG_COLOR_WORD = "wrong_color_word"
+    WRONG_COUNT = "wrong_count"
     REWRITE_LOST_FACT = "rewrite_lost_fact"
     # editing, rejections
     REGION_TOO_LARGE = "region_too_large"
@@ -112,7 +141,10 @@ class Reason(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     BACKEND_ERROR = "backend_error"
+    OUT_OF_MEMORY = "out_of_memory"
+    BAD_REPLY = "bad_reply"
     REFUSED_BY_MODEL = "refused_by_model"
+    ENDPOINT_REFUSED = "endpoint_refused"
 
 
 FAILURES = frozenset(
@@ -123,7 +155,10 @@ FAILURES = frozenset(
         Reason.CRASHED,
         Reason.TIMED_OUT,
         Reason.BACKEND_ERROR,
+        Reason.OUT_OF_MEMORY,
+        Reason.BAD_REPLY,
         Reason.REFUSED_BY_MODEL,
+        Reason.ENDPOINT_REFUSED,
     }
 )
 """The reasons that mean "could not tell"; ``--retry-failed`` tries these again. All others are rejections."""
@@ -141,3 +176,7 @@ class SampleError(GroundEditError):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str]]:
+        """Travels between processes; the default would give the whole message back as the reason."""
+        return type(self), (self.reason, self.detail)

@@ -111,6 +111,7 @@ def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | No
 
     Raises:
         ConfigurationError: no such backend or option, or a value out of range.
+        TypeError: the class does not declare what its answers depend on.
     """
     names = BACKENDS[role]
     if settings.backend not in names:
@@ -119,6 +120,7 @@ def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | No
         raise ConfigurationError(msg)
     module, _, name = names[settings.backend].partition(":")
     backend = cast("type[Backend[Any, Any]]", getattr(import_module(module), name))
+    check_declared(backend)
     handed = {"served": served} if served is not None and issubclass(backend, ServedBackend) else {}
     try:
         options = backend.Options.model_validate({**settings.options, **handed})
@@ -137,3 +139,20 @@ def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | No
         options=options,
         prompts=tuple(prompt_digests(backend.prompts)) if backend.prompts else (),
     )
+
+
+def check_declared(backend: type[Backend[Any, Any]]) -> None:
+    """Refuse a backend class that does not say what an answer depends on; kept answers would be mixed up.
+
+    Raises:
+        TypeError: naming the class and what it lacks; a mistake of its author.
+    """
+    missing = [n for n in ("Options", "answering", "reproducible", "wire") if not hasattr(backend, n)]
+    if missing:
+        msg = f"{backend.__module__}.{backend.__name__} does not declare {', '.join(missing)}"
+        raise TypeError(msg)
+    unknown = sorted(backend.answering - backend.Options.model_fields.keys())
+    if unknown:
+        names = ", ".join(backend.Options.model_fields) or "none"
+        msg = f"{backend.__module__}.{backend.__name__}.answering names {', '.join(unknown)} (its options: {names})"
+        raise TypeError(msg)

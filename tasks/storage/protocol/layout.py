@@ -11,6 +11,8 @@ BUILDS = "builds"
 STAGES = "stages"
 RELEASES = "releases"
 ASIDE = "aside"
+ANSWERS = "answers"
+"""Answers of models, kept per photograph: what `tasks.roles.answers` writes; no part of any release."""
 
 MANIFEST = "MANIFEST.json"
 """What a release's folder holds, with the digest of each file: put when all of it is there."""
@@ -18,6 +20,8 @@ MANIFEST = "MANIFEST.json"
 _OF_A_DATASET = re.compile(
     rf"{BUILDS}/[0-9a-f]{{12}}(\.json|/.+)|{STAGES}/({'|'.join(outcomes.STAGES)})-[0-9a-f]{{8}}/.+"
 )
+
+_SID = re.compile(r"[a-z0-9]{2,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,18 @@ def finished_path(release: str) -> str:
 def is_of_a_dataset(path: str) -> bool:
     """Whether only a build puts something at that path: its record, a link to a plan, or a part of a stage."""
     return _OF_A_DATASET.fullmatch(path) is not None
+
+
+def answers_folder(sid: str) -> str:
+    """Folder of a photograph's kept answers; one listing tells what is there.
+
+    Raises:
+        ValueError: ``sid`` is not of the form that ids of photographs have.
+    """
+    if _SID.fullmatch(sid) is None:
+        msg = f"{sid!r}: expected the id of a photograph (2 to 64 of a-z, 0-9)"
+        raise ValueError(msg)
+    return f"{ANSWERS}/{sid[:2]}/{sid}"
 
 
 def unit_of(path: str) -> str:

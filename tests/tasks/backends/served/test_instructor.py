@@ -47,14 +47,14 @@ def test_the_schema_takes_the_asked_type_only_and_requires_every_key():
 @pytest.mark.parametrize("edit_type", EditType)
 def test_every_type_is_explained(edit_type):
     asked = BACKEND.request(questions(edit_type=edit_type)["instructor"]).parts[2]
-    assert asked.startswith(f"The edit to ask for: {edit_type.value}. ")
+    assert asked.startswith(f"The edit to ask for: {edit_type.value} (")
 
 
 def test_the_pipelines_argument_is_sent_and_an_open_one_is_left_to_the_model():
     given = BACKEND.request(questions(argument="blue")["instructor"]).parts[2]
     open_ = BACKEND.request(questions(argument="")["instructor"]).parts[2]
-    assert '"blue"' in given
-    assert "Choose yourself" in open_
+    assert 'becomes or gets: blue. Put "blue" into Editing_Argument' in given
+    assert "becomes or gets: your choice, a color" in open_
 
 
 def test_earlier_refusals_are_sent_along_and_only_the_boxed_picture_is_shown():

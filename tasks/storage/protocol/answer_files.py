@@ -1,0 +1,212 @@
+"""A kept answer as an object: its path, and a tar of sealed JSON and blobs of which every byte is checked.
+
+    answers/<aa>/<sid>/<role>-<first 24 digits of the key>.r<round>.tar
+        answer.json   what was answered, sealed with its own SHA-256; holds the SHA-256 of each blob
+        answer.png    an image, where the answer is one
+        reply.txt     a server's whole reply, where a server answered
+
+What the JSON of an answer means is the business of `tasks.roles.answer_codec`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from tasks.records.canonical import seal, sha256_hex, unseal
+from tasks.records.errors import DataFault
+from tasks.records.outcomes import BlobRef
+from tasks.storage.objects.unit_tar import TarMember, pack
+from tasks.storage.protocol.layout import ANSWERS, answers_folder
+
+FORMAT = 1
+"""Raised when the JSON or an answer's spelling in it changes; older formats stay readable."""
+
+JSON = "answer.json"
+KEY_DIGITS = 24
+"""Digits of the key in a file's name; the whole key stands in the file."""
+
+_NAME = re.compile(
+    rf"{ANSWERS}/(?P<aa>..)/(?P<sid>[a-z0-9]{{2,64}})/(?P<role>[a-z_]+)-(?P<key>[0-9a-f]{{{KEY_DIGITS}}})"
+    r"\.r(?P<round>0|[1-9]\d{0,5})\.tar"
+)
+
+
+class Kind(StrEnum):
+    """What became of a question."""
+
+    ANSWER = "answer"
+    REFUSED = "refused"
+    """Somebody replied, and no parser accepts it."""
+    FAILED = "failed"
+    """Nobody could reply: crash, time limit, memory, an error of the backend. Written with its unit's commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class AnswerName:
+    """What a path says about the answer it holds; ``key24`` is the beginning of the key."""
+
+    sid: str
+    role: str
+    key24: str
+    round: int
+
+    @property
+    def path(self) -> str:
+        """Where the answer lies below the dataset."""
+        return f"{answers_folder(self.sid)}/{self.role}-{self.key24}.r{self.round}.tar"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Circumstances of an answer; they do not change it and are in no key.
+
+    Attributes:
+        at: when it was stored.
+        run: name of the pool or server in the configuration, never an address.
+    """
+
+    at: datetime
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFile:
+    """A kept answer, unpacked.
+
+    Attributes:
+        key: 64 hex digits (`tasks.roles.answer_keys`).
+        answer: JSON value of an ``answer``, None for the other kinds.
+        reason: a `Reason` by value for the other kinds, with the ``detail`` that rows give.
+        note: further words about an error, for people; never in a row.
+        reply: what a server said beside its text: finish reason, model name, log-probabilities.
+        blobs: members beside the JSON, by name.
+    """
+
+    sid: str
+    role: str
+    key: str
+    round: int
+    kind: Kind
+    asked: Asked
+    answer: Any = None
+    reason: str = ""
+    detail: str = ""
+    note: str = ""
+    reply: Mapping[str, Any] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def name(self) -> AnswerName:
+        """What its path says."""
+        return AnswerName(sid=self.sid, role=self.role, key24=self.key[:KEY_DIGITS], round=self.round)
+
+    @property
+    def path(self) -> str:
+        """Where it lies below the dataset."""
+        return self.name.path
+
+
+def answer_name(path: str) -> AnswerName | None:
+    """What a path says, or None when no answer can lie there."""
+    match = _NAME.fullmatch(path)
+    if match is None or not match["sid"].startswith(match["aa"]):
+        return None
+    return AnswerName(sid=match["sid"], role=match["role"], key24=match["key"], round=int(match["round"]))
+
+
+def answer_bytes(file: AnswerFile) -> bytes:
+    """The answer as a tar; equal answers give equal bytes.
+
+    Raises:
+        ValueError: a number that JSON cannot hold, or a name or blob that a tar cannot.
+    """
+    return _packed(file)[0]
+
+
+def blob_refs(file: AnswerFile) -> dict[str, BlobRef]:
+    """Where each blob of a kept answer lies, for rows that refer to it instead of storing it twice."""
+    return {
+        m.name: BlobRef(path=file.path, offset=m.offset, length=m.length, sha256=m.sha256)
+        for m in _packed(file)[1]
+        if m.name != JSON
+    }
+
+
+def _packed(file: AnswerFile) -> tuple[bytes, tuple[TarMember, ...]]:
+    content = {
+        "format": FORMAT,
+        "sid": file.sid,
+        "role": file.role,
+        "key": file.key,
+        "round": file.round,
+        "kind": file.kind.value,
+        "asked": {"at": file.asked.at.isoformat(), "run": file.asked.run},
+        "answer": file.answer,
+        "reason": file.reason,
+        "detail": file.detail,
+        "note": file.note,
+        "reply": dict(file.reply),
+        "blobs": {name: sha256_hex(data) for name, data in file.blobs.items()},
+    }
+    return pack([(JSON, seal(content)), *sorted(file.blobs.items())])
+
+
+def answer_from(data: bytes, path: str) -> AnswerFile:
+    """The answer that `answer_bytes` wrote.
+
+    Raises:
+        DataFault: naming ``path``, when a bit was changed, the format is unknown, or it is another path's answer.
+    """
+    members = _members(data, path)
+    body = unseal(members.pop(JSON, b""), path)
+    if body.get("format") != FORMAT:
+        msg = f"{path}: format {body.get('format')!r} of kept answers is not known here (known: {FORMAT})"
+        raise DataFault(msg)
+    try:
+        file = AnswerFile(
+            sid=body["sid"],
+            role=body["role"],
+            key=body["key"],
+            round=body["round"],
+            kind=Kind(body["kind"]),
+            asked=Asked(at=datetime.fromisoformat(body["asked"]["at"]), run=body["asked"]["run"]),
+            answer=body["answer"],
+            reason=body["reason"],
+            detail=body["detail"],
+            note=body["note"],
+            reply=body["reply"],
+            blobs=members,
+        )
+        sums = dict(body["blobs"])
+        name = file.path
+    except (KeyError, TypeError, ValueError) as error:
+        msg = f"{path}: no answer of the expected shape ({error})"
+        raise DataFault(msg) from error
+    # The JSON proves itself and the blobs; names, headers and padding of the tar follow from both.
+    if sums != {blob: sha256_hex(held) for blob, held in members.items()} or answer_bytes(file) != data:
+        msg = f"{path}: its bytes do not fit the digest they carry"
+        raise DataFault(msg)
+    if name != path:
+        msg = f"{path}: is the answer of {name}"
+        raise DataFault(msg)
+    return file
+
+
+def _members(data: bytes, path: str) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            for info in tar:
+                stream = tar.extractfile(info)
+                members[info.name] = b"" if stream is None else stream.read()
+    except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+        msg = f"{path}: not a tar any more ({error})"
+        raise DataFault(msg) from error
+    return members

@@ -6,6 +6,7 @@ Nothing here can cut off a step that takes too long.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -40,6 +41,7 @@ class InProcessPool:
         self._units = ThreadPoolExecutor(units_in_flight, thread_name_prefix="unit")
         self._units_in_flight = units_in_flight
         self._services = services or RoleServices()
+        self._loading = threading.Lock()
         self._key = ""
         self._worker: UnitWorker | None = None
 
@@ -94,7 +96,7 @@ class InProcessPool:
         return summary, time.monotonic() - begun
 
     def _ready(self, job: StageJob) -> UnitWorker:
-        with self._services.lock:
+        with self._loading:
             if self._worker is None or self._key != job.key:
                 self._worker = None
                 self._worker = job.make_worker(self._engine, self._services.client(self._engine, job.stage))

@@ -219,7 +219,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
         units_in_flight=execution.units_in_flight,
         engine=engine_settings(execution),
     )
-    services = RayServices(cluster, plan) if plan.routes else None
+    services = RayServices(cluster, plan, execution) if plan.routes else None
     ray_pool = RayPool(cluster, settings, services)
     try:
         yield ray_pool

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
-from tasks.records.errors import Reason, SampleError
+from tasks.records.errors import FAILURES, SampleError
 from tasks.roles.backends import BackendChoice
 from tasks.roles.chat import ChatReply
 from tasks.roles.placement import ServedModel
-
-Kind: TypeAlias = Literal["answer", "refused", "failed"]
-"""``refused``: somebody replied, but not with an answer. ``failed``: nobody could reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,34 +62,43 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenAnswer:
-    """What became of a question, as it is kept.
+class Given:
+    """What a pool or server gave: an answer, or the error why there is none; from a server with its last reply."""
 
-    Attributes:
-        answer: of the role's type, for kind ``answer``.
-        reason: why there is none, for the other kinds, with the ``detail`` that rows give.
-        reply: what a server said, for people who want to know; ``None`` for pools.
-    """
-
-    kind: Kind
     answer: Any = None
-    reason: Reason | None = None
-    detail: str = ""
+    error: SampleError | None = None
     reply: ChatReply | None = None
 
     @property
-    def error(self) -> SampleError | None:
-        """What the asker gets instead of an answer."""
-        return None if self.reason is None else SampleError(self.reason, self.detail)
+    def to_be_kept(self) -> bool:
+        """Answers are, and replies that hold none; failures of those who answer are not, and are tried again."""
+        return self.error is None or self.reply is not None or self.error.reason not in FAILURES
+
+
+class Kept(Protocol):
+    """A stored answer."""
+
+    def unwrap(self) -> Any:
+        """The answer, or `SampleError` with the stored reason why there is none."""
+        ...
 
 
 class AnswerKeeper(Protocol):
-    """Finds and stores the answers of backends that do not repeat themselves."""
+    """Finds and stores the answers of backends that do not repeat themselves (`tasks.roles.answers.KeptAnswers`)."""
 
-    async def find(self, route: Route, call: RoleCall) -> GivenAnswer | None:
-        """The stored answer to be used for this question, if any; which round counts is the keeper's business."""
+    async def find(self, sid: str, role: str, key: str, *, subject: str = "") -> Kept | None:
+        """The stored answer to use, or None when the question is to be asked."""
         ...
 
-    async def put(self, route: Route, call: RoleCall, given: GivenAnswer) -> GivenAnswer:
-        """Stores an answer unless another asker was faster; returns what is stored now."""
+    async def put(
+        self,
+        sid: str,
+        role: str,
+        key: str,
+        given: Any,
+        *,
+        run: str = "",
+        reply: ChatReply | None = None,
+    ) -> Kept:
+        """Stores an answer or a `NoAnswer`, and gives what is stored now: this, or what another asker stored first."""
         ...

@@ -14,9 +14,13 @@ from typing import Any
 
 from tasks.records.errors import GroundEditError
 from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.scrubbing import scrub
 
 TOP_LOGPROBS = 20
 """Alternatives of the first token that are asked for; no server gives more by default."""
+
+COMPLAINT_LENGTH = 2000
+"""Characters of a bad reply that are sent back with the complaint about it."""
 
 COME_BACK = frozenset({408, 409, 425, 429})
 """Statuses below 500 that say: later."""
@@ -24,12 +28,6 @@ COME_BACK = frozenset({408, 409, 425, 429})
 ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """Statuses that refuse this question: too long, too large, not to be processed."""
 
-BODY_BYTES = 4096
-SHOWN = 300
-
-_SECRETS = re.compile(
-    r"(?i)bearer\s+\S+|\b(?:sk|hf|key|token)[-_][\w-]{6,}|https?://\S+|[\w.+-]+@[\w-]+\.\w+"
-)
 _NO_SUCH_MODEL = re.compile(r"(?i)model_not_found|\bmodel\b.{0,200}\b(?:does not exist|not found|is unknown)")
 
 
@@ -61,8 +59,22 @@ class WrongServer(GroundEditError):
     """The server does not know the key, the address or the model: no question could succeed."""
 
 
-def chat_body(model: str, request: ChatRequest) -> bytes:
-    """A request as JSON. Encodes pictures as data URLs, so that it takes a while for large ones."""
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A reply that could not be used, and what the model is told about it."""
+
+    reply: str
+    told: str
+
+
+def chat_body(model: str, request: ChatRequest, complaint: Complaint | None = None) -> bytes:
+    """A request as JSON. Encodes pictures as data URLs, so that it takes a while for large ones.
+
+    Args:
+        model: id, as the server names it.
+        request: the question.
+        complaint: about the last reply to it; follows the question as two more turns.
+    """
     content: list[dict[str, Any]] = []
     for part in request.parts:
         if isinstance(part, str):
@@ -72,10 +84,15 @@ def chat_body(model: str, request: ChatRequest) -> bytes:
             content.append(
                 {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{data}"}}
             )
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if complaint is not None:
+        # A reply that never ended would fill the model's context a second time.
+        messages.append({"role": "assistant", "content": complaint.reply[:COMPLAINT_LENGTH]})
+        messages.append({"role": "user", "content": complaint.told})
     body: dict[str, Any] = {
         **request.sampling,
         "model": model,
-        "messages": [{"role": "user", "content": content}],
+        "messages": messages,
         "seed": request.seed,
         "stream": True,
     }
@@ -87,22 +104,16 @@ def chat_body(model: str, request: ChatRequest) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def failure(status: int, headers: Mapping[str, str], body: str, secret: str = "") -> GroundEditError:
-    """What a reply with another status than 200 means."""
-    words = f"status {status}" + (f": {shown(body, secret)}" if body.strip() else "")
+def failure(status: int, headers: Mapping[str, str], body: str, api_key: str = "") -> GroundEditError:
+    """What a reply with another status than 200 means; of its ``body`` only a cut and scrubbed part stays."""
+    if api_key:
+        body = body.replace(api_key, "<key>")
+    words = f"status {status}" + (f": {scrub(body)}" if body.strip() else "")
     if status in COME_BACK or status >= 500:
         return Away(words, retry_after=_retry_after(headers.get("retry-after", "")), status=status)
     if status in ABOUT_THE_QUESTION and not _NO_SUCH_MODEL.search(body):
         return Refused(status)
     return WrongServer(words)
-
-
-def shown(text: str, secret: str = "") -> str:
-    """Words of a server for a message: cut, on one line, without keys and addresses."""
-    if secret:
-        text = text.replace(secret, "…")
-    text = _SECRETS.sub("…", " ".join(text.split()))
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _retry_after(value: str) -> float:
@@ -136,6 +147,13 @@ class _Growing:
             error = chunk["error"]
             code = error.get("code") if isinstance(error, Mapping) else None
             raise failure(code if isinstance(code, int) and code >= 400 else 500, {}, json.dumps(error))
+        try:
+            self._add(chunk)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"the reply has not the form of the chat API ({type(error).__name__})"
+            raise Away(msg) from error
+
+    def _add(self, chunk: Mapping[str, Any]) -> None:
         self.model = str(chunk.get("model") or self.model)
         for choice in chunk.get("choices") or ():
             said = choice.get("delta") or choice.get("message") or {}
@@ -176,6 +194,7 @@ async def streamed_reply(lines: AsyncIterator[str], silence_s: float, heard: Cal
     """A reply from the lines of an event stream.
 
     Args:
+        lines: of the reply's body.
         silence_s: longest time between two events. Lines that only hold the connection open do not count, so that a
             stalled model is told from one with much to say.
         heard: called at each event.

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 from tasks.records.errors import EnvironmentFault, OutOfMemory
+from tasks.roles.calls import Route
 
 CV2_NO_MEMORY = -4
 """``cv2.Error.StsNoMem``."""
@@ -170,3 +171,14 @@ class ThreadReplica:
         """Waiting batches are dropped; the one at work ends in its own time."""
         self._backends.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def threads_for(routes: Sequence[Route]) -> MakeReplica:
+    """Replicas in this process: each is a thread that loads the backends of the pool's routes."""
+
+    async def make(pool: str) -> ThreadReplica:
+        return await ThreadReplica.start(
+            {route.name: route.choice.load for route in routes if route.run == pool}
+        )
+
+    return make

@@ -27,7 +27,9 @@ class RouteCounts:
         joined: waited for an equal question that was in flight already.
         refused: the model or server replied, but not with an answer.
         failed: nobody could answer this question.
+        in_flight: put to a pool or server; ``queued`` of them wait for a place on a server (a pool knows its own).
         batches, batched: calls of replicas, and questions in them.
+        asked_again: put once more, because of a death, a lack of memory or a reply that could not be read.
         deaths: ends of replicas while they held questions of this route.
         seconds: spent in calls of replicas and requests to servers, summed over all at work at the same time.
     """
@@ -39,6 +41,7 @@ class RouteCounts:
     refused: int = 0
     failed: int = 0
     in_flight: int = 0
+    queued: int = 0
     batches: int = 0
     batched: int = 0
     deaths: int = 0

@@ -102,7 +102,7 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
         again = load_prompt(AGAIN)
         return ChatRequest(
             parts=tuple(part if isinstance(part, str) else rule.encoded(part) for part in parts),
-            sampling=self.options.sampling(),
+            sampling=self.options.sampling(self.choices),
             seed=question.seed,
             schema=self.schema(question),
             choices=self.choices,

@@ -30,7 +30,6 @@ OWN_WORDS = {
 TO_BE_REWRITTEN = {
     "tasks/backends/torch/bagel_editor.py",
     "tasks/stages/editing/stage.py",
-    "tasks/stages/instruction/gates.py",
     "tasks/stages/registry.py",
 }
 """Modules that still have to learn it from the table."""

@@ -17,6 +17,9 @@
     count         numbers that differ by two or more, or between parts                wrong_count
     round_trip    final words that lead to other things than the target               ambiguous_reference
 
+    closed_parts, closed_rewriting                                                    parts_disagree, rewrite_lost_fact
+                  for the embedded writers alone: facts in one closed vocabulary; no part of ``all``
+
 A gate compares only words that are unambiguous; where there are none it passes undecided.
 """
 
@@ -26,8 +29,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.records.errors import ConfigurationError, Reason
+from tasks.roles.backends import WORD_GATES, word_gate
 from tasks.stages.instruction.words.counts import count
-from tasks.stages.instruction.words.draft import Draft, Finding
+from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.form import degenerate, marking, refusal, schema
 from tasks.stages.instruction.words.looks import color, size
 from tasks.stages.instruction.words.nouns import noun
@@ -37,7 +41,7 @@ from tasks.stages.instruction.words.results import result
 from tasks.stages.instruction.words.rewriting import rewriting, round_trip
 
 ALL = "all"
-"""Stands for every gate in a list of names."""
+"""Stands for every gate on free English in a list of names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +96,26 @@ GEOMETRY: tuple[WordGate, ...] = (
 """Gates that compare words with boxes, masks and colors."""
 
 # The round trip comes last: where words are plainly wrong, that says more than where they led somebody.
-GATES: Mapping[str, WordGate] = {gate.name: gate for gate in (*ALWAYS[:-1], *GEOMETRY, ALWAYS[-1])}
-"""All gates by name, in the order they are reported."""
+GENERAL: tuple[WordGate, ...] = (*ALWAYS[:-1], *GEOMETRY, ALWAYS[-1])
+"""Gates for any writer, in the order they are reported."""
+
+
+def _of_writers(name: str, reason: Reason) -> WordGate:
+    def look(draft: Draft) -> Finding:
+        return finding(word_gate(name)(draft), decided=True)
+
+    return WordGate(name=name, look=look, reason=reason)
+
+
+GATES: Mapping[str, WordGate] = {
+    gate.name: gate
+    for gate in (*(_of_writers(name, reason) for name, (_, reason) in WORD_GATES.items()), *GENERAL)
+}
+"""All gates by name, in the order they are reported; those of one kind of writers come first."""
 
 
 def gates_named(names: Sequence[str], key: str = "gates") -> tuple[WordGate, ...]:
-    """The gates of a list of names, in the reported order; ``all`` stands for every one.
+    """The gates of a list of names, in the reported order; ``all`` stands for every one of `GENERAL`.
 
     Args:
         names: of `GATES`, or ``all``.
@@ -110,7 +128,7 @@ def gates_named(names: Sequence[str], key: str = "gates") -> tuple[WordGate, ...
     if unknown:
         msg = f"{key}: unknown gate {unknown[0]!r} (available: {ALL}, {', '.join(GATES)})"
         raise ConfigurationError(msg)
-    return tuple(gate for name, gate in GATES.items() if ALL in names or name in names)
+    return tuple(gate for name, gate in GATES.items() if name in names or (ALL in names and gate in GENERAL))
 
 
 def check_words(draft: Draft, names: Sequence[str] = (ALL,)) -> tuple[WordResult, ...]:

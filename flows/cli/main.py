@@ -86,7 +86,7 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             "--profile",
             type=_text,
             default=PROFILE_DEFAULT,
-            help="name of a profile (default: %(default)s)",
+            help="name of a profile, or path of a YAML file (default: %(default)s)",
         )
         each.add_argument(
             "--source",
@@ -137,14 +137,20 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
         commands, "fetch", "setup:fetch", "everything a build needs from outside, for work offline"
     )
     fetch.add_argument(
-        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="name of a profile, or path of a YAML file (default: %(default)s)",
     )
     _add_set(fetch)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "each setting and where its value came from")
     show.add_argument(
-        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="name of a profile, or path of a YAML file (default: %(default)s)",
     )
     show.add_argument("--json", action="store_true", help="for machines")
     _add_set(show)

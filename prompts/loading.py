@@ -1,16 +1,19 @@
 """Reads prompt files and word lists as package resources, each with the SHA-256 of its bytes.
 
-A prompt is ``<name>.md``: YAML front matter between two ``---`` lines, then the text a model is sent. Sentence
-patterns are prompts whose front matter holds ``patterns``. A word list is ``<name>.yaml``.
+A prompt is ``<name>.md``: YAML front matter between two ``---`` lines, then the text a model is sent. Sentences that
+are sent only with some questions, or with values filled in (``$name``), stand in the front matter under ``sentences``.
+Sentence patterns are prompts whose front matter holds ``patterns``. A word list is ``<name>.yaml``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from string import Template
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -29,7 +32,7 @@ class Prompt:
         name: file name without ``.md``.
         role: which role is asked with it (``patterns`` for the embedded writers' sentences).
         version: raised by hand when the meaning changes; the digest changes with every byte.
-        schema: name of each key of the reply, with its type in words; empty when the reply is plain text.
+        sentences: by name, those that are sent with some questions or with values filled in.
         text: what the model is sent, without the front matter.
         sha256: hex digest of the file's bytes.
     """
@@ -37,9 +40,18 @@ class Prompt:
     name: str
     role: str
     version: int
-    schema: tuple[tuple[str, str], ...]
+    sentences: Mapping[str, str]
     text: str
     sha256: str
+
+    def sentence(self, name: str, /, **values: object) -> str:
+        """The sentence of that name with its ``$values`` filled in.
+
+        Raises:
+            KeyError: no such sentence, or a value that it needs is not given.
+        """
+        filled = {key: str(value) for key, value in values.items()}
+        return Template(self.sentences[name]).substitute(filled).strip()
 
 
 @cache
@@ -55,12 +67,12 @@ def load_prompt(name: str) -> Prompt:
         if key not in head:
             msg = f"prompts/{name}.md: front matter lacks {key!r}"
             raise ConfigurationError(msg)
-    schema = head.get("schema") or {}
+    sentences = head.get("sentences") or {}
     return Prompt(
         name=name,
         role=str(head["role"]),
         version=int(head["version"]),
-        schema=tuple((str(key), str(value)) for key, value in schema.items()),
+        sentences=MappingProxyType({str(key): str(value) for key, value in sentences.items()}),
         text=text,
         sha256=hashlib.sha256(data).hexdigest(),
     )

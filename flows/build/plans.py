@@ -38,6 +38,7 @@ class Build:
         record: known once ingest is planned.
         listing: of the sources, made once.
         whole: all stages will be run, one after the other, so workers may look ahead.
+        replay: answer from kept answers alone; ``origin``: dataset whose answers count as well.
     """
 
     config: BuildConfig
@@ -49,6 +50,8 @@ class Build:
     record: BuildRecord | None = None
     listing: Listing | None = None
     whole: bool = False
+    replay: bool = False
+    origin: str = ""
 
     def key(self, stage: str) -> StageKey:
         """Where the stage lies under this configuration."""

@@ -71,7 +71,7 @@ def open_session(
     """
     opened = time.monotonic()
     build.store.probe()
-    with opened_pool(build.config.execution, verbose=verbose) as pool:
+    with opened_pool(build, verbose=verbose) as pool:
         yield Session(build=build, pool=pool, progress=progress or Progress(), opened=opened)
 
 

@@ -85,7 +85,6 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "no unique reference",
         "No wording was found that surely means this object and nothing else in the scene.",
     ),
-    Reason.BAD_REPLY: _say("bad reply", "The model that writes the words gave a reply of the wrong form."),
     Reason.WRONG_EDIT_TYPE: _say(
         "wrong edit type", "The words ask for another kind of edit than the one drawn."
     ),
@@ -99,6 +98,21 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "ambiguous reference",
         "Read back with the scene, the words lead to another object, to several or to none.",
     ),
+    Reason.REFUSED_BY_MODEL: _say("model declined", "The writing model declined to write an instruction."),
+    Reason.DEGENERATE_TEXT: _say("degenerate text", "A text is endless or repeats itself in circles."),
+    Reason.TWO_EDITS: _say("two edits", "The instruction asks for more than one edit."),
+    Reason.REWRITE_CONTRADICTS: _say(
+        "rewriting contradicts", "The rewritten instruction contradicts the one it was made from."
+    ),
+    Reason.WRONG_NOUN: _say("wrong noun", "The words name another kind of object than the target."),
+    Reason.WRONG_ARGUMENT: _say(
+        "wrong argument", "The words turn the target into something else than was asked for."
+    ),
+    Reason.WRONG_SIDE: _say("wrong side", "The words place the target on another side of the picture."),
+    Reason.WRONG_ORDINAL: _say("wrong ordinal", "Counted as the words say, another object is meant."),
+    Reason.WRONG_SIZE: _say("wrong size", "The words call the target larger or smaller than it is among its kind."),
+    Reason.WRONG_COLOR_WORD: _say("wrong color word", "The words state a color that contradicts the picture or the edit."),
+    Reason.WRONG_COUNT: _say("wrong count", "The words state a number of objects that contradicts what was found."),
     Reason.REWRITE_LOST_FACT: _say(
         "rewrite lost fact", "Rewriting the instruction dropped or added a fact such as a color or a side."
     ),
@@ -146,6 +160,14 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.TIMED_OUT: _say("timed out", "Working on it took longer than the time limit, and was given up."),
     Reason.BACKEND_ERROR: _say("backend error", "The model asked could not do this one and said so."),
+    Reason.OUT_OF_MEMORY: _say(
+        "out of memory", "The model had too little memory for this one, even with nothing else beside it."
+    ),
+    Reason.BAD_REPLY: _say("bad reply", "The model that was asked gave replies of the wrong form."),
+    Reason.REFUSED_BY_MODEL: _say("refused by model", "The model that was asked declined to answer."),
+    Reason.ENDPOINT_REFUSED: _say(
+        "endpoint refused", "The server of the model would not take this question, as too long or too large."
+    ),
 }
 """The one place where reasons are put into words; `tests.tasks.publishing.test_reason_words` holds it to the list."""
 

@@ -106,11 +106,21 @@ class Reason(StrEnum):
     # instruction, rejections
     NO_EDIT_TYPE = "no_edit_type"
     NO_UNIQUE_REFERENCE = "no_unique_reference"
-    BAD_REPLY = "bad_reply"
     WRONG_EDIT_TYPE = "wrong_edit_type"
     PARTS_DISAGREE = "parts_disagree"
     MENTIONS_MARKING = "mentions_marking"
     AMBIGUOUS_REFERENCE = "ambiguous_reference"
+    REFUSED_BY_MODEL = "refused_by_model"
+    DEGENERATE_TEXT = "degenerate_text"
+    TWO_EDITS = "two_edits"
+    REWRITE_CONTRADICTS = "rewrite_contradicts"
+    WRONG_NOUN = "wrong_noun"
+    WRONG_ARGUMENT = "wrong_argument"
+    WRONG_SIDE = "wrong_side"
+    WRONG_ORDINAL = "wrong_ordinal"
+    WRONG_SIZE = "wrong_size"
+    WRONG_COLOR_WORD = "wrong_color_word"
+    WRONG_COUNT = "wrong_count"
     REWRITE_LOST_FACT = "rewrite_lost_fact"
     # editing, rejections
     REGION_TOO_LARGE = "region_too_large"
@@ -132,6 +142,10 @@ class Reason(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     BACKEND_ERROR = "backend_error"
+    OUT_OF_MEMORY = "out_of_memory"
+    BAD_REPLY = "bad_reply"
+    REFUSED_BY_MODEL = "refused_by_model"
+    ENDPOINT_REFUSED = "endpoint_refused"
 
 
 FAILURES = frozenset(
@@ -142,6 +156,10 @@ FAILURES = frozenset(
         Reason.CRASHED,
         Reason.TIMED_OUT,
         Reason.BACKEND_ERROR,
+        Reason.OUT_OF_MEMORY,
+        Reason.BAD_REPLY,
+        Reason.REFUSED_BY_MODEL,
+        Reason.ENDPOINT_REFUSED,
     }
 )
 """The reasons that mean "could not tell"; ``--retry-failed`` tries these again. All others are rejections."""
@@ -159,3 +177,7 @@ class SampleError(GroundEditError):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str]]:
+        """Travels between processes; the default would give the whole message back as the reason."""
+        return type(self), (self.reason, self.detail)

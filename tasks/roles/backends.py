@@ -12,21 +12,35 @@ from prompts import prompt_digests
 from tasks.records.errors import ConfigurationError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import RoleSettings, Settings
-from tasks.roles.backend import Backend
+from tasks.roles.backend import Backend, ServedBackend
+from tasks.roles.placement import ServedModel
 
 PERCEPTION = "tasks.backends.embedded.perception"
 LANGUAGE = "tasks.backends.embedded.language"
 PAINTING = "tasks.backends.embedded.painting"
+SERVED = "tasks.backends.served"
 
 BACKENDS: dict[str, dict[str, str]] = {
     "tagger": {"efficientnet-lite3": f"{PERCEPTION}.tagger:EfficientNetTagger"},
     "detector": {"coco-pair": f"{PERCEPTION}.detector:PairedDetector"},
     "segmenter": {"sam2-tiny": f"{PERCEPTION}.segmenter:Sam2Segmenter"},
-    "target_judge": {"rules": f"{PERCEPTION}.target_judge:RuleTargetJudge"},
-    "instructor": {"scene-facts": f"{LANGUAGE}.instructor:SceneFactsInstructor"},
-    "rewriter": {"paraphrase": f"{LANGUAGE}.rewriter:ParaphraseRewriter"},
-    "referrer": {"grammar": f"{LANGUAGE}.referrer:GrammarReferrer"},
-    "text_judge": {},
+    "target_judge": {
+        "chat": f"{SERVED}.target_judge:ChatTargetJudge",
+        "rules": f"{PERCEPTION}.target_judge:RuleTargetJudge",
+    },
+    "instructor": {
+        "chat": f"{SERVED}.instructor:ChatInstructor",
+        "scene-facts": f"{LANGUAGE}.instructor:SceneFactsInstructor",
+    },
+    "rewriter": {
+        "chat": f"{SERVED}.rewriter:ChatRewriter",
+        "paraphrase": f"{LANGUAGE}.rewriter:ParaphraseRewriter",
+    },
+    "referrer": {
+        "chat": f"{SERVED}.referrer:ChatReferrer",
+        "grammar": f"{LANGUAGE}.referrer:GrammarReferrer",
+    },
+    "text_judge": {"chat": f"{SERVED}.text_judge:ChatTextJudge"},
     "editor": {
         "bagel": "tasks.backends.torch.bagel_editor:BagelEditor",
         "classical": f"{PAINTING}.editor:ClassicalEditor",
@@ -36,7 +50,10 @@ BACKENDS: dict[str, dict[str, str]] = {
         "migan": f"{PAINTING}.migan_inpainter:MiganInpainter",
         "patchmatch": f"{PAINTING}.patchmatch_inpainter:PatchMatchInpainter",
     },
-    "edit_judge": {"rules": f"{PAINTING}.edit_judge:RuleEditJudge"},
+    "edit_judge": {
+        "chat": f"{SERVED}.edit_judge:ChatEditJudge",
+        "rules": f"{PAINTING}.edit_judge:RuleEditJudge",
+    },
 }
 """Role -> backend name -> ``module:Class``; every class is a `tasks.roles.backend.Backend`."""
 
@@ -83,13 +100,14 @@ class BackendChoice:
         return cast("Backend[Any, Any]", make(self.options))
 
 
-def choose(role: str, settings: RoleSettings, key: str) -> BackendChoice:
+def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | None = None) -> BackendChoice:
     """The backend that ``settings`` names, with checked options; loads no model.
 
     Args:
-        role: one of `ROLES`.
-        settings: backend, options, placement.
+        role: one of `tasks.roles.questions.ROLES`.
+        settings: backend, options and placement.
         key: dotted key of the settings, for messages.
+        served: what the server runs that ``settings.run`` names; becomes the option ``served`` of a served backend.
 
     Raises:
         ConfigurationError: no such backend or option, or a value out of range.
@@ -103,8 +121,12 @@ def choose(role: str, settings: RoleSettings, key: str) -> BackendChoice:
     module, _, name = names[settings.backend].partition(":")
     backend = cast("type[Backend[Any, Any]]", getattr(import_module(module), name))
     check_declared(backend)
+    if "served" in settings.options:
+        msg = f"{key}.options.served: belongs to the server; set servers.<name>.model"
+        raise ConfigurationError(msg)
+    handed = {"served": served} if served is not None and issubclass(backend, ServedBackend) else {}
     try:
-        options = backend.Options.model_validate(dict(settings.options))
+        options = backend.Options.model_validate({**settings.options, **handed})
     except ValidationError as error:
         item = error.errors()[0]
         where = ".".join([key, "options", *(str(part) for part in item["loc"])])

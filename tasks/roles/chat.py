@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import Template
 from typing import Any
 
 from tasks.records.errors import GroundEditError
@@ -29,6 +30,7 @@ class ChatRequest:
         schema: JSON schema of the reply, ``None`` for free text.
         choices: words of which the reply must be one; their log-probabilities are asked for. Empty: no choice.
         again: sentence for a retry, with ``$reason`` in it, from a prompt file.
+        reasons: sentence for each code of `BadReply`, from the same file; `repeated` puts one into ``again``.
         context: small values that `read` needs (how many objects there are, …), JSON values.
     """
 
@@ -38,7 +40,14 @@ class ChatRequest:
     schema: Mapping[str, Any] | None = None
     choices: tuple[str, ...] = ()
     again: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+
+    def repeated(self, bad: BadReply) -> str:
+        """What the model is told after a bad reply."""
+        reason = self.reasons.get(bad.code, bad.code)
+        told = f"{reason} ({bad.detail})" if bad.detail else reason
+        return Template(self.again).safe_substitute(reason=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

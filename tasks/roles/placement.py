@@ -18,6 +18,7 @@ class PoolSettings(Settings):
 
     holds: tuple[str, ...] = Field(min_length=1, description="roles that one actor of the pool answers for")
     gpu_gb: float = Field(default=0.0, ge=0, description="GPU memory of one actor, GB; 0: no GPU")
+    cpus: float = Field(default=1.0, ge=0, description="CPUs of one actor")
     replicas: int | Literal["auto"] = Field(default=1, description="actors; auto: as many as fit the GPUs")
     max_batch: int = Field(default=8, ge=1, description="questions in one call")
     max_wait_ms: float = Field(default=20.0, ge=0, description="longest wait for a batch to fill")
@@ -37,6 +38,10 @@ class ServedModel(Settings):
     """What a server runs, as far as it changes answers: part of the digest of every role it answers for."""
 
     id: str = Field(min_length=1, description="model id as the server names it")
+    root: str = Field(
+        default="",
+        description="what the server lists as the id's root (path or repository); empty: not checked",
+    )
     revision: str = Field(default="unstated", description="revision of the weights")
     quantization: str = Field(default="none", description="of the weights")
     dtype: str = Field(default="auto", description="of the computation")
@@ -76,6 +81,14 @@ class ServerSettings(Settings):
     )
     patience_s: float = Field(
         default=900.0, gt=0, description="how long a server may be away before the build stops"
+    )
+    probe_s: float = Field(
+        default=1.0,
+        gt=0,
+        description="pause before a server that failed is tried again; doubles up to a minute",
+    )
+    bad_replies: int = Field(
+        default=2, ge=0, description="how often a question is asked again after a reply that cannot be read"
     )
     ready_s: float = Field(default=600.0, gt=0, description="longest wait for a server to start")
     gpu_gb: float = Field(default=0.0, ge=0, description="GPU memory of one server of ours, GB per GPU")

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
+from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
@@ -30,25 +31,40 @@ class ExecutionSettings(Settings):
     """How the work is run; nothing here may change what comes out, so nothing here is hashed."""
 
     pool: Literal["ray", "in-process"] = Field(default="ray")
-    workers: int = Field(default=0, ge=0, le=10_000, description="Ray actors; 0: one a core")
+    workers: int = Field(default=0, ge=0, le=10_000, description="worker processes; 0: one per core")
     threads_per_worker: int = Field(default=1, ge=1, description="threads a model may use")
     ray_address: str = Field(
         default="local", description="'local' starts one; else a cluster's address or 'auto'"
     )
     dashboard: bool = Field(default=False, description="start Ray's dashboard with a local Ray")
     prefect: bool = Field(default=True, description="run as a Prefect flow")
-    partitions: int = Field(default=8, ge=1, le=50, description="Prefect task runs a stage, at most")
-    units_ahead: int = Field(default=2, ge=1, description="units an actor holds, the running one included")
+    partitions: int = Field(default=8, ge=1, le=50, description="Prefect task runs per stage, at most")
+    units_in_flight: int = Field(default=2, ge=1, description="units at work in a worker at the same time")
+    samples_in_flight: int = Field(default=16, ge=1, description="samples at work in a worker, at most")
+    megapixels_in_flight: float = Field(
+        default=48.0, gt=0, description="photographs at work in a worker; a larger one is at work alone"
+    )
+    card_gb: float = Field(
+        default=80.0, gt=0, description="memory of a GPU, GB; gpu_gb of pools is a share of it"
+    )
+    local_gpus: int | None = Field(
+        default=None, ge=0, description="GPUs that a local Ray counts; null: those it finds"
+    )
+    wait_for_resources_s: float = Field(
+        default=600.0, ge=0, description="how long GPUs and CPUs that may still come are waited for"
+    )
     max_environment_faults: int = Field(
-        default=3, ge=1, description="faults of the surroundings that stop a stage"
+        default=3, ge=1, description="faults of the environment that stop a stage"
     )
     max_failed_share: float = Field(default=0.5, gt=0, le=1, description="failed share that stops a stage")
     failed_share_after: int = Field(default=16, ge=1, description="inputs seen before the share counts")
-    timeout_factor: float = Field(
-        default=10.0, gt=1, description="a unit past this times the median is cut off"
+    step_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="a computing step is cut off after this; waiting for a model is not one",
     )
-    timeout_floor_s: float = Field(
-        default=300.0, gt=0, description="no unit is cut off before this many seconds"
+    pause_after: Literal["", "ingest", "grounding", "instruction", "editing"] = Field(
+        default="", description="stop in good order after this stage, for a look before the expensive part"
     )
     min_free_bytes: int = Field(default=500_000_000, ge=0, description="free space a local output must have")
 
@@ -72,6 +88,12 @@ class BuildConfig(Settings):
     instruction: InstructionSettings
     editing: EditingSettings
     publish: PublishSettings = PublishSettings()
+    pools: dict[str, PoolSettings] = Field(
+        default={}, description="actors that hold models, by name; in no digest"
+    )
+    servers: dict[str, ServerSettings] = Field(
+        default={}, description="endpoints by name; of these the model alone is in the digests"
+    )
     execution: ExecutionSettings = ExecutionSettings()
 
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from prompts import load_data
 from tasks.backends.embedded.language.text_facts import DATA, fact_set, mentions
+from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.errors import Reason
 from tasks.records.records import EditType, GroundedTarget, Measurement, Reasoning
-from tasks.stages.instruction.edit_types import NO_ARGUMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

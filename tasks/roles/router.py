@@ -1,0 +1,270 @@
+"""The router: one place between those who ask and those who answer, for all roles that run in pools and on servers.
+
+A question goes through four steps, and what is stored is never asked for again:
+
+    1. a kept answer is used
+    2. an equal question in flight is joined
+    3. the pool or server is asked
+    4. the answer is stored, then returned as it is stored
+
+The router looks into no payload: whoever makes it says how one is opened (`OpenRequest`) and how replicas are made
+(`MakeReplica`), so that it is the same in one process and on a cluster. It lives from the first stage to the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, TypeAlias
+
+from tasks.records.errors import EnvironmentFault, Reason, SampleError
+from tasks.roles.answers import NoAnswer
+from tasks.roles.batching import Pool
+from tasks.roles.calls import Answered, AnswerKeeper, Given, RoleCall, Route
+from tasks.roles.placement import PoolSettings, ServerSettings
+from tasks.roles.replicas import MakeReplica, OwnerDied, threads_for
+from tasks.roles.route_counts import RouteCounts
+from tasks.roles.served_route import OpenRequest, ServedRoute, as_it_is
+from tasks.roles.servers import Server, ServerFacts
+from tasks.storage.protocol.answer_files import Kind
+
+log = logging.getLogger(__name__)
+
+Place: TypeAlias = tuple[str, str, str]
+"""Route, photograph and key: where equal questions meet. Each photograph keeps its own answers."""
+
+
+@dataclass(slots=True, eq=False)
+class _InFlight:
+    """A question that somebody is answering, and how many wait for it."""
+
+    task: asyncio.Task[Answered]
+    waiting: int = 0
+
+
+class Router:
+    """Answers the questions of its routes. Made and used in one event loop.
+
+    Args:
+        routes: each with a ``run`` that is a name out of ``pools`` or ``servers``.
+        pools: settings by name.
+        servers: settings by name.
+        keeper: of answers; ``None`` keeps none.
+        make_replica: of a pool; by default each pool gets a thread of this process.
+        open_request: by default payloads for servers are the requests themselves.
+        urls: of servers that the build started, by name.
+
+    Raises:
+        ConfigurationError: a server's key is not in the environment.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        pools: Mapping[str, PoolSettings],
+        servers: Mapping[str, ServerSettings],
+        keeper: AnswerKeeper | None,
+        make_replica: MakeReplica | None = None,
+        open_request: OpenRequest = as_it_is,
+        urls: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._routes = {route.name: route for route in routes}
+        self._counts = {route.name: RouteCounts() for route in routes}
+        self._keeper = keeper
+        self._in_flight: dict[Place, _InFlight] = {}
+        self._closed = False
+        self._since = monotonic()
+        used = {route.run for route in routes}
+        self._pools = {
+            name: Pool(name, pools[name], make_replica or threads_for(routes), self._counts_of(name))
+            for name in pools
+            if name in used
+        }
+        self._servers = {
+            name: Server(name, servers[name], (urls or {}).get(name, ())) for name in servers if name in used
+        }
+        self._served = {
+            route.name: ServedRoute(route, self._servers[route.run], self._counts[route.name], open_request)
+            for route in routes
+            if route.run in self._servers
+        }
+
+    async def ask(self, call: RoleCall) -> Answered:
+        """The answer to one question.
+
+        Raises:
+            SampleError: this question has none.
+            OwnerDied: the question itself is gone.
+            EnvironmentFault: nobody can answer now; nothing may be committed.
+            StageStopped: too many questions of the route failed.
+        """
+        counts = self._counts[call.route]
+        counts.asked += 1
+        joined = False
+        while True:
+            if self._closed:
+                raise _closed()
+            shared = self._in_flight.get(_place(call))
+            mine = shared is None
+            if shared is None:
+                shared = self._begin(call)
+            elif not joined:
+                joined = True
+                counts.joined += 1
+            try:
+                return await self._wait(call, shared)
+            except OwnerDied:
+                if mine:
+                    raise
+                # The first asker is gone with its pictures; this one has its own.
+
+    async def ready(self, runs: Iterable[str]) -> None:
+        """Starts the pools among ``runs`` and waits until they are loaded.
+
+        Raises:
+            EnvironmentFault, StageStopped: one of them cannot be.
+        """
+        await asyncio.gather(*(self._pools[run].ready() for run in runs if run in self._pools))
+
+    async def check(self, runs: Iterable[str]) -> dict[str, tuple[ServerFacts, ...]]:
+        """Asks the servers among ``runs`` who they are, before any work.
+
+        Raises:
+            ConfigurationError: another model, or a key or address that is refused.
+            ModelUnavailable: no answer.
+        """
+        return {run: await self._servers[run].check() for run in runs if run in self._servers}
+
+    async def release(self, runs: Iterable[str]) -> None:
+        """Ends pools and connections that no later stage needs; their routes take no more questions."""
+        placed = [place for run in runs if (place := self._pools.get(run) or self._servers.get(run))]
+        await asyncio.gather(*(place.close() for place in placed))
+
+    async def close(self, *, drain: bool = False) -> None:
+        """Takes no more questions and ends all pools and connections.
+
+        Args:
+            drain: first waits for the questions in flight; else their askers get an `EnvironmentFault`.
+        """
+        self._closed = True
+        tasks = [shared.task for shared in self._in_flight.values()]
+        if not drain:
+            for task in tasks:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.release([*self._pools, *self._servers])
+
+    def status(self) -> dict[str, Any]:
+        """Counters of routes, pools and servers as plain values; ``answered`` over ``up_s`` is a rate."""
+        return {
+            "up_s": round(monotonic() - self._since, 3),
+            "routes": {name: self._route_status(route) for name, route in self._routes.items()},
+            "pools": {name: pool.status() for name, pool in self._pools.items()},
+            "servers": {name: server.status() for name, server in self._servers.items()},
+        }
+
+    # One question
+
+    def _begin(self, call: RoleCall) -> _InFlight:
+        place = _place(call)
+        shared = _InFlight(asyncio.create_task(self._answer(self._routes[call.route], call)))
+        self._in_flight[place] = shared
+
+        def over(task: asyncio.Task[Answered]) -> None:
+            self._forget(place, shared)
+            if not task.cancelled():
+                task.exception()  # all askers may have gone; then nobody else looks at it
+
+        shared.task.add_done_callback(over)
+        return shared
+
+    def _forget(self, place: Place, shared: _InFlight) -> None:
+        if self._in_flight.get(place) is shared:
+            del self._in_flight[place]
+
+    async def _wait(self, call: RoleCall, shared: _InFlight) -> Answered:
+        """The shared answer; an asker that is cancelled leaves the others theirs, the last one cancels the question."""
+        shared.waiting += 1
+        try:
+            return await asyncio.shield(shared.task)
+        except asyncio.CancelledError:
+            if self._closed and shared.task.cancelled():
+                raise _closed() from None
+            raise
+        finally:
+            shared.waiting -= 1
+            if not shared.waiting and not shared.task.done():
+                # Forgotten at once, so that an equal question in the next moment does not join one that ends.
+                self._forget(_place(call), shared)
+                shared.task.cancel()
+
+    async def _answer(self, route: Route, call: RoleCall) -> Answered:
+        counts = self._counts[route.name]
+        keeper = self._keeper if route.kept else None
+        if keeper is not None:
+            found = await keeper.find(call.sid, route.role, call.key, subject=call.subject)
+            if found is not None:
+                counts.kept_used += 1
+                return Answered(answer=found.unwrap(), key=call.key, kept=True)
+        stop = counts.stop(route.name)
+        if stop is not None:
+            raise stop
+        counts.in_flight += 1
+        try:
+            given = await self._put_to(route, call)
+        finally:
+            counts.in_flight -= 1
+        counts.ended(given.error)
+        if keeper is None or not given.to_be_kept:
+            if given.error is not None:
+                raise given.error
+            return Answered(answer=given.answer, key=call.key, kept=False)
+        return await self._store(keeper, route, call, given)
+
+    async def _store(self, keeper: AnswerKeeper, route: Route, call: RoleCall, given: Given) -> Answered:
+        error = given.error
+        what = (
+            given.answer
+            if error is None
+            else NoAnswer(kind=Kind.REFUSED, reason=error.reason, detail=error.detail)
+        )
+        try:
+            kept = await keeper.put(call.sid, route.role, call.key, what, run=route.run, reply=given.reply)
+        except ValueError as wrong:
+            log.warning("%s: the answer to %s cannot be stored: %s", route.name, call.subject, wrong)
+            raise SampleError(Reason.BACKEND_ERROR, "answer that cannot be stored") from wrong
+        return Answered(answer=kept.unwrap(), key=call.key, kept=False)
+
+    async def _put_to(self, route: Route, call: RoleCall) -> Given:
+        """Asks the pool or server; a `SampleError` is what it gave."""
+        if route.name in self._served:
+            return await self._served[route.name].ask(call.payload)
+        try:
+            return Given(answer=await self._pools[route.run].ask(route.name, call.payload))
+        except SampleError as error:
+            return Given(error=error.with_traceback(None))
+
+    def _counts_of(self, run: str) -> dict[str, RouteCounts]:
+        return {name: self._counts[name] for name, route in self._routes.items() if route.run == run}
+
+    def _route_status(self, route: Route) -> dict[str, Any]:
+        pool = self._pools.get(route.run)
+        return {
+            "role": route.role,
+            "run": route.run,
+            "model": route.choice.identity.model,
+            **self._counts[route.name].status(pool.settings.max_batch if pool else 0),
+            "queued": pool.queued(route.name) if pool else self._counts[route.name].queued,
+        }
+
+
+def _place(call: RoleCall) -> Place:
+    return call.route, call.sid, call.key
+
+
+def _closed() -> EnvironmentFault:
+    return EnvironmentFault("the router takes no more questions")

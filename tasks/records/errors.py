@@ -110,7 +110,6 @@ class Reason(StrEnum):
     PARTS_DISAGREE = "parts_disagree"
     MENTIONS_MARKING = "mentions_marking"
     AMBIGUOUS_REFERENCE = "ambiguous_reference"
-    REFUSED_BY_MODEL = "refused_by_model"
     DEGENERATE_TEXT = "degenerate_text"
     TWO_EDITS = "two_edits"
     REWRITE_CONTRADICTS = "rewrite_contradicts"

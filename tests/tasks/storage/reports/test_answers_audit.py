@@ -6,15 +6,22 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tasks.records.outcomes import Blob, Child, Outcome, SourceEntry, StageInput
 from tasks.storage.objects.store import open_store
-from tasks.storage.protocol.answer_files import AnswerFile, Asked, Kind, answer_bytes
+from tasks.storage.protocol.answer_files import AnswerFile, Asked, Kind, answer_bytes, blob_refs
+from tasks.storage.protocol.commits import commit_unit
 from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.units import PlanInput, make_unit
 from tasks.storage.reports.answers_audit import AnswersAudit, answers_below
 from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.repairing import repair
 from tests.tasks.storage.drawn_stages import draw_photographs, run_pipeline
 
-UNIT = (StageKey(stage="editing", config8="0" * 8), "1" * 16)
+EDITING = StageKey(stage="editing", config8="0" * 8)
+UNIT = (EDITING, "1" * 16)
+SOURCE = SourceEntry(
+    location="s/x", source="s", path="x", member="", offset=0, length=1, version="1", problem=""
+)
 
 
 def drawn(sid="ab" + "c" * 24, role="editor", round_=0, kind=Kind.ANSWER):
@@ -87,3 +94,35 @@ def test_an_answer_that_a_unit_is_made_of_may_not_be_missing_or_short(store):
 def test_answers_are_walked_in_order(store):
     names = {put(store, drawn(sid=sid, round_=r)) for sid in ("ab22", "aa11") for r in (0, 1)}
     assert [item.path for _, item in answers_below(store)] == sorted(names)
+
+
+def edited(store, file):
+    """A unit whose one blob is the image of an answer."""
+    (ref,) = blob_refs(file).values()
+    child = Child(id="x-t0-p0", record=None, blobs=(Blob(name="patch.png", data=file.blobs["answer.png"]),))
+    unit = make_unit(EDITING, [PlanInput(id="x-t0", digest="1")])
+    item = StageInput(id="x-t0", record=SOURCE, blobs={})
+    outcome = Outcome(input_id="x-t0", children=(child,))
+    return commit_unit(
+        store, EDITING, unit, inputs=[item], outcomes=[outcome], run={}, linked={ref.sha256: ref}
+    )[0]
+
+
+@pytest.mark.parametrize("harm", ["flip", "delete", "cut"])
+def test_a_unit_that_is_made_of_a_damaged_answer_is_set_aside_with_it(built, harm):
+    file = drawn()
+    put(built, file)
+    commit = edited(built, file)
+    data = built.get(file.path)
+    assert not verify(built, deep=True).faults
+    if harm == "delete":
+        built.delete(file.path)
+    else:
+        built.put(file.path, data[:1024] if harm == "cut" else data[:1030] + b"x" + data[1031:])
+    (fault,) = verify(built, deep=True).faults
+    assert fault.path == file.path
+    done = repair(built)
+    expected = {commit.path, commit.rows.path} | ({file.path} if harm != "delete" else set())
+    assert set(done.moved) == expected
+    assert done.missing == ((file.path,) if harm == "delete" else ())
+    assert not verify(built, deep=True).faults

@@ -120,6 +120,8 @@ class Reason(StrEnum):
     WRONG_SIZE = "wrong_size"
     WRONG_COLOR_WORD = "wrong_color_word"
     WRONG_COUNT = "wrong_count"
+    ARGUMENT_REFUSED = "argument_refused"
+    TEXT_REFUSED = "text_refused"
     REWRITE_LOST_FACT = "rewrite_lost_fact"
     # editing, rejections
     REGION_TOO_LARGE = "region_too_large"

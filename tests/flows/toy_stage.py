@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from flows.build.fan_out import StageJob
+from flows.build.fan_out import Pool, StageJob, UnitDone, start_units
+from flows.build.unit_queue import Limits
 from tasks.records.errors import DataFault, EnvironmentFault
 from tasks.worker.engine import Engine
 from tasks.worker.flight import noted
@@ -48,6 +49,8 @@ class ToyWorker:
     def run(self, unit: ToyUnit, *, suspects: Collection[str] = ()) -> ToySummary:
         """One unit; after ``trouble_ends_after`` attempts its bad members end as failures."""
         attempts = len(list(self._folder.glob(f"attempt-{unit.id}-*")))
+        for member in suspects:
+            (self._folder / f"suspect-{unit.id}-{member}").touch()
         (self._folder / f"attempt-{unit.id}-{attempts}").write_text(f"{os.getpid()} {sorted(suspects)}")
         failures: dict[str, int] = {}
         for member in unit.members:
@@ -111,3 +114,17 @@ def _act(member: str) -> None:
         time.sleep(0.3)
     else:
         time.sleep(0.01)
+
+
+def run_units(
+    job: StageJob,
+    units: Sequence[ToyUnit],
+    pool: Pool,
+    *,
+    limits: Limits | None = None,
+    on_done: Callable[[UnitDone], None] = lambda done: None,
+) -> None:
+    """Runs the units to the last one, in one partition."""
+    run = start_units(job, units, pool, limits=limits or Limits(), partitions=1, on_done=on_done)
+    for number in range(len(run.partitions)):
+        run.run_partition(number)

@@ -86,11 +86,14 @@ def set_aside(store: Store, paths: Iterable[str], units: set[tuple[StageKey, str
     folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
     for path in sorted(moved):
         store.copy(path, f"{folder}/{path}")
-    # Releases first and commits last: killed halfway, what is left is found and moved by the next repair. Answers go
-    # before the units that rest on them, so that no new unit can rest on one in between.
-    for path in sorted(moved, key=lambda p: (not p.startswith(RELEASES), "/commits/" in p, p)):
+    # Releases first, then commits, answers last: killed halfway, what is left is found again by the same command.
+    for path in sorted(moved, key=_last_to_go):
         store.delete(path)
     return tuple(sorted(moved))
+
+
+def _last_to_go(path: str) -> tuple[bool, bool, bool, str]:
+    return not path.startswith(RELEASES), path.startswith(ANSWERS), "/commits/" in path, path
 
 
 def collect_garbage(store: Store, older_than: timedelta) -> list[str]:

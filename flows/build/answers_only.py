@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from flows.build.plans import Build
-from tasks.records.errors import ConfigurationError, StageStopped
+from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.placement import HERE
@@ -21,9 +21,6 @@ from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.protocol.stage_end import find_stage_end
 from tasks.storage.protocol.take_over import recorded_libraries, take_over, take_over_plans
 from tasks.storage.protocol.units import Plan
-
-NAMED = 10
-"""Missing answers that a message names, per role."""
 
 NOT_COMPARED = ("python",)
 """Recorded beside the libraries, and no part of the lock file."""
@@ -92,31 +89,6 @@ def other_libraries(recorded: Mapping[str, Iterable[str]]) -> list[str]:
         if name not in NOT_COMPARED and set(versions) != {here}:
             lines.append(f"{name} {', '.join(sorted(versions))} (here: {here or 'none'})")
     return lines
-
-
-def stop_for_missing(missing: Mapping[str, Iterable[str]]) -> None:
-    """Stop with what a stage looked for in vain.
-
-    Args:
-        missing: role -> keys of answers (`tasks.roles.answers.KeptAnswers.missing`).
-
-    Raises:
-        StageStopped: some answer is missing; the message names the roles and the first keys of each.
-    """
-    lines = []
-    for role, keys in sorted(missing.items()):
-        known = sorted(keys)
-        if known:
-            more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
-            named = ", ".join(key[:24] for key in known[:NAMED])
-            lines.append(f"  {role}: {len(known)} ({named}{more})")
-    if lines:
-        text = "\n".join(lines)
-        msg = (
-            f"kept answers are missing, by role and key:\n{text}\n"
-            "These are the first that each sample needs; behind them others may be missing, too."
-        )
-        raise StageStopped(msg)
 
 
 def _last_build(uri: str) -> tuple[Store, BuildRecord]:

@@ -107,7 +107,9 @@ def _config_of(record: BuildRecord, out: str, assignments: Sequence[str]) -> Bui
     if wrong:
         msg = f"--set {wrong[0]!r}: only execution.… may be set with --answers-only"
         raise ConfigurationError(msg)
-    return config_of({**record.config, "out": out}, assignments)
+    # Pools and servers are named by the roles; whether they are part of a build's identity does not matter here.
+    places = {name: record.run[name] for name in ("pools", "servers") if name in record.run}
+    return config_of({**record.config, **places, "out": out}, assignments)
 
 
 def _check_digests(record: BuildRecord, digests: Mapping[str, str]) -> None:

@@ -86,6 +86,7 @@ def run_stage(
             work.run.run_partition(number)
         else:
             run_partition(work, number)
+    work.run.queue.stop_when_answers_are_missing()
     end = close(build, stage)
     progress.end(stage)
     return end

@@ -98,7 +98,6 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "ambiguous reference",
         "Read back with the scene, the words lead to another object, to several or to none.",
     ),
-    Reason.REFUSED_BY_MODEL: _say("model declined", "The writing model declined to write an instruction."),
     Reason.DEGENERATE_TEXT: _say("degenerate text", "A text is endless or repeats itself in circles."),
     Reason.TWO_EDITS: _say("two edits", "The instruction asks for more than one edit."),
     Reason.REWRITE_CONTRADICTS: _say(

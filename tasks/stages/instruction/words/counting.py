@@ -127,8 +127,8 @@ def _counted(phrase: NounPhrase, thing: Thing, scene: WordScene) -> bool | None:
     """True: the phrase's words fit the thing; False: they may; None: they don't."""
     if phrase.noun is None or phrase.noun == "one":
         fits: bool | None = True if thing.label in {each.label for each in scene.targets} else None
-        if fits is None and kinds(thing.label) & kinds(scene.label):
-            fits = False if not phrase.text or phrase.noun == "one" else None
+        if fits is None and "person" in kinds(thing.label) & kinds(scene.label) and (not phrase.text or phrase.noun):
+            fits = False
     elif kinds(phrase.noun) & {ANYTHING}:
         fits = False
     else:

@@ -17,6 +17,7 @@ from tasks.stages.instruction.words.vocabulary import (
     PARTS,
     QUANTITY,
     Relation,
+    is_plural,
     kinds,
     relation,
     words,
@@ -58,7 +59,8 @@ def unsure_count(draft: Draft) -> bool:
             continue
         reading = draft.read(text)
         for phrase in reading.phrases:
-            if not _is_total(reading, phrase) or to_target(phrase, draft.scene) not in FITTING:
+            placed = reading.word(phrase.end) in ("on", "in", "at", "near") and reading.word(phrase.end + 1) in ("the", "a")
+            if phrase.noun is None or placed or phrase.number == len(draft.scene.target) or not _is_total(reading, phrase) or to_target(phrase, draft.scene) not in FITTING:
                 continue
             low, high = _found(phrase, draft.scene)
             if phrase.number is not None and not low <= phrase.number <= high:
@@ -83,9 +85,11 @@ def counted_in(draft: Draft) -> Counted:
 
 def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:
     """What was found when that contradicts the number, ``""`` when it doesn't, None when it can't be told."""
-    if phrase.number is None or phrase.noun is None or phrase.ordinals or kinds(phrase.noun) & (PARTS | {ANYTHING, QUANTITY}):
+    if phrase.number is None or phrase.noun is None or phrase.ordinals or _is_no_thing(phrase, scene):
         return None
-    if reading.word(phrase.start - 1) in ("about", "around", "approximately", "roughly", "nearly", "almost", "over", "least", "most", "than", "or", "to", "with"):
+    if reading.word(phrase.start - 1) == "of" and is_plural(reading.word(phrase.start - 2)):  # "two rows of three windows"
+        return None
+    if reading.word(phrase.start - 1) in ("about", "around", "approximately", "roughly", "nearly", "almost", "over", "least", "most", "than", "or", "to"):
         return None
     low, high = _found(phrase, scene)
     if not high:
@@ -101,6 +105,10 @@ def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) 
     if phrase.number <= low - MISSED and _is_total(reading, phrase) and not narrowed:
         return f"found were {low}"
     return "" if low <= phrase.number <= high else None
+
+
+def _is_no_thing(phrase: NounPhrase, scene: WordScene) -> bool:
+    return phrase.noun not in scene.labels and bool(kinds(phrase.noun or "") & (PARTS | {ANYTHING, QUANTITY}))
 
 
 def _found(phrase: NounPhrase, scene: WordScene) -> tuple[int, int]:
@@ -139,6 +147,7 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
         reading = draft.read(text)
         for phrase in reading.phrases:
             of_all = reading.word(phrase.start - 1) in ("of", "are", "shows", "depicts", "features", "contains", "captures")
+            of_all = of_all or phrase.start == reading.sentence_start(phrase.start)
             if phrase.number and of_all and _is_total(reading, phrase) and to_target(phrase, draft.scene) in FITTING:
                 if phrase.noun in (None, "one") or phrase.colors or phrase.modifiers or phrase.sizes:
                     continue

@@ -19,7 +19,6 @@ from tasks.stages.instruction.words.vocabulary import (
     Relation,
     kinds,
     relation,
-    senses,
     word_set,
 )
 
@@ -40,7 +39,7 @@ def noun(draft: Draft) -> Finding:
         if phrase is None:
             continue
         decided = decided or order.denotes in FITTING
-        if is_other_thing(phrase, draft.scene) and not (order.verb == "add" and _is_added_to(reading, draft.scene)):
+        if is_other_thing(phrase, draft.scene) and not (order.verb in ("add", "") and _is_named(reading, draft.scene, order.verb)):
             faults.append(_fault(name, reading, phrase, draft.scene))
     reading = draft.part("localization")
     stated = _stated_target(reading)
@@ -73,14 +72,15 @@ def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
         return True
     if to_label is Relation.UNKNOWN:
         return names_another
-    heads_own = any(sense.head and sense.group >= 0 for sense in senses().get(phrase.noun, ()))
-    loose = to_label is Relation.ALIKE or (to_label in (Relation.NARROWER, Relation.WIDER) and not _is_person(scene))
-    return names_another and heads_own and loose
+    return names_another and (to_label is Relation.ALIKE or (to_label is Relation.NARROWER and not _is_person(scene)))
 
 
-def _is_added_to(reading: Reading, scene: WordScene) -> bool:
-    """Whether any phrase after a word of place fits the target: "a cup on the table next to the laptop"."""
-    return any(to_target(p, scene) in FITTING and p.noun and reading.word(p.start - 1) in ONTO | {"of"} for p in reading.phrases)
+def _is_named(reading: Reading, scene: WordScene, verb: str) -> bool:
+    """Whether any phrase that may be meant fits the target: "a cup on the table next to the laptop"."""
+    return any(
+        to_target(p, scene) in FITTING and p.noun and (not verb or reading.word(p.start - 1) in ONTO | {"of"})
+        for p in reading.phrases
+    )
 
 
 def _is_person(scene: WordScene) -> bool:

@@ -53,7 +53,7 @@ def edit_type(draft: Draft) -> Finding:
         faults.append(f"the reply's type is {draft.reply.edit_type!r}, asked was {draft.edit_type.value}")
     decided = True
     for name, reading, order in draft.orders():
-        asked = _types(reading, order)
+        asked = types_of(reading, order)
         if draft.edit_type not in asked:
             faults.append(f"{name} asks for {' or '.join(sorted(asked))}, asked was {draft.edit_type.value}")
     for name in ("editing", "result"):
@@ -82,7 +82,7 @@ def one_edit(draft: Draft) -> Finding:
     return finding(faults, decided=draft.reply is not None)
 
 
-def _types(reading: Reading, order: Order) -> frozenset[EditType]:
+def types_of(reading: Reading, order: Order) -> frozenset[EditType]:
     """The types an instruction may be of, by its verb and what follows; all when that is open."""
     if not order.verb:
         return _ALL
@@ -93,6 +93,8 @@ def _types(reading: Reading, order: Order) -> frozenset[EditType]:
     if order.verb in ("change", "make"):
         return _types_of_change(reading, order, tokens, text=text, material=material, color=color)
     found = set(_BY_VERB[order.verb])
+    if "instead" in tokens or "in place of" in " ".join(tokens):
+        found.add(EditType.REPLACE)
     if text:
         found.add(EditType.TEXT)
     if order.verb in ("replace", "restyle") and material:

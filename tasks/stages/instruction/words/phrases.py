@@ -260,7 +260,8 @@ def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
             modifiers=(*phrase.modifiers, *((phrase.text,) if phrase.text else ())),
         )
         reader.at += length
-        known = reader.noun_here() if not _ends(reader, 0) and color_at(reader.tokens, reader.at) is None else None
+        goes_on = not phrase.plural and not _ends(reader, 0) and color_at(reader.tokens, reader.at) is None
+        known = reader.noun_here() if goes_on else None  # "monitors line a desk": no compound begins with a plural
     return replace(phrase, certain=not _may_be_head(reader, phrase))
 
 

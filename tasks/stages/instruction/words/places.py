@@ -24,6 +24,7 @@ from tasks.stages.instruction.words.vocabulary import (
     FITTING,
     PARTS,
     QUANTITY,
+    color_names,
     kinds,
     relation,
     word_set,
@@ -49,6 +50,7 @@ _REGIONS = frozenset({"side", "part", "half", "edge", "third", "portion", "secti
 _PREPOSITIONS = frozenset({"on", "at", "in", "to", "toward", "towards", "near", "along", "within", "around", "of"})
 _LOCATED = frozenset({"located", "positioned", "placed", "situated", "seated", "standing", "stands", "sits", "sitting", "found", "visible"})
 _CLOSE = frozenset({"at", "on", "by", "near", "beside", "to", "under", "behind", "above", "against", "over", "below", "inside", "atop"})
+_ALONG_A_WAY = frozenset({"road", "street", "path", "lane", "river", "stream"})
 _HOLDERS = frozenset({"wearing", "holding", "carrying", "with", "in", "of", "has", "wears", "holds", "having", "featuring", "and", "against"})
 
 
@@ -172,6 +174,8 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
 
 def _goes_on_with_noun(reading: Reading, end: int) -> bool:
     word = reading.word(end)
+    if color_names(word) or word in word_set("materials") or word.endswith(("er", "ic", "ful", "ous", "less", "ly")):
+        return False  # what the order makes of it: "make the man on the left older"
     ends = word_set("boundaries") | word_set("prepositions") | word_set("participles")
     return bool(word) and word[0].isalnum() and word not in ends and not word.endswith(("ing", "ed"))
 
@@ -242,7 +246,7 @@ def _is_across(scene: WordScene, place: Place) -> bool:
 def _fits_place(scene: WordScene, place: Place) -> bool | None:
     """Whether every target is there; None when boxes don't tell."""
     if place.of == "thing":
-        return _fits_landmark(scene, place)
+        return _fits_landmark(scene, place) if place.to else _fits_surface(scene, place)
     slack = 0.0 if place.strong else SLACK
     verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
     if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
@@ -295,6 +299,19 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
     beyond = BESIDE_SHARE * other.box.width
     step = target.x - other.x if side == "right" else other.x - target.x
     return False if step <= -beyond else True if step >= beyond else None
+
+
+def _fits_surface(scene: WordScene, place: Place) -> bool | None:
+    """``at the far left of the terrace``: wrong where the target is across the picture and the last of its kind there."""
+    noun = place.landmark.noun if place.landmark is not None else None
+    if len(place.sides) != 1 or place.sides[0] not in _ACROSS or len(scene.target) > 1 or noun in _ALONG_A_WAY:
+        return None
+    if noun is not None and (kinds(noun) & {"person", "animal", "vehicle"} or any(relation(noun, label) in FITTING for label in scene.labels)):
+        return None
+    axis = AXES[place.sides[0]]
+    peers = [thing for thing in scene.things if thing.label == scene.label and thing is not scene.targets[0]]
+    last = bool(peers) and all(axis(thing) < axis(scene.targets[0]) for thing in peers)
+    return False if last and _is_across(scene, place) else None
 
 
 def _fits_adjective(reading: Reading, phrase: NounPhrase, scene: WordScene) -> bool | None:

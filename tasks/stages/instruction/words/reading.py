@@ -25,7 +25,7 @@ ONTO = frozenset({"to", "on", "onto", "in", "into", "over", "around", "beside", 
 """After these stands where something new is put."""
 
 LINKS = frozenset({"of", "on", "in", "from", "worn", "held", "belonging", "around", "over", "at", "along", "covering", "atop",
-    "above", "inside", "to", "that"})  # fmt: skip
+    "above", "inside", "to", "that", "onto", "upon"})  # fmt: skip
 """Between a part or garment and what it belongs to."""
 
 AWAY = frozenset({"behind", "near", "beside", "besides", "next", "of", "from", "between", "with", "than", "by", "to", "among", "above",
@@ -138,8 +138,8 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
     if verb in ("add", "write") and first is not None:
         anchor = _after_place(reading, first) if verb == "add" or first.text else None
         start = anchor or (first if verb == "write" else None)
-    elif verb == "write" or (verb == "add" and first is None):
-        start = None
+    elif not verb and first is not None:
+        start = next((p for p in reading.phrases if to_target(p, scene) in FITTING and p.noun), first)
     chain, denotes = _chain(reading, start, scene)
     return Order(verb=verb, at=at, object=first, chain=chain, denotes=denotes)
 
@@ -152,11 +152,11 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         before = reading.word(phrase.start - 1)
         apposed = before == "," and any(each.end == phrase.start - 1 for each in found)
-        if phrase.noun is None and before in (",", "and", "(", "also"):  # "…, second from the left"
+        if phrase.noun in (None, "one") and before in (",", "and", "(", "also"):  # "…, second from the left"
             apposed = bool(found) and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
         if before in AWAY and not apposed and reading.word(phrase.start - 2) not in ("consists", "composed") or _is_other(phrase) or contrasted(reading.tokens, phrase.start):
             continue
-        if phrase.noun in (None, "one") and not apposed and before not in IS and reading.word(phrase.start - 2) not in IS:
+        if phrase.noun in (None, "one") and not apposed and before not in IS | {"", ".", ":"} and reading.word(phrase.start - 2) not in IS:
             continue
         if kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one":
             continue

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.counting import axis_of
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
-from tasks.stages.instruction.words.orders import _types
+from tasks.stages.instruction.words.looks import color, size
+from tasks.stages.instruction.words.nouns import noun
+from tasks.stages.instruction.words.orders import types_of
+from tasks.stages.instruction.words.places import ordinal, side
 from tasks.stages.instruction.words.reading import Order, Reading
 from tasks.stages.instruction.words.results import new_things, quoted_result
+from tasks.stages.instruction.words.tokens import plain
 from tasks.stages.instruction.words.vocabulary import (
     FITTING,
     Relation,
@@ -26,6 +30,9 @@ _ADVERB_AFTER_RIGHT = re.compile(
     r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|across|outside|inside|"
     r"where|over|angle|up|down|between|beneath|against|alongside)\b)"
 )
+_COUNTED_FROM = re.compile(r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b")
+"""Ranks and extremes may be said from the other side; boxes tell whether that is the same."""
+
 _LEFT_AS_VERB = re.compile(r"\b(?:is|are|be|was|were|been|what's)\s+left\b|\bleft\s+(?:behind|over|out|intact|unchanged|alone|untouched)\b")
 
 
@@ -43,7 +50,11 @@ def rewriting(draft: Draft) -> Finding:
         *_other_thing(draft, order_before, order_after),
         *_other_result(draft, before, after, order_before, order_after),
     ]
-    types_before, types_after = _types(before, order_before), _types(after, order_after)
+    for gate in (side, ordinal, size, color, noun):
+        said = gate(draft).faults
+        if not any(fault.startswith("instruction ") for fault in said):
+            faults += [fault for fault in said if fault.startswith("rewriting ")]
+    types_before, types_after = types_of(before, order_before), types_of(after, order_after)
     if types_before.isdisjoint(types_after):
         faults.append(f"{' or '.join(sorted(types_before))} became {' or '.join(sorted(types_after))}")
     return finding(faults, decided=True)
@@ -69,8 +80,8 @@ def _swapped(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
 
 def _sides(reading: Reading) -> dict[str, str]:
     """The one left or right, and the one top or bottom, that a text names in whatever sense."""
-    text = reading.text.lower()
-    for pattern in (_ADVERB_AFTER_RIGHT, _LEFT_AS_VERB):
+    text = plain(reading.text)
+    for pattern in (_COUNTED_FROM, _ADVERB_AFTER_RIGHT, _LEFT_AS_VERB):
         text = pattern.sub(" ", text)
     found = {}
     for fact, sides in (
@@ -91,8 +102,10 @@ def _swapped_ordinals(before: Reading, after: Reading) -> list[str]:
     shared = set(first) & set(second)
     wrong = [axis for axis in sorted(shared) if first[axis] != second[axis]]
     if not shared and ("" in first or "" in second):
-        said = {value for values in first.values() for value in values}
-        now = {value for values in second.values() for value in values}
+        said = {value for values in first.values() for value in values} - {-1}
+        now = {value for values in second.values() for value in values} - {-1}
+        if not said or not now:
+            return []
         return [f"ordinal {sorted(said)} became {sorted(now)}"] if said.isdisjoint(now) else []
     return [f"ordinal {sorted(first[axis])} became {sorted(second[axis])}" for axis in wrong]
 
@@ -150,13 +163,13 @@ def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
     """The rewriting's thing can't be the target, though the instruction's is."""
     if before.target is None or not after.chain:
         return []
-    noun, first = after.chain[-1].noun, before.target.noun
-    if noun is None or not after.chain[-1].certain or first is None:
+    word, first = after.chain[-1].noun, before.target.noun
+    if word is None or not after.chain[-1].certain or first is None:
         return []
     if after.denotes is Relation.OTHER:
-        return [f"noun {first} became {noun}"]
-    if after.denotes in FITTING and relation(noun, first) is Relation.OTHER and relation(first, noun) is Relation.OTHER:
-        return [f"noun {first} became {noun}"]
+        return [f"noun {first} became {word}"]
+    if after.denotes in FITTING and relation(word, first) is Relation.OTHER and relation(first, word) is Relation.OTHER:
+        return [f"noun {first} became {word}"]
     return []
 
 

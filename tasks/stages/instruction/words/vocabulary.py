@@ -20,6 +20,8 @@ PARTS = frozenset({"garment", "part", "attribute"})
 
 ANYTHING, QUANTITY = "anything", "quantity"
 
+_EMPTY = frozenset({"part", "attribute", QUANTITY, ANYTHING})
+
 REPRESENTED = frozenset({"person", "animal", "vehicle"})
 """Kinds that a work of art or a toy may show and be called by."""
 
@@ -142,14 +144,16 @@ def relation(noun: str, label: str) -> Relation:
         return Relation.WIDER
     if not said or not meant:
         return _by_last_word(noun, label)
+    if _genders(noun) and _genders(label) and _genders(noun).isdisjoint(_genders(label)):
+        return Relation.OTHER
     pairs = [_compare(a, b) for a in said for b in meant]
     for best in (Relation.SAME, Relation.WIDER, Relation.NARROWER, Relation.ALIKE):
         if best in pairs:
             return best
-    if _genders(noun) and _genders(label) and _genders(noun).isdisjoint(_genders(label)):
-        return Relation.OTHER
     if "person" in kinds(noun) & kinds(label):
         # A young woman may be a child to one viewer and none to another.
+        return Relation.ALIKE
+    if noun.endswith(label) or label.endswith(noun):  # a board may be a surfboard
         return Relation.ALIKE
     return Relation.OTHER if Relation.UNKNOWN not in pairs else Relation.UNKNOWN
 
@@ -203,6 +207,8 @@ def _senses_of(noun: str) -> tuple[Sense, ...]:
     found = senses().get(noun)
     if found is None and " " in noun:  # "red brick house" is a house
         found = senses().get(_singulars().get(noun.rpartition(" ")[2], ""))
+        if found is not None and any(sense.kind in _EMPTY for sense in found):  # a chess piece is no quantity
+            found = ()
     if found is None:
         found = senses().get(_singulars().get(noun, ""), ())
     return found

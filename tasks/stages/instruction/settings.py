@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
+from tasks.stages.instruction.words.names import ALL, NAMES
 
 PAPER_COUNTS = {
     EditType.COLOR: 12973.0,
@@ -35,4 +36,16 @@ class InstructionSettings(Settings):
         default=1, ge=1, description="different edits planned, at most; other types first"
     )
     tries: int = Field(default=2, ge=1, description="times a plan is put into words before it is refused")
+    gates: tuple[str, ...] = Field(
+        default=(ALL,), description="gates on words that every draft must pass: names, or 'all'"
+    )
     unit_size: int = Field(default=32, gt=0, description="inputs a unit; not part of the stage's digest")
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in (ALL, *NAMES):
+                msg = f"unknown gate {name!r} (available: {ALL}, {', '.join(NAMES)})"
+                raise ValueError(msg)
+        return names

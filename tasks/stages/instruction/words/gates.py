@@ -30,14 +30,12 @@ from tasks.stages.instruction.words.counts import count
 from tasks.stages.instruction.words.draft import Draft, Finding
 from tasks.stages.instruction.words.form import degenerate, marking, refusal, schema
 from tasks.stages.instruction.words.looks import color, size
+from tasks.stages.instruction.words.names import ALL, NAMES
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import edit_type, one_edit
 from tasks.stages.instruction.words.places import ordinal, side
 from tasks.stages.instruction.words.results import result
 from tasks.stages.instruction.words.rewriting import rewriting, round_trip
-
-ALL = "all"
-"""Stands for every gate in a list of names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +89,9 @@ GEOMETRY: tuple[WordGate, ...] = (
 )
 """Gates that compare words with boxes, masks and colors."""
 
-# The round trip comes last: where words are plainly wrong, that says more than where they led somebody.
-GATES: Mapping[str, WordGate] = {gate.name: gate for gate in (*ALWAYS[:-1], *GEOMETRY, ALWAYS[-1])}
+GATES: Mapping[str, WordGate] = {
+    gate.name: gate for gate in sorted((*ALWAYS, *GEOMETRY), key=lambda gate: NAMES.index(gate.name))
+}
 """All gates by name, in the order they are reported."""
 
 

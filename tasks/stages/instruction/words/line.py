@@ -12,14 +12,23 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tasks.imaging.geometry import run_lengths
 from tasks.records.errors import Reason, SampleError
 from tasks.records.records import Box, EditType
 from tasks.stages.instruction.parsing import Reply, parse_reply, parse_rewriting
 from tasks.stages.instruction.words.draft import Draft
-from tasks.stages.instruction.words.gates import ALL, WordResult, check_words, first_refused
+from tasks.stages.instruction.words.gates import WordResult, check_words, first_refused
+from tasks.stages.instruction.words.names import ALL
 from tasks.stages.instruction.words.orders import named_type
 from tasks.stages.instruction.words.scene import Thing, WordScene
 

@@ -30,10 +30,14 @@ _ADVERB_AFTER_RIGHT = re.compile(
     r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|across|outside|inside|"
     r"where|over|angle|up|down|between|beneath|against|alongside)\b)"
 )
-_COUNTED_FROM = re.compile(r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b")
+_COUNTED_FROM = re.compile(
+    r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b"
+)
 """Ranks and extremes may be said from the other side; boxes tell whether that is the same."""
 
-_LEFT_AS_VERB = re.compile(r"\b(?:is|are|be|was|were|been|what's)\s+left\b|\bleft\s+(?:behind|over|out|intact|unchanged|alone|untouched)\b")
+_LEFT_AS_VERB = re.compile(
+    r"\b(?:is|are|be|was|were|been|what's)\s+left\b|\bleft\s+(?:behind|over|out|intact|unchanged|alone|untouched)\b"
+)
 
 
 def rewriting(draft: Draft) -> Finding:
@@ -65,7 +69,9 @@ def round_trip(draft: Draft) -> Finding:
     if draft.referred is None:
         return finding([], decided=False)
     found, expected = sorted(set(draft.referred)), sorted(draft.scene.target)
-    faults = [] if found == expected else [f"the words lead to {found or 'nothing'}, the target is {expected}"]
+    faults = (
+        [] if found == expected else [f"the words lead to {found or 'nothing'}, the target is {expected}"]
+    )
     return finding(faults, decided=True)
 
 
@@ -85,7 +91,10 @@ def _sides(reading: Reading) -> dict[str, str]:
         text = pattern.sub(" ", text)
     found = {}
     for fact, sides in (
-        ("across", {"left": r"\bleft(?:most|-hand|-most|ward)?\b", "right": r"\bright(?:most|-hand|-most|ward)?\b"}),
+        (
+            "across",
+            {"left": r"\bleft(?:most|-hand|-most|ward)?\b", "right": r"\bright(?:most|-hand|-most|ward)?\b"},
+        ),
         ("along", {"top": r"\b(?:top|upper|uppermost)\b", "bottom": r"\b(?:bottom|lower|lowest)\b"}),
         ("depth", {"front": r"\bforeground\b", "back": r"\bbackground\b"}),
     ):
@@ -168,7 +177,11 @@ def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
         return []
     if after.denotes is Relation.OTHER:
         return [f"noun {first} became {word}"]
-    if after.denotes in FITTING and relation(word, first) is Relation.OTHER and relation(first, word) is Relation.OTHER:
+    if (
+        after.denotes in FITTING
+        and relation(word, first) is Relation.OTHER
+        and relation(first, word) is Relation.OTHER
+    ):
         return [f"noun {first} became {word}"]
     return []
 
@@ -184,8 +197,16 @@ def _other_result(
         if first and second and all(are_different(a, b) for a in first for b in second):
             faults.append(f"{', '.join(first)} became {', '.join(second)}")
     if draft.edit_type is EditType.COLOR:
-        named = {canonical_color(word) for word in re.findall(r"[a-z]+", draft.argument.lower()) if color_names(word)}
-        if named and not any(same_color(a, b) for a in named for b in _colors(after)) and _colors(before) & named:
+        named = {
+            canonical_color(word)
+            for word in re.findall(r"[a-z]+", draft.argument.lower())
+            if color_names(word)
+        }
+        if (
+            named
+            and not any(same_color(a, b) for a in named for b in _colors(after))
+            and _colors(before) & named
+        ):
             faults.append(f"the color {', '.join(sorted(named))} is lost")
     first_text, second_text = quoted_result(before.text), quoted_result(after.text)
     if first_text and second_text and first_text.lower() != second_text.lower():

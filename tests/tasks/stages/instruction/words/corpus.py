@@ -62,7 +62,9 @@ def line_of(sample: dict[str, Any]) -> dict[str, Any]:
 
 def _planted(sample: dict[str, Any]) -> Iterator[Case]:
     for number, wrong in enumerate(sample.get("wrong", ())):
-        changed = deepcopy(sample) | {key: wrong[key] for key in ("type", "referred", "rewritten", "reply") if key in wrong}
+        changed = deepcopy(sample) | {
+            key: wrong[key] for key in ("type", "referred", "rewritten", "reply") if key in wrong
+        }
         for old, new in wrong.get("swap", ()):
             found = False
             for part in wrong["in"]:

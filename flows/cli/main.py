@@ -180,6 +180,15 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
         help="name of a profile, or path of a YAML file (default: %(default)s)",
     )
     _add_set(fetch)
+    gates = _command(commands, "gates", "gates:gates", "tries the gates on words on texts, without any model")
+    gates.add_argument(
+        "--profile", type=_text, default=PROFILE_DEFAULT, help="whose gates (default: %(default)s)"
+    )
+    gates.add_argument(
+        "--gates", type=_text, metavar="NAMES", help="'all', or names with commas (default: the profile's)"
+    )
+    gates.add_argument("file", type=_text, metavar="FILE", help="JSON lines: scene, target, edit and reply")
+    _add_set(gates)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "each setting and where its value came from")

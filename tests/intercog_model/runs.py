@@ -65,9 +65,9 @@ def without_times(lines):
     return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
 
-def trainer_of(*configs):
+def trainer_of(*configs, name="base"):
     """A trainer of the debug flavour in this process; later files are laid over earlier ones."""
-    loaded = load_config([CONFIGS / "base.toml", CONFIGS / "debug_size.toml", *configs])
+    loaded = load_config([CONFIGS / f"{name}.toml", CONFIGS / "debug_size.toml", *configs])
     return loop.Trainer(loaded, build(loaded, torch.device("cpu")), torch.device("cpu"))
 
 

@@ -100,7 +100,7 @@ def test_an_untrained_model_fails_by_name(folder, tmp_path, capsys):
     assert "FAIL  loss ce" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_samples_are_learnt_and_every_aim_is_met(folder):
     # all steps, however busy the machine: what is learnt is asked here, not how soon
     settings = OverfitSettings(steps=300, per_step=2, vae_steps=100, minutes=math.inf)

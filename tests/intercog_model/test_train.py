@@ -73,7 +73,7 @@ def test_killed_runs_resume_to_the_same_bits(folder, undisturbed, tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_at_any_moment_change_nothing(folder, undisturbed, tmp_path):
     out = tmp_path / "killed"
     config = overlay(tmp_path / "c.toml", folder, out)
@@ -103,7 +103,7 @@ def test_two_processes_train_alike_and_hold_half_each(folder, undisturbed, tmp_p
             assert 0.5 <= two[name] / one[name] < 0.505
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed, tmp_path):
     out = tmp_path / "bf16"
     config = overlay(tmp_path / "c.toml", folder, out, steps=2, run="bf16 = true")
@@ -117,7 +117,7 @@ def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed,
         assert one["optimizer_bytes"] / two["optimizer_bytes"] == pytest.approx(2, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_read_only_their_rows_start_from_the_same_weights(folder, undisturbed, tmp_path):
     lines = {}
     for processes in (1, 2):

@@ -20,11 +20,8 @@ from tests.intercog_model.runs import (  # noqa: E402
     CONFIGS,
     SMALL,
     TERMS,
-    command,
-    finish,
     log,
     overlay,
-    start,
     trainer_of,
     without_times,
     write_samples,
@@ -52,7 +49,7 @@ def folder(tmp_path_factory):
 )
 def test_each_ablation_runs_and_logs_exactly_its_terms(name, terms, folder, tmp_path):
     out = tmp_path / name
-    finish(start(command(overlay(tmp_path / "c.toml", folder, out, steps=1), name)))
+    trainer_of(overlay(tmp_path / "c.toml", folder, out, steps=1), name=name).run()
     line = log(out)[0]
     assert {term for term in TERMS if term in line} == terms
     text = (CONFIGS / f"{name}.toml").read_text().splitlines()

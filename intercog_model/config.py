@@ -86,7 +86,7 @@ class VaeConfig:
     @property
     def downsample(self) -> int:
         """Pixels per latent cell along one side."""
-        return 2 ** (len(self.ch_mult) - 1)
+        return 1 << (len(self.ch_mult) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

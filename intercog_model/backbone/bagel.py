@@ -65,7 +65,8 @@ class Bagel(nn.Module):
 
     def embed_text(self, ids: Tensor) -> Tensor:
         """Token embeddings [n, D]."""
-        return self.language_model.model.embed_tokens(ids)
+        embedded: Tensor = self.language_model.model.embed_tokens(ids)
+        return embedded
 
     def embed_patches(
         self, patches: Tensor, ids_P: Tensor, lengths: list[int]

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ from intercog_model.data.shards import KINDS, BrokenSample, list_shards, open_ur
 from intercog_model.errors import ConfigurationError, require_within
 
 TAKEN = "taken"  # the key of the number of draws, among the names of sources, in a state
+State = dict[str, Any]  # JSON: the number of draws, and epoch, shard and sample of each source by its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +136,12 @@ class Mixture:
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         return torch.randperm(count, generator=generator).tolist()
 
-    def state(self) -> dict[str, list[int] | int]:
+    def state(self) -> State:
         """Position of every source and the number of draws, for a checkpoint."""
         cursors = {s.config.name: [s.cursor.epoch, s.cursor.shard, s.cursor.sample] for s in self.sources}
         return {TAKEN: self.taken, **cursors}
 
-    def require_sources_of(self, state: dict[str, list[int] | int]) -> None:
+    def require_sources_of(self, state: State) -> None:
         """Raise ConfigurationError unless the sources are those that `state` was taken of."""
         ours, theirs = {s.config.name for s in self.sources}, state.keys() - {TAKEN}
         if ours != theirs:
@@ -149,17 +151,17 @@ class Mixture:
                 f"sources {sorted(ours)} are not those of the checkpoint: {', '.join(parts)}"
             )
         for source in self.sources:
-            shard = state[source.config.name][1]  # type: ignore[index]  # three numbers
+            _, shard, _ = state[source.config.name]
             if shard >= len(source.shards):
                 raise ConfigurationError(
                     f"uri {source.config.uri!r} of source {source.config.name!r}: {len(source.shards)} shards, "
                     f"fewer than when the checkpoint was written"
                 )
 
-    def restore(self, state: dict[str, list[int] | int]) -> None:
+    def restore(self, state: State) -> None:
         """Go on where `state` was taken; raises what `require_sources_of` raises."""
         self.require_sources_of(state)
-        self.taken = int(state[TAKEN])  # type: ignore[arg-type]  # the one plain number
+        self.taken = state[TAKEN]
         for source in self.sources:
-            source.cursor = Cursor(*state[source.config.name])  # type: ignore[misc]  # three numbers
+            source.cursor = Cursor(*state[source.config.name])
             source.loaded = (-1, -1)

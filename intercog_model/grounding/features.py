@@ -53,7 +53,8 @@ class RandomPatchFeatures:
         """See `ImageFeatures`."""
         sheet = square_pixels(image, self.grid * self.patch)
         cells = nn.functional.unfold(sheet[None], self.patch, stride=self.patch)[0].T
-        return (cells @ self.matrix).T.unflatten(1, (self.grid, self.grid))
+        features_Cgg: Tensor = (cells @ self.matrix).T.unflatten(1, (self.grid, self.grid))
+        return features_Cgg
 
 
 class CachedFeatures:
@@ -94,7 +95,8 @@ class SamFeatures:
     def features(self, key: str, image: Image.Image) -> Tensor:
         """See `ImageFeatures`."""
         sheet = square_pixels(image, self.side)
-        return self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
+        features_Cgg: Tensor = self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
+        return features_Cgg
 
 
 def read_sam(path: Path, label: str) -> dict[str, Tensor]:
@@ -141,8 +143,8 @@ def build_encoder(
     window: int = 14,
 ) -> nn.Module:
     """The package's image encoder; the defaults are those of ViT-H."""
-    encoder = segment_anything_module("image_encoder")
-    return encoder.ImageEncoderViT(
+    package = segment_anything_module("image_encoder")
+    encoder: nn.Module = package.ImageEncoderViT(
         img_size=image_size,
         depth=depth,
         embed_dim=width,
@@ -156,6 +158,7 @@ def build_encoder(
         global_attn_indexes=global_blocks,
         window_size=window,
     )
+    return encoder
 
 
 def segment_anything_module(name: str) -> types.ModuleType:

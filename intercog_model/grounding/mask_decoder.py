@@ -30,7 +30,8 @@ class TokenAttention(nn.Module):
         """[B, T, C]."""
         inputs = ((self.q_proj, q_BTC), (self.k_proj, k_BSC), (self.v_proj, v_BSC))
         q, k, v = (proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj, x in inputs)
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out_BTC: Tensor = self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out_BTC
 
 
 class TokenMlp(nn.Module):
@@ -43,7 +44,8 @@ class TokenMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as x."""
-        return self.lin2(F.relu(self.lin1(x)))
+        out: Tensor = self.lin2(F.relu(self.lin1(x)))
+        return out
 
 
 class TwoWayBlock(nn.Module):
@@ -120,7 +122,8 @@ class Mlp3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., out_width]."""
-        return self.layers[2](F.relu(self.layers[1](F.relu(self.layers[0](x)))))
+        out: Tensor = self.layers[2](F.relu(self.layers[1](F.relu(self.layers[0](x)))))
+        return out
 
 
 class MaskDecoder(nn.Module):

@@ -1,8 +1,9 @@
 """Sizes of the network as frozen dataclasses: the released flavour, a debug flavour, and checks."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 
 def require_numbers(config: Any) -> None:
@@ -192,4 +193,5 @@ def debug_config() -> BagelConfig:
     )
 
 
-FLAVOURS = {"released": released_config, "debug": debug_config}
+FlavourName = Literal["released", "debug"]
+FLAVOURS: dict[FlavourName, Callable[[], BagelConfig]] = {"released": released_config, "debug": debug_config}

@@ -20,12 +20,12 @@ from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.jobs import Job, last_file, read_jobs, save_last, write_chain, write_last
 from intercog_model.inference.option_checks import (
     RANDOM,
+    Numbers,
     check_bits,
     check_device,
     check_image,
     check_instruction,
     check_model,
-    check_numbers,
     make_folder,
     picture_size,
 )
@@ -33,6 +33,7 @@ from intercog_model.inference.pipeline import Pipeline, debug_pipeline, load_pip
 from intercog_model.inference.plain_modes import TEXT_TO_IMAGE, edit, text_to_image, understand
 from intercog_model.inference.quantise import BITS, quantise
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
+from intercog_model.settings import check_options
 
 MODES = ("intercog", "edit", "edit-think", "text-to-image", "understand")
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -108,7 +109,7 @@ def checked_jobs(options: argparse.Namespace) -> list[Job]:
 
     Raises ConfigurationError, which names option and value.
     """
-    check_numbers(options)
+    check_options(Numbers, options)
     check_device(options.device)
     check_bits(options.bits)
     if options.batch:

@@ -7,32 +7,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from pydantic import field_validator
 
 from intercog_model.data.example import Example
-from intercog_model.data.shards import KINDS, BrokenSample, list_shards, open_uri, read_shard
-from intercog_model.errors import ConfigurationError, require_within
+from intercog_model.data.shards import BrokenSample, Kind, list_shards, open_uri, read_shard
+from intercog_model.errors import ConfigurationError
+from intercog_model.settings import Settings, Weight
 
 TAKEN = "taken"  # the key of the number of draws, among the names of sources, in a state
 State = dict[str, Any]  # JSON: the number of draws, and epoch, shard and sample of each source by its name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceConfig:
+class SourceConfig(Settings):
     """One source of the mixture."""
 
     name: str
-    kind: str  # of KINDS
+    kind: Kind
     uri: str  # folder or object-store prefix
-    weight: float = 1.0
+    weight: Weight = 1.0
 
-    def __post_init__(self) -> None:
-        if not self.name or self.name == TAKEN:
-            raise ConfigurationError(f"name {self.name!r} cannot be the name of a source")
-        if self.kind not in KINDS:
-            raise ConfigurationError(
-                f"kind {self.kind!r} of source {self.name!r} is not one of {sorted(KINDS)}"
-            )
-        require_within(self, "[0, inf)", "weight")
+    @field_validator("name")
+    @classmethod
+    def _require_a_name_of_its_own(cls, name: str) -> str:
+        if not name or name == TAKEN:
+            raise ValueError(f"should be neither empty nor {TAKEN!r}")
+        return name
 
 
 def require_own_names(sources: Sequence[SourceConfig]) -> None:
@@ -41,7 +40,7 @@ def require_own_names(sources: Sequence[SourceConfig]) -> None:
     for number, source in enumerate(sources):
         if source.name in first:
             raise ConfigurationError(
-                f"sources[{number}].name {source.name!r} is that of sources[{first[source.name]}] too"
+                f"sources[{number}].name: {source.name!r}, should not be that of sources[{first[source.name]}] too"
             )
         first[source.name] = number
 
@@ -77,7 +76,9 @@ class Mixture:
     def __init__(self, sources: list[SourceConfig], seed: int) -> None:
         used = [s for s in sources if s.weight > 0]
         if not used:
-            raise ConfigurationError(f"sources {[s.name for s in sources]}: none has a positive weight")
+            raise ConfigurationError(
+                f"sources: {[s.name for s in sources]}, one at least should have a weight above 0"
+            )
         require_own_names(sources)
         self.seed = seed
         self.taken = 0

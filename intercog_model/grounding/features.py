@@ -68,7 +68,7 @@ class CachedFeatures:
         path = self.folder / f"{key}.safetensors"
         if not path.is_file():
             raise ConfigurationError(
-                f"model.features_folder {str(self.folder)!r}: no {path.name}; intercog_model.cache_features writes it"
+                f"model.features_folder: {str(self.folder)!r}: no {path.name}; intercog_model.cache_features writes it"
             )
         return load_file(path)["features"].float()
 

@@ -18,11 +18,11 @@ PARTS = {
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--points", "1"], "--points 1 is outside [2, inf)"),
-        (["--side", "-5"], "--side -5 is outside [1, inf)"),
-        (["--tokens", "0"], "--tokens 0 is outside [1, inf)"),
-        (["--layers", "0"], "--layers 0 is outside [1, inf)"),
-        (["--train-steps", "-1"], "--train-steps -1 is outside [0, inf)"),
+        (["--points", "1"], "--points 1: should be greater than or equal to 2"),
+        (["--side", "-5"], "--side -5: should be greater than or equal to 1"),
+        (["--tokens", "0"], "--tokens 0: should be greater than or equal to 1"),
+        (["--layers", "0"], "--layers 0: should be greater than or equal to 1"),
+        (["--train-steps", "-1"], "--train-steps -1: should be greater than or equal to 0"),
         (["--device", "xx"], "--device xx: "),
         (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
     ],

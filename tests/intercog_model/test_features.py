@@ -59,7 +59,7 @@ def test_cached_features_are_the_computed_ones(tmp_path):
         source = list(read_shard(stream, "grounding"))[1].source
     expected = provider.features("k1", resize(source, DEBUG_VAE_RULE))
     assert_close(found, expected.half().float())
-    with pytest.raises(ConfigurationError, match=r"features_folder .*: no other\.safetensors"):
+    with pytest.raises(ConfigurationError, match=r"features_folder: .*: no other\.safetensors"):
         CachedFeatures(tmp_path / "cache").features("other", source)
 
 

@@ -38,11 +38,11 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--samples", "0"], "--samples 0 is outside [1, inf)"),
+        (["--samples", "0"], "--samples 0: should be greater than or equal to 1"),
         (["--samples", "9"], "4 samples, 9 were asked for"),
-        (["--vae-steps", "-1"], "--vae-steps -1 is outside [1, inf)"),
-        (["--threads", "0"], "--threads 0 is outside [1, inf)"),
-        (["--minutes", "nan"], "--minutes nan is outside (0, inf]"),
+        (["--vae-steps", "-1"], "--vae-steps -1: should be greater than or equal to 1"),
+        (["--threads", "0"], "--threads 0: should be greater than or equal to 1"),
+        (["--minutes", "nan"], "--minutes nan: should be greater than 0"),
         (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
     ],
 )

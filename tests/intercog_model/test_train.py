@@ -228,7 +228,7 @@ def test_a_run_of_other_sources_cannot_be_resumed_and_they_are_named(folder, two
     ):
         other = tmp_path / "other.toml"
         other.write_text("".join(sources.format(name, folder) for name in names))
-        assert refused(capsys, config, other) == f"error: run.out '{out}': {told}"
+        assert refused(capsys, config, other) == f"error: run.out: '{out}': {told}"
     # a source of the same name that has lost its shards since
     less = write_samples(tmp_path / "less")
     manifest = json.loads((less / "MANIFEST.json").read_text())
@@ -247,7 +247,7 @@ def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, t
     config, path = overlay(tmp_path / "c.toml", folder, out), out / "step-0000002"
     meta = json.loads((path / "meta.json").read_text())
     (path / "meta.json").write_text(json.dumps(meta | {"ranks": 2}))
-    told = f"error: run.out '{out}': step-0000002 was written by 2 processes, this run has 1"
+    told = f"error: run.out: '{out}': step-0000002 was written by 2 processes, this run has 1"
     assert refused(capsys, config) == told
     (path / "meta.json").write_text(json.dumps(meta))
     state = torch.load(path / "rank-00000.pt")

@@ -1,4 +1,4 @@
-"""Sizes of the network as frozen dataclasses: the released flavour, a debug flavour, and checks."""
+"""Sizes of the network as frozen dataclasses: the released flavor, a debug flavor, and checks."""
 
 import math
 from collections.abc import Callable
@@ -193,5 +193,5 @@ def debug_config() -> BagelConfig:
     )
 
 
-FlavourName = Literal["released", "debug"]
-FLAVOURS: dict[FlavourName, Callable[[], BagelConfig]] = {"released": released_config, "debug": debug_config}
+FlavorName = Literal["released", "debug"]
+FLAVORS: dict[FlavorName, Callable[[], BagelConfig]] = {"released": released_config, "debug": debug_config}

@@ -131,7 +131,7 @@ class Bagel(nn.Module):
 def encode_images(vae: AutoEncoder, batch: PackedBatch, patch: int, *, padded: bool = False) -> Tensor:
     """Clean latent tokens [N, C] of all VAE images of a pack, in packed order.
 
-    Images are encoded apart, equal sizes together, so that a sample does not depend on its neighbours.
+    Images are encoded apart, equal sizes together, so that a sample does not depend on its neighbors.
     `padded` zero-pads all of them to one size and crops afterwards, as the published trainer does; that
     changes the latents inside the valid area.
     """

@@ -7,7 +7,7 @@ from intercog_model.backbone.position_tables import timestep_sinusoid
 
 
 def shift_time(t: Tensor, shift: float) -> Tensor:
-    """S * t / (1 + (s - 1) * t): maps [0, 1] onto itself, towards 1 (noise) for shift > 1."""
+    """S * t / (1 + (s - 1) * t): maps [0, 1] onto itself, toward 1 (noise) for shift > 1."""
     return shift * t / (1 + (shift - 1) * t)
 
 

@@ -29,7 +29,7 @@ class ImageFeatures(Protocol):
 
 
 def square_pixels(image: Image.Image, side: int) -> Tensor:
-    """float32 [3, side, side]: long side resized to `side`, normalised, then padded with zeros."""
+    """float32 [3, side, side]: long side resized to `side`, normalized, then padded with zeros."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
@@ -58,7 +58,7 @@ class RandomPatchFeatures:
 
 
 class CachedFeatures:
-    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.cache_features`."""
+    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.scripts.cache_features`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,7 +68,8 @@ class CachedFeatures:
         path = self.folder / f"{key}.safetensors"
         if not path.is_file():
             raise ConfigurationError(
-                f"model.features_folder: {str(self.folder)!r}: no {path.name}; intercog_model.cache_features writes it"
+                f"model.features_folder: {str(self.folder)!r}: no {path.name}; "
+                "intercog_model.scripts.cache_features writes it"
             )
         return load_file(path)["features"].float()
 

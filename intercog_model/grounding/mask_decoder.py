@@ -108,8 +108,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as x."""
-        centred = x - x.mean(1, keepdim=True)
-        normed = centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-6)
+        centered = x - x.mean(1, keepdim=True)
+        normed = centered * torch.rsqrt(centered.square().mean(1, keepdim=True) + 1e-6)
         return self.weight[:, None, None] * normed + self.bias[:, None, None]
 
 
@@ -167,7 +167,7 @@ class MaskDecoder(nn.Module):
 
 
 class PositionCode(nn.Module):
-    """Random Fourier code of grid cell centres; its matrix is fixed and stored."""
+    """Random Fourier code of grid cell centers; its matrix is fixed and stored."""
 
     positional_encoding_gaussian_matrix: Tensor
 
@@ -178,7 +178,7 @@ class PositionCode(nn.Module):
     def forward(self, side: int) -> Tensor:
         """[1, C, side, side], first half sines, second half cosines."""
         matrix = self.positional_encoding_gaussian_matrix
-        centre = (torch.arange(side, device=matrix.device, dtype=matrix.dtype) + 0.5) / side
-        y, x = torch.meshgrid(centre, centre, indexing="ij")
+        center = (torch.arange(side, device=matrix.device, dtype=matrix.dtype) + 0.5) / side
+        y, x = torch.meshgrid(center, center, indexing="ij")
         angle = 2 * math.pi * ((2 * torch.stack([x, y], dim=-1) - 1) @ matrix)
         return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1)[None]

@@ -13,7 +13,7 @@ from intercog_model.data.pictures import PictureError, open_picture
 from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import read_tokenizer
-from intercog_model.inference.quantise import LIBRARY, library
+from intercog_model.inference.quantize import LIBRARY, library
 from intercog_model.settings import Count, Seed, Settings
 
 RANDOM = "random-debug"
@@ -57,7 +57,7 @@ def check_image(path: Path) -> None:
 
 
 def check_instruction(text: str, tokenizer: Tokenizer) -> None:
-    """Raise ConfigurationError for a text that the tokeniser refuses."""
+    """Raise ConfigurationError for a text that the tokenizer refuses."""
     try:
         tokenizer.encode(text)
     except TextError as error:
@@ -65,7 +65,7 @@ def check_instruction(text: str, tokenizer: Tokenizer) -> None:
 
 
 def check_model(model: str) -> tuple[Tokenizer, BagelConfig]:
-    """Tokeniser and sizes of a model, from the headers of its files; ConfigurationError if they cannot be read."""
+    """Tokenizer and sizes of a model, from the headers of its files; ConfigurationError if they cannot be read."""
     if model == RANDOM:
         return ByteTokenizer(), debug_config()
     folder = Path(model)

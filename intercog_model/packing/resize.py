@@ -51,7 +51,7 @@ DEBUG_VIT_RULE = SizeRule(max_side=56, min_side=28, stride=14)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB; transparency is composed on white, 16 bits of grey are scaled to 8."""
+    """RGB; transparency is composed on white, 16 bits of gray are scaled to 8."""
     if image.mode.startswith("I"):  # "I" too: some formats give their 16 bits as 32
         # Pillow would clip at 255, which is white for nearly all values; 257 maps 65535 to 255
         return Image.fromarray(

@@ -39,7 +39,7 @@ class Parts:
 
 
 def build(config: TrainConfig, device: torch.device | str, *, empty: bool = False) -> Parts:
-    """Everything but optimiser and sharding; weights in float32.
+    """Everything but optimizer and sharding; weights in float32.
 
     `empty` leaves a network that comes from a checkpoint on the meta device, to be filled by `load_shards`.
     """
@@ -48,7 +48,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     mixture = Mixture(list(config.sources), config.run.seed)
     require_own_checkpoint(config, mixture)
     torch.manual_seed(config.run.seed)
-    debug = config.model.flavour == "debug"
+    debug = config.model.flavor == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
     if config.model.checkpoint:
         loaded = _published_model(config.model.checkpoint, tokenizer, device, empty=empty)
@@ -83,7 +83,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
 
 
 def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoEncoder]:
-    """The debug flavour (or `config`) with random weights from torch's current seed, its flow head at zero.
+    """The debug flavor (or `config`) with random weights from torch's current seed, its flow head at zero.
 
     The encoder's log variance is set low: at random it would drown the picture in its own sampling noise.
     """
@@ -112,8 +112,8 @@ def require_device(config: TrainConfig, device: torch.device) -> None:
 def require_paths(config: TrainConfig) -> None:
     """Raise ConfigurationError for a file or folder of the model that is needed and not there."""
     model = config.model
-    if model.flavour == "released" and not model.checkpoint:
-        raise ConfigurationError("model.checkpoint: '', should be a folder for the released flavour")
+    if model.flavor == "released" and not model.checkpoint:
+        raise ConfigurationError("model.checkpoint: '', should be a folder for the released flavor")
     if model.features == "sam" and not model.sam:
         raise ConfigurationError("model.sam: '', should be a file for model.features 'sam'")
     if model.features == "cached" and not model.features_folder:

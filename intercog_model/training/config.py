@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from intercog_model.config import FLAVOURS, FlavourName
+from intercog_model.config import FLAVORS, FlavorName
 from intercog_model.data.mixture import SourceConfig, require_own_names
 from intercog_model.data.plans import SequenceConfig
 from intercog_model.errors import ConfigurationError
@@ -20,8 +20,8 @@ Decay = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 class ModelSource(Settings):
     """Where the weights come from."""
 
-    flavour: FlavourName = "released"
-    checkpoint: str = ""  # folder in the published format; "" starts the debug flavour at random
+    flavor: FlavorName = "released"
+    checkpoint: str = ""  # folder in the published format; "" starts the debug flavor at random
     sam: str = ""  # safetensors file of SAM ViT-H: starts the mask decoder, and computes features if asked
     features: Literal["cached", "sam", "random"] = (
         "cached"  # image features: cached files, SAM on the fly, or random (tests)
@@ -40,7 +40,7 @@ class LossConfig(Settings):
 
 
 class OptimConfig(Settings):
-    """Optimiser, schedule and averages (A24, A25)."""
+    """Optimizer, schedule and averages (A24, A25)."""
 
     lr: Weight = 2e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 300
@@ -65,9 +65,9 @@ class RunConfig(Settings):
     attention: Literal["flex", "dense"] = "flex"  # flex trains on a GPU only
     bf16: bool = True
     activation_checkpointing: bool = True
-    padded_vae_batches: bool = False  # the published trainer's encode; makes samples depend on neighbours
+    padded_vae_batches: bool = False  # the published trainer's encode; makes samples depend on neighbors
     peak_tflops: Weight = 0.0  # of one device in bf16, for MFU; 0 leaves it out
-    digest_every_step: bool = False  # sha256 of EMA and optimiser state in the log
+    digest_every_step: bool = False  # sha256 of EMA and optimizer state in the log
 
     @field_validator("out")
     @classmethod
@@ -91,7 +91,7 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:
         require_own_names(self.sources)
-        model = FLAVOURS[self.model.flavour]()
+        model = FLAVORS[self.model.flavor]()
         self._require_grid("vae_rule", model.pixels_per_latent_token, model.max_latent_size)
         self._require_grid("vit_rule", model.vit.patch_size, model.vit.side)
         return self

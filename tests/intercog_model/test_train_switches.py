@@ -8,11 +8,11 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from intercog_model import train  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import build_encoder  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
+from intercog_model.scripts import train  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.config import load_config  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
@@ -326,7 +326,7 @@ def test_configuration_faults_are_named(tmp_path, folder):
         ("[run]\nattention = 'sparse'", "sparse"),
         ("[grounding]\nhidden = 'middle'", "middle"),
         ("[sequence]\nfeedback = 'none'", "none"),
-        ("[model]\nflavour = 'huge'", "huge"),
+        ("[model]\nflavor = 'huge'", "huge"),
     ):
         path = tmp_path / "bad.toml"
         path.write_text(text)

@@ -27,7 +27,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> RoleSettings:
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no request would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder)
-    (folder / "intercog.json").write_text('{"flavour": "debug"}', encoding="utf-8")
+    (folder / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     options = {"folder": str(folder), "device": "cpu", "dtype": "float32", "points": 3}
     return RoleSettings(backend="bagel", options=options)
 

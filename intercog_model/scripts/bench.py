@@ -1,4 +1,4 @@
-"""`python -m intercog_model.bench`: seconds by part, memory and training speed, with random weights."""
+"""`python -m intercog_model.scripts.bench`: seconds by part, memory and training speed, with random weights."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ from torch import nn
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.position_tables import PositionTable, sincos_table
-from intercog_model.config import FLAVOURS, BagelConfig
+from intercog_model.config import FLAVORS, BagelConfig
 from intercog_model.data.tokenizer import ByteTokenizer
 from intercog_model.errors import ConfigurationError, require_writable
 from intercog_model.inference.chain import ChainSettings, run_chain
@@ -172,8 +172,8 @@ class Options(Settings):
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure every mode by both routes; 1 when the routes draw different pictures, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.bench", description=__doc__)
-    parser.add_argument("--flavour", choices=FLAVOURS, default="debug")
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.bench", description=__doc__)
+    parser.add_argument("--flavor", choices=FLAVORS, default="debug")
     parser.add_argument("--modes", nargs="+", choices=("edit", "edit-think", "intercog"), default=None)
     parser.add_argument(
         "--side", type=int, default=None, help="pixels of the square source; default 1024, debug 64"
@@ -198,12 +198,12 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    device, released = torch.device(options.device), options.flavour == "released"
+    device, released = torch.device(options.device), options.flavor == "released"
     torch.manual_seed(options.seed)
     side = options.side or (1024 if released else 64)
     if options.train_steps:
         found = measure_training(
-            FLAVOURS[options.flavour](),
+            FLAVORS[options.flavor](),
             side,
             device,
             released=released,
@@ -217,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 0
     dtype = getattr(torch, options.dtype)
-    pipeline = random_pipeline(FLAVOURS[options.flavour](), device, dtype, released=released)
+    pipeline = random_pipeline(FLAVORS[options.flavor](), device, dtype, released=released)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8))
     report: dict[str, object] = {"machine": machine(device), "weights in bytes": weight_bytes(pipeline)}
     report["settings"] = {k: str(v) for k, v in vars(options).items()} | {"side": side}
@@ -233,12 +233,12 @@ def main(arguments: list[str] | None = None) -> int:
         gap = float(np.abs(pictures[0] - pictures[1]).mean())
         seconds = [float(str(run["seconds"])) for run in runs.values()]
         report[mode] = runs | {
-            "mean difference in grey levels": gap,
+            "mean difference in gray levels": gap,
             "times faster": seconds[1] / seconds[0],
         }
         apart = max(apart, gap)
     _store(report, options.out)
-    # both routes are the same sums in another order: float32 agrees to rounding, bf16 to a few grey levels
+    # both routes are the same sums in another order: float32 agrees to rounding, bf16 to a few gray levels
     return 1 if apart > (1.0 if options.dtype == "float32" else 8.0) else 0
 
 

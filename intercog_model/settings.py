@@ -62,13 +62,18 @@ def check_options(kind: type[Settings], options: argparse.Namespace) -> None:
 
 
 def _line(kind: type[Settings], fault: ErrorDetails) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])[1:]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in fault["loc"])[1:]
     allowed = _allowed(kind, fault)
     if not key:  # of several keys together: the message names them
         return allowed
     if fault["type"] in ("missing", "extra_forbidden"):
         return f"{key}: {allowed}"
     return f"{key}: {fault['input']!r:.100}, {allowed}"
+
+
+def _plain(key: str) -> str:
+    """A key of a file may hold line ends; a fault is one line."""
+    return key if key.isprintable() else repr(key)
 
 
 def _allowed(kind: type[Settings], fault: ErrorDetails) -> str:
@@ -84,4 +89,5 @@ def _table(kind: type[Settings], path: tuple[int | str, ...]) -> type[Settings]:
     found: Any = kind
     for part in path:
         found = get_args(found)[0] if isinstance(part, int) else found.model_fields[part].annotation
-    return found  # type: ignore[no-any-return]
+    table: type[Settings] = found
+    return table

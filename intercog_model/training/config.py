@@ -23,9 +23,8 @@ class ModelSource(Settings):
     flavor: FlavorName = "released"
     checkpoint: str = ""  # folder in the published format; "" starts the debug flavor at random
     sam: str = ""  # safetensors file of SAM ViT-H: starts the mask decoder, and computes features if asked
-    features: Literal["cached", "sam", "random"] = (
-        "cached"  # image features: cached files, SAM on the fly, or random (tests)
-    )
+    # image features: cached files, SAM on the fly, or random (tests)
+    features: Literal["cached", "sam", "random"] = "cached"
     features_folder: str = ""  # of cached features
 
 
@@ -132,10 +131,10 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return tree
     if not isinstance(base, str) or not (path.parent / base).is_file():
-        raise ConfigurationError(f"{path}: base {base!r} is no file")
+        raise ConfigurationError(f"{path}: base: {base!r}, should be a file")
     lower, seen = path.parent / base, (*above, path.resolve())
     if lower.resolve() in seen:
-        raise ConfigurationError(f"{path}: base {base!r} leads back to itself")
+        raise ConfigurationError(f"{path}: base: {base!r}, leads back to itself")
     below = _read(lower, seen)
     _lay_over(below, tree)
     return below

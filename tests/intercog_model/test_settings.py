@@ -51,6 +51,7 @@ def test_a_whole_number_is_a_number_and_a_list_a_tuple():
             {"parts": [{"size": 1}]},
             "parts[0].size: unknown key, allowed are count, weight, share, seed, word",
         ),
+        ({"a\nb": 1}, "'a\\nb': unknown key, allowed are first, parts"),
         ({"last": {}}, "last: unknown key, allowed are first, parts"),
         (
             {"first": {"count": -1, "word": "c"}},

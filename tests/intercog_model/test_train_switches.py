@@ -297,16 +297,16 @@ def test_a_file_that_is_its_own_base_or_no_toml_is_named(tmp_path, capsys):
     path, other = tmp_path / "a.toml", tmp_path / "b.toml"
     other.write_text('base = "a.toml"')
     for text, told in (
-        ('base = "a.toml"', "base 'a.toml' leads back to itself"),
-        ('base = "nowhere.toml"', "base 'nowhere.toml' is no file"),
-        ("base = 5", "base 5 is no file"),
+        ('base = "a.toml"', "base: 'a.toml', leads back to itself"),
+        ('base = "nowhere.toml"', "base: 'nowhere.toml', should be a file"),
+        ("base = 5", "base: 5, should be a file"),
         ("[optim", "Expected ']'"),
     ):
         path.write_text(text)
         assert train.main(["--config", str(path), "--print"]) == 2
         assert capsys.readouterr().err.startswith(f"error: {path}: {told}")
     path.write_text('base = "b.toml"')
-    with pytest.raises(ConfigurationError, match=r"b\.toml: base 'a\.toml' leads back to itself"):
+    with pytest.raises(ConfigurationError, match=r"b\.toml: base: 'a\.toml', leads back to itself"):
         load_config([path])
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml: No such file"):
         load_config([tmp_path / "nowhere.toml"])

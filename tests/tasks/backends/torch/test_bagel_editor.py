@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder)
-    (folder / "intercog.json").write_text('{"flavour": "debug"}', encoding="utf-8")
+    (folder / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     return folder
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from flows.build.photographs import with_photographs
-from tasks.stages.config import BuildConfig
+from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
-from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.sources.listing import Listing, list_sources
+from tasks.stages.config import BuildConfig
 from tasks.stages.registry import check_roles, stage_digests, stage_material
+from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.builds import BuildRecord, link_plan, write_build
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import (
@@ -24,7 +25,6 @@ from tasks.storage.protocol.planning import (
     write_stage_config,
 )
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept_children
-from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.units import Plan, PlanInput
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from flows.build.plans import Build
 from tasks.records.outcomes import STAGES
-from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.roles.calls import Route
+from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.stages.registry import routes_of
 from tasks.storage.objects.store import StoreOptions
 
@@ -41,7 +41,9 @@ class ServicePlan:
     def pools_in(self, stage: str) -> frozenset[str]:
         """Pools that a stage asks."""
         names = self.stages.get(stage, frozenset())
-        return frozenset(route.run for route in self.routes if route.name in names and route.run in self.pools)
+        return frozenset(
+            route.run for route in self.routes if route.name in names and route.run in self.pools
+        )
 
 
 def service_plan(build: Build) -> ServicePlan:

@@ -3,13 +3,13 @@
 A unit moves through these states; only `UnitQueue` moves it:
 
     pending -> in flight -> finished
-                  |-> pending            its worker died while it computed nothing of this unit, or the environment failed
+                  |-> pending            its worker died while it computed nothing of this unit; the environment failed
                   |-> suspect            a worker died, or was cut off, while it computed a sample of this unit
                   |-> undone             it needs kept answers that are not there, and nobody may be asked
     suspect -> in flight -> finished     those samples run in processes of their own, the others in the worker
 
-Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that holds eight units and dies
-once is one death.
+Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that holds eight units and
+dies once is one death.
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ class UnitQueue:
                 self._pending.appendleft(unit)
         self._tally.deaths_in_a_row += 1
         if self._tally.deaths_in_a_row >= DEATHS_THAT_STOP:
-            msg = f"{self._stage} stopped: {self._tally.deaths_in_a_row} workers {trouble.value} with no unit finished between"
+            deaths = f"{self._tally.deaths_in_a_row} workers {trouble.value}"
+            msg = f"{self._stage} stopped: {deaths} with no unit finished between"
             raise StageStopped(msg)
 
     def fault(self, unit_ids: Collection[str], message: str) -> None:
@@ -176,7 +177,9 @@ class UnitQueue:
             self._pending.append(self._in_flight.pop(unit_id).unit)
         self._tally.faults += 1
         if self._tally.faults >= self._limits.max_environment_faults:
-            msg = f"{self._stage} stopped: {message} ({self._tally.faults} times); nothing wrong was committed"
+            msg = (
+                f"{self._stage} stopped: {message} ({self._tally.faults} times); nothing wrong was committed"
+            )
             raise StageStopped(msg)
 
     def answers_missing(self, unit_id: str, missing: Collection[MissingAnswer]) -> None:

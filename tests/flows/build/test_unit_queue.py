@@ -113,9 +113,13 @@ def test_unreadable_files_do_not_speak_against_the_stage() -> None:
 
 def test_a_unit_that_goes_on_killing_although_its_suspects_run_apart_stops_the_stage() -> None:
     queue = UnitQueue("toy", [ToyUnit(id="u", members=("1", "2"))], Limits(), lambda _: False)
-    with pytest.raises(StageStopped, match=r"unit u killed|workers died"):
+
+    def kill_eight_times() -> None:
         for _ in range(8):
             queue.worker_died([take(queue).unit.id], {"1"}, Trouble.CRASHED)
+
+    with pytest.raises(StageStopped, match=r"unit u killed|workers died"):
+        kill_eight_times()
 
 
 def test_a_unit_whose_kept_answers_are_missing_stays_undone_and_the_others_go_on() -> None:

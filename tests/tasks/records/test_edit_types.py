@@ -31,7 +31,6 @@ READS_SENTENCES = "tasks/stages/instruction/words/"
 """Gates on words know what sentences about the paper's types look like; one of another type passes the general ones."""
 
 
-
 def _names_a_type(path: Path) -> bool:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     members = set(EditType.__members__)

@@ -189,10 +189,8 @@ def _second_edit(reading: Reading, order: Order) -> str:
             "then",
             "by",
         ):
-            if (
-                reading.word(index - 1) == "by"
-                or (reading.word(index - 1) == "with"
-                and reading.word(index - 2) != "along")
+            if reading.word(index - 1) == "by" or (
+                reading.word(index - 1) == "with" and reading.word(index - 2) != "along"
             ):
                 continue
             kind = str(gerund)

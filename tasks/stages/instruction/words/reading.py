@@ -163,9 +163,11 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
                 and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
             )
         if (
-            (before in AWAY
-            and not apposed
-            and reading.word(phrase.start - 2) not in ("consists", "composed"))
+            (
+                before in AWAY
+                and not apposed
+                and reading.word(phrase.start - 2) not in ("consists", "composed")
+            )
             or _is_other(phrase)
             or contrasted(reading.tokens, phrase.start)
         ):

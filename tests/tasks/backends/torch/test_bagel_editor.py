@@ -18,7 +18,6 @@ from intercog_model.training.build import random_debug_models  # noqa: E402
 from tasks.backends.torch.bagel_editor import WEIGHTS, BagelEditor, BagelEditorOptions  # noqa: E402
 from tasks.backends.weights import write_lock  # noqa: E402
 from tasks.records.errors import ConfigurationError, ModelUnavailable  # noqa: E402
-from tasks.records.records import EditType  # noqa: E402
 from tasks.roles.picture import Picture  # noqa: E402
 from tests.tasks.roles.role_questions import edit_question  # noqa: E402
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.editor import ClassicalEditor, ClassicalEditorOptions
+from tasks.backends.embedded.painting.editor import ClassicalEditor
 from tasks.imaging.color_names import dominant_color
 from tasks.records.errors import Reason, SampleError
 from tasks.records.records import EditType

@@ -94,12 +94,7 @@ def test_backends_are_imported_by_the_table_of_roles_alone() -> None:
         if i.is_of("tasks.backends.embedded", "tasks.backends.torch", "tasks.backends.served")
         and not i.module.startswith("tasks.backends")
     ]
-    allowed = (
-        "tasks.roles.backends",
-        "tasks.stages.instruction.arguments",
-        "tasks.stages.instruction.edit_types",
-        "tasks.stages.instruction.gates",
-    )
+    allowed = ("tasks.roles.backends",)
     assert [f"{i.module} imports {i.name}" for i in found if i.module not in allowed] == []
 
 

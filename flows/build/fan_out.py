@@ -1,18 +1,20 @@
-"""`run_units`: the units of one stage through a pool of workers, and the contract between the two.
+"""The units of one stage through a pool of workers: the contract between the two.
 
-A driver decides (`flows.build.unit_queue`), a pool carries (`flows.build.pool_in_process`, `flows.ray.pool`), a worker works
-(`tasks.worker.run_unit`). Between them go units (ids), summaries (counts) and nothing else: no pixels, no records.
+A driver decides (`flows.build.unit_queue`), a pool carries (`flows.build.pool_in_process`, `flows.ray.pool`), a
+worker works (`tasks.worker.run_unit`). Between them go units (ids), summaries (counts) and nothing else: no pixels, no records.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
 
 from flows.build.unit_queue import Limits, QueuedUnit, UnitQueue
+from tasks.worker.engine import Engine
+from tasks.worker.role_asks import RouterClient
 
 
 class UnitSummary(Protocol):
@@ -42,15 +44,19 @@ class UnitSummary(Protocol):
 class UnitWorker(Protocol):
     """A stage with its models loaded, in some process."""
 
-    def run(self, unit: Any, *, cut_off: bool = False) -> UnitSummary:
+    def run(self, unit: Any, *, suspects: Collection[str] = ()) -> UnitSummary:
         """Processes and commits one unit; a unit that is committed already is not done again.
 
-        ``cut_off``: it killed its workers or took too long: look for the sample that does harm, in small steps.
+        May be called from several threads at once. ``suspects``: inputs at whose computing a worker died.
         """
         ...
 
-    def expect(self, unit: Any) -> None:
-        """The unit comes after the one at work: its pictures may be read and decoded meanwhile."""
+
+class WorkerMaker(Protocol):
+    """Builds a worker where it is to run; picklable, and cheap to pickle."""
+
+    def __call__(self, engine: Engine, client: RouterClient | None) -> UnitWorker:
+        """The worker, on the process's engine and its way to the router."""
         ...
 
 
@@ -61,7 +67,7 @@ class StageJob:
     Attributes:
         stage: name.
         key: equal keys mean the same models: a worker that has them keeps them.
-        make_worker: builds the worker; picklable, and cheap to pickle.
+        make_worker: builds the worker.
         is_committed: asks the store for one unit's commit.
         following: the job that comes next in this build, if any: a worker that this one needs no more may load
             its models.
@@ -69,7 +75,7 @@ class StageJob:
 
     stage: str
     key: str
-    make_worker: Callable[[], UnitWorker]
+    make_worker: WorkerMaker
     is_committed: Callable[[str], bool]
     following: StageJob | None = None
 
@@ -162,24 +168,6 @@ def in_order(units: Sequence[QueuedUnit], offset: int | None = None) -> list[Que
     """
     start = (secrets.randbelow(len(units)) if offset is None else offset % len(units)) if units else 0
     return sorted([*units[start:], *units[:start]], key=lambda unit: -len(unit.members))
-
-
-def run_units(
-    job: StageJob,
-    units: Sequence[QueuedUnit],
-    pool: Pool,
-    *,
-    limits: Limits | None = None,
-    on_done: Callable[[UnitDone], None] = lambda done: None,
-) -> None:
-    """Runs a stage's open units to the last one, without partitions: the form without Prefect.
-
-    Raises:
-        StageStopped: a worker pool or a model is broken.
-    """
-    run = start_units(job, units, pool, limits=limits or Limits(), partitions=1, on_done=on_done)
-    for number in range(len(run.partitions)):
-        run.run_partition(number)
 
 
 def _cut(ids: Sequence[str], parts: int, *, at_least: int) -> tuple[frozenset[str], ...]:

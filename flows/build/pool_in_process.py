@@ -1,56 +1,106 @@
-"""The pool without Ray: units one after the other in this very process, for CI and debugging.
+"""The pool without Ray: one worker in this very process, for CI, debugging and small machines.
 
-A sample that kills the process kills the driver too; the store's attempts then tell the next driver which sample
-it was. Nothing here can cut off a unit that takes too long.
+A sample that kills the process kills the driver too; the store's attempts then tell the next driver which unit it was.
+Nothing here can cut off a step that takes too long.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from flows.build.fan_out import StageJob, UnitDone, UnitWorker
-from flows.build.unit_queue import UnitQueue
-from tasks.records.errors import EnvironmentFault, OutOfMemory
+from flows.build.fan_out import StageJob, UnitDone, UnitSummary, UnitWorker
+from flows.build.role_services import RoleServices
+from flows.build.unit_queue import Dispatch, UnitQueue
+from tasks.records.errors import AnswerMissing, EnvironmentFault, OutOfMemory
+from tasks.worker.engine import Engine, EngineSettings
 
 
 class InProcessPool:
-    """One worker: this process. Keeps one stage's models at a time."""
+    """One worker: this process. Keeps one stage's models at a time; pools and servers live as long as it does.
+
+    Args:
+        engine: how much is at work at once.
+        units_in_flight: units at work at once.
+        services: makes the router of this build's pools and servers, in this process.
+    """
 
     workers = 1
+    dashboard_url = ""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        engine: EngineSettings | None = None,
+        *,
+        units_in_flight: int = 1,
+        services: RoleServices | None = None,
+    ) -> None:
+        self._engine = Engine(engine)
+        self._units = ThreadPoolExecutor(units_in_flight, thread_name_prefix="unit")
+        self._units_in_flight = units_in_flight
+        self._services = services or RoleServices()
+        self._loading = threading.Lock()
         self._key = ""
         self._worker: UnitWorker | None = None
 
     def ready(self) -> None:
         """See `flows.build.fan_out.Pool`."""
 
+    def close(self) -> None:
+        """Ends the engine, the pools and the servers."""
+        self._units.shutdown(wait=True, cancel_futures=True)
+        self._services.close(self._engine)
+        self._engine.close()
+
     def drive(
         self, job: StageJob, queue: UnitQueue, until: frozenset[str], on_done: Callable[[UnitDone], None]
     ) -> None:
         """See `flows.build.fan_out.Pool`."""
-        while queue.open & until:
-            dispatch = queue.take()
-            if dispatch is None:
-                break
-            begun = time.monotonic()
-            try:
-                summary = self._ready(job).run(dispatch.unit, cut_off=dispatch.alone)
-            except EnvironmentFault as fault:
-                queue.fault(dispatch.unit.id, str(fault))
-            except MemoryError:
-                queue.fault(dispatch.unit.id, str(OutOfMemory("not enough memory for a unit")))
-            else:
-                seconds = time.monotonic() - begun
-                on_done(UnitDone(unit_id=dispatch.unit.id, summary=summary, seconds=seconds))
-                queue.finished(
-                    dispatch.unit.id, seconds=seconds, inputs=summary.inputs, failures=dict(summary.failures)
-                )
+        at_work: dict[Future[tuple[UnitSummary, float]], Dispatch] = {}
+        try:
+            while queue.open & until:
+                while len(at_work) < self._units_in_flight and (dispatch := queue.take()) is not None:
+                    at_work[self._units.submit(self._run, job, dispatch)] = dispatch
+                if not at_work:
+                    break
+                done, _ = wait(at_work, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._collect(future, at_work.pop(future), queue, on_done)
+        finally:
+            # Nothing may commit behind the back of a driver that has stopped.
+            wait(at_work)
+
+    def _collect(
+        self,
+        future: Future[tuple[UnitSummary, float]],
+        dispatch: Dispatch,
+        queue: UnitQueue,
+        on_done: Callable[[UnitDone], None],
+    ) -> None:
+        unit_id = dispatch.unit.id
+        try:
+            summary, seconds = future.result()
+        except AnswerMissing as fault:
+            queue.answers_missing(unit_id, fault.missing)
+        except EnvironmentFault as fault:
+            queue.fault([unit_id], str(fault))
+        except MemoryError:
+            queue.fault([unit_id], str(OutOfMemory("not enough memory for a unit")))
+        else:
+            on_done(UnitDone(unit_id=unit_id, summary=summary, seconds=seconds))
+            queue.finished(unit_id, inputs=summary.inputs, failures=dict(summary.failures))
+
+    def _run(self, job: StageJob, dispatch: Dispatch) -> tuple[UnitSummary, float]:
+        begun = time.monotonic()
+        summary = self._ready(job).run(dispatch.unit, suspects=dispatch.suspects)
+        return summary, time.monotonic() - begun
 
     def _ready(self, job: StageJob) -> UnitWorker:
-        if self._worker is None or self._key != job.key:
-            self._worker = None
-            self._worker = job.make_worker()
-            self._key = job.key
-        return self._worker
+        with self._loading:
+            if self._worker is None or self._key != job.key:
+                self._worker = None
+                self._worker = job.make_worker(self._engine, self._services.client(self._engine, job.stage))
+                self._key = job.key
+            return self._worker

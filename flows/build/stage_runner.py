@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
-from flows.build.plans import Build, exclusion_note, plan
 from flows.build.fan_out import Pool, StageJob, UnitRun, start_units
+from flows.build.plans import Build, exclusion_note, plan
 from flows.build.pool_in_process import InProcessPool
 from flows.build.progress import Progress
+from flows.build.service_plan import service_plan
 from flows.build.unit_queue import Limits
-from tasks.stages.config import BuildConfig, ExecutionSettings
 from tasks.records.errors import EnvironmentFault
 from tasks.records.outcomes import STAGES
-from tasks.worker.run_unit import WorkContext, Worker
-from tasks.stages.registry import build_stage, stage_digests
+from tasks.stages.config import BuildConfig, ExecutionSettings
+from tasks.stages.registry import SPECS, material_digest, routes_of
+from tasks.stages.sample_stage import SampleStage
+from tasks.storage.objects.store import StoreOptions, open_store
 from tasks.storage.protocol.planning import committed_units
 from tasks.storage.protocol.stage_end import StageEnd, close_stage, decide_duplicates
-from tasks.storage.objects.store import StoreOptions, open_store
 from tasks.storage.protocol.units import Plan
+from tasks.worker.engine import Engine, EngineSettings
+from tasks.worker.role_asks import RolePlan, RouterClient, make_asks
+from tasks.worker.run_unit import WorkContext, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,64 +86,125 @@ def run_stage(
             work.run.run_partition(number)
         else:
             run_partition(work, number)
+    work.run.queue.stop_when_answers_are_missing()
     end = close(build, stage)
     progress.end(stage)
     return end
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredStage:
+    """A stage of a build as it travels to the process that runs it: names and settings only."""
+
+    config: BuildConfig
+    stage: str
+    digests: Mapping[str, str]
+    roles: RolePlan
+
+    def __call__(self, engine: Engine, client: RouterClient | None) -> SampleStage:
+        """See `tasks.worker.run_unit.StageBuilder`."""
+        asks = make_asks(self.roles, engine, client)
+        return SPECS[self.stage].build(self.config, asks, self.digests)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageWorkerMaker:
+    """Builds a worker in its process: its own connection, and the stage with its models.
+
+    Attributes:
+        material: digest of all that can change the stage's results, as the driver has it.
+    """
+
+    stage: ConfiguredStage
+    material: str
+    uri: str
+    options: StoreOptions
+
+    def __call__(self, engine: Engine, client: RouterClient | None) -> Worker:
+        """See `flows.build.fan_out.WorkerMaker`.
+
+        Raises:
+            EnvironmentFault: a model cannot be loaded, the store cannot be reached, or this process would work by other
+                code, prompts or models than the driver planned with.
+        """
+        config, name = self.stage.config, self.stage.stage
+        own = material_digest(config, name)
+        if own != self.material:
+            msg = (
+                f"{name}: version mismatch: this worker computed configuration {own[:8]}, the driver "
+                f"{self.material[:8]}; install the same code, prompts and models on both"
+            )
+            raise EnvironmentFault(msg)
+        context = WorkContext(
+            config8=self.stage.digests[name],
+            build_stage=self.stage,
+            trial_timeout_s=config.execution.step_timeout_s,
+        )
+        store = open_store(self.uri, self.options)
+        return Worker(name, store, context, engine=engine, client=client)
+
+
 def stage_job(build: Build, stage: str) -> StageJob:
-    """What a pool needs to work for the stage; only names and settings travel to workers."""
+    """What a pool needs to work for the stage."""
     key = build.key(stage)
-    make = partial(make_worker, build.located, stage, key.config8, build.store.uri, build.store.options)
+    config = build.located
+    roles = RolePlan(choices=SPECS[stage].choices(config), routes=routes_of(config, stage))
     after = STAGES[STAGES.index(stage) + 1 :]
     return StageJob(
         stage=stage,
         key=f"{stage}-{key.config8}",
-        make_worker=make,
+        make_worker=StageWorkerMaker(
+            stage=ConfiguredStage(config=config, stage=stage, digests=build.digests, roles=roles),
+            material=material_digest(config, stage),
+            uri=build.store.uri,
+            options=build.store.options,
+        ),
         is_committed=lambda unit_id: build.store.exists(key.commit_path(unit_id)),
         following=stage_job(build, after[0]) if build.whole and after else None,
     )
 
 
-def make_worker(config: BuildConfig, stage: str, config8: str, uri: str, options: StoreOptions) -> Worker:
-    """Built in the worker's process: its own connection, and the stage with its models.
-
-    Raises:
-        EnvironmentFault: a model can't be loaded, or the store can't be reached, or this process would work by
-            other code, prompts or models than the driver planned with.
-    """
-    own = stage_digests(config)[stage]
-    if own != config8:
-        msg = f"{stage}: a worker's code, prompts or models make it {own}, the driver's {config8}; give both the same"
-        raise EnvironmentFault(msg)
-    context = WorkContext(
-        config8=config8,
-        build_stage=partial(build_stage, config, stage),
-        trial_timeout_s=config.execution.timeout_floor_s,
-        **({"read_ahead": ()} if stage == "publish" else {}),  # a shard copies bytes, it decodes nothing
-    )
-    return Worker(stage, build_stage(config, stage), open_store(uri, options), context)
-
-
 def limits(execution: ExecutionSettings) -> Limits:
     """The queue's limits from the configuration."""
     return Limits(
-        timeout_factor=execution.timeout_factor,
-        timeout_floor_s=execution.timeout_floor_s,
+        step_timeout_s=execution.step_timeout_s,
         max_environment_faults=execution.max_environment_faults,
         max_failed_share=execution.max_failed_share,
         failed_share_after=execution.failed_share_after,
     )
 
 
+def engine_settings(execution: ExecutionSettings) -> EngineSettings:
+    """How much a worker has at work at once, from the configuration."""
+    return EngineSettings(
+        threads=execution.threads_per_worker,
+        megapixels=execution.megapixels_in_flight,
+        samples=execution.samples_in_flight,
+    )
+
+
 @contextmanager
-def opened_pool(execution: ExecutionSettings, *, verbose: bool = False) -> Iterator[Pool]:
+def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
     """The pool of the configuration; a local Ray starts in the background."""
+    execution = build.config.execution
+    plan = service_plan(build)
     if execution.pool == "in-process":
-        yield InProcessPool()
+        from flows.build.role_services import RoleServices  # noqa: PLC0415
+
+        pool = InProcessPool(
+            engine_settings(execution),
+            units_in_flight=execution.units_in_flight,
+            services=RoleServices(plan),
+        )
+        try:
+            yield pool
+        finally:
+            pool.close()
         return
-    from flows.ray.pool import RayPool  # noqa: PLC0415  (a build without Ray must not need it)
     from flows.ray.cluster import ClusterSettings, RayCluster  # noqa: PLC0415
+    from flows.ray.pool import RayPool  # noqa: PLC0415  (a build without Ray must not need it)
+    from flows.ray.services import RayServices  # noqa: PLC0415
+    from flows.ray.slot import ActorSettings  # noqa: PLC0415
 
     cluster = RayCluster(
         ClusterSettings(
@@ -151,9 +215,15 @@ def opened_pool(execution: ExecutionSettings, *, verbose: bool = False) -> Itera
             verbose=verbose,
         )
     )
-    pool = RayPool(cluster, units_ahead=execution.units_ahead)
+    settings = ActorSettings(
+        threads=execution.threads_per_worker,
+        units_in_flight=execution.units_in_flight,
+        engine=engine_settings(execution),
+    )
+    services = RayServices(cluster, plan, execution) if plan.routes else None
+    ray_pool = RayPool(cluster, settings, services)
     try:
-        yield pool
+        yield ray_pool
     finally:
-        pool.close()
+        ray_pool.close()
         cluster.stop()

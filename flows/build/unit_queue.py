@@ -1,32 +1,33 @@
-"""Which unit goes next, who is to blame when a worker dies, and when a stage must stop: no Prefect, no Ray, no clock.
+"""Which unit goes next, whom a worker's death is blamed on, and when a stage must stop: no Prefect, no Ray, no clock.
 
 A unit moves through these states; only `UnitQueue` moves it:
 
     pending -> in flight -> finished
-                  |-> pending            its worker died once, or the surroundings failed
-                  |-> suspect            its worker died twice, or it took too long: runs alone, nothing beside it
-    suspect -> in flight -> finished     or blamed again, until its worker has narrowed it down to single samples
+                  |-> pending            its worker died while it computed nothing of this unit; the environment failed
+                  |-> suspect            a worker died, or was cut off, while it computed a sample of this unit
+                  |-> undone             it needs kept answers that are not there, and nobody may be asked
+    suspect -> in flight -> finished     those samples run in processes of their own, the others in the worker
+
+Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that holds eight units and
+dies once is one death.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from tasks.records.errors import Reason, StageStopped
+from tasks.records.errors import MissingAnswer, Reason, StageStopped
+from tasks.worker.flight import name_in_log
 
-CRASHES_BEFORE_ALONE = 2
-"""One death may be the machine's fault; the second makes the unit a suspect."""
+DEATHS_THAT_STOP = 3
+"""So many workers that died with no unit finished in between mean a broken model or machine."""
 
-FIRST_UNIT_GRACE = 3.0
-"""Until a unit has finished there is no median: the floor times this stands in for it."""
-
-UNITS_THAT_CONDEMN_A_STAGE = 3
-"""So many different units that all killed their worker, and none that finished, mean a broken model."""
+NAMED = 10
+"""Missing answers that a message names, per role."""
 
 MODEL_FAILURES = (Reason.CRASHED, Reason.TIMED_OUT, Reason.BACKEND_ERROR)
 """Failures that speak against the stage; an unreadable file speaks only against itself."""
@@ -49,23 +50,22 @@ class QueuedUnit(Protocol):
 class Trouble(StrEnum):
     """What a worker did instead of returning a summary."""
 
-    CRASHED = "crashed"
-    TIMED_OUT = "timed_out"
+    CRASHED = "died"
+    TIMED_OUT = "were cut off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When to cut off a unit and when to stop a stage (see `tasks.stages.config.ExecutionSettings`).
+    """When to stop a stage (see `tasks.stages.config.ExecutionSettings`).
 
     Attributes:
-        timeout_factor, timeout_floor_s: a unit is cut off past factor x median seconds, never before the floor.
-        max_environment_faults: faults of the surroundings that stop a stage.
+        step_timeout_s: a computing step is cut off after this.
+        max_environment_faults: faults of the environment that stop a stage.
         max_failed_share: share of inputs failed by the model that stops a stage, 0..1.
         failed_share_after: inputs seen before that share counts.
     """
 
-    timeout_factor: float = 10.0
-    timeout_floor_s: float = 300.0
+    step_timeout_s: float = 300.0
     max_environment_faults: int = 3
     max_failed_share: float = 0.5
     failed_share_after: int = 16
@@ -76,18 +76,11 @@ class Dispatch:
     """One unit handed to one worker.
 
     Attributes:
-        alone: nothing else may run or wait beside it, and the worker looks for the sample that does harm, in
-            processes of their own that it cuts off itself.
+        suspects: ids of its inputs that are to be run apart.
     """
 
     unit: QueuedUnit
-    alone: bool
-
-
-@dataclass(slots=True)
-class _Record:
-    crashes: int = 0
-    cuts: int = 0
+    suspects: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -95,9 +88,7 @@ class _Tally:
     inputs: int = 0
     failed: int = 0
     faults: int = 0
-    finished: int = 0
-    crashed_units: set[str] = field(default_factory=set)
-    seconds: list[float] = field(default_factory=list)
+    deaths_in_a_row: int = 0
 
 
 class UnitQueue:
@@ -117,79 +108,73 @@ class UnitQueue:
         self._limits = limits
         self._is_committed = is_committed
         self._pending: deque[QueuedUnit] = deque(units)
-        self._suspects: deque[QueuedUnit] = deque()
+        self._suspects: dict[str, set[str]] = {}
+        self._blamed: dict[str, int] = {}
         self._in_flight: dict[str, Dispatch] = {}
-        self._records: dict[str, _Record] = {}
         self._tally = _Tally()
+        self._missing: set[MissingAnswer] = set()
         self.open: set[str] = {unit.id for unit in units}
         self.skipped: set[str] = set()
 
     def take(self) -> Dispatch | None:
-        """The next unit to run, or None while there is nothing that may start now.
-
-        Suspects wait until nothing else is left or in flight, and then go one by one.
-        """
-        while self._pending and not any(dispatch.alone for dispatch in self._in_flight.values()):
+        """The next unit to run, or None while there is none; units with suspects come last."""
+        for _ in range(len(self._pending)):
             unit = self._pending.popleft()
             if not self._drop_if_committed(unit):
-                return self._start(unit, alone=False)
-        while self._suspects and not self._in_flight:
-            unit = self._suspects.popleft()
-            if not self._drop_if_committed(unit):
-                return self._start(unit, alone=True)
+                dispatch = Dispatch(unit=unit, suspects=frozenset(self._suspects.get(unit.id, ())))
+                self._in_flight[unit.id] = dispatch
+                return dispatch
         return None
 
-    def finished(self, unit_id: str, *, seconds: float, inputs: int, failures: dict[str, int]) -> None:
-        """A worker returned: the unit is committed.
-
-        ``seconds`` is wall time in the worker; ``failures`` counts failed inputs and children by reason.
+    def finished(self, unit_id: str, *, inputs: int, failures: dict[str, int]) -> None:
+        """A worker returned: the unit is committed. ``failures`` counts failed inputs and children by reason.
 
         Raises:
             StageStopped: the model fails more often than the limits allow.
         """
         self._in_flight.pop(unit_id, None)
         self.open.discard(unit_id)
-        self._tally.finished += 1
+        self._tally.deaths_in_a_row = 0
         self._tally.inputs += inputs
         self._tally.failed += sum(failures.get(reason.value, 0) for reason in MODEL_FAILURES)
-        if seconds > 0:
-            self._tally.seconds.append(seconds)
         self._stop_when_too_many_failed(failures)
 
-    def blame(self, unit_id: str, trouble: Trouble) -> None:
-        """The unit's worker died, or was killed because the unit took too long; it will be tried again.
+    def worker_died(self, held: Collection[str], computing: Collection[str], trouble: Trouble) -> None:
+        """A worker died, or was killed because a step took too long: one event, however many units it held.
+
+        Args:
+            held: ids of the units that it had.
+            computing: inputs that it was computing at that moment; empty when it only waited, or nobody knows.
+            trouble: which of the two.
 
         Raises:
-            StageStopped: every unit so far killed its worker, or a unit goes on killing though it is alone.
+            StageStopped: workers die one after the other and nothing gets done, or a unit goes on killing although
+                its suspects run apart.
         """
-        dispatch = self._in_flight.pop(unit_id)
-        record = self._records.setdefault(unit_id, _Record())
-        if trouble is Trouble.TIMED_OUT:
-            record.cuts += 1
-        else:
-            record.crashes += 1
-            self._tally.crashed_units.add(unit_id)
-        self._stop_when_nothing_survives()
-        self._stop_when_narrowing_does_not_end(dispatch.unit, record)
-        if record.cuts or record.crashes >= CRASHES_BEFORE_ALONE:
-            self._suspects.append(dispatch.unit)
-        else:
-            self._pending.append(dispatch.unit)
+        for unit_id in held:
+            unit = self._in_flight.pop(unit_id).unit
+            suspects = {member for member in unit.members if name_in_log(member) in computing}
+            if suspects:
+                self._suspects.setdefault(unit_id, set()).update(suspects)
+                self._blamed[unit_id] = self._blamed.get(unit_id, 0) + 1
+                self._stop_when_blame_does_not_end(unit)
+                self._pending.append(unit)
+            else:
+                self._pending.appendleft(unit)
+        self._tally.deaths_in_a_row += 1
+        if self._tally.deaths_in_a_row >= DEATHS_THAT_STOP:
+            deaths = f"{self._tally.deaths_in_a_row} workers {trouble.value}"
+            msg = f"{self._stage} stopped: {deaths} with no unit finished between"
+            raise StageStopped(msg)
 
-    def put_back(self, unit_id: str) -> None:
-        """The unit did not start (it only waited behind one that killed the worker)."""
-        dispatch = self._in_flight.pop(unit_id)
-        (self._suspects if dispatch.alone else self._pending).appendleft(dispatch.unit)
-
-    def fault(self, unit_id: str | None, message: str) -> None:
-        """The surroundings failed: nothing was committed, the unit (None: no unit was begun) is tried again.
+    def fault(self, unit_ids: Collection[str], message: str) -> None:
+        """The environment failed: nothing was committed, the units are tried again. One event, however many units.
 
         Raises:
             StageStopped: it happened too often.
         """
-        if unit_id is not None:
-            dispatch = self._in_flight.pop(unit_id)
-            (self._suspects if dispatch.alone else self._pending).append(dispatch.unit)
+        for unit_id in unit_ids:
+            self._pending.append(self._in_flight.pop(unit_id).unit)
         self._tally.faults += 1
         if self._tally.faults >= self._limits.max_environment_faults:
             msg = (
@@ -197,27 +182,48 @@ class UnitQueue:
             )
             raise StageStopped(msg)
 
-    def time_limit_s(self) -> float:
-        """Seconds after which a running unit is cut off."""
-        if not self._tally.seconds:
-            return FIRST_UNIT_GRACE * self._limits.timeout_floor_s
-        median = statistics.median(self._tally.seconds)
-        return max(self._limits.timeout_floor_s, self._limits.timeout_factor * median)
+    def answers_missing(self, unit_id: str, missing: Collection[MissingAnswer]) -> None:
+        """The unit needs kept answers that are not there: it stays undone, and the others go on to tell theirs."""
+        self._in_flight.pop(unit_id)
+        self.open.discard(unit_id)
+        self._missing.update(missing)
+
+    def stop_when_answers_are_missing(self) -> None:
+        """To be called when no unit is open.
+
+        Raises:
+            StageStopped: some unit needs kept answers that are not there; naming them by role.
+        """
+        if not self._missing:
+            return
+        lines = []
+        for role in sorted({answer.role for answer in self._missing}):
+            keys = sorted({answer.key for answer in self._missing if answer.role == role})
+            named = ", ".join(key[:24] for key in keys[:NAMED])
+            more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+            lines.append(f"  {role}: {len(keys)} ({named}{more})")
+        samples = len({answer.subject for answer in self._missing})
+        text = "\n".join(lines)
+        msg = (
+            f"{self._stage} stopped: kept answers about {samples} samples are missing, by role and key:\n{text}\n"
+            "These are the first that each sample needs; behind them others may be missing, too."
+        )
+        raise StageStopped(msg)
+
+    @property
+    def step_timeout_s(self) -> float:
+        """Seconds after which a computing step is cut off."""
+        return self._limits.step_timeout_s
 
     @property
     def waiting(self) -> int:
         """Units not handed out."""
-        return len(self._pending) + len(self._suspects)
+        return len(self._pending)
 
     @property
     def in_flight(self) -> int:
         """Units handed out and not yet returned."""
         return len(self._in_flight)
-
-    def _start(self, unit: QueuedUnit, *, alone: bool) -> Dispatch:
-        dispatch = Dispatch(unit=unit, alone=alone)
-        self._in_flight[unit.id] = dispatch
-        return dispatch
 
     def _drop_if_committed(self, unit: QueuedUnit) -> bool:
         if not self._is_committed(unit.id):
@@ -238,14 +244,8 @@ class UnitQueue:
             )
             raise StageStopped(msg)
 
-    def _stop_when_nothing_survives(self) -> None:
-        crashed = len(self._tally.crashed_units)
-        if self._tally.finished == 0 and crashed >= UNITS_THAT_CONDEMN_A_STAGE:
-            msg = f"{self._stage} stopped: the first {crashed} units all killed their worker; nothing was committed"
-            raise StageStopped(msg)
-
-    def _stop_when_narrowing_does_not_end(self, unit: QueuedUnit, record: _Record) -> None:
-        # Halving down to single samples costs at most two deaths a sample, and the two that made it a suspect.
-        if record.crashes + record.cuts > 2 * len(unit.members) + CRASHES_BEFORE_ALONE + 2:
-            msg = f"{self._stage} stopped: unit {unit.id} killed its worker {record.crashes + record.cuts} times"
+    def _stop_when_blame_does_not_end(self, unit: QueuedUnit) -> None:
+        # Each death adds at least one suspect, so a unit can be blamed once per member.
+        if self._blamed[unit.id] > len(unit.members) + 1:
+            msg = f"{self._stage} stopped: unit {unit.id} killed its worker {self._blamed[unit.id]} times"
             raise StageStopped(msg)

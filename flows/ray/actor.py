@@ -1,54 +1,64 @@
-"""What runs in a Ray worker process: any stage, one at a time, its models loaded once."""
+"""What runs in a Ray worker process: any stage, its models of this process loaded once, several units at a time."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import ray
 
-from flows.build.fan_out import UnitSummary, UnitWorker
+from flows.build.fan_out import UnitSummary, UnitWorker, WorkerMaker
 from flows.build.unit_queue import QueuedUnit
+from flows.ray.router_client import RayRouterClient
 from tasks.records.errors import EnvironmentFault
-
-AHEAD = "ahead"
-"""Calls of this group are answered while a unit is at work."""
+from tasks.worker.engine import Engine, EngineSettings
+from tasks.worker.flight import FileLog
 
 
 class UnitActor:
-    """Holds one stage's worker. Calls come one by one, but for `expect`."""
+    """Holds one stage's worker; `run` may be called several times at once."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, settings: EngineSettings, log: str, router: Any) -> None:
+        if not ray.get_gpu_ids():
+            # Ray lets an actor without GPUs see them all; a library that looks would take memory on the first.
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         import cv2  # noqa: PLC0415  (in the worker alone)
 
         cv2.setNumThreads(threads)
+        self._engine = Engine(settings, FileLog(Path(log)))
+        self._client = RayRouterClient(router) if router is not None else None
         self._worker: UnitWorker | None = None
 
-    def prepare(self, make_worker: Callable[[], UnitWorker]) -> None:
-        """Drops the worker of the stage before and makes this stage's."""
+    def prepare(self, make_worker: WorkerMaker) -> str:
+        """Drops the worker of the stage before and makes this stage's; gives the id of the node it is on."""
         self._worker = None
-        self._worker = make_worker()
+        self._worker = make_worker(self._engine, self._client)
+        return str(ray.get_runtime_context().get_node_id())
 
-    def run(self, unit: QueuedUnit, cut_off: bool) -> tuple[UnitSummary, float]:
+    def run(self, unit: QueuedUnit, suspects: Collection[str]) -> tuple[UnitSummary, float]:
         """One unit: its summary, and the seconds it took here."""
         if self._worker is None:
             msg = "the worker has no stage"
             raise EnvironmentFault(msg)
         begun = time.monotonic()
-        summary = self._worker.run(unit, cut_off=cut_off)
+        summary = self._worker.run(unit, suspects=suspects)
         return summary, time.monotonic() - begun
 
-    @ray.method(concurrency_group=AHEAD)
-    def expect(self, unit: QueuedUnit) -> None:
-        """A unit waits behind the one at work: its pictures may be read meanwhile."""
-        worker = self._worker
-        if worker is not None:
-            worker.expect(unit)
+    def sees_gpus(self) -> str:
+        """What CUDA would show this process."""
+        return os.environ.get("CUDA_VISIBLE_DEVICES", "all")
 
 
-def start_actor(threads: int) -> Any:
-    """A new actor, starting; Ray's own retries are off."""
+def start_actor(threads: int, settings: EngineSettings, log: str, router: Any, units_in_flight: int) -> Any:
+    """A new actor, starting; Ray's own retries are off, since a restart would not know which unit to blame."""
     as_actor: Any = ray.remote
-    remote_class = as_actor(concurrency_groups={AHEAD: 1})(UnitActor)
-    return remote_class.options(num_cpus=threads, max_restarts=0, max_task_retries=0).remote(threads)
+    options = {
+        "num_cpus": threads,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "max_concurrency": units_in_flight + 1,
+    }
+    return as_actor(UnitActor).options(**options).remote(threads, settings, log, router)

@@ -1,4 +1,4 @@
-"""The pool of Ray actors: each holds one stage's models and two units at most; the driver retries and blames.
+"""The pool of Ray actors: each holds one stage's models and a few units; the driver retries and blames.
 
 Ray's own retries are off (an actor's restart would not know which unit to blame); truth lies in the store's
 commits, so an actor may be killed at any moment.
@@ -10,23 +10,25 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
-from flows.build.fan_out import StageJob, UnitDone, UnitSummary
+from flows.build.fan_out import StageJob, UnitDone
 from flows.build.unit_queue import Trouble, UnitQueue
 from flows.ray.cluster import RayCluster
 from flows.ray.metrics import StageMetrics
-from flows.ray.slot import Slot
-from tasks.records.errors import ConfigurationError, DataFault, EnvironmentFault, StageStopped
+from flows.ray.services import RayServices
+from flows.ray.slot import ActorSettings, Slot
+from tasks.records.errors import AnswerMissing, ConfigurationError, DataFault, EnvironmentFault, StageStopped
 
 POLL_S = 1.0
-"""How often slow units are looked for while nothing returns."""
+"""How often slow steps are looked for while nothing returns."""
 
 UNITS_LEFT_TO_SHARE = 2
-"""With fewer units a worker than this, none waits behind another: whoever is free first takes it."""
+"""Prefetch only while at least this many units per worker remain, so that none queues behind a busy worker."""
 
 
 class RayPool:
@@ -36,17 +38,21 @@ class RayPool:
 
     Args:
         cluster: may still be starting; it is waited for at the first unit.
-        units_ahead: units an actor holds, the running one included.
+        settings: of each actor; its router is that of ``services``.
+        services: pools and servers of the build on this Ray, or None where every role is answered in the workers.
     """
 
-    def __init__(self, cluster: RayCluster, *, units_ahead: int = 2) -> None:
+    def __init__(
+        self, cluster: RayCluster, settings: ActorSettings, services: RayServices | None = None
+    ) -> None:
         self._cluster = cluster
-        self._units_ahead = units_ahead
+        self._settings = settings
+        self._services = services
         self._slots: list[Slot] = []
         self._making = threading.Lock()
+        self._metrics: StageMetrics | None = None
         # Their processes start while the driver still plans; a failure shows when they are first needed.
         threading.Thread(target=self._make_early, name="start-actors", daemon=True).start()
-        self._metrics: StageMetrics | None = None
 
     @property
     def workers(self) -> int:
@@ -64,24 +70,35 @@ class RayPool:
 
         Raises:
             EnvironmentFault: Ray could not be started or reached.
+            ConfigurationError: pools and servers that can never fit it.
         """
         self._make_actors()
         ray.wait([slot.actor.__ray_ready__.remote() for slot in self._slots], num_returns=1)
 
     def _make_early(self) -> None:
-        with suppress(EnvironmentFault):
+        with suppress(EnvironmentFault, ConfigurationError):
             self._make_actors()
 
     def _make_actors(self) -> None:
         self._cluster.wait()
         with self._making:
+            settings = self._settings
+            if self._services is not None:
+                # GPUs are reserved first: workers would take all CPUs, and a replica would wait for one for ever.
+                settings = replace(settings, router=self._services.router())
             while len(self._slots) < self.workers:
-                self._slots.append(Slot.start(self._cluster.settings.threads))
+                self._slots.append(Slot.start(settings))
 
     def close(self) -> None:
-        """Ends the actors; units at work are lost and stay open."""
+        """Ends the actors, pools and servers; units at work are lost and stay open."""
+        self._end_actors()
+        if self._services is not None:
+            self._services.close()
+
+    def _end_actors(self) -> None:
         for slot in self._slots:
             ray.kill(slot.actor)
+            slot.forget_log()
         self._slots = []
 
     def drive(
@@ -91,12 +108,14 @@ class RayPool:
         if not queue.open & until:
             return
         self._make_actors()
+        if self._services is not None:
+            self._services.begin_stage(job.stage)
         self._metrics = self._metrics or StageMetrics()
         try:
             while queue.open & until:
                 self._hand_out(job, queue)
                 self._look_ahead(job, queue)
-                waited_for = [slot.ready_ref for slot in self._slots if slot.ready_ref is not None]
+                waited_for = [ref for slot in self._slots for ref in slot.refs]
                 if not waited_for:
                     break
                 ray.wait(waited_for, num_returns=1, timeout=POLL_S)
@@ -107,15 +126,15 @@ class RayPool:
             self._look_ahead(job, queue)
         except (StageStopped, DataFault, ConfigurationError, KeyboardInterrupt):
             # Units still at work would go on and commit behind the driver's back.
-            self.close()
+            self._end_actors()
             raise
 
     def _hand_out(self, job: StageJob, queue: UnitQueue) -> None:
-        for ahead in range(1, self._units_ahead + 1):
+        for ahead in range(1, self._settings.units_in_flight + 1):
             for slot in self._slots:
                 if queue.waiting < (1 if ahead == 1 else UNITS_LEFT_TO_SHARE * len(self._slots)):
                     return
-                if len(slot.waiting) >= ahead or not self._is_ready(slot, job):
+                if len(slot.at_work) >= ahead or not self._is_ready(slot, job):
                     continue
                 dispatch = queue.take()
                 if dispatch is None:
@@ -123,12 +142,12 @@ class RayPool:
                 slot.give(dispatch)
 
     def _is_ready(self, slot: Slot, job: StageJob) -> bool:
-        if slot.preparing is None and slot.key != job.key:
+        if slot.preparing is None and slot.key != job.key and not slot.at_work:
             slot.load(job, early=False)
-        return slot.preparing is None
+        return slot.preparing is None and slot.key == job.key
 
     def _look_ahead(self, job: StageJob, queue: UnitQueue) -> None:
-        """Lets idle actors load what the next stage needs; a unit that comes back makes them load anew."""
+        """Lets idle actors load what the next stage needs; a unit that comes back makes them load again."""
         if job.following is None or queue.waiting:
             return
         for slot in self._slots:
@@ -136,72 +155,92 @@ class RayPool:
                 slot.load(job.following, early=True)
 
     def _collect(self, slot: Slot, queue: UnitQueue, on_done: Callable[[UnitDone], None]) -> None:
-        while (ref := slot.ready_ref) is not None and ray.wait([ref], timeout=0)[0]:
+        refs = slot.refs
+        done, _ = ray.wait(refs, num_returns=len(refs), timeout=0) if refs else ([], [])
+        for ref in done:
+            if ref not in slot.refs:
+                return  # the actor was replaced meanwhile, with all that it held
             try:
                 answer: Any = ray.get(ref)
             except RayTaskError as error:
-                self._take_error(slot, queue, error)
-            except (RayActorError, RayError) as error:
+                self._take_error(slot, ref, queue, error)
+            except RayError as error:
                 self._take_death(slot, queue, error)
             else:
-                self._take_answer(slot, queue, answer, on_done)
+                self._take_answer(slot, ref, queue, answer, on_done)
 
     def _take_answer(
-        self,
-        slot: Slot,
-        queue: UnitQueue,
-        answer: tuple[UnitSummary, float] | None,
-        on_done: Callable[[UnitDone], None],
+        self, slot: Slot, ref: Any, queue: UnitQueue, answer: Any, on_done: Callable[[UnitDone], None]
     ) -> None:
-        if answer is None:
-            slot.preparing = None
+        if ref is slot.preparing:
+            slot.loaded(answer)
             return
-        dispatch = slot.pop_head()
+        unit_id = slot.at_work.pop(ref).unit.id
         summary, seconds = answer
-        unit_id = dispatch.unit.id
         if self._metrics is not None:
             self._metrics.count(summary, seconds)
         on_done(UnitDone(unit_id=unit_id, summary=summary, seconds=seconds))
-        queue.finished(unit_id, seconds=seconds, inputs=summary.inputs, failures=dict(summary.failures))
+        queue.finished(unit_id, inputs=summary.inputs, failures=dict(summary.failures))
 
-    def _take_error(self, slot: Slot, queue: UnitQueue, error: RayTaskError) -> None:
+    def _take_error(self, slot: Slot, ref: Any, queue: UnitQueue, error: RayTaskError) -> None:
         cause = error.cause
-        loading = slot.preparing is not None
-        if loading:
+        units: list[str] = []
+        if ref is slot.preparing:
             slot.not_loaded()
             if slot.early:
                 return
-        unit_id = None if loading else slot.pop_head().unit.id
+        else:
+            units = [slot.at_work.pop(ref).unit.id]
         if isinstance(cause, DataFault | ConfigurationError | StageStopped):
             raise cause
+        if units and isinstance(cause, AnswerMissing):
+            queue.answers_missing(units[0], cause.missing)
+            return
         message = str(cause) if isinstance(cause, EnvironmentFault) else f"{type(cause).__name__}: {cause}"
         if isinstance(cause, MemoryError):
             message = "not enough memory to load the models or to hold a unit"
-        queue.fault(unit_id, message)
+        if units and isinstance(cause, EnvironmentFault):
+            units += self._same_fault(slot, str(cause))
+        queue.fault(units, message)
+
+    def _same_fault(self, slot: Slot, message: str) -> list[str]:
+        """Units of the same worker that ended by the same fault: an endpoint that is away is one event."""
+        refs = list(slot.at_work)
+        done, _ = ray.wait(refs, num_returns=len(refs), timeout=0) if refs else ([], [])
+        units = []
+        for ref in done:
+            try:
+                ray.get(ref)
+            except RayTaskError as error:
+                if isinstance(error.cause, EnvironmentFault) and str(error.cause) == message:
+                    units.append(slot.at_work.pop(ref).unit.id)
+            except RayError:
+                continue  # a death, which the loop takes next
+        return units
 
     def _take_death(self, slot: Slot, queue: UnitQueue, error: RayError) -> None:
-        loading = slot.preparing is not None
-        waiting = [dispatch for _, dispatch in slot.waiting]
+        loading, early = slot.preparing is not None, slot.early
+        held, computing = slot.held(), {step.sample for step in slot.steps()}
         slot.replace()
-        # Only the unit at work can have killed the worker; the ones behind it never began.
-        for dispatch in reversed(waiting[1:]):
-            queue.put_back(dispatch.unit.id)
-        if loading and not slot.early:
-            queue.fault(None, f"a worker died while it loaded its models ({_first_line(error)})")
-        elif waiting:
-            queue.blame(waiting[0].unit.id, Trouble.CRASHED)
+        if loading and not early:
+            queue.fault([], f"a worker died while it loaded its models ({_first_line(error)})")
+        elif held:
+            queue.worker_died(held, computing, Trouble.CRASHED)
 
     def _cut_off_if_slow(self, slot: Slot, queue: UnitQueue) -> None:
-        if not slot.waiting or slot.preparing is not None or slot.waiting[0][1].alone:
-            return  # a worker with a suspect cuts off single samples itself
-        if time.monotonic() - slot.head_since <= queue.time_limit_s():
+        if not slot.at_work or slot.preparing is not None:
             return
-        waiting = [dispatch for _, dispatch in slot.waiting]
+        now = time.time()
+        if now - slot.looked < queue.step_timeout_s / 20:
+            return
+        slot.looked = now
+        slow = {step.sample for step in slot.steps() if now - step.since > queue.step_timeout_s}
+        if not slow:
+            return
+        held = slot.held()
         ray.kill(slot.actor)
         slot.replace()
-        for dispatch in reversed(waiting[1:]):
-            queue.put_back(dispatch.unit.id)
-        queue.blame(waiting[0].unit.id, Trouble.TIMED_OUT)
+        queue.worker_died(held, slow, Trouble.TIMED_OUT)
 
 
 def _first_line(error: BaseException) -> str:

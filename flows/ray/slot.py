@@ -1,62 +1,98 @@
-"""One Ray actor as the driver sees it: whose models it holds, and which units it was given."""
+"""One Ray actor as the driver sees it: whose models it holds, which units it was given, what it computes."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
+import secrets
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from flows.build.fan_out import StageJob
 from flows.build.unit_queue import Dispatch
 from flows.ray.actor import start_actor
+from tasks.worker.engine import EngineSettings
+from tasks.worker.flight import Step, read_flight
 
 Ref: TypeAlias = Any
 """A Ray object reference."""
 
 
-@dataclass(slots=True)
-class Slot:
-    """A place for an actor; ``waiting`` holds its units, the one at work first.
-
-    Attributes:
-        threads: of the actor.
-        key: of the stage whose models it holds, or is loading (``preparing``).
-        early: it loads them before that stage has begun, so what goes wrong is no fault of any stage yet.
-        refused: key of a stage whose models could not be loaded early; the stage itself will say why.
-        head_since: when the unit at work came to be the first.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorSettings:
+    """What every actor of a pool is started with; ``router`` is the build's router actor, or None without one."""
 
     threads: int
-    actor: Any
+    units_in_flight: int
+    engine: EngineSettings
+    router: Any = None
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for an actor.
+
+    Attributes:
+        settings: of the actor.
+        log: path of its flight log, on its node.
+        node: id of that node, ``""`` until its first stage is loaded.
+        key: of the stage whose models it holds, or is loading (``preparing``).
+        early: it loads them before that stage has begun, so a failure is not yet that stage's.
+        refused: key of a stage whose models could not be loaded early; the stage itself will report why.
+        at_work: its units.
+        looked: when its log was last searched for slow steps, seconds since 1970.
+    """
+
+    settings: ActorSettings
+    actor: Any = None
+    log: str = ""
+    node: str = ""
     key: str = ""
     preparing: Ref | None = None
     early: bool = False
     refused: str = ""
-    waiting: deque[tuple[Ref, Dispatch]] = field(default_factory=deque)
-    head_since: float = 0.0
+    at_work: dict[Ref, Dispatch] = field(default_factory=dict)
+    looked: float = 0.0
 
     @classmethod
-    def start(cls, threads: int) -> Slot:
+    def start(cls, settings: ActorSettings) -> Slot:
         """A slot with a new actor, starting."""
-        return cls(threads=threads, actor=start_actor(threads))
+        slot = cls(settings=settings)
+        slot._start()
+        return slot
+
+    def _start(self) -> None:
+        name = f"groundedit-flight-{secrets.token_hex(8)}"
+        self.log, self.node = str(Path(tempfile.gettempdir()) / name), ""
+        self.actor = start_actor(
+            self.settings.threads,
+            self.settings.engine,
+            self.log,
+            self.settings.router,
+            self.settings.units_in_flight,
+        )
 
     @property
-    def ready_ref(self) -> Ref | None:
-        """What to wait for next."""
-        if self.preparing is not None:
-            return self.preparing
-        return self.waiting[0][0] if self.waiting else None
+    def refs(self) -> list[Ref]:
+        """What to wait for."""
+        return [self.preparing] if self.preparing is not None else list(self.at_work)
 
     @property
     def idle(self) -> bool:
         """Whether it has nothing to do."""
-        return self.ready_ref is None
+        return not self.refs
 
     def load(self, job: StageJob, *, early: bool) -> None:
         """Lets it drop its models for the job's."""
         self.key, self.early = job.key, early
         self.preparing = self.actor.prepare.remote(job.make_worker)
+
+    def loaded(self, node: str) -> None:
+        """What it was to load is there."""
+        self.preparing, self.node = None, node
 
     def not_loaded(self) -> None:
         """What it was to load could not be loaded."""
@@ -64,24 +100,37 @@ class Slot:
         self.preparing, self.key = None, ""
 
     def give(self, dispatch: Dispatch) -> None:
-        """One more unit; the pictures of one that has to wait are read meanwhile."""
-        ref = self.actor.run.remote(dispatch.unit, dispatch.alone)
-        if self.waiting:
-            self.actor.expect.remote(dispatch.unit)
-        else:
-            self.head_since = time.monotonic()
-        self.waiting.append((ref, dispatch))
+        """One more unit."""
+        self.at_work[self.actor.run.remote(dispatch.unit, dispatch.suspects)] = dispatch
 
-    def pop_head(self) -> Dispatch:
-        """Takes out the unit that was at work; the next one is at work now."""
-        _, dispatch = self.waiting.popleft()
-        self.head_since = time.monotonic()
-        return dispatch
+    def steps(self) -> tuple[Step, ...]:
+        """What it computes, or computed when it died; nothing when its node is gone."""
+        if not self.node:
+            return ()
+        if self.node == ray.get_runtime_context().get_node_id():
+            return read_flight(Path(self.log))
+        strategy = NodeAffinitySchedulingStrategy(self.node, soft=False)
+        as_task: Any = ray.remote
+        ref = as_task(read_flight).options(num_cpus=0, scheduling_strategy=strategy).remote(Path(self.log))
+        try:
+            steps: tuple[Step, ...] = ray.get(ref, timeout=30)
+        except ray.exceptions.RayError:
+            return ()  # the node is lost with all that was on it, and a lost node is nobody's fault
+        return steps
+
+    def held(self) -> list[str]:
+        """Ids of its units."""
+        return [dispatch.unit.id for dispatch in self.at_work.values()]
 
     def replace(self) -> None:
         """A new actor instead of a dead one, with nothing loaded and nothing to do."""
         if self.preparing is not None:
             self.not_loaded()
-        self.actor = start_actor(self.threads)
+        self.forget_log()
         self.key = ""
-        self.waiting.clear()
+        self.at_work.clear()
+        self._start()
+
+    def forget_log(self) -> None:
+        """Removes the flight log of this machine."""
+        Path(self.log).unlink(missing_ok=True)

@@ -6,13 +6,13 @@ its own reason or none; the next stage's inputs are the kept children.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tasks.imaging.arrays import Image
 from tasks.records.errors import FAILURES, Reason
-from tasks.records.records import EditedSample, EditPlan, GroundedTarget, ModelIdentity, SourceImage
+from tasks.records.records import EditedSample, EditPlan, GroundedTarget, SourceImage
 
 STAGES = ("ingest", "grounding", "instruction", "editing", "publish")
 """Stage names, in order; the same word in folders, rows, Prefect and commands."""
@@ -104,12 +104,16 @@ class Child:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The one outcome of one input: kept with children, or ended with a reason and none."""
+    """The one outcome of one input: kept with children, or ended with a reason and none.
+
+    ``answers`` are the keys of the kept answers that it and its children rest on, sorted.
+    """
 
     input_id: str
     reason: Reason | None = None
     detail: str = ""
     children: tuple[Child, ...] = ()
+    answers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.reason is None) != bool(self.children):
@@ -133,21 +137,4 @@ class PixelReader(Protocol):
 
     def rgb(self, ref: BlobRef) -> Image:
         """The blob decoded as (H, W, 3) uint8 RGB (read-only array, shared while the unit is at work)."""
-        ...
-
-
-class Stage(Protocol):
-    """A stage with its models loaded; built once a worker, then fed unit after unit."""
-
-    @property
-    def models(self) -> tuple[ModelIdentity, ...]:
-        """Who answers in this stage."""
-        ...
-
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        """One outcome an input, in order.
-
-        Bad samples become outcomes. `EnvironmentFault` leaves; any other exception makes the runner try the
-        inputs one by one, and one that raises alone becomes a failure row ``crashed``.
-        """
         ...

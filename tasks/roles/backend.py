@@ -35,6 +35,7 @@ class Backend(ABC, Generic[Q, A]):
             backend that is not reproducible are kept (`tasks.roles.answers`).
         wire: raised when the same question is put to the model differently, so that older answers are not reused.
         prompts: names of the files in ``prompts/`` that it reads; part of the stage's digest and of provenance.
+        offer: of an editor or inpainter, ``module:Class`` of its `tasks.roles.offers.Offer`.
     """
 
     Options: ClassVar[type[Settings]]
@@ -42,6 +43,7 @@ class Backend(ABC, Generic[Q, A]):
     reproducible: ClassVar[bool]
     wire: ClassVar[int]
     prompts: ClassVar[tuple[str, ...]] = ()
+    offer: ClassVar[str] = ""
 
     @classmethod
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from prompts import prompt_digests
-from tasks.records.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError, Reason
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.backend import Backend, ServedBackend
@@ -56,6 +57,15 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
 }
 """Role -> backend name -> ``module:Class``; every class is a `tasks.roles.backend.Backend`."""
+
+WORD_GATES: dict[str, tuple[str, Reason]] = {
+    "closed_parts": (f"{LANGUAGE}.word_facts:closed_parts", Reason.PARTS_DISAGREE),
+    "closed_rewriting": (f"{LANGUAGE}.word_facts:closed_rewriting", Reason.REWRITE_LOST_FACT),
+}
+"""Checks of words that belong to one kind of writers: gate name -> ``module:function`` and the reason of a refusal.
+
+The function takes a draft (`tasks.stages.instruction.words.draft.Draft`) and returns its faults as sentences.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,3 +166,9 @@ def check_declared(backend: type[Backend[Any, Any]]) -> None:
         names = ", ".join(backend.Options.model_fields) or "none"
         msg = f"{backend.__module__}.{backend.__name__}.answering names {', '.join(unknown)} (its options: {names})"
         raise TypeError(msg)
+
+
+def word_gate(name: str) -> Callable[[Any], tuple[str, ...]]:
+    """The function of a gate out of `WORD_GATES`, imported now."""
+    module, _, function = WORD_GATES[name][0].partition(":")
+    return cast("Callable[[Any], tuple[str, ...]]", getattr(import_module(module), function))

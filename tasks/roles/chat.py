@@ -79,3 +79,7 @@ class BadReply(GroundEditError):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type[BadReply], tuple[str, str]]:
+        """Travels between processes with its code."""
+        return type(self), (self.code, self.detail)

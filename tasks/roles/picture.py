@@ -23,15 +23,19 @@ class Picture:
     Pixels are made at the first look and shared after that; backends that never look cost no decoding.
 
     Args:
-        recipe: how the pixels follow from stored bytes: ``{"blob": sha256}``, and ``"crop"``, ``"marks"`` on top; or
-            ``{"pixels": sha256 of shape and values}`` for what was computed.
+        recipe: how the pixels follow from stored bytes: ``{"blob": sha256}``, or ``{"pixels": sha256 of shape and
+            values}`` for what was computed, or ``"crop"`` or ``"marks"`` of another recipe; a function that gives it
+            is called when somebody asks.
         make: gives the pixels, (H, W, 3) uint8 RGB.
     """
 
-    __slots__ = ("_lock", "_make", "_rgb", "recipe")
+    __slots__ = ("_lock", "_make", "_name", "_recipe", "_rgb")
 
-    def __init__(self, recipe: Mapping[str, Any], make: Callable[[], Image]) -> None:
-        self.recipe = dict(recipe)
+    def __init__(
+        self, recipe: Mapping[str, Any] | Callable[[], Mapping[str, Any]], make: Callable[[], Image]
+    ) -> None:
+        self._name = recipe if callable(recipe) else None
+        self._recipe = None if callable(recipe) else dict(recipe)
         self._make: Callable[[], Image] | None = make
         self._rgb: Image | None = None
         self._lock = threading.Lock()
@@ -43,8 +47,16 @@ class Picture:
 
     @classmethod
     def of_pixels(cls, image: Image) -> Picture:
-        """A computed picture, named by its pixels."""
-        return cls({"pixels": array_digest(image)}, lambda: image)
+        """A computed picture, named by its pixels; the digest is computed when somebody asks for the recipe."""
+        return cls(lambda: {"pixels": array_digest(image)}, lambda: image)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What names this picture, in JSON values."""
+        if self._recipe is None:
+            assert self._name is not None
+            self._recipe = dict(self._name())
+        return self._recipe
 
     @property
     def rgb(self) -> Image:
@@ -57,12 +69,17 @@ class Picture:
 
     def crop(self, box: Box) -> Picture:
         """The part inside ``box`` (pixels of this picture)."""
-        recipe = {**self.recipe, "crop": [box.x0, box.y0, box.x1, box.y1]}
-        return Picture(recipe, lambda: np.ascontiguousarray(self.rgb[box.y0 : box.y1, box.x0 : box.x1]))
+        corners = [box.x0, box.y0, box.x1, box.y1]
+        return Picture(
+            lambda: {"of": self.recipe, "crop": corners},
+            lambda: np.ascontiguousarray(self.rgb[box.y0 : box.y1, box.x0 : box.x1]),
+        )
 
     def marked(self, marks: Mapping[str, Any], draw: Callable[[Image], Image]) -> Picture:
-        """The picture with something drawn on it; ``marks`` says what, in JSON values, and ``draw`` does it."""
-        return Picture({**self.recipe, "marks": {**marks, "drawing": DRAWING}}, lambda: draw(self.rgb))
+        """A copy with something drawn on it; ``marks`` says what, in JSON values, and ``draw`` does it."""
+        return Picture(
+            lambda: {"of": self.recipe, "marks": {**marks, "drawing": DRAWING}}, lambda: draw(self.rgb)
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels between processes with its pixels."""

@@ -18,6 +18,7 @@ class PoolSettings(Settings):
 
     holds: tuple[str, ...] = Field(min_length=1, description="roles that one actor of the pool answers for")
     gpu_gb: float = Field(default=0.0, ge=0, description="GPU memory of one actor, GB; 0: no GPU")
+    cpus: float = Field(default=1.0, ge=0, description="CPUs of one actor")
     replicas: int | Literal["auto"] = Field(default=1, description="actors; auto: as many as fit the GPUs")
     max_batch: int = Field(default=8, ge=1, description="questions in one call")
     max_wait_ms: float = Field(default=20.0, ge=0, description="longest wait for a batch to fill")

@@ -132,6 +132,21 @@ class Router:
                     raise
                 # The first asker is gone with its pictures; this one has its own.
 
+    async def kept(self, route: str, key: str, sid: str) -> Answered | None:
+        """The kept answer to a question, if one counts; so that a question need not be phrased to find it.
+
+        Raises:
+            SampleError: what is kept says that there is none.
+            AnswerMissing: in a replay, when nothing is kept.
+        """
+        keeper = self._keeper if self._routes[route].kept else None
+        found = await keeper.find(sid, self._routes[route].role, key, subject=sid) if keeper else None
+        if found is None:
+            return None
+        self._counts[route].asked += 1
+        self._counts[route].kept_used += 1
+        return Answered(answer=found.unwrap(), key=key, kept=True)
+
     async def ready(self, runs: Iterable[str]) -> None:
         """Starts the pools among ``runs`` and waits until they are loaded.
 

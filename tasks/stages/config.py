@@ -1,6 +1,6 @@
 """The one configuration object: a profile, then overrides, checked once at the edge and stored with the build.
 
-    profile YAML (deploy/profiles/<name>.yaml)  <  arguments of the command  <  --set a.b=c
+    profile YAML (deploy/profiles/<name>.yaml, or a file of one's own)  <  arguments of the command  <  --set a.b=c
 
 What is given as an argument can't be set as a whole, too; ``--set sources.0.licence=…`` says more of it.
 
@@ -12,43 +12,64 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
+from tasks.roles.placement import HERE, PoolSettings, ServerSettings
+from tasks.roles.questions import ROLES
 from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.publish.settings import PublishSettings
 
+PROFILES = resources.files("deploy") / "profiles"
+"""Folder of the profiles that come with the project."""
+
 
 class ExecutionSettings(Settings):
     """How the work is run; nothing here may change what comes out, so nothing here is hashed."""
 
     pool: Literal["ray", "in-process"] = Field(default="ray")
-    workers: int = Field(default=0, ge=0, le=10_000, description="Ray actors; 0: one a core")
+    workers: int = Field(default=0, ge=0, le=10_000, description="worker processes; 0: one per core")
     threads_per_worker: int = Field(default=1, ge=1, description="threads a model may use")
     ray_address: str = Field(
         default="local", description="'local' starts one; else a cluster's address or 'auto'"
     )
     dashboard: bool = Field(default=False, description="start Ray's dashboard with a local Ray")
     prefect: bool = Field(default=True, description="run as a Prefect flow")
-    partitions: int = Field(default=8, ge=1, le=50, description="Prefect task runs a stage, at most")
-    units_ahead: int = Field(default=2, ge=1, description="units an actor holds, the running one included")
+    partitions: int = Field(default=8, ge=1, le=50, description="Prefect task runs per stage, at most")
+    units_in_flight: int = Field(default=2, ge=1, description="units at work in a worker at the same time")
+    samples_in_flight: int = Field(default=16, ge=1, description="samples at work in a worker, at most")
+    megapixels_in_flight: float = Field(
+        default=48.0, gt=0, description="photographs at work in a worker; a larger one is at work alone"
+    )
+    card_gb: float = Field(
+        default=80.0, gt=0, description="memory of a GPU, GB; gpu_gb of pools is a share of it"
+    )
+    local_gpus: int | None = Field(
+        default=None, ge=0, description="GPUs that a local Ray counts; null: those it finds"
+    )
+    wait_for_resources_s: float = Field(
+        default=600.0, ge=0, description="how long GPUs and CPUs that may still come are waited for"
+    )
     max_environment_faults: int = Field(
-        default=3, ge=1, description="faults of the surroundings that stop a stage"
+        default=3, ge=1, description="faults of the environment that stop a stage"
     )
     max_failed_share: float = Field(default=0.5, gt=0, le=1, description="failed share that stops a stage")
     failed_share_after: int = Field(default=16, ge=1, description="inputs seen before the share counts")
-    timeout_factor: float = Field(
-        default=10.0, gt=1, description="a unit past this times the median is cut off"
+    step_timeout_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="a computing step is cut off after this; waiting for a model is not one",
     )
-    timeout_floor_s: float = Field(
-        default=300.0, gt=0, description="no unit is cut off before this many seconds"
+    pause_after: Literal["", "ingest", "grounding", "instruction", "editing"] = Field(
+        default="", description="stop in good order after this stage, for a look before the expensive part"
     )
     min_free_bytes: int = Field(default=500_000_000, ge=0, description="free space a local output must have")
 
@@ -72,13 +93,32 @@ class BuildConfig(Settings):
     instruction: InstructionSettings
     editing: EditingSettings
     publish: PublishSettings = PublishSettings()
+    pools: dict[str, PoolSettings] = Field(
+        default={}, description="actors that hold models, by name; in no digest"
+    )
+    servers: dict[str, ServerSettings] = Field(
+        default={}, description="endpoints by name; of these the model alone is in the digests"
+    )
     execution: ExecutionSettings = ExecutionSettings()
+
+    @model_validator(mode="after")
+    def _one_placement_per_name(self) -> BuildConfig:
+        """A role says ``run: <name>``, so a name may mean one thing only."""
+        both = sorted({HERE} & {*self.pools, *self.servers} | set(self.pools) & set(self.servers))
+        if both:
+            msg = f"{both[0]!r} names two placements out of here, pools and servers; rename one"
+            raise ValueError(msg)
+        for name, pool in self.pools.items():
+            unknown = [role for role in pool.holds if role not in ROLES]
+            if unknown:
+                msg = f"pools.{name}.holds: unknown role {unknown[0]!r} (available: {', '.join(ROLES)})"
+                raise ValueError(msg)
+        return self
 
 
 def profile_names() -> list[str]:
     """Names of the profiles that exist."""
-    folder = resources.files("deploy") / "profiles"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted(p.name.removesuffix(".yaml") for p in PROFILES.iterdir() if p.name.endswith(".yaml"))
 
 
 def load_config(
@@ -87,7 +127,7 @@ def load_config(
     """The resolved configuration.
 
     Args:
-        profile: a name of `profile_names`.
+        profile: a name of `profile_names`, or the path of a YAML file.
         assignments: ``a.b=value`` texts, values in YAML.
         arguments: dotted keys to values, from the command's own options; None values are skipped.
 
@@ -95,6 +135,21 @@ def load_config(
         ConfigurationError: an unknown profile or key, or a value out of range.
     """
     return load_with_origins(profile, assignments, arguments)[0]
+
+
+def config_of(tree: Mapping[str, Any], assignments: Sequence[str] = ()) -> BuildConfig:
+    """The configuration that a build's record holds as JSON, with some values assigned.
+
+    Raises:
+        ConfigurationError: an unknown key, or a value out of range.
+    """
+    changed = deepcopy(dict(tree))
+    for key, value in map(_parse_assignment, assignments):
+        _assign(changed, key, value)
+    try:
+        return BuildConfig.model_validate(changed)
+    except ValidationError as error:
+        raise ConfigurationError(_describe(error)) from error
 
 
 def load_with_origins(
@@ -140,13 +195,39 @@ def leaf_values(config: BuildConfig) -> dict[str, object]:
 
 
 def _read_profile(profile: str) -> dict[str, Any]:
-    names = profile_names()
-    if profile not in names:
-        msg = f"profile: no profile is called {profile!r}; there is {', '.join(names)}"
+    """The tree of a named profile, or of a file: what ends in ``.yaml`` or ``.yml`` or holds a slash is a path.
+
+    A file goes by its name without folder and ending, since the configuration is stored with the dataset.
+    """
+    if profile.endswith((".yaml", ".yml")) or "/" in profile:
+        text, name = _read_file(profile), Path(profile).stem
+    elif profile in (names := profile_names()):
+        text, name = (PROFILES / f"{profile}.yaml").read_text(encoding="utf-8"), profile
+    else:
+        msg = f"unknown profile {profile!r} (available: {', '.join(names)}; or the path of a YAML file)"
         raise ConfigurationError(msg)
-    text = (resources.files("deploy") / "profiles" / f"{profile}.yaml").read_text(encoding="utf-8")
-    tree = yaml.safe_load(text)
-    return {"profile": profile, **tree}
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        msg = f"profile {profile!r}: not YAML{where}: {getattr(error, 'problem', None) or error}"
+        raise ConfigurationError(msg) from error
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        msg = f"profile {profile!r}: expected sections by name, as in deploy/profiles/embedded.yaml"
+        raise ConfigurationError(msg)
+    return {**tree, "profile": name}
+
+
+def _read_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"profile {path!r}: not UTF-8 text"
+        raise ConfigurationError(msg) from error
+    except OSError as error:
+        msg = f"profile {path!r}: {error.strerror or error} (available by name: {', '.join(profile_names())})"
+        raise ConfigurationError(msg) from error
 
 
 def _parse_assignment(text: str) -> tuple[str, object]:
@@ -200,7 +281,8 @@ def _describe(error: ValidationError) -> str:
         elif item["type"] == "missing":
             lines.append(f"{key}: required, not given")
         elif item["type"] == "value_error" and isinstance(item["input"], dict):
-            lines.append(f"{key}: {item['ctx']['error']}")  # a section; the message names the values
+            # A section; the message names the values. The whole configuration has no key.
+            lines.append(f"{key}: {item['ctx']['error']}" if key else str(item["ctx"]["error"]))
         else:
             lines.append(f"{key}: {item['msg']} (value {item['input']!r})")
     return "; ".join(lines)

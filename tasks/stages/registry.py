@@ -1,87 +1,189 @@
-"""The five stages: what each depends on (its digest) and how it is built with its models."""
+"""The registry of stages: what each depends on (its digest), whom it asks, and how it is built."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, cast
 
 from tasks.records.canonical import canonical_json
 from tasks.records.errors import ConfigurationError
-from tasks.records.outcomes import STAGES, Stage
-from tasks.records.records import SCHEMA_VERSION, EditType
+from tasks.records.outcomes import STAGES
+from tasks.records.records import SCHEMA_VERSION
 from tasks.records.settings_base import RoleSettings, Settings
-from tasks.roles.backends import backend_class, backend_options, check_role, describe_role, load_role
+from tasks.roles.asks import Ask
+from tasks.roles.backend import ServedBackend
+from tasks.roles.backends import BackendChoice, choose
+from tasks.roles.calls import Route
+from tasks.roles.placement import HERE
+from tasks.stages.choices import configured_offers, served_by
 from tasks.stages.config import BuildConfig
+from tasks.stages.sample_stage import SampleStage
 
 NOT_HASHED = {"unit_size"}
-"""Settings of a stage that cannot change what comes out."""
+"""Settings of a stage that cannot change its results."""
 
-ROLES = {
-    "ingest": {},
-    "grounding": {
-        "tagger": "tagger",
-        "detector": "detector",
-        "segmenter": "segmenter",
-        "judge": "target_judge",
-    },
-    "instruction": {"instructor": "instructor", "rewriter": "rewriter", "referrer": "referrer"},
-    "editing": {
-        "editor": "editor",
-        "inpainter": "inpainter",
-        "judge": "edit_judge",
-        "detector": "detector",
-        "segmenter": "segmenter",
-    },
-    "publish": {},
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """A stage before its models are loaded.
+
+    Attributes:
+        name: also the name of its section in the configuration.
+        module: holds ``STEP_VERSIONS`` and ``build(config, asks)``; imported by those who need it.
+        roles: setting that names a backend -> role it plays.
+        seeded: whether the build's seed can change its results.
+    """
+
+    name: str
+    module: str
+    roles: Mapping[str, str] = field(default_factory=dict)
+    seeded: bool = True
+
+    def settings(self, config: BuildConfig) -> Settings:
+        """Its section of the configuration."""
+        return cast("Settings", getattr(config, self.name))
+
+    def role_settings(self, config: BuildConfig) -> dict[str, RoleSettings]:
+        """Setting -> configured role; optional roles that are not configured are left out."""
+        section = self.settings(config)
+        found = {setting: getattr(section, setting) for setting in self.roles}
+        return {setting: role for setting, role in found.items() if role is not None}
+
+    def choices(self, config: BuildConfig) -> dict[str, BackendChoice]:
+        """Setting -> backend with checked options; loads no model.
+
+        Raises:
+            ConfigurationError: a backend or option that does not exist.
+        """
+        return {
+            setting: choose(
+                self.roles[setting], role, f"{self.name}.{setting}", served=served_by(config, role.run)
+            )
+            for setting, role in self.role_settings(config).items()
+        }
+
+    def step_versions(self) -> dict[str, int]:
+        """Versions of its steps."""
+        return cast("dict[str, int]", import_module(self.module).STEP_VERSIONS)
+
+    def build(
+        self, config: BuildConfig, asks: Mapping[str, Ask[Any, Any]], digests: Mapping[str, str]
+    ) -> SampleStage:
+        """The stage, ready for samples; ``digests`` is stage to config8 of the build."""
+        make = cast("Callable[..., SampleStage]", import_module(self.module).build)
+        return make(config, asks, digests)
+
+
+SPECS: dict[str, StageSpec] = {
+    spec.name: spec
+    for spec in (
+        StageSpec(name="ingest", module="tasks.stages.ingest.stage", seeded=False),
+        StageSpec(
+            name="grounding",
+            module="tasks.stages.grounding.stage",
+            roles={
+                "tagger": "tagger",
+                "detector": "detector",
+                "segmenter": "segmenter",
+                "judge": "target_judge",
+            },
+        ),
+        StageSpec(
+            name="instruction",
+            module="tasks.stages.instruction.stage",
+            roles={
+                "instructor": "instructor",
+                "rewriter": "rewriter",
+                "referrer": "referrer",
+                "text_judge": "text_judge",
+            },
+        ),
+        StageSpec(
+            name="editing",
+            module="tasks.stages.editing.stage",
+            roles={
+                "editor": "editor",
+                "inpainter": "inpainter",
+                "judge": "edit_judge",
+                "detector": "detector",
+                "segmenter": "segmenter",
+            },
+        ),
+        StageSpec(name="publish", module="tasks.stages.publish.stage"),
+    )
 }
-"""Stage -> setting that names a backend -> role it plays."""
+"""The five stages in order."""
+
+assert tuple(SPECS) == STAGES
 
 
 def check_roles(config: BuildConfig) -> None:
-    """Raise `ConfigurationError` for a backend or option that doesn't exist, or backends that no edit type with a
-    weight is offered by; loads no model.
+    """Check every backend, option and placement, and that some edit can be drawn at all; loads no model.
+
+    Raises:
+        ConfigurationError: naming key, value and what is allowed.
     """
-    for stage, roles in ROLES.items():
-        for key, role in roles.items():
-            check_role(role, getattr(getattr(config, stage), key), f"{stage}.{key}")
-    weights, offered = config.instruction.weights, offered_types(config)
+    for spec in SPECS.values():
+        for setting, choice in spec.choices(config).items():
+            role = spec.role_settings(config)[setting]
+            _check_placement(config, f"{spec.name}.{setting}.run", role.run, choice)
+    offered = configured_offers(config).edit_types
+    weights = config.instruction.weights
     if not any(weights.get(edit_type, 0.0) > 0 for edit_type in offered):
         given = {edit_type.value: weight for edit_type, weight in weights.items()}
-        names = ", ".join(offered)
         msg = (
-            f"instruction.weights={given!r}: no edit type would ever be drawn; give one a weight above 0 out of what "
-            f"{config.editing.editor.backend} and {config.editing.inpainter.backend} offer ({names})"
+            f"instruction.weights={given!r}: no edit type would ever be drawn; {config.editing.editor.backend} and "
+            f"{config.editing.inpainter.backend} offer {', '.join(offered)}"
         )
         raise ConfigurationError(msg)
 
 
-def offered_types(config: BuildConfig) -> tuple[EditType, ...]:
-    """Edit types the configured editor and inpainter can do, in the enum's order."""
-    editor = config.editing.editor
-    offers = backend_class("editor", editor).offers_of(backend_options("editor", editor))
-    return tuple(t for t in EditType if t in offers or t is EditType.REMOVE)
+def routes_of(config: BuildConfig, stage: str) -> dict[str, Route]:
+    """Setting -> route, for the roles of a stage that are not answered in the worker.
+
+    Two settings with the same backend, options and placement share one route, and so one model.
+    """
+    routes: dict[str, Route] = {}
+    spec = SPECS[stage]
+    choices = spec.choices(config)
+    for setting, role in spec.role_settings(config).items():
+        if role.run == HERE:
+            continue
+        choice = choices[setting]
+        served = served_by(config, role.run)
+        material = canonical_json(choice.material())
+        name = f"{choice.role}-{hashlib.sha256(material).hexdigest()[:8]}@{role.run}"
+        routes[setting] = Route(name=name, role=choice.role, choice=choice, run=role.run, served=served)
+    return routes
 
 
 def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
     """Everything that can change a stage's results, except the stage before it; what `config.json` holds."""
-    settings: Settings = getattr(config, stage)
-    plain = settings.model_dump(mode="json", exclude=NOT_HASHED | set(ROLES[stage]))
+    spec = SPECS[stage]
+    settings = spec.settings(config).model_dump(mode="json", exclude=NOT_HASHED | set(spec.roles))
     material: dict[str, Any] = {
         "stage": stage,
         "schema_version": SCHEMA_VERSION,
-        "steps": _step_versions(stage),
-        "settings": plain,
-        "roles": {key: _role_material(role, getattr(settings, key)) for key, role in ROLES[stage].items()},
+        "steps": spec.step_versions(),
+        "settings": settings,
+        "roles": {setting: choice.material() for setting, choice in spec.choices(config).items()},
     }
-    if stage != "ingest":
+    if spec.seeded:
         material["seed"] = config.seed
     if stage == "instruction":
-        material["offers"] = [t.value for t in offered_types(config)]
-        material["prompts"] = _prompt_digests()
+        # The editor enters by what it offers alone, so editors with the same offer share their instructions.
+        material["offers"] = configured_offers(config).material()
     if stage == "publish":
         material["name"] = config.name
     return material
+
+
+def material_digest(config: BuildConfig, stage: str) -> str:
+    """SHA-256 of a stage's own material: what a worker compares with its driver's."""
+    return hashlib.sha256(canonical_json(stage_material(config, stage))).hexdigest()
 
 
 def stage_digests(config: BuildConfig) -> dict[str, str]:
@@ -94,113 +196,19 @@ def stage_digests(config: BuildConfig) -> dict[str, str]:
     return digests
 
 
-def build_stage(config: BuildConfig, stage: str) -> Stage:
-    """The stage with its models loaded, ready for units; models of a stage built before that this one lacks are let go.
-
-    Raises:
-        ModelUnavailable, AssetUnavailable: a backend cannot be loaded now.
-    """
-    settings = getattr(config, stage)
-    wanted = {_name(role, getattr(settings, key)) for key, role in ROLES[stage].items()}
-    for name in _LOADED.keys() - wanted:
-        del _LOADED[name]
-    return BUILDERS[stage](config)
-
-
-def _build_ingest(config: BuildConfig) -> Stage:
-    from tasks.stages.ingest.stage import IngestStage  # noqa: PLC0415  (a worker imports only its own stage)
-
-    return IngestStage(sources=config.sources, settings=config.ingest)
-
-
-def _build_grounding(config: BuildConfig) -> Stage:
-    from tasks.stages.grounding.stage import GroundingStage  # noqa: PLC0415
-
-    roles = _load_roles("grounding", config.grounding)
-    return GroundingStage(settings=config.grounding, seed=config.seed, **roles)
-
-
-def _build_instruction(config: BuildConfig) -> Stage:
-    from tasks.stages.instruction.stage import InstructionStage  # noqa: PLC0415
-
-    roles = _load_roles("instruction", config.instruction)
-    return InstructionStage(
-        settings=config.instruction, seed=config.seed, offers=offered_types(config), **roles
-    )
-
-
-def _build_editing(config: BuildConfig) -> Stage:
-    from tasks.stages.editing.stage import EditingStage  # noqa: PLC0415
-
-    roles = _load_roles("editing", config.editing)
-    return EditingStage(settings=config.editing, seed=config.seed, **roles)
-
-
-def _build_publish(config: BuildConfig) -> Stage:
-    from tasks.publishing.release_context import sample_context  # noqa: PLC0415
-    from tasks.stages.publish.stage import PublishStage  # noqa: PLC0415
-
-    context = sample_context(
-        config.seed, stage_digests(config), config.editing.min_accuracy, config.editing.min_seamlessness
-    )
-    return PublishStage(settings=config.publish, context=context)
-
-
-_LOADED: dict[tuple[str, type, bytes], Any] = {}
-"""This process's backends by what made them: a stage takes over from the one before what both need."""
-
-BUILDERS: dict[str, Callable[[BuildConfig], Stage]] = {
-    "ingest": _build_ingest,
-    "grounding": _build_grounding,
-    "instruction": _build_instruction,
-    "editing": _build_editing,
-    "publish": _build_publish,
-}
-
-
-def _load_roles(stage: str, settings: Settings) -> dict[str, Any]:
-    return {key: _loaded(role, getattr(settings, key)) for key, role in ROLES[stage].items()}
-
-
-def _loaded(role: str, settings: RoleSettings) -> Any:
-    name = _name(role, settings)
-    if name not in _LOADED:
-        _LOADED[name] = load_role(role, settings)
-    return _LOADED[name]
-
-
-def _name(role: str, settings: RoleSettings) -> tuple[str, type, bytes]:
-    """Equal names mean the same backend with the same options."""
-    options = backend_options(role, settings).model_dump(mode="json")
-    return role, backend_class(role, settings), canonical_json(options)
-
-
-def _role_material(role: str, settings: RoleSettings) -> dict[str, Any]:
-    identity = describe_role(role, settings)
-    return {
-        "backend": identity.backend,
-        "model": identity.model,
-        "revision": identity.revision,
-        "digest": identity.digest,
-        "options": backend_options(role, settings).model_dump(mode="json"),
-    }
-
-
-def _step_versions(stage: str) -> dict[str, int]:
-    from importlib import import_module  # noqa: PLC0415
-
-    module = {
-        "ingest": "tasks.stages.ingest.stage",
-        "grounding": "tasks.stages.grounding.stage",
-        "instruction": "tasks.stages.instruction.stage",
-        "editing": "tasks.stages.editing.stage",
-        "publish": "tasks.stages.publish.stage",
-    }[stage]
-    versions: dict[str, int] = import_module(module).STEP_VERSIONS
-    return versions
-
-
-def _prompt_digests() -> dict[str, str]:
-    from prompts import prompt_digests  # noqa: PLC0415
-
-    return dict(prompt_digests())
+def _check_placement(config: BuildConfig, key: str, run: str, choice: BackendChoice) -> None:
+    served = issubclass(choice.backend, ServedBackend)
+    pools = [name for name, pool in config.pools.items() if choice.role in pool.holds]
+    here = [HERE] if choice.backend.reproducible else []
+    allowed = list(config.servers) if served else [*here, *pools]
+    if run not in allowed:
+        kind = (
+            "a server"
+            if served
+            else "here or a pool that holds it"
+            if HERE in allowed
+            else "a pool that holds it"
+        )
+        available = ", ".join(allowed) or "none"
+        msg = f"{key}={run!r}: {choice.role} {choice.name!r} is answered by {kind} (available: {available})"
+        raise ConfigurationError(msg)

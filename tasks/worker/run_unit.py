@@ -1,4 +1,4 @@
-"""The loop of a worker: load a stage once, then unit by unit read, process, isolate what breaks, commit."""
+"""The worker: units in, commits out; several units may be at work at once."""
 
 from __future__ import annotations
 
@@ -7,38 +7,52 @@ import os
 import pickle
 import platform
 import socket
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 
-from tasks.records.errors import FAILURES, GroundEditError, Reason, SampleError, StorageFault
-from tasks.records.outcomes import Outcome, Stage, StageInput
+from tasks.records.errors import FAILURES, Reason, StorageFault
+from tasks.records.outcomes import Outcome, StageInput
+from tasks.stages.sample_stage import SampleStage
 from tasks.storage.objects.pixel_reader import StorePixels
 from tasks.storage.objects.store import Store
-from tasks.storage.protocol.attempts import begin_attempt, deaths, leave_attempt, read_attempts
+from tasks.storage.protocol.attempts import begin_attempt, deaths, leave_attempt, read_attempts, renew_attempt
 from tasks.storage.protocol.commits import Commit, commit_unit, find_commit
 from tasks.storage.protocol.fault_points import FaultPoint, pass_point
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.load_inputs import InputLoader
 from tasks.storage.protocol.units import Unit
-from tasks.worker.isolate_failures import answer, stage_for
+from tasks.worker.engine import Engine
+from tasks.worker.role_asks import RouterClient
 from tasks.worker.suspects import SuspectSearch
 
 SUSPICIOUS = 2
-"""Deaths of a unit's worker after which the unit is run in a process of its own."""
+"""Deaths of a unit's worker, seen by nobody, after which all of the unit is run in processes of its own."""
 
-KEPT_AHEAD = 2
-"""Units read ahead; one that another driver did meanwhile is never asked for."""
+RENEW_S = 300.0
+"""How often an open attempt is renewed, so that another machine does not take a unit that waits for dead."""
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
 log = logging.getLogger(__name__)
+
+
+class StageBuilder(Protocol):
+    """Makes a stage in the process that is to run it; picklable."""
+
+    def __call__(self, engine: Engine, client: RouterClient | None) -> SampleStage:
+        """The stage, its models of this process loaded.
+
+        Raises:
+            EnvironmentFault: a model cannot be loaded.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +61,21 @@ class WorkContext:
 
     Attributes:
         config8: of the stage.
-        build_stage: makes the stage again in a process of its own, so that a death there has a witness; must be
-            picklable. Without it suspects are run in the worker itself, and dying alone twice is the rule.
-        read_ahead: blobs of the next unit to read and decode while this one is at work.
-        trial_timeout_s: seconds until a process of its own is cut off.
+        build_stage: makes the stage.
+        trials: suspects run in a process of their own, so that a death there has a witness. Without it they are run
+            in the worker itself, and dying alone twice is the rule.
+        trial_timeout_s: seconds until such a process is cut off.
     """
 
     config8: str
-    build_stage: Callable[[], Stage] | None = None
-    read_ahead: tuple[str, ...] = ("source.jpg",)
+    build_stage: StageBuilder
+    trials: bool = True
     trial_timeout_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSummary:
-    """What a worker tells about a unit: never pixels, never records.
+    """What a worker reports about a unit: never pixels, never records.
 
     Attributes:
         path: of the commit, below the dataset.
@@ -99,73 +113,88 @@ class UnitSummary:
 
 
 class Worker:
-    """A stage with its models, a store, and the pictures at hand."""
+    """A stage with its models, a store, and the pictures at hand.
 
-    def __init__(self, stage_name: str, stage: Stage, store: Store, context: WorkContext) -> None:
+    Args:
+        engine: runs the samples; it outlives the worker, and so do the pools and servers behind ``client``.
+    """
+
+    def __init__(
+        self,
+        stage_name: str,
+        store: Store,
+        context: WorkContext,
+        *,
+        engine: Engine,
+        client: RouterClient | None = None,
+    ) -> None:
         self.key = StageKey(stage=stage_name, config8=context.config8)
-        self._stage = stage
         self.store = store
         self.context = context
-        if context.build_stage is not None:
+        self._engine = engine
+        self._client = client
+        if context.trials:
             pickle.dumps(context.build_stage)  # now, and not when the first sample is under suspicion
+        self._stage = context.build_stage(engine, client)
         self._libraries = library_versions()
         self._pixels = StorePixels(store)
         self._loader = InputLoader(store)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
-        self._ahead: dict[str, Future[list[StageInput]]] = {}
 
-    def run(self, unit: Unit, *, following: Unit | None = None, cut_off: bool = False) -> UnitSummary:
-        """Do a unit and commit it; a committed one is only reported.
+    def run(self, unit: Unit, *, suspects: Collection[str] = ()) -> UnitSummary:
+        """Do a unit and commit it; a committed one is only reported. May be called from several threads at once.
 
         Args:
             unit: of a plan of this stage.
-            following: the unit that comes next, if known; its pictures are read and decoded meanwhile.
-            cut_off: the driver saw this unit kill its worker, or killed the worker since it took too long.
+            suspects: ids of inputs at whose computing a worker died or was cut off; they are run apart.
 
         Raises:
-            EnvironmentFault: the surroundings failed; nothing was committed.
+            EnvironmentFault: the environment failed; nothing was committed.
             DataFault: what the store holds contradicts itself.
         """
         began = time.monotonic()
-        ahead = self._ahead.pop(unit.id, None)
         known = find_commit(self.store, self.key, unit.id)
         if known is not None:
             return self._summary(known, began, fresh=False)
         attempts = read_attempts(self.store, self.key, unit.id)
-        if cut_off or deaths(attempts) >= SUSPICIOUS:
-            log.warning(
-                "%s unit %s: %s workers died at it; looking for the sample",
-                *self._name(unit),
-                deaths(attempts),
-            )
-            pass_point(FaultPoint.UNIT_ATTEMPTED)
-            # Nothing is read ahead: a picture of another unit must not kill the witness.
-            inputs = self._inputs(unit, ahead)
-            commit, fresh = self._commit(unit, inputs, self._search(unit, inputs), len(attempts), began)
-            return self._summary(commit, began, fresh)
-        number = begin_attempt(self.store, self.key, unit.id)
+        if not suspects and deaths(attempts) >= SUSPICIOUS:
+            suspects = unit.members
+        if suspects:
+            log.warning("%s unit %s: looking for the sample that kills", self.key.stage, unit.id)
+        number = len(attempts) if suspects else begin_attempt(self.store, self.key, unit.id)
         pass_point(FaultPoint.UNIT_ATTEMPTED)
         try:
-            inputs = self._inputs(unit, ahead)
-            if following is not None:
-                self.expect(following)
-            outcomes = answer(stage_for(self._stage, unit.extra), inputs, self._pixels)
-            commit, fresh = self._commit(unit, inputs, outcomes, number, began)
+            with self._renewed(unit, None if suspects else number):
+                inputs = self._loader.load(unit)
+                with self._pixels.held(ref for item in inputs for ref in item.blobs.values()):
+                    outcomes = self._outcomes(unit, inputs, suspects)
+                commit, fresh = self._commit(unit, inputs, outcomes, number, began)
         except BaseException as error:
-            self._leave(unit, number, type(error).__name__)
+            if not suspects:
+                self._leave(unit, number, type(error).__name__)
             raise
         return self._summary(commit, began, fresh)
 
-    def expect(self, unit: Unit) -> None:
-        """Read and decode the pictures of a unit that comes next; may be called while another is at work."""
-        if self.context.read_ahead:
-            self._ahead[unit.id] = self._thread.submit(self._fetch, unit)
-            while len(self._ahead) > KEPT_AHEAD:
-                self._ahead.pop(next(iter(self._ahead)))
+    def _outcomes(self, unit: Unit, inputs: Sequence[StageInput], suspects: Collection[str]) -> list[Outcome]:
+        apart = [item for item in inputs if item.id in suspects]
+        found = {outcome.input_id: outcome for outcome in self._search(unit, apart)} if apart else {}
+        others = [item for item in inputs if item.id not in suspects]
+        if others:
+            outcomes = self._engine.answer(self._stage, others, self._pixels, unit.extra)
+            found |= {outcome.input_id: outcome for outcome in outcomes}
+        return [found[item.id] for item in inputs]
 
-    def close(self) -> None:
-        """Stop reading ahead."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    def _search(self, unit: Unit, inputs: Sequence[StageInput]) -> list[Outcome]:
+        search = SuspectSearch(
+            key=self.key,
+            unit=unit,
+            store=self.store,
+            build_stage=self.context.build_stage if self.context.trials else None,
+            timeout_s=self.context.trial_timeout_s,
+            in_process=lambda part: self._engine.answer(self._stage, part, self._pixels, unit.extra),
+            engine=self._engine,
+            client=self._client,
+        )
+        return search.outcomes(inputs)
 
     def _commit(
         self,
@@ -186,37 +215,22 @@ class Worker:
         }
         return commit_unit(self.store, self.key, unit, inputs=inputs, outcomes=outcomes, run=run)
 
-    def _inputs(self, unit: Unit, ahead: Future[list[StageInput]] | None) -> list[StageInput]:
-        inputs: list[StageInput] | None = None
-        if ahead is not None:
-            with suppress(GroundEditError):  # what failed ahead is tried again here, where it counts
-                inputs = ahead.result()
-        if inputs is None:
-            inputs = self._loader.load(unit)
-        # What was read ahead for the next unit stays, if it is all there already.
-        coming = [item for future in list(self._ahead.values()) for item in _result_of(future)]
-        self._pixels.forget_all_but(ref for item in (*inputs, *coming) for ref in item.blobs.values())
-        return inputs
+    @contextmanager
+    def _renewed(self, unit: Unit, number: int | None) -> Iterator[None]:
+        """Renews the attempt every now and then while the unit is at work."""
+        over = threading.Event()
 
-    def _fetch(self, unit: Unit) -> list[StageInput]:
-        inputs = self._loader.load(unit)
-        for item in inputs:
-            for name in self.context.read_ahead:
-                if name in item.blobs:
-                    with suppress(SampleError):
-                        self._pixels.rgb(item.blobs[name])
-        return inputs
+        def renew() -> None:
+            while not over.wait(RENEW_S):
+                with suppress(StorageFault):  # the unit itself will meet a store that is gone
+                    renew_attempt(self.store, self.key, unit.id, number or 0)
 
-    def _search(self, unit: Unit, inputs: Sequence[StageInput]) -> list[Outcome]:
-        search = SuspectSearch(
-            key=self.key,
-            unit=unit,
-            store=self.store,
-            build_stage=self.context.build_stage,
-            timeout_s=self.context.trial_timeout_s,
-            in_process=lambda part: answer(stage_for(self._stage, unit.extra), part, self._pixels),
-        )
-        return search.outcomes(inputs)
+        if number is not None:
+            threading.Thread(target=renew, name="renew-attempt", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def _leave(self, unit: Unit, number: int, why: str) -> None:
         with suppress(StorageFault):  # the store itself may be what is gone
@@ -231,14 +245,6 @@ class Worker:
             seconds=time.monotonic() - began,
             fresh=fresh,
         )
-
-    def _name(self, unit: Unit) -> tuple[str, str]:
-        return self.key.stage, unit.id
-
-
-def _result_of(future: Future[list[StageInput]]) -> list[StageInput]:
-    """What a future holds by now, if anything."""
-    return future.result() if future.done() and future.exception() is None else []
 
 
 def library_versions() -> dict[str, str]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tasks.records.errors import Reason
-from tasks.records.outcomes import Outcome, Stage, StageInput
+from tasks.records.outcomes import Outcome, StageInput
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.attempts import begin_attempt, deaths, leave_attempt, read_attempts, subset_name
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.units import Unit
+from tasks.worker.engine import Engine
 from tasks.worker.quarantine import Trial, TrialEnd, as_tuple, run_trial
+
+if TYPE_CHECKING:
+    from tasks.worker.role_asks import RouterClient
+    from tasks.worker.run_unit import StageBuilder
 
 WITNESSED_DEATHS = 2
 """Deaths of a sample alone, seen by a parent that lived, after which it is a failure row."""
@@ -19,8 +25,11 @@ WITNESSED_DEATHS = 2
 LAST_RESORT = 5
 """Deaths of a sample alone together with its witness, after which it is a failure row all the same."""
 
-SPLIT_AFTER = {True: 2, False: 1}
-"""Deaths of several samples, with or without a witness, after which they are halved unseen."""
+SPLIT_WITNESSED_AFTER = 2
+"""Deaths of a group together with its witness, after which it is halved without another trial."""
+
+SPLIT_UNWITNESSED_AFTER = 1
+"""The same where groups run in the worker itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +44,28 @@ class SuspectSearch:
         build_stage: makes the stage in a process of its own, or None.
         timeout_s: of one such process, loading included.
         in_process: runs samples here, where there is no ``build_stage``.
+        engine, client: through which a trial's questions to models elsewhere are passed on.
     """
 
     key: StageKey
     unit: Unit
     store: Store
-    build_stage: Callable[[], Stage] | None
+    build_stage: StageBuilder | None
     timeout_s: float
     in_process: Callable[[Sequence[StageInput]], list[Outcome]]
+    engine: Engine
+    client: RouterClient | None
 
     def outcomes(self, inputs: Sequence[StageInput]) -> list[Outcome]:
-        """One outcome an input, in order: the healthy ones' own, ``crashed`` or ``timed_out`` for the others.
+        """One outcome per input, in order: the healthy ones' own, ``crashed`` or ``timed_out`` for the others.
 
         Raises:
-            EnvironmentFault: the surroundings failed; the search goes on at the next attempt.
+            EnvironmentFault: the environment failed; the search goes on at the next attempt.
         """
         name = subset_name([item.id for item in inputs])
         died = deaths(read_attempts(self.store, self.key, self.unit.id), name)
         witness = self.build_stage is not None
-        if len(inputs) > 1 and died >= SPLIT_AFTER[witness]:
+        if len(inputs) > 1 and died >= (SPLIT_WITNESSED_AFTER if witness else SPLIT_UNWITNESSED_AFTER):
             return self._halves(inputs)
         if len(inputs) == 1 and died >= (LAST_RESORT if witness else WITNESSED_DEATHS):
             return [_crashed(inputs[0])]
@@ -85,7 +97,7 @@ class SuspectSearch:
                 inputs=as_tuple(inputs),
                 extra=dict(self.unit.extra),
             )
-            return run_trial(trial, self.timeout_s)
+            return run_trial(trial, self.timeout_s, self.engine, self.client)
         number = begin_attempt(self.store, self.key, self.unit.id, name)
         try:
             return TrialEnd(outcomes=tuple(self.in_process(inputs)))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from flows.build.fan_out import StageJob
+from flows.build.fan_out import Pool, StageJob, UnitDone, start_units
+from flows.build.unit_queue import Limits
 from tasks.records.errors import DataFault, EnvironmentFault
+from tasks.worker.engine import Engine
+from tasks.worker.flight import noted
+from tasks.worker.role_asks import RouterClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,22 +39,26 @@ class ToySummary:
 class ToyWorker:
     """Writes an attempt file before a unit and a commit file after it, like the real one."""
 
-    def __init__(self, folder: Path, trouble_ends_after: int) -> None:
+    def __init__(self, folder: Path, trouble_ends_after: int, engine: Engine) -> None:
         self._folder = folder
+        self._engine = engine
         self._patience = trouble_ends_after
         (folder / "loads").mkdir(exist_ok=True)
         (folder / "loads" / f"{os.getpid()}-{time.monotonic_ns()}").touch()
 
-    def run(self, unit: ToyUnit, *, cut_off: bool = False) -> ToySummary:
+    def run(self, unit: ToyUnit, *, suspects: Collection[str] = ()) -> ToySummary:
         """One unit; after ``trouble_ends_after`` attempts its bad members end as failures."""
         attempts = len(list(self._folder.glob(f"attempt-{unit.id}-*")))
-        (self._folder / f"attempt-{unit.id}-{attempts}").write_text(f"{os.getpid()} {cut_off}")
+        for member in suspects:
+            (self._folder / f"suspect-{unit.id}-{member}").touch()
+        (self._folder / f"attempt-{unit.id}-{attempts}").write_text(f"{os.getpid()} {sorted(suspects)}")
         failures: dict[str, int] = {}
         for member in unit.members:
             if not member.isdigit() and attempts >= self._patience:
                 failures["crashed"] = failures.get("crashed", 0) + 1
             else:
-                _act(member)
+                with noted(self._engine.flight, member, "act"):
+                    _act(member)
         with (self._folder / f"commit-{unit.id}").open("x") as file:
             file.write(str(os.getpid()))
         return ToySummary(
@@ -60,17 +68,13 @@ class ToyWorker:
             failures=failures,
         )
 
-    def expect(self, unit: ToyUnit) -> None:
-        """Notes that it was told."""
-        (self._folder / f"expected-{unit.id}").touch()
 
-
-def make_toy(folder: Path, trouble_ends_after: int) -> ToyWorker:
+def make_toy(folder: Path, trouble_ends_after: int, engine: Engine, client: RouterClient | None) -> ToyWorker:
     """Built inside the worker process."""
     if (folder / "no-model").exists():
         msg = "the toy's endpoint does not answer"
         raise EnvironmentFault(msg)
-    return ToyWorker(folder, trouble_ends_after)
+    return ToyWorker(folder, trouble_ends_after, engine)
 
 
 def toy_job(
@@ -110,3 +114,17 @@ def _act(member: str) -> None:
         time.sleep(0.3)
     else:
         time.sleep(0.01)
+
+
+def run_units(
+    job: StageJob,
+    units: Sequence[ToyUnit],
+    pool: Pool,
+    *,
+    limits: Limits | None = None,
+    on_done: Callable[[UnitDone], None] = lambda done: None,
+) -> None:
+    """Runs the units to the last one, in one partition."""
+    run = start_units(job, units, pool, limits=limits or Limits(), partitions=1, on_done=on_done)
+    for number in range(len(run.partitions)):
+        run.run_partition(number)

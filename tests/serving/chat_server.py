@@ -25,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -179,7 +179,6 @@ class ChatServer:
         self._record = record
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="chat server", daemon=True)
-        self._prefixes = {role: load_prompt(role).text[:60] for role in ROLES}
 
     @property
     def url(self) -> str:
@@ -328,7 +327,7 @@ class ChatServer:
         role = UNKNOWN
         asked = Asked(role=role, number=0, body=body)
         opening = asked.texts[0] if asked.texts else ""
-        role = next((r for r, prefix in self._prefixes.items() if opening.startswith(prefix)), UNKNOWN)
+        role = next((r for r, begin in _openings().items() if opening.startswith(begin)), UNKNOWN)
         number = self.came[role]
         self.came[role] += 1
         if self._record:
@@ -350,6 +349,12 @@ class ChatServer:
             "model": answer.model or self.model,
             "usage": {"prompt_tokens": told, "completion_tokens": words, "total_tokens": told + words},
         }
+
+
+@cache
+def _openings() -> dict[str, str]:
+    """Role -> how its prompt begins; no two begin alike."""
+    return {role: load_prompt(role).text[:60] for role in ROLES}
 
 
 async def _awaited(answer: Answer | Awaitable[Answer]) -> Answer:

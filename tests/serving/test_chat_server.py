@@ -12,14 +12,14 @@ import httpx
 import pytest
 
 from tasks.backends.served.rewriter import ChatRewriter, RewriterOptions
+from tasks.roles.chat_http import chat_body
 from tests.serving.chat_server import Answer, ChatServer, busy, first_times, fixed_answers
-from tests.serving.wire import body_of
 from tests.tasks.backends.served.asked import SERVED, questions
 
 
 def rewriting(**more):
     request = ChatRewriter(RewriterOptions(served=SERVED)).request(questions()["rewriter"])
-    return {**body_of(request, "test-model"), **more}
+    return {**json.loads(chat_body("test-model", request)), "stream": False, **more}
 
 
 def post(server: ChatServer, **more) -> httpx.Response:

@@ -34,6 +34,7 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
     answering: ClassVar[frozenset[str]] = SAMPLING
     wire: ClassVar[int] = 1
     role: ClassVar[str]
+    further_prompts: ClassVar[tuple[str, ...]] = ()
     choices: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: ServedOptions) -> None:
@@ -42,7 +43,7 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "role" in cls.__dict__:
-            cls.prompts = (cls.role, AGAIN, APOLOGIES)
+            cls.prompts = (cls.role, AGAIN, APOLOGIES, *cls.further_prompts)
 
     @classmethod
     @abstractmethod
@@ -101,7 +102,7 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
         again = load_prompt(AGAIN)
         return ChatRequest(
             parts=tuple(part if isinstance(part, str) else rule.encoded(part) for part in parts),
-            sampling=self.options.sampling(),
+            sampling=self.options.sampling(self.choices),
             seed=question.seed,
             schema=self.schema(question),
             choices=self.choices,

@@ -12,8 +12,9 @@ from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.options import ServedOptions
 from tasks.backends.served.refusals import refusals_text
-from tasks.records.records import EditType
+from tasks.records.edit_types import NO_ARGUMENT
 from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.edit_type_lines import DATA, prompt_slots
 from tasks.roles.instruction_reply import PARTS, read_instruction
 from tasks.roles.picture import Picture
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
@@ -34,6 +35,7 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
     """Sees the photograph with the target's red box and writes (paper Figure 19, upper part)."""
 
     role = "instructor"
+    further_prompts = (DATA, "refusals")
     Options = InstructorOptions
 
     @classmethod
@@ -41,12 +43,9 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
         """Prompt, boxed photograph, the edit to ask for, and what was wrong with earlier answers."""
         del options
         prompt = load_prompt(cls.role)
-        name = question.edit_type.value
-        asked = [prompt.sentence("ask", edit_type=name, meaning=prompt.sentence(f"meaning_{name}"))]
-        if question.argument:
-            asked.append(prompt.sentence("given", argument=question.argument))
-        elif question.edit_type is not EditType.REMOVE:
-            asked.append(prompt.sentence("chosen"))
+        slots = prompt_slots(question.edit_type, question.argument)
+        given = question.argument not in ("", NO_ARGUMENT)
+        asked = [prompt.sentence("ask", **slots), prompt.sentence("given" if given else "chosen", **slots)]
         return (prompt.text, question.boxed, "\n".join(asked), *refusals_text(prompt, question.refusals))
 
     @classmethod

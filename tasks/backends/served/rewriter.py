@@ -27,6 +27,7 @@ class ChatRewriter(ChatBackend[RewriteQuestion, str]):
     """Sees the instruction alone (paper Figure 20, upper part)."""
 
     role = "rewriter"
+    further_prompts = ("refusals",)
     Options = RewriterOptions
 
     @classmethod

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from tasks.backends.generative_offer import GenerativeEditorOffer
+from tasks.backends.one_by_one import OneByOne
+from tasks.backends.weights import check_weights, lock_path, read_lock
 from tasks.imaging.arrays import Image
-from tasks.records.errors import ModelUnavailable, Reason, SampleError
-from tasks.records.records import EditType, ModelIdentity
+from tasks.records.errors import ConfigurationError, ModelUnavailable, Reason, SampleError
+from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import EditRequest
+from tasks.roles.questions import EditQuestion
 
 WEIGHTS = ("ema.safetensors", "ae.safetensors")
+"""Files of the folder whose digest names the model."""
+
+VERSION = 1
+"""Raised when the code around the model changes its output."""
 
 
 class BagelEditorOptions(Settings):
-    """Which weights, where they run, and how long a picture is drawn."""
+    """Which weights, where they run, and how finely the sampler steps."""
 
     folder: str = Field(default="weights/BAGEL-7B-MoT", description="a model folder in the published format")
+    revision: str = Field(default="", description="of the weights; empty: as the folder's lock file states")
+    digest: str = Field(
+        default="",
+        pattern="^([0-9a-f]{64})?$",
+        description="SHA-256 over the lines 'name sha256' of the weight files; empty: as the lock file states",
+    )
     device: str = Field(default="cuda", description="where it runs, as PyTorch names it")
     dtype: Literal["bfloat16", "float32"] = Field(
         default="bfloat16", description="type of the weights in use"
@@ -33,14 +43,23 @@ class BagelEditorOptions(Settings):
     )
 
 
-class BagelEditor:
-    """Draws the crop anew by the instruction; what lies outside the target is put back by the stage's blend."""
+class BagelEditor(OneByOne[EditQuestion, Image]):
+    """Generates the crop again by the instruction; what lies outside the target is put back by the stage's blend.
 
-    Options = BagelEditorOptions
+    A crop's noise follows from its own seed alone. Equal bits are still not promised, since they depend on the GPU.
+    """
+
+    Options: ClassVar[type[Settings]] = BagelEditorOptions
+    # Not the folder: the digest in the identity says which weights these are, wherever they lie.
+    answering = frozenset({"dtype", "points"})
+    reproducible = False
+    wire = 1
+    offer = "tasks.backends.generative_offer:GenerativeEditorOffer"
 
     def __init__(self, options: BagelEditorOptions) -> None:
         self._options = options
-        self._identity = self.describe(options)
+        folder = Path(options.folder)
+        check_weights(folder, WEIGHTS, self.identity_of(options).digest)
         try:
             import torch  # noqa: PLC0415 - heavy, and only this backend needs it
             from safetensors import SafetensorError  # noqa: PLC0415
@@ -50,78 +69,52 @@ class BagelEditor:
             msg = f"the bagel editor needs PyTorch and safetensors (make setup-torch): {error}"
             raise ModelUnavailable(msg) from error
         try:
-            self._pipeline = load_pipeline(
-                Path(options.folder), device=options.device, dtype=getattr(torch, options.dtype)
-            )
+            self._pipeline = load_pipeline(folder, device=options.device, dtype=getattr(torch, options.dtype))
         except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
             msg = f"the editor of {options.folder} cannot be loaded: {type(error).__name__}: {error}"
             raise ModelUnavailable(msg) from error
 
     @classmethod
-    def describe(cls, options: BagelEditorOptions) -> ModelIdentity:
-        """The folder's name and the digest of its weights, which are read but not loaded.
+    def identity_of(cls, options: BagelEditorOptions) -> ModelIdentity:
+        """The folder's name, with revision and digest as stated by the options or by the lock file beside the folder.
 
         Raises:
-            ModelUnavailable: a file of weights is not there.
+            ConfigurationError: no digest is stated, or option and lock file state different ones.
         """
-        digest = hashlib.sha256()
-        for name in WEIGHTS:
-            path = Path(options.folder) / name
-            try:
-                found = path.stat()
-            except OSError as error:
-                raise ModelUnavailable(f"{path}: {error.strerror}") from error
-            digest.update(_sha256(path, found.st_size, found.st_mtime_ns))
+        folder = Path(options.folder)
+        lock = read_lock(folder)
+        if not options.digest and lock is None:
+            msg = (
+                f"editor bagel: no digest is stated for the weights in {folder}; set the option digest or write "
+                f"{lock_path(folder)}"
+            )
+            raise ConfigurationError(msg)
+        if options.digest and lock is not None and options.digest != lock.digest:
+            msg = f"editor bagel: digest={options.digest!r} contradicts {lock_path(folder)}, which states {lock.digest}"
+            raise ConfigurationError(msg)
+        revision = options.revision or (lock.revision if lock is not None else "unstated")
         return ModelIdentity(
             role="editor",
             backend="bagel",
-            model=f"BAGEL crop editor ({Path(options.folder).name})",
-            revision="1",
-            digest=digest.hexdigest(),
+            model=f"BAGEL crop editor ({folder.name})",
+            revision=f"{VERSION}, weights {revision}",
+            digest=options.digest or (lock.digest if lock is not None else ""),
         )
 
-    @classmethod
-    def offers_of(cls, options: BagelEditorOptions) -> tuple[EditType, ...]:
-        """Every type but Remove, which is the inpainter's."""
-        del options
-        return tuple(t for t in EditType if t is not EditType.REMOVE)
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Who answers."""
-        return self._identity
-
-    @property
-    def offers(self) -> tuple[EditType, ...]:
-        """As `offers_of` says."""
-        return self.offers_of(self._options)
-
-    def edit(self, requests: Sequence[EditRequest]) -> list[Image]:
-        """The edited crops, one at a time: a crop's noise follows from its own seed alone.
+    def answer_one(self, question: EditQuestion) -> Image:
+        """The edited crop, (H, W, 3) uint8 of the same size.
 
         Raises:
             SampleError: ``backend_error`` for a type it does not offer, or an empty mask.
         """
-        return [self._edit(request) for request in requests]
-
-    def _edit(self, request: EditRequest) -> Image:
         from intercog_model.inference.plain_modes import edit_crop  # noqa: PLC0415
         from intercog_model.inference.sampler import SamplerSettings  # noqa: PLC0415
 
-        if request.edit_type not in self.offers:
-            raise SampleError(Reason.BACKEND_ERROR, f"{request.edit_type} is not offered")
-        if not request.mask.any():
+        if question.edit_type not in GenerativeEditorOffer.edit_types:
+            raise SampleError(Reason.BACKEND_ERROR, f"{question.edit_type} is not offered")
+        if not question.mask.any():
             raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
         settings = SamplerSettings(points=self._options.points)
-        edited: Image = edit_crop(
-            self._pipeline, np.ascontiguousarray(request.image), request.instruction, request.seed, settings
-        )
+        crop = np.ascontiguousarray(question.picture.rgb)
+        edited: Image = edit_crop(self._pipeline, crop, question.instruction, question.seed, settings)
         return edited
-
-
-@lru_cache(maxsize=8)
-def _sha256(path: Path, size: int, changed_ns: int) -> bytes:
-    """Digest of a file; size and time of change make a new entry of a file that was replaced."""
-    del size, changed_ns
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -8,18 +8,13 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+from tasks.records.edit_types import Region
 from tasks.records.errors import DataFault
-from tasks.records.records import Box, EditType
+from tasks.records.records import Box
 from tasks.stages.editing.settings import CompositeSettings
 
 Alpha = NDArray[np.float32]
 """Weights (H, W) of the patch, 0..1; exactly 0 where the source must stay."""
-
-OUTLINE_STAYS = frozenset({EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE})
-"""Types that leave the silhouette where it is: the mask bounds them."""
-
-OUTLINE_GROWS = frozenset({EditType.ADD, EditType.ACTION})
-"""Types that reach out of the mask: only the crop's border bounds them."""
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
@@ -38,9 +33,9 @@ def change_map(source: Image, patch: Image, settings: CompositeSettings) -> Mask
 
 
 def correct_tint(source: Image, patch: Image, changed: Mask, settings: CompositeSettings) -> Image:
-    """``patch`` with its overall tint taken back, as unchanged pixels tell it.
+    """``patch`` with its overall tint taken back, as unchanged pixels show it.
 
-    One gain a channel (median ratio, clipped to the largest allowed); without enough unchanged pixels, or when
+    One gain per channel (median ratio, clipped to the largest allowed); without enough unchanged pixels, or when
     they are equal already, the patch is returned as it is.
     """
     steady = ~dilate(changed, 5)
@@ -54,22 +49,23 @@ def correct_tint(source: Image, patch: Image, changed: Mask, settings: Composite
     return np.asarray(np.clip(np.rint(patch * gain), 0, 255), dtype=np.uint8)
 
 
-def alpha_for(mask: Mask, changed: Mask, edit_type: EditType, settings: CompositeSettings) -> Alpha:
-    """The patch's weights by edit type (H, W): 1 in the region the edit may take, a ramp of feather width around.
+def alpha_for(mask: Mask, changed: Mask, region: Region, settings: CompositeSettings) -> Alpha:
+    """The patch's weights (H, W): 1 where the edit may take the crop, a ramp of feather width around.
 
-    ``mask`` is the target inside the crop, ``changed`` the `change_map` of the patch.
+    ``mask`` is the target inside the crop and ``changed`` the `change_map` of the patch, both (H, W); ``region`` is
+    what an edit of this type may take.
     """
     side = min(mask.shape)
     feather = max(1, round(settings.feather * side))
-    if edit_type in OUTLINE_GROWS:
+    if region is Region.CROP:
         return _inset_ramp(mask.shape, max(4, round(settings.border_feather * side)))
-    if edit_type in OUTLINE_STAYS:
-        region = dilate(mask, max(2, round(settings.tight_dilation * side)))
+    if region is Region.OUTLINE:
+        taken = dilate(mask, max(2, round(settings.tight_dilation * side)))
     else:
         kernel = np.ones((9, 9), np.uint8)
         joined = cv2.morphologyEx((mask | changed).astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
-        region = dilate(joined, max(2, round(settings.loose_dilation * side)))
-    return feathered(region, feather)
+        taken = dilate(joined, max(2, round(settings.loose_dilation * side)))
+    return feathered(taken, feather)
 
 
 def feathered(region: Mask, width: int) -> Alpha:

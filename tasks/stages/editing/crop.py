@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tasks.imaging.geometry import enlarge
+from tasks.records.edit_types import spec_of
 from tasks.records.records import Box, EditType
 from tasks.stages.editing.settings import CropSettings
 
@@ -22,10 +23,10 @@ def union_box(boxes: Sequence[Box]) -> Box:
 def crop_box(box: Box, edit_type: EditType, width: int, height: int, settings: CropSettings) -> Box:
     """The crop for a target's box, inside a picture of that size.
 
-    Enlarged about its centre by the type's factor, widened to the least side and to a sane aspect, shifted (not
+    Enlarged about its center by the type's factor, widened to the least side and to a sane aspect, shifted (not
     shrunk) inside. A crop that would be most of the picture is the whole picture.
     """
-    factor = settings.factors.get(edit_type, max(settings.factors.values()))
+    factor = settings.factors.get(edit_type, spec_of(edit_type).crop_factor)
     longest = max(box.width, box.height) * factor
     # A thin target is widened across, so that the editor gets no strip.
     least = max(settings.min_side_px, round(longest / settings.max_aspect))

@@ -2,71 +2,130 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.color_names import NAMES
 from tasks.imaging.geometry import from_rle
-from tasks.records.records import EditPlan, EditType
-from tasks.roles.questions import Editor, EditRequest
+from tasks.records.edit_types import EditGate, spec_of
+from tasks.records.records import Box, EditPlan
+from tasks.roles.asks import AskEditor
+from tasks.roles.picture import Picture
+from tasks.roles.questions import EditQuestion
 from tasks.stages.editing import gates
 from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint
 from tasks.stages.editing.crop import crop_box, union_box
 from tasks.stages.editing.finished import Finished, cut
 from tasks.stages.editing.gates import Gate
-from tasks.stages.editing.settings import EditingSettings
+from tasks.stages.editing.settings import EditingSettings, GateSettings
+from tasks.stages.sample_stage import Workbench
 
 
-def edit_object(
-    plan: EditPlan, source: Image, *, editor: Editor, settings: EditingSettings, seed: int
+async def edit_object(
+    plan: EditPlan,
+    source: Picture,
+    bench: Workbench,
+    *,
+    editor: AskEditor,
+    covers_target: bool,
+    settings: EditingSettings,
+    seed: int,
+    attempt: int,
 ) -> Finished:
     """The target edited in its crop and blended back.
 
+    ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
+    part that the instruction speaks of (`tasks.roles.offers.Offer.covers_target`).
+
     Raises:
-        SampleError: the target fills too much of the picture, or the editor can't do this one.
+        SampleError: the target fills too much of the picture, or the editor cannot do this one.
     """
+    window = await bench.cpu(_open_window, plan, source.rgb, settings)
+    question = EditQuestion(
+        subject=plan.plan_id,
+        seed=seed,
+        attempt=attempt,
+        picture=source.crop(window.crop),
+        mask=window.inside,
+        label=plan.target.label,
+        edit_type=plan.edit_type,
+        argument=plan.argument,
+        instruction=plan.instruction,
+    )
+    patch = await editor(question)
+    return await bench.cpu(_put_back, plan, source.rgb, window, patch, covers_target, settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Window:
+    """The crop an editor sees; ``mask`` is the target in the picture, ``inside`` in the crop."""
+
+    region: Gate
+    mask: Mask
+    crop: Box
+    inside: Mask
+
+
+def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _Window:
     height, width = source.shape[:2]
     mask = from_rle(plan.target.mask)
     region = gates.region_gate(mask, settings.gates)
     gates.require(region)
     box = union_box([o.box for o in plan.target.objects])
     crop = crop_box(box, plan.edit_type, width, height, settings.crop)
-    here, inside = cut(source, crop), cut(mask, crop)
-    request = EditRequest(
-        image=here,
-        mask=inside,
-        edit_type=plan.edit_type,
-        argument=plan.argument,
-        instruction=plan.instruction,
-        seed=seed,
-    )
-    (patch,) = editor.edit([request])
+    return _Window(region=region, mask=mask, crop=crop, inside=cut(mask, crop))
+
+
+def _put_back(
+    plan: EditPlan,
+    source: Image,
+    window: _Window,
+    patch: Image,
+    covers_target: bool,
+    settings: EditingSettings,
+) -> Finished:
+    here, inside = cut(source, window.crop), window.inside
+    spec = spec_of(plan.edit_type)
     changed = change_map(here, patch, settings.composite)
     corrected = correct_tint(here, patch, changed | inside, settings.composite)
-    alpha = alpha_for(inside, changed, plan.edit_type, settings.composite)
-    edited, allowed = composite(source, corrected, crop, alpha)
+    alpha = alpha_for(inside, changed, spec.region, settings.composite)
+    edited, allowed = composite(source, corrected, window.crop, alpha)
     leak = gates.leak_gate(here, patch, alpha > 0, settings.gates)
+    after = cut(edited, window.crop)
+    measured = (
+        _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
+    )
     return Finished(
         plan=plan,
         source=source,
         edited=edited,
         patch=patch,
-        crop=crop,
-        mask=mask,
+        crop=window.crop,
+        mask=window.mask,
         allowed=allowed,
         method="blend",
-        gates=(region, leak, *_measured(plan, here, cut(edited, crop), inside, settings)),
+        gates=(window.region, leak, *(gate for gate in measured if gate is not None)),
     )
 
 
-def _measured(
-    plan: EditPlan, before: Image, after: Image, mask: Mask, settings: EditingSettings
-) -> tuple[Gate, ...]:
-    """The gates over the crop before and after."""
-    bounds = settings.gates
-    least = bounds.min_effect if plan.edit_type is EditType.APPEARANCE else bounds.min_change
-    most = bounds.max_color_seam_share if plan.edit_type is EditType.COLOR else bounds.max_seam_share
-    found = [
-        gates.change_gate(before, after, mask, least),
-        gates.seam_gate(before, after, mask, bounds, most=most, outline=True),
-    ]
-    if plan.edit_type is EditType.COLOR:
-        found.append(gates.colour_gate(after, mask, plan.argument, bounds))
-    return tuple(found)
+def _measure(
+    gate: EditGate,
+    plan: EditPlan,
+    before: Image,
+    after: Image,
+    mask: Mask,
+    covers_target: bool,
+    settings: GateSettings,
+) -> Gate | None:
+    """One of the type's gates over the crop before and after; None where it cannot tell."""
+    key = gate.bound if covers_target else gate.bound_of_part
+    if not key:
+        return None
+    bound = float(getattr(settings, key))
+    if gate.name == "change":
+        return gates.change_gate(before, after, mask, bound)
+    if gate.name == "seam":
+        return gates.seam_gate(before, after, mask, settings, most=bound, outline=True)
+    if plan.argument not in NAMES:
+        return None  # an instructor's own word for a color has no range to measure by
+    return gates.color_gate(after, mask, plan.argument, settings, least=bound)

@@ -47,7 +47,7 @@ def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
 
 
 def ragged_share(image: Image, hole: Mask, least_step: float) -> float:
-    """Share of the hole's border where neighbours along it, just outside, differ by ``least_step`` (Lab) or more.
+    """Share of the hole's border where neighbors along it, just outside, differ by ``least_step`` (Lab) or more.
 
     Each such place is a thing that ran into the hole and now has to go on or end there: few are a horizon or a
     table's edge, many mean that the object stood among others and no filling can be right.
@@ -67,7 +67,7 @@ def ragged_share(image: Image, hole: Mask, least_step: float) -> float:
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the hole's border in colours that are rare in the wider surroundings.
+    """Share of the hole's border in colors that are rare in the wider surroundings.
 
     Most often this is a part of the object that its box missed (a handle, a saucer), left behind.
     """

@@ -51,7 +51,7 @@ def region_gate(mask: Mask, settings: GateSettings) -> Gate:
 
 
 def carrier_gate(label: str, carriers: Sequence[str]) -> Gate:
-    """Whether the target is of a class that carries other things, which would float without it."""
+    """Whether the inpainter's offer leaves targets of this label alone, since what they carry would float."""
     value = float(label in carriers)
     measurement = Measurement(name="carries_others", value=value, passed=not value, threshold="= 0")
     return Gate(measurement=measurement, reason=Reason.ENTANGLED)
@@ -81,12 +81,15 @@ def leak_gate(source: Image, raw: Image, allowed: Mask, settings: GateSettings) 
     return at_most("raw_leak_delta_e", value, settings.max_leak, Reason.LEAKED)
 
 
-def colour_gate(edited: Image, mask: Mask, name: str, settings: GateSettings) -> Gate:
-    """Share of the mask that bears the asked colour's name afterwards; it must also be the most frequent one."""
+def color_gate(edited: Image, mask: Mask, name: str, settings: GateSettings, *, least: float) -> Gate:
+    """Share of the mask that bears the asked color's name afterwards; it must also be the most frequent one.
+
+    ``least`` is the bound, save for neutral colors, which have their own.
+    """
     found = dominant_color(edited, mask)
-    least = settings.min_neutral_share if name in NEUTRALS else settings.min_colour_share
+    bound = settings.min_neutral_share if name in NEUTRALS else least
     value = found.share if found.name == name else 0.0
-    return at_least("asked_colour_share", value, least, Reason.WRONG_COLOUR)
+    return at_least("asked_colour_share", value, bound, Reason.WRONG_COLOUR)
 
 
 def seam_gate(
@@ -100,7 +103,7 @@ def seam_gate(
 ) -> Gate:
     """Share of the region's border where the edit made a step that the source did not have.
 
-    An honest recolouring puts its steps where the object's outline was one already; a mask that cuts through a
+    An honest recoloring puts its steps where the object's outline was one already; a mask that cuts through a
     surface, or a filling that does not meet its surroundings, puts them where there was none.
     ``most`` is the bound where it is another than the settings' ``max_seam_share``. With ``outline`` the border is
     an object's, and a thin dark line between two alike sides counts as an edge of the source; a hole's border
@@ -122,7 +125,7 @@ def border_steps(
 ) -> tuple[Mask, NDArray[np.float32], NDArray[np.float32]]:
     """The region's border line and the Lab step across it before and after, each (H, W).
 
-    The step is the distance between the mean colours just inside and just outside, 2-5 px off the line.
+    The step is the distance between the mean colors just inside and just outside, 2-5 px off the line.
     """
     reach = int(np.clip(round(0.012 * max(region.shape)), 2, 12))
     inner, outer = region & ~erode(region, reach), dilate(region, reach) & ~region

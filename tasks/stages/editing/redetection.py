@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import numpy as np
-
-from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.arrays import Mask
 from tasks.imaging.geometry import containment, enlarge, iou
 from tasks.records.errors import Reason
 from tasks.records.records import Box, EditPlan
-from tasks.roles.questions import Detection, Detector
+from tasks.roles.asks import AskDetector
+from tasks.roles.picture import Picture
+from tasks.roles.questions import Detection, DetectQuestion
 from tasks.stages.editing.crop import union_box
 from tasks.stages.editing.gates import Gate, at_least, at_most
 from tasks.stages.editing.settings import GateSettings
@@ -24,14 +25,19 @@ Look: TypeAlias = Sequence[tuple[Detection, ...]]
 """Detections of each window, in the picture's pixels."""
 
 
-def look(detector: Detector, plan: EditPlan, picture: Image) -> Look:
-    """What the detector finds around the plan's target and in the whole picture (H, W, 3)."""
-    height, width = picture.shape[:2]
+async def look(detector: AskDetector, plan: EditPlan, picture: Picture) -> Look:
+    """What the detector finds around the plan's target and in the whole picture."""
+    height, width = plan.target.scene.source.height, plan.target.scene.source.width
     target = union_box([o.box for o in plan.target.objects])
     windows = [enlarge(target, factor, 64, width, height) for factor in WINDOW_FACTORS]
     windows.append(Box(x0=0, y0=0, x1=width, y1=height))
-    cuts = [np.ascontiguousarray(picture[w.y0 : w.y1, w.x0 : w.x1]) for w in windows]
-    answers = detector.detect(cuts, [[plan.target.label]] * len(cuts))
+    names = (plan.target.label,)
+    answers = await asyncio.gather(
+        *(
+            detector(DetectQuestion(subject=plan.plan_id, picture=picture.crop(window), names=names))
+            for window in windows
+        )
+    )
     return [tuple(_moved(d, w) for d in answer) for answer, w in zip(answers, windows, strict=True)]
 
 

@@ -9,12 +9,20 @@ import numpy as np
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import Reason
 from tasks.records.records import Box, SceneObject
-from tasks.roles.questions import Detection, Segmenter
+from tasks.roles.asks import AskSegmenter
+from tasks.roles.picture import Picture
+from tasks.roles.questions import Detection, SegmentQuestion
 from tasks.stages.editing.gates import Gate, at_most
 
 
-def trace_gate(
-    segmenter: Segmenter, edited: Image, crop: Box, targets: Sequence[SceneObject], mask: Mask, bound: float
+async def trace_gate(
+    segmenter: AskSegmenter,
+    edited: Image,
+    crop: Box,
+    targets: Sequence[SceneObject],
+    mask: Mask,
+    bound: float,
+    subject: str,
 ) -> Gate:
     """How much of the object's outline is left, 0..1: overlap with its old mask times the segmenter's certainty.
 
@@ -29,9 +37,11 @@ def trace_gate(
         targets: the removed objects, boxes in picture pixels.
         mask: their old mask in crop pixels, (h, w).
         bound: largest value that passes.
+        subject: id of the sample, for messages.
     """
-    asked = [Detection(label=o.label, score=o.score, box=_moved(o.box, crop)) for o in targets]
-    (found,) = segmenter.segment([np.ascontiguousarray(edited)], [asked], [()])
+    boxes = tuple(Detection(label=o.label, score=o.score, box=_moved(o.box, crop)) for o in targets)
+    question = SegmentQuestion(subject=subject, picture=Picture.of_pixels(edited), detections=boxes)
+    found = await segmenter(question)
     value = max((_overlap(s.mask, mask) * s.score for s in found), default=0.0)
     return at_most("trace_of_shape", value, bound, Reason.STILL_THERE)
 

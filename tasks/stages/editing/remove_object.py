@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, from_rle
 from tasks.records.errors import SampleError
 from tasks.records.records import Box, EditPlan
-from tasks.roles.questions import Detector, Inpainter, InpaintRequest, Segmenter
+from tasks.roles.asks import AskDetector, AskInpainter, AskSegmenter
+from tasks.roles.picture import Picture
+from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.compositing import composite
 from tasks.stages.editing.finished import Finished, cut
@@ -27,50 +30,65 @@ from tasks.stages.editing.removal import (
 from tasks.stages.editing.removal_trace import trace_gate
 from tasks.stages.editing.settings import EditingSettings, RemovalSettings
 from tasks.stages.editing.surroundings import Surroundings, look_around
+from tasks.stages.sample_stage import Workbench
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovalRoles:
+class RemovalAsks(Protocol):
     """Who takes part: one fills, two look again."""
 
-    inpainter: Inpainter
-    detector: Detector
-    segmenter: Segmenter
+    @property
+    def inpainter(self) -> AskInpainter:
+        """Fills the hole."""
+        ...
+
+    @property
+    def detector(self) -> AskDetector:
+        """Looks for the object."""
+        ...
+
+    @property
+    def segmenter(self) -> AskSegmenter:
+        """Looks for its shape."""
+        ...
 
 
-def remove_object(
-    plan: EditPlan, source: Image, *, roles: RemovalRoles, settings: EditingSettings, seed: int
+async def remove_object(
+    plan: EditPlan,
+    source: Picture,
+    bench: Workbench,
+    *,
+    ask: RemovalAsks,
+    carriers: Sequence[str],
+    settings: EditingSettings,
+    seed: int,
 ) -> Finished:
     """The target filled over from its surroundings: the first try that passes every gate, else the best one.
 
     The tries differ in the hole (`RemovalSettings.tries`): what spoils a filling is mostly a rim left outside.
 
+    ``carriers`` are labels that the inpainter leaves alone (`tasks.roles.offers.Offer.carriers`).
+
     Raises:
-        SampleError: it can't be removed cleanly by where it stands (too large, entangled with others), which is
-            known before the inpainter is asked; or the inpainter can't do this one.
+        SampleError: it cannot be removed cleanly by where it stands (too large, entangled with others), which is
+            known before the inpainter is asked; or the inpainter cannot do this one.
     """
-    mask = from_rle(plan.target.mask)
-    scene = _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
     # A class that stays needs no look at the picture.
-    gates.require(gates.carrier_gate(plan.target.label, settings.removal.carriers))
+    carried = gates.carrier_gate(plan.target.label, carriers)
+    gates.require(carried)
+    scene = await bench.cpu(_open_scene, plan, source)
     best: Finished | None = None
     before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):
-        radius = _radius(scene, hole_settings)
-        hole = removal_hole(mask, scene.boxes, scene.others, hole_settings)
-        reach = round(hole_settings.shadow_reach * radius)
-        around = look_around(source, mask, hole, scene.others, reach)
-        hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
         try:
-            early = _early_gates(scene, hole, around, settings)
+            hole, early = await bench.cpu(_hole, scene, hole_settings, settings)
         except SampleError:
             if best is None:
                 raise
             break
         if before is None:
-            before = look(roles.detector, plan, source)
-        done = _fill(scene, hole, before, roles, settings, seed + number)
-        done = replace(done, gates=(*early, *done.gates))
+            before = await look(ask.detector, plan, source)
+        done = await _fill(scene, hole, before, bench, ask, settings, seed + number)
+        done = replace(done, gates=(carried, *early, *done.gates))
         if best is None or _failures(done) < _failures(best):
             best = done
         if not _failures(done):
@@ -84,13 +102,30 @@ class _Scene:
     """What every try has in common; masks are (H, W) of the photograph."""
 
     plan: EditPlan
-    source: Image
+    source: Picture
     mask: Mask
     others: Mask
 
     @property
     def boxes(self) -> list[Box]:
         return [o.box for o in self.plan.target.objects]
+
+
+def _open_scene(plan: EditPlan, source: Picture) -> _Scene:
+    mask = from_rle(plan.target.mask)
+    return _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
+
+
+def _hole(
+    scene: _Scene, hole_settings: RemovalSettings, settings: EditingSettings
+) -> tuple[Mask, tuple[Gate, ...]]:
+    """The pixels to fill, with the shadow that begins at them, and the gates that are known before filling."""
+    radius = _radius(scene, hole_settings)
+    hole = removal_hole(scene.mask, scene.boxes, scene.others, hole_settings)
+    reach = round(hole_settings.shadow_reach * radius)
+    around = look_around(scene.source.rgb, scene.mask, hole, scene.others, reach)
+    hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
+    return hole, _early_gates(scene, hole, around, settings)
 
 
 def _radius(scene: _Scene, settings: RemovalSettings) -> int:
@@ -102,7 +137,6 @@ def _early_gates(
 ) -> tuple[Gate, ...]:
     beside = hole & ~scene.mask
     found = (
-        gates.carrier_gate(scene.plan.target.label, settings.removal.carriers),
         gates.region_gate(hole, settings.gates),
         gates.overlap_gate(_overlap(scene.boxes, scene.others), settings.removal.max_overlap),
         gates.things_gate(beside, around.thing, settings.removal.max_things),
@@ -112,41 +146,67 @@ def _early_gates(
     return found
 
 
-def _fill(
-    scene: _Scene, hole: Mask, before: Look, roles: RemovalRoles, settings: EditingSettings, seed: int
+async def _fill(
+    scene: _Scene,
+    hole: Mask,
+    before: Look,
+    bench: Workbench,
+    ask: RemovalAsks,
+    settings: EditingSettings,
+    seed: int,
 ) -> Finished:
     """One hole filled and measured, without the gates that are known before."""
-    plan, source, mask, bounds = scene.plan, scene.source, scene.mask, settings.gates
-    height, width = mask.shape
+    height, width = scene.mask.shape
     crop = removal_window(box_of(hole), width, height, settings.removal)
+    question = InpaintQuestion(
+        subject=scene.plan.plan_id,
+        seed=seed,
+        picture=scene.source.crop(crop),
+        hole=cut(hole, crop),
+        avoid=cut(scene.others | scene.mask, crop),
+    )
+    patch = await ask.inpainter(question)
+    done = await bench.cpu(_put_back, scene, hole, crop, patch, settings)
+    after = await look(ask.detector, scene.plan, Picture.of_pixels(done.edited))
+    compared = compare_looks(scene.plan, before=before, after=after, hole=hole, settings=settings.gates)
+    done = replace(done, gates=(*done.gates, *compared))
+    if _failures(done):
+        return done
+    # The most expensive look comes last, and only where nothing else has refused.
+    targets, mask = scene.plan.target.objects, cut(scene.mask, crop)
+    trace = await trace_gate(
+        ask.segmenter,
+        cut(done.edited, crop),
+        crop,
+        targets,
+        mask,
+        settings.gates.max_trace,
+        scene.plan.plan_id,
+    )
+    return replace(done, gates=(*done.gates, trace))
+
+
+def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: EditingSettings) -> Finished:
+    """The filling composited and measured; the objects are looked for afterwards."""
+    source, bounds = scene.source.rgb, settings.gates
     here, inside = cut(source, crop), cut(hole, crop)
-    request = InpaintRequest(image=here, hole=inside, seed=seed, avoid=cut(scene.others | mask, crop))
-    (patch,) = roles.inpainter.inpaint([request])
     alpha = removal_alpha(inside, _radius(scene, settings.removal))
     edited, allowed = composite(source, patch, crop, alpha)
     after = cut(edited, crop)
-    measured: list[Gate] = [
-        gates.change_gate(here, after, cut(mask, crop), bounds.min_change),
-        gates.leak_gate(here, patch, inside, bounds),
-        *_fill_gates(here, after, inside, settings),
-        *compare_looks(
-            plan, before=before, after=look(roles.detector, plan, edited), hole=hole, settings=bounds
-        ),
-    ]
-    if all(gate.passed for gate in measured):
-        # The dearest look comes last, and only where nothing else has refused.
-        old = cut(mask, crop)
-        measured.append(trace_gate(roles.segmenter, after, crop, plan.target.objects, old, bounds.max_trace))
     return Finished(
-        plan=plan,
+        plan=scene.plan,
         source=source,
         edited=edited,
         patch=patch,
         crop=crop,
-        mask=mask,
+        mask=scene.mask,
         allowed=allowed,
         method="inpaint",
-        gates=tuple(measured),
+        gates=(
+            gates.change_gate(here, after, cut(scene.mask, crop), bounds.min_change),
+            gates.leak_gate(here, patch, inside, bounds),
+            *_fill_gates(here, after, inside, settings),
+        ),
     )
 
 

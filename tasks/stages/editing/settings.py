@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
+from tasks.records.edit_types import EDIT_TYPES
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
 
-CROP_FACTORS = {
-    EditType.COLOR: 1.3,
-    EditType.MATERIAL: 1.3,
-    EditType.APPEARANCE: 1.3,
-    EditType.TEXT: 1.5,
-    EditType.REPLACE: 1.6,
-    EditType.ACTION: 1.6,
-    EditType.ADD: 1.9,
-    EditType.REMOVE: 2.0,
-}
+CROP_FACTORS = {row.edit_type: row.crop_factor for row in EDIT_TYPES}
 """Crop side over box side: an edit that keeps the outline needs little around it, one that grows needs more."""
-
-
-CARRIERS = ("vase", "dining table", "couch", "bed", "bench", "desk", "table", "shelf")
-"""Things that hold other things, which a detector seldom finds all."""
 
 
 class CropSettings(Settings):
     """The window an editor sees."""
 
-    factors: dict[EditType, float] = Field(default=CROP_FACTORS, description="crop side over box side")
+    factors: dict[EditType, Annotated[float, Field(ge=1, allow_inf_nan=False)]] = Field(
+        default=CROP_FACTORS, description="crop side over box side; a type left out keeps its default"
+    )
     min_side_px: int = Field(default=256, gt=0, description="smaller crops come back soft from an editor")
     max_aspect: float = Field(default=2.0, ge=1, description="long over short side an editor still handles")
     whole_share: float = Field(
@@ -44,7 +36,9 @@ class CompositeSettings(Settings):
     )
     feather: float = Field(default=0.02, ge=0, description="width of the blend outside that region")
     border_feather: float = Field(
-        default=0.05, ge=0, description="blend along the crop's border, for Add, Action"
+        default=0.05,
+        ge=0,
+        description="blend along the crop's border, where an edit may take all of the crop",
     )
     change_threshold: float = Field(default=8.0, ge=0, description="Lab distance of a pixel that changed")
     max_tint: float = Field(default=0.06, ge=0, description="largest gain an editor's tint is corrected by")
@@ -55,7 +49,7 @@ class RemovalSettings(Settings):
 
     dilation: float = Field(default=0.05, ge=0, description="of the box's longer side: rim and missed parts")
     min_dilation_px: int = Field(default=6, ge=0, description="a rim this wide even around small things")
-    max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbours")
+    max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbors")
     shadow: float = Field(default=0.5, ge=0, description="extra growth downwards, over the dilation")
     shadow_reach: float = Field(
         default=2.5,
@@ -67,9 +61,6 @@ class RemovalSettings(Settings):
     )
     window_margin: float = Field(default=0.75, ge=0, description="of the box's longer side, on each side")
     min_window_margin_px: int = Field(default=96, ge=0, description="so much context even for small things")
-    carriers: tuple[str, ...] = Field(
-        default=CARRIERS, description="classes never removed: what they carry stays"
-    )
     max_things: float = Field(
         default=0.15,
         ge=0,
@@ -116,10 +107,10 @@ class GateSettings(Settings):
         default=0.12, ge=0, le=1, description="border with a step that was not there"
     )
     max_color_seam_share: float = Field(
-        default=0.08, ge=0, le=1, description="the same for Color: paint beyond the outline shows most"
+        default=0.08, ge=0, le=1, description="the same where paint beyond the outline would show most"
     )
-    min_colour_share: float = Field(
-        default=0.5, ge=0, le=1, description="of the mask that bears the asked name"
+    min_color_share: float = Field(
+        default=0.5, ge=0, le=1, description="of the mask that bears the asked color"
     )
     min_neutral_share: float = Field(
         default=0.4, ge=0, le=1, description="the same for black, white and gray"
@@ -150,10 +141,10 @@ class GateSettings(Settings):
         default=0.25, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
     )
     max_strange: float = Field(
-        default=0.6, ge=0, le=1, description="border in colours rare around: left-over parts"
+        default=0.6, ge=0, le=1, description="border in colors rare around: left-over parts"
     )
     strange_distance: float = Field(
-        default=6.0, ge=0, description="such a colour is this far from the usual ones"
+        default=6.0, ge=0, description="such a color is this far from the usual ones"
     )
 
 
@@ -165,10 +156,13 @@ class EditingSettings(Settings):
     judge: RoleSettings
     detector: RoleSettings = Field(description="looks again after a removal; the grounding detector")
     segmenter: RoleSettings = Field(description="looks for the removed shape; the grounding segmenter")
+    tries: int = Field(
+        default=1, ge=1, description="edits tried with other seeds until one passes every gate"
+    )
     min_accuracy: float = Field(default=4.0, ge=1, le=5, description="RegionEditAccuracy to keep")
     min_seamlessness: float = Field(default=4.0, ge=1, le=5, description="SeamlessQuality to keep")
     crop: CropSettings = CropSettings()
     composite: CompositeSettings = CompositeSettings()
     removal: RemovalSettings = RemovalSettings()
     gates: GateSettings = GateSettings()
-    unit_size: int = Field(default=4, gt=0, description="inputs a unit; not part of the stage's digest")
+    unit_size: int = Field(default=4, gt=0, description="inputs per unit; not part of the stage's digest")

@@ -1,121 +1,188 @@
-"""The editing stage: plan in, edited picture out, with every measured gate and the judge's scores."""
+"""Editing: crop and edit, or remove; put back, measure, judge (paper 3.1, step 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from tasks.imaging.arrays import Image
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_png
+from tasks.records.edit_types import Maker, spec_of
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
-from tasks.records.records import EditedSample, EditPlan, EditType, ModelIdentity
+from tasks.records.outcomes import Blob, Child, Outcome, StageInput
+from tasks.records.records import EditedSample, EditPlan, ModelIdentity
 from tasks.records.seeds import derive_seed
-from tasks.roles.questions import Detector, EditJudge, Editor, EditQuestion, Inpainter, Segmenter
+from tasks.roles.asks import AskDetector, AskEditJudge, AskEditor, AskInpainter, AskSegmenter
+from tasks.roles.offers import Offers
+from tasks.roles.picture import Picture
+from tasks.roles.questions import EditJudgeQuestion, EditScores
+from tasks.stages.choices import configured_offers
+from tasks.stages.config import BuildConfig
 from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.finished import Finished
 from tasks.stages.editing.gates import explain
-from tasks.stages.editing.remove_object import RemovalRoles, remove_object
+from tasks.stages.editing.remove_object import remove_object
 from tasks.stages.editing.settings import EditingSettings
+from tasks.stages.grounding.red_picture import marked_with_boxes
+from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 4}
-"""Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
+"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
 
 NOT_JUDGED = 0.0
 """Both scores of an edit that a gate refused before the judge was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EditingStage:
-    """Crops, edits or removes, puts back, measures, judges (paper 3.1, step 3)."""
+class EditingAsks:
+    """Whom editing asks; detector and segmenter look again after a removal."""
 
-    settings: EditingSettings
-    seed: int
-    editor: Editor
-    inpainter: Inpainter
-    judge: EditJudge
-    detector: Detector
-    segmenter: Segmenter
+    editor: AskEditor
+    inpainter: AskInpainter
+    judge: AskEditJudge
+    detector: AskDetector
+    segmenter: AskSegmenter
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Editor, inpainter, edit judge, and the detector and segmenter that look again."""
-        roles = (self.editor, self.inpainter, self.judge, self.detector, self.segmenter)
-        return tuple(role.identity for role in roles)
+        """Everybody who is asked."""
+        asks = (self.editor, self.inpainter, self.judge, self.detector, self.segmenter)
+        return tuple(ask.identity for ask in asks)
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        """One outcome a plan; its one child is the edited sample."""
-        return [self._process(item, pixels) for item in inputs]
 
-    def _process(self, item: StageInput, pixels: PixelReader) -> Outcome:
-        plan = item.record
-        if not isinstance(plan, EditPlan):
-            raise TypeError(f"{item.id}: editing takes EditPlan, got {type(plan).__name__}")
-        try:
-            source = pixels.rgb(item.blobs["source.jpg"])
-            finished = self._make(plan, source)
-        except SampleError as error:
-            return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
-        return Outcome(input_id=item.id, children=(self._finish(finished),))
+def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
+    """The stage of a configuration."""
+    del digests
+    return partial(
+        edit,
+        ask=EditingAsks(**asks),
+        offers=configured_offers(config),
+        settings=config.editing,
+        seed=config.seed,
+    )
 
-    def _make(self, plan: EditPlan, source: Image) -> Finished:
-        if plan.edit_type is EditType.REMOVE:
-            return remove_object(
+
+async def edit(
+    item: StageInput,
+    bench: Workbench,
+    *,
+    ask: EditingAsks,
+    offers: Offers,
+    settings: EditingSettings,
+    seed: int,
+) -> Outcome:
+    """One `EditPlan` to its edited sample: the first try that passes, else the last one with what refused it.
+
+    Raises:
+        SampleError: the target cannot be edited where it stands, or an answer could not be had.
+    """
+    plan = item.record
+    if not isinstance(plan, EditPlan):
+        raise TypeError(f"{item.id}: editing takes EditPlan, got {type(plan).__name__}")
+    ref = item.blobs["source.jpg"]
+    image = await bench.rgb(ref)
+    source = Picture.of_blob(ref.sha256, lambda: image)
+    child: Child | None = None
+    for attempt in range(settings.tries):
+        if spec_of(plan.edit_type).maker is Maker.INPAINTER:
+            # The inpainter's own tries differ in the hole, so another seed is tried on top of them.
+            done = await remove_object(
                 plan,
                 source,
-                roles=RemovalRoles(
-                    inpainter=self.inpainter, detector=self.detector, segmenter=self.segmenter
-                ),
-                settings=self.settings,
-                seed=derive_seed(self.seed, plan.plan_id, "inpaint"),
+                bench,
+                ask=ask,
+                carriers=offers.inpainter.carriers,
+                settings=settings,
+                seed=_seed(seed, plan, "inpaint", attempt),
             )
-        seed = derive_seed(self.seed, plan.plan_id, "edit")
-        return edit_object(plan, source, editor=self.editor, settings=self.settings, seed=seed)
-
-    def _finish(self, done: Finished) -> Child:
-        record = EditedSample(
-            plan=done.plan,
-            crop=done.crop,
-            allowed=to_rle(done.allowed),
-            method=done.method,
-            gates=tuple(gate.measurement for gate in done.gates),
-            accuracy=NOT_JUDGED,
-            seamlessness=NOT_JUDGED,
-            models=self.models,
-        )
-        failed = [gate for gate in done.gates if not gate.passed]
-        reason, detail = None, "; ".join(explain(gate) for gate in failed)
-        if failed:
-            reason = failed[0].reason
         else:
-            record, reason, detail = self._judged(done, record)
-        blobs = (
-            Blob(name="edited.png", data=encode_png(done.edited)),
-            Blob(name="patch.png", data=encode_png(done.patch)),
-        )
-        return Child(id=done.plan.plan_id, record=record, reason=reason, detail=detail, blobs=blobs)
+            done = await edit_object(
+                plan,
+                source,
+                bench,
+                editor=ask.editor,
+                covers_target=offers.editor.covers_target,
+                settings=settings,
+                seed=_seed(seed, plan, "edit", attempt),
+                attempt=attempt,
+            )
+        child = await _checked(done, source, bench, ask, settings, _seed(seed, plan, "edit_judge", attempt))
+        if child.reason is None:
+            break
+    assert child is not None, "there is at least one try"
+    return Outcome(input_id=item.id, children=(child,))
 
-    def _judged(self, done: Finished, record: EditedSample) -> tuple[EditedSample, Reason | None, str]:
-        question = EditQuestion(
-            source=done.source,
-            edited=done.edited,
-            plan=done.plan,
-            crop=done.crop,
-            mask=done.mask,
-            gates=record.gates,
-        )
-        (scores,) = self.judge.judge_edits([question])
-        judged = replace(
-            record,
-            gates=(*record.gates, *scores.measurements),
-            accuracy=scores.accuracy,
-            seamlessness=scores.seamlessness,
-        )
-        if scores.accuracy < self.settings.min_accuracy:
-            detail = f"accuracy {scores.accuracy:g} (>= {self.settings.min_accuracy:g})"
-            return judged, Reason.LOW_ACCURACY, detail
-        if scores.seamlessness < self.settings.min_seamlessness:
-            detail = f"seamlessness {scores.seamlessness:g} (>= {self.settings.min_seamlessness:g})"
-            return judged, Reason.LOW_SEAMLESSNESS, detail
-        return judged, None, ""
+
+def _seed(seed: int, plan: EditPlan, step: str, attempt: int) -> int:
+    return derive_seed(seed, plan.plan_id, f"{step}:{attempt}" if attempt else step)
+
+
+async def _checked(
+    done: Finished, source: Picture, bench: Workbench, ask: EditingAsks, settings: EditingSettings, seed: int
+) -> Child:
+    """The sample with its pictures; the judge is asked only where no gate has refused."""
+    record = EditedSample(
+        plan=done.plan,
+        crop=done.crop,
+        allowed=to_rle(done.allowed),
+        method=done.method,
+        gates=tuple(gate.measurement for gate in done.gates),
+        accuracy=NOT_JUDGED,
+        seamlessness=NOT_JUDGED,
+        models=ask.models,
+    )
+    blobs = await bench.cpu(_blobs, done)
+    plan_id = done.plan.plan_id
+    failed = [gate for gate in done.gates if not gate.passed]
+    if failed:
+        detail = "; ".join(explain(gate) for gate in failed)
+        return Child(id=plan_id, record=record, reason=failed[0].reason, detail=detail, blobs=blobs)
+    try:
+        scores = await ask.judge(_question(done, source, record, seed))
+    except SampleError as error:
+        return Child(id=plan_id, record=record, reason=error.reason, detail=error.detail, blobs=blobs)
+    judged = replace(
+        record,
+        gates=(*record.gates, *scores.measurements),
+        accuracy=scores.accuracy,
+        seamlessness=scores.seamlessness,
+    )
+    reason, detail = _verdict(scores, settings)
+    return Child(id=plan_id, record=judged, reason=reason, detail=detail, blobs=blobs)
+
+
+def _question(done: Finished, source: Picture, record: EditedSample, seed: int) -> EditJudgeQuestion:
+    boxes = [thing.box for thing in done.plan.target.objects]
+    edited = Picture.of_pixels(done.edited)
+    return EditJudgeQuestion(
+        subject=done.plan.plan_id,
+        seed=seed,
+        source=source,
+        edited=edited,
+        source_boxed=marked_with_boxes(source, boxes),
+        edited_boxed=marked_with_boxes(edited, boxes),
+        instruction=done.plan.instruction,
+        edit_type=done.plan.edit_type,
+        argument=done.plan.argument,
+        crop=done.crop,
+        mask=done.mask,
+        gates=record.gates,
+    )
+
+
+def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | None, str]:
+    if scores.accuracy < settings.min_accuracy:
+        return Reason.LOW_ACCURACY, f"accuracy {scores.accuracy:g} (>= {settings.min_accuracy:g})"
+    if scores.seamlessness < settings.min_seamlessness:
+        detail = f"seamlessness {scores.seamlessness:g} (>= {settings.min_seamlessness:g})"
+        return Reason.LOW_SEAMLESSNESS, detail
+    return None, ""
+
+
+def _blobs(done: Finished) -> tuple[Blob, ...]:
+    return (
+        Blob(name="edited.png", data=encode_png(done.edited)),
+        Blob(name="patch.png", data=encode_png(done.patch)),
+    )

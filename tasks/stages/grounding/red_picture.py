@@ -8,13 +8,31 @@ import cv2
 import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import intersection
-from tasks.records.records import Box, SceneObject
+from tasks.imaging.geometry import from_rle, intersection
+from tasks.records.records import Box, GroundedTarget, SceneObject
+from tasks.roles.picture import Picture
 
 RED, BLACK, WHITE = (255, 0, 0), (0, 0, 0), (255, 255, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MASK_OPACITY = 0.5
 """Paper 3.1, step 1: "a red semi-transparent mask (opacity 0.5) and a red bounding box"."""
+
+
+def marked_with_boxes(picture: Picture, boxes: Sequence[Box]) -> Picture:
+    """The picture with each box outlined: what the instructor sees (paper Figure 19)."""
+    return picture.marked({"boxes": _corners(boxes)}, lambda image: draw_box(image, boxes))
+
+
+def marked_with_mask(picture: Picture, target: GroundedTarget) -> Picture:
+    """The picture with the target's red mask and boxes: the visual grounding."""
+    boxes = [thing.box for thing in target.objects]
+    marks = {"boxes": _corners(boxes), "mask": target.mask.counts}
+    return picture.marked(marks, lambda image: draw_mask_and_box(image, from_rle(target.mask), boxes))
+
+
+def numbered(picture: Picture, objects: Sequence[SceneObject]) -> Picture:
+    """The picture with each object framed and numbered: what a referrer points at."""
+    return picture.marked(number_marks(objects), lambda image: draw_numbers(image, objects))
 
 
 def draw_box(image: Image, boxes: Sequence[Box]) -> Image:
@@ -90,3 +108,7 @@ def _moved_into(box: Box, picture: tuple[int, int]) -> Box:
     dx = min(0, picture[0] - box.x1) - min(0, box.x0)
     dy = min(0, picture[1] - box.y1) - min(0, box.y0)
     return Box(x0=box.x0 + dx, y0=box.y0 + dy, x1=box.x1 + dx, y1=box.y1 + dy)
+
+
+def _corners(boxes: Sequence[Box]) -> list[list[int]]:
+    return [[box.x0, box.y0, box.x1, box.y1] for box in boxes]

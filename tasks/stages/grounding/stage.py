@@ -1,180 +1,218 @@
-"""The grounding stage: photograph in, targets out, the whole scene kept with each."""
+"""Grounding: the whole scene first, then targets that take thought to find (paper 3.1, step 1)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from tasks.imaging.arrays import Image
+from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_jpeg, encode_png
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
-from tasks.records.records import GroundedTarget, ModelIdentity, Scene, SourceImage, Tag
+from tasks.records.outcomes import Blob, Child, Outcome, StageInput
+from tasks.records.records import GroundedTarget, Measurement, ModelIdentity, Scene, SourceImage
+from tasks.records.seeds import derive_seed
+from tasks.roles.asks import AskDetector, AskSegmenter, AskTagger, AskTargetJudge
+from tasks.roles.picture import Picture
 from tasks.roles.questions import (
     Detection,
-    Detector,
+    DetectQuestion,
     Segmentation,
-    Segmenter,
-    Tagger,
-    TargetJudge,
+    SegmentQuestion,
+    TagQuestion,
     TargetQuestion,
     TargetVerdict,
 )
-from tasks.stages.grounding.red_picture import draw_mask_and_box
+from tasks.stages.config import BuildConfig
+from tasks.stages.grounding.red_picture import marked_with_mask
 from tasks.stages.grounding.scene import describe_object, take_hints, union_mask, why_never
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import draw_targets
+from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"scene": 2, "targets": 1, "red_picture": 1}
-"""Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
+"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroundingStage:
-    """Tags, detects, segments, draws targets and has them judged (paper 3.1, step 1)."""
+class GroundingAsks:
+    """Whom grounding asks; named as in the configuration."""
 
-    settings: GroundingSettings
-    seed: int
-    tagger: Tagger
-    detector: Detector
-    segmenter: Segmenter
-    judge: TargetJudge
+    tagger: AskTagger
+    detector: AskDetector
+    segmenter: AskSegmenter
+    judge: AskTargetJudge
+
+    @property
+    def scene_models(self) -> tuple[ModelIdentity, ...]:
+        """Who describes the scene."""
+        return self.tagger.identity, self.detector.identity, self.segmenter.identity
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Tagger, detector, segmenter and target judge."""
-        return (*self._scene_models, self.judge.identity)
+        """Everybody who is asked."""
+        return *self.scene_models, self.judge.identity
 
-    @property
-    def _scene_models(self) -> tuple[ModelIdentity, ...]:
-        return (self.tagger.identity, self.detector.identity, self.segmenter.identity)
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        """One outcome a photograph; its children are the drawn targets."""
-        outcomes: dict[str, Outcome] = {}
-        opened: list[tuple[StageInput, Image]] = []
-        for item in inputs:
-            try:
-                opened.append((item, pixels.rgb(item.blobs["source.jpg"])))
-            except SampleError as error:
-                outcomes[item.id] = Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
-        images = [image for _, image in opened]
-        tags = self.tagger.tag(images)
-        names = [[tag.name for tag in found] for found in tags]
-        detections = self.detector.detect(images, names)
-        for (item, image), found, boxes in zip(opened, tags, detections, strict=True):
-            outcomes[item.id] = self._ground(item, image, found, boxes)
-        return [outcomes[item.id] for item in inputs]
+def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
+    """The stage of a configuration."""
+    del digests
+    return partial(ground, ask=GroundingAsks(**asks), settings=config.grounding, seed=config.seed)
 
-    def _ground(
-        self, item: StageInput, image: Image, tags: Sequence[Tag], boxes: Sequence[Detection]
-    ) -> Outcome:
-        source = item.record
-        if not isinstance(source, SourceImage):
-            raise TypeError(f"{item.id}: grounding takes SourceImage, got {type(source).__name__}")
-        height, width = image.shape[:2]
-        entities, distractors = split_detections(
-            boxes,
-            width=width,
-            height=height,
-            object_score=self.settings.object_score,
-            nms_iou=self.settings.nms_iou,
-            max_box_share=self.settings.max_box_share,
-            max_objects=self.settings.max_objects,
-            label_scores=self.settings.label_scores,
-        )
-        if len(entities) < self.settings.min_entities:
-            detail = f"{len(entities)} entities, {self.settings.min_entities} needed"
-            return Outcome(input_id=item.id, reason=Reason.TOO_FEW_ENTITIES, detail=detail)
-        hopeless = [why_never(e, self.settings.target) for e in entities]
-        if all(hopeless):  # no mask can make a target of any of them, and masks are the dearest step
-            return _no_target(source.sid, hopeless)
-        masks = self._segment(source, image, entities)
-        scene = Scene(
-            source=source,
-            tags=tuple(tags),
-            objects=tuple(
-                describe_object(i, e, m, image, self.settings)
-                for i, (e, m) in enumerate(zip(entities, masks, strict=True))
-            ),
-            distractors=tuple(distractors),
-            models=self._scene_models,
-        )
-        return self._draw(scene, image)
 
-    def _segment(self, source: SourceImage, image: Image, entities: Sequence[Entity]) -> list[Segmentation]:
-        """Shipped masks where they fit, the segmenter's for the rest; every box is passed as context."""
-        detections = [e.detection for e in entities]
-        shipped = take_hints(source, detections, self.settings.hint_iou)
-        if len(shipped) == len(detections):
-            return [shipped[i] for i in range(len(detections))]
-        (drawn,) = self.segmenter.segment([image], [detections], [source.hints])
-        return [shipped.get(i, segmentation) for i, segmentation in enumerate(drawn)]
+async def ground(
+    item: StageInput, bench: Workbench, *, ask: GroundingAsks, settings: GroundingSettings, seed: int
+) -> Outcome:
+    """One photograph (`SourceImage`) to its targets, each with the whole scene.
 
-    def _draw(self, scene: Scene, image: Image) -> Outcome:
-        sid = scene.source.sid
-        drawn = draw_targets(
-            scene.objects,
-            sid=sid,
-            seed=self.seed,
-            max_targets=self.settings.target.max_targets,
-            groups=self.settings.target.groups,
-        )
-        if not drawn:
-            return _no_target(sid, [o.not_a_target for o in scene.objects])
-        questions = [self._ask(scene, image, n, indices) for n, indices in enumerate(drawn)]
-        verdicts = self.judge.judge_targets(questions)
-        children = tuple(
-            self._judged(question, verdict) for question, verdict in zip(questions, verdicts, strict=True)
-        )
-        return Outcome(input_id=sid, children=children)
+    Raises:
+        SampleError: ``too_few_entities`` or ``no_target``, or an answer could not be had.
+    """
+    source = item.record
+    if not isinstance(source, SourceImage):
+        raise TypeError(f"{item.id}: grounding takes SourceImage, got {type(source).__name__}")
+    ref = item.blobs["source.jpg"]
+    image = await bench.rgb(ref)
+    picture = Picture.of_blob(ref.sha256, lambda: image)
 
-    def _ask(self, scene: Scene, image: Image, number: int, indices: tuple[int, ...]) -> TargetQuestion:
-        mask = union_mask([scene.objects[i].mask for i in indices])
-        target = GroundedTarget(
-            target_id=f"{scene.source.sid}-t{number}",
-            scene=scene,
-            indices=indices,
-            mask=to_rle(mask),
-            judgement=(),
-            models=self.models,
-        )
-        marked = draw_mask_and_box(image, mask, [o.box for o in target.objects])
-        return TargetQuestion(image=image, marked=marked, mask=mask, target=target)
+    tags = await ask.tagger(TagQuestion(subject=item.id, picture=picture))
+    names = tuple(tag.name for tag in tags)
+    detections = await ask.detector(DetectQuestion(subject=item.id, picture=picture, names=names))
+    entities, distractors = split_detections(
+        detections,
+        width=source.width,
+        height=source.height,
+        object_score=settings.object_score,
+        nms_iou=settings.nms_iou,
+        max_box_share=settings.max_box_share,
+        max_objects=settings.max_objects,
+        label_scores=settings.label_scores,
+    )
+    if len(entities) < settings.min_entities:
+        detail = f"{len(entities)} entities, {settings.min_entities} needed"
+        raise SampleError(Reason.TOO_FEW_ENTITIES, detail)
+    never = [why_never(entity, settings.target) for entity in entities]
+    if all(never):  # no mask can make a target of any of them, and masks are the most expensive step
+        raise _no_target(never)
 
-    def _judged(self, question: TargetQuestion, verdict: TargetVerdict) -> Child:
-        asked = question.target
-        record = GroundedTarget(
-            target_id=asked.target_id,
-            scene=asked.scene,
-            indices=asked.indices,
-            mask=asked.mask,
-            judgement=verdict.measurements,
-            models=asked.models,
-        )
-        blobs = (
-            Blob(name="grounded.jpg", data=encode_jpeg(question.marked, quality=95)),
-            Blob(name="mask.png", data=encode_png(question.mask.astype(np.uint8) * 255)),
-        )
-        reason = None
-        if not verdict.precise:
-            reason = Reason.MASK_NOT_PRECISE
-        elif not verdict.hard:
-            reason = Reason.EASY_TARGET
-        failed = ", ".join(
-            f"{m.name} {m.value:g} ({m.threshold})" for m in verdict.measurements if not m.passed
-        )
+    masks = await _segment(source, picture, entities, ask.segmenter, settings)
+    objects = await bench.cpu(_describe, entities, masks, image, settings)
+    scene = Scene(
+        source=source,
+        tags=tags,
+        objects=objects,
+        distractors=tuple(distractors),
+        models=ask.scene_models,
+    )
+    chosen = draw_targets(
+        objects,
+        sid=source.sid,
+        seed=seed,
+        max_targets=settings.target.max_targets,
+        groups=settings.target.groups,
+    )
+    if not chosen:
+        raise _no_target([thing.not_a_target for thing in objects])
+    targets = [_target(scene, number, indices, ask) for number, indices in enumerate(chosen)]
+    children = await asyncio.gather(*(_judge(target, picture, bench, ask.judge, seed) for target in targets))
+    return Outcome(input_id=item.id, children=tuple(children))
+
+
+async def _segment(
+    source: SourceImage,
+    picture: Picture,
+    entities: Sequence[Entity],
+    segmenter: AskSegmenter,
+    settings: GroundingSettings,
+) -> list[Segmentation]:
+    """Shipped masks where they fit, the segmenter's for the rest; every box is passed as context."""
+    detections: list[Detection] = [entity.detection for entity in entities]
+    shipped = take_hints(source, detections, settings.hint_iou)
+    if len(shipped) == len(detections):
+        return [shipped[index] for index in range(len(detections))]
+    question = SegmentQuestion(
+        subject=source.sid, picture=picture, detections=tuple(detections), hints=source.hints
+    )
+    found = await segmenter(question)
+    return [shipped.get(index, segmentation) for index, segmentation in enumerate(found)]
+
+
+def _describe(
+    entities: Sequence[Entity], masks: Sequence[Segmentation], image: Image, settings: GroundingSettings
+) -> tuple[Any, ...]:
+    pairs = enumerate(zip(entities, masks, strict=True))
+    return tuple(describe_object(index, entity, mask, image, settings) for index, (entity, mask) in pairs)
+
+
+def _target(scene: Scene, number: int, indices: tuple[int, ...], ask: GroundingAsks) -> GroundedTarget:
+    mask = union_mask([scene.objects[index].mask for index in indices])
+    return GroundedTarget(
+        target_id=f"{scene.source.sid}-t{number}",
+        scene=scene,
+        indices=indices,
+        mask=to_rle(mask),
+        judgement=(),
+        models=ask.models,
+    )
+
+
+async def _judge(
+    target: GroundedTarget, picture: Picture, bench: Workbench, judge: AskTargetJudge, seed: int
+) -> Child:
+    """The target with its red picture, kept or rejected by the target judge."""
+    mask = union_mask([thing.mask for thing in target.objects])
+    marked = marked_with_mask(picture, target)
+    blobs = await bench.cpu(_blobs, marked, mask)
+    question = TargetQuestion(
+        subject=target.target_id,
+        seed=derive_seed(seed, target.target_id, "target_judge"),
+        picture=picture,
+        marked=marked,
+        mask=mask,
+        target=target,
+    )
+    try:
+        verdict = await judge(question)
+    except SampleError as error:
         return Child(
-            id=record.target_id, record=record, reason=reason, detail=failed if reason else "", blobs=blobs
+            id=target.target_id, record=target, reason=error.reason, detail=error.detail, blobs=blobs
         )
+    reason = _refusal(verdict)
+    failed = [m for m in verdict.measurements if not m.passed]
+    return Child(
+        id=target.target_id,
+        record=replace(target, judgement=verdict.measurements),
+        reason=reason,
+        detail=", ".join(_said(m) for m in failed) if reason else "",
+        blobs=blobs,
+    )
 
 
-def _no_target(sid: str, reasons: Sequence[str]) -> Outcome:
-    """The photograph's end, with how many objects each reason ruled out."""
-    detail = ", ".join(f"{reason} {count}" for reason, count in sorted(Counter(reasons).items()))
-    return Outcome(input_id=sid, reason=Reason.NO_TARGET, detail=detail)
+def _blobs(marked: Picture, mask: Mask) -> tuple[Blob, ...]:
+    return (
+        Blob(name="grounded.jpg", data=encode_jpeg(marked.rgb, quality=95)),
+        Blob(name="mask.png", data=encode_png(mask.astype(np.uint8) * 255)),
+    )
+
+
+def _refusal(verdict: TargetVerdict) -> Reason | None:
+    if not verdict.precise:
+        return Reason.MASK_NOT_PRECISE
+    return None if verdict.hard else Reason.EASY_TARGET
+
+
+def _said(measurement: Measurement) -> str:
+    return f"{measurement.name} {measurement.value:g} ({measurement.threshold})"
+
+
+def _no_target(reasons: Sequence[str]) -> SampleError:
+    """With how many objects each reason ruled out."""
+    counts = sorted(Counter(reasons).items())
+    return SampleError(Reason.NO_TARGET, ", ".join(f"{reason} {count}" for reason, count in counts))

@@ -1,87 +1,88 @@
-"""The stage ``ingest``: bytes of each location in, its working source and record out."""
+"""Ingest: the bytes of each location to its working source."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from tasks.imaging.pixels import fingerprint
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
-from tasks.records.records import MaskHint, ModelIdentity, SourceImage
+from tasks.records.outcomes import Blob, Child, Outcome, SourceEntry, StageInput
+from tasks.records.records import MaskHint, SourceImage
 from tasks.sources.formats import suffix_agrees
 from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import MAX_ANNOTATION_BYTES, parse_annotations
-from tasks.sources.settings import IngestSettings, SourceSettings
+from tasks.sources.settings import IngestSettings
 from tasks.sources.working_source import make_working_source
+from tasks.stages.config import BuildConfig
+from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"working_source": 1, "fingerprint": 1, "annotations": 1}
-"""A step's number is raised when its code changes what comes out; part of the stage's configuration digest."""
+"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
 
 SOURCE_BLOB = "source.jpg"
 """Name of the working source beside its row."""
 
 
-class IngestStage:
-    """Reads, checks and cleans photographs; one child an input, its id the sid."""
+def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
+    """The stage of a configuration; it asks nobody."""
+    del asks, digests
+    return partial(ingest, reader=SourceReader(config.sources), settings=config.ingest)
 
-    def __init__(self, sources: Sequence[SourceSettings], settings: IngestSettings) -> None:
-        self._reader = SourceReader(sources)
-        self._settings = settings
 
-    @property
-    def models(self) -> tuple[ModelIdentity, ...]:
-        """Ingest asks no model."""
-        return ()
+async def ingest(
+    item: StageInput, bench: Workbench, *, reader: SourceReader, settings: IngestSettings
+) -> Outcome:
+    """One location (`SourceEntry`) to its working source; its one child is named by the sid.
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        """One outcome an input, in order; ``pixels`` isn't used, since originals lie outside the store."""
-        return [self._outcome(item) for item in inputs]
+    Raises:
+        SampleError: why this is no usable photograph.
+    """
+    if not isinstance(item.record, SourceEntry):
+        raise TypeError(f"{item.id}: ingest takes SourceEntry, got {type(item.record).__name__}")
+    child = await bench.cpu(_child, item.record, reader, settings)
+    return Outcome(input_id=item.id, children=(child,))
 
-    def _outcome(self, item: StageInput) -> Outcome:
-        if not isinstance(item.record, SourceEntry):
-            msg = f"{item.id}: ingest takes source entries, not {type(item.record).__name__}"
-            raise TypeError(msg)
-        try:
-            return Outcome(input_id=item.id, children=(self._child(item.record),))
-        except SampleError as error:
-            return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
 
-    def _child(self, entry: SourceEntry) -> Child:
-        if entry.problem:
-            raise SampleError(Reason(entry.problem), entry.detail or "found when the source was listed")
-        data = self._reader.data(entry, self._settings.max_bytes)
-        sid = source_id(data)
-        working = make_working_source(data, self._settings)
-        height, width = working.rgb.shape[:2]
-        name = entry.member or entry.path
-        mislabelled = () if suffix_agrees(name, working.original_format) else ("mislabelled",)
-        hints, hint_actions = self._hints(entry, width, height, turned="turned" in working.actions)
-        record = SourceImage(
-            sid=sid,
-            location=entry.location,
-            sha256=hashlib.sha256(data).hexdigest(),
-            working_sha256=hashlib.sha256(working.jpeg).hexdigest(),
-            width=width,
-            height=height,
-            original_format=working.original_format,
-            actions=(*mislabelled, *working.actions, *hint_actions),
-            licence=entry.licence or f"unstated ({entry.source})",
-            hints=hints,
-            fingerprint=fingerprint(working.rgb),
-        )
-        return Child(id=sid, record=record, blobs=(Blob(name=SOURCE_BLOB, data=working.jpeg),))
+def _child(entry: SourceEntry, reader: SourceReader, settings: IngestSettings) -> Child:
+    if entry.problem:
+        raise SampleError(Reason(entry.problem), entry.detail or "found when the source was listed")
+    data = reader.data(entry, settings.max_bytes)
+    sid = source_id(data)
+    working = make_working_source(data, settings)
+    height, width = working.rgb.shape[:2]
+    name = entry.member or entry.path
+    mislabelled = () if suffix_agrees(name, working.original_format) else ("mislabelled",)
+    turned = "turned" in working.actions
+    hints, hint_actions = _hints(entry, reader, width, height, turned=turned)
+    record = SourceImage(
+        sid=sid,
+        location=entry.location,
+        sha256=hashlib.sha256(data).hexdigest(),
+        working_sha256=hashlib.sha256(working.jpeg).hexdigest(),
+        width=width,
+        height=height,
+        original_format=working.original_format,
+        actions=(*mislabelled, *working.actions, *hint_actions),
+        licence=entry.licence or f"unstated ({entry.source})",
+        hints=hints,
+        fingerprint=fingerprint(working.rgb),
+    )
+    return Child(id=sid, record=record, blobs=(Blob(name=SOURCE_BLOB, data=working.jpeg),))
 
-    def _hints(
-        self, entry: SourceEntry, width: int, height: int, *, turned: bool
-    ) -> tuple[tuple[MaskHint, ...], tuple[str, ...]]:
-        """Masks that came along, in the working source's frame; a damaged annotation costs only the hints."""
-        if not entry.annotation:
-            return (), ()
-        if turned:
-            return (), ("annotation_dropped",)  # whose masks might be in either frame
-        try:
-            data = self._reader.annotation(entry, MAX_ANNOTATION_BYTES)
-            return parse_annotations(data, width, height), ()
-        except (SampleError, ValueError):
-            return (), ("annotation_unusable",)
+
+def _hints(
+    entry: SourceEntry, reader: SourceReader, width: int, height: int, *, turned: bool
+) -> tuple[tuple[MaskHint, ...], tuple[str, ...]]:
+    """Masks that came along, in the working source's frame; a damaged annotation costs only the hints."""
+    if not entry.annotation:
+        return (), ()
+    if turned:
+        return (), ("annotation_dropped",)  # whose masks might be in either frame
+    try:
+        data = reader.annotation(entry, MAX_ANNOTATION_BYTES)
+        return parse_annotations(data, width, height), ()
+    except (SampleError, ValueError):
+        return (), ("annotation_unusable",)

@@ -1,129 +1,61 @@
-"""What a target may be turned into: a clearly other colour, a fitting effect, a material."""
+"""The argument of a written edit: what was asked for, what the instructor states, or what its sentence says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from functools import cache
 
-from tasks.backends.embedded.nouns import noun
-from tasks.backends.embedded.painting.effects import EFFECTS
-from tasks.backends.embedded.painting.materials import CAST, MATERIALS, Material
-from tasks.imaging.color_names import name_color
-from tasks.records.records import GroundedTarget, SceneObject
+from tasks.records.edit_types import NO_ARGUMENT, spec_of
+from tasks.records.records import EditType
 
-MIN_COLOR_SHARE = 0.5
-"""Below this share of the mask a recolour would leave the thing patchy, and its colour has no name anyway."""
+MAX_WORDS = 12
+"""A longer find is half of the sentence and not an argument."""
 
-UNNAMED_COLOR_SHARE = 0.62
-"""The same for a thing whose colour is between two names."""
-
-EFFECT_SHARE = 0.4
-"""Share of the mask that must carry a vivid colour for its loss to be seen."""
+NOTHING = frozenset({"", "none", "n/a", "null", "nothing"})
+"""What models write where they have no argument."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColorRule:
-    """When a thing may become this colour.
+def settled_argument(edit_type: EditType, asked: str, stated: str, instruction: str) -> str:
+    """The argument that a plan carries.
 
-    Attributes:
-        dark, light: mean L of the thing (0..100) below and above which the colour doesn't come out: shading is
-            kept, so black never turns yellow and white never turns deep brown.
-        near: present colours that it would be mistaken for.
+    Args:
+        edit_type: the drawn type.
+        asked: the drawn argument; ``""`` where the instructor chose.
+        stated: what its reply states (`WrittenInstruction.argument`); ``""`` where the reply has no such field.
+        instruction: its sentence, before rewriting.
+
+    Returns:
+        ``"none"`` for a type that needs none; else asked, stated or read argument, the first that is there; ``""`` when
+        the sentence does not say it in a known way.
     """
-
-    dark: float
-    light: float
-    near: frozenset[str]
-
-
-COLORS: dict[str, ColorRule] = {
-    "red": ColorRule(dark=18, light=88, near=frozenset({"red", "pink", "orange", "brown"})),
-    "orange": ColorRule(dark=38, light=90, near=frozenset({"orange", "red", "yellow", "brown"})),
-    "yellow": ColorRule(dark=50, light=97, near=frozenset({"yellow", "orange", "brown"})),
-    "green": ColorRule(dark=18, light=90, near=frozenset({"green"})),
-    "blue": ColorRule(dark=15, light=90, near=frozenset({"blue", "purple"})),
-    "purple": ColorRule(dark=18, light=88, near=frozenset({"purple", "blue", "pink"})),
-    "pink": ColorRule(dark=48, light=97, near=frozenset({"pink", "purple", "red", "white"})),
-}
-"""Arguments of Color; neutral ones are left out, since they need the shading to change as well."""
-
-VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"})
-"""Colours whose loss is plain to see."""
-
-WARM = frozenset({"brown", "orange", "yellow", "mixed"})
-"""Colours on which brown tones hardly show; a mixed thing may be of them."""
-
-MIN_SKETCH_PX = 64
-"""Shorter side below which strokes can't be told from noise."""
-
-MIN_MATERIAL_PX = 110
-"""Shorter side below which a thing has too little shading to look like metal."""
-
-DARK_SCREEN_L = 25.0
-"""Mean lightness of a screen above which it shows something, which would turn to metal with it."""
-
-ONE_MATERIAL_SHARE = 0.78
-"""Share of the mask in one colour from which a vessel seems to be of one material, and not full of something."""
+    spec = spec_of(edit_type)
+    if not spec.argument:
+        return NO_ARGUMENT
+    if asked not in ("", NO_ARGUMENT):
+        return asked
+    given = _trimmed(stated, verbatim=spec.verbatim)
+    return given if given.lower() not in NOTHING else read_argument(edit_type, instruction)
 
 
-def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
-    """Colours that every object of the target may take: far in hue from what it is now, right in lightness."""
-    allowed, kind = noun(target.label).colors, noun(target.label).kind
-    return tuple(
-        name
-        for name, rule in COLORS.items()
-        if (not allowed or name in allowed)
-        and all(_takes(thing, rule) and not _filled(thing, kind) for thing in target.objects)
-    )
+def read_argument(edit_type: EditType, instruction: str) -> str:
+    """What the target becomes, by the type's patterns; ``""`` where none fits."""
+    sentence = " ".join(instruction.split()).rstrip(".! ")
+    for pattern in _patterns(edit_type):
+        found = pattern.search(sentence)
+        argument = _trimmed(found["argument"], verbatim=spec_of(edit_type).verbatim) if found else ""
+        if argument and len(argument.split()) <= MAX_WORDS:
+            return argument
+    return ""
 
 
-def effect_arguments(target: GroundedTarget) -> tuple[str, ...]:
-    """Appearance effects that will show on every object of the target."""
-    return tuple(name for name in EFFECTS if all(_shows(thing, name) for thing in target.objects))
+@cache
+def _patterns(edit_type: EditType) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in spec_of(edit_type).reads)
 
 
-def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
-    """Materials that would show on every object of the target: fitting its kind, unlike what it looks like now."""
-    kind = noun(target.label).kind
-    return tuple(
-        name
-        for name, material in MATERIALS.items()
-        if kind in CAST and all(_turns_into(thing, kind, material) for thing in target.objects)
-    )
-
-
-def _shows(thing: SceneObject, effect: str) -> bool:
-    """Colour must be there to be lost, and brown tones don't show on what is brown already."""
-    vivid = thing.color in VIVID and thing.color_share >= EFFECT_SHARE
-    if effect == "pencil sketch" and min(thing.box.width, thing.box.height) < MIN_SKETCH_PX:
-        return False
-    if effect == "sepia":
-        return thing.color not in WARM
-    return vivid or not EFFECTS[effect].needs_colour
-
-
-def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
-    shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
-    small = min(thing.box.width, thing.box.height) < MIN_MATERIAL_PX
-    return (
-        not small and not _filled(thing, kind) and not shining and name_color(thing.lab) not in material.tints
-    )
-
-
-def _filled(thing: SceneObject, kind: str) -> bool:
-    """Coffee would turn to metal, or blue, with its cup."""
-    return kind == "tableware" and thing.color_share < ONE_MATERIAL_SHARE
-
-
-def _takes(thing: SceneObject, rule: ColorRule) -> bool:
-    present = _present_color(thing)
-    return bool(present) and present not in rule.near and rule.dark <= thing.lab[0] <= rule.light
-
-
-def _present_color(thing: SceneObject) -> str:
-    """The colour it has all over, ``""`` without one.
-
-    White china in shade is part white, part gray, so no name is clear enough to be said; it takes paint all the same.
-    """
-    if thing.color != "mixed":
-        return thing.color if thing.color_share >= MIN_COLOR_SHARE else ""
-    return name_color(thing.lab) if thing.color_share >= UNNAMED_COLOR_SHARE else ""
+def _trimmed(argument: str, *, verbatim: bool) -> str:
+    """One line without quotes around it; unless it is meant verbatim, without article and final period as well."""
+    text = " ".join(argument.split()).strip("\"'“”‘’ ")
+    if verbatim:
+        return text
+    return re.sub(r"^(?:an?|some)\s+(?=\S)", "", text.rstrip(".!,; "), flags=re.IGNORECASE)

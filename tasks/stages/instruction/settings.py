@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from tasks.records.edit_types import EDIT_TYPES
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
+from tasks.roles.backends import WORD_GATES
+from tasks.stages.instruction.words.names import ALL, NAMES
 
-PAPER_COUNTS = {
-    EditType.COLOR: 12973.0,
-    EditType.REMOVE: 18131.0,
-    EditType.REPLACE: 7558.0,
-    EditType.ADD: 3844.0,
-    EditType.MATERIAL: 1095.0,
-    EditType.ACTION: 417.0,
-    EditType.APPEARANCE: 775.0,
-    EditType.TEXT: 82.0,
-}
-"""Samples by edit type in the paper's Figure 2 (the pairing of label and number is inferred from their order)."""
+PAPER_COUNTS = {row.edit_type: row.weight for row in EDIT_TYPES}
+"""Samples by edit type in the paper's Figure 2: the default weights."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -30,9 +24,26 @@ class InstructionSettings(Settings):
     instructor: RoleSettings
     rewriter: RoleSettings
     referrer: RoleSettings
-    weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalised")
+    text_judge: RoleSettings | None = Field(default=None, description="asked last, where one is configured")
+    gates: tuple[str, ...] = Field(default=("all",), description="gates on words, by name")
+    min_agreement: float = Field(
+        default=0.5, ge=0, le=1, description="text judge's probability to keep a plan"
+    )
+    rewrite_tries: int = Field(
+        default=2, ge=0, description="rewritings tried before the original instruction is used; 0: none"
+    )
+    weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalized")
     plans_per_target: int = Field(
         default=1, ge=1, description="different edits planned, at most; other types first"
     )
     tries: int = Field(default=2, ge=1, description="times a plan is put into words before it is refused")
-    unit_size: int = Field(default=32, gt=0, description="inputs a unit; not part of the stage's digest")
+    unit_size: int = Field(default=32, gt=0, description="inputs per unit; not part of the stage's digest")
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in (ALL, *NAMES, *WORD_GATES):
+                msg = f"unknown gate {name!r} (available: {ALL}, {', '.join((*NAMES, *WORD_GATES))})"
+                raise ValueError(msg)
+        return names

@@ -1,259 +1,273 @@
-"""The instruction stage: grounded target -> edit type -> instruction and reasoning -> rewriting -> gates -> plan."""
+"""Instruction: an edit for each target, put into words that single it out, and checked (paper 3.1, step 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from string import Template
-from typing import TypeVar
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-import numpy as np
-
-from prompts import load_prompt, prompt_digests
-from tasks.imaging.arrays import Image
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Child, Outcome, PixelReader, StageInput
-from tasks.records.records import EditPlan, EditType, GroundedTarget, Measurement, ModelIdentity
+from tasks.records.measuring import measure
+from tasks.records.outcomes import Child, Outcome, StageInput
+from tasks.records.records import EditPlan, GroundedTarget, ModelIdentity
 from tasks.records.seeds import derive_seed
+from tasks.roles.asks import AskInstructor, AskReferrer, AskRewriter, AskTextJudge
+from tasks.roles.offers import Offers
+from tasks.roles.picture import Picture
 from tasks.roles.questions import (
-    InstructionRequest,
-    Instructor,
-    ReferralRequest,
-    Referrer,
-    Rewriter,
-    RewriteRequest,
+    InstructQuestion,
+    ReferQuestion,
+    RewriteQuestion,
+    TextQuestion,
+    WrittenInstruction,
 )
-from tasks.stages.grounding.red_picture import draw_box
-from tasks.stages.instruction.edit_types import DrawnEdit, allowed_types, draw_edit_type
-from tasks.stages.instruction.gates import Draft, GateResult, check, first_refusal
-from tasks.stages.instruction.parsing import Reply, parse_reply, parse_rewriting
+from tasks.stages.choices import configured_offers
+from tasks.stages.config import BuildConfig
+from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
+from tasks.stages.instruction.draw import DrawnEdit, allowed_types, draw_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
+from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, first_refusal
+from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 1, "parse": 1, "rewrite": 1, "gates": 1}
-"""Raised by one when a step's code changes what comes out; part of the stage's configuration digest."""
-
-PROMPTS = (
-    "instructor",
-    "rewriter",
-    "referrer",
-    "patterns_instructor",
-    "patterns_rewriter",
-    "nouns",
-    "words",
-)
-"""All files of ``prompts`` that can change this stage's results, for its digest and for provenance."""
-
-NO_PIXELS: Image = np.zeros((0, 0, 3), dtype=np.uint8)
-"""Given to backends that don't look at the picture, so that it is not decoded for nothing."""
+STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 2, "rewrite": 2, "gates": 2}
+"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
 
 
-Parsed = TypeVar("Parsed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstructionAsks:
+    """Whom the instruction stage asks; named as in the configuration."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Order:
-    """A plan that is still to be written."""
-
-    plan_id: str
-    target: GroundedTarget
-    drawn: DrawnEdit
-    image: Image
-    boxed: Image
-
-
-class InstructionStage:
-    """Draws an edit for each target, has it put into words, and lets only words through that single it out.
-
-    Args:
-        settings: weights, plans a target, tries.
-        seed: the build's seed.
-        instructor, rewriter, referrer: the loaded backends.
-        offers: edit types the chosen editor offers; Remove is the inpainter's and always there.
-    """
-
-    def __init__(
-        self,
-        settings: InstructionSettings,
-        seed: int,
-        *,
-        instructor: Instructor,
-        rewriter: Rewriter,
-        referrer: Referrer,
-        offers: tuple[EditType, ...],
-    ) -> None:
-        self._settings = settings
-        self._seed = seed
-        self._instructor = instructor
-        self._rewriter = rewriter
-        self._referrer = referrer
-        self._offers = offers
-        self._prompts = prompt_digests(PROMPTS)
+    instructor: AskInstructor
+    rewriter: AskRewriter
+    referrer: AskReferrer
+    text_judge: AskTextJudge | None = None
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Instructor, rewriter, referrer."""
-        return (self._instructor.identity, self._rewriter.identity, self._referrer.identity)
+        """Everybody who is asked."""
+        return tuple(ask.identity for ask in self._all)
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        """One outcome an input, with a child for each plan; a refused plan keeps what was written."""
-        orders: list[_Order] = []
-        outcomes: dict[str, Outcome] = {}
-        for item in inputs:
+    @property
+    def prompts(self) -> tuple[tuple[str, str], ...]:
+        """Every prompt file that is read for an answer, with its digest."""
+        return tuple(sorted({prompt for ask in self._all for prompt in ask.prompts}))
+
+    @property
+    def _all(self) -> tuple[Any, ...]:
+        asks = (self.instructor, self.rewriter, self.referrer, self.text_judge)
+        return tuple(ask for ask in asks if ask is not None)
+
+
+def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
+    """The stage of a configuration."""
+    del digests
+    return partial(
+        instruct,
+        ask=InstructionAsks(**asks),
+        offers=configured_offers(config),
+        gates=WordGates.of(config.instruction),
+        settings=config.instruction,
+        seed=config.seed,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    """What every plan of a target is written with."""
+
+    ask: InstructionAsks
+    offers: Offers
+    gates: WordGates
+    settings: InstructionSettings
+    seed: int
+
+
+async def instruct(
+    item: StageInput,
+    bench: Workbench,
+    *,
+    ask: InstructionAsks,
+    offers: Offers,
+    gates: WordGates,
+    settings: InstructionSettings,
+    seed: int,
+) -> Outcome:
+    """One `GroundedTarget` to its plans, each another edit; a refused plan keeps what was written.
+
+    Raises:
+        SampleError: ``no_edit_type``, with what stands against each type.
+    """
+    target = item.record
+    if not isinstance(target, GroundedTarget):
+        raise TypeError(f"{item.id}: instruction takes GroundedTarget, got {type(target).__name__}")
+    tools = _Tools(ask=ask, offers=offers, gates=gates, settings=settings, seed=seed)
+    picture = bench.picture(item.blobs["source.jpg"])
+    drawn: list[DrawnEdit] = []
+    for number in range(settings.plans_per_target):
+        plan_id = f"{target.target_id}-p{number}"
+        taken = [(edit.edit_type, edit.argument) for edit in drawn]
+        edit = draw_edit_type(target, offers, settings.weights, seed, plan_id, taken)
+        if edit is None:
+            break  # each plan of a target is another edit, and there are no more
+        drawn.append(edit)
+    if not drawn:
+        against = allowed_types(target, offers, settings.weights)
+        raise SampleError(
+            Reason.NO_EDIT_TYPE, ", ".join(f"{kind.value}: {why}" for kind, why in against.items())
+        )
+    plans = [
+        _Plan(plan_id=f"{target.target_id}-p{number}", target=target, edit=edit, picture=picture, tools=tools)
+        for number, edit in enumerate(drawn)
+    ]
+    children = await asyncio.gather(*(plan.child() for plan in plans))
+    return Outcome(input_id=item.id, children=tuple(children))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Plan:
+    """One plan on its way from a drawn edit to words that passed."""
+
+    plan_id: str
+    target: GroundedTarget
+    edit: DrawnEdit
+    picture: Picture
+    tools: _Tools
+
+    async def child(self) -> Child:
+        """The plan, kept, or with the first gate that refused the last try."""
+        try:
+            wording, results = await self._worded()
+        except SampleError as error:
+            return Child(id=self.plan_id, record=None, reason=error.reason, detail=error.detail)
+        refusal = first_refusal(results)
+        return Child(
+            id=self.plan_id,
+            record=self._record(wording, results),
+            reason=refusal.reason if refusal else None,
+            detail=refusal.detail if refusal else "",
+        )
+
+    async def _worded(self) -> tuple[Wording, tuple[GateResult, ...]]:
+        """Instruct, rewrite, find again, judge; only what the instructor wrote is the instructor's to repair.
+
+        Raises:
+            SampleError: the last try brought no words at all.
+        """
+        refusals: tuple[str, ...] = ()
+        for attempt in range(self.tools.settings.tries):
+            last = attempt + 1 == self.tools.settings.tries
             try:
-                orders += self._draw(item, pixels)
-            except SampleError as error:
-                outcomes[item.id] = Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
-        children = self._write_all(orders)
-        for item in inputs:
-            if item.id not in outcomes:
-                own = tuple(children[o.plan_id] for o in orders if o.target.target_id == item.id)
-                outcomes[item.id] = Outcome(input_id=item.id, children=own)
-        return [outcomes[item.id] for item in inputs]
+                wording = await self._instructed(attempt, refusals)
+            except SampleError:
+                if last:
+                    raise
+                continue
+            results = self.tools.gates.of_writing(wording, self.tools.offers)
+            if first_refusal(results) is None:
+                wording, results = await self._finished(wording, attempt)
+            refusal = first_refusal(results)
+            if refusal is None or last:
+                return wording, results
+            refusals = (*refusals, refusal.sentence)
+        raise AssertionError("there is at least one try")
 
-    def _draw(self, item: StageInput, pixels: PixelReader) -> list[_Order]:
-        target = item.record
-        if not isinstance(target, GroundedTarget):
-            msg = f"{item.id}: the instruction stage takes grounded targets, not {type(target).__name__}"
-            raise TypeError(msg)
-        weights = self._settings.weights
-        image, boxed = self._pictures(item, target, pixels)
-        orders: list[_Order] = []
-        for number in range(self._settings.plans_per_target):
-            plan_id = f"{target.target_id}-p{number}"
-            taken = [(order.drawn.edit_type, order.drawn.argument) for order in orders]
-            drawn = draw_edit_type(target, self._offers, weights, self._seed, plan_id, taken)
-            if drawn is None and orders:
-                break  # each plan of a target is another edit, and there are no more
-            if drawn is None:
-                why = allowed_types(target, self._offers, weights)
-                detail = ", ".join(f"{edit_type.value}: {text}" for edit_type, text in why.items())
-                raise SampleError(Reason.NO_EDIT_TYPE, detail)
-            orders.append(_Order(plan_id=plan_id, target=target, drawn=drawn, image=image, boxed=boxed))
-        return orders
-
-    def _pictures(self, item: StageInput, target: GroundedTarget, pixels: PixelReader) -> tuple[Image, Image]:
-        """The source and the source with the box, or nothing when no backend looks at them."""
-        if not (needs_pixels(self._instructor) or needs_pixels(self._referrer)):
-            return NO_PIXELS, NO_PIXELS
-        image = pixels.rgb(item.blobs["source.jpg"])
-        return image, draw_box(image, [thing.box for thing in target.objects])
-
-    def _write_all(self, orders: Sequence[_Order]) -> dict[str, Child]:
-        """Children by plan id; whatever a gate refuses is tried again with another seed, so often as is set."""
-        children: dict[str, Child] = {}
-        waiting = list(orders)
-        for attempt in range(self._settings.tries):
-            tried = self._attempt(waiting, attempt)
-            children.update({child.id: child for child in tried})
-            waiting = [order for order in waiting if children[order.plan_id].reason is not None]
-            if not waiting:
-                break
-        return children
-
-    def _attempt(self, orders: Sequence[_Order], attempt: int) -> list[Child]:
-        """One round of asking, rewriting and finding again; batches as large as the round."""
-        seeds = [derive_seed(self._seed, order.plan_id, f"words:{attempt}") for order in orders]
-        asked = [self._request(order, seed) for order, seed in zip(orders, seeds, strict=True)]
-        replies = [_tolerant(parse_reply, raw) for raw in self._instructor.write(asked)] if asked else []
-        good = [(o, s, r) for o, s, r in zip(orders, seeds, replies, strict=True) if isinstance(r, Reply)]
-        template = load_prompt("rewriter").text
-        rewritings = self._rewriter.rewrite(
-            [
-                RewriteRequest(
-                    instruction=r.instruction,
-                    edit_type=o.drawn.edit_type,
-                    prompt=Template(template).safe_substitute(instruction=r.instruction),
-                    seed=derive_seed(s, o.plan_id, "rewriting"),
-                )
-                for o, s, r in good
-            ]
+    async def _instructed(self, attempt: int, refusals: tuple[str, ...]) -> Wording:
+        question = InstructQuestion(
+            subject=self.plan_id,
+            seed=derive_seed(self.tools.seed, self.plan_id, f"words:{attempt}"),
+            attempt=attempt,
+            picture=self.picture,
+            boxed=marked_with_boxes(self.picture, [thing.box for thing in self.target.objects]),
+            target=self.target,
+            edit_type=self.edit.edit_type,
+            argument=self.edit.argument,
+            refusals=refusals,
         )
-        finals = [_tolerant(parse_rewriting, raw) for raw in rewritings]
-        found = self._referrer.refer(
-            [
-                ReferralRequest(
-                    image=o.image,
-                    instruction=f if isinstance(f, str) else r.instruction,
-                    scene=o.target.scene,
-                )
-                for (o, _, r), f in zip(good, finals, strict=True)
-            ]
+        written: WrittenInstruction = await self.tools.ask.instructor(question)
+        return Wording.written(self.target, self.edit, written)
+
+    async def _finished(self, wording: Wording, attempt: int) -> tuple[Wording, tuple[GateResult, ...]]:
+        """The first rewriting that passes, else the instruction as it was written; then the text judge."""
+        settings = self.tools.settings
+        refusals: tuple[str, ...] = ()
+        for number in range(settings.rewrite_tries):
+            rewritten = await self._rewritten(wording, attempt, number, refusals)
+            if isinstance(rewritten, SampleError):
+                continue
+            final = replace(wording, rewritten=rewritten)
+            final = replace(final, referred=await self._referred(final, attempt))
+            results = self.tools.gates.of_final(final, self.tools.offers)
+            refusal = first_refusal(results)
+            if refusal is None:
+                return final, (*results, *await self._judged(final, attempt))
+            refusals = (*refusals, refusal.sentence)
+        final = replace(wording, referred=await self._referred(wording, attempt))
+        results = self.tools.gates.of_final(final, self.tools.offers)
+        if first_refusal(results) is None:
+            results = (*results, *await self._judged(final, attempt))
+        return final, results
+
+    async def _rewritten(
+        self, wording: Wording, attempt: int, number: int, refusals: tuple[str, ...]
+    ) -> str | SampleError:
+        step = derive_seed(self.tools.seed, self.plan_id, f"words:{attempt}")
+        question = RewriteQuestion(
+            subject=self.plan_id,
+            seed=derive_seed(step, self.plan_id, f"rewriting:{number}" if number else "rewriting"),
+            attempt=number,
+            instruction=wording.instruction,
+            edit_type=self.edit.edit_type,
+            refusals=refusals,
         )
-        written = {
-            o.plan_id: f if isinstance(f, SampleError) else self._finish(o, r, f, indices)
-            for (o, _, r), f, indices in zip(good, finals, found, strict=True)
-        }
-        return [
-            _child(order.plan_id, written.get(order.plan_id, reply))
-            for order, reply in zip(orders, replies, strict=True)
-        ]
+        try:
+            return await self.tools.ask.rewriter(question)
+        except SampleError as error:
+            return error
 
-    def _request(self, order: _Order, seed: int) -> InstructionRequest:
-        edit_type, argument = order.drawn.edit_type, order.drawn.argument
-        prompt = Template(load_prompt("instructor").text).safe_substitute(
-            edit_type=edit_type.value, argument=argument
+    async def _referred(self, wording: Wording, attempt: int) -> tuple[int, ...]:
+        question = ReferQuestion(
+            subject=self.plan_id,
+            seed=derive_seed(self.tools.seed, self.plan_id, f"referral:{attempt}"),
+            picture=self.picture,
+            numbered=numbered(self.picture, self.target.scene.objects),
+            instruction=wording.final,
+            scene=self.target.scene,
         )
-        return InstructionRequest(
-            image=order.image,
-            boxed=order.boxed,
-            target=order.target,
-            edit_type=edit_type,
-            argument=argument,
-            prompt=prompt,
-            seed=seed,
+        return await self.tools.ask.referrer(question)
+
+    async def _judged(self, wording: Wording, attempt: int) -> tuple[GateResult, ...]:
+        """The text judge's verdict, where one is configured."""
+        judge, settings = self.tools.ask.text_judge, self.tools.settings
+        if judge is None:
+            return ()
+        question = TextQuestion(
+            subject=self.plan_id,
+            seed=derive_seed(self.tools.seed, self.plan_id, f"text_judge:{attempt}"),
+            marked=marked_with_mask(self.picture, self.target),
+            instruction=wording.final,
+            reasoning=wording.reasoning,
+            edit_type=self.edit.edit_type,
+            argument=wording.argument,
         )
+        verdict = await judge(question)
+        agreement = measure("text_agreement", verdict.agreement, low=settings.min_agreement)
+        detail = "" if agreement.passed else f"words and picture agree with probability {agreement.value:g}"
+        result = GateResult(measurement=agreement, reason=Reason.TEXT_REFUSED, detail=detail)
+        return result, *(GateResult(measurement=m, reason=Reason.TEXT_REFUSED) for m in verdict.measurements)
 
-    def _finish(
-        self, order: _Order, reply: Reply, instruction: str, referred: tuple[int, ...]
-    ) -> tuple[EditPlan, GateResult | None]:
-        """The plan with all its measurements, and the first gate that refuses it."""
-        results = check(
-            Draft(
-                target=order.target,
-                edit_type=order.drawn.edit_type,
-                argument=order.drawn.argument,
-                replied_type=reply.edit_type,
-                instruction_before_rewriting=reply.instruction,
-                instruction=instruction,
-                reasoning=reply.reasoning,
-                referred=referred,
-            )
+    def _record(self, wording: Wording, results: Sequence[GateResult]) -> EditPlan:
+        return EditPlan(
+            plan_id=self.plan_id,
+            target=self.target,
+            edit_type=self.edit.edit_type,
+            argument=wording.argument,
+            instruction=wording.final,
+            instruction_before_rewriting=wording.instruction,
+            reasoning=wording.reasoning,
+            seed=derive_seed(self.tools.seed, self.plan_id, "edit"),
+            gates=(*self.edit.choices, *(result.measurement for result in results)),
+            models=self.tools.ask.models,
+            prompts=self.tools.ask.prompts,
         )
-        schema = Measurement(name="reply_fits_schema", value=1.0, passed=True, threshold=">= 1")
-        plan = EditPlan(
-            plan_id=order.plan_id,
-            target=order.target,
-            edit_type=order.drawn.edit_type,
-            argument=order.drawn.argument,
-            instruction=instruction,
-            instruction_before_rewriting=reply.instruction,
-            reasoning=reply.reasoning,
-            seed=derive_seed(self._seed, order.plan_id, "edit"),
-            gates=(*order.drawn.choices, schema, *(result.measurement for result in results)),
-            models=self.models,
-            prompts=self._prompts,
-        )
-        return plan, first_refusal(results)
-
-
-def needs_pixels(backend: object) -> bool:
-    """Whether a backend looks at pictures; it does unless it says ``needs_pixels = False``."""
-    return bool(getattr(backend, "needs_pixels", True))
-
-
-def _child(plan_id: str, result: tuple[EditPlan, GateResult | None] | Reply | SampleError) -> Child:
-    if isinstance(result, SampleError):
-        return Child(id=plan_id, record=None, reason=result.reason, detail=result.detail)
-    assert isinstance(result, tuple), "a good reply always gets a plan"
-    plan, refusal = result
-    if refusal is None:
-        return Child(id=plan_id, record=plan)
-    return Child(id=plan_id, record=plan, reason=refusal.reason, detail=refusal.detail)
-
-
-def _tolerant(parse: Callable[[str], Parsed], raw: str) -> Parsed | SampleError:
-    """What a parser makes of a raw reply, or the reason why it can't."""
-    try:
-        return parse(raw)
-    except SampleError as error:
-        return error

@@ -1,68 +1,58 @@
-"""The publish stage: a unit is a shard, and the unit's tar is that shard byte for byte."""
+"""Publish: a unit is a shard, and the unit's tar is that shard byte for byte."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from tasks.publishing.describe_sample import describe_sample
-from tasks.publishing.release_context import SampleContext
+from tasks.publishing.release_context import SampleContext, sample_context
 from tasks.publishing.shard_format import MEMBERS
 from tasks.publishing.splits import REFUSED, split_of
 from tasks.records.errors import DataFault, Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
-from tasks.records.records import EditedSample, ModelIdentity
+from tasks.records.outcomes import Blob, Child, Outcome, StageInput
+from tasks.records.records import EditedSample
+from tasks.stages.config import BuildConfig
 from tasks.stages.publish.settings import PublishSettings
+from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"describe_sample": 1, "splits": 1, "gallery": 4}
-"""Raised when a step's code changes what comes out."""
+"""Raised when the code of a step changes its results."""
 
 PICTURES = tuple(name for name in MEMBERS if name != "json")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishStage:
-    """Copies each sample's pictures and describes it; what cannot change is never re-encoded.
+def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
+    """The stage of a configuration; it asks nobody."""
+    del asks
+    context = sample_context(
+        config.seed, digests, config.editing.min_accuracy, config.editing.min_seamlessness
+    )
+    return partial(publish, settings=config.publish, context=context)
 
-    Attributes:
-        unit_extra: of the unit at work (`tasks.storage.protocol.units.Unit.extra`): which members are refused, and why.
+
+async def publish(
+    item: StageInput, bench: Workbench, *, settings: PublishSettings, context: SampleContext
+) -> Outcome:
+    """One `EditedSample` to its shard members; pictures are copied and never encoded again.
+
+    Raises:
+        SampleError: ``near_duplicate_across_splits``, decided by the plan, or a damaged picture.
     """
-
-    settings: PublishSettings
-    context: SampleContext
-    unit_extra: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def models(self) -> tuple[ModelIdentity, ...]:
-        """Nobody answers here."""
-        return ()
-
-    def for_unit(self, extra: Mapping[str, str]) -> PublishStage:
-        """The stage for one unit of the plan."""
-        return replace(self, unit_extra=extra)
-
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        """One outcome an input, in the order given, which is the shard's."""
-        return [self._publish(item, pixels) for item in inputs]
-
-    def _publish(self, item: StageInput, pixels: PixelReader) -> Outcome:
-        sample = item.record
-        if not isinstance(sample, EditedSample):
-            raise DataFault(f"{item.id}: publish was given a {type(sample).__name__}")
-        refused = self.unit_extra.get(REFUSED + item.id)
-        if refused is not None:
-            return Outcome(input_id=item.id, reason=Reason.SPLIT_CONFLICT, detail=refused)
-        split = split_of(
-            self.context.seed, sample.plan.target.scene.source.sid, self.settings.validation_share
-        )
-        try:
-            blobs = [Blob(name=name, data=pixels.data(item.blobs[name])) for name in PICTURES]
-        except SampleError as error:
-            return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
-        except KeyError as error:
-            raise DataFault(f"{item.id}: came without {error}") from error
-        described = describe_sample(sample, split, self.context).to_json()
-        child = Child(
-            id=sample.plan.plan_id, record=sample, blobs=(*blobs, Blob(name="json", data=described))
-        )
-        return Outcome(input_id=item.id, children=(child,))
+    sample = item.record
+    if not isinstance(sample, EditedSample):
+        raise DataFault(f"{item.id}: publish takes EditedSample, got {type(sample).__name__}")
+    refused = bench.extra.get(REFUSED + item.id)
+    if refused is not None:
+        raise SampleError(Reason.SPLIT_CONFLICT, refused)
+    split = split_of(context.seed, sample.plan.target.scene.source.sid, settings.validation_share)
+    missing = [name for name in PICTURES if name not in item.blobs]
+    if missing:
+        raise DataFault(f"{item.id}: lacks {missing[0]}")
+    data = await asyncio.gather(*(bench.data(item.blobs[name]) for name in PICTURES))
+    pictures = [Blob(name=name, data=found) for name, found in zip(PICTURES, data, strict=True)]
+    described = await bench.cpu(describe_sample, sample, split, context)
+    blobs = (*pictures, Blob(name="json", data=described.to_json()))
+    return Outcome(input_id=item.id, children=(Child(id=sample.plan.plan_id, record=sample, blobs=blobs),))

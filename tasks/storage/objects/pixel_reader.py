@@ -1,9 +1,11 @@
-"""Blobs by ranged get, digests checked, pictures decoded once while their unit is at work."""
+"""Blobs by ranged get, digests checked, pictures decoded once while a unit holds them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from tasks.imaging.arrays import Image
 from tasks.imaging.pixels import decode_rgb
@@ -14,13 +16,14 @@ from tasks.storage.objects.store import Store
 
 
 class StorePixels:
-    """The `PixelReader` of a worker; safe for the worker's thread and the one that reads ahead."""
+    """The `PixelReader` of a worker; safe for any number of threads."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._data: dict[BlobRef, bytes] = {}
         self._pictures: dict[BlobRef, Image] = {}
+        self._holders: Counter[BlobRef] = Counter()
 
     def data(self, ref: BlobRef) -> bytes:
         """The blob's bytes.
@@ -51,9 +54,18 @@ class StorePixels:
         with self._lock:
             return self._pictures.setdefault(ref, picture)
 
-    def forget_all_but(self, refs: Iterable[BlobRef]) -> None:
-        """Drop everything but what these blobs hold (the next unit's, read ahead)."""
-        kept = set(refs)
+    @contextmanager
+    def held(self, refs: Iterable[BlobRef]) -> Iterator[None]:
+        """While a unit holds its blobs, what was read and decoded of them stays; after the last holder it goes."""
+        own = Counter(refs)
         with self._lock:
-            self._data = {ref: data for ref, data in self._data.items() if ref in kept}
-            self._pictures = {ref: picture for ref, picture in self._pictures.items() if ref in kept}
+            self._holders += own
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= own
+                for ref in own:
+                    if ref not in self._holders:
+                        self._data.pop(ref, None)
+                        self._pictures.pop(ref, None)

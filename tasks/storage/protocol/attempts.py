@@ -15,7 +15,9 @@ from tasks.storage.objects.store import Store
 from tasks.storage.protocol.layout import StageKey
 
 LEASE_S = 900.0
-"""Seconds after which an attempt on another machine counts as dead; on this one its process is looked at."""
+"""Seconds since its begin or last renewal after which an attempt on another machine counts as dead.
+
+On this machine its process is looked at. Attempts are renewed three times in a lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,7 @@ class Attempt:
     Attributes:
         members: digest of the ids that were run together, ``"all"`` for the unit run in the ordinary way.
         place: host and process name space; ``pid`` and ``process_start`` name the process in it.
-        started: seconds since 1970.
+        started: seconds since 1970, of the begin or the last renewal.
         left: it ended in order, without a commit (a fault of the surroundings).
     """
 
@@ -65,6 +67,12 @@ def leave_attempt(store: Store, key: StageKey, unit: str, number: int, why: str)
     )
 
 
+def renew_attempt(store: Store, key: StageKey, unit: str, number: int) -> None:
+    """Note that the attempt still lives; a unit may wait for a slow server longer than a lease."""
+    path = f"{key.attempts(unit)}/{number}.renewed.json"
+    store.put(path, seal({"unit": unit, "number": number, "renewed": time.time()}))
+
+
 def read_attempts(store: Store, key: StageKey, unit: str) -> list[Attempt]:
     """All attempts at a unit, in order."""
     attempts = []
@@ -72,6 +80,9 @@ def read_attempts(store: Store, key: StageKey, unit: str) -> list[Attempt]:
     for number, left in sorted(numbers.items()):
         path = f"{key.attempts(unit)}/{number}.json"
         body = unseal(store.get(path), path)
+        renewal_path = f"{key.attempts(unit)}/{number}.renewed.json"
+        renewal = store.find(renewal_path)
+        started = unseal(renewal, renewal_path)["renewed"] if renewal is not None else body["started"]
         attempts.append(
             Attempt(
                 number=number,
@@ -79,7 +90,7 @@ def read_attempts(store: Store, key: StageKey, unit: str) -> list[Attempt]:
                 place=body["place"],
                 pid=body["pid"],
                 process_start=body["process_start"],
-                started=body["started"],
+                started=started,
                 left=left,
             )
         )
@@ -108,7 +119,7 @@ def _numbers(store: Store, key: StageKey, unit: str) -> dict[int, bool]:
     return {
         int(name.removesuffix(".json")): f"{name.removesuffix('.json')}.left.json" in names
         for name in names
-        if not name.endswith(".left.json")
+        if not name.endswith((".left.json", ".renewed.json"))
     }
 
 

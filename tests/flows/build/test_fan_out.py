@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_stage import numbered_units, toy_job
+from toy_stage import numbered_units, run_units, toy_job
 
-from flows.build.fan_out import UnitDone, in_order, run_units, start_units
+from flows.build.fan_out import UnitDone, in_order, start_units
 from flows.build.pool_in_process import InProcessPool
 from flows.build.unit_queue import Limits
 from tasks.records.errors import StageStopped
@@ -79,7 +79,7 @@ def test_no_units_means_no_partitions(tmp_path: Path) -> None:
     assert commits(tmp_path) == set()
 
 
-def test_a_fault_of_the_surroundings_stops_the_stage_and_the_same_call_goes_on(tmp_path: Path) -> None:
+def test_a_fault_of_the_environment_stops_the_stage_and_the_same_call_goes_on(tmp_path: Path) -> None:
     units = numbered_units(4, {1: ("away",)})
     with pytest.raises(StageStopped, match="the endpoint is away"):
         run_units(toy_job(tmp_path, trouble_ends_after=99), units, InProcessPool())

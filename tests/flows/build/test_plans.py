@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from flows.build.estimate import estimate
 from flows.build.plans import Build, exclusion_note, open_build, plan
 from flows.cli.main import main
-from flows.build.estimate import estimate
-from tasks.stages.config import load_config
 from tasks.records.outcomes import STAGES
-from tasks.worker.run_unit import WorkContext, Worker
-from tasks.stages.ingest.stage import IngestStage
+from tasks.stages.config import load_config
+from tasks.stages.registry import SPECS
 from tasks.storage.protocol.builds import build_plans
 from tasks.storage.protocol.stage_end import close_stage
+from tests.tasks.storage.drawn_stages import worker
 
 
 def opened(tmp_path: Path, name: str, *, retry: bool = False) -> Build:
@@ -29,11 +29,10 @@ def opened(tmp_path: Path, name: str, *, retry: bool = False) -> Build:
 
 def run(build: Build, stage: str) -> None:
     planned = plan(build, stage)
-    ingest = IngestStage(build.config.sources, build.config.ingest)
-    worker = Worker(stage, ingest, build.store, WorkContext(config8=planned.key.config8))
-    for unit in planned.units:
-        worker.run(unit)
-    worker.close()
+    stage_function = SPECS["ingest"].build(build.config, {}, build.digests)
+    with worker(build.store, planned.key, stage_function) as at_work:
+        for unit in planned.units:
+            at_work.run(unit)
     close_stage(build.store, planned)
 
 

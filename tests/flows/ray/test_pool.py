@@ -8,21 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 from processes import descendants, listening_addresses, wait_until
-from toy_stage import numbered_units, toy_job
+from toy_stage import numbered_units, run_units, toy_job
 
-from flows.build.fan_out import UnitDone, run_units, start_units
+from flows.build.fan_out import UnitDone, start_units
 from flows.build.unit_queue import Limits
 from flows.ray.cluster import RayCluster
 from flows.ray.pool import RayPool
+from flows.ray.slot import ActorSettings
 from tasks.records.errors import DataFault, StageStopped
+from tasks.worker.engine import EngineSettings
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def pool(cluster: RayCluster) -> Iterator[RayPool]:
-    pool = RayPool(cluster)
+    pool = RayPool(cluster, ActorSettings(threads=1, units_in_flight=2, engine=EngineSettings()))
     yield pool
     pool.close()
 
@@ -108,10 +111,20 @@ def test_a_unit_that_comes_back_is_done_by_a_worker_that_had_moved_on(
     assert attempts(first, "u01") == 2
 
 
-def test_a_unit_that_waits_behind_another_is_announced(pool: RayPool, tmp_path: Path) -> None:
-    run_units(toy_job(tmp_path), numbered_units(12, dict.fromkeys(range(12), ("slow",))), pool)
-    announced = {p.name for p in tmp_path.glob("expected-*")}
-    assert len(announced) >= 12 - 3 * pool.workers - 1  # not the first ones, and not the last ones
+def test_a_worker_has_several_units_at_work_at_once(cluster: RayCluster, tmp_path: Path) -> None:
+    wide = RayPool(cluster, ActorSettings(threads=0, units_in_flight=8, engine=EngineSettings()))
+    try:
+        units = numbered_units(40, dict.fromkeys(range(40), ("slow",) * 2))
+        run = start_units(
+            toy_job(tmp_path), units, wide, limits=Limits(), partitions=8, on_done=lambda _: None
+        )
+        run.run_partition(0)
+        assert run.queue.in_flight > 2 * wide.workers
+        for number in range(1, len(run.partitions)):
+            run.run_partition(number)
+        assert commits(tmp_path) == {u.id for u in units}
+    finally:
+        wide.close()
 
 
 def test_no_worker_is_idle_while_a_unit_waits_behind_another(pool: RayPool, tmp_path: Path) -> None:
@@ -123,25 +136,39 @@ def test_no_worker_is_idle_while_a_unit_waits_behind_another(pool: RayPool, tmp_
         assert len({p.read_text() for p in folder.glob("commit-*")}) == 2
 
 
-def test_a_unit_that_kills_its_worker_ends_as_failures_and_the_others_are_untouched(
+def test_a_sample_that_kills_its_worker_ends_as_a_failure_and_the_others_are_untouched(
     pool: RayPool, tmp_path: Path
 ) -> None:
     units = numbered_units(9, {4: ("4", "kill")})
     done: list[UnitDone] = []
-    run_units(toy_job(tmp_path), units, pool, on_done=done.append)
+    run_units(toy_job(tmp_path, trouble_ends_after=1), units, pool, on_done=done.append)
     assert commits(tmp_path) == {u.id for u in units}
-    assert {u.id: attempts(tmp_path, u.id) for u in units} == {u.id: 4 if u.id == "u04" else 1 for u in units}
+    assert [path.name for path in tmp_path.glob("suspect-*")] == ["suspect-u04-kill"]
     poisoned = next(d for d in done if d.unit_id == "u04")
     assert poisoned.summary is not None
     assert poisoned.summary.failures == {"crashed": 1}
 
 
-def test_a_unit_that_hangs_is_cut_off_and_the_worker_is_told(pool: RayPool, tmp_path: Path) -> None:
+def test_a_worker_with_eight_units_that_dies_once_stops_nothing(cluster: RayCluster, tmp_path: Path) -> None:
+    wide = RayPool(cluster, ActorSettings(threads=0, units_in_flight=8, engine=EngineSettings()))
+    try:
+        units = numbered_units(40, {0: ("slow", "kill"), **dict.fromkeys(range(1, 40), ("slow",))})
+        run_units(toy_job(tmp_path, trouble_ends_after=1), units, wide)
+        assert commits(tmp_path) == {u.id for u in units}
+    finally:
+        wide.close()
+
+
+def test_a_step_that_hangs_is_cut_off_and_its_sample_suspected(pool: RayPool, tmp_path: Path) -> None:
     units = numbered_units(5, {2: ("2", "hang")})
-    limits = Limits(timeout_floor_s=1.0, timeout_factor=2.0)
-    run_units(toy_job(tmp_path, trouble_ends_after=1), units, pool, limits=limits)
+    run_units(toy_job(tmp_path, trouble_ends_after=1), units, pool, limits=Limits(step_timeout_s=1.0))
     assert commits(tmp_path) == {u.id for u in units}
-    assert (tmp_path / "attempt-u02-1").read_text().endswith("True")
+    assert [path.name for path in tmp_path.glob("suspect-*")] == ["suspect-u02-hang"]
+
+
+def test_workers_without_gpus_see_none(pool: RayPool, tmp_path: Path) -> None:
+    run_units(toy_job(tmp_path), numbered_units(2), pool)
+    assert {ray.get(slot.actor.sees_gpus.remote()) for slot in pool._slots} == {""}
 
 
 def test_an_endpoint_that_is_away_stops_the_stage_without_a_commit_of_that_unit(
@@ -177,7 +204,7 @@ def test_a_bug_in_a_stage_stops_it_with_the_exceptions_name(pool: RayPool, tmp_p
 
 def test_a_model_that_kills_every_worker_condemns_the_stage(pool: RayPool, tmp_path: Path) -> None:
     units = numbered_units(8, dict.fromkeys(range(8), ("kill",)))
-    with pytest.raises(StageStopped, match="killed their worker"):
+    with pytest.raises(StageStopped, match="workers died"):
         run_units(toy_job(tmp_path, trouble_ends_after=99), units, pool)
     assert commits(tmp_path) == set()
 

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -35,13 +36,14 @@ from tasks.records.records import (
     SourceImage,
 )
 from tasks.stages.publish.settings import PublishSettings
-from tasks.stages.publish.stage import PublishStage
+from tasks.stages.publish.stage import publish as publish_sample
+from tasks.stages.sample_stage import Workbench
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import entry_inputs, plan_stage
 from tasks.storage.protocol.stage_end import close_stage, kept_children
 from tasks.storage.protocol.units import Plan
-from tasks.worker.run_unit import WorkContext, Worker
+from tests.tasks.storage.drawn_stages import worker
 
 ODD = 'shots/Zoë & <b>co</b> | "50%" \U0001f33c/{{ 7*7 }}.jpg'
 CONFIG8 = {
@@ -199,12 +201,8 @@ class DrawnStage:
 
     one: Callable[[StageInput, PixelReader], Outcome]
 
-    @property
-    def models(self) -> tuple[ModelIdentity, ...]:
-        return ()
-
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        return [self.one(item, pixels) for item in inputs]
+    async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
+        return await bench.cpu(self.one, item, bench.pixels)  # type: ignore[attr-defined]
 
 
 def _ingest(item: StageInput, pixels: PixelReader) -> Outcome:
@@ -279,10 +277,9 @@ def build_up_to_editing(store: Store, locations: Sequence[str], unit_size: int =
         key = StageKey(stage=stage, config8=CONFIG8[stage])
         upstream = plans[-1].reference if plans else ""
         plans.append(plan_stage(store, key, inputs, unit_size=unit_size, upstream=upstream))
-        worker = Worker(stage, DrawnStage(function), store, WorkContext(config8=key.config8))
-        for unit in plans[-1].units:
-            worker.run(unit)
-        worker.close()
+        with worker(store, key, DrawnStage(function)) as at_work:
+            for unit in plans[-1].units:
+                at_work.run(unit)
         close_stage(store, plans[-1])
         inputs = list(kept_children(store, plans[-1]))
     return plans
@@ -307,15 +304,10 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
 
 def run_publish(store: Store, plan: Plan, settings: PublishSettings) -> None:
     """Do the open units of a publish plan and close it."""
-    worker = Worker(
-        "publish",
-        PublishStage(settings=settings, context=CONTEXT),
-        store,
-        WorkContext(config8=plan.key.config8, read_ahead=()),
-    )
-    for unit in plan.units:
-        worker.run(unit)
-    worker.close()
+    stage = partial(publish_sample, settings=settings, context=CONTEXT)
+    with worker(store, plan.key, stage) as at_work:
+        for unit in plan.units:
+            at_work.run(unit)
     close_stage(store, plan)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from PIL import Image, PngImagePlugin
 
 from tasks.records.outcomes import Outcome, SourceEntry, StageInput
 from tasks.sources.listing import list_sources
+from tasks.sources.reading import SourceReader
 from tasks.sources.settings import IngestSettings, SourceSettings
-from tasks.stages.ingest.stage import IngestStage
+from tasks.stages.ingest.stage import ingest as ingest_photograph
+from tests.tasks.stages.answering import answered
 
 ADOBE_RGB = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
 DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
@@ -135,7 +138,8 @@ def ingest() -> Callable[..., dict[str, Outcome]]:
     def run(*sources: SourceSettings, **limits: int) -> dict[str, Outcome]:
         entries: list[SourceEntry] = list_sources(sources).entries
         inputs = [StageInput(id=entry.location, record=entry, blobs={}) for entry in entries]
-        outcomes = IngestStage(sources, IngestSettings(**limits)).process(inputs, pixels=None)
+        stage = partial(ingest_photograph, reader=SourceReader(sources), settings=IngestSettings(**limits))
+        outcomes = answered(stage, inputs, None)
         assert [outcome.input_id for outcome in outcomes] == [entry.location for entry in entries]
         return {outcome.input_id: outcome for outcome in outcomes}
 

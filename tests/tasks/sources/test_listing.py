@@ -1,13 +1,16 @@
 """Sources as a whole: what is wrong is said before work, what is left out is counted."""
 
+from functools import partial
+
 import pytest
 
 from tasks.records.errors import ConfigurationError, Reason
 from tasks.records.outcomes import StageInput
 from tasks.sources.listing import list_sources
-from tasks.sources.reading import source_id
+from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.settings import IngestSettings, SourceSettings
-from tasks.stages.ingest.stage import IngestStage
+from tasks.stages.ingest.stage import ingest
+from tests.tasks.stages.answering import answered
 
 
 def folder(tmp_path, *names):
@@ -98,7 +101,9 @@ def test_excluded_ids_are_found_by_their_bytes(tmp_path, pictures):
         "s/other.jpg": "",
     }
     inputs = [StageInput(id=entry.location, record=entry, blobs={}) for entry in entries]
-    outcome = IngestStage(sources, IngestSettings()).process(inputs, None)[0]
+    outcome = answered(
+        partial(ingest, reader=SourceReader(sources), settings=IngestSettings()), inputs, None
+    )[0]
     assert outcome.reason == Reason.EXCLUDED
 
 

@@ -7,7 +7,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,15 @@ import cv2
 import numpy as np
 
 from tasks.records.errors import EnvironmentFault, Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
-from tasks.records.records import GroundedTarget, ModelIdentity, Rle, Scene, SourceImage
+from tasks.records.outcomes import Blob, Child, Outcome, SourceEntry, StageInput
+from tasks.records.records import GroundedTarget, Rle, Scene, SourceImage
+from tasks.stages.sample_stage import SampleStage, Workbench
 from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import entry_inputs, pending_units, plan_stage, write_stage_config
 from tasks.storage.protocol.stage_end import close_stage, decide_duplicates, kept_children
 from tasks.storage.protocol.units import Plan
+from tasks.worker.engine import Engine
 from tasks.worker.run_unit import WorkContext, Worker
 
 INGEST = StageKey(stage="ingest", config8="00000001")
@@ -63,12 +66,11 @@ class ReadStage:
     """Ingest in small: file to SourceImage; empty files are rejected, missing ones are failures."""
 
     folder: str
-    models: tuple[ModelIdentity, ...] = ()
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        return [self._read(item) for item in inputs]
+    async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
+        return await bench.cpu(self.read, item)
 
-    def _read(self, item: StageInput) -> Outcome:
+    def read(self, item: StageInput) -> Outcome:
         _misbehave(item.id)
         entry = item.record
         assert isinstance(entry, SourceEntry)
@@ -100,15 +102,13 @@ class ReadStage:
 class MeasureStage:
     """Grounding in small: the bright pixels are the target; every third photograph has a refused one, too."""
 
-    models: tuple[ModelIdentity, ...] = ()
+    async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
+        return await bench.cpu(self.measure, item, await bench.rgb(item.blobs["source.jpg"]))
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        return [self._measure(item, pixels) for item in inputs]
-
-    def _measure(self, item: StageInput, pixels: PixelReader) -> Outcome:
+    def measure(self, item: StageInput, picture: np.ndarray) -> Outcome:
         assert isinstance(item.record, SourceImage)
         _misbehave(item.record.location)
-        mask = pixels.rgb(item.blobs["source.jpg"])[..., 1] == 200
+        mask = picture[..., 1] == 200
         if mask.sum() < 16:
             return Outcome(input_id=item.id, reason=Reason.NO_TARGET, detail=f"{mask.sum()} px")
         scene = Scene(source=item.record, tags=(), objects=(), distractors=(), models=())
@@ -134,36 +134,44 @@ def run_pipeline(
     for key in (INGEST, GROUNDING):
         write_stage_config(store, key, {"stage": key.stage})
     plan = plan_stage(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
-    build = partial(ReadStage, str(folder))
-    run_plan(
-        store, plan, Worker("ingest", build(), store, context(INGEST, build if witness else None)), offset
-    )
+    run_plan(store, plan, INGEST, ReadStage(str(folder)), witness, offset)
     close_stage(store, plan, decide_duplicates)
     following = plan_stage(
         store, GROUNDING, kept_children(store, plan), unit_size=unit_size, upstream=plan.reference
     )
-    run_plan(
-        store,
-        following,
-        Worker("grounding", MeasureStage(), store, context(GROUNDING, MeasureStage if witness else None)),
-        offset,
-    )
+    run_plan(store, following, GROUNDING, MeasureStage(), witness, offset)
     close_stage(store, following)
     return [plan, following]
 
 
-def context(key: StageKey, build: object = None) -> WorkContext:
-    return WorkContext(config8=key.config8, build_stage=build, trial_timeout_s=30.0)  # type: ignore[arg-type]
+def given(stage: SampleStage, engine: Engine, client: object) -> SampleStage:
+    """A builder (`functools.partial` of it can be pickled) of a stage that is there already."""
+    return stage
 
 
-def run_plan(store: Store, plan: Plan, worker: Worker, offset: int = 0) -> list[str]:
-    """Units that were still open; each knows the one that follows."""
+@contextmanager
+def worker(store: Store, key: StageKey, stage: SampleStage, *, witness: bool = False) -> Iterator[Worker]:
+    """A worker on an engine of its own."""
+    context = WorkContext(
+        config8=key.config8, build_stage=partial(given, stage), trials=witness, trial_timeout_s=30.0
+    )
+    engine = Engine()
+    try:
+        yield Worker(key.stage, store, context, engine=engine)
+    finally:
+        engine.close()
+
+
+def run_plan(
+    store: Store, plan: Plan, key: StageKey, stage: SampleStage, witness: bool = False, offset: int = 0
+) -> list[str]:
+    """Runs units that are still open, one after the other."""
     units = pending_units(store, plan)
     start = offset % max(1, len(units))
     units = units[start:] + units[:start]
-    for unit, following in zip(units, [*units[1:], None][: len(units)], strict=True):
-        worker.run(unit, following=following)
-    worker.close()
+    with worker(store, key, stage, witness=witness) as at_work:
+        for unit in units:
+            at_work.run(unit)
     return [unit.id for unit in units]
 
 

@@ -1,4 +1,4 @@
-"""The worker: isolation of samples, faults of the surroundings, lost races, poison, reading ahead."""
+"""The worker: isolation of samples, faults of the environment, lost races, poison."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tasks.records.errors import DataFault, EnvironmentFault, OutOfMemory, Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
-from tasks.records.records import ModelIdentity
+from tasks.records.outcomes import Blob, Child, Outcome, StageInput
+from tasks.stages.sample_stage import SampleStage, Workbench
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.attempts import begin_attempt, read_attempts, subset_name
 from tasks.storage.protocol.commits import find_commit, read_rows
 from tasks.storage.protocol.fault_points import VARIABLE
+from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import committed_units, entry_inputs, plan_stage
 from tasks.storage.protocol.rows import Row
 from tasks.storage.protocol.stage_end import close_stage
 from tasks.storage.protocol.units import Plan, Unit
 from tasks.storage.reports.ledger import Ledger
-from tasks.worker.run_unit import Worker
+from tasks.worker.run_unit import UnitSummary
 from tasks.worker.suspects import LAST_RESORT
 from tests.tasks.storage.drawn_stages import (
     GROUNDING,
@@ -34,10 +33,10 @@ from tests.tasks.storage.drawn_stages import (
     TROUBLE,
     MeasureStage,
     ReadStage,
-    context,
     draw_photographs,
     entries_of,
     run_pipeline,
+    worker,
 )
 
 
@@ -52,9 +51,14 @@ def one_unit(store: Store, tmp_path: Path, count: int = 4) -> Unit:
     return unit
 
 
-def reader(store: Store, tmp_path: Path, *, witness: bool = True) -> Worker:
-    build = partial(ReadStage, str(tmp_path / "in"))
-    return Worker("ingest", build(), store, context(INGEST, build if witness else None))
+def read_unit(store: Store, tmp_path: Path, unit: Unit, *, witness: bool = True) -> UnitSummary:
+    with worker(store, INGEST, ReadStage(str(tmp_path / "in")), witness=witness) as at_work:
+        return at_work.run(unit)
+
+
+def run_stage(store: Store, key: StageKey, stage: SampleStage, unit: Unit) -> UnitSummary:
+    with worker(store, key, stage) as at_work:
+        return at_work.run(unit)
 
 
 def rows_of(store: Store, unit: Unit) -> list[Row]:
@@ -86,7 +90,7 @@ def child_process(store: Store, tmp_path: Path, trouble: str, fault: str = "", w
 
 def test_a_unit_is_committed_once_and_then_only_reported(store: Store, tmp_path: Path):
     unit = one_unit(store, tmp_path)
-    first, second = reader(store, tmp_path).run(unit), reader(store, tmp_path).run(unit)
+    first, second = read_unit(store, tmp_path, unit), read_unit(store, tmp_path, unit)
     assert (first.fresh, second.fresh) == (True, False)
     assert (first.inputs, first.kept, first.failures) == (4, 4, {})
     assert first.path == second.path
@@ -99,7 +103,7 @@ def test_one_bad_sample_is_a_row_and_the_others_are_kept(
     unit = one_unit(store, tmp_path)
     (tmp_path / "in" / "p001.png").unlink()
     monkeypatch.setenv(TROUBLE, "p002:raise")
-    summary = reader(store, tmp_path).run(unit)
+    summary = read_unit(store, tmp_path, unit)
     assert summary.failures == {"source_missing": 1, "crashed": 1}
     rows = {row.id: row for row in rows_of(store, unit) if row.kind == "input"}
     assert rows["drawn/p002.png"].detail == "RuntimeError"
@@ -107,51 +111,46 @@ def test_one_bad_sample_is_a_row_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize(("what", "error"), [("away", EnvironmentFault), ("memory", OutOfMemory)])
-def test_a_fault_of_the_surroundings_commits_nothing_and_blames_nobody(
+def test_a_fault_of_the_environment_commits_nothing_and_blames_nobody(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type[Exception]
 ):
     unit = one_unit(store, tmp_path)
     monkeypatch.setenv(TROUBLE, f"p002:{what}")
     for _ in range(3):
         with pytest.raises(error):
-            reader(store, tmp_path).run(unit)
+            read_unit(store, tmp_path, unit)
     assert committed_units(store, INGEST) == set()
     assert [attempt.left for attempt in read_attempts(store, INGEST, unit.id)] == [True] * 3
     monkeypatch.delenv(TROUBLE)
-    assert reader(store, tmp_path).run(unit).kept == 4
+    assert read_unit(store, tmp_path, unit).kept == 4
 
 
 @dataclass(frozen=True)
 class OddStage(ReadStage):
-    """Answers for other inputs, or with numbers that JSON can't hold, or with pixels that differ by the call."""
+    """Returns outcomes of other inputs, two children of one name, or numbers that JSON cannot hold."""
 
     how: str = ""
-    calls: list[int] = field(default_factory=list)
-    models: tuple[ModelIdentity, ...] = ()
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        self.calls.append(len(inputs))
-        outcomes = ReadStage(self.folder).process(inputs, pixels)
+    async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
+        outcome = self.read(item)
+        first = outcome.children[0]
         if self.how == "lost":
-            return outcomes[1:]
-        first = outcomes[0].children[0]
+            return replace(outcome, input_id="another")
         if self.how == "twins":
-            return [replace(outcomes[0], children=(first, first)), *outcomes[1:]]
-        if self.how == "infinite" and inputs[0].id.endswith("p000.png"):
+            return replace(outcome, children=(first, first))
+        if self.how == "infinite" and item.id.endswith("p000.png"):
             odd = replace(first.record, width=float("inf"))  # type: ignore[type-var]
-            return [replace(outcomes[0], children=(replace(first, record=odd),)), *outcomes[1:]]
-        return outcomes
+            return replace(outcome, children=(replace(first, record=odd),))
+        return outcome
 
 
 @pytest.mark.parametrize(("how", "crashed"), [("lost", 4), ("twins", 4), ("infinite", 1)])
-def test_answers_that_do_not_fit_are_crashes_and_never_break_the_count_law(
+def test_outcomes_that_do_not_fit_are_crashes_and_never_break_the_count_law(
     store: Store, tmp_path: Path, how: str, crashed: int
 ):
     unit = one_unit(store, tmp_path)
-    stage = OddStage(str(tmp_path / "in"), how=how)
-    summary = Worker("ingest", stage, store, context(INGEST)).run(unit)
+    summary = run_stage(store, INGEST, OddStage(str(tmp_path / "in"), how=how), unit)
     assert summary.failures == {"crashed": crashed}
-    assert stage.calls == [4, 1, 1, 1, 1]
 
 
 def test_two_workers_at_one_unit_leave_one_commit_and_its_objects(store: Store, tmp_path: Path):
@@ -161,11 +160,11 @@ def test_two_workers_at_one_unit_leave_one_commit_and_its_objects(store: Store, 
     class Meanwhile(ReadStage):
         """Another worker commits the same unit while this one computes."""
 
-        def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-            reader(store, tmp_path).run(unit)
-            return ReadStage(self.folder).process(inputs, pixels)
+        def read(self, item: StageInput) -> Outcome:
+            read_unit(store, tmp_path, unit)
+            return super().read(item)
 
-    late = Worker("ingest", Meanwhile(str(tmp_path / "in")), store, context(INGEST)).run(unit)
+    late = run_stage(store, INGEST, Meanwhile(str(tmp_path / "in")), unit)
     assert not late.fresh
     objects = [o.path for o in store.list() if "/attempts/" not in o.path and "/plans/" not in o.path]
     assert len(objects) == 3
@@ -177,14 +176,14 @@ def test_a_loser_with_other_bytes_leaves_the_winners_alone(store: Store, tmp_pat
 
     @dataclass(frozen=True)
     class Otherwise(ReadStage):
-        def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-            reader(store, tmp_path).run(unit)
-            child = Child(id="x", record=None, blobs=(Blob(name="n", data=b"other"),))
-            return [Outcome(input_id=i.id, children=(child,)) for i in inputs[:1]] + [
-                Outcome(input_id=i.id, reason=Reason.EMPTY_FILE) for i in inputs[1:]
-            ]
+        def read(self, item: StageInput) -> Outcome:
+            read_unit(store, tmp_path, unit)
+            if item.id.endswith("p000.png"):
+                child = Child(id="x", record=None, blobs=(Blob(name="n", data=b"other"),))
+                return Outcome(input_id=item.id, children=(child,))
+            return Outcome(input_id=item.id, reason=Reason.EMPTY_FILE)
 
-    assert not Worker("ingest", Otherwise(""), store, context(INGEST)).run(unit).fresh
+    assert not run_stage(store, INGEST, Otherwise(str(tmp_path / "in")), unit).fresh
     assert {row.outcome for row in rows_of(store, unit)} == {"kept"}
 
 
@@ -211,37 +210,34 @@ def test_changed_rows_stop_the_next_stage_and_are_named(store: Store, tmp_path: 
     data[60] ^= 1
     store.put(unit.parents[0], data)
     with pytest.raises(DataFault, match=unit.parents[0]):
-        Worker("grounding", MeasureStage(), store, context(GROUNDING)).run(unit)
+        run_stage(store, GROUNDING, MeasureStage(), unit)
 
 
 @dataclass(frozen=True)
 class CountingPixels(MeasureStage):
-    """Notes, for each picture, whether the array was there before this unit began."""
+    """Notes how many decoded pictures the worker holds."""
 
-    seen: list[int] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
 
-    def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
-        time.sleep(0.05)
-        arrays = [pixels.rgb(item.blobs["source.jpg"]) for item in inputs]
-        assert all(a is pixels.rgb(i.blobs["source.jpg"]) for a, i in zip(arrays, inputs, strict=True))
-        assert not any(a.flags.writeable for a in arrays)
-        self.seen.append(len(pixels._pictures))  # type: ignore[attr-defined]
-        return MeasureStage().process(inputs, pixels)
+    async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
+        picture = await bench.rgb(item.blobs["source.jpg"])
+        assert picture is await bench.rgb(item.blobs["source.jpg"])
+        assert not picture.flags.writeable
+        self.held.append(len(bench.pixels._pictures))  # type: ignore[attr-defined]
+        return self.measure(item, picture)
 
 
-def test_pictures_are_read_ahead_decoded_once_and_forgotten(store: Store, tmp_path: Path):
+def test_pictures_are_decoded_once_and_forgotten_after_their_unit(store: Store, tmp_path: Path):
     draw_photographs(tmp_path / "in", 12)
     plans = run_pipeline(store, tmp_path / "in")
     for unit in plans[1].units:
         store.delete(GROUNDING.commit_path(unit.id))
     stage = CountingPixels()
-    worker = Worker("grounding", stage, store, context(GROUNDING))
-    units = plans[1].units
-    for unit, following in zip(units, [*units[1:], None], strict=True):
-        worker.run(unit, following=following)
-    worker.close()
-    sizes = [len(u.members) for u in units]
-    assert stage.seen == [a + b for a, b in zip(sizes, [*sizes[1:], 0], strict=True)]
+    with worker(store, GROUNDING, stage) as at_work:
+        for unit in plans[1].units:
+            at_work.run(unit)
+        assert at_work._pixels._pictures == {}
+    assert max(stage.held) <= max(len(unit.members) for unit in plans[1].units)
 
 
 @pytest.mark.slow
@@ -281,7 +277,7 @@ def test_an_attempt_that_still_runs_is_nobodys_death(store: Store, tmp_path: Pat
     unit = one_unit(store, tmp_path)
     for _ in range(3):
         begin_attempt(store, INGEST, unit.id)
-    reader(store, tmp_path, witness=False).run(unit)
+    read_unit(store, tmp_path, unit, witness=False)
     assert {a.members for a in read_attempts(store, INGEST, unit.id)} == {"all"}
 
 
@@ -291,21 +287,42 @@ def test_a_sample_that_never_ends_is_cut_off_alone(
 ):
     unit = one_unit(store, tmp_path, 2)
     monkeypatch.setenv(TROUBLE, "p001:sleep")
-    worker = reader(store, tmp_path)
-    worker.context = replace(worker.context, trial_timeout_s=4.0)
-    summary = worker.run(unit, cut_off=True)
+    with worker(store, INGEST, ReadStage(str(tmp_path / "in")), witness=True) as at_work:
+        at_work.context = replace(at_work.context, trial_timeout_s=4.0)
+        summary = at_work.run(unit, suspects=["drawn/p001.png"])
     assert summary.failures == {"timed_out": 1}
     assert summary.kept == 1
+
+
+def broken(engine: object, client: object) -> None:
+    raise TypeError("a stage that cannot be built")
 
 
 @pytest.mark.slow
 def test_a_stage_that_cannot_be_built_again_blames_no_sample(store: Store, tmp_path: Path):
     unit = one_unit(store, tmp_path, 2)
-    worker = reader(store, tmp_path)
-    worker.context = replace(worker.context, build_stage=partial(ReadStage, "a", "b", "too many"))
-    with pytest.raises(EnvironmentFault, match="built"):
-        worker.run(unit, cut_off=True)
+    with worker(store, INGEST, ReadStage(str(tmp_path / "in")), witness=True) as at_work:
+        at_work.context = replace(at_work.context, build_stage=broken)  # type: ignore[arg-type]
+        with pytest.raises(EnvironmentFault, match="built"):
+            at_work.run(unit, suspects=unit.members)
     assert committed_units(store, INGEST) == set()
+
+
+def test_a_death_suspects_the_samples_that_were_computed_and_no_others(store: Store, tmp_path: Path):
+    unit = one_unit(store, tmp_path)
+    tried: list[str] = []
+
+    @dataclass(frozen=True)
+    class Noting(ReadStage):
+        def read(self, item: StageInput) -> Outcome:
+            tried.append(item.id)
+            return super().read(item)
+
+    with worker(store, INGEST, Noting(str(tmp_path / "in"))) as at_work:
+        assert at_work.run(unit, suspects=["drawn/p001.png"]).kept == 4
+    assert tried[0] == "drawn/p001.png"
+    parts = {attempt.members for attempt in read_attempts(store, INGEST, unit.id)}
+    assert parts == {subset_name(["drawn/p001.png"])}
 
 
 def test_a_sample_error_carries_its_reason_into_the_row(store: Store, tmp_path: Path):
@@ -313,10 +330,10 @@ def test_a_sample_error_carries_its_reason_into_the_row(store: Store, tmp_path: 
 
     @dataclass(frozen=True)
     class Strict(ReadStage):
-        def process(self, inputs: Sequence[StageInput], pixels: PixelReader) -> list[Outcome]:
+        def read(self, item: StageInput) -> Outcome:
             raise SampleError(Reason.TOO_SMALL, "24 px")
 
-    Worker("ingest", Strict(""), store, context(INGEST)).run(unit)
+    run_stage(store, INGEST, Strict(""), unit)
     assert set(endings(store, unit).values()) == {"too_small"}
 
 
@@ -381,5 +398,5 @@ def test_a_sample_that_takes_its_witness_along_again_and_again_is_a_failure(stor
         f"[begin_attempt(open_store({store.uri!r}), INGEST, {unit.id!r}, part) for part in {parts!r}]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    reader(store, tmp_path).run(unit)
+    read_unit(store, tmp_path, unit)
     assert endings(store, unit) == {poison: "crashed", other: ""}

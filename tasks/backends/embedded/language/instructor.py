@@ -1,9 +1,8 @@
-"""The embedded instructor: scene facts and sentence patterns into the JSON reply of the paper's Figure 19."""
+"""The embedded instructor: writes instruction and reasoning from scene facts with sentence patterns."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -19,10 +18,13 @@ from tasks.backends.embedded.language.localization import target_localization
 from tasks.backends.embedded.language.realization import Writer, upper_first, with_article
 from tasks.backends.embedded.language.references import COLORED, Reference, candidate_references
 from tasks.backends.embedded.language.scene_facts import FactLimits, SceneFacts, gather_facts, has_color_name
+from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
-from tasks.records.records import ModelIdentity
+from tasks.backends.one_by_one import OneByOne
+from tasks.records.errors import Reason, SampleError
+from tasks.records.records import ModelIdentity, Reasoning
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import InstructionRequest
+from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
 VERSION = 5
@@ -52,18 +54,21 @@ class SceneFactsOptions(Settings):
     )
 
 
-class SceneFactsInstructor:
-    """Writes only what geometry and measured colours carry; refuses when no wording is safe."""
+class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
+    """Writes only what geometry and measured colors carry; declines when no wording is safe. Looks at no pixels."""
 
-    Options = SceneFactsOptions
-    needs_pixels = False
+    Options: ClassVar[type[Settings]] = SceneFactsOptions
+    answering = frozenset(SceneFactsOptions.model_fields)
+    reproducible = True
+    wire = 1
+    prompts = (PATTERNS, NOUNS)
 
     def __init__(self, options: SceneFactsOptions | None = None) -> None:
         self.options = options or SceneFactsOptions()
         self._patterns = load_data(PATTERNS)
 
     @classmethod
-    def describe(cls, options: SceneFactsOptions) -> ModelIdentity:
+    def identity_of(cls, options: SceneFactsOptions) -> ModelIdentity:
         """An algorithm; its digest is the pattern file's."""
         del options
         return ModelIdentity(
@@ -74,44 +79,42 @@ class SceneFactsInstructor:
             digest=load_prompt(PATTERNS).sha256,
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
+    def answer_one(self, question: InstructQuestion) -> WrittenInstruction:
+        """Instruction and four-part reasoning, all in sentences that end in a full stop.
 
-    def write(self, requests: Sequence[InstructionRequest]) -> list[str]:
-        """One reply a request: the JSON object, or ``{"Refusal": …}`` when nothing true and unique can be said."""
-        return [self._write_one(request) for request in requests]
-
-    def _write_one(self, request: InstructionRequest) -> str:
+        Raises:
+            SampleError: ``no_unique_reference`` when nothing true would single the target out (nor ever for a group);
+                ``backend_error`` for an edit type without patterns.
+        """
         limits = FactLimits(
             weak=self.options.weak_score, named=self.options.named_score, color_share=self.options.color_share
         )
-        writer = Writer(patterns=self._patterns, seed=request.seed, key=request.target.target_id)
-        if len(request.target.indices) > 1:
-            return _refusal(writer, noun(request.target.label).many)
-        facts = gather_facts(request.target, limits)
+        if question.edit_type.value not in self._patterns["instruction"]:
+            raise SampleError(Reason.BACKEND_ERROR, f"no sentence patterns for {question.edit_type.value}")
+        writer = Writer(patterns=self._patterns, seed=question.seed, key=question.target.target_id)
+        if len(question.target.indices) > 1:
+            raise _declined(writer, noun(question.target.label).many)
+        facts = gather_facts(question.target, limits)
         sure = facts.target.score >= self.options.named_score
         reference = self._draw_reference(facts, writer) if sure else None
         if reference is None:
-            return _refusal(writer, noun(request.target.label).one)
+            raise _declined(writer, noun(question.target.label).one)
         ref = say_reference(reference, facts, writer)
         localization = target_localization(facts, reference, ref, limits, writer)
         if localization is None:
-            return _refusal(writer, noun(request.target.label).one)
-        slots = _edit_slots(request, facts, ref, writer)
-        chain = {
-            "1_Scene_Description": scene_description(facts, limits, writer),
-            "2_Target_Localization": localization,
-            "3_Editing_Description": editing_description(request.edit_type, slots, writer),
-            "4_Post_Edit_Description": result_description(facts, request.edit_type, slots, writer),
-        }
-        reply = {
-            "Editing_Type": request.edit_type.value,
-            "Editing_Instruction": writer.say(f"instruction.{request.edit_type.value}", slots),
-            "CoT": chain,
-        }
-        return json.dumps(reply, ensure_ascii=False)
+            raise _declined(writer, noun(question.target.label).one)
+        slots = _edit_slots(question, facts, ref, writer)
+        return WrittenInstruction(
+            edit_type=question.edit_type.value,
+            instruction=writer.say(f"instruction.{question.edit_type.value}", slots),
+            argument=question.argument,
+            reasoning=Reasoning(
+                scene_description=scene_description(facts, limits, writer),
+                target_localization=localization,
+                editing_description=editing_description(question.edit_type, slots, writer),
+                post_edit_description=result_description(facts, question.edit_type, slots, writer),
+            ),
+        )
 
     def _draw_reference(self, facts: SceneFacts, writer: Writer) -> Reference | None:
         """One of the wordings close to the safest, by seed; first a kind, then one of it, for variety."""
@@ -145,25 +148,25 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
     return writer.say(f"reference.{reference.kind.removeprefix(COLORED)}", slots)
 
 
-def _edit_slots(request: InstructionRequest, facts: SceneFacts, ref: str, writer: Writer) -> dict[str, str]:
-    word = noun(request.target.label)
+def _edit_slots(question: InstructQuestion, facts: SceneFacts, ref: str, writer: Writer) -> dict[str, str]:
+    word = noun(question.target.label)
     effects = writer.entry("effects")
-    phrases = effects.get(request.argument, {})
+    phrases = effects.get(question.argument, {})
     old = facts.target.color if has_color_name(facts.target) else ""
     return {
         **pronouns(word, writer),
         "ref": ref,
         "Ref": upper_first(ref),
-        "effect": str(phrases.get("effect", request.argument)),
-        "shown": str(phrases.get("shown", request.argument)),
+        "effect": str(phrases.get("effect", question.argument)),
+        "shown": str(phrases.get("shown", question.argument)),
         "noun": word.one,
         "many": word.many,
         "old": old,
         "an_old": with_article(old),
-        "argument": request.argument,
-        "an_argument": with_article(request.argument),
+        "argument": question.argument,
+        "an_argument": with_article(question.argument),
     }
 
 
-def _refusal(writer: Writer, word: str) -> str:
-    return json.dumps({"Refusal": writer.say("refusal", {"noun": word})})
+def _declined(writer: Writer, word: str) -> SampleError:
+    return SampleError(Reason.NO_UNIQUE_REFERENCE, writer.say("refusal", {"noun": word}))

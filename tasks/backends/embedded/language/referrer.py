@@ -6,16 +6,19 @@ things, or one thing and something only weakly detected, is seen to be ambiguous
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import Field
 
 from tasks.backends.embedded.language.referral_grammar import Referral, Relation, parse_referral
+from tasks.backends.embedded.language.text_facts import DATA as WORDS
+from tasks.backends.embedded.nouns import DATA as NOUNS
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.geometry import containment, iou
 from tasks.records.records import Box, ModelIdentity, Scene
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import ReferralRequest
+from tasks.roles.questions import ReferQuestion
 
 VERSION = 1
 """Raised when the code of this backend changes what comes out."""
@@ -53,17 +56,20 @@ class _Candidate:
         return self.box.center[0]
 
 
-class GrammarReferrer:
-    """Parses the reference by a small grammar and keeps everything that fits it."""
+class GrammarReferrer(OneByOne[ReferQuestion, tuple[int, ...]]):
+    """Parses the reference by a small grammar and keeps everything that fits it. Looks at no pixels."""
 
-    Options = GrammarReferrerOptions
-    needs_pixels = False
+    Options: ClassVar[type[Settings]] = GrammarReferrerOptions
+    answering = frozenset(GrammarReferrerOptions.model_fields)
+    reproducible = True
+    wire = 1
+    prompts = (NOUNS, WORDS)
 
     def __init__(self, options: GrammarReferrerOptions | None = None) -> None:
         self.options = options or GrammarReferrerOptions()
 
     @classmethod
-    def describe(cls, options: GrammarReferrerOptions) -> ModelIdentity:
+    def identity_of(cls, options: GrammarReferrerOptions) -> ModelIdentity:
         """An algorithm without weights."""
         del options
         return ModelIdentity(
@@ -74,28 +80,20 @@ class GrammarReferrer:
             digest="none",
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
-
-    def refer(self, requests: Sequence[ReferralRequest]) -> list[tuple[int, ...]]:
-        """Ascending indices of what fits each instruction.
+    def answer_one(self, question: ReferQuestion) -> tuple[int, ...]:
+        """Ascending indices of everything that fits the instruction.
 
         Weak detections get the numbers after the last object, in the scene's order, so that a reference that
         one of them fits as well is seen to be ambiguous. Empty when no class is named or nothing fits.
         """
-        return [self._refer_one(request) for request in requests]
-
-    def _refer_one(self, request: ReferralRequest) -> tuple[int, ...]:
-        everything = _candidates(request.scene, self.options.weak_score)
-        referral = parse_referral(request.instruction, {c.label for c in everything})
+        everything = _candidates(question.scene, self.options.weak_score)
+        referral = parse_referral(question.instruction, {c.label for c in everything})
         if referral is None:
             return ()
         fitting = [c for c in everything if c.label == referral.label and _has_color(c, referral.color)]
         for relation in referral.relations:
-            fitting = _filter(fitting, relation, everything, request.scene)
-        return tuple(sorted(c.index for c in _superlatives(fitting, referral, everything, request.scene)))
+            fitting = _filter(fitting, relation, everything, question.scene)
+        return tuple(sorted(c.index for c in _superlatives(fitting, referral, everything, question.scene)))
 
 
 def _candidates(scene: Scene, weak: float) -> list[_Candidate]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from prompts import load_data, load_prompt
 from tasks.backends.embedded.language.realization import Writer
+from tasks.backends.one_by_one import OneByOne
+from tasks.records.errors import Reason, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import RewriteRequest
+from tasks.roles.questions import RewriteQuestion
 
 PATTERNS = "patterns_rewriter"
 VERSION = 1
@@ -22,18 +25,21 @@ class ParaphraseOptions(Settings):
     """Options of the backend ``paraphrase``: none."""
 
 
-class ParaphraseRewriter:
+class ParaphraseRewriter(OneByOne[RewriteQuestion, str]):
     """Reads an instruction by the patterns of its type and says it by another of them."""
 
-    Options = ParaphraseOptions
-    needs_pixels = False
+    Options: ClassVar[type[Settings]] = ParaphraseOptions
+    answering: ClassVar[frozenset[str]] = frozenset()
+    reproducible = True
+    wire = 1
+    prompts = (PATTERNS,)
 
     def __init__(self, options: ParaphraseOptions | None = None) -> None:
         self.options = options or ParaphraseOptions()
         self._patterns = load_data(PATTERNS)
 
     @classmethod
-    def describe(cls, options: ParaphraseOptions) -> ModelIdentity:
+    def identity_of(cls, options: ParaphraseOptions) -> ModelIdentity:
         """An algorithm; its digest is the pattern file's."""
         del options
         return ModelIdentity(
@@ -44,24 +50,22 @@ class ParaphraseRewriter:
             digest=load_prompt(PATTERNS).sha256,
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
+    def answer_one(self, question: RewriteQuestion) -> str:
+        """The instruction in other words; one that fits no pattern only gets a polite frame around it.
 
-    def rewrite(self, requests: Sequence[RewriteRequest]) -> list[str]:
-        """One instruction a request; one whose build is unknown only gets a frame around it."""
-        return [self._rewrite_one(request) for request in requests]
-
-    def _rewrite_one(self, request: RewriteRequest) -> str:
-        writer = Writer(patterns=self._patterns, seed=request.seed, key=request.instruction)
-        patterns = self._patterns.get(request.edit_type.value, {})
-        slots = _read(request.instruction, patterns.get("reads", ()), patterns.get("arguments", ()))
+        Raises:
+            SampleError: ``backend_error`` when there are no words to rewrite.
+        """
+        if not question.instruction.strip():
+            raise SampleError(Reason.BACKEND_ERROR, "the instruction is empty")
+        writer = Writer(patterns=self._patterns, seed=question.seed, key=question.instruction)
+        patterns = self._patterns.get(question.edit_type.value, {})
+        slots = _read(question.instruction, patterns.get("reads", ()), patterns.get("arguments", ()))
         if slots is None:
-            lowered = request.instruction[:1].lower() + request.instruction[1:]
+            lowered = question.instruction[:1].lower() + question.instruction[1:]
             return writer.say("frames", {"lowered": lowered})
         slots["ref"] = _say_otherwise(slots["ref"], self._patterns["same"], self._patterns["repairs"], writer)
-        return writer.say(f"{request.edit_type.value}.writes", slots)
+        return writer.say(f"{question.edit_type.value}.writes", slots)
 
 
 def _read(instruction: str, reads: Sequence[str], arguments: Sequence[str]) -> dict[str, str] | None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpainter, PatchMatchOptions
+from tasks.backends.embedded.painting.removal_offer import OF_THE_OFFER, RemovalOptions
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
 from tasks.imaging.patches import novel_share
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import Inpainter, InpaintRequest
+from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing.fill_gates import ragged_share
 
 
-class BestOfTwoOptions(Settings):
+class BestOfTwoOptions(RemovalOptions):
     """When the network's filling is taken; distances are CIE76 in Lab."""
 
     structure_step: float = Field(default=9.0, ge=0, description="a difference along the hole's border")
@@ -32,30 +34,34 @@ class BestOfTwoOptions(Settings):
     )
 
 
-class BestOfTwoInpainter:
+class BestOfTwoInpainter(OneByOne[InpaintQuestion, Image]):
     """PatchMatch copies and never invents, but breaks lines; MI-GAN continues lines, but may invent things.
 
     The choice is made by what is measured on the window alone, so it depends on nothing else.
     """
 
-    Options = BestOfTwoOptions
+    Options: ClassVar[type[Settings]] = BestOfTwoOptions
+    answering = frozenset(BestOfTwoOptions.model_fields) - OF_THE_OFFER
+    reproducible = True
+    wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(
         self,
         options: BestOfTwoOptions | None = None,
-        copying: Inpainter | None = None,
-        network: Inpainter | None = None,
+        copying: OneByOne[InpaintQuestion, Image] | None = None,
+        network: OneByOne[InpaintQuestion, Image] | None = None,
     ) -> None:
         self._options = options or BestOfTwoOptions()
         self._copying = copying or PatchMatchInpainter(PatchMatchOptions())
         self._network = network or MiganInpainter(MiganOptions())
 
     @classmethod
-    def describe(cls, options: BestOfTwoOptions) -> ModelIdentity:
+    def identity_of(cls, options: BestOfTwoOptions) -> ModelIdentity:
         """Both backends; the digest is the network's."""
         del options
-        copying = PatchMatchInpainter.describe(PatchMatchOptions())
-        network = MiganInpainter.describe(MiganOptions())
+        copying = PatchMatchInpainter.identity_of(PatchMatchOptions())
+        network = MiganInpainter.identity_of(MiganOptions())
         return ModelIdentity(
             role="inpainter",
             backend="best-of-two",
@@ -64,21 +70,16 @@ class BestOfTwoInpainter:
             digest=network.digest,
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self._options)
+    def answer_one(self, question: InpaintQuestion) -> Image:
+        """The window with its hole filled; other pixels are as they were.
 
-    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Image]:
-        """The windows with their holes filled; other pixels are as they were."""
-        return [self._inpaint(request) for request in requests]
-
-    def _inpaint(self, request: InpaintRequest) -> Image:
-        options, hole = self._options, request.hole
-        if ragged_share(request.image, hole, options.structure_step) >= options.min_structure:
-            (invented,) = self._network.inpaint([request])
-            avoid = request.avoid if request.avoid is not None else np.zeros_like(hole)
+        Raises:
+            SampleError: as `PatchMatchInpainter.answer_one`, where that one is asked.
+        """
+        options, hole = self._options, question.hole
+        if ragged_share(question.picture.rgb, hole, options.structure_step) >= options.min_structure:
+            invented = self._network.answer_one(question)
+            avoid = question.avoid if question.avoid is not None else np.zeros_like(hole)
             if novel_share(invented, hole, avoid, options.novel_distance) <= options.max_novel:
                 return invented
-        (copied,) = self._copying.inpaint([request])
-        return copied
+        return self._copying.answer_one(question)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from tasks.backends.one_by_one import OneByOne
 from tasks.records.records import EditType, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import EditQuestion, EditScores
+from tasks.roles.questions import EditJudgeQuestion, EditScores
 
 ACCURACY = {
     EditType.REMOVE: (("found_after_score", 0.4, 0.0), ("new_object_score", 0.6, 0.0)),
@@ -39,34 +41,29 @@ class EditJudgeOptions(Settings):
     )
 
 
-class RuleEditJudge:
+class RuleEditJudge(OneByOne[EditJudgeQuestion, EditScores]):
     """RegionEditAccuracy and SeamlessQuality (paper, Figure 20) by rules over the gates' numbers."""
 
-    Options = EditJudgeOptions
+    Options: ClassVar[type[Settings]] = EditJudgeOptions
+    answering = frozenset(EditJudgeOptions.model_fields)
+    reproducible = True
+    wire = 1
 
     def __init__(self, options: EditJudgeOptions | None = None) -> None:
         self._options = options or EditJudgeOptions()
 
     @classmethod
-    def describe(cls, options: EditJudgeOptions) -> ModelIdentity:
+    def identity_of(cls, options: EditJudgeOptions) -> ModelIdentity:
         """An algorithm without weights."""
         del options
         return ModelIdentity(
             role="edit_judge", backend="rules", model="rules over measured gates", revision="1", digest="none"
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """Who answers."""
-        return self.describe(self._options)
-
-    def judge_edits(self, questions: Sequence[EditQuestion]) -> list[EditScores]:
-        """One pair of scores a question; each rests on the measurements it returns."""
-        return [self._judge(question) for question in questions]
-
-    def _judge(self, question: EditQuestion) -> EditScores:
+    def answer_one(self, question: EditJudgeQuestion) -> EditScores:
+        """Both scores, 1..5; each rests on the measurements it returns. The pictures are not looked at."""
         values = {gate.name: gate.value for gate in question.gates}
-        accuracy = _scores("accuracy", values, ACCURACY.get(question.plan.edit_type, ACCURACY_ELSE))
+        accuracy = _scores("accuracy", values, ACCURACY.get(question.edit_type, ACCURACY_ELSE))
         seamless = _scores("seamless", values, SEAMLESSNESS)
         return EditScores(
             accuracy=self._join(accuracy),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.embedded.runtimes.onnx_session import open_session
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import InpaintRequest
+from tasks.roles.questions import InpaintQuestion
 
 ASSET = "migan"
 FILE = "migan_pipeline_v2.onnx"
@@ -21,17 +23,21 @@ KNOWN = 255
 """What the network's mask says of a pixel to keep; 0 marks the hole."""
 
 
-class MiganOptions(Settings):
+class MiganOptions(RemovalOptions):
     """How large a window the network sees; it works at 512 x 512 inside."""
 
     max_side_px: int = Field(default=1024, ge=256, description="longer windows are reduced first")
     threads: int = Field(default=1, ge=1, description="threads of the runtime; results don't depend on it")
 
 
-class MiganInpainter:
+class MiganInpainter(OneByOne[InpaintQuestion, Image]):
     """MI-GAN (Sargsyan et al., ICCV 2023) over the whole window; only the hole's pixels are taken from it."""
 
-    Options = MiganOptions
+    Options: ClassVar[type[Settings]] = MiganOptions
+    answering = frozenset({"max_side_px"})
+    reproducible = True
+    wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: MiganOptions) -> None:
         self.options = options
@@ -39,24 +45,20 @@ class MiganInpainter:
         self._session = open_session(path, threads=options.threads)
 
     @classmethod
-    def describe(cls, options: MiganOptions) -> ModelIdentity:
+    def identity_of(cls, options: MiganOptions) -> ModelIdentity:
         """The packaged network, by package version and digest."""
+        del options
         asset = asset_table()[ASSET]
         return ModelIdentity(
             role="inpainter", backend="migan", model="MI-GAN", revision=asset.revision, digest=asset.digest
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
+    def answer_one(self, question: InpaintQuestion) -> Image:
+        """The window with the hole filled, same size; pixels outside the hole are the window's own.
 
-    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Image]:
-        """The window with the hole filled, same size; pixels outside the hole are the request's own.
-
-        The network has no randomness, so a request's seed changes nothing.
+        The network has no randomness, so the seed changes nothing; nor does ``avoid``.
         """
-        return [self._fill(request.image, request.hole) for request in requests]
+        return self._fill(question.picture.rgb, question.hole)
 
     def _fill(self, image: Image, hole: Mask) -> Image:
         if not hole.any():

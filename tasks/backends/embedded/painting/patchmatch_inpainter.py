@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.embedded.painting.fill_detail import copied_detail, fit_tone, shift_labels
+from tasks.backends.embedded.painting.removal_offer import OF_THE_OFFER, RemovalOptions
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import ModelUnavailable, Reason, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import InpaintRequest
+from tasks.roles.questions import InpaintQuestion
 
 
-class PatchMatchOptions(Settings):
+class PatchMatchOptions(RemovalOptions):
     """Working size and search."""
 
     work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
@@ -32,10 +34,14 @@ class PatchMatchOptions(Settings):
     )
 
 
-class PatchMatchInpainter:
+class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
     """Fills a hole with patches of its surroundings, never of the pixels to avoid."""
 
-    Options = PatchMatchOptions
+    Options: ClassVar[type[Settings]] = PatchMatchOptions
+    answering = frozenset(PatchMatchOptions.model_fields) - OF_THE_OFFER
+    reproducible = True
+    wire = 1
+    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
 
     def __init__(self, options: PatchMatchOptions | None = None) -> None:
         if not patchmatch.patchmatch_available:
@@ -44,7 +50,7 @@ class PatchMatchInpainter:
         self._options = options or PatchMatchOptions()
 
     @classmethod
-    def describe(cls, options: PatchMatchOptions) -> ModelIdentity:
+    def identity_of(cls, options: PatchMatchOptions) -> ModelIdentity:
         """An algorithm without weights."""
         del options
         return ModelIdentity(
@@ -55,22 +61,14 @@ class PatchMatchInpainter:
             digest="none",
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """Who answers."""
-        return self.describe(self._options)
-
-    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[Image]:
-        """The windows with their holes filled; other pixels are as they were.
+    def answer_one(self, question: InpaintQuestion) -> Image:
+        """The window with its hole filled; other pixels are as they were.
 
         Raises:
             SampleError: ``region_too_large`` when nothing is left to copy from.
         """
-        return [self._inpaint(request) for request in requests]
-
-    def _inpaint(self, request: InpaintRequest) -> Image:
-        image, hole = request.image, request.hole
-        avoid = request.avoid & ~hole if request.avoid is not None else np.zeros_like(hole)
+        image, hole = question.picture.rgb, question.hole
+        avoid = question.avoid & ~hole if question.avoid is not None else np.zeros_like(hole)
         scale = min(1.0, self._options.work_side_px / max(hole.shape))
         small = _resize(image, scale, cv2.INTER_AREA)
         # Any touch of the hole counts, or its rim would keep pixels of the object.
@@ -78,7 +76,7 @@ class PatchMatchInpainter:
         small_avoid = _touched(avoid, scale) & ~small_hole
         if (~(small_hole | small_avoid)).mean() < 0.1:
             raise SampleError(Reason.REGION_TOO_LARGE, "hardly anything around the hole to fill it from")
-        patchmatch.set_random_seed(request.seed)
+        patchmatch.set_random_seed(question.seed)
         filled = patchmatch.inpaint(
             small, small_hole, global_mask=small_avoid, patch_size=self._options.patch_radius
         )

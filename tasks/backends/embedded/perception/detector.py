@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.perception.box_fusion import Candidate, fuse
 from tasks.backends.embedded.perception.coco_detectors import EfficientDet, RawBox, RawDetector, SsdMobilenet
 from tasks.backends.embedded.perception.label_witness import ImageNetWitness
 from tasks.backends.embedded.perception.second_opinion import doubt_labels
 from tasks.backends.embedded.perception.vessels import name_glasses
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
 from tasks.records.records import Box, ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import Detection
+from tasks.roles.questions import Detection, DetectQuestion
 
 ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
 """What has to be in the cache before this backend can load."""
@@ -41,13 +43,17 @@ class DetectorOptions(Settings):
     tiles_from_px: int = Field(default=640, ge=1, description="longer side from which quarters are looked at")
 
 
-class PairedDetector:
+class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
     """SSD-MobileNet-v2 and EfficientDet-Lite0, fused: the 80 classes of COCO, glasses apart from cups.
 
-    Tags are not needed: both networks always name every class they know.
+    The names asked for are not used: both networks always name every class they know.
     """
 
-    Options = DetectorOptions
+    Options: ClassVar[type[Settings]] = DetectorOptions
+    answering = frozenset(DetectorOptions.model_fields)
+    reproducible = True
+    wire = 1
+    prompts = (NOUNS,)
 
     def __init__(self, options: DetectorOptions) -> None:
         self.options = options
@@ -60,8 +66,9 @@ class PairedDetector:
         self._witness = ImageNetWitness()
 
     @classmethod
-    def describe(cls, options: DetectorOptions) -> ModelIdentity:
-        """Both networks' packages and digests."""
+    def identity_of(cls, options: DetectorOptions) -> ModelIdentity:
+        """The networks' packages and digests."""
+        del options
         used = [asset_table()[name] for name in ASSETS]
         return ModelIdentity(
             role="detector",
@@ -71,14 +78,9 @@ class PairedDetector:
             digest="+".join(a.digest for a in used),
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
-
-    def detect(self, images: Sequence[Image], tags: Sequence[Sequence[str]]) -> list[tuple[Detection, ...]]:
-        """See `tasks.roles.questions.Detector`; ``tags`` must have one entry a picture."""
-        return [self._detect(image) for image, _ in zip(images, tags, strict=True)]
+    def answer_one(self, question: DetectQuestion) -> tuple[Detection, ...]:
+        """All boxes scored at least ``low_score``, best first, in pixels of the picture."""
+        return self._detect(question.picture.rgb)
 
     def _detect(self, image: Image) -> tuple[Detection, ...]:
         height, width = image.shape[:2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.perception.mask_measures import (
     color_distance,
@@ -25,11 +27,12 @@ from tasks.backends.embedded.perception.mask_measures import (
 from tasks.backends.embedded.perception.mask_refinement import refine
 from tasks.backends.embedded.perception.person_pose import PersonPose
 from tasks.backends.embedded.perception.sam2 import Features, Sam2
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, iou
-from tasks.records.records import Box, MaskHint, Measurement, ModelIdentity
+from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import Detection, Segmentation
+from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 from tasks.stages.editing.compositing import dilate
 
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
@@ -106,10 +109,14 @@ class _Drawn:
     whole: float
 
 
-class Sam2Segmenter:
+class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
     """Box-prompted masks. Each picture is encoded once, each box is asked twice."""
 
-    Options = SegmenterOptions
+    Options: ClassVar[type[Settings]] = SegmenterOptions
+    answering = frozenset(SegmenterOptions.model_fields)
+    reproducible = True
+    wire = 1
+    prompts = (NOUNS,)
 
     def __init__(self, options: SegmenterOptions) -> None:
         self.options = options
@@ -119,8 +126,9 @@ class Sam2Segmenter:
         self._pose = PersonPose(assets)
 
     @classmethod
-    def describe(cls, options: SegmenterOptions) -> ModelIdentity:
+    def identity_of(cls, options: SegmenterOptions) -> ModelIdentity:
         """Both networks' packages and digests."""
+        del options
         used = [asset_table()[name] for name in ASSETS]
         return ModelIdentity(
             role="segmenter",
@@ -130,25 +138,17 @@ class Sam2Segmenter:
             digest="+".join(a.digest for a in used),
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
+    def answer_one(self, question: SegmentQuestion) -> tuple[Segmentation, ...]:
+        """One segmentation per detection, in order; masks have the picture's size (H, W).
 
-    def segment(
-        self,
-        images: Sequence[Image],
-        detections: Sequence[Sequence[Detection]],
-        hints: Sequence[Sequence[MaskHint]],
-    ) -> list[tuple[Segmentation, ...]]:
-        """See `tasks.roles.questions.Segmenter`; hints are not needed (the caller takes those that fit)."""
-        return [
-            self._segment(image, found) for image, found, _ in zip(images, detections, hints, strict=True)
-        ]
+        Hints are not used. A mask depends on the other detections of the question, since what stands in front of a
+        thing is taken off its mask.
+        """
+        if not question.detections:
+            return ()
+        return self._segment(question.picture.rgb, question.detections)
 
     def _segment(self, image: Image, detections: Sequence[Detection]) -> tuple[Segmentation, ...]:
-        if not detections:
-            return ()
         features = self._model.encode(image)
         drawn = [self._draw(image, features, d) for d in detections]
         masks = part_masks(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -11,9 +11,11 @@ from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.perception.coco_detectors import EfficientDet
 from tasks.backends.embedded.perception.detector import quarter_views
 from tasks.backends.embedded.perception.imagenet_classifier import imagenet_classifier
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
 from tasks.records.records import Box, ModelIdentity, Tag
 from tasks.records.settings_base import Settings
+from tasks.roles.questions import TagQuestion
 
 ASSETS = ("efficientnet-lite3", "efficientdet-lite0")
 """What has to be in the cache before this backend can load."""
@@ -29,10 +31,13 @@ class TaggerOptions(Settings):
     )
 
 
-class EfficientNetTagger:
+class EfficientNetTagger(OneByOne[TagQuestion, tuple[Tag, ...]]):
     """EfficientNet-Lite3 (1000 ImageNet classes) and EfficientDet-Lite0 (80 COCO classes)."""
 
-    Options = TaggerOptions
+    Options: ClassVar[type[Settings]] = TaggerOptions
+    answering = frozenset(TaggerOptions.model_fields)
+    reproducible = True
+    wire = 1
 
     def __init__(self, options: TaggerOptions) -> None:
         self.options = options
@@ -42,8 +47,9 @@ class EfficientNetTagger:
         self._detector = EfficientDet(assets)
 
     @classmethod
-    def describe(cls, options: TaggerOptions) -> ModelIdentity:
+    def identity_of(cls, options: TaggerOptions) -> ModelIdentity:
         """Both networks' packages and digests."""
+        del options
         used = [asset_table()[name] for name in ASSETS]
         return ModelIdentity(
             role="tagger",
@@ -53,14 +59,9 @@ class EfficientNetTagger:
             digest="+".join(a.digest for a in used),
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
-
-    def tag(self, images: Sequence[Image]) -> list[tuple[Tag, ...]]:
-        """See `tasks.roles.questions.Tagger`; a tag's score is its best over the views."""
-        return [self._tag(image) for image in images]
+    def answer_one(self, question: TagQuestion) -> tuple[Tag, ...]:
+        """Tags, best first; a tag's score is its best over the whole picture and its quarters."""
+        return self._tag(question.picture.rgb)
 
     def _tag(self, image: Image) -> tuple[Tag, ...]:
         height, width = image.shape[:2]

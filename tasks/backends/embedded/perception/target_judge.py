@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import asset_table
+from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.perception.imagenet_classifier import CLASSIFIER
 from tasks.backends.embedded.perception.label_witness import ImageNetWitness, LabelWitness
+from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import iou
 from tasks.records.records import GroundedTarget, Measurement, ModelIdentity
@@ -40,7 +42,7 @@ class TargetJudgeOptions(Settings):
     min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
 
 
-class RuleTargetJudge:
+class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
     *Precise*: the outline lies on a step in colour, detector and classifier together are sure of the label, and
@@ -48,7 +50,11 @@ class RuleTargetJudge:
     *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
     """
 
-    Options = TargetJudgeOptions
+    Options: ClassVar[type[Settings]] = TargetJudgeOptions
+    answering = frozenset(TargetJudgeOptions.model_fields)
+    reproducible = True
+    wire = 1
+    prompts = (NOUNS,)
 
     def __init__(
         self, options: TargetJudgeOptions | None = None, witness: LabelWitness | None = None
@@ -57,7 +63,7 @@ class RuleTargetJudge:
         self._witness = witness or ImageNetWitness()
 
     @classmethod
-    def describe(cls, options: TargetJudgeOptions) -> ModelIdentity:
+    def identity_of(cls, options: TargetJudgeOptions) -> ModelIdentity:
         """Rules of this project and the packaged classifier; the options don't change who it is."""
         del options
         asset = asset_table()[CLASSIFIER]
@@ -69,16 +75,8 @@ class RuleTargetJudge:
             digest=asset.digest,
         )
 
-    @property
-    def identity(self) -> ModelIdentity:
-        """As `describe` says."""
-        return self.describe(self.options)
-
-    def judge_targets(self, questions: Sequence[TargetQuestion]) -> list[TargetVerdict]:
-        """One verdict a question."""
-        return [self._judge(q) for q in questions]
-
-    def _judge(self, question: TargetQuestion) -> TargetVerdict:
+    def answer_one(self, question: TargetQuestion) -> TargetVerdict:
+        """Both parts of the verdict, with every measurement that led to it; the marked picture is not used."""
         precise = self._precision(question)
         hard = self._hardness(question.target)
         return TargetVerdict(
@@ -89,8 +87,8 @@ class RuleTargetJudge:
 
     def _precision(self, question: TargetQuestion) -> tuple[Measurement, ...]:
         options = self.options
-        step = edge_contrast(question.image, question.mask)
-        objects, image = question.target.objects, question.image
+        objects, image = question.target.objects, question.picture.rgb
+        step = edge_contrast(image, question.mask)
         sure = min(label_confidence(o.score, self._witness.support(image, o.label, o.box)) for o in objects)
         against = max(self._witness.objection(image, o.label, o.box) for o in objects)
         return (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import onnxruntime as ort
+from typing import TYPE_CHECKING
 
 from tasks.records.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 
 def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
@@ -17,6 +19,8 @@ def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
     Raises:
         ModelUnavailable: the file is no network this runtime can load.
     """
+    import onnxruntime as ort  # noqa: PLC0415 - heavy, and a worker that loads no network needs no runtime
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -1,4 +1,7 @@
-"""The generative editor keeps the contract of its role, with a tiny random model in place of the real one."""
+"""The generative editor: weights are named by a stated digest and checked; edits follow seed and words.
+
+The contract of its role is tested with all others (`tests.tasks.backends.contract`).
+"""
 
 from __future__ import annotations
 
@@ -12,111 +15,85 @@ torch = pytest.importorskip("torch")
 
 from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.training.build import random_debug_models  # noqa: E402
-from tasks.backends.torch.bagel_editor import BagelEditor, BagelEditorOptions  # noqa: E402
-from tasks.records.errors import ConfigurationError, ModelUnavailable, Reason, SampleError  # noqa: E402
-from tasks.records.records import EditType  # noqa: E402
-from tasks.records.settings_base import RoleSettings  # noqa: E402
-from tasks.roles.backends import backend_class, check_role, load_role  # noqa: E402
-from tasks.roles.questions import EditRequest  # noqa: E402
+from tasks.backends.torch.bagel_editor import WEIGHTS, BagelEditor, BagelEditorOptions  # noqa: E402
+from tasks.backends.weights import write_lock  # noqa: E402
+from tasks.records.errors import ConfigurationError, ModelUnavailable  # noqa: E402
+from tasks.roles.picture import Picture  # noqa: E402
+from tests.tasks.roles.role_questions import edit_question  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDEDIT_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> RoleSettings:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     torch.manual_seed(0)
     bagel, vae = random_debug_models()
-    torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no request would change the picture
+    torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder)
-    (folder / "intercog.json").write_text('{"flavour": "debug"}', encoding="utf-8")
-    options = {"folder": str(folder), "device": "cpu", "dtype": "float32", "points": 3}
-    return RoleSettings(backend="bagel", options=options)
+    (folder / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
+    return folder
 
 
-@pytest.fixture(scope="module")
-def editor(settings: RoleSettings) -> BagelEditor:
-    found = load_role("editor", settings)
-    assert isinstance(found, BagelEditor)
-    return found
+@pytest.fixture
+def options(folder: Path) -> BagelEditorOptions:
+    write_lock(folder, WEIGHTS, "random")
+    return BagelEditorOptions(folder=str(folder), device="cpu", dtype="float32", points=3)
 
 
-def _request(seed: int = 1, instruction: str = "Make the cup blue.") -> EditRequest:
-    image = np.random.default_rng(4).integers(0, 255, (50, 70, 3), dtype=np.uint8)
-    mask = np.zeros((50, 70), bool)
-    mask[10:30, 20:50] = True
-    return EditRequest(
-        image=image,
-        mask=mask,
-        edit_type=EditType.COLOR,
-        argument="blue",
-        instruction=instruction,
-        seed=seed,
-    )
+def _weights(folder: Path, content: bytes = b"damaged") -> Path:
+    folder.mkdir()
+    for name in WEIGHTS:
+        (folder / name).write_bytes(content)
+    return folder
 
 
-def test_a_crop_comes_back_at_its_size_and_depends_on_seed_and_instruction(editor: BagelEditor) -> None:
-    requests = [_request(), _request(seed=2), _request(instruction="Turn it to stone.")]
-    edited = editor.edit(requests)
-    assert [(e.shape, e.dtype) for e in edited] == [((50, 70, 3), np.uint8)] * 3
-    assert not np.array_equal(edited[0], edited[1])
-    assert not np.array_equal(edited[0], edited[2])
+def test_an_edit_depends_on_seed_and_instruction(options: BagelEditorOptions) -> None:
+    question = edit_question()
+    others = (replace(question, seed=2), replace(question, instruction="Turn it to stone."))
+    first, *rest = BagelEditor(options).answer([question, *others])
+    assert not [edited for edited in rest if np.array_equal(edited, first)]
 
 
-def test_the_answer_does_not_depend_on_the_batch(editor: BagelEditor) -> None:
-    requests = [_request(seed=s) for s in (1, 2)]
-    together = editor.edit(requests)
-    alone = [editor.edit([request])[0] for request in reversed(requests)]
-    assert all(np.array_equal(a, b) for a, b in zip(together, reversed(alone), strict=True))
+def test_a_crop_that_is_a_view_of_a_larger_picture_is_edited_alike(options: BagelEditorOptions) -> None:
+    question = edit_question()
+    large = np.zeros((130, 160, 3), np.uint8)
+    large[7:97, 5:125] = question.picture.rgb
+    view = replace(question, picture=Picture({"view": 1}, lambda: large[7:97, 5:125]))
+    first, second = BagelEditor(options).answer([question, view])
+    assert np.array_equal(first, second)
 
 
-def test_a_crop_that_is_a_view_of_a_larger_picture_is_edited_alike(editor: BagelEditor) -> None:
-    request = _request()
-    large = np.zeros((90, 90, 3), np.uint8)
-    large[7:57, 5:75] = request.image
-    view = replace(request, image=large[7:57, 5:75])
-    assert np.array_equal(editor.edit([view])[0], editor.edit([request])[0])
+def test_the_lock_file_beside_the_folder_names_the_weights(tmp_path: Path) -> None:
+    folder = _weights(tmp_path / "model")
+    options = BagelEditorOptions(folder=str(folder))
+    first = write_lock(folder, WEIGHTS, "r1")
+    identity = BagelEditor.identity_of(options)
+    assert (identity.digest, identity.revision) == (first.digest, "1, weights r1")
+    (folder / "ae.safetensors").write_bytes(b"another")
+    assert BagelEditor.identity_of(options) == identity, "naming reads no weights"
+    assert write_lock(folder, WEIGHTS, "r2").digest != first.digest
 
 
-def test_removal_and_an_empty_mask_are_sample_errors(editor: BagelEditor) -> None:
-    request = _request()
-    for wrong, words in (
-        (replace(request, edit_type=EditType.REMOVE), "Remove"),
-        (replace(request, mask=np.zeros((50, 70), bool)), "empty"),
-    ):
-        with pytest.raises(SampleError, match=words) as caught:
-            editor.edit([wrong])
-        assert caught.value.reason is Reason.BACKEND_ERROR
+def test_without_a_stated_digest_the_configuration_is_refused(tmp_path: Path) -> None:
+    folder = _weights(tmp_path / "model")
+    with pytest.raises(ConfigurationError, match=r"model\.lock\.json"):
+        BagelEditor.identity_of(BagelEditorOptions(folder=str(folder)))
+    write_lock(folder, WEIGHTS, "r1")
+    with pytest.raises(ConfigurationError, match="contradicts"):
+        BagelEditor.identity_of(BagelEditorOptions(folder=str(folder), digest="0" * 64))
 
 
-def test_who_answers_and_what_it_offers_is_known_without_loading(
-    editor: BagelEditor, settings: RoleSettings
-) -> None:
-    options = BagelEditorOptions.model_validate(dict(settings.options))
-    assert backend_class("editor", settings) is BagelEditor
-    assert BagelEditor.describe(options) == editor.identity
-    assert BagelEditor.offers_of(options) == editor.offers
-    assert set(EditType) - set(editor.offers) == {EditType.REMOVE}
-
-
-def test_other_weights_have_another_digest(settings: RoleSettings, tmp_path: Path) -> None:
-    first = BagelEditor.describe(BagelEditorOptions.model_validate(dict(settings.options)))
-    for name in ("ema.safetensors", "ae.safetensors"):
-        (tmp_path / name).write_bytes(b"other")
-    second = BagelEditor.describe(BagelEditorOptions(folder=str(tmp_path)))
-    assert first.digest != second.digest
-    (tmp_path / "ae.safetensors").write_bytes(b"third")
-    assert BagelEditor.describe(BagelEditorOptions(folder=str(tmp_path))).digest != second.digest
-
-
-def test_weights_that_are_missing_or_damaged_are_no_model(tmp_path: Path) -> None:
-    options = {"folder": str(tmp_path), "device": "cpu"}
+def test_weights_that_are_missing_other_or_damaged_are_no_model(tmp_path: Path) -> None:
+    folder, stated = tmp_path / "model", "0" * 64
     with pytest.raises(ModelUnavailable, match=r"ema\.safetensors"):
-        load_role("editor", RoleSettings(backend="bagel", options=options))
-    for name in ("ema.safetensors", "ae.safetensors"):
-        (tmp_path / name).write_bytes(b"damaged")
+        BagelEditor(BagelEditorOptions(folder=str(folder), digest=stated, device="cpu"))
+    _weights(folder)
+    with pytest.raises(ModelUnavailable, match=f"stated is {stated}"):
+        BagelEditor(BagelEditorOptions(folder=str(folder), digest=stated, device="cpu"))
+    digest = write_lock(folder, WEIGHTS, "r1").digest
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
-        load_role("editor", RoleSettings(backend="bagel", options=options))
-
-
-def test_an_option_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="steps"):
-        check_role("editor", RoleSettings(backend="bagel", options={"steps": 3}), "editing.editor")
+        BagelEditor(BagelEditorOptions(folder=str(folder), digest=digest, device="cpu"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -14,14 +12,13 @@ from tasks.records.records import (
     EditPlan,
     EditType,
     GroundedTarget,
-    MaskHint,
     ModelIdentity,
     Reasoning,
     Scene,
     SceneObject,
     SourceImage,
 )
-from tasks.roles.questions import Detection, Segmentation
+from tasks.roles.questions import Detection, DetectQuestion, Segmentation, SegmentQuestion
 
 SHAPE = (240, 320)
 PAINTS = {"red": (205, 30, 35), "blue": (35, 60, 200)}
@@ -34,11 +31,10 @@ class BlobDetector:
         role="detector", backend="blobs", model="colour blobs", revision="1", digest="none"
     )
 
-    def detect(
-        self, images: Sequence[np.ndarray], tags: Sequence[Sequence[str]]
-    ) -> list[tuple[Detection, ...]]:
-        del tags
-        return [tuple(d for name in PAINTS for d in self._blobs(image, name)) for image in images]
+    prompts = ()
+
+    async def __call__(self, question: DetectQuestion) -> tuple[Detection, ...]:
+        return tuple(d for name in PAINTS for d in self._blobs(question.picture.rgb, name))
 
     @staticmethod
     def _blobs(image: np.ndarray, name: str) -> list[Detection]:
@@ -63,17 +59,10 @@ class OutlineSegmenter:
         role="segmenter", backend="outlines", model="difference from the ground", revision="1", digest="none"
     )
 
-    def segment(
-        self,
-        images: Sequence[np.ndarray],
-        detections: Sequence[Sequence[Detection]],
-        hints: Sequence[Sequence[MaskHint]],
-    ) -> list[tuple[Segmentation, ...]]:
-        del hints
-        return [
-            tuple(self._cut(image, d.box) for d in boxes)
-            for image, boxes in zip(images, detections, strict=True)
-        ]
+    prompts = ()
+
+    async def __call__(self, question: SegmentQuestion) -> tuple[Segmentation, ...]:
+        return tuple(self._cut(question.picture.rgb, d.box) for d in question.detections)
 
     @staticmethod
     def _cut(image: np.ndarray, box: Box) -> Segmentation:

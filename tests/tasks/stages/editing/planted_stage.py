@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,50 +12,42 @@ from tasks.backends.embedded.painting.edit_judge import RuleEditJudge
 from tasks.backends.embedded.painting.editor import ClassicalEditor
 from tasks.records.errors import Reason
 from tasks.records.outcomes import BlobRef, Child, Outcome, StageInput
-from tasks.records.records import EditedSample, EditPlan, EditType, ModelIdentity
-from tasks.roles.questions import EditRequest, InpaintRequest
+from tasks.records.records import EditedSample, EditPlan
+from tasks.records.settings_base import RoleSettings
+from tasks.roles.backends import choose
+from tasks.roles.offers import Offers, offer_of
+from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing.settings import EditingSettings
-from tasks.stages.editing.stage import EditingStage
+from tasks.stages.editing.stage import EditingAsks, edit
+from tests.tasks.stages.answering import BackendAsk, GivenAsk, answered
 from tests.tasks.stages.editing.drawn_scene import BlobDetector, OutlineSegmenter, disc
 
 RED = disc(160, 120, 26)
 ROLE = {"backend": "planted"}
+OFFERS = Offers(
+    editor=offer_of(choose("editor", RoleSettings(backend="classical"), "editor")),
+    inpainter=offer_of(choose("inpainter", RoleSettings(backend="patchmatch"), "inpainter")),
+)
 SETTINGS = EditingSettings(editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROLE, segmenter=ROLE)
 
 
-@dataclass
-class PlantedEditor:
+def PlantedEditor(paint: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> GivenAsk:
     """Answers with what a test plants."""
-
-    paint: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    identity = ModelIdentity(role="editor", backend="planted", model="planted", revision="1", digest="none")
-    offers = tuple(EditType)
-
-    def edit(self, requests: Sequence[EditRequest]) -> list[np.ndarray]:
-        return [self.paint(r.image, r.mask) for r in requests]
+    return GivenAsk("editor", lambda question: paint(question.picture.rgb, question.mask))
 
 
-@dataclass
-class PlantedInpainter:
+def PlantedInpainter(scene: np.ndarray, answer: np.ndarray) -> GivenAsk:
     """Fills from a picture that the test gives, at the window's place in the scene."""
 
-    scene: np.ndarray
-    answer: np.ndarray
-    identity = ModelIdentity(
-        role="inpainter", backend="planted", model="planted", revision="1", digest="none"
-    )
+    def fill(question: InpaintQuestion) -> np.ndarray:
+        out = question.picture.rgb.copy()
+        # The window's place is told by its picture: the tests' grounds never repeat.
+        _, _, (x, y), _ = cv2.minMaxLoc(cv2.matchTemplate(scene, question.picture.rgb, cv2.TM_SQDIFF))
+        cut = answer[y : y + out.shape[0], x : x + out.shape[1]]
+        out[question.hole] = cut[question.hole]
+        return out
 
-    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[np.ndarray]:
-        filled = []
-        for request in requests:
-            out = request.image.copy()
-            # The window's place is told by its picture: the tests' grounds never repeat.
-            match = cv2.matchTemplate(self.scene, request.image, cv2.TM_SQDIFF)
-            _, _, (x, y), _ = cv2.minMaxLoc(match)
-            cut = self.answer[y : y + out.shape[0], x : x + out.shape[1]]
-            out[request.hole] = cut[request.hole]
-            filled.append(out)
-        return filled
+    return GivenAsk("inpainter", fill)
 
 
 class OnePicture:
@@ -65,7 +57,7 @@ class OnePicture:
         self.image = image
 
     def data(self, ref: BlobRef) -> bytes:
-        raise NotImplementedError
+        return b""
 
     def rgb(self, ref: BlobRef) -> np.ndarray:
         del ref
@@ -82,18 +74,17 @@ def run(
     detector: BlobDetector | None = None,
     settings: EditingSettings = SETTINGS,
 ) -> Outcome:
-    stage = EditingStage(
-        settings=settings,
-        seed=3,
-        editor=editor or ClassicalEditor(),
+    ask = EditingAsks(
+        editor=editor or BackendAsk(ClassicalEditor()),
         inpainter=inpainter or PlantedInpainter(image, image if fill is None else fill),
-        judge=RuleEditJudge(),
+        judge=BackendAsk(RuleEditJudge()),
         detector=detector or BlobDetector(),
         segmenter=OutlineSegmenter(),
     )
+    stage = partial(edit, ask=ask, offers=OFFERS, settings=settings, seed=3)
     ref = BlobRef(path="x", offset=0, length=1, sha256="0" * 64)
-    (outcome,) = stage.process(
-        [StageInput(id=plan.plan_id, record=plan, blobs={"source.jpg": ref})], OnePicture(image)
+    (outcome,) = answered(
+        stage, [StageInput(id=plan.plan_id, record=plan, blobs={"source.jpg": ref})], OnePicture(image)
     )
     return outcome
 

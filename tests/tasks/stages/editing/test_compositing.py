@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tasks.records.edit_types import Region, spec_of
 from tasks.records.records import Box, EditType
 from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint, feathered
 from tasks.stages.editing.settings import CompositeSettings
@@ -28,7 +29,7 @@ def test_outside_the_allowed_pixels_the_picture_is_equal_to_the_bit(
     source: np.ndarray, edit_type: EditType
 ) -> None:
     patch = np.random.default_rng(2).integers(0, 256, (80, 100, 3), dtype=np.uint8)
-    alpha = alpha_for(_disc(), np.zeros((80, 100), bool), edit_type, SETTINGS)
+    alpha = alpha_for(_disc(), np.zeros((80, 100), bool), spec_of(edit_type).region, SETTINGS)
     edited, allowed = composite(source, patch, CROP, alpha)
     assert np.array_equal(edited[~allowed], source[~allowed])
     assert not allowed[:10].any()
@@ -66,7 +67,7 @@ def test_feathering_ends_at_zero_within_its_width() -> None:
 
 
 def test_growing_edits_reach_the_crop_but_not_its_border() -> None:
-    alpha = alpha_for(_disc(), np.zeros((80, 100), bool), EditType.ADD, SETTINGS)
+    alpha = alpha_for(_disc(), np.zeros((80, 100), bool), Region.CROP, SETTINGS)
     assert alpha[40, 50] == 1
     assert (alpha[0] == 0).all()
     assert (alpha[:, -1] == 0).all()
@@ -75,7 +76,7 @@ def test_growing_edits_reach_the_crop_but_not_its_border() -> None:
 def test_replacing_covers_both_the_mask_and_the_changed_region() -> None:
     changed = np.zeros((80, 100), bool)
     changed[10:20, 60:90] = True
-    alpha = alpha_for(_disc(), changed, EditType.REPLACE, SETTINGS)
+    alpha = alpha_for(_disc(), changed, Region.CHANGED, SETTINGS)
     assert (alpha[_disc() | changed] == 1).all()
 
 

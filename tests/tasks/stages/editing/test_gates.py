@@ -44,10 +44,11 @@ def test_an_empty_mask_counts_as_no_change() -> None:
 
 
 @pytest.mark.parametrize(("share", "passed"), [(0.9, True), (0.3, False)])
-def test_the_named_colour_must_fill_enough_of_the_mask(share: float, passed: bool) -> None:
+def test_the_named_color_must_fill_enough_of_the_mask(share: float, passed: bool) -> None:
     picture = np.full((100, 10, 3), 128, np.uint8)
     picture[: round(100 * share)] = (30, 60, 200)
-    gate = gates.colour_gate(picture, np.ones((100, 10), bool), "blue", SETTINGS)
+    whole = np.ones((100, 10), bool)
+    gate = gates.color_gate(picture, whole, "blue", SETTINGS, least=SETTINGS.min_color_share)
     assert gate.passed is passed
     assert gate.reason is Reason.WRONG_COLOUR
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.edit_judge import RuleEditJudge
-from tasks.backends.embedded.painting.editor import ClassicalEditor
 from tasks.imaging.geometry import from_rle
 from tasks.imaging.pixels import decode_rgb
 from tasks.records.errors import Reason, SampleError
 from tasks.records.outcomes import StageInput
 from tasks.records.records import Box, EditedSample, EditPlan, EditType
-from tasks.stages.editing.stage import EditingStage
-from tests.tasks.stages.editing.drawn_scene import BlobDetector, OutlineSegmenter, disc
+from tasks.stages.editing.stage import edit
+from tests.tasks.stages.answering import answered
+from tests.tasks.stages.editing.drawn_scene import disc
 from tests.tasks.stages.editing.planted_stage import (
+    OFFERS,
     RED,
     SETTINGS,
     OnePicture,
     PlantedEditor,
-    PlantedInpainter,
     assert_refused_alone,
     only_child,
     replace_gates,
@@ -154,22 +154,14 @@ def test_the_same_plan_gives_the_same_bytes(picture: np.ndarray, plan_for: Calla
     assert first == second
 
 
-def test_another_record_than_a_plan_is_a_type_error(
+def test_another_record_than_a_plan_is_a_crash_of_that_sample(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     plan = plan_for(RED, EditType.COLOR, "green")
-    stage = EditingStage(
-        settings=SETTINGS,
-        seed=0,
-        editor=ClassicalEditor(),
-        inpainter=PlantedInpainter(picture, picture),
-        judge=RuleEditJudge(),
-        detector=BlobDetector(),
-        segmenter=OutlineSegmenter(),
-    )
     item = StageInput(id="x", record=plan.target, blobs={})
-    with pytest.raises(TypeError, match="EditPlan"):
-        stage.process([item], OnePicture(picture))
+    stage = partial(edit, ask=None, offers=OFFERS, settings=SETTINGS, seed=0)
+    (outcome,) = answered(stage, [item], OnePicture(picture))
+    assert (outcome.reason, outcome.detail) == (Reason.CRASHED, "TypeError")
 
 
 def test_every_gate_of_a_kept_sample_says_its_bound(

@@ -1,6 +1,7 @@
 """The grounding stage over drawn blocks."""
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from tasks.records.outcomes import BlobRef, StageInput
 from tasks.records.records import Box, MaskHint
 from tasks.records.settings_base import RoleSettings
 from tasks.stages.grounding.settings import GroundingSettings
-from tasks.stages.grounding.stage import GroundingStage
+from tasks.stages.grounding.stage import GroundingAsks, ground
+from tests.tasks.stages.answering import answered
 from tests.tasks.stages.grounding.toy_scene import (
     BlockDetector,
     BlockSegmenter,
@@ -37,7 +39,7 @@ class Pictures:
         return self.arrays[ref.path]
 
     def data(self, ref):
-        raise AssertionError("grounding decodes through rgb")
+        return b""
 
 
 def stage(segmenter=None, **changes):
@@ -45,10 +47,10 @@ def stage(segmenter=None, **changes):
     settings = GroundingSettings(
         tagger=ROLE, detector=ROLE, segmenter=ROLE, judge=ROLE, target=target, **changes
     )
-    return GroundingStage(
-        settings=settings, seed=7, tagger=BlockTagger(), detector=BlockDetector(),
-        segmenter=segmenter or BlockSegmenter(), judge=LeftHalfJudge(),
+    ask = GroundingAsks(
+        tagger=BlockTagger(), detector=BlockDetector(), segmenter=segmenter or BlockSegmenter(), judge=LeftHalfJudge()
     )  # fmt: skip
+    return partial(ground, ask=ask, settings=settings, seed=7)
 
 
 def item(path, **kwargs):
@@ -63,7 +65,7 @@ SCENE = paint(
 
 
 def test_a_scene_becomes_objects_distractors_and_judged_targets():
-    (outcome,) = stage(target={"max_targets": 5}).process([item("p")], Pictures(p=SCENE))
+    (outcome,) = answered(stage(target={"max_targets": 5}), [item("p")], Pictures(p=SCENE))
     assert outcome.reason is None
     scene = outcome.children[0].record.scene
     assert [(o.label, o.box.x0) for o in scene.objects] == [("cup", 40), ("book", 200), ("cup", 400)]
@@ -75,7 +77,7 @@ def test_a_scene_becomes_objects_distractors_and_judged_targets():
 
 
 def test_the_blobs_are_the_mask_and_the_red_picture_of_that_target():
-    (outcome,) = stage().process([item("p")], Pictures(p=SCENE))
+    (outcome,) = answered(stage(), [item("p")], Pictures(p=SCENE))
     (child,) = outcome.children
     blobs = {b.name: b.data for b in child.blobs}
     mask = np.asarray(Pillow.open(io.BytesIO(blobs["mask.png"])))
@@ -100,12 +102,12 @@ def test_the_blobs_are_the_mask_and_the_red_picture_of_that_target():
     ],
 )
 def test_each_way_to_refuse_a_photograph_or_target_has_its_reason(picture, changes, reason):
-    (outcome,) = stage(**changes).process([item("p")], Pictures(p=picture))
+    (outcome,) = answered(stage(**changes), [item("p")], Pictures(p=picture))
     assert reason in {outcome.reason, *(c.reason for c in outcome.children)}
 
 
 def test_a_changed_source_fails_alone():
-    outcomes = stage().process([item("gone", sid="b" * 26), item("p")], Pictures(p=SCENE))
+    outcomes = answered(stage(), [item("gone", sid="b" * 26), item("p")], Pictures(p=SCENE))
     assert [o.reason for o in outcomes] == [Reason.SOURCE_CHANGED, None]
 
 
@@ -115,22 +117,22 @@ def test_masks_shipped_with_the_photograph_serve_the_boxes_they_fit():
     hint = MaskHint(
         box=Box(x0=42, y0=52, x1=98, y1=108), mask=to_rle(shipped), predicted_iou=0.97, stability=0.98
     )
-    (outcome,) = stage(target={"max_targets": 5}).process([item("p", hints=(hint,))], Pictures(p=SCENE))
+    (outcome,) = answered(stage(target={"max_targets": 5}), [item("p", hints=(hint,))], Pictures(p=SCENE))
     methods = {o.box.x0: o.mask_method for o in outcome.children[0].record.scene.objects}
     assert methods == {40: "shipped", 200: "exact", 400: "exact"}
 
 
 def test_a_photograph_is_grounded_alike_alone_and_in_company():
     other = paint([("plant", 100, 100, 80, 80), ("cup", 300, 200, 50, 50)])
-    together = stage().process([item("q", sid="b" * 26), item("p")], Pictures(p=SCENE, q=other))[1]
-    alone = stage().process([item("p")], Pictures(p=SCENE))[0]
+    together = answered(stage(), [item("q", sid="b" * 26), item("p")], Pictures(p=SCENE, q=other))[1]
+    alone = answered(stage(), [item("p")], Pictures(p=SCENE))[0]
     assert together == alone
 
 
 def test_no_mask_is_drawn_where_no_object_could_be_a_target_whatever_its_mask():
     segmenter = BlockSegmenter()
-    (outcome,) = stage(segmenter, target={"exclude_labels": ("cup", "book")}).process(
-        [item("p")], Pictures(p=SCENE)
+    (outcome,) = answered(
+        stage(segmenter, target={"exclude_labels": ("cup", "book")}), [item("p")], Pictures(p=SCENE)
     )
     assert (outcome.reason, outcome.detail) == (Reason.NO_TARGET, "excluded_label 3")
     assert segmenter.asked == 0
@@ -138,6 +140,8 @@ def test_no_mask_is_drawn_where_no_object_could_be_a_target_whatever_its_mask():
 
 def test_one_object_that_could_be_a_target_has_the_whole_scene_segmented():
     segmenter = BlockSegmenter()
-    (outcome,) = stage(segmenter, target={"exclude_labels": ("cup",)}).process([item("p")], Pictures(p=SCENE))
+    (outcome,) = answered(
+        stage(segmenter, target={"exclude_labels": ("cup",)}), [item("p")], Pictures(p=SCENE)
+    )
     assert outcome.reason is None
     assert segmenter.asked == 3

@@ -36,21 +36,20 @@ class BlockTagger:
     """Names every colour that is there."""
 
     identity = identity("tagger")
+    prompts = ()
 
-    def tag(self, images):
-        return [tuple(Tag(name=n, score=1.0) for n in COLORS if _pixels(image, n).any()) for image in images]
+    async def __call__(self, question):
+        return tuple(Tag(name=n, score=1.0) for n in COLORS if _pixels(question.picture.rgb, n).any())
 
 
 class BlockDetector:
     """One box for each connected block of an exact colour; the score falls with the block's size."""
 
     identity = identity("detector")
+    prompts = ()
 
-    def detect(self, images, tags):
-        return [
-            tuple(d for name in names for d in self._find(image, name))
-            for image, names in zip(images, tags, strict=True)
-        ]
+    async def __call__(self, question):
+        return tuple(d for name in question.names for d in self._find(question.picture.rgb, name))
 
     def _find(self, image, name):
         count, _, stats, _ = cv2.connectedComponentsWithStats(_pixels(image, name).astype(np.uint8))
@@ -64,16 +63,14 @@ class BlockSegmenter:
     """The block's own pixels inside the box."""
 
     identity = identity("segmenter")
+    prompts = ()
 
     def __init__(self):
         self.asked = 0
 
-    def segment(self, images, detections, hints):
-        answers = []
-        for image, boxes in zip(images, detections, strict=True):
-            self.asked += len(boxes)
-            answers.append(tuple(self._cut(image, d) for d in boxes))
-        return answers
+    async def __call__(self, question):
+        self.asked += len(question.detections)
+        return tuple(self._cut(question.picture.rgb, d) for d in question.detections)
 
     def _cut(self, image, detection):
         mask = np.zeros(image.shape[:2], bool)
@@ -89,19 +86,16 @@ class LeftHalfJudge:
 
     identity = identity("target_judge")
 
-    def judge_targets(self, questions):
-        verdicts = []
-        for q in questions:
-            box = q.target.objects[0].box
-            left, stout = box.x1 <= q.image.shape[1] // 2, box.height < 4 * box.width
-            verdicts.append(
-                TargetVerdict(
-                    precise=stout,
-                    hard=left,
-                    measurements=(Measurement(name="left", value=float(left), passed=left, threshold="= 1"),),
-                )
-            )
-        return verdicts
+    prompts = ()
+
+    async def __call__(self, question):
+        box = question.target.objects[0].box
+        left, stout = box.x1 <= question.picture.rgb.shape[1] // 2, box.height < 4 * box.width
+        return TargetVerdict(
+            precise=stout,
+            hard=left,
+            measurements=(Measurement(name="left", value=float(left), passed=left, threshold="= 1"),),
+        )
 
 
 def _pixels(image, name):

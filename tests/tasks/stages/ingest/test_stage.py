@@ -3,18 +3,20 @@
 import base64
 import hashlib
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 
 from tasks.imaging.pixels import decode_rgb, fingerprint
 from tasks.records.errors import Reason, StorageFault
-from tasks.records.outcomes import Stage, StageInput
+from tasks.records.outcomes import StageInput
 from tasks.records.records import SourceImage
 from tasks.sources.listing import list_sources
-from tasks.sources.reading import source_id
+from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.settings import IngestSettings, SourceSettings
-from tasks.stages.ingest.stage import STEP_VERSIONS, IngestStage
+from tasks.stages.ingest.stage import STEP_VERSIONS, ingest
+from tests.tasks.stages.answering import answered
 
 GOLDEN = {
     1: {
@@ -24,6 +26,10 @@ GOLDEN = {
     }
 }
 """First digits of the working source's digest by the version of its step; when one changes, raise the version."""
+
+
+def stage_of(sources):
+    return partial(ingest, reader=SourceReader(sources), settings=IngestSettings())
 
 
 def stage_inputs(sources):
@@ -105,7 +111,7 @@ def test_files_that_change_between_listing_and_reading_fail_alone(tmp_path, pict
     (tmp_path / "folder.jpg").unlink()
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "longer.jpg").write_bytes(pictures.save(pictures.draw()) + b"more")
-    outcomes = IngestStage(sources, IngestSettings()).process(inputs, None)
+    outcomes = answered(stage_of(sources), inputs, None)
     assert {o.input_id.removeprefix("s/"): o.reason for o in outcomes} == {
         "folder.jpg": Reason.UNREADABLE,
         "gone.jpg": Reason.SOURCE_MISSING,
@@ -122,7 +128,7 @@ def test_a_source_that_vanished_is_a_fault_of_the_surroundings(tmp_path, picture
     inputs = stage_inputs(sources)
     shutil.rmtree(folder)
     with pytest.raises(StorageFault, match=r"sources\.0\.uri"):
-        IngestStage(sources, IngestSettings()).process(inputs, None)
+        answered(stage_of(sources), inputs, None)
 
 
 def test_no_result_depends_on_order_or_company(tmp_path, pictures):
@@ -133,16 +139,10 @@ def test_no_result_depends_on_order_or_company(tmp_path, pictures):
     (tmp_path / "c.txt").write_bytes(b"text")
     sources = [SourceSettings(uri=str(tmp_path))]
     inputs = stage_inputs(sources)
-    together = IngestStage(sources, IngestSettings()).process(inputs, None)
-    backwards = IngestStage(sources, IngestSettings()).process(inputs[::-1], None)[::-1]
-    alone = [IngestStage(sources, IngestSettings()).process([item], None)[0] for item in inputs]
+    together = answered(stage_of(sources), inputs, None)
+    backwards = answered(stage_of(sources), inputs[::-1], None)[::-1]
+    alone = [answered(stage_of(sources), [item], None)[0] for item in inputs]
     assert together == backwards == alone
-
-
-def test_ingest_is_a_stage_without_models(tmp_path):
-    stage: Stage = IngestStage([SourceSettings(uri=str(tmp_path))], IngestSettings())
-    assert stage.models == ()
-    assert stage.process([], None) == []
 
 
 def test_what_comes_out_is_what_this_version_promised(tmp_path, pictures, ingest):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tasks.publishing.shard_format import MEMBERS
@@ -10,7 +12,8 @@ from tasks.records.errors import DataFault, Reason, SampleError
 from tasks.records.outcomes import BlobRef, StageInput
 from tasks.records.records import EditType
 from tasks.stages.publish.settings import PublishSettings
-from tasks.stages.publish.stage import PICTURES, PublishStage
+from tasks.stages.publish.stage import PICTURES, publish
+from tests.tasks.stages.answering import answered
 
 
 class Pixels:
@@ -32,11 +35,11 @@ def item(drawn, **paths):
 
 @pytest.fixture
 def stage(drawn):
-    return PublishStage(settings=PublishSettings(), context=drawn.CONTEXT)
+    return partial(publish, settings=PublishSettings(), context=drawn.CONTEXT)
 
 
 def test_a_sample_becomes_five_blobs_with_the_bytes_it_came_with(stage, drawn):
-    (outcome,) = stage.process([item(drawn)], Pixels())
+    (outcome,) = answered(stage, [item(drawn)], Pixels())
     (child,) = outcome.children
     assert sorted(blob.name for blob in child.blobs) == list(MEMBERS)
     assert {b.name: b.data for b in child.blobs if b.name != "json"} == {n: n.encode() for n in PICTURES}
@@ -44,13 +47,13 @@ def test_a_sample_becomes_five_blobs_with_the_bytes_it_came_with(stage, drawn):
 
 def test_a_refused_sample_is_an_input_row_without_pixels(stage, drawn):
     given = item(drawn)
-    (outcome,) = stage.for_unit({REFUSED + given.id: "resembles x"}).process([given], Pixels())
+    (outcome,) = answered(stage, [given], Pixels(), {REFUSED + given.id: "resembles x"})
     assert (outcome.reason, outcome.detail, outcome.children) == (Reason.SPLIT_CONFLICT, "resembles x", ())
 
 
 def test_a_damaged_picture_fails_its_sample_only(stage, drawn):
     bad = item(drawn, **{"edited.png": "damaged"})
-    outcomes = stage.process([bad, item(drawn)], Pixels())
+    outcomes = answered(stage, [bad, item(drawn)], Pixels())
     assert [outcome.reason for outcome in outcomes] == [Reason.SOURCE_CHANGED, None]
 
 
@@ -58,9 +61,9 @@ def test_a_sample_without_its_mask_is_a_fault_of_the_store(stage, drawn):
     given = item(drawn)
     blobs = {name: ref for name, ref in given.blobs.items() if name != "mask.png"}
     with pytest.raises(DataFault, match=r"mask\.png"):
-        stage.process([StageInput(id=given.id, record=given.record, blobs=blobs)], Pixels())
+        answered(stage, [StageInput(id=given.id, record=given.record, blobs=blobs)], Pixels())
 
 
 def test_another_record_than_a_finished_sample_is_refused(stage, drawn):
     with pytest.raises(DataFault, match="SourceImage"):
-        stage.process([StageInput(id="x", record=drawn.source_image("a"), blobs={})], Pixels())
+        answered(stage, [StageInput(id="x", record=drawn.source_image("a"), blobs={})], Pixels())

@@ -21,12 +21,10 @@ from tasks.storage.protocol.planning import (
 )
 from tasks.storage.protocol.stage_end import close_stage, failed_inputs, kept_children
 from tasks.storage.protocol.units import PlanInput, cut, make_unit, plan_bytes, plan_from
-from tasks.worker.run_unit import Worker
 from tests.tasks.storage.drawn_stages import (
     GROUNDING,
     INGEST,
     ReadStage,
-    context,
     draw_photographs,
     entries_of,
     run_pipeline,
@@ -141,9 +139,9 @@ def test_failed_ones_are_retried_in_a_new_generation_whose_rows_count(tmp_path: 
     data = hidden.read_bytes()
     hidden.unlink()
     store = open_store(str(tmp_path / "out"))
-    worker = Worker("ingest", ReadStage(str(tmp_path / "in")), store, context(INGEST))
+    stage = ReadStage(str(tmp_path / "in"))
     plan = plan_stage(store, INGEST, entries, unit_size=4)
-    run_plan(store, plan, worker)
+    run_plan(store, plan, INGEST, stage)
     assert close_stage(store, plan).totals["reasons"] == {"input:source_missing": 1}
     assert failed_inputs(store, plan) == ["drawn/p002.png"]
 
@@ -151,7 +149,7 @@ def test_failed_ones_are_retried_in_a_new_generation_whose_rows_count(tmp_path: 
     again = retry_failed(store, plan, failed_inputs(store, plan), 4)
     assert again.generation == 1
     assert [u.members for u in pending_units(store, again)] == [("drawn/p002.png",)]
-    run_plan(store, again, Worker("ingest", ReadStage(str(tmp_path / "in")), store, context(INGEST)))
+    run_plan(store, again, INGEST, stage)
     end = close_stage(store, again)
     assert end.totals == {"inputs_kept": 6, "children_kept": 6, "reasons": {}}
     assert len(list(kept_children(store, again))) == 6
@@ -169,13 +167,13 @@ def test_what_a_retry_mended_stays_mended_when_photographs_are_added(tmp_path: P
     store = open_store(str(tmp_path / "out"))
     stage = ReadStage(str(tmp_path / "in"))
     plan = plan_stage(store, INGEST, entries, unit_size=4)
-    run_plan(store, plan, Worker("ingest", stage, store, context(INGEST)))
+    run_plan(store, plan, INGEST, stage)
     hidden.write_bytes(data)
     again = retry_failed(store, plan, failed_inputs(store, plan), 4)
-    run_plan(store, again, Worker("ingest", stage, store, context(INGEST)))
+    run_plan(store, again, INGEST, stage)
     draw_photographs(tmp_path / "in", 2, first=50)
     more = plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
-    run_plan(store, more, Worker("ingest", stage, store, context(INGEST)))
+    run_plan(store, more, INGEST, stage)
     assert close_stage(store, more).totals["children_kept"] == 8
 
 

@@ -1,11 +1,9 @@
-"""The embedded instructor writes natural, true and varied replies, or refuses."""
+"""The embedded instructor writes natural, true and varied sentences, or declines."""
 
 from __future__ import annotations
 
-import json
 import re
 
-import numpy as np
 import pytest
 
 from prompts import load_data
@@ -14,10 +12,10 @@ from tasks.backends.embedded.language.instructor import PATTERNS, SceneFactsInst
 from tasks.backends.embedded.language.realization import Writer
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
 from tasks.backends.embedded.language.text_facts import fact_set, mentions
-from tasks.records.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError, Reason, SampleError
 from tasks.records.records import EditType
-from tasks.roles.questions import InstructionRequest
-from tasks.stages.instruction.parsing import parse_reply
+from tasks.roles.questions import InstructQuestion
+from tests.tasks.roles.role_questions import unseen
 from tests.tasks.stages.instruction.drawn_scenes import (
     ALL,
     HEIGHT,
@@ -31,24 +29,34 @@ from tests.tasks.stages.instruction.drawn_scenes import (
     thing,
 )
 
-EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
 
-
-def _request(grounded, edit_type=EditType.REMOVE, argument="none", seed=0):
-    return InstructionRequest(
-        image=EMPTY,
-        boxed=EMPTY,
+def _question(grounded, edit_type=EditType.REMOVE, argument="none", seed=0):
+    return InstructQuestion(
+        subject=grounded.target_id,
+        seed=seed,
+        picture=unseen(),
+        boxed=unseen(),
         target=grounded,
         edit_type=edit_type,
         argument=argument,
-        prompt="",
-        seed=seed,
     )
 
 
+def _asked(grounded, edit_type=EditType.REMOVE, argument="none", seeds=30):
+    questions = [_question(grounded, edit_type, argument, seed) for seed in range(seeds)]
+    return SceneFactsInstructor().answer(questions)
+
+
 def _replies(grounded, edit_type=EditType.REMOVE, argument="none", seeds=30):
-    requests = [_request(grounded, edit_type, argument, seed) for seed in range(seeds)]
-    return [parse_reply(raw) for raw in SceneFactsInstructor().write(requests)]
+    """What it wrote, where it must not decline."""
+    answers = _asked(grounded, edit_type, argument, seeds)
+    assert not [a for a in answers if isinstance(a, SampleError)]
+    return answers
+
+
+def _written(grounded, edit_type=EditType.REMOVE, argument="none", seeds=30):
+    """What it wrote, where it may decline."""
+    return [a for a in _asked(grounded, edit_type, argument, seeds) if not isinstance(a, SampleError)]
 
 
 def _texts(reply):
@@ -73,11 +81,9 @@ def test_sentences_are_well_formed_for_every_target_type_and_seed():
             ):
                 if edit_type is EditType.COLOR and whole.objects[index].color == "mixed":
                     continue
-                requests = [_request(target(whole, index), edit_type, argument, seed) for seed in range(6)]
-                for raw in SceneFactsInstructor().write(requests):
-                    if "Refusal" in json.loads(raw):
-                        continue
-                    for text in _texts(parse_reply(raw)):
+                for reply in _written(target(whole, index), edit_type, argument, seeds=6):
+                    assert (reply.edit_type, reply.argument) == (edit_type.value, argument)
+                    for text in _texts(reply):
                         assert not re.search(r"\{|\}|  |\ba [aeio]|\bnone\b|\bmixed\b| ,|\.\.", text), text
                         assert text[0].isupper()
                         assert text.endswith(".")
@@ -100,19 +106,16 @@ def test_words_vary_with_the_seed():
     assert len({r.reasoning.scene_description for r in replies}) >= 6
 
 
-def test_the_same_request_gives_the_same_words():
-    instructor = SceneFactsInstructor()
-    assert instructor.write([_request(target(desk(), 1))]) == instructor.write([_request(target(desk(), 1))])
+def test_the_same_question_gives_the_same_words():
+    assert _replies(target(desk(), 1), seeds=2) == _replies(target(desk(), 1), seeds=2)
 
 
 def test_nothing_speaks_of_the_marking():
     for make in ALL:
         whole = make()
         for index in range(len(whole.objects)):
-            for raw in SceneFactsInstructor().write(
-                [_request(target(whole, index), seed=s) for s in range(8)]
-            ):
-                assert not mentions(raw, load_data("words")["markings"])
+            for reply in _written(target(whole, index), seeds=8):
+                assert not mentions(" ".join(_texts(reply)), load_data("words")["markings"])
 
 
 def test_a_person_is_who_and_never_it_and_has_no_colour():
@@ -250,32 +253,35 @@ def test_the_facts_of_the_instruction_stand_in_the_localisation():
     for make in ALL:
         whole = make()
         for index in range(len(whole.objects)):
-            for raw in SceneFactsInstructor().write(
-                [_request(target(whole, index), seed=s) for s in range(8)]
-            ):
-                if "Refusal" not in json.loads(raw):
-                    reply = parse_reply(raw)
-                    assert fact_set(reply.instruction) <= fact_set(reply.reasoning.target_localization)
+            for reply in _written(target(whole, index), seeds=8):
+                assert fact_set(reply.instruction) <= fact_set(reply.reasoning.target_localization)
 
 
-def test_it_refuses_where_nothing_singles_the_target_out():
+def test_it_declines_where_nothing_singles_the_target_out():
     crowd = scene(
         [thing("book", (300, 300 + 30 * n, 400, 325 + 30 * n), "brown") for n in range(6)]
         + [thing("person", (500, 100, 800, 790))]
     )
-    (raw,) = SceneFactsInstructor().write([_request(target(crowd, 2))])
-    assert "book" in json.loads(raw)["Refusal"]
+    with pytest.raises(SampleError, match="book") as caught:
+        SceneFactsInstructor().answer_one(_question(target(crowd, 2)))
+    assert caught.value.reason is Reason.NO_UNIQUE_REFERENCE
 
 
 def test_a_lower_bound_on_risk_refuses_more():
     strict = SceneFactsInstructor(SceneFactsOptions(max_risk=0.01))
-    (raw,) = strict.write([_request(target(living_room(), 3))])
-    assert "Refusal" in json.loads(raw)
+    with pytest.raises(SampleError, match="no_unique_reference"):
+        strict.answer_one(_question(target(living_room(), 3)))
 
 
 def test_a_group_of_things_is_refused_rather_than_told_wrongly():
-    (raw,) = SceneFactsInstructor().write([_request(target(cups(), 0, 2))])
-    assert "Refusal" in json.loads(raw)
+    with pytest.raises(SampleError, match="no_unique_reference"):
+        SceneFactsInstructor().answer_one(_question(target(cups(), 0, 2)))
+
+
+def test_a_type_without_sentences_is_refused_by_its_name():
+    with pytest.raises(SampleError, match="Action") as caught:
+        SceneFactsInstructor().answer_one(_question(target(cups(), 0), EditType.ACTION, "fall over"))
+    assert caught.value.reason is Reason.BACKEND_ERROR
 
 
 def test_a_pattern_with_an_unknown_slot_is_a_configuration_error():
@@ -287,7 +293,7 @@ def test_a_pattern_with_an_unknown_slot_is_a_configuration_error():
 
 
 def test_the_identity_carries_the_digest_of_the_patterns():
-    identity = SceneFactsInstructor().identity
+    identity = SceneFactsInstructor.identity_of(SceneFactsOptions())
     assert identity.role == "instructor"
     assert len(identity.digest) == 64
     assert load_data(PATTERNS)["reference"]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from tasks.backends.embedded.language.referral_grammar import parse_referral
 from tasks.backends.embedded.language.referrer import GrammarReferrer
-from tasks.roles.questions import ReferralRequest
+from tasks.roles.questions import ReferQuestion
+from tests.tasks.roles.role_questions import unseen
 from tests.tasks.stages.instruction.drawn_scenes import cups, desk, living_room, scene, street, thing
-
-EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
 
 
 def _find(whole, instruction):
-    (found,) = GrammarReferrer().refer([ReferralRequest(image=EMPTY, instruction=instruction, scene=whole)])
-    return found
+    question = ReferQuestion(
+        subject=instruction, picture=unseen(), numbered=unseen(), instruction=instruction, scene=whole
+    )
+    return GrammarReferrer().answer_one(question)
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ import pytest
 from tasks.backends.embedded.language.rewriter import ParaphraseRewriter
 from tasks.backends.embedded.language.text_facts import fact_set
 from tasks.records.records import EditType
-from tasks.roles.questions import RewriteRequest
+from tasks.roles.questions import RewriteQuestion
 
 
 def _say(instruction, edit_type, seeds=40):
-    requests = [
-        RewriteRequest(instruction=instruction, edit_type=edit_type, prompt="", seed=seed)
+    questions = [
+        RewriteQuestion(subject=instruction, instruction=instruction, edit_type=edit_type, seed=seed)
         for seed in range(seeds)
     ]
-    return ParaphraseRewriter().rewrite(requests)
+    return ParaphraseRewriter().answer(questions)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_people_are_who():
         assert "person that" not in text
 
 
-def test_the_same_request_gives_the_same_words():
+def test_the_same_question_gives_the_same_words():
     assert _say("Remove the dog.", EditType.REMOVE) == _say("Remove the dog.", EditType.REMOVE)
 
 

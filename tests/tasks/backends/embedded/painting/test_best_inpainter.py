@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from tasks.backends.embedded.painting.best_inpainter import BestOfTwoInpainter
+from tasks.backends.one_by_one import OneByOne
 from tasks.records.records import ModelIdentity
-from tasks.roles.questions import InpaintRequest
+from tasks.records.settings_base import Settings
+from tasks.roles.picture import Picture
+from tasks.roles.questions import InpaintQuestion
 
 HOLE = np.zeros((120, 160), bool)
 HOLE[35:85, 55:105] = True
 
 
-@dataclass
-class Answering:
+class Answering(OneByOne[InpaintQuestion, np.ndarray]):
     """Answers with a given picture and counts how often it was asked."""
 
-    answer: np.ndarray
-    asked: list[int] = field(default_factory=list)
-    identity = ModelIdentity(role="inpainter", backend="given", model="given", revision="1", digest="none")
+    Options: ClassVar[type[Settings]] = Settings
+    answering: ClassVar[frozenset[str]] = frozenset()
+    reproducible = True
+    wire = 1
 
-    def inpaint(self, requests: Sequence[InpaintRequest]) -> list[np.ndarray]:
-        self.asked.extend(r.seed for r in requests)
-        return [self.answer for _ in requests]
+    def __init__(self, picture: np.ndarray) -> None:
+        self.picture = picture
+        self.asked: list[int] = []
+
+    @classmethod
+    def identity_of(cls, options: Settings) -> ModelIdentity:
+        return ModelIdentity(role="inpainter", backend="given", model="given", revision="1", digest="none")
+
+    def answer_one(self, question: InpaintQuestion) -> np.ndarray:
+        self.asked.append(question.seed)
+        return self.picture
 
 
 def _stripes() -> np.ndarray:
@@ -35,9 +45,9 @@ def _stripes() -> np.ndarray:
 
 def _choose(picture: np.ndarray, invented: np.ndarray) -> tuple[np.ndarray, Answering]:
     network, copied = Answering(invented), np.full_like(picture, 1)
-    request = InpaintRequest(image=picture, hole=HOLE, seed=7)
-    (answer,) = BestOfTwoInpainter(copying=Answering(copied), network=network).inpaint([request])
-    return answer, network
+    question = InpaintQuestion(subject="window", picture=Picture.of_pixels(picture), hole=HOLE, seed=7)
+    best = BestOfTwoInpainter(copying=Answering(copied), network=network)
+    return best.answer_one(question), network
 
 
 def test_where_lines_run_into_the_hole_a_faithful_network_is_taken() -> None:

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
 from tasks.backends.embedded.painting.edit_judge import RuleEditJudge
-from tasks.records.records import Box, EditType, Measurement
-from tasks.roles.questions import EditQuestion, EditScores
-from tests.tasks.stages.editing.drawn_scene import make_plan
-
-MASK = np.zeros((40, 40), bool)
-MASK[10:30, 10:30] = True
+from tasks.records.records import EditType
+from tasks.roles.questions import EditScores
+from tests.tasks.roles.role_questions import judge_question
 
 
 @pytest.fixture
 def judge() -> Callable[..., EditScores]:
     def ask(edit_type: EditType, **values: float) -> EditScores:
-        picture = np.full((40, 40, 3), 90, np.uint8)
-        gates = tuple(Measurement(name=n, value=v, passed=True, threshold="x") for n, v in values.items())
-        question = EditQuestion(
-            source=picture,
-            edited=picture,
-            plan=make_plan(MASK, edit_type, others=()),
-            crop=Box(x0=0, y0=0, x1=40, y1=40),
-            mask=MASK,
-            gates=gates,
-        )
-        (scores,) = RuleEditJudge().judge_edits([question])
-        return scores
+        return RuleEditJudge().answer_one(judge_question(edit_type, **values))
 
     return ask
 

@@ -12,7 +12,9 @@ from tasks.backends.assets import PHOTOGRAPHS, AssetCache, default_cache_folder
 from tasks.backends.embedded.perception.label_witness import ImageNetWitness
 from tasks.backends.embedded.perception.target_judge import RuleTargetJudge, edge_contrast, label_confidence
 from tasks.records.records import Box
+from tasks.roles.picture import Picture
 from tasks.roles.questions import TargetQuestion
+from tests.tasks.roles.role_questions import unseen
 from tests.tasks.stages.instruction.drawn_scenes import scene, target, thing
 
 
@@ -45,8 +47,10 @@ def _judge(score=0.9, **says):
     mask = np.zeros(image.shape[:2], bool)
     mask[100:300, 100:200] = True
     image[mask] = (180, 20, 20)
-    question = TargetQuestion(image=image, marked=image, mask=mask, target=drawn)
-    (verdict,) = RuleTargetJudge(witness=Says(**says)).judge_targets([question])
+    question = TargetQuestion(
+        subject="bottle", picture=Picture.of_pixels(image), marked=unseen(), mask=mask, target=drawn
+    )
+    verdict = RuleTargetJudge(witness=Says(**says)).answer_one(question)
     return verdict, {m.name: m.passed for m in verdict.measurements}
 
 

@@ -1,0 +1,126 @@
+"""Digests of model folders that are too large to hash again and again: stated once, checked once per machine.
+
+A folder of weights is named by the digest over its files. Who configures it states that digest, as an option or in a
+lock file beside the folder, so that everybody can name the model without reading it. A process that loads the weights
+checks the files against the stated digest; what it finds is remembered in the cache folder by path, size, time of
+change and inode, since model folders are often read-only and shared.
+
+    weights/BAGEL-7B-MoT/              the folder
+    weights/BAGEL-7B-MoT.lock.json     {"revision": "…", "files": {"ema.safetensors": "<sha256>", …}}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from tasks.backends.assets import default_cache_folder
+from tasks.records.errors import ConfigurationError, ModelUnavailable
+from tasks.records.settings_base import Settings
+
+
+class WeightsLock(Settings):
+    """What a lock file states: revision of the weights, and SHA-256 (hex) of each file by name."""
+
+    revision: str
+    files: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over all files."""
+        return joint_digest(self.files)
+
+
+def joint_digest(files: Mapping[str, str]) -> str:
+    """SHA-256 (hex) over the lines ``name sha256``, sorted by name."""
+    text = "\n".join(f"{name} {sha}" for name, sha in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def lock_path(folder: Path) -> Path:
+    """Where the lock file of a model folder lies: beside it, under its name."""
+    return folder.with_name(f"{folder.name}.lock.json")
+
+
+def read_lock(folder: Path) -> WeightsLock | None:
+    """The lock file of a folder, or None when there is none.
+
+    Raises:
+        ConfigurationError: it cannot be read or holds something else.
+    """
+    path = lock_path(folder)
+    try:
+        return WeightsLock.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(f"{path}: not a lock file of weights: {error}") from error
+
+
+def write_lock(folder: Path, names: Sequence[str], revision: str) -> WeightsLock:
+    """Hash the named files of a folder and write the lock file beside it.
+
+    Raises:
+        ModelUnavailable: a file is missing or cannot be read.
+    """
+    lock = WeightsLock(revision=revision, files={name: file_digest(folder / name) for name in names})
+    lock_path(folder).write_text(lock.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return lock
+
+
+def check_weights(folder: Path, names: Sequence[str], stated: str) -> None:
+    """Compare the files of a folder with the digest stated for them.
+
+    Raises:
+        ModelUnavailable: a file is missing, or the digest is another.
+    """
+    found = joint_digest({name: file_digest(folder / name) for name in names})
+    if found != stated:
+        raise ModelUnavailable(f"{folder}: the weights have digest {found}, stated is {stated}")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file; computed once per machine as long as size, time of change and inode stay.
+
+    Raises:
+        ModelUnavailable: the file is missing or cannot be read.
+    """
+    try:
+        path = path.resolve(strict=True)
+        found = path.stat()
+        known = [found.st_size, found.st_mtime_ns, found.st_ino]
+        note = (
+            default_cache_folder() / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:24]}.json"
+        )
+        note.parent.mkdir(parents=True, exist_ok=True)
+        # Of several processes that load the same weights, one reads them and the others wait for its note.
+        with FileLock(f"{note}.lock"):
+            remembered = _read_note(note, known)
+            if remembered is not None:
+                return remembered
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            _write_note(note, known, sha256)
+            return sha256
+    except OSError as error:
+        raise ModelUnavailable(f"{path}: {error.strerror or error}") from error
+
+
+def _read_note(note: Path, known: list[int]) -> str | None:
+    """The remembered digest, or None when there is none or it is about another state of the file."""
+    try:
+        data = json.loads(note.read_text(encoding="utf-8"))
+        return str(data["sha256"]) if data["file"] == known else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_note(note: Path, known: list[int], sha256: str) -> None:
+    aside = note.with_suffix(".new")
+    aside.write_text(json.dumps({"file": known, "sha256": sha256}), encoding="utf-8")
+    aside.replace(note)

@@ -1,0 +1,104 @@
+"""The seeded draw of an edit: a type by weight among those offered for the target, then its argument."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from tasks.records.edit_types import EDIT_TYPES, NO_ARGUMENT, EditTypeSpec
+from tasks.records.records import EditType, GroundedTarget, Measurement
+from tasks.records.seeds import derive_seed, unit_interval
+from tasks.roles.offers import Offered, Offers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnEdit:
+    """A drawn edit.
+
+    Attributes:
+        argument: what the target is to become; ``""``: the instructor chooses; ``"none"``: the type needs none.
+        choices: what stood to choose from, see `measure_choices`.
+    """
+
+    edit_type: EditType
+    argument: str
+    choices: tuple[Measurement, ...]
+
+
+def draw_edit_type(
+    target: GroundedTarget,
+    offers: Offers,
+    weights: Mapping[EditType, float],
+    seed: int,
+    key: str,
+    taken: Collection[tuple[EditType, str]] = (),
+) -> DrawnEdit | None:
+    """Draw a type by weight among those offered for the target, then one of its offered arguments evenly.
+
+    Types that no other plan of this target has come first; when there are none, one with another argument.
+
+    Args:
+        target: what is to be edited.
+        offers: what the configured editor and inpainter take.
+        weights: relative; a type without a weight or with weight 0 is never drawn.
+        seed: the build's seed.
+        key: the plan's id; the draw depends on (seed, key) and on what is allowed, on nothing else.
+        taken: types and arguments drawn for other plans of this target.
+
+    Returns:
+        The draw, or None when nothing is left; `allowed_types` says why.
+    """
+    offered = _offered(target, offers, weights)
+    allowed = [row for row in EDIT_TYPES if not offered[row.edit_type].why_not]
+    left = {row: _arguments_left(row, offered[row.edit_type], taken) for row in allowed}
+    used = {edit_type for edit_type, _ in taken}
+    free = [row for row in allowed if row.edit_type not in used] or [row for row in allowed if left[row]]
+    if not free:
+        return None
+    point = unit_interval(seed, key, "edit_type") * sum(weights[row.edit_type] for row in free)
+    drawn = free[-1]
+    for row in free:
+        point -= weights[row.edit_type]
+        if point < 0:
+            drawn = row
+            break
+    argument = left[drawn][derive_seed(seed, key, "edit_argument") % len(left[drawn])]
+    choices = measure_choices({edit_type: each.why_not for edit_type, each in offered.items()})
+    return DrawnEdit(edit_type=drawn.edit_type, argument=argument, choices=choices)
+
+
+def allowed_types(
+    target: GroundedTarget, offers: Offers, weights: Mapping[EditType, float]
+) -> dict[EditType, str]:
+    """For each type why it may not be drawn, ``""`` when it may."""
+    return {edit_type: each.why_not for edit_type, each in _offered(target, offers, weights).items()}
+
+
+def measure_choices(choices: Mapping[EditType, str]) -> tuple[Measurement, ...]:
+    """How many types were allowed, then one measurement per type that says what stood against it."""
+    count = sum(1 for why in choices.values() if not why)
+    rows = [Measurement(name="edit_types_allowed", value=float(count), passed=count > 0, threshold=">= 1")]
+    for edit_type, why in choices.items():
+        name = f"allows_{edit_type.value.lower()}"
+        rows.append(
+            Measurement(
+                name=name, value=float(not why), passed=True, threshold=f"information: {why or 'free'}"
+            )
+        )
+    return tuple(rows)
+
+
+def _offered(
+    target: GroundedTarget, offers: Offers, weights: Mapping[EditType, float]
+) -> dict[EditType, Offered]:
+    types = [row.edit_type for row in EDIT_TYPES]
+    unwanted = Offered(why_not="weight is 0")
+    return {t: offers.of(t).offer(t, target) if weights.get(t, 0.0) > 0 else unwanted for t in types}
+
+
+def _arguments_left(
+    row: EditTypeSpec, offered: Offered, taken: Collection[tuple[EditType, str]]
+) -> tuple[str, ...]:
+    # A free argument counts as one: whether a second one would be another is known to nobody yet.
+    every = (offered.arguments or ("",)) if row.argument else (NO_ARGUMENT,)
+    return tuple(argument for argument in every if (row.edit_type, argument) not in taken)

@@ -1,0 +1,1 @@
+"""Gates on free English from any writer: pure functions over a scene's boxes and masks, without models."""

@@ -1,0 +1,219 @@
+"""Which things a phrase counts, and how they are counted: the peers of a target and the axis of an ordinal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tasks.imaging.geometry import intersection
+from tasks.stages.instruction.words.phrases import NounPhrase
+from tasks.stages.instruction.words.reading import Reading
+from tasks.stages.instruction.words.scene import Peers, Thing, WordScene
+from tasks.stages.instruction.words.vocabulary import (
+    ANYTHING,
+    Relation,
+    kinds,
+    relation,
+    word_set,
+    words,
+)
+
+AHEAD = 14
+"""Tokens after a phrase within which ``from the left`` still belongs to it."""
+
+STARTS = {
+    "left": "left",
+    "right": "right",
+    "top": "top",
+    "bottom": "bottom",
+    "left-hand": "left",
+    "right-hand": "right",
+}
+UNMEASURED = frozenset(
+    {"front", "back", "rear", "camera", "viewer", "end", "foreground", "background", "door", "entrance"}
+)
+"""Starts of counting that no box tells."""
+
+_PRELUDE = frozenset({"counting", "starting", "counted", "when", "if", "the", "in", "row", "line", "image", "picture", "photo", "order",
+    "sequence", "position", "going", "viewed", "scene", "frame", "photograph"})  # fmt: skip
+_NARROWING = frozenset(
+    {"in", "on", "at", "among", "of", "along", "behind", "inside", "near", "within", "beside", "under", "by"}
+)
+_DESCRIBING = frozenset({"in", "on", "at", "with", "without", "wearing", "holding", "that", "who", "which", "whose", "carrying", "sitting",
+    "standing", "under", "behind", "near", "by", "next", "beside", "inside", "of", "from", "among", "facing", "along", "walking",
+    "parked", "playing", "lying", "between", "against", "above", "below", "to", "where", "riding", "seated", "looking", "for",
+    "closest", "nearest", "around", "leaning", "having", "featuring", "bearing", "hanging", "placed"})  # fmt: skip
+_PICTURE_OR_ROW = frozenset({"row", "line", "queue", "lineup", "group", "sequence", "series", "order"})
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Nouns and adjectives of a number that agrees with what was found: they leave out none of those things."""
+
+    nouns: frozenset[str] = frozenset()
+    modifiers: frozenset[str] = frozenset()
+
+    def holds(self, noun: str | None) -> bool:
+        """Whether the noun was counted, alone or as the end of another one (``player`` of ``soccer player``)."""
+        return any(noun == each or each.endswith(f" {noun}") for each in self.nouns)
+
+
+NOTHING_COUNTED = Counted()
+
+
+def axis_of(reading: Reading, phrase: NounPhrase) -> tuple[str, int]:
+    """Where an ordinal is counted from, and the token of ``from``.
+
+    Returns:
+        (``left``, ``right``, ``top`` or ``bottom``; ``other`` for a start that no box tells; ``""`` for none, index).
+    """
+    sentence_end = reading.sentence_end(phrase.start)
+    for index in range(phrase.end, min(sentence_end, phrase.end + AHEAD)):
+        if reading.word(index) in words()["ordinals"]:
+            break
+        if start := _start_at(reading, index):
+            return start, index
+    for index in range(reading.sentence_start(phrase.start), phrase.start):
+        if start := _start_at(reading, index):
+            return start, index
+    return "", phrase.end
+
+
+def peers_of(
+    reading: Reading,
+    phrase: NounPhrase,
+    scene: WordScene,
+    axis_at: int | None = None,
+    counted: Counted = NOTHING_COUNTED,
+) -> Peers:
+    """The things that a phrase with an ordinal, superlative or number counts.
+
+    Args:
+        reading: the phrase's text.
+        phrase: of that text.
+        scene: what was found.
+        axis_at: token of the ``from`` that an ordinal is counted from.
+        counted: what the texts say with a number that agrees with what was found.
+    """
+    narrowed = is_narrowed(reading, phrase, scene, axis_at, counted)
+    sure: list[Thing] = []
+    maybe: list[Thing] = []
+    for thing in scene.things:
+        fits = _counted(phrase, thing, scene)
+        if fits is None:
+            continue
+        fits = fits or (counted.holds(phrase.noun) and not phrase.colors)
+        if thing in scene.targets:
+            sure.append(thing)
+        else:
+            (sure if fits and not narrowed else maybe).append(thing)
+    maybe += [thing for thing in scene.weak if _counted(phrase, thing, scene) is not None]
+    return Peers(sure=tuple(sure), maybe=tuple(maybe))
+
+
+def is_narrowed(
+    reading: Reading,
+    phrase: NounPhrase,
+    scene: WordScene,
+    axis_at: int | None = None,
+    counted: Counted = NOTHING_COUNTED,
+) -> bool:
+    """Whether words before or after the noun may make the phrase count some of these things only."""
+    if set(phrase.modifiers) - word_set("neutral") - counted.modifiers:
+        return True
+    if phrase.side in ("left", "right", "middle") and phrase.ordinals:
+        return True
+    if any(size in words()["positives"] for size in phrase.sizes):
+        return True
+    end = phrase.end if axis_at is None or axis_at < phrase.end else axis_at
+    between = [word for word in reading.words(phrase.end, end) if word not in _PRELUDE | word_set("picture")]
+    if between:
+        return not _is_shared_place(reading, phrase.end, scene)
+    if axis_at is not None and axis_at >= phrase.end:
+        after = _after_axis(reading, axis_at)
+        return reading.word(after) in _NARROWING and not _names_all(reading, after, scene)
+    return reading.word(phrase.end) in _DESCRIBING and not _names_all(reading, phrase.end, scene)
+
+
+def _counted(phrase: NounPhrase, thing: Thing, scene: WordScene) -> bool | None:
+    """True: the phrase's words fit the thing; False: they may; None: they don't."""
+    if phrase.noun is None or phrase.noun == "one":
+        fits: bool | None = True if thing.label in {each.label for each in scene.targets} else None
+        if (
+            fits is None
+            and "person" in kinds(thing.label) & kinds(scene.label)
+            and (not phrase.text or phrase.noun)
+        ):
+            fits = False
+    elif kinds(phrase.noun) & {ANYTHING}:
+        fits = False
+    else:
+        fits = {
+            Relation.SAME: True,
+            Relation.WIDER: True,
+            Relation.OTHER: None,
+        }.get(relation(phrase.noun, thing.label), False)
+        if relation(phrase.noun, thing.label) is Relation.UNKNOWN and thing.label != scene.label:
+            fits = None
+    if fits is None or not phrase.colors or thing in scene.targets:
+        return fits
+    if thing.color in ("", "mixed"):
+        return False
+    return fits if any(thing.color in color.names for color in phrase.colors) else None
+
+
+def _start_at(reading: Reading, index: int) -> str:
+    if reading.word(index) != "from":
+        return ""
+    at = index + 1
+    while reading.word(at) in ("the", "far", "very", "extreme", "its", "your", "our", "viewer", "'s"):
+        at += 1
+    word = reading.word(at)
+    if word in STARTS:
+        return STARTS[word]
+    return "other" if word in UNMEASURED else ""
+
+
+def _after_axis(reading: Reading, axis_at: int) -> int:
+    """The first token after ``from the left (side) (of the picture)`` or ``from left to right``."""
+    at = axis_at + 1
+    while reading.word(at) in {"the", "far", "very", "extreme", "left", "right", "top", "bottom", "side", "end", "edge", "hand",
+                               "left-hand", "right-hand", "to"}:  # fmt: skip
+        at += 1
+    return at
+
+
+def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
+    """``in the picture``, ``of the row``: words that leave nothing of the kind out."""
+    following = reading.words(at + 1, at + 6)
+    if {"front", "back", "rear"} & set(following[:3]):
+        return False
+    if reading.word(at) in ("in", "of", "within", "from") and (
+        set(following[:4]) & (word_set("picture") | _PICTURE_OR_ROW)
+    ):
+        return True
+    if reading.word(at) == "of" and set(following[:4]) & set(words()["numbers"]):
+        return True
+    return _is_shared_place(reading, at, scene)
+
+
+def _is_shared_place(reading: Reading, at: int, scene: WordScene) -> bool:
+    """``on the table`` leaves nothing out where all of the target's kind lie within the one table's box."""
+    if reading.word(at) not in ("on", "in", "at", "inside", "along"):
+        return False
+    phrase = reading.phrase_at(at + 1)
+    if (
+        phrase is None
+        or phrase.noun is None
+        or phrase.colors
+        or phrase.ordinals
+        or phrase.modifiers
+        or phrase.sizes
+    ):
+        return False
+    places = [
+        thing
+        for thing in scene.things
+        if relation(phrase.noun, thing.label) in (Relation.SAME, Relation.WIDER)
+    ]
+    kind = [thing for thing in scene.things if thing.label == scene.label]
+    return len(places) == 1 and all(intersection(thing.box, places[0].box) for thing in kind)

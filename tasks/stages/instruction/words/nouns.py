@@ -1,0 +1,164 @@
+"""The gate on the target's noun: no other kind of thing, and none of the scene's other labels."""
+
+from __future__ import annotations
+
+import re
+
+from tasks.records.records import EditType
+from tasks.stages.instruction.words.draft import Draft, Finding, finding
+from tasks.stages.instruction.words.phrases import NounPhrase
+from tasks.stages.instruction.words.reading import ONTO, Reading, to_target
+from tasks.stages.instruction.words.results import new_things
+from tasks.stages.instruction.words.scene import WordScene
+from tasks.stages.instruction.words.tokens import contrasted
+from tasks.stages.instruction.words.vocabulary import (
+    ANYTHING,
+    FITTING,
+    PARTS,
+    QUANTITY,
+    Relation,
+    kinds,
+    relation,
+    word_set,
+)
+
+_EMPTY = PARTS | {ANYTHING, QUANTITY}
+_ACTED_ON = re.compile(
+    r"(?:(?:will|should|is|are|has|have|gets?|be|been|being|to|now|then|also|completely|entirely|fully|carefully)\s+)+"
+    r"(?:remov|chang|recolou?r|replac|turn|paint|repaint|transform|dy|eras|delet|alter|modif|adjust|made|given|swap|convert|appear|become)\w*"
+)
+
+
+def noun(draft: Draft) -> Finding:
+    """The nouns that instruction, rewriting and parts 2 to 4 use for the target."""
+    if draft.reply is None:
+        return finding([], decided=False)
+    faults, decided = [], False
+    for name, reading, order in draft.orders():
+        phrase = order.chain[-1] if order.chain else None
+        if phrase is None:
+            continue
+        decided = decided or order.denotes in FITTING
+        if is_other_thing(phrase, draft.scene) and not (
+            order.verb in ("add", "") and _is_named(reading, draft.scene, order.verb)
+        ):
+            faults.append(_fault(name, reading, phrase, draft.scene))
+    reading = draft.part("localization")
+    stated = _stated_target(reading)
+    if stated is not None and is_other_thing(stated, draft.scene):
+        faults.append(_fault("localization", reading, stated, draft.scene))
+    elif stated is None and not _any_fits(reading, draft.scene):
+        faults += _other_subject("localization", reading, draft.scene, frozenset())
+    if draft.edit_type not in (EditType.ADD, EditType.REPLACE):
+        new: frozenset[str] = frozenset()
+    else:
+        new = frozenset(
+            noun
+            for _, order_reading, order in draft.orders()
+            for noun in new_things(order_reading, order, draft.edit_type)
+        )
+    for name in ("editing",) if draft.edit_type is EditType.REMOVE else ("editing", "result"):
+        reading = draft.part(name)
+        if not _any_fits(reading, draft.scene) and not (new and draft.edit_type is EditType.ADD):
+            faults += _other_subject(name, reading, draft.scene, new | _argument_words(draft))
+    return finding(faults, decided)
+
+
+def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
+    """Whether a phrase names, for sure, another kind of thing than the target, or another label of the scene."""
+    own = kinds(phrase.noun or "")
+    if phrase.noun is None or phrase.noun == "one" or not phrase.certain or (own and own <= _EMPTY):
+        return False
+    others = {thing.label for thing in scene.things} - {thing.label for thing in scene.targets}
+    names_another = any(relation(phrase.noun, label) is Relation.SAME for label in others)
+    if own & _EMPTY and not names_another:  # a door is a part of a car, too
+        return False
+    to_label = to_target(phrase, scene)
+    if to_label is Relation.OTHER:
+        return True
+    if to_label is Relation.UNKNOWN:
+        return names_another
+    return names_another and (
+        to_label is Relation.ALIKE or (to_label is Relation.NARROWER and not _is_person(scene))
+    )
+
+
+def _is_named(reading: Reading, scene: WordScene, verb: str) -> bool:
+    """Whether any phrase that may be meant fits the target: "a cup on the table next to the laptop"."""
+    return any(
+        to_target(p, scene) in FITTING and p.noun and (not verb or reading.word(p.start - 1) in ONTO | {"of"})
+        for p in reading.phrases
+    )
+
+
+def _is_person(scene: WordScene) -> bool:
+    return "person" in kinds(scene.label)
+
+
+def _stated_target(reading: Reading) -> NounPhrase | None:
+    """The phrase after ``the target is``; quantities lead on to what they are made of."""
+    for index in range(len(reading.tokens)):
+        if reading.word(index) not in ("target", "subject") or reading.word(index - 1) not in (
+            "the",
+            "this",
+            "editing",
+            "edit",
+            "our",
+        ):
+            continue
+        for phrase in reading.phrases:
+            if (
+                phrase.start > index
+                and reading.tokens[phrase.start].sentence == reading.tokens[index].sentence
+            ):
+                if not {"is", ":", "consists", "are", ","} & set(reading.words(index, phrase.start)):
+                    continue
+                if kinds(phrase.noun or "") & {QUANTITY, ANYTHING} and reading.word(phrase.end) == "of":
+                    return reading.phrase_at(phrase.end + 1)
+                if reading.word(phrase.start - 1) in word_set("prepositions") - {"of"}:
+                    return None
+                return phrase
+    return None
+
+
+def _other_subject(name: str, reading: Reading, scene: WordScene, new: frozenset[str]) -> list[str]:
+    """The first thing that a part's sentences are about, where it is another one than the target."""
+    for phrase in reading.phrases:
+        if (
+            phrase.noun in new
+            or phrase.determiner in word_set("others")
+            or contrasted(reading.tokens, phrase.start)
+        ):
+            continue
+        if any(relation(phrase.noun or "", word) in FITTING for word in new):
+            continue
+        starts = reading.word(phrase.start - 1) in ("", ".", ",") or re.search(
+            r"\b(?:remov|chang|recolor|turn|replac)\w*$", reading.word(phrase.start - 1)
+        )
+        if starts and _ACTED_ON.match(_words_after(reading, phrase)) and is_other_thing(phrase, scene):
+            return [_fault(name, reading, phrase, scene)]
+    return []
+
+
+def _words_after(reading: Reading, phrase: NounPhrase) -> str:
+    return " ".join(reading.words(phrase.end, phrase.end + 6))
+
+
+def _argument_words(draft: Draft) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z-]+", draft.argument.lower())) | (
+        {draft.argument.lower()} if draft.argument else set()
+    )
+
+
+def _any_fits(reading: Reading, scene: WordScene) -> bool:
+    return any(
+        phrase.noun not in (None, "one")
+        and to_target(phrase, scene) in FITTING
+        and phrase.determiner not in word_set("others")
+        and not kinds(phrase.noun or "") & {ANYTHING, QUANTITY}
+        for phrase in reading.phrases
+    )
+
+
+def _fault(name: str, reading: Reading, phrase: NounPhrase, scene: WordScene) -> str:
+    return f"{name} says {reading.quoted(phrase)!r}, the target is a {scene.label}"

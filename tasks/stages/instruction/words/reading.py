@@ -1,0 +1,279 @@
+"""A text read against a scene: what it is an order for, and which of its phrases mean the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from tasks.stages.instruction.words.phrases import NounPhrase, noun_phrases
+from tasks.stages.instruction.words.scene import WordScene
+from tasks.stages.instruction.words.tokens import Token, contrasted, tokenize
+from tasks.stages.instruction.words.vocabulary import (
+    ANYTHING,
+    FITTING,
+    PARTS,
+    QUANTITY,
+    Relation,
+    kinds,
+    relation,
+    word_set,
+    words,
+)
+
+ONTO = frozenset({"to", "on", "onto", "in", "into", "over", "around", "beside", "next", "near", "behind", "above", "under", "at",
+    "for", "atop", "against", "below", "beneath", "along", "across", "inside", "upon", "by", "between", "from"})  # fmt: skip
+"""After these stands where something new is put."""
+
+LINKS = frozenset({"of", "on", "in", "from", "worn", "held", "belonging", "around", "over", "at", "along", "covering", "atop",
+    "above", "inside", "to", "that", "onto", "upon"})  # fmt: skip
+"""Between a part or garment and what it belongs to."""
+
+AWAY = frozenset({"behind", "near", "beside", "besides", "next", "of", "from", "between", "with", "than", "by", "to", "among", "above",
+    "below", "under", "underneath", "over", "against", "toward", "towards", "opposite", "past", "alongside", "around", "on", "in",
+    "at", "like", "unlike", "and", "or", "facing", "holding", "carrying", "watching", "touching", "leading", "following", "wearing",
+    "pushing", "pulling", "amid", "amidst", "beyond", "before", "after", "beneath", "without", "across", "riding", "showing",
+    "into", "onto", "inside", "outside", "through", "along", "amongst", "within", "via", "about", "off"})  # fmt: skip
+"""A phrase right after one of these is something the sentence relates to, not what it is about."""
+
+PRONOUNS = frozenset({"it", "she", "he", "they", "this", "which", "who", "that", "them", "him", "her"})
+
+IS = frozenset({"is", "are", "as", "being", "be", "was", "were"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text with its tokens and noun phrases."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    phrases: tuple[NounPhrase, ...]
+
+    def word(self, index: int) -> str:
+        """The token's text, ``""`` outside of the text."""
+        return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
+
+    def words(self, start: int, end: int) -> tuple[str, ...]:
+        """The tokens' texts between two indices, clipped to the text."""
+        return tuple(token.text for token in self.tokens[max(0, start) : max(0, end)])
+
+    def phrase_at(self, start: int) -> NounPhrase | None:
+        """The phrase that starts at a token."""
+        return next((phrase for phrase in self.phrases if phrase.start == start), None)
+
+    def sentence_end(self, index: int) -> int:
+        """The first token after the sentence of a token."""
+        number = self.tokens[index].sentence
+        return next(
+            (i for i in range(index, len(self.tokens)) if self.tokens[i].sentence != number), len(self.tokens)
+        )
+
+    def sentence_start(self, index: int) -> int:
+        """The first token of the sentence of a token."""
+        number = self.tokens[index].sentence
+        return next(i for i, token in enumerate(self.tokens) if token.sentence == number)
+
+    def quoted(self, phrase: NounPhrase) -> str:
+        """The phrase as written."""
+        return self.text[self.tokens[phrase.start].start : self.tokens[phrase.end - 1].end]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What an instruction asks for.
+
+    Attributes:
+        verb: kind of its first verb of editing (``remove``, ``add``, ``change`` …), ``""`` when none is known.
+        at: that verb's token, or 0.
+        object: the first phrase after the verb.
+        chain: phrases from what the verb acts on to what it belongs to; the last one should be the target.
+        denotes: how the last one's noun relates to the target's label.
+    """
+
+    verb: str
+    at: int
+    object: NounPhrase | None
+    chain: tuple[NounPhrase, ...]
+    denotes: Relation
+
+    @property
+    def target(self) -> NounPhrase | None:
+        """The phrase that means the target, or None when no noun of the order does."""
+        return self.chain[-1] if self.chain and self.denotes in FITTING else None
+
+
+@cache
+def read(text: str, labels: frozenset[str]) -> Reading:
+    """Reads a text; labels of the scene count as known nouns."""
+    tokens = tokenize(text, labels)
+    return Reading(text, tokens, noun_phrases(tokens, labels))
+
+
+def to_target(phrase: NounPhrase, scene: WordScene) -> Relation:
+    """How a phrase's noun relates to the target's label; phrases without a noun take the target's."""
+    if phrase.noun is None:
+        return Relation.UNKNOWN if phrase.text else Relation.SAME
+    if phrase.noun == "one":
+        return Relation.SAME
+    found = [relation(phrase.noun, thing.label) for thing in scene.targets]
+    return next((each for each in found if each in FITTING), found[0])
+
+
+def verb_kind(reading: Reading, index: int) -> str:
+    """Kind of an editing verb at a token, ``""`` for any other word."""
+    word = reading.word(index)
+    if word == "get" and reading.words(index + 1, index + 3) == ("rid", "of"):
+        return "remove"
+    rest = reading.words(index + 1, reading.sentence_end(index))
+    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean") and {"out", "away", "off"} & set(
+        rest
+    ):
+        return "remove"
+    kind = next((str(kind) for kind, verbs in words()["edit_verbs"].items() if word in verbs), "")
+    if kind == "make" and {"disappear", "vanish", "invisible"} & set(rest):
+        return "remove"
+    return kind
+
+
+def order_of(reading: Reading, scene: WordScene) -> Order:
+    """What an instruction asks for, and which phrase of it should be the target."""
+    at, verb = _main_verb(reading)
+    first = next((phrase for phrase in reading.phrases if phrase.end > at + 1), None)
+    start = first
+    if verb in ("add", "write") and first is not None:
+        anchor = _after_place(reading, first) if verb == "add" or first.text else None
+        start = anchor or (first if verb == "write" else None)
+    elif not verb and first is not None:
+        start = next((p for p in reading.phrases if to_target(p, scene) in FITTING and p.noun), first)
+    chain, denotes = _chain(reading, start, scene)
+    return Order(verb=verb, at=at, object=first, chain=chain, denotes=denotes)
+
+
+def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
+    """Phrases of a description that mean the target, not something it is related to or contrasted with."""
+    found: list[NounPhrase] = []
+    for phrase in reading.phrases:
+        if to_target(phrase, scene) not in FITTING or phrase.determiner in word_set("others"):
+            continue
+        before = reading.word(phrase.start - 1)
+        apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
+        apposed = apposed or (before == ":" and bool(found))
+        if phrase.noun in (None, "one") and before in (",", "and", "(", "also"):  # "…, second from the left"
+            apposed = (
+                bool(found)
+                and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
+            )
+        if (
+            (
+                before in AWAY
+                and not apposed
+                and reading.word(phrase.start - 2) not in ("consists", "composed")
+            )
+            or _is_other(phrase)
+            or contrasted(reading.tokens, phrase.start)
+        ):
+            continue
+        if (
+            phrase.noun in (None, "one")
+            and not apposed
+            and before not in IS | {"", ".", ":"}
+            and reading.word(phrase.start - 2) not in IS
+        ):
+            continue
+        if kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one":
+            continue
+        if phrase.determiner in ("a", "an") and found and not apposed and before not in IS:
+            continue
+        if phrase.number and len(scene.target) == 1:
+            continue
+        found.append(phrase)
+    return tuple(found)
+
+
+def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:
+    """Whether the sentence of a token is about something else than the target, by its first phrase."""
+    start = reading.sentence_start(index)
+    for phrase in reading.phrases:
+        if phrase.start >= start and phrase.start < index:
+            if PRONOUNS & set(reading.words(start, phrase.start)):
+                return False
+            if _is_other(phrase):
+                return True
+            own = kinds(phrase.noun or "")
+            return (
+                to_target(phrase, scene) not in FITTING
+                and bool(own)
+                and not own & (PARTS | {ANYTHING, QUANTITY})
+            )
+    return False
+
+
+def _is_other(phrase: NounPhrase) -> bool:
+    return phrase.determiner in word_set("others") or bool(set(phrase.modifiers) & word_set("others"))
+
+
+def _main_verb(reading: Reading) -> tuple[int, str]:
+    for index, token in enumerate(reading.tokens):
+        before = reading.word(index - 1)
+        if (
+            before in word_set("determiners")
+            or before in word_set("prepositions") - {"to"}
+            or token.text == "like"
+        ):
+            continue
+        if (kind := verb_kind(reading, index)) and not (
+            kind == "recolor" and token.text in ("color", "colour") and index
+        ):
+            return index, kind
+    return 0, ""
+
+
+def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
+    """The phrase after the first place word behind what is added."""
+    end = reading.sentence_end(first.start)
+    for index in range(first.end, end):
+        if reading.word(index) in ONTO:
+            if reading.words(index, index + 2) == ("in", "the") and reading.word(index + 2) in word_set(
+                "picture"
+            ):
+                continue
+            phrase = next((p for p in reading.phrases if index < p.start < end), None)
+            if phrase is None or reading.word(phrase.start - 1) != "with":
+                return phrase
+    return None
+
+
+def _chain(
+    reading: Reading, start: NounPhrase | None, scene: WordScene
+) -> tuple[tuple[NounPhrase, ...], Relation]:
+    chain: list[NounPhrase] = []
+    phrase, denotes = start, Relation.UNKNOWN
+    while phrase is not None:
+        chain.append(phrase)
+        denotes = to_target(phrase, scene)
+        own = kinds(phrase.noun or "")
+        generic = bool(own & {ANYTHING, QUANTITY})
+        if denotes in FITTING and not (generic and reading.word(phrase.end) == "of"):
+            break
+        follows = bool(own & (PARTS | {QUANTITY})) or phrase.noun is None or generic
+        if phrase.owner is not None and (follows or to_target(phrase.owner, scene) in FITTING):
+            phrase = phrase.owner
+        elif follows:
+            phrase = _linked(reading, phrase)
+        else:
+            break
+    return tuple(chain), denotes
+
+
+def _linked(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
+    """The phrase that a part belongs to: right after ``of``, ``on``, ``worn by`` …"""
+    index = phrase.end
+    while reading.word(index) in LINKS | {"by", "is", "are", "the", "being", "front", "top", "to"}:
+        following = reading.phrase_at(index + 1) or reading.phrase_at(index)
+        if (
+            following is not None
+            and following.start >= phrase.end
+            and reading.word(index) not in ("front", "top")
+        ):
+            return following if following is not phrase else None
+        index += 1
+    return None

@@ -1,0 +1,303 @@
+"""The gate on what results: new colors, materials, things and writing, compared with the argument."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from tasks.records.errors import Reason
+from tasks.records.records import EditType
+from tasks.stages.instruction.words.draft import Draft, Finding, finding
+from tasks.stages.instruction.words.phrases import NounPhrase
+from tasks.stages.instruction.words.reading import Order, Reading
+from tasks.stages.instruction.words.tokens import plain, quotes
+from tasks.stages.instruction.words.vocabulary import (
+    PARTS,
+    QUANTITY,
+    are_different,
+    canonical_material,
+    color_names,
+    kinds,
+    same_color,
+    word_set,
+    words,
+)
+
+_CHANGING = r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|mak|made|tint|go|fad|bleach|becom|giv)\w*"
+_SHOWN = r"(?:appear|become|be|look|turn|show|display|have turned|have become|be shown|be rendered|be painted|be dyed|be recolored|be colored)"
+_OF_OTHERS = re.compile(
+    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|previous\w*|before)\b"
+)
+_INSTEAD = re.compile(
+    r"\b(?:instead of|rather than|in place of|unlike|as opposed to|not)\s+(?:[a-z-]+\s+){0,2}?[a-z-]+"
+)
+_NEW_THING = r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?(?:with|by|for|into)\s"
+_SAID = re.compile(
+    r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
+)
+_MADE = re.compile(
+    r"\b(?:to|into|of|in|with|like|as|now|become|becomes|be|appear|appears|look|looks|from|made|a|an|solid|polished|shiny)\s+(?:[a-z-]+\s+){0,2}$"
+)
+
+
+def result(draft: Draft) -> Finding:
+    """What instruction, part 3 and part 4 say the target becomes, against the argument and each other."""
+    if draft.reply is None:
+        return finding([], decided=False)
+    color, color_decided = _colors(draft)
+    if color:
+        return finding(color, decided=True, reason=Reason.WRONG_COLOR_WORD)
+    other = [*_materials(draft), *_things(draft), *_writing(draft)]
+    decided = color_decided or bool(
+        draft.argument and draft.edit_type in (EditType.REPLACE, EditType.MATERIAL, EditType.TEXT)
+    )
+    return finding(other, decided=decided, reason=Reason.WRONG_ARGUMENT)
+
+
+def result_colors(text: str, labels: frozenset[str], *, instruction: bool = False) -> tuple[str, ...]:
+    """Color words that a text says something becomes, in the order they stand.
+
+    Args:
+        text: an instruction, or part 3 or 4.
+        labels: labels of the scene.
+        instruction: whether the text orders the change ("make it red") rather than describes it.
+    """
+    spoken = _INSTEAD.sub(lambda match: " " * len(match.group()), plain(text, labels))
+    found: dict[int, str] = {}
+    for pattern in _color_patterns():
+        for match in pattern.finditer(spoken):
+            clause = re.split(r"[.;]|,\s*(?:while|and|but|whereas)\b|\bwhile\b", spoken[: match.start()])[-1]
+            if not instruction and _OF_OTHERS.search(clause + match.group()):
+                continue
+            found.setdefault(match.start("color"), match.group("color"))
+    if instruction and (ending := _ending_color().search(spoken)):
+        found.setdefault(ending.start("color"), ending.group("color"))
+    return tuple(found[at] for at in sorted(found))
+
+
+def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
+    """Known nouns of what is put in the target's place, or added to it; empty when no known noun says it."""
+    if edit_type is EditType.ADD:
+        phrase = (
+            order.object
+            if order.verb in ("add", "write")
+            else _after(reading, order, ("a", "an", "some", "with", "in"))
+        )
+    else:
+        phrase = _after(reading, order, ("with", "by", "for", "into", "to"))
+    return _nouns_of(reading, phrase)
+
+
+def quoted_result(text: str) -> str:
+    """The writing that something is to say: the last quotation after ``to``, ``says``, ``with`` …"""
+    found = ""
+    for quotation in quotes(text):
+        at = text.find(quotation)
+        if _SAID.search(text[: max(0, at - 1)].lower()):
+            found = quotation
+    return found
+
+
+def _colors(draft: Draft) -> tuple[list[str], bool]:
+    assert draft.reply is not None
+    labels = draft.scene.labels
+    said = {
+        name: result_colors(text, labels, instruction=True)
+        for name, text in draft.texts()
+        if name in ("instruction", "rewriting")
+    }
+    wanted = tuple(
+        word for word in re.findall(r"[a-z]+(?:-[a-z]+)?", draft.argument.lower()) if color_names(word)
+    )
+    if draft.edit_type is not EditType.COLOR and not (
+        wanted and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)
+    ):
+        return [], False
+    if not wanted:
+        wanted = said["instruction"]
+    if not wanted:
+        return [], False
+    for name in ("editing", "result"):
+        said[name] = result_colors(dict(draft.texts())[name], labels)
+    if draft.edit_type is not EditType.COLOR:
+        said = {}
+    faults = []
+    for name, colors in said.items():
+        wrong = [color for color in colors if not any(_same(color, want) for want in wanted)]
+        if wrong and (name in ("editing", "result") or len(wrong) == len(colors)):
+            faults.append(f"{name} says it becomes {wrong[0]}, asked was {' '.join(wanted)}")
+    return faults, any(said.values())
+
+
+def _same(one: str, other: str) -> bool:
+    return any(same_color(a, b) for a in one.split("-") for b in other.split("-"))
+
+
+def _materials(draft: Draft) -> list[str]:
+    if draft.edit_type is not EditType.MATERIAL:
+        return []
+    wanted = {
+        canonical_material(word)
+        for word in re.findall(r"[a-z]+", draft.argument.lower())
+        if word in word_set("materials")
+    }
+    if not wanted:
+        return []
+    faults = []
+    for name, text in draft.texts():
+        if name in ("scene", "localization"):
+            continue
+        spoken = plain(text, draft.scene.labels)
+        after = [
+            canonical_material(match.group())
+            for match in re.finditer(
+                "|".join(rf"\b{word}\b" for word in sorted(word_set("materials"), key=len, reverse=True)),
+                spoken,
+            )
+            if _MADE.search(spoken[: match.start()])
+            and not re.search(r"\bfrom\s+(?:\w+\s+)?$", spoken[: match.start()])
+        ]
+        if name in ("instruction", "rewriting") and not after:
+            last = re.findall(r"[a-z]+", spoken)[-1:]
+            after = [canonical_material(word) for word in last if word in word_set("materials")]
+        named = {
+            canonical_material(word)
+            for word in re.findall(r"[a-z]+", spoken)
+            if word in word_set("materials")
+        }
+        if after and not named & wanted:
+            faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(wanted))}")
+    return faults
+
+
+def _things(draft: Draft) -> list[str]:
+    """Things put in place or added, against the argument's noun."""
+    if draft.edit_type not in (EditType.REPLACE, EditType.ADD):
+        return []
+    wanted = _argument_nouns(draft)
+    orders = list(draft.orders())
+    if not wanted and orders:
+        _, reading, order = orders[0]
+        wanted = new_things(reading, order, draft.edit_type)
+    if not wanted:
+        return []
+    faults = []
+    for name, reading, order in orders:
+        found = new_things(reading, order, draft.edit_type)
+        if found and _all_other(found, wanted):
+            faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
+    if draft.edit_type is EditType.REPLACE:
+        for name in ("editing", "result"):
+            reading = draft.part(name)
+            for match in re.finditer(_NEW_THING, plain(reading.text, draft.scene.labels)):
+                phrase = next(
+                    (p for p in reading.phrases if reading.tokens[p.start].start >= match.end()), None
+                )
+                found = _nouns_of(reading, phrase)
+                if (
+                    phrase is not None
+                    and reading.tokens[phrase.start].start - match.end() < 2
+                    and found
+                    and _all_other(found, wanted)
+                ):
+                    faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
+    return faults
+
+
+def _writing(draft: Draft) -> list[str]:
+    if draft.edit_type is not EditType.TEXT or draft.reply is None:
+        return []
+    wanted = draft.argument.strip().strip("'\"") or quoted_result(draft.reply.instruction)
+    if not wanted:
+        return []
+    faults = []
+    for name, text in draft.texts():
+        if name in ("scene", "localization"):
+            continue
+        said = quoted_result(text)
+        if said and not _same_writing(said, wanted) and wanted.lower() not in text.lower():
+            faults.append(f"{name} says {said!r}, asked was {wanted!r}")
+    return faults
+
+
+def _same_writing(one: str, other: str) -> bool:
+    letters = [re.sub(r"[\W_]+", "", text).lower() for text in (one, other)]
+    return letters[0] in letters[1] or letters[1] in letters[0]
+
+
+def _all_other(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    return all(are_different(a, b) for a in found for b in wanted)
+
+
+def _argument_nouns(draft: Draft) -> tuple[str, ...]:
+    if not draft.argument:
+        return ()
+    reading = draft.read(
+        draft.argument if re.match(r"(?:an?|the|some|two|three) ", draft.argument) else f"a {draft.argument}"
+    )
+    return _nouns_of(reading, reading.phrases[0]) if reading.phrases else ()
+
+
+def _nouns_of(reading: Reading, phrase: NounPhrase | None) -> tuple[str, ...]:
+    while phrase is not None and kinds(phrase.noun or "") & {QUANTITY} and reading.word(phrase.end) == "of":
+        phrase = reading.phrase_at(phrase.end + 1)
+    if (
+        phrase is None
+        or phrase.noun is None
+        or not phrase.certain
+        or kinds(phrase.noun) & PARTS - {"garment"}
+    ):
+        return ()
+    return (phrase.noun,) if phrase.noun != "one" else ()
+
+
+def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhrase | None:
+    """The first phrase after one of the words, behind the order's thing."""
+    if not order.chain:
+        return None
+    start = max(phrase.end for phrase in order.chain)
+    for index in range(start, reading.sentence_end(order.chain[0].start)):
+        if reading.word(index) in openers:
+            following = reading.phrase_at(index + 1) or (
+                reading.phrase_at(index) if reading.word(index) in ("a", "an", "some") else None
+            )
+            if following is not None and following.determiner in (
+                "a",
+                "an",
+                "some",
+                "another",
+                "two",
+                "three",
+            ):
+                return following
+    return None
+
+
+@cache
+def _color_words() -> str:
+    return "(?P<color>" + "|".join(sorted(map(str, words()["colors"]), key=len, reverse=True)) + ")"
+
+
+@cache
+def _color_patterns() -> tuple[re.Pattern[str], ...]:
+    adverbs = "|".join(sorted(word_set("color_adverbs"), key=len, reverse=True))
+    before = rf"(?:(?:a|an|the|its|this)\s+)?(?:(?:{adverbs}|\w+ly)(?:,|\s+and)?[\s-]+)*"
+    color = rf"{before}{_color_words()}(?:[- ](?!is\b))?\b"
+    gap = r"[^.;:]{0,90}?"
+    patterns = (
+        rf"\b{_CHANGING}\s+(?:{gap}\s)?(?:to|into)\s+(?:be\s+)?{color}",
+        rf"\b(?:painted|repainted|dyed|rendered|tinted|recolou?red|turned|turns)\s+(?:in\s+)?{color}",
+        rf"\b(?:will|would|should|now|to|it)\s+(?:now\s+|all\s+|then\s+)?{_SHOWN}\s+(?:to be\s+|now\s+|in\s+)?{color}",
+        rf"\b(?:is|are|appears?|becomes?|looks?|turns?)\s+now\s+(?:in\s+)?{color}",
+        rf"\bnow\s+(?:is\s+|appears?\s+|has\s+|features?\s+|sports?\s+|in\s+|wears?\s+)?{color}",
+        rf"\b(?:becomes|turns|appears)\s+{color}",
+        rf"\bnew(?:ly)?[- ](?:painted |colou?red |recolou?red )?{color}",
+    )
+    return tuple(re.compile(pattern) for pattern in patterns)
+
+
+@cache
+def _ending_color() -> re.Pattern[str]:
+    """``make the second cup (bright) red.``"""
+    return re.compile(rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
+                      r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?(?:,?\s+please)?\s*[.!?]?\s*$")  # fmt: skip

@@ -1,0 +1,118 @@
+"""The asks that a worker hands to its stage: a model of this process, or a router that knows the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tasks.records.errors import SampleError
+from tasks.records.records import ModelIdentity
+from tasks.roles.answer_keys import answer_key
+from tasks.roles.asks import Ask
+from tasks.roles.backend import LocalBackend, ServedBackend
+from tasks.roles.backends import BackendChoice
+from tasks.roles.calls import Answered, RoleCall, Route
+from tasks.roles.placement import HERE
+from tasks.roles.questions import Question
+from tasks.worker.engine import AT_WORK, Engine
+
+
+class RouterClient(Protocol):
+    """The way to the router: in this process, through Ray, or through the pipe of a trial."""
+
+    async def kept(self, route: str, key: str, sid: str) -> Answered | None:
+        """A kept answer, if there is one that counts."""
+        ...
+
+    async def ask(self, call: RoleCall) -> Answered:
+        """The answer, kept before it is returned.
+
+        Raises:
+            SampleError, EnvironmentFault, StageStopped: as `tasks.roles.router.Router.ask`.
+        """
+        ...
+
+
+class HereAsk:
+    """A reproducible model in this process."""
+
+    def __init__(self, choice: BackendChoice, engine: Engine) -> None:
+        self.identity: ModelIdentity = choice.identity
+        self.prompts = choice.prompts
+        self._role = choice.role
+        self._engine = engine
+        backend = choice.load()
+        assert isinstance(backend, LocalBackend), "checked with the configuration"
+        self._backend: LocalBackend[Any, Any] = backend
+
+    async def __call__(self, question: Any) -> Any:
+        """See `tasks.roles.asks.Ask`."""
+        (answer,) = await self._engine.here(self._role, self._backend.answer, [question])
+        if isinstance(answer, SampleError):
+            raise answer
+        return answer
+
+
+class RoutedAsk:
+    """A model elsewhere; what it answers is kept, and the sample that asked rests on it."""
+
+    def __init__(self, choice: BackendChoice, route: Route, engine: Engine, client: RouterClient) -> None:
+        self.identity: ModelIdentity = choice.identity
+        self.prompts = choice.prompts
+        self._choice = choice
+        self._route = route
+        self._engine = engine
+        self._client = client
+        self._served: ServedBackend[Any, Any] | None = None
+        if issubclass(choice.backend, ServedBackend):
+            served = choice.load()
+            assert isinstance(served, ServedBackend)
+            self._served = served
+
+    async def __call__(self, question: Question) -> Any:
+        """See `tasks.roles.asks.Ask`."""
+        key = await self._engine.cpu(answer_key, self._choice, self._route.served, question)
+        sid = question.subject.partition("-")[0]
+        answered = await self._client.kept(self._route.name, key, sid)
+        if answered is None:
+            payload: Any = question
+            if self._served is not None:
+                # Encoded here, where there are many of us, and not in the one router.
+                payload = await self._engine.cpu(self._served.request, question)
+            call = RoleCall(
+                route=self._route.name, key=key, sid=sid, subject=question.subject, payload=payload
+            )
+            answered = await self._client.ask(call)
+        AT_WORK.get().answers.add(key)
+        return answered.answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolePlan:
+    """Who is asked for the roles of one stage; picklable.
+
+    Attributes:
+        choices: setting -> configured backend.
+        routes: setting -> route, for those that are not answered here.
+    """
+
+    choices: Mapping[str, BackendChoice]
+    routes: Mapping[str, Route]
+
+
+def make_asks(plan: RolePlan, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
+    """Setting -> ask; models of this process are loaded now.
+
+    Raises:
+        ModelUnavailable, AssetUnavailable: one cannot be loaded.
+    """
+    asks: dict[str, Ask[Any, Any]] = {}
+    for setting, choice in plan.choices.items():
+        route = plan.routes.get(setting)
+        if route is None:
+            asks[setting] = HereAsk(choice, engine)
+        else:
+            assert client is not None, f"{setting} is not answered {HERE}, so there is a router"
+            asks[setting] = RoutedAsk(choice, route, engine, client)
+    return asks

@@ -1,0 +1,118 @@
+"""What the embedded editor offers to turn a target into."""
+
+from __future__ import annotations
+
+from tasks.backends.embedded.painting.effects import EFFECTS
+from tasks.backends.embedded.painting.offer import (
+    COLORS,
+    EmbeddedEditorOffer,
+    color_arguments,
+    effect_arguments,
+    material_arguments,
+)
+from tasks.backends.embedded.painting.recolor import PAINTS
+from tasks.imaging.color_names import NAMES
+from tasks.records.edit_types import Maker, spec_of
+from tasks.records.records import EditType
+from tasks.records.settings_base import Settings
+from tests.tasks.stages.instruction.drawn_scenes import scene, target, thing
+
+OFFER = EmbeddedEditorOffer(Settings())
+
+
+def _of(label, color, share=0.85):
+    return target(
+        scene([thing(label, (100, 300, 250, 600), color, share=share), thing("bed", (400, 300, 800, 600))]), 0
+    )
+
+
+def test_every_color_has_a_name_and_a_paint():
+    assert set(COLORS) <= set(NAMES) & set(PAINTS)
+    assert all(rule.near <= set(NAMES) for rule in COLORS.values())
+
+
+def test_no_color_is_near_the_present_one():
+    for present in NAMES:
+        offered = color_arguments(_of("chair", present))
+        assert present not in offered
+        assert not [name for name in offered if present in COLORS[name].near]
+
+
+def test_a_patchy_color_is_not_replaced():
+    assert color_arguments(_of("chair", "red", share=0.4)) == ()
+
+
+def test_fruit_gets_only_colors_it_may_have():
+    assert set(color_arguments(_of("apple", "red"))) <= {"red", "green", "yellow"}
+
+
+def test_effects_are_those_of_the_editor_that_will_show():
+    assert set(effect_arguments(_of("chair", "red"))) == set(EFFECTS)
+    assert "black and white" not in effect_arguments(_of("chair", "gray"))
+    assert "sepia" not in effect_arguments(_of("chair", "brown"))
+
+
+def test_materials_are_unlike_what_the_thing_looks_like_now():
+    assert set(material_arguments(_of("toaster", "blue"))) == {"gold", "copper", "polished steel"}
+    assert "gold" not in material_arguments(_of("toaster", "yellow"))
+    assert "polished steel" not in material_arguments(_of("toaster", "gray"))
+
+
+def test_living_things_food_and_cloth_keep_their_material():
+    assert all(
+        material_arguments(_of(label, "blue")) == () for label in ("person", "dog", "potted plant", "pizza")
+    )
+
+
+def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
+    assert material_arguments(_of("cup", "blue", share=0.7)) == ()
+    assert material_arguments(_of("cup", "blue", share=0.9)) != ()
+    assert material_arguments(_of("tv", "blue")) == ()
+    assert material_arguments(_of("cell phone", "black")) != ()
+
+
+def test_glass_that_one_sees_through_and_small_things_keep_their_material():
+    assert material_arguments(_of("wine glass", "blue")) == ()
+    small = scene([thing("vase", (100, 300, 180, 420), "blue"), thing("bed", (400, 300, 800, 600))])
+    assert material_arguments(target(small, 0)) == ()
+
+
+def test_a_filled_vessel_takes_no_color_and_a_plain_one_does():
+    assert color_arguments(_of("bowl", "white", share=0.7)) == ()
+    assert color_arguments(_of("bowl", "white", share=0.9)) != ()
+
+
+def test_laptops_keep_their_material():
+    assert material_arguments(_of("laptop", "blue", share=0.9)) == ()
+
+
+def test_a_sketch_needs_room_for_its_strokes():
+    small = scene([thing("vase", (100, 300, 150, 400), "blue"), thing("bed", (400, 300, 800, 600))])
+    assert "pencil sketch" not in effect_arguments(target(small, 0))
+
+
+def test_only_types_that_an_editor_makes_are_offered():
+    assert all(spec_of(edit_type).maker is Maker.EDITOR for edit_type in OFFER.edit_types)
+    for edit_type in EditType:
+        why = OFFER.offer(edit_type, _of("chair", "red")).why_not
+        assert (why == "not offered by the editor") == (edit_type not in OFFER.edit_types)
+
+
+def test_people_are_not_painted_and_the_offer_says_why():
+    assert OFFER.offer(EditType.COLOR, _of("person", "red")).why_not == "not for the kind person"
+
+
+def test_a_target_that_nothing_suits_is_not_offered():
+    offered = OFFER.offer(EditType.COLOR, _of("chair", "mixed", share=0.4))
+    assert (offered.why_not, offered.arguments) == ("nothing fitting to turn it into", ())
+
+
+def test_what_it_offers_it_accepts_and_nothing_else():
+    chair = _of("chair", "red")
+    for edit_type in OFFER.edit_types - {EditType.MATERIAL}:
+        offered = OFFER.offer(edit_type, chair).arguments
+        assert offered
+        assert all(OFFER.accepts(edit_type, chair, argument) == "" for argument in offered)
+    assert "teal" in OFFER.accepts(EditType.COLOR, chair, "teal")
+    assert OFFER.accepts(EditType.COLOR, chair, "red") != ""
+    assert OFFER.accepts(EditType.REPLACE, chair, "sofa") == "not offered by the editor"

@@ -1,0 +1,114 @@
+"""Tagger, detector and segmenter find what is on real photographs, beyond the contract of their roles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.backends.assets import PHOTOGRAPHS, asset_table
+from tasks.backends.embedded.perception.detector import DetectorOptions, PairedDetector
+from tasks.backends.embedded.perception.segmenter import Sam2Segmenter, SegmenterOptions
+from tasks.backends.embedded.perception.tagger import EfficientNetTagger, TaggerOptions
+from tasks.imaging.geometry import box_of, iou
+from tasks.records.records import Box
+from tasks.roles.picture import Picture
+from tasks.roles.questions import Detection, DetectQuestion, Segmentation, SegmentQuestion, TagQuestion
+from tests.tasks.roles.role_questions import photograph
+
+pytestmark = pytest.mark.assets
+
+SIZE = (768, 512)
+"""Above the size from which the detector looks at quarters, too."""
+
+
+@pytest.fixture(scope="module")
+def detector() -> PairedDetector:
+    return PairedDetector(DetectorOptions())
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Sam2Segmenter:
+    return Sam2Segmenter(SegmenterOptions())
+
+
+def _detect(detector: PairedDetector, picture: Picture) -> tuple[Detection, ...]:
+    return detector.answer_one(DetectQuestion(subject="picture", picture=picture, names=()))
+
+
+def _segment(segmenter: Sam2Segmenter, *detections: Detection) -> tuple[Segmentation, ...]:
+    """About the desk."""
+    question = SegmentQuestion(subject="desk", picture=photograph(1, SIZE), detections=detections)
+    return segmenter.answer_one(question)
+
+
+def test_identities_name_packages_and_digests() -> None:
+    for identity in (
+        EfficientNetTagger.identity_of(TaggerOptions()),
+        PairedDetector.identity_of(DetectorOptions()),
+        Sam2Segmenter.identity_of(SegmenterOptions()),
+    ):
+        assert "@" in identity.revision
+        assert len(identity.digest) >= 64
+
+
+def test_tags_name_what_is_there() -> None:
+    tags = EfficientNetTagger(TaggerOptions()).answer_one(
+        TagQuestion(subject="cup", picture=photograph(0, SIZE))
+    )
+    assert {"cup", "laptop"} & {t.name for t in tags}
+
+
+def test_what_is_there_is_detected(detector: PairedDetector) -> None:
+    for number, label in ((0, "cup"), (1, "laptop")):
+        found = _detect(detector, photograph(number, SIZE))
+        assert label in {d.label for d in found if d.score > 0.7}
+
+
+def test_the_names_asked_for_change_nothing(detector: PairedDetector) -> None:
+    picture = photograph(0)
+    named = DetectQuestion(subject="picture", picture=picture, names=("cup", "zebra"))
+    assert detector.answer_one(named) == _detect(detector, picture)
+
+
+def test_a_blank_picture_has_no_confident_object(detector: PairedDetector) -> None:
+    blank = Picture.of_pixels(np.full((64, 48, 3), 200, np.uint8))
+    assert not [d for d in _detect(detector, blank) if d.score > 0.5]
+
+
+def test_masks_fit_their_boxes_and_leave_out_what_stands_in_front(
+    detector: PairedDetector, segmenter: Sam2Segmenter
+) -> None:
+    boxes = [d for d in _detect(detector, photograph(1, SIZE)) if d.score > 0.7]
+    found = _segment(segmenter, *boxes)
+    for detection, segmentation in zip(boxes, found, strict=True):
+        if detection.label in ("vase", "laptop"):
+            assert iou(box_of(segmentation.mask), detection.box) > 0.7
+            assert all(c.passed for c in segmentation.checks), segmentation.checks
+
+
+def test_masks_do_not_depend_on_the_order_of_the_boxes_and_nothing_fails_a_check(
+    segmenter: Sam2Segmenter,
+) -> None:
+    laptop, vase, wall = _at(400, 150, 620, 330), _at(190, 60, 260, 290), _at(500, 5, 700, 90)
+    first = _segment(segmenter, laptop, vase, wall)
+    second = _segment(segmenter, wall, vase, laptop)[::-1]
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a.mask, b.mask)
+        assert a.checks == b.checks
+    assert not all(c.passed for c in first[2].checks)
+
+
+def test_the_two_collections_share_no_photograph() -> None:
+    demo, counting = (
+        {member for name in names for member in asset_table()[name].members} for names in PHOTOGRAPHS.values()
+    )
+    assert len(demo) >= 30
+    assert len(counting) >= 12
+    assert not demo & counting
+    assert not {Path(m).name for m in demo} & {Path(m).name for m in counting}
+
+
+def _at(x0: int, y0: int, x1: int, y1: int) -> Detection:
+    return Detection(label="thing", box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=0.9)

@@ -1,0 +1,133 @@
+"""An edit of a target: what the editor is asked, what is put back, and which gates decide."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from tasks.records.errors import Reason, SampleError
+from tasks.records.records import EditType, ModelIdentity
+from tasks.records.settings_base import RoleSettings
+from tasks.roles.picture import Picture
+from tasks.stages.editing.edit_object import edit_object
+from tasks.stages.editing.settings import CropSettings, EditingSettings
+from tests.tasks.stages.editing.drawn_scene import PAINTS, disc, draw_ground, make_plan, shaded
+
+BALL = disc(110, 125, 34)
+ROLE = RoleSettings(backend="given")
+SETTINGS = EditingSettings(
+    editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROLE, segmenter=ROLE, crop=CropSettings(min_side_px=64)
+)
+
+
+class Painter:
+    """Paints ``share`` of the mask, from its top; keeps its questions."""
+
+    identity = ModelIdentity(role="editor", backend="painter", model="m", revision="1", digest="none")
+    prompts = ()
+
+    def __init__(self, color: str, share: float = 1.0) -> None:
+        self.color, self.share = color, share
+        self.questions = []
+
+    async def __call__(self, question):
+        self.questions.append(question)
+        image = question.picture.rgb.copy()
+        rows = np.flatnonzero(question.mask.any(axis=1))
+        part = question.mask.copy()
+        part[rows[0] + round(self.share * len(rows)) :] = False
+        shaded(image, part, PAINTS[self.color])
+        return image
+
+
+class PlainBench:
+    """Computes where it stands."""
+
+    async def cpu(self, work, *args):
+        return work(*args)
+
+
+def _edit(editor, edit_type, argument, *, covers_target=True, mask=BALL, settings=SETTINGS):
+    image = draw_ground()
+    shaded(image, mask, PAINTS["red"])
+    plan = make_plan(mask, edit_type, argument)
+    return asyncio.run(
+        edit_object(
+            plan,
+            Picture.of_pixels(image),
+            PlainBench(),
+            editor=editor,
+            covers_target=covers_target,
+            settings=settings,
+            seed=3,
+            attempt=0,
+        )
+    )
+
+
+def _gates(done):
+    return {gate.measurement.name: gate for gate in done.gates}
+
+
+def test_a_recolored_ball_passes_the_gates_of_its_type_in_their_order():
+    done = _edit(Painter("blue"), EditType.COLOR, "blue")
+    assert [gate.measurement.name for gate in done.gates] == [
+        "region_share",
+        "raw_leak_delta_e",
+        "change_inside_delta_e",
+        "seam_share",
+        "asked_colour_share",
+    ]
+    assert all(gate.passed for gate in done.gates)
+    assert np.array_equal(done.edited[~done.allowed], done.source[~done.allowed])
+
+
+def test_the_editor_sees_the_crop_with_its_recipe_and_the_words_of_the_plan():
+    painter = Painter("blue")
+    done = _edit(painter, EditType.COLOR, "blue")
+    (question,) = painter.questions
+    assert question.picture.rgb.shape[:2] == question.mask.shape == (done.crop.height, done.crop.width)
+    assert question.picture.recipe["crop"] == [done.crop.x0, done.crop.y0, done.crop.x1, done.crop.y1]
+    assert (question.label, question.argument, question.seed) == ("red ball", "blue", 3)
+    assert question.subject == done.plan.plan_id
+
+
+def test_another_color_than_the_asked_one_is_refused_for_that():
+    done = _edit(Painter("blue"), EditType.COLOR, "green")
+    assert [gate.reason for gate in done.gates if not gate.passed] == [Reason.WRONG_COLOUR]
+
+
+def test_a_color_that_has_no_range_is_not_measured():
+    assert "asked_colour_share" not in _gates(_edit(Painter("blue"), EditType.COLOR, "periwinkle"))
+
+
+@pytest.mark.parametrize("covers_target", [True, False])
+def test_a_third_in_another_color_is_an_edit_only_where_a_part_may_be_meant(covers_target):
+    done = _edit(Painter("blue", share=0.35), EditType.COLOR, "blue", covers_target=covers_target)
+    assert ("asked_colour_share" in _gates(done)) is covers_target
+    failed = [name for name, gate in _gates(done).items() if not gate.passed and name != "seam_share"]
+    assert failed == (["asked_colour_share"] if covers_target else [])
+
+
+def test_an_unchanged_part_edit_is_refused():
+    done = _edit(Painter("red"), EditType.REPLACE, "", covers_target=False)
+    assert not _gates(done)["change_inside_delta_e"].passed
+
+
+def test_the_bounds_are_those_of_the_type():
+    color, text = (_gates(_edit(Painter("blue"), t, "blue")) for t in (EditType.COLOR, EditType.TEXT))
+    bounds = SETTINGS.gates
+    assert color["seam_share"].measurement.threshold == f"<= {bounds.max_color_seam_share:g}"
+    assert text["seam_share"].measurement.threshold == f"<= {bounds.max_seam_share:g}"
+    effect = _gates(_edit(Painter("blue"), EditType.APPEARANCE, "sepia"))
+    assert effect["change_inside_delta_e"].measurement.threshold == f">= {bounds.min_effect:g}"
+
+
+def test_a_target_that_fills_the_picture_is_refused_before_the_editor_is_asked():
+    painter = Painter("blue")
+    with pytest.raises(SampleError) as caught:
+        _edit(painter, EditType.COLOR, "blue", mask=disc(160, 120, 110))
+    assert caught.value.reason is Reason.REGION_TOO_LARGE
+    assert painter.questions == []

@@ -1,16 +1,17 @@
-"""How close the router comes to the busiest resource: simulated roles of known cost, real queues, batches and HTTP.
+"""How close a worker and its router come to the busiest resource: simulated roles, real engine, batches and HTTP.
 
     python -m tests.benchmarks.serving                  each stage with 20 s of its busiest resource
     python -m tests.benchmarks.serving --seconds 2      a look
 
-Three stages ask as the real ones do: a chain of questions per sample, several samples at a time. Pools take a fixed
-time per batch and some per question, in one replica after the other; servers answer a fixed number of requests at a
-time after a fixed latency, in processes of their own, over HTTP. Answers are kept on disk before they are used.
+Three stages ask as the real ones do: per sample a chain of questions with a computing step before each, several units
+of samples at a time. Pools take a fixed time per batch and some per question, in one replica after the other; servers
+answer a fixed number of requests at a time after a fixed latency, in processes of their own. Answers of servers are
+kept on disk before they are used. What is left out is reading photographs and committing units.
 
 A resource's least time is what its questions would take in full batches and with every place taken, divided by its
-replicas or places; for the CPU of this process, which asks and routes, it is the time measured. The ratio of the wall
-time to the largest of these says what waiting for each other costs. The same questions asked one at a time, a tenth of
-the samples, say what it gains.
+replicas or places; for computing steps their number times what one takes; for the event loop, its CPU time. The wall
+time over the largest of these says what waiting for each other costs. The same questions asked one at a time, by a
+tenth of the samples, say what is gained.
 """
 
 from __future__ import annotations
@@ -23,24 +24,48 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
+from flows.build.role_services import LocalClient
+from tasks.records.errors import Reason
+from tasks.records.outcomes import Outcome, PixelReader, SourceEntry, StageInput
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.answers import KeptAnswers
 from tasks.roles.backend import Backend, LocalBackend, ServedBackend
 from tasks.roles.backends import BackendChoice
-from tasks.roles.calls import RoleCall, Route
+from tasks.roles.calls import Route
 from tasks.roles.chat import ChatReply, ChatRequest
-from tasks.roles.placement import PoolSettings, ServerSettings
+from tasks.roles.placement import PoolSettings, ServedModel, ServerSettings
+from tasks.roles.questions import Question
 from tasks.roles.router import Router
+from tasks.stages.sample_stage import SampleStage, Workbench
 from tasks.storage.objects.store import open_store
+from tasks.worker.engine import UNKNOWN_MEGAPIXELS, Engine, EngineSettings
+from tasks.worker.role_asks import RoutedAsk
+
+T = TypeVar("T")
 
 MODEL = "test-model"
 SAMPLES_IN_FLIGHT = 96
+UNIT_SIZE = 32
+UNITS_IN_FLIGHT = 4
+STEP_BYTES = bytes(2_000_000)
+NO_PIXELS = cast("PixelReader", None)
+ENTRY = SourceEntry(
+    location="photos/one.jpg",
+    source="photos",
+    path="one.jpg",
+    member="",
+    offset=0,
+    length=0,
+    version="",
+    problem="",
+)
 PART_ALONE = 10
 """One sample in so many is asked one at a time."""
 
@@ -98,6 +123,16 @@ PLACES = {**{role: name for name, cost in POOLS.items() for role in cost.questio
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SimulatedQuestion(Question):
+    """Words alone."""
+
+    text: str
+
+    def material(self) -> Mapping[str, Any]:
+        return {"text": self.text}
+
+
 class _Simulated(Backend[Any, Any]):
     Options: ClassVar[type[Settings]] = Settings
     answering: ClassVar[frozenset[str]] = frozenset()
@@ -125,11 +160,12 @@ class SimulatedServed(_Simulated, ServedBackend[Any, Any]):
 
     reproducible: ClassVar[bool] = False
 
-    def request(self, question: Any) -> ChatRequest:
-        return ChatRequest(parts=(str(question),), sampling={"max_tokens": 16, "temperature": 0}, seed=0)
+    def request(self, question: SimulatedQuestion) -> ChatRequest:
+        return ChatRequest(
+            parts=(question.text,), sampling={"max_tokens": 16, "temperature": 0}, seed=question.seed
+        )
 
-    def read(self, reply: ChatReply, request: ChatRequest) -> Any:
-        # Rewriting is the role that is answered by a text, so that this can be kept under any server's role.
+    def read(self, reply: ChatReply, request: ChatRequest) -> str:
         return reply.text
 
 
@@ -149,15 +185,16 @@ class SimulatedReplica:
         pass
 
 
-def routes() -> list[Route]:
-    """One per role; kept ones all under the role of the rewriter, whose answers are texts."""
-    found = []
+def routes() -> dict[str, Route]:
+    """One per role; all under the role of the rewriter, whose answers are texts and can be kept as such."""
+    found = {}
     for role, run in PLACES.items():
         backend: type[_Simulated] = SimulatedLocal if run in POOLS else SimulatedServed
         choice = BackendChoice(
             role="rewriter", name="simulated", backend=backend, options=Settings(), prompts=()
         )
-        found.append(Route(name=role, role="rewriter", choice=choice, run=run))
+        served = ServedModel(id=MODEL) if run in SERVERS else None
+        found[role] = Route(name=role, role="rewriter", choice=choice, run=run, served=served)
     return found
 
 
@@ -179,8 +216,7 @@ def server_urls() -> Iterator[dict[str, str]]:
         yield urls
 
 
-@asynccontextmanager
-async def routing(urls: dict[str, str], folder: str) -> AsyncIterator[Router]:
+async def make_router(urls: dict[str, str], keeper: KeptAnswers) -> Router:
     """A router over the simulated pools and the started servers."""
 
     async def make_replica(pool: str) -> SimulatedReplica:
@@ -198,30 +234,29 @@ async def routing(urls: dict[str, str], folder: str) -> AsyncIterator[Router]:
         )
         for name, cost in SERVERS.items()
     }
-    with KeptAnswers(open_store(folder)) as keeper:
-        router = Router(routes(), pools=pools, servers=servers, keeper=keeper, make_replica=make_replica)
-        try:
-            yield router
-        finally:
-            await router.close()
+    router = Router(
+        [*routes().values()], pools=pools, servers=servers, keeper=keeper, make_replica=make_replica
+    )
+    await router.ready(list(POOLS))
+    return router
 
 
-async def ask_sample(router: Router, stage: str, sample: int) -> None:
-    """What one sample asks in one stage."""
-    sid = hashlib.sha256(f"photograph {sample // 4}".encode()).hexdigest()[:26]
-    backend = SimulatedServed(Settings())
-    for step, role in enumerate(STAGES[stage]):
-        question = f"{stage} {sample} {step} {role}"
-        served = PLACES[role] in SERVERS
-        await router.ask(
-            RoleCall(
-                route=role,
-                key=hashlib.sha256(question.encode()).hexdigest(),
-                sid=sid,
-                subject=question,
-                payload=backend.request(question) if served else question,
-            )
-        )
+def compute() -> None:
+    """A computing step, which lets other threads run as OpenCV's do."""
+    hashlib.sha256(STEP_BYTES)
+
+
+def simulated_stage(stage: str, asks: Mapping[str, RoutedAsk]) -> SampleStage:
+    """What one sample does in a stage."""
+
+    async def work(item: StageInput, bench: Workbench) -> Outcome:
+        for step, role in enumerate(STAGES[stage]):
+            await bench.cpu(compute)
+            text = f"{stage} {item.id} {step} {role}"
+            await asks[role](SimulatedQuestion(subject=item.id, text=text))
+        return Outcome(input_id=item.id, reason=Reason.NO_TARGET)
+
+    return work
 
 
 def asked_by(stage: str, samples: int) -> Counter[str]:
@@ -235,46 +270,83 @@ def samples_for(stage: str, seconds: float) -> int:
     return round(seconds / max(costs))
 
 
-async def run_stage(
-    urls: dict[str, str], stage: str, samples: int, in_flight: int
-) -> tuple[float, float, str]:
-    """Wall and CPU seconds of one stage, and how full its batches were."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with routing(urls, folder) as router:
-            await router.ready(list(POOLS))
-            places = asyncio.Semaphore(in_flight)
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Seconds of wall time and of the event loop's CPU time, and how full batches were, by role."""
 
-            async def one(sample: int) -> None:
-                async with places:
-                    await ask_sample(router, stage, sample)
-
-            begun, cpu = time.perf_counter(), time.process_time()
-            await asyncio.gather(*(one(sample) for sample in range(samples)))
-            wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
-            counts = router.status()["routes"].items()
-            fill = ", ".join(f"{role} {c['batch_fill']:.2f}" for role, c in counts if c["batch_fill"])
-            return wall, cpu, fill
+    wall_s: float
+    loop_s: float
+    fill: dict[str, float]
 
 
-async def measure(urls: dict[str, str], seconds: float) -> list[tuple[str, float, float]]:
-    """Prints a line per stage; gives name, wall and least seconds of each."""
+def run_stage(urls: dict[str, str], stage: str, samples: int, in_flight: int) -> Measured:
+    """One stage over so many samples, in units."""
+    settings = EngineSettings(samples=in_flight, megapixels=in_flight * UNKNOWN_MEGAPIXELS)
+    inputs = [StageInput(id=f"{hash_of(n)}-{n}", record=ENTRY, blobs={}) for n in range(samples)]
+    units = [inputs[i : i + UNIT_SIZE] for i in range(0, samples, UNIT_SIZE)]
+    with tempfile.TemporaryDirectory() as folder, KeptAnswers(open_store(folder)) as keeper:
+        engine = Engine(settings)
+
+        def on_loop(work: Coroutine[Any, Any, T]) -> T:
+            return asyncio.run_coroutine_threadsafe(work, engine.loop).result()
+
+        async def loop_seconds() -> float:
+            return time.thread_time()
+
+        router = on_loop(make_router(urls, keeper))
+        asks = {
+            role: RoutedAsk(route.choice, route, engine, LocalClient(router))
+            for role, route in routes().items()
+        }
+        work = simulated_stage(stage, asks)
+        begun, loop_begun = time.perf_counter(), on_loop(loop_seconds())
+        with ThreadPoolExecutor(UNITS_IN_FLIGHT) as threads:
+            for outcomes in threads.map(lambda unit: engine.answer(work, unit, NO_PIXELS), units):
+                assert all(outcome.reason is Reason.NO_TARGET for outcome in outcomes)
+        wall, loop = time.perf_counter() - begun, on_loop(loop_seconds()) - loop_begun
+        counts = router.status()["routes"]
+        on_loop(router.close())
+        engine.close()
+    fill = {role: c["batch_fill"] for role, c in counts.items() if c["batch_fill"] is not None}
+    return Measured(wall_s=wall, loop_s=loop, fill=fill)
+
+
+def hash_of(sample: int) -> str:
+    """Id of the photograph of a sample; four samples share one."""
+    return hashlib.sha256(f"photograph {sample // 4}".encode()).hexdigest()[:26]
+
+
+def step_seconds() -> float:
+    """What one computing step takes here."""
+    begun = time.perf_counter()
+    for _ in range(50):
+        compute()
+    return (time.perf_counter() - begun) / 50
+
+
+def measure(urls: dict[str, str], seconds: float) -> list[tuple[str, float, float]]:
+    """Prints two lines per stage; gives name, wall and least seconds of each."""
     rows = []
     for stage in STAGES:
         samples = samples_for(stage, seconds)
         asked = asked_by(stage, samples)
-        wall, cpu, fill = await run_stage(urls, stage, samples, SAMPLES_IN_FLIGHT)
         least = {name: cost.least_s(asked) for name, cost in (POOLS | SERVERS).items()}
-        least["cpu"] = cpu
+        least["steps"] = asked.total() * step_seconds()
+        found = run_stage(urls, stage, samples, SAMPLES_IN_FLIGHT)
+        least["loop"] = found.loop_s
         busiest = max(least, key=lambda name: least[name])
-        alone, _, _ = await run_stage(urls, stage, max(1, samples // PART_ALONE), 1)
-        gain = alone * PART_ALONE / wall
+        alone = run_stage(urls, stage, max(1, samples // PART_ALONE), 1)
+        gain = alone.wall_s * PART_ALONE / found.wall_s
         shares = ", ".join(f"{name} {s:.1f}" for name, s in least.items() if s > 0)
-        print(f"{stage}: {samples} samples, {asked.total()} questions; least seconds: {shares}")
+        fill = ", ".join(f"{role} {share:.2f}" for role, share in found.fill.items()) or "no pool"
         print(
-            f"  wall {wall:.1f} s, {busiest} {least[busiest]:.1f} s; one at a time {gain:.0f} times as long"
+            f"{stage}: {samples} samples, {asked.total()} questions; least seconds: {shares}; batches: {fill}"
         )
-        print(f"  batch fill: {fill or 'no pool'}")
-        rows.append((stage, wall, least[busiest]))
+        print(
+            f"  wall {found.wall_s:.1f} s, {busiest} {least[busiest]:.1f} s; "
+            f"one at a time {gain:.0f} times as long"
+        )
+        rows.append((stage, found.wall_s, least[busiest]))
     return rows
 
 
@@ -283,7 +355,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of the busiest resource, per stage")
     arguments = parser.parse_args()
     with server_urls() as urls:
-        rows = asyncio.run(measure(urls, arguments.seconds))
+        rows = measure(urls, arguments.seconds)
     rows.append(("total", sum(wall for _, wall, _ in rows), sum(least for _, _, least in rows)))
     print(f"wall over busiest resource (at most {BOUND}):")
     for stage, wall, least in rows:

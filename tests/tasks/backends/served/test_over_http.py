@@ -7,7 +7,7 @@ import pytest
 from tasks.records.errors import Reason, SampleError
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backends import choose
-from tests.serving.chat_server import Answer, Asked, Script, first_times, fixed_answers
+from tests.serving.scripts import Answer, Asked, Script, first_times, fixed_answers
 from tests.tasks.backends.contract.served_makers import MODEL, asker
 from tests.tasks.backends.served.asked import questions
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tasks.stages.config import BuildConfig, load_with_origins
 from tasks.records.settings_base import Settings
+from tasks.stages.config import BuildConfig, load_with_origins
 
 
 class BuildRequest(Settings):

@@ -137,6 +137,21 @@ def load_config(
     return load_with_origins(profile, assignments, arguments)[0]
 
 
+def config_of(tree: Mapping[str, Any], assignments: Sequence[str] = ()) -> BuildConfig:
+    """The configuration that a build's record holds as JSON, with some values assigned.
+
+    Raises:
+        ConfigurationError: an unknown key, or a value out of range.
+    """
+    changed = deepcopy(dict(tree))
+    for key, value in map(_parse_assignment, assignments):
+        _assign(changed, key, value)
+    try:
+        return BuildConfig.model_validate(changed)
+    except ValidationError as error:
+        raise ConfigurationError(_describe(error)) from error
+
+
 def load_with_origins(
     profile: str, assignments: Sequence[str] = (), arguments: Mapping[str, object] | None = None
 ) -> tuple[BuildConfig, dict[str, str]]:

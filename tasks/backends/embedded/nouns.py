@@ -1,17 +1,19 @@
-"""How a class label is said in a sentence: noun, plural, article, kind, and what it may be taken for."""
+"""Class labels as nouns in sentences: singular, plural, article, kind, and what they may be confused with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 
+import inflect
+
 from prompts import load_data
 
 DATA = "nouns"
-"""The word list's name in ``prompts``."""
+"""Name of the word list in ``prompts``."""
 
 DEFAULT_MISSED = 0.1
-"""Chance that a detector overlooks another instance, for labels the list doesn't know."""
+"""``missed`` of labels without an entry, or without that field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +22,12 @@ class Noun:
 
     Attributes:
         label: the detector's lower-case label.
-        one, many: as written in a sentence.
+        one, many: singular and plural as written in a sentence.
         kind: coarse kind (``person``, ``animal``, ``furniture`` …; ``thing`` when unknown).
         also: other words that a text may use for it, singular and plural.
         like: labels that a viewer or a detector may take it for.
         missed: chance, 0..1, that the detector overlooks another instance in the picture.
-        colors: the only colours it may be given; empty when any will do.
+        colors: the only colors it may be given; empty: any.
     """
 
     label: str
@@ -45,13 +47,13 @@ class Noun:
 
 @cache
 def noun(label: str) -> Noun:
-    """The noun of a label; an unknown label is said as it is, with a regular plural."""
+    """The noun of a label; an unknown label stands for itself, with its plural by rule."""
     entry = load_data(DATA).get(label, {})
     one = str(entry.get("say", label))
     return Noun(
         label=label,
         one=one,
-        many=str(entry.get("plural", regular_plural(one))),
+        many=str(entry["plural"]) if "plural" in entry else regular_plural(one),
         kind=str(entry.get("kind", "thing")),
         also=tuple(str(word) for word in entry.get("also", ())),
         like=tuple(str(word) for word in entry.get("like", ())),
@@ -66,23 +68,24 @@ def known_labels() -> tuple[str, ...]:
     return tuple(str(label) for label in load_data(DATA))
 
 
-def article(word: str) -> str:
-    """``a`` or ``an`` before a word."""
-    return "an" if word[:1].lower() in "aeiou" and not word.lower().startswith(("uni", "eu", "one")) else "a"
+def article(phrase: str) -> str:
+    """``a`` or ``an``, by the sound of the phrase's first word."""
+    return _english().a(phrase).partition(" ")[0] if phrase else "a"
 
 
-def regular_plural(word: str) -> str:
-    """The plural by rule: bus -> buses, berry -> berries, dog -> dogs."""
-    if word.endswith(("s", "x", "z", "ch", "sh")):
-        return word + "es"
-    if word.endswith("y") and word[-2:-1] not in "aeiou":
-        return word[:-1] + "ies"
-    return word + "s"
+def regular_plural(noun_phrase: str) -> str:
+    """The plural of a noun phrase: bus -> buses, wine glass -> wine glasses, shelf -> shelves."""
+    return _english().plural_noun(noun_phrase)
+
+
+@cache
+def _english() -> inflect.engine:
+    return inflect.engine()
 
 
 def may_be(label: str, other: str) -> bool:
-    """Whether something labelled ``other`` might be called by the noun of ``label``: the same, or alike.
+    """Whether something labeled ``other`` could be called by the noun of ``label``: the same or a similar class.
 
-    Not symmetric: a laptop has a keyboard, but nobody takes a keyboard for a laptop.
+    Not symmetric: a laptop may be taken for its keyboard, but a keyboard is never taken for a laptop.
     """
     return label == other or other in noun(label).like

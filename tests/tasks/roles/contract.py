@@ -2,7 +2,7 @@
 
 A subject is a configured backend, a way to ask it, and questions of its role: good ones with different answers, and bad
 ones with the reason they end with. A local backend is asked directly; for a served one ``ask`` goes through whatever
-sends requests in that test. `check_all` runs the functions that need answers.
+stands for its server in that test. `check_all` runs the functions that need answers.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def check_identity(choice: BackendChoice) -> None:
 
 def check_options(choice: BackendChoice) -> None:
     """A key that does not exist is refused by its name, before anything is loaded."""
-    options = {**choice.options.model_dump(), "no_such_option": 1}
+    options = {"no_such_option": 1}
     with pytest.raises(ConfigurationError, match=r"stage\.key\.options\.no_such_option"):
         choose(choice.role, RoleSettings(backend=choice.name, options=options), "stage.key")
 

@@ -26,7 +26,15 @@ def test_labels_are_said_as_people_say_them(label, one, many):
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"), [("umbrella", "an"), ("chair", "a"), ("orange chair", "an"), ("unicycle", "a")]
+    ("word", "expected"),
+    [
+        ("umbrella", "an"),
+        ("chair", "a"),
+        ("orange chair", "an"),
+        ("unicycle", "a"),
+        ("hourglass", "an"),
+        ("", "a"),
+    ],
 )
 def test_articles_follow_the_sound(word, expected):
     assert article(word) == expected

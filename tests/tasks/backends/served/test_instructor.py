@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tasks.backends.served.instructor import ChatInstructor, InstructorOptions
+from tasks.records.edit_types import EDIT_TYPES, NO_ARGUMENT
 from tasks.records.records import EditType
 from tasks.roles.chat import ChatPicture, ChatReply
 from tests.tasks.backends.served.asked import SERVED, questions
@@ -53,8 +54,16 @@ def test_every_type_is_explained(edit_type):
 def test_the_pipelines_argument_is_sent_and_an_open_one_is_left_to_the_model():
     given = BACKEND.request(questions(argument="blue")["instructor"]).parts[2]
     open_ = BACKEND.request(questions(argument="")["instructor"]).parts[2]
-    assert 'becomes or gets: blue. Put "blue" into Editing_Argument' in given
-    assert "becomes or gets: your choice, a color" in open_
+    assert '"blue"' in given
+    assert "your choice, a color" in open_
+
+
+@pytest.mark.parametrize("row", EDIT_TYPES, ids=lambda row: row.edit_type.value)
+@pytest.mark.parametrize("argument", ["", NO_ARGUMENT])
+def test_the_model_chooses_an_argument_only_where_the_type_has_one(row, argument):
+    asked = BACKEND.request(questions(edit_type=row.edit_type, argument=argument)["instructor"]).parts[2]
+    assert ("your choice" in asked) is bool(row.argument)
+    assert f'"{NO_ARGUMENT}"' not in asked
 
 
 def test_earlier_refusals_are_sent_along_and_only_the_boxed_picture_is_shown():

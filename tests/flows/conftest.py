@@ -18,9 +18,9 @@ if HERE not in sys.path:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[RayCluster]:
-    """A local Ray with two workers, started once."""
+    """A local Ray with two workers that counts four GPUs, started once."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), HERE]))
-    cluster = RayCluster(ClusterSettings(workers=2))
+    cluster = RayCluster(ClusterSettings(workers=2, gpus=4))
     cluster.wait()
     yield cluster
     cluster.stop()

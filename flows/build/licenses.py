@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from flows.build.photographs import named_collections
 from tasks.backends.assets import PHOTOGRAPHS, Asset, asset_table
 from tasks.stages.config import BuildConfig
+from tasks.records.errors import ConfigurationError
 from tasks.publishing.release_context import Attribution, ReleaseContext, sample_context
 from tasks.roles.backends import describe_role
 from tasks.stages.registry import ROLES
@@ -26,17 +28,17 @@ def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseC
 
 
 def used_models(config: BuildConfig) -> list[Asset]:
-    """Packaged model files behind the configured roles, by name."""
-    revisions = " ".join(
-        describe_role(role, getattr(getattr(config, stage), key)).revision
-        for stage, roles in ROLES.items()
-        for key, role in roles.items()
-    )
+    """Packaged model files behind the configured roles, by name; a role's identity holds the digest of each."""
+    digests: set[str] = set()
+    for stage, roles in ROLES.items():
+        for key, role in roles.items():
+            # A recorded build of an earlier version may name a backend that is gone.
+            with suppress(ConfigurationError):
+                identity = describe_role(role, getattr(getattr(config, stage), key))
+                digests.update(identity.digest.split("+"))
     collections = {name for names in PHOTOGRAPHS.values() for name in names}
     table = asset_table()
-    return [
-        table[name] for name in sorted(table) if name not in collections and table[name].revision in revisions
-    ]
+    return [table[name] for name in sorted(table.keys() - collections) if table[name].digest in digests]
 
 
 def used_photographs(config: BuildConfig) -> list[Asset]:
@@ -49,6 +51,6 @@ def _attribution(kind: str, asset: Asset) -> Attribution:
         kind=kind,
         name=f"{asset.name} ({asset.package})",
         version=asset.version,
-        licence=asset.licence,
+        license=asset.license,
         credit=asset.attribution,
     )

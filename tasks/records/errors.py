@@ -2,7 +2,7 @@
 
     GroundEditError
     ├── ConfigurationError        wrong key, value or combination; raised before any work (exit 2)
-    ├── EnvironmentFault          the surroundings failed: nothing may be committed
+    ├── EnvironmentFault          the environment failed: nothing may be committed
     │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
     │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
     │   ├── StorageFault          the store refused, vanished, or is full
@@ -17,6 +17,10 @@ A *rejection* is the pipeline saying no; a *failure* is the pipeline unable to t
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.records.records import Measurement
 
 
 class GroundEditError(Exception):
@@ -97,7 +101,7 @@ class Reason(StrEnum):
     NOT_CHANGED = "not_changed"
     LEAKED = "leaked"
     SEAM_VISIBLE = "seam_visible"
-    WRONG_COLOUR = "wrong_colour"
+    WRONG_COLOR = "wrong_color"
     STILL_THERE = "still_there"
     REMOVAL_UNVERIFIABLE = "removal_unverifiable"
     NEW_OBJECT_APPEARED = "new_object_appeared"
@@ -132,10 +136,12 @@ class SampleError(GroundEditError):
 
     Args:
         reason: why, from the closed list.
-        detail: a short, deterministic explanation with the measured value (no paths, times or addresses).
+        detail: a short, deterministic explanation (no paths, times or addresses); ``""`` where the numbers say it all.
+        measured: the numbers that decided.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str = "", measured: tuple[Measurement, ...] = ()) -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+        self.measured = measured

@@ -2,7 +2,7 @@
 
     profile YAML (deploy/profiles/<name>.yaml)  <  arguments of the command  <  --set a.b=c
 
-What is given as an argument can't be set as a whole, too; ``--set sources.0.licence=…`` says more of it.
+What is given as an argument can't be set as a whole, too; ``--set sources.0.license=…`` says more of it.
 
 Unknown keys and bad values are `ConfigurationError` with the key and the value, before any work.
 """
@@ -17,13 +17,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from tasks.publishing.settings import PublishSettings
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
 from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
-from tasks.stages.publish.settings import PublishSettings
 
 
 class ExecutionSettings(Settings):

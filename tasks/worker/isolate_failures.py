@@ -18,7 +18,7 @@ from tasks.records.errors import (
     SampleError,
     StageStopped,
 )
-from tasks.records.outcomes import Outcome, PixelReader, Stage, StageInput
+from tasks.records.outcomes import Outcome, PixelReader, Stage, StageInput, ended
 
 LEAVES = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
 """What ends a unit without a commit; everything else is pinned to a sample."""
@@ -79,7 +79,7 @@ def _checked(inputs: Sequence[StageInput], outcomes: Sequence[Outcome]) -> list[
 
 def _ended(item: StageInput, error: Exception) -> Outcome:
     if isinstance(error, SampleError):
-        return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+        return ended(item.id, error)
     log.warning("%s crashed", item.id, exc_info=error)
     # The class alone: messages may hold addresses or paths, and rows must be the same everywhere.
     return Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)

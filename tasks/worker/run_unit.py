@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import platform
 import socket
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tasks.records.errors import FAILURES, GroundEditError, Reason, SampleError, StorageFault
@@ -28,6 +26,7 @@ from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.load_inputs import InputLoader
 from tasks.storage.protocol.units import Unit
 from tasks.worker.isolate_failures import answer, stage_for
+from tasks.worker.libraries import library_versions
 from tasks.worker.suspects import SuspectSearch
 
 SUSPICIOUS = 2
@@ -35,8 +34,6 @@ SUSPICIOUS = 2
 
 KEPT_AHEAD = 2
 """Units read ahead; one that another driver did meanwhile is never asked for."""
-
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
 log = logging.getLogger(__name__)
 
@@ -239,12 +236,3 @@ class Worker:
 def _result_of(future: Future[list[StageInput]]) -> list[StageInput]:
     """What a future holds by now, if anything."""
     return future.result() if future.done() and future.exception() is None else []
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what shapes pixels and files, for provenance."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

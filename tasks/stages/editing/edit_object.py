@@ -68,5 +68,5 @@ def _measured(
         gates.seam_gate(before, after, mask, bounds, most=most, outline=True),
     ]
     if plan.edit_type is EditType.COLOR:
-        found.append(gates.colour_gate(after, mask, plan.argument, bounds))
+        found.append(gates.color_gate(after, mask, plan.argument, bounds))
     return tuple(found)

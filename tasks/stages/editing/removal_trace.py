@@ -10,7 +10,7 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import Reason
 from tasks.records.records import Box, SceneObject
 from tasks.roles.questions import Detection, Segmenter
-from tasks.stages.editing.gates import Gate, at_most
+from tasks.stages.editing.gates import Gate, gate
 
 
 def trace_gate(
@@ -33,7 +33,7 @@ def trace_gate(
     asked = [Detection(label=o.label, score=o.score, box=_moved(o.box, crop)) for o in targets]
     (found,) = segmenter.segment([np.ascontiguousarray(edited)], [asked], [()])
     value = max((_overlap(s.mask, mask) * s.score for s in found), default=0.0)
-    return at_most("trace_of_shape", value, bound, Reason.STILL_THERE)
+    return gate("trace_of_shape", value, Reason.STILL_THERE, high=bound)
 
 
 def _moved(box: Box, crop: Box) -> Box:

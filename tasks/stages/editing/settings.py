@@ -118,7 +118,7 @@ class GateSettings(Settings):
     max_color_seam_share: float = Field(
         default=0.08, ge=0, le=1, description="the same for Color: paint beyond the outline shows most"
     )
-    min_colour_share: float = Field(
+    min_color_share: float = Field(
         default=0.5, ge=0, le=1, description="of the mask that bears the asked name"
     )
     min_neutral_share: float = Field(
@@ -150,10 +150,10 @@ class GateSettings(Settings):
         default=0.25, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
     )
     max_strange: float = Field(
-        default=0.6, ge=0, le=1, description="border in colours rare around: left-over parts"
+        default=0.6, ge=0, le=1, description="border in colors rare around: left-over parts"
     )
     strange_distance: float = Field(
-        default=6.0, ge=0, description="such a colour is this far from the usual ones"
+        default=6.0, ge=0, description="such a color is this far from the usual ones"
     )
 
 

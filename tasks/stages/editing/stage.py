@@ -9,17 +9,17 @@ from tasks.imaging.arrays import Image
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_png
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
-from tasks.records.records import EditedSample, EditPlan, EditType, ModelIdentity
+from tasks.records.measuring import measure
+from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput, ended
+from tasks.records.records import EditedSample, EditPlan, EditType, Measurement, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.questions import Detector, EditJudge, Editor, EditQuestion, Inpainter, Segmenter
 from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.finished import Finished
-from tasks.stages.editing.gates import explain
 from tasks.stages.editing.remove_object import RemovalRoles, remove_object
 from tasks.stages.editing.settings import EditingSettings
 
-STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 4}
+STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 5}
 """Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
 
 NOT_JUDGED = 0.0
@@ -56,7 +56,7 @@ class EditingStage:
             source = pixels.rgb(item.blobs["source.jpg"])
             finished = self._make(plan, source)
         except SampleError as error:
-            return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+            return ended(item.id, error)
         return Outcome(input_id=item.id, children=(self._finish(finished),))
 
     def _make(self, plan: EditPlan, source: Image) -> Finished:
@@ -84,19 +84,22 @@ class EditingStage:
             seamlessness=NOT_JUDGED,
             models=self.models,
         )
-        failed = [gate for gate in done.gates if not gate.passed]
-        reason, detail = None, "; ".join(explain(gate) for gate in failed)
-        if failed:
-            reason = failed[0].reason
+        refused = [gate for gate in done.gates if not gate.passed]
+        reason: Reason | None = None
+        measured = tuple(gate.measurement for gate in refused)
+        if refused:
+            reason = refused[0].reason
         else:
-            record, reason, detail = self._judged(done, record)
+            record, reason, measured = self._judged(done, record)
         blobs = (
             Blob(name="edited.png", data=encode_png(done.edited)),
             Blob(name="patch.png", data=encode_png(done.patch)),
         )
-        return Child(id=done.plan.plan_id, record=record, reason=reason, detail=detail, blobs=blobs)
+        return Child(id=done.plan.plan_id, record=record, reason=reason, measured=measured, blobs=blobs)
 
-    def _judged(self, done: Finished, record: EditedSample) -> tuple[EditedSample, Reason | None, str]:
+    def _judged(
+        self, done: Finished, record: EditedSample
+    ) -> tuple[EditedSample, Reason | None, tuple[Measurement, ...]]:
         question = EditQuestion(
             source=done.source,
             edited=done.edited,
@@ -112,10 +115,10 @@ class EditingStage:
             accuracy=scores.accuracy,
             seamlessness=scores.seamlessness,
         )
-        if scores.accuracy < self.settings.min_accuracy:
-            detail = f"accuracy {scores.accuracy:g} (>= {self.settings.min_accuracy:g})"
-            return judged, Reason.LOW_ACCURACY, detail
-        if scores.seamlessness < self.settings.min_seamlessness:
-            detail = f"seamlessness {scores.seamlessness:g} (>= {self.settings.min_seamlessness:g})"
-            return judged, Reason.LOW_SEAMLESSNESS, detail
-        return judged, None, ""
+        accuracy = measure("accuracy", scores.accuracy, low=self.settings.min_accuracy)
+        seamlessness = measure("seamlessness", scores.seamlessness, low=self.settings.min_seamlessness)
+        if not accuracy.passed:
+            return judged, Reason.LOW_ACCURACY, (accuracy,)
+        if not seamlessness.passed:
+            return judged, Reason.LOW_SEAMLESSNESS, (seamlessness,)
+        return judged, None, ()

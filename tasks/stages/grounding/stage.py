@@ -12,7 +12,8 @@ from tasks.imaging.arrays import Image
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_jpeg, encode_png
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
+from tasks.records.measuring import failed, measure
+from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput, ended
 from tasks.records.records import GroundedTarget, ModelIdentity, Scene, SourceImage, Tag
 from tasks.roles.questions import (
     Detection,
@@ -30,7 +31,7 @@ from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import draw_targets
 
-STEP_VERSIONS = {"scene": 2, "targets": 1, "red_picture": 1}
+STEP_VERSIONS = {"scene": 3, "targets": 1, "red_picture": 1}
 """Raised when a step's code changes what comes out, so that finished units are not mistaken for new ones."""
 
 
@@ -62,7 +63,7 @@ class GroundingStage:
             try:
                 opened.append((item, pixels.rgb(item.blobs["source.jpg"])))
             except SampleError as error:
-                outcomes[item.id] = Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+                outcomes[item.id] = ended(item.id, error)
         images = [image for _, image in opened]
         tags = self.tagger.tag(images)
         names = [[tag.name for tag in found] for found in tags]
@@ -89,8 +90,8 @@ class GroundingStage:
             label_scores=self.settings.label_scores,
         )
         if len(entities) < self.settings.min_entities:
-            detail = f"{len(entities)} entities, {self.settings.min_entities} needed"
-            return Outcome(input_id=item.id, reason=Reason.TOO_FEW_ENTITIES, detail=detail)
+            count = measure("entities", len(entities), low=self.settings.min_entities)
+            return Outcome(input_id=item.id, reason=Reason.TOO_FEW_ENTITIES, measured=(count,))
         hopeless = [why_never(e, self.settings.target) for e in entities]
         if all(hopeless):  # no mask can make a target of any of them, and masks are the dearest step
             return _no_target(source.sid, hopeless)
@@ -166,15 +167,12 @@ class GroundingStage:
             reason = Reason.MASK_NOT_PRECISE
         elif not verdict.hard:
             reason = Reason.EASY_TARGET
-        failed = ", ".join(
-            f"{m.name} {m.value:g} ({m.threshold})" for m in verdict.measurements if not m.passed
-        )
-        return Child(
-            id=record.target_id, record=record, reason=reason, detail=failed if reason else "", blobs=blobs
-        )
+        refused = failed(verdict.measurements) if reason else ()
+        return Child(id=record.target_id, record=record, reason=reason, measured=refused, blobs=blobs)
 
 
 def _no_target(sid: str, reasons: Sequence[str]) -> Outcome:
     """The photograph's end, with how many objects each reason ruled out."""
-    detail = ", ".join(f"{reason} {count}" for reason, count in sorted(Counter(reasons).items()))
-    return Outcome(input_id=sid, reason=Reason.NO_TARGET, detail=detail)
+    counts = sorted(Counter(reasons).items())
+    measured = tuple(measure(reason, count, decides=False) for reason, count in counts)
+    return Outcome(input_id=sid, reason=Reason.NO_TARGET, measured=measured)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tasks.imaging.pixels import fingerprint
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
+from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput, ended
 from tasks.records.records import MaskHint, ModelIdentity, SourceImage
 from tasks.sources.formats import suffix_agrees
 from tasks.sources.reading import SourceReader, source_id
@@ -45,7 +45,7 @@ class IngestStage:
         try:
             return Outcome(input_id=item.id, children=(self._child(item.record),))
         except SampleError as error:
-            return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+            return ended(item.id, error)
 
     def _child(self, entry: SourceEntry) -> Child:
         if entry.problem:
@@ -66,7 +66,7 @@ class IngestStage:
             height=height,
             original_format=working.original_format,
             actions=(*mislabelled, *working.actions, *hint_actions),
-            licence=entry.licence or f"unstated ({entry.source})",
+            license=entry.license or f"unstated ({entry.source})",
             hints=hints,
             fingerprint=fingerprint(working.rgb),
         )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from prompts import load_data
 from tasks.backends.embedded.language.text_facts import DATA, fact_set, mentions
 from tasks.records.errors import Reason
+from tasks.records.measuring import measure
 from tasks.records.records import EditType, GroundedTarget, Measurement, Reasoning
 from tasks.stages.instruction.edit_types import NO_ARGUMENT
 
@@ -123,9 +124,7 @@ def _reference(draft: Draft) -> GateResult:
     expected = tuple(draft.target.indices)
     others = set(draft.referred) ^ set(expected)
     wrong = [f"words lead to {list(draft.referred)}, target is {list(expected)}"] if others else []
-    measurement = Measurement(
-        name="reference_mismatches", value=float(len(others)), passed=not wrong, threshold="<= 0"
-    )
+    measurement = measure("reference_mismatches", len(others), high=0)
     return GateResult(measurement=measurement, reason=Reason.AMBIGUOUS_REFERENCE, detail="; ".join(wrong))
 
 
@@ -140,5 +139,5 @@ def _argument_facts(draft: Draft) -> frozenset[tuple[str, str]]:
 
 
 def _result(name: str, wrong: Sequence[str], reason: Reason) -> GateResult:
-    measurement = Measurement(name=name, value=float(len(wrong)), passed=not wrong, threshold="<= 0")
+    measurement = measure(name, len(wrong), high=0)
     return GateResult(measurement=measurement, reason=reason, detail="; ".join(wrong))

@@ -12,8 +12,9 @@ import numpy as np
 from prompts import load_prompt, prompt_digests
 from tasks.imaging.arrays import Image
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Child, Outcome, PixelReader, StageInput
-from tasks.records.records import EditPlan, EditType, GroundedTarget, Measurement, ModelIdentity
+from tasks.records.measuring import measure
+from tasks.records.outcomes import Child, Outcome, PixelReader, StageInput, ended
+from tasks.records.records import EditPlan, EditType, GroundedTarget, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.questions import (
     InstructionRequest,
@@ -29,7 +30,7 @@ from tasks.stages.instruction.gates import Draft, GateResult, check, first_refus
 from tasks.stages.instruction.parsing import Reply, parse_reply, parse_rewriting
 from tasks.stages.instruction.settings import InstructionSettings
 
-STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 1, "parse": 1, "rewrite": 1, "gates": 1}
+STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 1, "parse": 1, "rewrite": 1, "gates": 2}
 """Raised by one when a step's code changes what comes out; part of the stage's configuration digest."""
 
 PROMPTS = (
@@ -102,7 +103,7 @@ class InstructionStage:
             try:
                 orders += self._draw(item, pixels)
             except SampleError as error:
-                outcomes[item.id] = Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+                outcomes[item.id] = ended(item.id, error)
         children = self._write_all(orders)
         for item in inputs:
             if item.id not in outcomes:
@@ -219,7 +220,7 @@ class InstructionStage:
                 referred=referred,
             )
         )
-        schema = Measurement(name="reply_fits_schema", value=1.0, passed=True, threshold=">= 1")
+        schema = measure("reply_fits_schema", 1, low=1)
         plan = EditPlan(
             plan_id=order.plan_id,
             target=order.target,
@@ -243,12 +244,24 @@ def needs_pixels(backend: object) -> bool:
 
 def _child(plan_id: str, result: tuple[EditPlan, GateResult | None] | Reply | SampleError) -> Child:
     if isinstance(result, SampleError):
-        return Child(id=plan_id, record=None, reason=result.reason, detail=result.detail)
+        return Child(
+            id=plan_id,
+            record=None,
+            reason=result.reason,
+            detail=result.detail,
+            measured=result.measured,
+        )
     assert isinstance(result, tuple), "a good reply always gets a plan"
     plan, refusal = result
     if refusal is None:
         return Child(id=plan_id, record=plan)
-    return Child(id=plan_id, record=plan, reason=refusal.reason, detail=refusal.detail)
+    return Child(
+        id=plan_id,
+        record=plan,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        measured=(refusal.measurement,),
+    )
 
 
 def _tolerant(parse: Callable[[str], Parsed], raw: str) -> Parsed | SampleError:

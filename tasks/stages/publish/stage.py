@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from tasks.publishing.describe_sample import describe_sample
 from tasks.publishing.release_context import SampleContext
+from tasks.publishing.sample_libraries import read_extra
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS
 from tasks.publishing.splits import REFUSED, split_of
 from tasks.records.errors import DataFault, Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput
+from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, StageInput, ended
 from tasks.records.records import EditedSample, ModelIdentity
-from tasks.stages.publish.settings import PublishSettings
 
-STEP_VERSIONS = {"describe_sample": 1, "splits": 1, "gallery": 4}
+STEP_VERSIONS = {"describe_sample": 2, "splits": 1, "gallery": 5}
 """Raised when a step's code changes what comes out."""
 
 PICTURES = tuple(name for name in MEMBERS if name != "json")
@@ -25,7 +26,8 @@ class PublishStage:
     """Copies each sample's pictures and describes it; what cannot change is never re-encoded.
 
     Attributes:
-        unit_extra: of the unit at work (`tasks.storage.protocol.units.Unit.extra`): which members are refused, and why.
+        unit_extra: of the unit at work (`tasks.storage.protocol.units.Unit.extra`): which members are refused, and why,
+            and the libraries that made them.
     """
 
     settings: PublishSettings
@@ -58,10 +60,11 @@ class PublishStage:
         try:
             blobs = [Blob(name=name, data=pixels.data(item.blobs[name])) for name in PICTURES]
         except SampleError as error:
-            return Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+            return ended(item.id, error)
         except KeyError as error:
             raise DataFault(f"{item.id}: came without {error}") from error
-        described = describe_sample(sample, split, self.context).to_json()
+        libraries = read_extra(self.unit_extra, item.id)
+        described = describe_sample(sample, split, self.context, libraries).to_json()
         child = Child(
             id=sample.plan.plan_id, record=sample, blobs=(*blobs, Blob(name="json", data=described))
         )

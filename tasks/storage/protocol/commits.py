@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.records import version_1
 from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.records.errors import DataFault, StorageFault
 from tasks.records.outcomes import BlobRef, Outcome, StageInput
@@ -132,11 +133,11 @@ def commit_from(data: bytes, path: str) -> Commit:
             members=body["members"],
             tar=StoredObject(**body["tar"]) if body["tar"] else None,
             rows=StoredObject(**body["rows"]),
-            counts=body["counts"],
+            counts=version_1.counts_of(body["counts"]),
             content=body["content"],
             run=body[RUN],
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         msg = f"{path}: no commit of the expected shape ({error})"
         raise DataFault(msg) from error
     if commit.path != path:

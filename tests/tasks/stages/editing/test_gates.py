@@ -47,9 +47,9 @@ def test_an_empty_mask_counts_as_no_change() -> None:
 def test_the_named_colour_must_fill_enough_of_the_mask(share: float, passed: bool) -> None:
     picture = np.full((100, 10, 3), 128, np.uint8)
     picture[: round(100 * share)] = (30, 60, 200)
-    gate = gates.colour_gate(picture, np.ones((100, 10), bool), "blue", SETTINGS)
+    gate = gates.color_gate(picture, np.ones((100, 10), bool), "blue", SETTINGS)
     assert gate.passed is passed
-    assert gate.reason is Reason.WRONG_COLOUR
+    assert gate.reason is Reason.WRONG_COLOR
 
 
 def test_a_step_at_an_old_edge_is_no_seam_and_one_on_a_plain_surface_is() -> None:

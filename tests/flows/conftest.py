@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.ray_cluster import ClusterSettings, RayCluster
+from tasks.errors import EnvironmentFault
 
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
@@ -21,6 +22,13 @@ def cluster() -> Iterator[RayCluster]:
     """A local Ray with two workers, started once."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), HERE]))
     cluster = RayCluster(ClusterSettings(workers=2))
+    for _ in range(4):  # Ray itself gives up after 30 s, which a busy machine may need
+        try:
+            cluster.wait()
+            break
+        except EnvironmentFault:
+            cluster.stop()
+            cluster = RayCluster(ClusterSettings(workers=2))
     cluster.wait()
     yield cluster
     cluster.stop()

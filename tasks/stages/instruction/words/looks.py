@@ -96,9 +96,17 @@ def _ratio(other: Thing, target: Thing, measure: str, direction: int) -> float:
 
 def _without_sizes(phrase: NounPhrase) -> NounPhrase:
     return NounPhrase(
-        start=phrase.start, end=phrase.end, determiner=phrase.determiner, colors=phrase.colors, side=phrase.side,
-        modifiers=phrase.modifiers, noun=phrase.noun, text=phrase.text, plural=phrase.plural, owner=phrase.owner,
-    )  # fmt: skip
+        start=phrase.start,
+        end=phrase.end,
+        determiner=phrase.determiner,
+        colors=phrase.colors,
+        side=phrase.side,
+        modifiers=phrase.modifiers,
+        noun=phrase.noun,
+        text=phrase.text,
+        plural=phrase.plural,
+        owner=phrase.owner,
+    )
 
 
 def _size_words(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene) -> str:
@@ -112,7 +120,7 @@ def _size_words(reading: Reading, phrase: NounPhrase, word: str, scene: WordScen
 def _colors_of_target(
     reading: Reading, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
 ) -> tuple[Color, ...]:
-    """All colors said of the target itself, or of the main garment of a person; garments of the legs count beside it."""
+    """All colors said of the target itself, or of a person's main garment, with what is worn on the legs."""
     found: list[Color] = []
     for phrase in named:
         found += phrase.colors
@@ -155,6 +163,9 @@ def _is_worn_by_target(
         if each.end <= phrase.start and each.noun and "person" in kinds(each.noun)
     ]
     if people:
-        return people[-1] in named or (to_target(people[-1], scene) in FITTING and people[-1].determiner not in word_set("others")
-                                       and reading.word(people[-1].start - 1) in ("is", "", "."))  # fmt: skip
+        return people[-1] in named or (
+            to_target(people[-1], scene) in FITTING
+            and people[-1].determiner not in word_set("others")
+            and reading.word(people[-1].start - 1) in ("is", "", ".")
+        )
     return not is_order

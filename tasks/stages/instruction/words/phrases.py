@@ -18,9 +18,19 @@ from tasks.stages.instruction.words.vocabulary import (
 LONGEST_NOUN = 3
 """Words of the longest noun looked up (``cell phone``, ``alarm clock``)."""
 
-_SIDES = {"left": "left", "left-hand": "left", "leftmost": "leftmost", "right": "right", "right-hand": "right",
-    "rightmost": "rightmost", "middle": "middle", "center": "middle", "central": "middle", "centermost": "middle",
-    "middlemost": "middle"}  # fmt: skip
+_SIDES = {
+    "left": "left",
+    "left-hand": "left",
+    "leftmost": "leftmost",
+    "right": "right",
+    "right-hand": "right",
+    "rightmost": "rightmost",
+    "middle": "middle",
+    "center": "middle",
+    "central": "middle",
+    "centermost": "middle",
+    "middlemost": "middle",
+}
 _SIZES = ("superlatives", "comparatives", "positives")
 _NEVER_STARTS = frozenset({"'s", QUOTE})
 

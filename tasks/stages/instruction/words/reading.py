@@ -20,23 +20,6 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-ONTO = frozenset({"to", "on", "onto", "in", "into", "over", "around", "beside", "next", "near", "behind", "above", "under", "at",
-    "for", "atop", "against", "below", "beneath", "along", "across", "inside", "upon", "by", "between", "from"})  # fmt: skip
-"""After these stands where something new is put."""
-
-LINKS = frozenset({"of", "on", "in", "from", "worn", "held", "belonging", "around", "over", "at", "along", "covering", "atop",
-    "above", "inside", "to", "that", "onto", "upon"})  # fmt: skip
-"""Between a part or garment and what it belongs to."""
-
-AWAY = frozenset({"behind", "near", "beside", "besides", "next", "of", "from", "between", "with", "than", "by", "to", "among", "above",
-    "below", "under", "underneath", "over", "against", "toward", "towards", "opposite", "past", "alongside", "around", "on", "in",
-    "at", "like", "unlike", "and", "or", "facing", "holding", "carrying", "watching", "touching", "leading", "following", "wearing",
-    "pushing", "pulling", "amid", "amidst", "beyond", "before", "after", "beneath", "without", "across", "riding", "showing",
-    "into", "onto", "inside", "outside", "through", "along", "amongst", "within", "via", "about", "off"})  # fmt: skip
-"""A phrase right after one of these is something the sentence relates to, not what it is about."""
-
-PRONOUNS = frozenset({"it", "she", "he", "they", "this", "which", "who", "that", "them", "him", "her"})
-
 IS = frozenset({"is", "are", "as", "being", "be", "was", "were"})
 
 
@@ -163,9 +146,11 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
                 and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
             )
         if (
-            (before in AWAY
-            and not apposed
-            and reading.word(phrase.start - 2) not in ("consists", "composed"))
+            (
+                before in word_set("away")
+                and not apposed
+                and reading.word(phrase.start - 2) not in ("consists", "composed")
+            )
             or _is_other(phrase)
             or contrasted(reading.tokens, phrase.start)
         ):
@@ -192,7 +177,7 @@ def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:
     start = reading.sentence_start(index)
     for phrase in reading.phrases:
         if phrase.start >= start and phrase.start < index:
-            if PRONOUNS & set(reading.words(start, phrase.start)):
+            if word_set("pronouns") & set(reading.words(start, phrase.start)):
                 return False
             if _is_other(phrase):
                 return True
@@ -229,7 +214,7 @@ def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
     """The phrase after the first place word behind what is added."""
     end = reading.sentence_end(first.start)
     for index in range(first.end, end):
-        if reading.word(index) in ONTO:
+        if reading.word(index) in word_set("onto"):
             if reading.words(index, index + 2) == ("in", "the") and reading.word(index + 2) in word_set(
                 "picture"
             ):
@@ -265,7 +250,16 @@ def _chain(
 def _linked(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
     """The phrase that a part belongs to: right after ``of``, ``on``, ``worn by`` …"""
     index = phrase.end
-    while reading.word(index) in LINKS | {"by", "is", "are", "the", "being", "front", "top", "to"}:
+    while reading.word(index) in word_set("links") | {
+        "by",
+        "is",
+        "are",
+        "the",
+        "being",
+        "front",
+        "top",
+        "to",
+    }:
         following = reading.phrase_at(index + 1) or reading.phrase_at(index)
         if (
             following is not None

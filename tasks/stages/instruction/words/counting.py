@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from tasks.imaging.geometry import intersection
 from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.reading import Reading
-from tasks.stages.instruction.words.scene import Peers, Thing, WordScene
+from tasks.stages.instruction.words.scene import Peers, Thing, WordScene, rows
 from tasks.stages.instruction.words.vocabulary import (
     ANYTHING,
+    FITTING,
+    PARTS,
     Relation,
     kinds,
     relation,
@@ -201,23 +203,18 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
 
 
 def _is_shared_place(reading: Reading, at: int, scene: WordScene) -> bool:
-    """``on the table`` leaves nothing out where all of the target's kind lie within the one table's box."""
-    if reading.word(at) not in ("on", "in", "at", "inside", "along"):
+    """Whether ``on the table`` leaves none of the target's kind out.
+
+    So it is where all of them lie within the one table's box, or, for a place that was not found, stand in one row.
+    """
+    if reading.word(at) not in ("on", "in", "at", "inside", "along", "of"):
         return False
     phrase = reading.phrase_at(at + 1)
-    if (
-        phrase is None
-        or phrase.noun is None
-        or phrase.colors
-        or phrase.ordinals
-        or phrase.modifiers
-        or phrase.sizes
-    ):
+    if phrase is None or phrase.colors or phrase.ordinals or phrase.modifiers or phrase.sizes or phrase.side:
         return False
-    places = [
-        thing
-        for thing in scene.things
-        if relation(phrase.noun, thing.label) in (Relation.SAME, Relation.WIDER)
-    ]
     kind = [thing for thing in scene.things if thing.label == scene.label]
-    return len(places) == 1 and all(intersection(thing.box, places[0].box) for thing in kind)
+    fitting = [t for t in scene.things if phrase.noun and relation(phrase.noun, t.label) in FITTING]
+    if fitting:
+        return len(fitting) == 1 and all(intersection(thing.box, fitting[0].box) for thing in kind)
+    worn = kinds(phrase.noun or "") & PARTS or phrase.plural
+    return phrase.determiner == "the" and not worn and len(rows(kind)) == 1

@@ -35,6 +35,7 @@ def count(draft: Draft) -> Finding:
     if draft.reply is None:
         return finding([], decided=False)
     faults, decided = [], False
+    counted = counted_in(draft)
     removed = len(draft.scene.target) if draft.edit_type is EditType.REMOVE else 0
     for name, text in draft.texts():
         if name == "editing":
@@ -43,7 +44,8 @@ def count(draft: Draft) -> Finding:
         for phrase in reading.phrases:
             verdict = _verdict(reading, phrase, draft.scene, gone=removed if name == "result" else 0)
             decided = decided or verdict is not None
-            if verdict:
+            subset = phrase.number is not None and counted.holds(phrase.noun) and name != "result"
+            if verdict and not (subset and (phrase.number or 0) < len(draft.scene.things)):
                 faults.append(f"{name} says {reading.quoted(phrase)!r}, {verdict}")
     faults += _contradiction(draft, removed)
     return finding(faults, decided)
@@ -51,11 +53,14 @@ def count(draft: Draft) -> Finding:
 
 def unsure_count(draft: Draft) -> bool:
     """Whether a number said of the target's kind differs from what was found: ranks can't be told then."""
+    counted = counted_in(draft)
     for name, text in draft.texts():
         if name in ("editing", "result"):
             continue
         reading = draft.read(text)
         for phrase in reading.phrases:
+            if counted.holds(phrase.noun):  # "three plates …; two plates are white"
+                continue
             placed = reading.word(phrase.end) in ("on", "in", "at", "near") and reading.word(
                 phrase.end + 1
             ) in ("the", "a")

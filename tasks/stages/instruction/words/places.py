@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.phrases import NounPhrase
-from tasks.stages.instruction.words.reading import Reading, mentions, subject_is_other, to_target
+from tasks.stages.instruction.words.reading import Reading, mentions, named_by, subject_is_other, to_target
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import contrasted
 from tasks.stages.instruction.words.vocabulary import (
@@ -66,7 +66,7 @@ def speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounP
     if draft.reply is None:
         return
     for name, reading, order in draft.orders():
-        yield name, reading, (order.target,) if order.target is not None else (), True
+        yield name, reading, named_by(reading, order), True
     reading = draft.part("localization")
     yield "localization", reading, mentions(reading, draft.scene), False
 
@@ -142,8 +142,9 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     while reading.word(regions) in word_set("regions") - {"of"}:
         regions += 1
     has_region = regions > end
+    of_thing = reading.word(regions) == "of" and not set(reading.words(regions + 1, regions + 4)) & word_set("picture")
     if reading.word(start - 1) in word_set("possessives") or _is_direction(
-        reading, start - (2 if article else 1), before
+        reading, start - (2 if article else 1), before, of_thing=of_thing
     ):
         return None
     prepositional = before in word_set("place_prepositions") or (
@@ -197,14 +198,25 @@ def _goes_on_with_noun(reading: Reading, end: int) -> bool:
     return bool(word) and word[0].isalnum() and word not in ends and not word.endswith(("ing", "ed"))
 
 
-def _is_direction(reading: Reading, index: int, before: str) -> bool:
-    """Whether the words before are "facing to", "walking toward": a direction and no place."""
+def _is_direction(reading: Reading, index: int, before: str, *, of_thing: bool = False) -> bool:
+    """Whether the words before are "facing to", "walking toward": a direction and no place.
+
+    Args:
+        reading: the text.
+        index: token of the preposition.
+        before: the preposition.
+        of_thing: whether "of the bus" follows: walking to the left of it is a place.
+    """
+    if before in word_set("facing"):
+        return True
+    onward = before in ("to", "toward", "towards") and not of_thing
+    verb = reading.word(index - 1)
+    if onward and verb.endswith("ing") and verb not in word_set("located"):  # "gliding toward the left"
+        return True
     for position in range(index - 1, max(-1, index - 5), -1):
         word = reading.word(position)
-        if word in word_set("facing") or (before in word_set("facing")):
-            return True
-        if word in word_set("moving") and before in ("to", "toward", "towards", "from"):
+        if word in word_set("facing") or (onward and word in word_set("moving")):
             return True
         if word in (",", ".", ";"):
             return False
-    return before in word_set("facing")
+    return False

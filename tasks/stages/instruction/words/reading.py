@@ -140,7 +140,7 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
         apposed = apposed or (before == ":" and bool(found))
-        if phrase.noun in (None, "one") and before in (",", "and", "(", "also"):  # "…, second from the left"
+        if phrase.noun in (None, "one") and before in (",", "and", "(", "also") or before.endswith(("ing", "ed")):  # "…, second from the left"
             apposed = (
                 bool(found)
                 and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
@@ -170,6 +170,24 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         found.append(phrase)
     return tuple(found)
+
+
+def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
+    """Phrases of an order that mean the target: its noun phrase, and ranks said after it ("the cup, second from …")."""
+    target = order.target
+    if target is None:
+        return ()
+    sentence = reading.tokens[target.start].sentence
+    ranks = [
+        phrase
+        for phrase in reading.phrases
+        if phrase.start >= target.end
+        and phrase.noun in (None, "one")
+        and (phrase.ordinals or phrase.side)
+        and reading.tokens[phrase.start].sentence == sentence
+        and reading.word(phrase.start - 1) in IS | {",", "(", "–", "—"}
+    ]
+    return (target, *ranks)
 
 
 def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:

@@ -136,7 +136,7 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
         return None
     side = place.sides[0] if len(place.sides) == 1 and place.sides[0] in _ACROSS else ""
     phrase = place.landmark
-    if not side or phrase.ordinals or phrase.sizes or phrase.colors or phrase.modifiers or phrase.owner:
+    if not side or phrase.ordinals or phrase.sizes or phrase.owner:
         return None
     found = [
         t

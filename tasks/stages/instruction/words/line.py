@@ -180,7 +180,8 @@ def _read_reply(raw: str) -> tuple[Reply | None, str]:
 
 def _without_argument(raw: str) -> str:
     """Drops the one key that a writer may add to the paper's: what the target becomes."""
-    return re.sub(r'"Editing_Argument"\s*:\s*"(?:[^"\\]|\\.)*"\s*,?', "", raw)
+    pair = r'"Editing_Argument"\s*:\s*(?:"(?:[^"\\]|\\.)*"|null)'
+    return re.sub(rf",\s*{pair}|{pair}\s*,?", "", raw)
 
 
 def _read_rewriting(text: str) -> str:

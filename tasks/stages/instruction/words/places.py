@@ -142,7 +142,9 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     while reading.word(regions) in word_set("regions") - {"of"}:
         regions += 1
     has_region = regions > end
-    of_thing = reading.word(regions) == "of" and not set(reading.words(regions + 1, regions + 4)) & word_set("picture")
+    of_thing = reading.word(regions) == "of" and not set(reading.words(regions + 1, regions + 4)) & word_set(
+        "picture"
+    )
     if reading.word(start - 1) in word_set("possessives") or _is_direction(
         reading, start - (2 if article else 1), before, of_thing=of_thing
     ):

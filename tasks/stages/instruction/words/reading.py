@@ -140,7 +140,11 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
         apposed = apposed or (before == ":" and bool(found))
-        if phrase.noun in (None, "one") and before in (",", "and", "(", "also") or before.endswith(("ing", "ed")):  # "…, second from the left"
+        if (
+            phrase.noun in (None, "one")
+            and before in (",", "and", "(", "also")
+            or before.endswith(("ing", "ed"))
+        ):  # "…, second from the left"
             apposed = (
                 bool(found)
                 and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence

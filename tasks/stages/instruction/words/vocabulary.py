@@ -52,7 +52,8 @@ NEAR_KINDS = frozenset(
         ("artwork", "sign"),
         ("artwork", "sport"),
         ("artwork", "fixture"),
-        ("artwork", "nature"),
+        ("artwork", "nature"), ("fitting", "building"),
+        ("fitting", "furniture"),
     )
 )
 """Pairs of kinds whose things are called by each other's nouns (a bowl of soup, a plant in its pot)."""

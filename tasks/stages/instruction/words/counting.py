@@ -118,7 +118,7 @@ def is_narrowed(
         if word not in word_set("axis_prelude") | word_set("picture")
     ]
     if between:
-        return not _is_shared_place(reading, phrase.end, scene)
+        return not _names_all(reading, phrase.end, scene)
     if axis_at is not None and axis_at >= phrase.end:
         after = _after_axis(reading, axis_at)
         return reading.word(after) in word_set("narrowing") and not _names_all(reading, after, scene)

@@ -86,7 +86,7 @@ def counted_in(draft: Draft) -> Counted:
         if name in ("editing", "result"):
             continue
         for phrase in draft.read(text).phrases:
-            if not phrase.number or phrase.noun in (None, "one") or phrase.colors or phrase.sizes:
+            if not phrase.number or phrase.noun in (None, "one"):
                 continue
             if to_target(phrase, draft.scene) in FITTING and _found(phrase, draft.scene)[1] == phrase.number:
                 nouns.add(phrase.noun or "")

@@ -146,6 +146,12 @@ def _read(reader: _Reader) -> NounPhrase | None:
     start = reader.at
     phrase = NounPhrase(start=start, end=start)
     if reader.word() in word_set("determiners") and not (reader.word() == "one" and _ends(reader, 1)):
+        if (
+            reader.word() == "that"
+            and reader.word(1).endswith("s")
+            and singular(reader.word(1), reader.labels) is None
+        ):
+            return None  # "the barrel that stands …"
         phrase = replace(phrase, determiner=reader.word())
         reader.at += 1
     said = bool(phrase.determiner)

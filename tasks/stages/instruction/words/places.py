@@ -17,6 +17,7 @@ from tasks.stages.instruction.words.vocabulary import (
     QUANTITY,
     color_names,
     kinds,
+    singular,
     word_set,
 )
 
@@ -49,7 +50,7 @@ class Place:
         of: ``picture``, ``bare`` (nothing said), or ``thing``.
         landmark: the phrase of that thing.
         to: whether it is "to the left of", beside the thing, and no part of it.
-        strong: an edge or corner, or "far": further out than a half.
+        reach: how far out: ``half``, ``edge`` (an edge or corner, or "far"), or ``center`` ("left of the center").
     """
 
     start: int
@@ -58,7 +59,7 @@ class Place:
     of: str
     landmark: NounPhrase | None
     to: bool
-    strong: bool
+    reach: str = "half"
 
 
 def speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...], bool]]:
@@ -87,6 +88,10 @@ def places(reading: Reading) -> Iterator[Place]:
                 sides.append(_PLACE[reading.word(end)])
             end += 1
         index = end
+        if (past := _past_center(reading, end)) and sides[-1] in ("left", "right"):
+            yield Place(start, past, (sides[-1],), "picture", None, to=False, reach="center")
+            index = past
+            continue
         if (place := _place(reading, start, end, tuple(dict.fromkeys(sides)))) is not None:
             yield place
 
@@ -149,6 +154,11 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
         reading, start - (2 if article else 1), before, of_thing=of_thing
     ):
         return None
+    if (
+        not article and of_thing and sides in (("left",), ("right",)) and end == regions
+    ):  # "directly left of the tree"
+        phrase = reading.phrase_at(regions + 1)
+        return Place(start, regions, sides, "thing", phrase, to=True) if phrase is not None else None
     prepositional = before in word_set("place_prepositions") or (
         before in ("and", ",") and article and len(sides) + has_region > 1
     )
@@ -166,6 +176,8 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
         "her",
         "its",
         "their",
+        "both",
+        "all",
     ):
         if set(reading.words(regions + 2, regions + 4)) & word_set("picture"):
             of = "picture"
@@ -184,8 +196,20 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     ):
         return None
     said = set(reading.words(start, regions))
-    strong = bool(said & {"far", "extreme", "edge", "corner", "margin"})
-    return Place(start, regions, sides, of, landmark, before == "to" and not has_region, strong)
+    reach = "edge" if said & {"far", "extreme", "edge", "corner", "margin"} else "half"
+    return Place(
+        start, regions, sides, of, landmark, to=before in ("to", "on", "at") and not has_region, reach=reach
+    )
+
+
+def _past_center(reading: Reading, end: int) -> int:
+    """The token after ``(left) of the image's center``, 0 when something else follows."""
+    at = end + 1
+    if reading.word(end) != "of":
+        return 0
+    while reading.word(at) in word_set("picture") | {"the", "'s", "very", "exact", "its"}:
+        at += 1
+    return at + 1 if reading.word(at) in ("center", "middle") else 0
 
 
 def _goes_on_with_noun(reading: Reading, end: int) -> bool:
@@ -196,8 +220,17 @@ def _goes_on_with_noun(reading: Reading, end: int) -> bool:
         or word.endswith(("er", "ic", "ful", "ous", "less", "ly"))
     ):
         return False  # what the order makes of it: "make the man on the left older"
+    if word in word_set("color_adverbs") or _has_causative(reading, end) and not singular(word):
+        return False  # "make the dog on the left jump"
     ends = word_set("boundaries") | word_set("prepositions") | word_set("participles")
     return bool(word) and word[0].isalnum() and word not in ends and not word.endswith(("ing", "ed"))
+
+
+def _has_causative(reading: Reading, end: int) -> bool:
+    return any(
+        word in ("make", "let", "have", "help")
+        for word in reading.words(reading.sentence_start(end - 1), end)
+    )
 
 
 def _is_direction(reading: Reading, index: int, before: str, *, of_thing: bool = False) -> bool:
@@ -217,6 +250,8 @@ def _is_direction(reading: Reading, index: int, before: str, *, of_thing: bool =
         return True
     for position in range(index - 1, max(-1, index - 5), -1):
         word = reading.word(position)
+        if position == reading.sentence_start(position):
+            return False  # "turn the car on the right red" is an order
         if word in word_set("facing") or (onward and word in word_set("moving")):
             return True
         if word in (",", ".", ";"):

@@ -20,7 +20,7 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-IS = frozenset({"is", "are", "as", "being", "be", "was", "were"})
+IS = frozenset({"is", "are", "as", "being", "be", "was", "were", "appears", "looks", "seems", "comes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,8 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             and reading.word(phrase.start - 2) not in IS
         ):
             continue
-        if kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one":
+        is_empty = kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one"
+        if is_empty and not scene.label.endswith(phrase.noun or " "):
             continue
         if phrase.determiner in ("a", "an") and found and not apposed and before not in IS:
             continue

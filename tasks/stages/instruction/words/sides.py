@@ -16,8 +16,8 @@ SLACK = 0.1
 BESIDE_SHARE = 0.25
 """A thing that lies this share of another's width beside its middle is on that side of it."""
 
-STRONG_SLACK = -0.05
-"""An edge, a corner or "far left" leaves the middle out, unless the thing reaches the border."""
+SLACKS = {"half": SLACK, "edge": -0.05, "center": 0.03}
+"""An edge or "far left" leaves the middle out, unless the thing reaches the border; "left of the center" is exact."""
 
 _ZONES = {
     "left": (0.0, 0.5),
@@ -29,6 +29,7 @@ _ZONES = {
 
 _ACROSS = ("left", "right")
 
+_WITH_SIDES = frozenset({"person", "animal", "vehicle"})
 _ALONG_A_WAY = frozenset({"road", "street", "path", "lane", "river", "stream"})
 
 
@@ -75,8 +76,8 @@ def _is_across(scene: WordScene, place: Place) -> bool:
 def _fits_place(scene: WordScene, place: Place) -> bool | None:
     """Whether every target is there; None when boxes don't tell."""
     if place.of == "thing":
-        return _fits_landmark(scene, place) if place.to else _fits_surface(scene, place)
-    slack = STRONG_SLACK if place.strong else SLACK
+        return _fits_landmark(scene, place) if _is_landmark(scene, place) else _fits_surface(scene, place)
+    slack = SLACKS[place.reach]
     verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
     if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
         verdicts = [
@@ -132,7 +133,7 @@ def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
 
 def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
     """``to the left of the bus``: wrong only when the target is well on the other side of the only bus."""
-    if not place.to or place.landmark is None or place.landmark.noun is None or len(scene.target) > 1:
+    if place.landmark is None or place.landmark.noun is None or len(scene.target) > 1:
         return None
     side = place.sides[0] if len(place.sides) == 1 and place.sides[0] in _ACROSS else ""
     phrase = place.landmark
@@ -151,6 +152,15 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
     return False if max(steps) <= -BESIDE_SHARE else True if min(steps) >= BESIDE_SHARE else None
 
 
+def _is_landmark(scene: WordScene, place: Place) -> bool:
+    """Whether left and right of the thing are those of the picture: beside it, or parts of what has no side of its own."""
+    noun = place.landmark.noun if place.landmark is not None else None
+    if noun is None:
+        return False
+    is_found = any(relation(noun, label) in FITTING for label in scene.labels)
+    return is_found and (place.to or not kinds(noun) & _WITH_SIDES)
+
+
 def _fits_surface(scene: WordScene, place: Place) -> bool | None:
     """``at the far left of the terrace``: wrong where the target is well across, and the last of its kind there."""
     noun = place.landmark.noun if place.landmark is not None else None
@@ -162,8 +172,7 @@ def _fits_surface(scene: WordScene, place: Place) -> bool | None:
     ):
         return None
     if noun is not None and (
-        kinds(noun) & {"person", "animal", "vehicle"}
-        or any(relation(noun, label) in FITTING for label in scene.labels)
+        kinds(noun) & _WITH_SIDES or any(relation(noun, label) in FITTING for label in scene.labels)
     ):
         return None
     axis = AXES[place.sides[0]]

@@ -52,7 +52,8 @@ NEAR_KINDS = frozenset(
         ("artwork", "sign"),
         ("artwork", "sport"),
         ("artwork", "fixture"),
-        ("artwork", "nature"), ("fitting", "building"),
+        ("artwork", "nature"),
+        ("fitting", "building"),
         ("fitting", "furniture"),
     )
 )

@@ -8,4 +8,6 @@
     router                  kept answer, equal question in flight, pool or server
     batching, replica_set   a pool: batches, deaths, who is to blame
     servers, availability   a server: many requests at once, patience while it is away
+
+Reproducible backends on CPUs are asked in the worker's own process and need no router.
 """

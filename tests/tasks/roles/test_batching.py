@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from typing import Any
 
@@ -407,3 +408,53 @@ def test_a_closed_pool_leaves_nobody_waiting() -> None:
         assert maker.made[0].closed
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_breaks_nobody_gets_what_another_question_caused(seed: int) -> None:
+    rng = random.Random(seed)
+    many = rng.randrange(20, 100)
+    faults = {Reason.CRASHED: rng.randrange(3), Reason.BACKEND_ERROR: rng.randrange(4)}
+    faults[Reason.OUT_OF_MEMORY] = rng.randrange(4)
+    guilty = rng.sample(range(many), sum(faults.values()))
+    expected = dict(zip(guilty, (r for r, times in faults.items() for _ in range(times)), strict=True))
+    fits, lost = rng.randrange(1, 9), rng.choice([0, 0, 0.02])
+
+    def script(route: str, payloads: list[int]) -> list[str]:
+        caused = {expected.get(p) for p in payloads}
+        if rng.random() < lost:
+            raise ReplicaDied(Cause.NODE_LOST)
+        if Reason.CRASHED in caused:
+            raise crash()
+        if len(payloads) > fits or Reason.OUT_OF_MEMORY in caused:
+            raise OutOfMemory(route)
+        if Reason.BACKEND_ERROR in caused:
+            raise RuntimeError(route)
+        return [f"{route}:{p}" for p in payloads]
+
+    async def run() -> list[Any]:
+        maker = ScriptedMaker(script)
+        sizes = settings(max_batch=rng.choice([1, 4, 16]), max_wait_ms=1, replicas=rng.randrange(1, 4))
+        pool = Pool("vision", sizes, maker, counts("tags", "boxes"))
+
+        async def ask(number: int) -> Any:
+            await asyncio.sleep(rng.random() * 0.01)
+            asking = asyncio.create_task(pool.ask(("tags", "boxes")[number % 2], number))
+            if rng.random() < 0.05:
+                await asyncio.sleep(rng.random() * 0.01)
+                asking.cancel()
+            return await asking
+
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(ask(i) for i in range(many)), return_exceptions=True), timeout=60
+        )
+        assert pool.status()["queued"] == 0
+        await pool.close()
+        return answers
+
+    for number, answer in enumerate(asyncio.run(run())):
+        if isinstance(answer, SampleError):
+            assert answer.reason is expected[number]
+        elif not isinstance(answer, asyncio.CancelledError | StageStopped):
+            assert answer == f"{('tags', 'boxes')[number % 2]}:{number}"
+            assert number not in expected

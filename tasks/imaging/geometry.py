@@ -30,6 +30,13 @@ def containment(inner: Box, outer: Box) -> float:
     return intersection(inner, outer) / inner.area if inner.area else 0.0
 
 
+def gap(a: Box, b: Box) -> float:
+    """Distance of two boxes in pixels, 0 when they touch or overlap."""
+    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
+    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
+    return float((dx * dx + dy * dy) ** 0.5)
+
+
 def clip(box: Box, width: int, height: int) -> Box:
     """The part of ``box`` inside a picture of that size (may be empty)."""
     x0, y0 = min(max(box.x0, 0), width), min(max(box.y0, 0), height)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+from tasks.imaging.masks import dilate
 
 MAX_POINTS, MAX_SOURCES = 1500, 12_000
 """Hole and source patches compared; both sampled on a regular grid."""
@@ -38,7 +39,7 @@ def novel_share(image: Image, hole: Mask, avoid: Mask, distance: float) -> float
         np.uint8
     )
     described = describe(coded)
-    points, sources = grid(inside, MAX_POINTS), grid(~grown(inside | barred, TAP + 1), MAX_SOURCES)
+    points, sources = grid(inside, MAX_POINTS), grid(~dilate(inside | barred, TAP + 1), MAX_SOURCES)
     if not len(points) or not len(sources):
         return 0.0
     asked = described[points[:, 0], points[:, 1]]
@@ -76,9 +77,3 @@ def grid(mask: Mask, most: int) -> NDArray[np.int64]:
     kept = np.zeros_like(mask)
     kept[::step, ::step] = mask[::step, ::step]
     return np.argwhere(kept)
-
-
-def grown(mask: Mask, radius: int) -> Mask:
-    """``mask`` grown by a disc of ``radius`` pixels."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0

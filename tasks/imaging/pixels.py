@@ -35,15 +35,6 @@ def decode_rgb(data: bytes) -> Image:
     return _decode(data, "RGB")
 
 
-def decode_mask(data: bytes) -> NDArray[np.bool_]:
-    """Decode a stored mask PNG to (H, W) bool: True from 128 up.
-
-    Raises:
-        SampleError: as for `decode_rgb`.
-    """
-    return _decode(data, "L") >= 128
-
-
 def encode_jpeg(rgb: Image, quality: int = 95) -> bytes:
     """Encode (H, W, 3) uint8 RGB as a JPEG without chroma subsampling or metadata; the same bytes each time."""
     buffer = io.BytesIO()

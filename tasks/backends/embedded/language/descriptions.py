@@ -11,12 +11,12 @@ from tasks.backends.embedded.language.scene_facts import (
     Entity,
     FactLimits,
     SceneFacts,
-    gap,
     has_color_name,
     same_label,
     wholly_left,
 )
 from tasks.backends.embedded.nouns import Noun, noun
+from tasks.imaging.geometry import gap
 from tasks.records.records import EditType
 
 MAX_LISTED = 5

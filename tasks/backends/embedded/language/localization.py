@@ -17,13 +17,13 @@ from tasks.backends.embedded.language.scene_facts import (
     beside,
     clearly_above,
     clearly_left,
-    gap,
     has_color_name,
     rests_on,
     stands_on_or_at,
     wholly_left,
 )
 from tasks.backends.embedded.nouns import noun
+from tasks.imaging.geometry import gap
 
 CLOTHES = frozenset({"black", "blue", "green", "red", "yellow", "purple"})
 """Colours that on a person can only be the clothes; white cloth in shade passes for gray."""

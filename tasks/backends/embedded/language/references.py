@@ -17,7 +17,6 @@ from tasks.backends.embedded.language.scene_facts import (
     SceneFacts,
     beside,
     clearly_left,
-    gap,
     has_color_name,
     maybe_beside,
     rests_on,
@@ -27,6 +26,7 @@ from tasks.backends.embedded.language.scene_facts import (
     zone_of,
 )
 from tasks.backends.embedded.nouns import noun
+from tasks.imaging.geometry import gap
 
 LARGER = 1.6
 """Area ratio from which a thing is the largest for every viewer."""

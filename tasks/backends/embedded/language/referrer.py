@@ -15,7 +15,7 @@ from tasks.backends.embedded.language.referral_grammar import Referral, Relation
 from tasks.backends.embedded.language.text_facts import DATA as WORDS
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.one_by_one import OneByOne
-from tasks.imaging.geometry import containment, iou
+from tasks.imaging.geometry import containment, gap, iou
 from tasks.records.records import Box, ModelIdentity, Scene
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import ReferQuestion
@@ -154,7 +154,7 @@ def _in_part(position: float, part: int) -> bool:
 
 def _stands(c: _Candidate, relation: str, anchor: _Candidate) -> bool:
     dx, dy = c.x - anchor.x, c.box.center[1] - anchor.box.center[1]
-    meets = _gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
+    meets = gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
     return {"left_of": dx < 0, "right_of": dx > 0, "above": dy < 0, "below": dy > 0, "on": meets}[relation]
 
 
@@ -198,7 +198,7 @@ def _nearest(
     anchors = [a for a in everything if a.label == label]
     if not anchors:
         return []
-    distances = [min(_gap(c.box, a.box) for a in anchors) + reach for c in fitting]
+    distances = [min(gap(c.box, a.box) for a in anchors) + reach for c in fitting]
     bound = TIE_DISTANCE * min(distances)
     return [c for c, distance in zip(fitting, distances, strict=True) if distance <= bound]
 
@@ -208,9 +208,3 @@ def _in_front(fitting: list[_Candidate], height: int) -> list[_Candidate]:
     largest = max(c.box.area for c in fitting)
     lowest = max(c.box.y1 for c in fitting)
     return [c for c in fitting if c.box.area >= TIE_AREA * largest or c.box.y1 >= lowest - 0.02 * height]
-
-
-def _gap(a: Box, b: Box) -> float:
-    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
-    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
-    return float((dx * dx + dy * dy) ** 0.5)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.backends.embedded.nouns import may_be, noun
-from tasks.imaging.geometry import containment, iou
+from tasks.imaging.geometry import containment, gap, iou
 from tasks.records.records import Box, Distractor, GroundedTarget, Scene, SceneObject
 
 TABLE = "dining table"
@@ -211,13 +211,6 @@ def rests_on(a: Entity, table: Entity) -> bool:
 def stands_on_or_at(a: Entity, table: Entity) -> bool:
     """Whether ``table`` is a table that ``a`` meets: it is on it or sits at it, and no side or order says so."""
     return table.label == TABLE and gap(a.box, table.box) == 0
-
-
-def gap(a: Box, b: Box) -> float:
-    """Distance of two boxes in pixels, 0 when they touch or overlap."""
-    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
-    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
-    return float((dx * dx + dy * dy) ** 0.5)
 
 
 def part(position: float) -> int:

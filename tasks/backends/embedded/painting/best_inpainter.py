@@ -12,11 +12,11 @@ from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpa
 from tasks.backends.embedded.painting.removal_offer import RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
+from tasks.imaging.borders import ragged_share
 from tasks.imaging.patches import novel_share
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintQuestion
-from tasks.stages.editing.fill_gates import ragged_share
 
 
 class BestOfTwoOptions(RemovalOptions):

@@ -21,14 +21,10 @@ class Effect:
     """One effect.
 
     Attributes:
-        phrase: completes "make the cup ..." (``"black and white"``).
-        description: what can be seen afterwards; completes "The cup is shown ...".
         needs_colour: whether the object must be colourful before, for the effect to be seen.
         apply: (picture, target mask) -> the picture with the effect everywhere; alpha is the caller's.
     """
 
-    phrase: str
-    description: str
     needs_colour: bool
     apply: Callable[[Image, Mask], Image]
 
@@ -85,26 +81,18 @@ def pencil_sketch(image: Image, mask: Mask) -> Image:
 
 EFFECTS: dict[str, Effect] = {
     "black and white": Effect(
-        phrase="black and white",
-        description="in black and white, without any colour",
         needs_colour=True,
         apply=black_and_white,
     ),
     "sepia": Effect(
-        phrase="sepia-toned",
-        description="in the brown sepia tones of an old photograph",
         needs_colour=False,
         apply=sepia,
     ),
     "pixelated": Effect(
-        phrase="pixelated",
-        description="as a mosaic of coarse square blocks",
         needs_colour=False,
         apply=pixelated,
     ),
     "pencil sketch": Effect(
-        phrase="look like a pencil sketch",
-        description="as a pencil drawing with slanting strokes",
         needs_colour=False,
         apply=pencil_sketch,
     ),

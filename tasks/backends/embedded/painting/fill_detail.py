@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.patches import MAX_POINTS, MAX_SOURCES, TAP, describe, grid, grown, nearest
+from tasks.imaging.masks import dilate
+from tasks.imaging.patches import MAX_POINTS, MAX_SOURCES, TAP, describe, grid, nearest
 
 SHIFTS = 40
 """Shifts kept: detail in large coherent pieces looks real, pixel by pixel it looks like noise."""
@@ -38,7 +39,7 @@ def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np
     """
     height, width = hole.shape
     described = describe(filled)
-    usable = ~grown(hole | forbidden, 2 * TAP)
+    usable = ~dilate(hole | forbidden, 2 * TAP)
     points, sources = grid(hole, MAX_POINTS), grid(usable, MAX_SOURCES)
     labels = np.full((height, width), -1, np.int64)
     if not len(points) or not len(sources):
@@ -98,7 +99,7 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
     means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles none
     (farther than ``limit`` levels).
     """
-    ring = grown(hole, RING) & ~grown(hole, 2) & ~avoid
+    ring = dilate(hole, RING) & ~dilate(hole, 2) & ~avoid
     if ring.sum() < SURFACES:
         return filled
     plain = image.astype(np.float32)
@@ -147,7 +148,3 @@ def _spread(values: Planes, known: Mask) -> Planes:
         trust = np.clip(count * 4, 0, 1)[..., None]
         result = trust * total / np.maximum(count, 1e-6)[..., None] + (1 - trust) * up
     return np.asarray(result, np.float32)
-
-
-def _shrunk(mask: Mask, radius: int) -> Mask:
-    return ~grown(~mask, radius)

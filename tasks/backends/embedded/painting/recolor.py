@@ -51,11 +51,6 @@ DARK_TRIM_L = 30.0
 """Neutral parts this dark on a coloured thing (tyres, soles) are another material."""
 
 
-def reachable(name: str, lightness: float) -> bool:
-    """Whether a thing of this mean lightness (0..100) can take the paint and still look lit by the same light."""
-    return PAINTS[name].low - lightness <= MAX_LIFT
-
-
 def recolour(image: Image, mask: Mask, name: str) -> Image:
     """``image`` with everything painted as the material under ``mask`` would be; the caller blends by alpha.
 

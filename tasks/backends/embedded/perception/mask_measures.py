@@ -8,13 +8,8 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import grow
+from tasks.imaging.masks import mask_iou
 from tasks.records.records import Box
-
-
-def mask_iou(a: Mask, b: Mask) -> float:
-    """Intersection over union of two masks of one shape, 0..1 (0 when both are empty)."""
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 0.0
 
 
 def stability(logits: NDArray[np.float32], step: float = 1.0) -> float:
@@ -34,15 +29,6 @@ def fill_holes(mask: Mask, max_share: float) -> Mask:
         if inner and size <= max_share * area:
             filled[labels == i] = True
     return filled
-
-
-def largest_piece(mask: Mask) -> tuple[Mask, float]:
-    """The largest 8-connected piece, and its share of the mask's pixels (0 for an empty mask)."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count < 2:
-        return mask.copy(), 0.0
-    best = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return labels == best, float(stats[best, cv2.CC_STAT_AREA] / stats[1:, cv2.CC_STAT_AREA].sum())
 
 
 def solidity(mask: Mask) -> float:

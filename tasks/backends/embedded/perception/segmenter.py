@@ -19,8 +19,6 @@ from tasks.backends.embedded.perception.mask_measures import (
     edge_ratio,
     fill_holes,
     inner_point,
-    largest_piece,
-    mask_iou,
     solidity,
     stability,
 )
@@ -30,10 +28,10 @@ from tasks.backends.embedded.perception.sam2 import Features, Sam2
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, iou
+from tasks.imaging.masks import dilate, largest_piece, mask_iou
 from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
-from tasks.stages.editing.compositing import dilate
 
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """What has to be in the cache before this backend can load."""

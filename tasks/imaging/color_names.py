@@ -1,4 +1,4 @@
-"""Names for colours: the eleven basic English colour terms for CIE Lab values and for masked pixels.
+"""Names for colors: the eleven basic English color terms for CIE Lab values and for masked pixels.
 
 Lab is CIE L*a*b* (D65, L 0..100) of sRGB pixels. The borders are set by hand for photographs, where dull warm
 tones are wood and skin (brown), weak blues are denim (blue) and only the brightest neutral tones are white.
@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 from tasks.imaging.arrays import Image, Mask
 
 NAMES = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
-"""The basic terms of Berlin and Kay (1969); an index into this tuple is a colour's number."""
+"""The basic terms of Berlin and Kay (1969); an index into this tuple is a color's number."""
 
 MAX_PIXELS = 20_000
-"""Pixels looked at for a dominant colour: more change no share by a percent."""
+"""Pixels looked at for a dominant color: more change no share by a percent."""
 
 BLACK_L, WHITE_L = 24.0, 78.0
 """Neutral tones below and above are black and white: unlit black cloth reads 10-22, lit white paper 80-97."""
 
 CLEAR_L, CLEAR_C, CLEAR_H = 4.0, 2.5, 6.0
-"""A colour is clearly named when no step of this size in lightness, chroma or hue (degrees) renames it."""
+"""A color is clearly named when no step of this size in lightness, chroma or hue (degrees) renames it."""
 
 (_BLACK, _GRAY, _WHITE, _RED, _ORANGE, _BROWN, _YELLOW, _GREEN, _BLUE, _PURPLE, _PINK) = range(len(NAMES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DominantColor:
-    """The most frequent colour name of some pixels.
+    """The most frequent color name of some pixels.
 
     Attributes:
         name: one of `NAMES`.
@@ -59,7 +59,7 @@ def to_rgb(lab: NDArray[np.float32]) -> Image:
 
 
 def name_color(lab: tuple[float, float, float]) -> str:
-    """The basic colour name of one Lab value."""
+    """The basic color name of one Lab value."""
     return NAMES[int(name_indices(np.asarray(lab, np.float32)[None])[0])]
 
 
@@ -70,7 +70,7 @@ def name_indices(lab: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def dominant_color(rgb: Image, mask: Mask | None = None) -> DominantColor:
-    """The most frequent colour name among a picture's pixels, or among those of a mask.
+    """The most frequent color name among a picture's pixels, or among those of a mask.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -122,7 +122,7 @@ def _name_lch(
 ) -> NDArray[np.int64]:
     """Numbers of the names by lightness 0..100, chroma and hue in degrees (red 40, yellow 100, blue 300)."""
     warm = (hue >= 40) & (hue < 115)
-    # Cream and paper under a lamp are still white, and a black thing keeps its name in coloured light.
+    # Cream and paper under a lamp are still white, and a black thing keeps its name in colored light.
     neutral_limit = np.where(light > WHITE_L, np.where(warm, 15.0, 8.0), np.where(warm, 10.0, 8.0))
     neutral = (chroma < neutral_limit) | (light < 4) | ((light < 20) & (chroma < 13))
     gray_name = np.where(light < BLACK_L, _BLACK, np.where(light >= WHITE_L, _WHITE, _GRAY))
@@ -132,7 +132,7 @@ def _name_lch(
 def _name_hue(
     light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Numbers of the names of chromatic colours, zone by zone around the hue circle."""
+    """Numbers of the names of chromatic colors, zone by zone around the hue circle."""
     # Lab bends in the blues: a vivid blue lies where a dull purple lies, so that border moves with chroma.
     purple_from = np.clip(290 + 0.25 * chroma, 296, 310)
     rose = np.where(

@@ -51,7 +51,7 @@ def grow(box: Box, pixels: int, width: int, height: int) -> Box:
 
 
 def enlarge(box: Box, factor: float, min_side: int, width: int, height: int) -> Box:
-    """``box`` scaled about its centre, widened to ``min_side``, then *shifted* (not shrunk) into the picture."""
+    """``box`` scaled about its center, widened to ``min_side``, then *shifted* (not shrunk) into the picture."""
     side_x = min(width, max(round(box.width * factor), min_side))
     side_y = min(height, max(round(box.height * factor), min_side))
     cx, cy = box.center

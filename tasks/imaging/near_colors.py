@@ -1,4 +1,4 @@
-"""The colours around a pixel: mean and covariance of those pixels nearby that a mask names."""
+"""The colors around a pixel: mean and covariance of those pixels nearby that a mask names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Colors:
-    """The named colours around each of N pixels.
+    """The named colors around each of N pixels.
 
     Attributes:
         mean: (N, 3) Lab.
@@ -29,7 +29,7 @@ class Colors:
 
 
 def near_colors(lab: Plane, where: Mask, reach: int, band: Mask) -> Colors:
-    """The colours (Lab) of the pixels ``where`` in the square of ``reach`` around each of the N pixels of ``band``.
+    """The colors (Lab) of the pixels ``where`` in the square of ``reach`` around each of the N pixels of ``band``.
 
     ``lab`` is (H, W, 3), both masks (H, W); the N pixels come in row order.
     """

@@ -51,7 +51,7 @@ def novel_share(image: Image, hole: Mask, avoid: Mask, distance: float) -> float
 def describe(image: Image) -> NDArray[np.float32]:
     """Each pixel's 3 x 3 blurred samples, (H, W, 27) float32 of whole numbers.
 
-    Whole numbers this small add up exactly in float32, so no thread count changes a nearest neighbour.
+    Whole numbers this small add up exactly in float32, so no thread count changes a nearest neighbor.
     """
     blurred = cv2.GaussianBlur(image, (0, 0), 1.5)
     padded = cv2.copyMakeBorder(blurred, TAP, TAP, TAP, TAP, cv2.BORDER_REFLECT)

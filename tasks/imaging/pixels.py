@@ -1,7 +1,7 @@
 """One decoder and one encoder for all stages, and the fingerprint of a photograph.
 
 Pillow decodes, here and in the usual readers of a release (`webdataset`, `datasets`), so "equal to the bit" means
-the same to everybody. No orientation and no colour profile is applied: the working source has neither.
+the same to everybody. No orientation and no color profile is applied: the working source has neither.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMATS = ("JPEG", "PNG")
 """What stages store; anything else in a blob is a fault."""
 
 FINGERPRINT_SIDE = 32
-"""Side of the grey thumbnail a fingerprint is made of, in pixels."""
+"""Side of the gray thumbnail a fingerprint is made of, in pixels."""
 
 PNG_COMPRESSION = 4
 """zlib level; higher ones cost twice the time for a few per cent on photographs."""
@@ -43,7 +43,7 @@ def encode_jpeg(rgb: Image, quality: int = 95) -> bytes:
 
 
 def encode_png(array: NDArray[np.uint8] | NDArray[np.bool_]) -> bytes:
-    """Encode (H, W, 3) RGB or (H, W) grey uint8 as PNG; a bool mask becomes 0 and 255. The same bytes each time."""
+    """Encode (H, W, 3) RGB or (H, W) gray uint8 as PNG; a bool mask becomes 0 and 255. The same bytes each time."""
     pixels = array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array
     buffer = io.BytesIO()
     Pillow.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=PNG_COMPRESSION)
@@ -53,7 +53,7 @@ def encode_png(array: NDArray[np.uint8] | NDArray[np.bool_]) -> bytes:
 def fingerprint(rgb: Image) -> str:
     """A 64-bit perceptual hash (DCT pHash) of (H, W, 3) uint8 RGB, as 16 hex digits.
 
-    The 8 x 8 lowest frequencies of a 32 x 32 grey thumbnail, each above their median or not. Near-duplicates
+    The 8 x 8 lowest frequencies of a 32 x 32 gray thumbnail, each above their median or not. Near-duplicates
     (scaled, re-encoded) differ in few bits: compare by Hamming distance. Integer arithmetic throughout, so the
     bits don't depend on processor, threads or library build.
     """

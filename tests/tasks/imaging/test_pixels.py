@@ -12,7 +12,7 @@ from tasks.records.errors import Reason, SampleError
 
 
 def scene(seed: int, width: int = 400, height: int = 300) -> np.ndarray:
-    """A picture of a dozen coloured blocks."""
+    """A picture of a dozen colored blocks."""
     rng = np.random.default_rng(seed)
     picture = np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
     for _ in range(12):

@@ -75,9 +75,9 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
-    """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts.
+    """Name of the part of the picture that holds the entity's center; of a half, where that is between two parts.
 
-    What is in a half must lie there as a whole: a thing across the middle is in the third of its centre.
+    What is in a half must lie there as a whole: a thing across the middle is in the third of its center.
     """
     box = entity.box
     row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)
@@ -86,7 +86,7 @@ def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
 
 
 def _band(center: float, start: float, end: float) -> int:
-    """0..4, of a centre and the ends of a box, all 0..1."""
+    """0..4, of a center and the ends of a box, all 0..1."""
     band = bisect(ZONE_BANDS, center)
     across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
     if band not in (CENTER - 1, CENTER + 1) or not across:
@@ -122,7 +122,7 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
 
 
 def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
-    """The noun, with its colour before it when the colour is plain; never a person's."""
+    """The noun, with its color before it when the color is plain; never a person's."""
     plain = has_color_name(entity) and entity.color_share >= limits.color_share
     if not plain or word.kind in {"person", "screen", "animal", "plant"} or entity.color == word.one:
         return word.one
@@ -175,7 +175,7 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
 
 
 def _others(facts: SceneFacts, writer: Writer) -> str:
-    """What stays: identified neighbours, or the others of its class."""
+    """What stays: identified neighbors, or the others of its class."""
     word = noun(facts.target.label)
     # Named ones only: a doubtful "other vase" may be a flower pot.
     same = [e for e in facts.named if e.label == facts.target.label and e.index != facts.target.index]

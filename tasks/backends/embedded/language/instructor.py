@@ -41,7 +41,7 @@ class SceneFactsOptions(Settings):
         default=0.8, ge=0, le=1, description="things below are not named in a text, be it as target or anchor"
     )
     color_share: float = Field(
-        default=0.7, ge=0, le=1, description="share of the mask that lets a thing be called by its colour"
+        default=0.7, ge=0, le=1, description="share of the mask that lets a thing be called by its color"
     )
     max_risk: float = Field(
         default=0.22,
@@ -144,7 +144,7 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
     }
     for name, anchor in zip(("a", "b"), reference.anchors, strict=False):
         slots[name] = noun(anchor.label).many if reference.group else noun(anchor.label).one
-    # A coloured wording uses the patterns of the plain one: its colour stands before the noun.
+    # A colored wording uses the patterns of the plain one: its color stands before the noun.
     return writer.say(f"reference.{reference.kind.removeprefix(COLORED)}", slots)
 
 

@@ -26,10 +26,10 @@ from tasks.backends.embedded.nouns import noun
 from tasks.imaging.geometry import gap
 
 CLOTHES = frozenset({"black", "blue", "green", "red", "yellow", "purple"})
-"""Colours that on a person can only be the clothes; white cloth in shade passes for gray."""
+"""Colors that on a person can only be the clothes; white cloth in shade passes for gray."""
 
 CLOTHES_SHARE = 0.6
-"""Share of a person's mask that must carry that colour."""
+"""Share of a person's mask that must carry that color."""
 
 COUNTED = 0.17
 """Largest risk at which a place in the row of its class is told."""
@@ -150,7 +150,7 @@ def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
 
 
 def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
-    """One unmistakable relation to a neighbour, preferably to one that the wording doesn't use yet."""
+    """One unmistakable relation to a neighbor, preferably to one that the wording doesn't use yet."""
     own = facts.target
     used = {anchor.index for anchor in reference.anchors}
     for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):

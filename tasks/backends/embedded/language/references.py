@@ -46,10 +46,10 @@ SMALL_KINDS = frozenset(
 """Kinds that are put on a table."""
 
 COLORED = "color_"
-"""Prefix of the kinds that also name the colour."""
+"""Prefix of the kinds that also name the color."""
 
 EASY_PARTS = frozenset({(1, 0), (1, 1), (1, 2)})
-"""Parts that make no wording: the side parts are the halves' business, and the centre is found at a glance."""
+"""Parts that make no wording: the side parts are the halves' business, and the center is found at a glance."""
 
 COLOR_CONTRAST: dict[str, frozenset[str]] = {
     "red": frozenset({"white", "black", "gray", "green", "blue", "yellow"}),
@@ -62,7 +62,7 @@ COLOR_CONTRAST: dict[str, frozenset[str]] = {
     "white": frozenset({"black", "red", "orange", "green", "blue", "purple"}),
     "black": frozenset({"white", "red", "orange", "yellow", "green", "pink"}),
 }
-"""For a colour that may tell things apart, those that nobody would mistake for it."""
+"""For a color that may tell things apart, those that nobody would mistake for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Reference:
         kind: which sentence patterns fit.
         side: ``left``, ``right`` or ``""``.
         rank: ordinal from that side, 0 when there is none; for ``zone`` the part's number 0..8, row by row.
-        color: colour adjective, or ``""``.
+        color: color adjective, or ``""``.
         anchors: things named in it, in the order of the pattern.
         group: whether the anchor stands for all of its class ("to the right of the cups").
         risk: estimated chance, 0..1, that the words fit another thing too, or are untrue.
@@ -115,7 +115,7 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
 
 
 _TAKES_COLOR = frozenset({"side_of", "between", "half", "on", "zone"})
-"""Superlatives and ordinals don't mix with a colour: "the leftmost red chair" counts red chairs only."""
+"""Superlatives and ordinals don't mix with a color: "the leftmost red chair" counts red chairs only."""
 
 
 def _extremes(facts: SceneFacts) -> Iterator[Reference]:
@@ -267,12 +267,12 @@ def _parts(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _well_inside(position: float, part_number: int) -> bool:
-    """Whether a centre lies so that every viewer would see it in that part."""
+    """Whether a center lies so that every viewer would see it in that part."""
     return (position < 0.3, 0.4 < position < 0.6, position > 0.7)[part_number]
 
 
 def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
-    """By colour alone, when each rival is sure and of a colour that nobody would mistake for it."""
+    """By color alone, when each rival is sure and of a color that nobody would mistake for it."""
     color = _telling_color(facts, color_share)
     contrast = COLOR_CONTRAST.get(color, frozenset())
     if color and all(r.color in contrast and r.color_share >= 0.5 for r in facts.rivals):
@@ -280,12 +280,12 @@ def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
 
 
 def _with_color(reference: Reference, color: str) -> Reference:
-    """The colour excludes most overlooked things, at the price that somebody may name it otherwise."""
+    """The color excludes most overlooked things, at the price that somebody may name it otherwise."""
     return replace(reference, kind=COLORED + reference.kind, color=color, risk=0.02 + 0.5 * reference.risk)
 
 
 def _telling_color(facts: SceneFacts, color_share: float) -> str:
-    """The target's colour when it can be called by it, or ``""``; never for people, whose skin it would name."""
+    """The target's color when it can be called by it, or ``""``; never for people, whose skin it would name."""
     own = facts.target
     contrast = COLOR_CONTRAST.get(own.color)
     if (

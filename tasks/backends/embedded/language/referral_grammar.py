@@ -4,7 +4,7 @@
     modifier   =  (left_of | right_of | above | below | on) NOUN  |  between NOUN NOUN  |  nearest NOUN  |  camera
                |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  zone  |  size
 
-The first noun is the thing; a colour after it belongs to the edit. Words that the grammar doesn't know constrain
+The first noun is the thing; a color after it belongs to the edit. Words that the grammar doesn't know constrain
 nothing, so that more things fit and the reference counts as ambiguous.
 """
 
@@ -33,7 +33,7 @@ class Referral:
 
     Attributes:
         label: class of the thing.
-        color: colour adjective, or ``""``.
+        color: color adjective, or ``""``.
         size: ``largest``, ``smallest`` or ``""``.
         rank, side: ordinal and the side (``left``, ``right``) it counts from; 0 and ``""`` when there is none.
         relations: in the order of the words.
@@ -72,7 +72,7 @@ def parse_referral(instruction: str, labels: Iterable[str]) -> Referral | None:
 
 
 def _adjacent(color: WordFact, noun: WordFact, before: tuple[WordFact, ...]) -> bool:
-    """Whether only other adjectives stand between a colour and the noun."""
+    """Whether only other adjectives stand between a color and the noun."""
     return noun.start - color.end <= 1 + sum(w.end - w.start + 1 for w in before if w.start > color.start)
 
 

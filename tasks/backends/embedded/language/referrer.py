@@ -24,7 +24,7 @@ VERSION = 1
 """Raised when the code of this backend changes what comes out."""
 
 TIE_WIDTH = 0.015
-"""Two centres closer than this share of the picture's width have no order."""
+"""Two centers closer than this share of the picture's width have no order."""
 
 TIE_AREA = 0.8
 """A box of at least this share of the largest one's area may be the largest to a viewer."""
@@ -148,7 +148,7 @@ def _filter(
 
 
 def _in_part(position: float, part: int) -> bool:
-    """Whether somebody could place a centre (0..1) in that third; thirds overlap generously."""
+    """Whether somebody could place a center (0..1) in that third; thirds overlap generously."""
     return (position < 0.45, 0.25 < position < 0.75, position > 0.55)[part]
 
 

@@ -26,34 +26,34 @@ SURE_LABEL = 0.75
 """From this score on a thing is taken to be what its label says, and not something alike."""
 
 CLEAR_STEP = 0.03
-"""Least distance of two centres, over the picture's width, for their order to be plain."""
+"""Least distance of two centers, over the picture's width, for their order to be plain."""
 
 SIDE_OVERLAP = 0.35
 """Share of the narrower width by which two boxes may overlap and still be side by side."""
 
 SURE_ON_METAL = frozenset({"black", "red", "orange", "yellow", "green", "pink", "purple"})
-"""Colours that a device has of its own; silver is seen as white, gray or, in a blue room, blue."""
+"""Colors that a device has of its own; silver is seen as white, gray or, in a blue room, blue."""
 
 FUR = frozenset({"black", "white", "gray", "brown"})
-"""Colours that an animal may be called by; others belong to what it holds or wears."""
+"""Colors that an animal may be called by; others belong to what it holds or wears."""
 
 SHARED_COLUMNS = 0.15
 """Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
 
 NO_CAST = frozenset({"mixed", "black", "white", "gray", "brown"})
-"""Colours that many things of a scene may well share."""
+"""Colors that many things of a scene may well share."""
 
 CAST_SHARE = 0.6
-"""Share of a scene's things of one other colour that tells of the light, not of the things."""
+"""Share of a scene's things of one other color that tells of the light, not of the things."""
 
 CAST_LEAST = 4
-"""So many things of that colour, at least."""
+"""So many things of that color, at least."""
 
 EDGE = 0.36
-"""A centre within this share of the picture from an edge lies in the part at that edge."""
+"""A center within this share of the picture from an edge lies in the part at that edge."""
 
 LEVEL_SLOPE = 0.75
-"""Beside means: centres differ in height by at most this times their distance in width."""
+"""Beside means: centers differ in height by at most this times their distance in width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Entity:
     """A thing that is, or may be, in the picture. ``index`` is -1 for one that only may be.
 
     ``area`` counts mask pixels (0 for a weak detection); ``color`` is ``"unknown"`` for a weak detection and
-    ``"mixed"`` where no single colour dominates.
+    ``"mixed"`` where no single color dominates.
     """
 
     index: int
@@ -90,7 +90,7 @@ class FactLimits:
     Attributes:
         weak: a weak detection at or above this score may be another instance.
         named: a thing at or above this score may be named in a text, or serve as an anchor.
-        color_share: share of the mask that must carry a colour before the thing is called by it.
+        color_share: share of the mask that must carry a color before the thing is called by it.
     """
 
     weak: float
@@ -147,7 +147,7 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
 
 
 def color_cast(scene: Scene) -> str:
-    """The colour that most things of a scene share, or ``""``: under a neon light none is called by it."""
+    """The color that most things of a scene share, or ``""``: under a neon light none is called by it."""
     named = Counter(thing.color for thing in scene.objects if thing.color not in NO_CAST)
     color, count = max(named.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     return color if count >= max(CAST_LEAST, CAST_SHARE * len(scene.objects)) else ""
@@ -163,7 +163,7 @@ def possible_instances(scene: Scene, weak: float) -> list[Entity]:
 
 
 def clearly_left(a: Entity, b: Entity, width: int) -> bool:
-    """Whether ``a`` is plainly further left than ``b``: centre and both edges, by more than a small step."""
+    """Whether ``a`` is plainly further left than ``b``: center and both edges, by more than a small step."""
     step = max(CLEAR_STEP * width, 0.25 * min(a.box.width, b.box.width))
     return a.x + step <= b.x and a.box.x0 < b.box.x0 and a.box.x1 < b.box.x1
 
@@ -175,7 +175,7 @@ def wholly_left(a: Entity, b: Entity, width: int) -> bool:
 
 
 def has_color_name(entity: Entity) -> bool:
-    """Whether its colour can be said: metal and glass take on that of their surroundings, fur has but a few."""
+    """Whether its color can be said: metal and glass take on that of their surroundings, fur has but a few."""
     kind = noun(entity.label).kind
     mirrors = kind == "glassware" or (kind in {"device", "computer"} and entity.color not in SURE_ON_METAL)
     strange = kind == "animal" and entity.color not in FUR
@@ -191,7 +191,7 @@ def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
 
 
 def maybe_beside(a: Entity, b: Entity, side: str) -> bool:
-    """Whether somebody could say that ``a`` is on that side of ``b``: its centre is."""
+    """Whether somebody could say that ``a`` is on that side of ``b``: its center is."""
     return a.x < b.x if side == "left" else a.x > b.x
 
 
@@ -219,7 +219,7 @@ def part(position: float) -> int:
 
 
 def zone_of(entity: Entity, facts: SceneFacts) -> tuple[int, int]:
-    """(row, column), each 0..2, of the part of the picture that holds the entity's centre."""
+    """(row, column), each 0..2, of the part of the picture that holds the entity's center."""
     return part(entity.y / facts.height), part(entity.x / facts.width)
 
 

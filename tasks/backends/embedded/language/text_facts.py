@@ -1,4 +1,4 @@
-"""Which facts a text states, by its words alone: nouns, colours, ordinals, sides, sizes, numbers."""
+"""Which facts a text states, by its words alone: nouns, colors, ordinals, sides, sizes, numbers."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _orange(
     meanings: dict[str, tuple[str, str]],
     fruit_in_scene: bool,
 ) -> tuple[str, str]:
-    """The fruit, if there is one, after an article and not before a noun; else the colour."""
+    """The fruit, if there is one, after an article and not before a noun; else the color."""
     following = pattern.match(text, match.end() + 1)
     before_noun = following is not None and meanings[following.group()][0] == "noun"
     after_article = _BEFORE_FRUIT.search(text[: match.start()]) is not None

@@ -1,4 +1,4 @@
-"""The embedded editor: recolouring, materials and appearance effects by plain image processing."""
+"""The embedded editor: recoloring, materials and appearance effects by plain image processing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.materials import MATERIALS
 from tasks.backends.embedded.painting.matting import refine_edge
-from tasks.backends.embedded.painting.recolor import PAINTS, recolour
+from tasks.backends.embedded.painting.recolor import PAINTS, recolor
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
@@ -28,7 +28,7 @@ class ClassicalEditorOptions(Settings):
         default=0.025, gt=0, le=0.2, description="soft edge over the object's mean side"
     )
     min_edge_px: int = Field(default=3, ge=1, le=32, description="half width of the soft edge, at least")
-    max_edge_px: int = Field(default=9, ge=1, le=32, description="and at most: wider ones eat the neighbours")
+    max_edge_px: int = Field(default=9, ge=1, le=32, description="and at most: wider ones eat the neighbors")
 
 
 class ClassicalEditor(OneByOne[EditQuestion, Image]):
@@ -77,7 +77,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         image = question.picture.rgb
         edge = refine_edge(image, mask, self._edge_px(mask))
         if question.edit_type is EditType.COLOR and argument in PAINTS:
-            full = recolour(image, mask, argument)
+            full = recolor(image, mask, argument)
         elif question.edit_type is EditType.MATERIAL and argument in MATERIALS:
             full = MATERIALS[argument].apply(image, mask)
         elif question.edit_type is EditType.APPEARANCE and argument in EFFECTS:

@@ -21,16 +21,16 @@ class Effect:
     """One effect.
 
     Attributes:
-        needs_colour: whether the object must be colourful before, for the effect to be seen.
+        needs_color: whether the object must be colorful before, for the effect to be seen.
         apply: (picture, target mask) -> the picture with the effect everywhere; alpha is the caller's.
     """
 
-    needs_colour: bool
+    needs_color: bool
     apply: Callable[[Image, Mask], Image]
 
 
 def black_and_white(image: Image, mask: Mask) -> Image:
-    """The picture without colour, lightness kept."""
+    """The picture without color, lightness kept."""
     del mask
     lab = to_lab(image)
     lab[..., 1:] = 0
@@ -54,11 +54,11 @@ def pixelated(image: Image, mask: Mask) -> Image:
     counted = mask if mask.any() else np.ones(mask.shape, bool)
     pad = ((0, -height % block), (0, -width % block))
     weight = np.pad(counted.astype(np.float32), pad)
-    colour = np.pad(image.astype(np.float32), (*pad, (0, 0))) * weight[..., None]
+    color = np.pad(image.astype(np.float32), (*pad, (0, 0))) * weight[..., None]
     size = (weight.shape[1] // block, weight.shape[0] // block)
     # Means over the mask: blocks on the rim would else be mixed with the background and look see-through.
     share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
-    mean = cv2.resize(colour, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+    mean = cv2.resize(color, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
     large = np.repeat(np.repeat(mean.astype(np.float32), block, axis=0), block, axis=1)[:height, :width]
     return np.where(_block_touched(share, block, height, width)[..., None], _bytes(large), image)
 
@@ -81,19 +81,19 @@ def pencil_sketch(image: Image, mask: Mask) -> Image:
 
 EFFECTS: dict[str, Effect] = {
     "black and white": Effect(
-        needs_colour=True,
+        needs_color=True,
         apply=black_and_white,
     ),
     "sepia": Effect(
-        needs_colour=False,
+        needs_color=False,
         apply=sepia,
     ),
     "pixelated": Effect(
-        needs_colour=False,
+        needs_color=False,
         apply=pixelated,
     ),
     "pencil sketch": Effect(
-        needs_colour=False,
+        needs_color=False,
         apply=pencil_sketch,
     ),
 }

@@ -20,7 +20,7 @@ RING, SURFACES, TONE_SIGMA = 14, 5, 6.0
 """For the tones: width of the surroundings in px, surfaces told apart in them, and scale in px of what is a tone."""
 
 SURFACE_REACH = 26.0
-"""Levels (RGB distance) within which colours belong to one surface."""
+"""Levels (RGB distance) within which colors belong to one surface."""
 
 Planes = NDArray[np.float32]
 """A picture or a map as float32, (H, W, C) or (H, W)."""
@@ -73,14 +73,14 @@ def shifted(picture: Planes, usable: Mask, dx: int, dy: int) -> tuple[Planes, Ma
 def copied_detail(
     image: Image, usable: Mask, shifts: NDArray[np.int64], labels: NDArray[np.int64], sigma: float
 ) -> Planes:
-    """Detail finer than ``sigma`` px, (H, W, 3), carried into the labelled pixels from where the shifts point.
+    """Detail finer than ``sigma`` px, (H, W, 3), carried into the labeled pixels from where the shifts point.
 
     ``usable`` pixels of ``image`` may be copied; ``shifts`` and ``labels`` are those of `shift_labels`, in this
     picture's pixels.
     """
     plain = image.astype(np.float32)
     weight = cv2.GaussianBlur(usable.astype(np.float32), (0, 0), sigma)
-    # Normalised by the usable pixels, so that the removed object leaves no halo in the detail around it.
+    # Normalized by the usable pixels, so that the removed object leaves no halo in the detail around it.
     base = cv2.GaussianBlur(plain * usable[..., None], (0, 0), sigma) / np.maximum(weight, 1e-3)[..., None]
     fine = np.where(usable[..., None], plain - base, 0).astype(np.float32)
     detail = np.zeros_like(fine)
@@ -95,7 +95,7 @@ def copied_detail(
 def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float) -> Planes:
     """``filled`` with its broad tones replaced by those of the same surfaces around the hole.
 
-    The surroundings' colours fall into a few surfaces; each one's tone is carried across the hole by a pyramid of
+    The surroundings' colors fall into a few surfaces; each one's tone is carried across the hole by a pyramid of
     means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles none
     (farther than ``limit`` levels).
     """
@@ -120,9 +120,9 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
     return filled + correction * hole[..., None]
 
 
-def _surfaces(colours: Planes) -> Planes:
-    """Mean colours (K, 3) of the main surfaces among ``colours`` (N, 3): greedy, largest first, no seed needed."""
-    sampled = colours[:: max(1, len(colours) // 4000)]
+def _surfaces(colors: Planes) -> Planes:
+    """Mean colors (K, 3) of the main surfaces among ``colors`` (N, 3): greedy, largest first, no seed needed."""
+    sampled = colors[:: max(1, len(colors) // 4000)]
     left = sampled
     centers: list[Planes] = []
     while len(left) > 0.02 * len(sampled) and len(centers) < SURFACES:

@@ -23,7 +23,7 @@ GOLD = (
     (78, (246, 204, 92)),
     (100, (255, 246, 206)),
 )
-"""Tones of polished gold: lightness 0..100 of the shading and the sRGB colour that it turns into."""
+"""Tones of polished gold: lightness 0..100 of the shading and the sRGB color that it turns into."""
 
 COPPER = (
     (0, (18, 5, 3)),
@@ -56,7 +56,7 @@ class Material:
 
     Attributes:
         apply: (picture, target mask) -> the picture with the material everywhere; alpha is the caller's.
-        tints: colours of things that might be taken for it already.
+        tints: colors of things that might be taken for it already.
     """
 
     apply: Callable[[Image, Mask], Image]
@@ -66,7 +66,7 @@ class Material:
 def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, int]], ...]) -> Image:
     """The picture in the tones of a polished metal: its own shading stretched, on a body that bulges."""
     light = 0.66 * _stretched(image, mask) + 0.34 * _bulge(mask)
-    # Polished metal mirrors bright and dark in turn; a plain ramp would look like coloured plaster.
+    # Polished metal mirrors bright and dark in turn; a plain ramp would look like colored plaster.
     smooth = cv2.GaussianBlur(light, (0, 0), max(1.5, 0.01 * longest_side(mask)))
     level = np.clip(100 * (light + 0.16 * np.sin(4.4 * np.pi * smooth + 0.6)), 0, 100)
     stops = np.array([at for at, _ in tones], np.float32)

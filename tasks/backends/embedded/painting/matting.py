@@ -1,4 +1,4 @@
-"""Soft edges: how much of each border pixel belongs to the object, from the colours on both sides."""
+"""Soft edges: how much of each border pixel belongs to the object, from the colors on both sides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOISE = 7.5
 """Lab deviation that even a plain surface may have; two plain sides `PLAIN_STEP` apart are believed by half."""
 
 OFF_LINE = 1.6
-"""Deviations off the way between the two sides' colours at which a pixel's share is believed by half."""
+"""Deviations off the way between the two sides' colors at which a pixel's share is believed by half."""
 
 
 THICK = 4
@@ -37,7 +37,7 @@ class Edge:
 
     Attributes:
         alpha: (H, W) share of the object in each pixel, 0..1.
-        behind: (H, W, 3) Lab of the picture, in the band with the object's colour taken off as far as it is known.
+        behind: (H, W, 3) Lab of the picture, in the band with the object's color taken off as far as it is known.
     """
 
     alpha: Plane
@@ -47,10 +47,10 @@ class Edge:
 def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     """Share of the object in each pixel (H, W), 0..1: 1 deep inside, 0 beyond ``GLOW * radius`` px outside.
 
-    Within the band, a linear discriminant between the colours of the object and of its surroundings nearby says
+    Within the band, a linear discriminant between the colors of the object and of its surroundings nearby says
     how much of a pixel is the object. Where the two hardly differ, or the pixel is of neither, the mask decides,
-    feathered as wide as the object's own edge is in the picture. Beyond ``radius`` only the colours count: an
-    object out of focus shines over its outline, and its old colour would stay as a fringe.
+    feathered as wide as the object's own edge is in the picture. Beyond ``radius`` only the colors count: an
+    object out of focus shines over its outline, and its old color would stay as a fringe.
     """
     reach = GLOW * radius
     depth, away = _distance(mask), _distance(~mask)
@@ -68,7 +68,7 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     depth, away = depth[band], away[band]
     prior = np.clip(0.5 + outline / (width + 1), 0, 1)
     near = trust * np.clip(1.15 * share - 0.075, 0, 1) + (1 - trust) * prior
-    # What glows fades away from the object; things of its colour further out do not belong to it. A sharp object
+    # What glows fades away from the object; things of its color further out do not belong to it. A sharp object
     # does not glow, and where the two sides are nearly alike paint would be a halo on the background.
     glow = (
         trust * np.clip(1.15 * share - 0.15, 0, 1) * np.clip((reach + 1 - away) / (reach + 1 - radius), 0, 1)
@@ -79,7 +79,7 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     soft = cv2.GaussianBlur(_falling(alpha, mask, reach), (0, 0), 0.7)
     outside = cv2.dilate((band | mask).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
     alpha = np.where(outside, 0, np.clip(soft, 0, 1)).astype(np.float32)
-    # A half-covered pixel is half of the object's colour; the part of it that stays must be the background's.
+    # A half-covered pixel is half of the object's color; the part of it that stays must be the background's.
     mixed = (trust * np.clip(8 * alpha[band], 0, 1) * (alpha[band] < 1))[:, None]
     behind = lab.copy()
     behind[band, 1:] = (1 - mixed) * lab[band, 1:] + mixed * back.mean[:, 1:]
@@ -94,7 +94,7 @@ def _discriminate(colors: Plane, front: Colors, back: Colors) -> tuple[Plane, Pl
     toward = np.einsum("nij,nj->ni", inverse, line)
     distance = np.maximum((toward * line).sum(axis=1), 1e-6)
     share = (toward * (colors - back.mean)).sum(axis=1) / distance
-    # A shadow, a line or a third thing lies off the way from one colour to the other: its share says nothing.
+    # A shadow, a line or a third thing lies off the way from one color to the other: its share says nothing.
     off = colors - back.mean - np.clip(share, 0, 1)[:, None] * line
     miss = np.einsum("ni,nij,nj->n", off, inverse, off)
     trust = distance / (distance + (PLAIN_STEP / NOISE) ** 2) / (1 + miss / OFF_LINE**2)
@@ -135,7 +135,7 @@ def _smoothed(depth: Plane, away: Plane) -> Plane:
 
 
 def _falling(alpha: Plane, mask: Mask, reach: int) -> Plane:
-    """``alpha`` (H, W) without what rises again outside the mask: a thing of the object's colour behind a gap."""
+    """``alpha`` (H, W) without what rises again outside the mask: a thing of the object's color behind a gap."""
     found = np.where(mask, alpha, 0).astype(np.float32)
     for _ in range(reach + 1):
         found = np.minimum(cv2.dilate(found, np.ones((3, 3), np.uint8)), alpha)

@@ -1,4 +1,4 @@
-"""Recolouring in CIE Lab with the object's shading, highlights and texture kept."""
+"""Recoloring in CIE Lab with the object's shading, highlights and texture kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.imaging.color_names import to_lab, to_rgb
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paint:
-    """A colour as paint on a thing in the open: the range its lightness may have, and its hue and chroma.
+    """A color as paint on a thing in the open: the range its lightness may have, and its hue and chroma.
 
     Attributes:
         low, high: lightness (0..100) of the object's mean at which the name is beyond doubt.
@@ -42,19 +42,19 @@ PAINTS: dict[str, Paint] = {
 """The paint of each of the eleven names."""
 
 BODY_CHROMA = 24.0
-"""Lab a/b distance from the object's main colour up to which a pixel surely is of the same material."""
+"""Lab a/b distance from the object's main color up to which a pixel surely is of the same material."""
 
 MAX_LIFT = 40.0
 """Largest rise in mean lightness: black cloth painted yellow would have to glow."""
 
 DARK_TRIM_L = 30.0
-"""Neutral parts this dark on a coloured thing (tyres, soles) are another material."""
+"""Neutral parts this dark on a colored thing (tyres, soles) are another material."""
 
 
-def recolour(image: Image, mask: Mask, name: str) -> Image:
+def recolor(image: Image, mask: Mask, name: str) -> Image:
     """``image`` with everything painted as the material under ``mask`` would be; the caller blends by alpha.
 
-    The object's main material takes the paint; parts of clearly other colour (a label, a tyre) keep theirs.
+    The object's main material takes the paint; parts of clearly other color (a label, a tyre) keep theirs.
     Lightness is scaled as a change of albedo under the same light would; highlights stay highlights.
 
     Raises:
@@ -103,7 +103,7 @@ def _spread(light: NDArray[np.float32]) -> float:
 
 
 def _shine(lab: NDArray[np.float32], main: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
-    """Weight 0..1 of mirror-like highlights: far lighter than the material and nearly without colour."""
+    """Weight 0..1 of mirror-like highlights: far lighter than the material and nearly without color."""
     over = lab[..., 0] - (main[0] + max(22.0, 2.5 * spread))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     shine = np.clip(over / 12, 0, 1) * np.clip((26 - chroma) / 12, 0, 1) * (lab[..., 0] > 72)
@@ -117,7 +117,7 @@ def _other_material(
     main_chroma = float(np.hypot(main[1], main[2]))
     within = np.linalg.norm(inside[:, 1:] - main[1:], axis=1)
     limit = max(BODY_CHROMA, 2.0 * float(np.median(within)) + 8)
-    # In the shade a material's chroma falls with its lightness, so the main colour is scaled before comparing.
+    # In the shade a material's chroma falls with its lightness, so the main color is scaled before comparing.
     scale = np.clip((lab[..., 0] + 6) / (float(main[0]) + 6), 0.15, 1.1)[..., None]
     distance = np.linalg.norm(lab[..., 1:] - main[1:] * scale, axis=2)
     other = np.clip((distance - limit) / 10, 0, 1)

@@ -1,4 +1,4 @@
-"""What can be measured about a mask without knowing the truth: agreement, edges, colours."""
+"""What can be measured about a mask without knowing the truth: agreement, edges, colors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def inner_point(mask: Mask) -> tuple[float, float]:
 
 
 def edge_ratio(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
-    """Colour step across the outline over the mean step in the surroundings; about 1 for a random outline.
+    """Color step across the outline over the mean step in the surroundings; about 1 for a random outline.
 
     Measured on the box with a margin, at most ``side_px`` long, in Lab.
     """
@@ -66,7 +66,7 @@ def edge_ratio(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
 
 
 def color_distance(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
-    """Distance 0..1 between the colours just inside and just outside the outline (total variation)."""
+    """Distance 0..1 between the colors just inside and just outside the outline (total variation)."""
     lab, inside = _window(image, mask, box, side_px)
     reach = max(3, round(0.06 * max(inside.shape)) | 1)
     kernel = np.ones((reach, reach), np.uint8)

@@ -86,7 +86,7 @@ class SegmenterOptions(Settings):
     min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
     min_edge_ratio: float = Field(default=1.15, ge=0, description="step at the outline over surroundings")
-    min_color_distance: float = Field(default=0.3, ge=0, le=1, description="colours inside and outside")
+    min_color_distance: float = Field(default=0.3, ge=0, le=1, description="colors inside and outside")
     max_contested: float = Field(default=0.15, ge=0, le=1, description="share that other masks claim, too")
     max_hole_share: float = Field(default=0.01, ge=0, le=1, description="smaller holes are filled")
     min_head_score: float = Field(default=0.3, ge=0, le=1, description="of a person; hands alone stay below")

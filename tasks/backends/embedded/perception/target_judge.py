@@ -45,7 +45,7 @@ class TargetJudgeOptions(Settings):
 class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
-    *Precise*: the outline lies on a step in colour, detector and classifier together are sure of the label, and
+    *Precise*: the outline lies on a step in color, detector and classifier together are sure of the label, and
     the classifier is not sure of another.
     *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
     """

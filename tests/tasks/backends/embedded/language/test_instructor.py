@@ -118,7 +118,7 @@ def test_nothing_speaks_of_the_marking():
                 assert not mentions(" ".join(_texts(reply)), load_data("words")["markings"])
 
 
-def test_a_person_is_who_and_never_it_and_has_no_colour():
+def test_a_person_is_who_and_never_it_and_has_no_color():
     for reply in _replies(target(street(), 1)):
         text = reply.instruction + reply.reasoning.target_localization
         assert "that is" not in text
@@ -285,8 +285,8 @@ def test_a_type_without_sentences_is_refused_by_its_name():
 
 
 def test_a_pattern_with_an_unknown_slot_is_a_configuration_error():
-    writer = Writer(patterns={"say": ["the {colour} cup"]}, seed=0, key="k")
-    with pytest.raises(ConfigurationError, match="colour"):
+    writer = Writer(patterns={"say": ["the {color} cup"]}, seed=0, key="k")
+    with pytest.raises(ConfigurationError, match="color"):
         writer.say("say", {"noun": "cup"})
     with pytest.raises(ConfigurationError, match="nothing under"):
         writer.say("other", {})

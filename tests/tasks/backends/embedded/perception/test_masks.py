@@ -77,7 +77,7 @@ def test_stability_falls_with_soft_edges() -> None:
     assert stability(soft) < 0.5
 
 
-def test_edges_and_colours_tell_a_right_outline_from_a_shifted_one() -> None:
+def test_edges_and_colors_tell_a_right_outline_from_a_shifted_one() -> None:
     truth = _square(200, 60, 60, 140, 140)
     picture = _picture(truth)
     box, shifted = Box(x0=60, y0=60, x1=140, y1=140), _square(200, 80, 80, 120, 120)

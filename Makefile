@@ -7,7 +7,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 OUT ?= out/demo
 
-.PHONY: help setup setup-test setup-torch demo build test test-slow check bench-orchestration clean
+.PHONY: help setup setup-test setup-torch demo build test test-slow test-long check format bench-orchestration clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/:/' | column -t -s:
 
@@ -40,13 +40,19 @@ build: setup                         ## the same through a Prefect deployment (a
 
 # One thread: at the tests' sizes torch's threads only wait for each other, and for ages where cores are busy.
 test: setup-test setup-torch         ## the tests, under 15 minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long"
 
-test-slow: setup-test setup-torch    ## long kills and real servers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+test-slow: setup-test setup-torch    ## real kills, real servers and whole builds
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not long"
 
-check: setup-test                    ## format, lint, types
+test-long: setup-test setup-torch    ## the same at length, for before a release
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
+
+format: setup-test                   ## write files as the formatter wants them
 	$(BIN)/ruff format .
+
+check: setup-test setup-torch        ## format, lint, types; changes nothing
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 

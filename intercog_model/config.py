@@ -1,8 +1,9 @@
-"""Sizes of the network as frozen dataclasses: the released flavour, a debug flavour, and checks."""
+"""Sizes of the network as frozen dataclasses: the released flavor, a debug flavor, and checks."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 
 def require_numbers(config: Any) -> None:
@@ -86,7 +87,7 @@ class VaeConfig:
     @property
     def downsample(self) -> int:
         """Pixels per latent cell along one side."""
-        return 2 ** (len(self.ch_mult) - 1)
+        return 1 << (len(self.ch_mult) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,4 +193,5 @@ def debug_config() -> BagelConfig:
     )
 
 
-FLAVOURS = {"released": released_config, "debug": debug_config}
+FlavorName = Literal["released", "debug"]
+FLAVORS: dict[FlavorName, Callable[[], BagelConfig]] = {"released": released_config, "debug": debug_config}

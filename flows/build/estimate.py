@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flows.build.plans import Build, draft, draft_following
-from flows.ray.cluster import cores
 from flows.cli.tables import text_table
+from flows.ray.cluster import cores
 from tasks.records.outcomes import STAGES
 from tasks.storage.protocol.commits import find_commit
 from tasks.storage.protocol.planning import committed_units

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from flows.build.photographs import named_collections
 from tasks.backends.assets import PHOTOGRAPHS, Asset, asset_table
-from tasks.stages.config import BuildConfig
 from tasks.publishing.release_context import Attribution, ReleaseContext, sample_context
-from tasks.roles.backends import describe_role
-from tasks.stages.registry import ROLES
+from tasks.stages.config import BuildConfig
+from tasks.stages.registry import SPECS
 
 
 def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseContext:
@@ -28,9 +27,7 @@ def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseC
 def used_models(config: BuildConfig) -> list[Asset]:
     """Packaged model files behind the configured roles, by name."""
     revisions = " ".join(
-        describe_role(role, getattr(getattr(config, stage), key)).revision
-        for stage, roles in ROLES.items()
-        for key, role in roles.items()
+        choice.identity.revision for spec in SPECS.values() for choice in spec.choices(config).values()
     )
     collections = {name for names in PHOTOGRAPHS.values() for name in names}
     table = asset_table()

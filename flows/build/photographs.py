@@ -10,8 +10,8 @@ from tasks.backends.assets import (
     default_cache_folder,
     lay_out_asset,
 )
-from tasks.stages.config import BuildConfig
 from tasks.sources.settings import SourceSettings
+from tasks.stages.config import BuildConfig
 
 SUFFIX = "-photographs"
 """``demo-photographs`` names the collection ``demo`` of `tasks.backends.assets.PHOTOGRAPHS`."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from flows.build.photographs import with_photographs
-from tasks.stages.config import BuildConfig
+from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
-from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.sources.listing import Listing, list_sources
+from tasks.stages.config import BuildConfig
 from tasks.stages.registry import check_roles, stage_digests, stage_material
+from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.builds import BuildRecord, link_plan, write_build
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import (
@@ -24,7 +25,6 @@ from tasks.storage.protocol.planning import (
     write_stage_config,
 )
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept_children
-from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.units import Plan, PlanInput
 
 
@@ -39,6 +39,8 @@ class Build:
         listing: of the sources, made once.
         whole: all stages will be run, one after the other, so workers may look ahead.
         replay: answer from kept answers alone; ``origin``: dataset whose answers count as well.
+        taken_over: plan of ingest that was copied from ``origin`` with its commits; then no source is looked at.
+        other_libraries: in which installed libraries ``origin`` differs, one line each; for the card.
     """
 
     config: BuildConfig
@@ -52,6 +54,8 @@ class Build:
     whole: bool = False
     replay: bool = False
     origin: str = ""
+    taken_over: Plan | None = None
+    other_libraries: tuple[str, ...] = ()
 
     def key(self, stage: str) -> StageKey:
         """Where the stage lies under this configuration."""
@@ -92,6 +96,8 @@ def listing(build: Build) -> Listing:
 
 def exclusion_note(build: Build) -> str:
     """Which lines of the exclusion file do nothing, or ``""``; a misspelt one would leave a photograph in."""
+    if build.taken_over is not None:
+        return ""
     idle = listing(build).idle_exclusions
     named = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
     return f"exclude={build.config.exclude!r}: nothing in the sources is named {named}" if idle else ""
@@ -103,6 +109,8 @@ def draft(build: Build, stage: str) -> Plan:
     Raises:
         ConfigurationError: the stage before isn't finished under this configuration.
     """
+    if stage == STAGES[0] and build.taken_over is not None:
+        return build.taken_over
     upstream = _upstream(build, stage)
     return draft_plan(
         build.store,

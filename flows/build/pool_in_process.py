@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from flows.build.fan_out import StageJob, UnitDone, UnitSummary, UnitWorker
 from flows.build.role_services import RoleServices
 from flows.build.unit_queue import Dispatch, UnitQueue
-from tasks.records.errors import EnvironmentFault, OutOfMemory
+from tasks.records.errors import AnswerMissing, EnvironmentFault, OutOfMemory
 from tasks.worker.engine import Engine, EngineSettings
 
 
@@ -82,6 +82,8 @@ class InProcessPool:
         unit_id = dispatch.unit.id
         try:
             summary, seconds = future.result()
+        except AnswerMissing as fault:
+            queue.answers_missing(unit_id, fault.missing)
         except EnvironmentFault as fault:
             queue.fault([unit_id], str(fault))
         except MemoryError:

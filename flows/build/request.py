@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tasks.stages.config import BuildConfig, load_with_origins
 from tasks.records.settings_base import Settings
+from tasks.stages.config import BuildConfig, load_with_origins
 
 
 class BuildRequest(Settings):
     """The arguments of ``groundedit build``; empty ones leave the profile's values."""
 
-    profile: str = Field(default="embedded", description="name of a profile")
+    profile: str = Field(default="embedded", description="name of a profile, or path of a YAML file")
     source: tuple[str, ...] = Field(default=(), description="URIs of photographs, instead of the profile's")
     out: str = Field(default="", description="dataset URI")
     name: str = Field(default="", description="release name")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flows.build.plans import Build, draft
 from flows.build.fan_out import Pool
-from flows.build.progress import Progress
 from flows.build.licenses import release_context
+from flows.build.plans import Build, draft
+from flows.build.progress import Progress
 from flows.build.stage_runner import opened_pool, run_stage
-from tasks.records.outcomes import STAGES
 from tasks.publishing.finish_release import Release, find_release, finish_release
+from tasks.records.outcomes import STAGES
 from tasks.storage.protocol.stage_end import find_stage_end
 
 

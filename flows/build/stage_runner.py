@@ -6,24 +6,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from flows.build.plans import Build, exclusion_note, plan
 from flows.build.fan_out import Pool, StageJob, UnitRun, start_units
+from flows.build.plans import Build, exclusion_note, plan
 from flows.build.pool_in_process import InProcessPool
 from flows.build.progress import Progress
+from flows.build.service_plan import service_plan
 from flows.build.unit_queue import Limits
-from tasks.stages.config import BuildConfig, ExecutionSettings
 from tasks.records.errors import EnvironmentFault
 from tasks.records.outcomes import STAGES
-from tasks.worker.run_unit import WorkContext, Worker
+from tasks.stages.config import BuildConfig, ExecutionSettings
 from tasks.stages.registry import SPECS, material_digest, routes_of
 from tasks.stages.sample_stage import SampleStage
-from tasks.worker.engine import Engine, EngineSettings
-from tasks.worker.role_asks import RolePlan, RouterClient, make_asks
-from flows.build.service_plan import service_plan
+from tasks.storage.objects.store import StoreOptions, open_store
 from tasks.storage.protocol.planning import committed_units
 from tasks.storage.protocol.stage_end import StageEnd, close_stage, decide_duplicates
-from tasks.storage.objects.store import StoreOptions, open_store
 from tasks.storage.protocol.units import Plan
+from tasks.worker.engine import Engine, EngineSettings
+from tasks.worker.role_asks import RolePlan, RouterClient, make_asks
+from tasks.worker.run_unit import WorkContext, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,7 @@ def run_stage(
             work.run.run_partition(number)
         else:
             run_partition(work, number)
+    work.run.queue.stop_when_answers_are_missing()
     end = close(build, stage)
     progress.end(stage)
     return end

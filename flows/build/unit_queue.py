@@ -3,12 +3,13 @@
 A unit moves through these states; only `UnitQueue` moves it:
 
     pending -> in flight -> finished
-                  |-> pending            its worker died while it computed nothing of this unit, or the environment failed
+                  |-> pending            its worker died while it computed nothing of this unit; the environment failed
                   |-> suspect            a worker died, or was cut off, while it computed a sample of this unit
+                  |-> undone             it needs kept answers that are not there, and nobody may be asked
     suspect -> in flight -> finished     those samples run in processes of their own, the others in the worker
 
-Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that holds eight units and dies
-once is one death.
+Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that holds eight units and
+dies once is one death.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from tasks.records.errors import Reason, StageStopped
+from tasks.records.errors import MissingAnswer, Reason, StageStopped
 from tasks.worker.flight import name_in_log
 
 DEATHS_THAT_STOP = 3
 """So many workers that died with no unit finished in between mean a broken model or machine."""
+
+NAMED = 10
+"""Missing answers that a message names, per role."""
 
 MODEL_FAILURES = (Reason.CRASHED, Reason.TIMED_OUT, Reason.BACKEND_ERROR)
 """Failures that speak against the stage; an unreadable file speaks only against itself."""
@@ -108,6 +112,7 @@ class UnitQueue:
         self._blamed: dict[str, int] = {}
         self._in_flight: dict[str, Dispatch] = {}
         self._tally = _Tally()
+        self._missing: set[MissingAnswer] = set()
         self.open: set[str] = {unit.id for unit in units}
         self.skipped: set[str] = set()
 
@@ -158,7 +163,8 @@ class UnitQueue:
                 self._pending.appendleft(unit)
         self._tally.deaths_in_a_row += 1
         if self._tally.deaths_in_a_row >= DEATHS_THAT_STOP:
-            msg = f"{self._stage} stopped: {self._tally.deaths_in_a_row} workers {trouble.value} with no unit finished between"
+            deaths = f"{self._tally.deaths_in_a_row} workers {trouble.value}"
+            msg = f"{self._stage} stopped: {deaths} with no unit finished between"
             raise StageStopped(msg)
 
     def fault(self, unit_ids: Collection[str], message: str) -> None:
@@ -171,8 +177,38 @@ class UnitQueue:
             self._pending.append(self._in_flight.pop(unit_id).unit)
         self._tally.faults += 1
         if self._tally.faults >= self._limits.max_environment_faults:
-            msg = f"{self._stage} stopped: {message} ({self._tally.faults} times); nothing wrong was committed"
+            msg = (
+                f"{self._stage} stopped: {message} ({self._tally.faults} times); nothing wrong was committed"
+            )
             raise StageStopped(msg)
+
+    def answers_missing(self, unit_id: str, missing: Collection[MissingAnswer]) -> None:
+        """The unit needs kept answers that are not there: it stays undone, and the others go on to tell theirs."""
+        self._in_flight.pop(unit_id)
+        self.open.discard(unit_id)
+        self._missing.update(missing)
+
+    def stop_when_answers_are_missing(self) -> None:
+        """To be called when no unit is open.
+
+        Raises:
+            StageStopped: some unit needs kept answers that are not there; naming them by role.
+        """
+        if not self._missing:
+            return
+        lines = []
+        for role in sorted({answer.role for answer in self._missing}):
+            keys = sorted({answer.key for answer in self._missing if answer.role == role})
+            named = ", ".join(key[:24] for key in keys[:NAMED])
+            more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+            lines.append(f"  {role}: {len(keys)} ({named}{more})")
+        samples = len({answer.subject for answer in self._missing})
+        text = "\n".join(lines)
+        msg = (
+            f"{self._stage} stopped: kept answers about {samples} samples are missing, by role and key:\n{text}\n"
+            "These are the first that each sample needs; behind them others may be missing, too."
+        )
+        raise StageStopped(msg)
 
     @property
     def step_timeout_s(self) -> float:

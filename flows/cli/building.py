@@ -15,12 +15,14 @@ from flows.build.plans import Build, exclusion_note, open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.session import finished_release, open_session
+from flows.cli.answers import open_answers_only
 from flows.cli.funnel_table import funnel_table
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
 from flows.prefect.task_runs import run_flow, start_prefect
 from tasks.publishing.finish_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
+from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
 from tasks.storage.objects.store import local_folder
 from tasks.storage.reports.tallies import tally_of_end
@@ -30,9 +32,9 @@ def build(arguments: argparse.Namespace) -> int:
     """Photographs to a release; a finished build is only reported."""
     began = time.monotonic()
     request = request_of(arguments)
-    config, _ = resolve(request)
     progress = Progress(quiet=arguments.quiet)
-    ready = open_build(config, retry=request.retry_failed)
+    ready = _opened(arguments, request)
+    config = ready.config
     release = None if request.retry_failed else finished_release(ready)
     if release is not None:
         mark_finished(ready.store, release)
@@ -75,6 +77,18 @@ def _not_made(folder: Path | None) -> Iterator[None]:
         with suppress(OSError):  # not made after all, or somebody else's by now
             for path in made:
                 path.rmdir()
+
+
+def _opened(arguments: argparse.Namespace, request: BuildRequest) -> Build:
+    if arguments.answers_only:
+        return open_answers_only(arguments)
+    unused = (
+        "--from" if arguments.origin else "--allow-other-libraries" if arguments.allow_other_libraries else ""
+    )
+    if unused:
+        msg = f"{unused}: only with --answers-only"
+        raise ConfigurationError(msg)
+    return open_build(resolve(request)[0], retry=request.retry_failed)
 
 
 def request_of(arguments: argparse.Namespace) -> BuildRequest:

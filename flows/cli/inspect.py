@@ -25,7 +25,7 @@ from tasks.storage.reports.tallies import tally_of_row
 
 def status(arguments: argparse.Namespace) -> int:
     """The newest build's funnel, its edit types, and what is left."""
-    store = _dataset(arguments.out)
+    store = existing_dataset(arguments.out)
     record = _newest(store)
     ledger = Ledger(store, build_plans(store, record))
     if arguments.json:
@@ -47,7 +47,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Exit code 1 and a line for each fault; 0 when there is none."""
-    audit = auditing.verify(_dataset(arguments.out), deep=arguments.deep)
+    audit = auditing.verify(existing_dataset(arguments.out), deep=arguments.deep)
     if arguments.json:
         told = {"faults": [asdict(f) for f in audit.faults], "notes": [asdict(n) for n in audit.notes]}
         tell(json.dumps({**told, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
@@ -62,7 +62,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def repair(arguments: argparse.Namespace) -> int:
     """Moves damaged objects, and what rests on them, below ``aside/``."""
-    done = repairing.repair(_dataset(arguments.out))
+    done = repairing.repair(existing_dataset(arguments.out))
     for path in done.moved:
         tell(f"set aside: {path}")
     for path in done.missing:
@@ -77,7 +77,7 @@ def repair(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """Every step of one id, its ancestors and descendants, over the newest build that knows it."""
-    store = _dataset(arguments.out)
+    store = existing_dataset(arguments.out)
     for record in list_builds(store):
         steps = Ledger(store, build_plans(store, record)).history(arguments.key)
         if not steps:
@@ -98,7 +98,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def gallery(arguments: argparse.Namespace) -> int:
     """A gallery of the newest build, finished or not."""
-    store = _dataset(arguments.out)
+    store = existing_dataset(arguments.out)
     to = gallery_folder(store, arguments.out, arguments.to or "")
     record = _newest(store)
     config = BuildConfig.model_validate({**record.config, "out": arguments.out})
@@ -115,7 +115,7 @@ def gallery(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _dataset(uri: str) -> Store:
+def existing_dataset(uri: str) -> Store:
     """An existing dataset; looking must not make a folder."""
     folder = local_folder(uri)
     if folder is not None and not folder.is_dir():

@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(metavar="command", required=True)
     _add_building(commands)
     _add_looking(commands)
+    _add_answers(commands)
     _add_setting_up(commands)
     return root
 
@@ -86,7 +87,7 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             "--profile",
             type=_text,
             default=PROFILE_DEFAULT,
-            help="name of a profile (default: %(default)s)",
+            help="name of a profile, or path of a YAML file (default: %(default)s)",
         )
         each.add_argument(
             "--source",
@@ -110,6 +111,42 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--verbose", action="store_true", help="with Prefect's, Ray's and the workers' own messages"
     )
     plan.add_argument("--json", action="store_true", help="for machines")
+    build.add_argument(
+        "--answers-only",
+        action="store_true",
+        help="make another dataset's last build anew from its photographs and kept answers, asking nobody",
+    )
+    build.add_argument(
+        "--from", type=_text, dest="origin", metavar="DATASET", help="the other dataset, for --answers-only"
+    )
+    build.add_argument(
+        "--allow-other-libraries",
+        action="store_true",
+        help="with --answers-only: go on though other versions are installed than the dataset was made with",
+    )
+
+
+def _add_answers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "answers of models that a dataset keeps"
+    parts = commands.add_parser("answers", help=text, description=text).add_subparsers(
+        metavar="what", required=True
+    )
+    listed = _command(parts, "list", "answers:list_answers", "counts per role, kind and round")
+    forgotten = _command(
+        parts,
+        "forget",
+        "answers:forget_answers",
+        "sets answers and what rests on them aside, to be asked again",
+    )
+    for each in (listed, forgotten):
+        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("--role", type=_text, required=each is forgotten, help="whose answers")
+    listed.add_argument("--json", action="store_true", help="for machines")
+    forgotten.add_argument(
+        "--since", type=_text, metavar="TIME", help="stored then or later, such as 2026-01-31"
+    )
+    forgotten.add_argument("--server", type=_text, metavar="NAME", help="of this pool or server")
+    forgotten.add_argument("--key", type=_text, metavar="DIGITS", help="whose key begins so")
 
 
 def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -137,14 +174,29 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
         commands, "fetch", "setup:fetch", "everything a build needs from outside, for work offline"
     )
     fetch.add_argument(
-        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="name of a profile, or path of a YAML file (default: %(default)s)",
     )
     _add_set(fetch)
+    gates = _command(commands, "gates", "gates:gates", "tries the gates on words on texts, without any model")
+    gates.add_argument(
+        "--profile", type=_text, default=PROFILE_DEFAULT, help="whose gates (default: %(default)s)"
+    )
+    gates.add_argument(
+        "--gates", type=_text, metavar="NAMES", help="'all', or names with commas (default: the profile's)"
+    )
+    gates.add_argument("file", type=_text, metavar="FILE", help="JSON lines: scene, target, edit and reply")
+    _add_set(gates)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "each setting and where its value came from")
     show.add_argument(
-        "--profile", type=_text, default=PROFILE_DEFAULT, help="name of a profile (default: %(default)s)"
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="name of a profile, or path of a YAML file (default: %(default)s)",
     )
     show.add_argument("--json", action="store_true", help="for machines")
     _add_set(show)

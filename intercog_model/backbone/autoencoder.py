@@ -32,7 +32,8 @@ class ResBlock(nn.Module):
         """[B, out_channels, h, w]."""
         branch = self.conv1(F.silu(self.norm1(x)))
         branch = self.conv2(F.silu(self.norm2(branch)))
-        return branch + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        out: Tensor = branch + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return out
 
 
 class AttentionBlock(nn.Module):
@@ -54,7 +55,8 @@ class AttentionBlock(nn.Module):
         normed = self.norm(x)
         q, k, v = (conv(normed).flatten(2).transpose(1, 2)[:, None] for conv in (self.q, self.k, self.v))
         out = F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).reshape(x.shape)
-        return x + self.proj_out(out)
+        total: Tensor = x + self.proj_out(out)
+        return total
 
 
 class Downsample(nn.Module):
@@ -66,11 +68,12 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h / 2, w / 2]."""
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        halved: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
+        return halved
 
 
 class Upsample(nn.Module):
-    """Doubles both sides: nearest neighbour, then a convolution."""
+    """Doubles both sides: nearest neighbor, then a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -78,7 +81,8 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, 2h, 2w]."""
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        doubled: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return doubled
 
 
 class Level(nn.Module):
@@ -112,7 +116,8 @@ class Middle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as x."""
-        return self.block_2(self.attn_1(self.block_1(x)))
+        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
+        return out
 
 
 class Encoder(nn.Module):
@@ -136,7 +141,8 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        moments: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return moments
 
 
 class Decoder(nn.Module):
@@ -160,7 +166,8 @@ class Decoder(nn.Module):
         z = self.mid(self.conv_in(z))
         for level in reversed(self.up):
             z = level(z)
-        return self.conv_out(F.silu(self.norm_out(z)))
+        pixels: Tensor = self.conv_out(F.silu(self.norm_out(z)))
+        return pixels
 
 
 class AutoEncoder(nn.Module):
@@ -183,4 +190,5 @@ class AutoEncoder(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Pixels [B, 3, H, W], about [-1, 1], of a scaled latent."""
-        return self.decoder(latent / self.config.scale_factor + self.config.shift_factor)
+        pixels: Tensor = self.decoder(latent / self.config.scale_factor + self.config.shift_factor)
+        return pixels

@@ -65,7 +65,8 @@ class Bagel(nn.Module):
 
     def embed_text(self, ids: Tensor) -> Tensor:
         """Token embeddings [n, D]."""
-        return self.language_model.model.embed_tokens(ids)
+        embedded: Tensor = self.language_model.model.embed_tokens(ids)
+        return embedded
 
     def embed_patches(
         self, patches: Tensor, ids_P: Tensor, lengths: list[int]
@@ -130,7 +131,7 @@ class Bagel(nn.Module):
 def encode_images(vae: AutoEncoder, batch: PackedBatch, patch: int, *, padded: bool = False) -> Tensor:
     """Clean latent tokens [N, C] of all VAE images of a pack, in packed order.
 
-    Images are encoded apart, equal sizes together, so that a sample does not depend on its neighbours.
+    Images are encoded apart, equal sizes together, so that a sample does not depend on its neighbors.
     `padded` zero-pads all of them to one size and crops afterwards, as the published trainer does; that
     changes the latents inside the valid area.
     """

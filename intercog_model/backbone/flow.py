@@ -7,7 +7,7 @@ from intercog_model.backbone.position_tables import timestep_sinusoid
 
 
 def shift_time(t: Tensor, shift: float) -> Tensor:
-    """S * t / (1 + (s - 1) * t): maps [0, 1] onto itself, towards 1 (noise) for shift > 1."""
+    """S * t / (1 + (s - 1) * t): maps [0, 1] onto itself, toward 1 (noise) for shift > 1."""
     return shift * t / (1 + (shift - 1) * t)
 
 
@@ -55,7 +55,8 @@ class TimeEmbedder(nn.Module):
     def forward(self, t_N: Tensor) -> Tensor:
         """[N, width] for flow times in [0, 1]; the sinusoid itself stays in float32."""
         sinusoid = timestep_sinusoid(t_N, self.features)
-        return self.mlp(sinusoid.to(next(self.mlp.parameters()).dtype))
+        embedded: Tensor = self.mlp(sinusoid.to(next(self.mlp.parameters()).dtype))
+        return embedded
 
 
 class Connector(nn.Module):
@@ -68,4 +69,5 @@ class Connector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[P, width]."""
-        return self.fc2(nn.functional.gelu(self.fc1(x), approximate="tanh"))
+        out: Tensor = self.fc2(nn.functional.gelu(self.fc1(x), approximate="tanh"))
+        return out

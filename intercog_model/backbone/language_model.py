@@ -52,7 +52,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x_LD: Tensor) -> Tensor:
         """[L, D]."""
-        return self.down_proj(F.silu(self.gate_proj(x_LD)) * self.up_proj(x_LD))
+        out_LD: Tensor = self.down_proj(F.silu(self.gate_proj(x_LD)) * self.up_proj(x_LD))
+        return out_LD
 
 
 class SharedAttention(nn.Module):
@@ -77,8 +78,12 @@ class SharedAttention(nn.Module):
     def _project(self, x_LD: Tensor, routing: Routing, name: str, *, norm: bool) -> Tensor:
         def expert(suffix: str) -> Callable[[Tensor], Tensor]:
             def project(rows: Tensor) -> Tensor:
-                heads = getattr(self, f"{name}_proj{suffix}")(rows).unflatten(-1, (-1, self.head_dim))
-                return getattr(self, f"{name}_norm{suffix}")(heads) if norm else heads
+                projected: Tensor = getattr(self, f"{name}_proj{suffix}")(rows)
+                heads: Tensor = projected.unflatten(-1, (-1, self.head_dim))
+                if not norm:
+                    return heads
+                normed: Tensor = getattr(self, f"{name}_norm{suffix}")(heads)
+                return normed
 
             return project
 
@@ -136,7 +141,8 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of the layer."""
         normed = routing.apply(x_LD, self.input_layernorm, self.input_layernorm_moe_gen)
-        return self.self_attn(normed, routing, rope, freeze_und)
+        q_k_v: tuple[Tensor, Tensor, Tensor] = self.self_attn(normed, routing, rope, freeze_und)
+        return q_k_v
 
     def after_attention(self, x_LD: Tensor, out_LHd: Tensor, routing: Routing, freeze_und: bool) -> Tensor:
         """Residual stream after the layer, from the one before it and the heads' outputs."""

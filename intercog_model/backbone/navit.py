@@ -30,7 +30,8 @@ class VitEmbeddings(nn.Module):
 
     def forward(self, patches: Tensor, ids_P: Tensor) -> Tensor:
         """[P, C]."""
-        return self.patch_embedding(patches) + self.position_embedding(ids_P)
+        embedded: Tensor = self.patch_embedding(patches) + self.position_embedding(ids_P)
+        return embedded
 
 
 class VitAttention(nn.Module):
@@ -51,9 +52,11 @@ class VitAttention(nn.Module):
         """[P, C]; `lengths` are the patches of each image."""
         q, k, v = (p(x_PC).unflatten(-1, (self.heads, -1)) for p in (self.q_proj, self.k_proj, self.v_proj))
         if not lengths:  # a pack without images still touches every weight
-            return self.out_proj((q + k + v).flatten(1))
+            touched: Tensor = self.out_proj((q + k + v).flatten(1))
+            return touched
         images = zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True)
-        return self.out_proj(torch.cat([attend_rows(*image, None) for image in images]).flatten(1))
+        out_PC: Tensor = self.out_proj(torch.cat([attend_rows(*image, None) for image in images]).flatten(1))
+        return out_PC
 
 
 class VitMlp(nn.Module):
@@ -66,7 +69,8 @@ class VitMlp(nn.Module):
 
     def forward(self, x_PC: Tensor) -> Tensor:
         """[P, C]."""
-        return self.fc2(F.gelu(self.fc1(x_PC), approximate="tanh"))
+        out_PC: Tensor = self.fc2(F.gelu(self.fc1(x_PC), approximate="tanh"))
+        return out_PC
 
 
 class VitLayer(nn.Module):
@@ -82,7 +86,8 @@ class VitLayer(nn.Module):
     def forward(self, x_PC: Tensor, lengths: list[int]) -> Tensor:
         """[P, C]."""
         x_PC = x_PC + self.self_attn(self.layer_norm1(x_PC), lengths)
-        return x_PC + self.mlp(self.layer_norm2(x_PC))
+        out_PC: Tensor = x_PC + self.mlp(self.layer_norm2(x_PC))
+        return out_PC
 
 
 class VitEncoder(nn.Module):
@@ -116,4 +121,5 @@ class NaVit(nn.Module):
         x_PC = self.vision_model.embeddings(patches, ids_P)
         for layer in self.vision_model.encoder.layers:
             x_PC = layer(x_PC, lengths)
-        return self.vision_model.post_layernorm(x_PC)
+        normed_PC: Tensor = self.vision_model.post_layernorm(x_PC)
+        return normed_PC

@@ -1,6 +1,7 @@
 """The texts of the reasoning chain: system prompt, headings, think tags, and where each part lies."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from intercog_model.data.tokenizer import Tokenizer, tokens_within
 
@@ -16,7 +17,7 @@ HEADINGS = (
     "3. Editing description: ",
     "4. Post-edit description: ",
 )
-TAG_RULES = ("one pair", "pair per text")
+TagRule = Literal["one pair", "pair per text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +39,13 @@ class ChainText:
     second: range  # body of the second section, without its heading
 
 
-def first_text(sections: Sections | None, tokenizer: Tokenizer, tags: str) -> ChainText:
+def first_text(sections: Sections | None, tokenizer: Tokenizer, tags: TagRule) -> ChainText:
     """T1: scene and target after the opening tag; `sections` None leaves the tag alone."""
     bodies = (sections.scene, sections.target) if sections else None
     return _text(bodies, HEADINGS[:2], tokenizer, OPEN, CLOSE if tags == "pair per text" else "")
 
 
-def second_text(sections: Sections | None, tokenizer: Tokenizer, tags: str) -> ChainText:
+def second_text(sections: Sections | None, tokenizer: Tokenizer, tags: TagRule) -> ChainText:
     """T2: edit and result before the closing tag; `sections` None leaves the tag alone."""
     bodies = (sections.edit, sections.result) if sections else None
     return _text(bodies, HEADINGS[2:], tokenizer, OPEN if tags == "pair per text" else "", CLOSE)

@@ -4,33 +4,34 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from pydantic import field_validator
 
 from intercog_model.data.example import Example
-from intercog_model.data.shards import KINDS, BrokenSample, list_shards, open_uri, read_shard
-from intercog_model.errors import ConfigurationError, require_within
+from intercog_model.data.shards import BrokenSample, Kind, list_shards, open_uri, read_shard
+from intercog_model.errors import ConfigurationError
+from intercog_model.settings import Settings, Weight
 
 TAKEN = "taken"  # the key of the number of draws, among the names of sources, in a state
+State = dict[str, Any]  # JSON: the number of draws, and epoch, shard and sample of each source by its name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceConfig:
+class SourceConfig(Settings):
     """One source of the mixture."""
 
     name: str
-    kind: str  # of KINDS
+    kind: Kind
     uri: str  # folder or object-store prefix
-    weight: float = 1.0
+    weight: Weight = 1.0
 
-    def __post_init__(self) -> None:
-        if not self.name or self.name == TAKEN:
-            raise ConfigurationError(f"name {self.name!r} cannot be the name of a source")
-        if self.kind not in KINDS:
-            raise ConfigurationError(
-                f"kind {self.kind!r} of source {self.name!r} is not one of {sorted(KINDS)}"
-            )
-        require_within(self, "[0, inf)", "weight")
+    @field_validator("name")
+    @classmethod
+    def _require_a_name_of_its_own(cls, name: str) -> str:
+        if not name or name == TAKEN:
+            raise ValueError(f"should be neither empty nor {TAKEN!r}")
+        return name
 
 
 def require_own_names(sources: Sequence[SourceConfig]) -> None:
@@ -39,7 +40,7 @@ def require_own_names(sources: Sequence[SourceConfig]) -> None:
     for number, source in enumerate(sources):
         if source.name in first:
             raise ConfigurationError(
-                f"sources[{number}].name {source.name!r} is that of sources[{first[source.name]}] too"
+                f"sources[{number}].name: {source.name!r}, should not be that of sources[{first[source.name]}] too"
             )
         first[source.name] = number
 
@@ -75,7 +76,9 @@ class Mixture:
     def __init__(self, sources: list[SourceConfig], seed: int) -> None:
         used = [s for s in sources if s.weight > 0]
         if not used:
-            raise ConfigurationError(f"sources {[s.name for s in sources]}: none has a positive weight")
+            raise ConfigurationError(
+                f"sources: {[s.name for s in sources]}, one at least should have a weight above 0"
+            )
         require_own_names(sources)
         self.seed = seed
         self.taken = 0
@@ -134,12 +137,12 @@ class Mixture:
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         return torch.randperm(count, generator=generator).tolist()
 
-    def state(self) -> dict[str, list[int] | int]:
+    def state(self) -> State:
         """Position of every source and the number of draws, for a checkpoint."""
         cursors = {s.config.name: [s.cursor.epoch, s.cursor.shard, s.cursor.sample] for s in self.sources}
         return {TAKEN: self.taken, **cursors}
 
-    def require_sources_of(self, state: dict[str, list[int] | int]) -> None:
+    def require_sources_of(self, state: State) -> None:
         """Raise ConfigurationError unless the sources are those that `state` was taken of."""
         ours, theirs = {s.config.name for s in self.sources}, state.keys() - {TAKEN}
         if ours != theirs:
@@ -149,17 +152,17 @@ class Mixture:
                 f"sources {sorted(ours)} are not those of the checkpoint: {', '.join(parts)}"
             )
         for source in self.sources:
-            shard = state[source.config.name][1]  # type: ignore[index]  # three numbers
+            _, shard, _ = state[source.config.name]
             if shard >= len(source.shards):
                 raise ConfigurationError(
                     f"uri {source.config.uri!r} of source {source.config.name!r}: {len(source.shards)} shards, "
                     f"fewer than when the checkpoint was written"
                 )
 
-    def restore(self, state: dict[str, list[int] | int]) -> None:
+    def restore(self, state: State) -> None:
         """Go on where `state` was taken; raises what `require_sources_of` raises."""
         self.require_sources_of(state)
-        self.taken = int(state[TAKEN])  # type: ignore[arg-type]  # the one plain number
+        self.taken = state[TAKEN]
         for source in self.sources:
-            source.cursor = Cursor(*state[source.config.name])  # type: ignore[misc]  # three numbers
+            source.cursor = Cursor(*state[source.config.name])
             source.loaded = (-1, -1)

@@ -1,6 +1,7 @@
 """Examples to plans: the interleaved chain S0-S9, and the plain BAGEL sequences of general data."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from intercog_model.config import BagelConfig
-from intercog_model.data.chain_text import GROUNDING_PROMPT, TAG_RULES, ChainText, first_text, second_text
+from intercog_model.data.chain_text import GROUNDING_PROMPT, ChainText, TagRule, first_text, second_text
 from intercog_model.data.draws import Draws
 from intercog_model.data.example import (
     EditExample,
@@ -18,34 +19,26 @@ from intercog_model.data.example import (
     UnderstandingExample,
 )
 from intercog_model.data.tokenizer import Tokenizer
-from intercog_model.errors import require_one_of, require_within
 from intercog_model.packing.pack import sample_length
 from intercog_model.packing.plan import PlanItem, Sample, TextItem, VaeItem, VitItem
 from intercog_model.packing.resize import VAE_RULE, VIT_TRAINING_RULE, SizeRule, resize, to_pixels
+from intercog_model.settings import Settings, Share
 
-FEEDBACKS = ("both", "vae", "vit")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceConfig:
+class SequenceConfig(Settings):
     """What a chain consists of; the readings are those of the reference, by number."""
 
     text_reasoning: bool = True  # T1 and T2; off leaves only the tags around V
     visual_reasoning: bool = True  # V as target and as context
     system_prompt: bool = True  # A19: off together with both reasonings is plain BAGEL
-    think_tags: str = "one pair"  # A18
-    feedback: str = "both"  # A20: how V is seen by what follows
+    think_tags: TagRule = "one pair"  # A18
+    feedback: Literal["both", "vae", "vit"] = "both"  # A20: how V is seen by what follows
     announce_images: bool = False  # A28: the end token before a drawn picture predicts the image start
-    drop_text: float = 0.1  # A21: probabilities of dropping the instruction and each copy of the source
-    drop_vae: float = 0.3
-    drop_vit: float = 0.3
+    drop_text: Share = 0.1  # A21: probabilities of dropping the instruction and each copy of the source
+    drop_vae: Share = 0.3
+    drop_vit: Share = 0.3
     vae_rule: SizeRule = VAE_RULE
     vit_rule: SizeRule = VIT_TRAINING_RULE
-
-    def __post_init__(self) -> None:
-        require_one_of(self, "think_tags", TAG_RULES)
-        require_one_of(self, "feedback", FEEDBACKS)
-        require_within(self, "[0, 1]", "drop_text", "drop_vae", "drop_vit")
 
     @property
     def reasoning(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from intercog_model.errors import ConfigurationError
 from intercog_model.packing.resize import to_rgb
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
+Kind = Literal["grounding", "edit", "text_to_image", "understanding"]
 
 
 class WrongSchemaVersionError(ConfigurationError):
@@ -56,7 +57,7 @@ class _CheckedHeader(tarfile.TarInfo):
             raise tarfile.ReadError(str(error)) from error
 
 
-def read_shard(stream: IO[bytes], kind: str, shard: str = "shard") -> Iterator[Example | BrokenSample]:
+def read_shard(stream: IO[bytes], kind: Kind, shard: str = "shard") -> Iterator[Example | BrokenSample]:
     """Samples of a shard in the order of the tar; `kind` is one of `KINDS`, `shard` names it where it is cut.
 
     What follows a cut is one broken sample more, by the name of the shard. All of it is a function of the bytes,
@@ -175,7 +176,7 @@ def read_understanding(key: str, members: Members) -> UnderstandingExample:
     )
 
 
-KINDS: dict[str, Callable[[str, Members], Example]] = {
+KINDS: dict[Kind, Callable[[str, Members], Example]] = {
     "grounding": read_grounding,
     "edit": read_edit,
     "text_to_image": read_text_to_image,
@@ -215,7 +216,7 @@ def _picture(data: bytes) -> Image.Image:
     return to_rgb(image) if image.mode not in ("RGB", "RGBA", "LA", "P") else image
 
 
-def list_shards(uri: str, kind: str) -> list[str]:
+def list_shards(uri: str, kind: Kind) -> list[str]:
     """URIs of the shards of a source, sorted: the train split of a release, or every .tar of a folder.
 
     Raises OSError or ValueError where there are none.

@@ -1,4 +1,4 @@
-"""Text to token ids and back: the published byte-level BPE, plain bytes for the debug flavour, and whole words."""
+"""Text to token ids and back: the published byte-level BPE, plain bytes for the debug flavor, and whole words."""
 
 import json
 import re
@@ -112,7 +112,7 @@ class BpeTokenizer:
     """`tokenizer.json` of a checkpoint folder; nothing is added at the start or the end."""
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer as FastTokenizer  # noqa: PLC0415 - the debug flavour does without it
+        from tokenizers import Tokenizer as FastTokenizer  # noqa: PLC0415 - the debug flavor does without it
 
         try:
             self.fast = FastTokenizer.from_file(str(folder / "tokenizer.json"))

@@ -29,7 +29,7 @@ class ImageFeatures(Protocol):
 
 
 def square_pixels(image: Image.Image, side: int) -> Tensor:
-    """float32 [3, side, side]: long side resized to `side`, normalised, then padded with zeros."""
+    """float32 [3, side, side]: long side resized to `side`, normalized, then padded with zeros."""
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
@@ -53,11 +53,12 @@ class RandomPatchFeatures:
         """See `ImageFeatures`."""
         sheet = square_pixels(image, self.grid * self.patch)
         cells = nn.functional.unfold(sheet[None], self.patch, stride=self.patch)[0].T
-        return (cells @ self.matrix).T.unflatten(1, (self.grid, self.grid))
+        features_Cgg: Tensor = (cells @ self.matrix).T.unflatten(1, (self.grid, self.grid))
+        return features_Cgg
 
 
 class CachedFeatures:
-    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.cache_features`."""
+    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.scripts.cache_features`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +68,8 @@ class CachedFeatures:
         path = self.folder / f"{key}.safetensors"
         if not path.is_file():
             raise ConfigurationError(
-                f"model.features_folder {str(self.folder)!r}: no {path.name}; intercog_model.cache_features writes it"
+                f"model.features_folder: {str(self.folder)!r}: no {path.name}; "
+                "intercog_model.scripts.cache_features writes it"
             )
         return load_file(path)["features"].float()
 
@@ -94,7 +96,8 @@ class SamFeatures:
     def features(self, key: str, image: Image.Image) -> Tensor:
         """See `ImageFeatures`."""
         sheet = square_pixels(image, self.side)
-        return self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
+        features_Cgg: Tensor = self.encoder(sheet[None].to(self.device, self.dtype))[0].float()
+        return features_Cgg
 
 
 def read_sam(path: Path, label: str) -> dict[str, Tensor]:
@@ -141,8 +144,8 @@ def build_encoder(
     window: int = 14,
 ) -> nn.Module:
     """The package's image encoder; the defaults are those of ViT-H."""
-    encoder = segment_anything_module("image_encoder")
-    return encoder.ImageEncoderViT(
+    package = segment_anything_module("image_encoder")
+    encoder: nn.Module = package.ImageEncoderViT(
         img_size=image_size,
         depth=depth,
         embed_dim=width,
@@ -156,6 +159,7 @@ def build_encoder(
         global_attn_indexes=global_blocks,
         window_size=window,
     )
+    return encoder
 
 
 def segment_anything_module(name: str) -> types.ModuleType:

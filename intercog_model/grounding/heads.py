@@ -63,7 +63,8 @@ class GroundingHeads(nn.Module):
         dense = dense_Cgg + self.no_mask_embed.weight[0][:, None, None]
         # angles are computed in the matrix's own float32, whatever type the decoder runs in
         code = self.position_code(self.sizes.grid).to(dense.dtype)
-        return self.mask_decoder(features_Cgg[None], code, sparse, dense[None])[0, 0]
+        logits: Tensor = self.mask_decoder(features_Cgg[None], code, sparse, dense[None])[0, 0]
+        return logits
 
     def load_segment_anything(self, weights: dict[str, Tensor]) -> None:
         """Start the decoder, the no-mask embedding and the position code from a SAM file's tensors."""

@@ -30,7 +30,8 @@ class TokenAttention(nn.Module):
         """[B, T, C]."""
         inputs = ((self.q_proj, q_BTC), (self.k_proj, k_BSC), (self.v_proj, v_BSC))
         q, k, v = (proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj, x in inputs)
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out_BTC: Tensor = self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out_BTC
 
 
 class TokenMlp(nn.Module):
@@ -43,7 +44,8 @@ class TokenMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as x."""
-        return self.lin2(F.relu(self.lin1(x)))
+        out: Tensor = self.lin2(F.relu(self.lin1(x)))
+        return out
 
 
 class TwoWayBlock(nn.Module):
@@ -106,8 +108,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as x."""
-        centred = x - x.mean(1, keepdim=True)
-        normed = centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-6)
+        centered = x - x.mean(1, keepdim=True)
+        normed = centered * torch.rsqrt(centered.square().mean(1, keepdim=True) + 1e-6)
         return self.weight[:, None, None] * normed + self.bias[:, None, None]
 
 
@@ -120,7 +122,8 @@ class Mlp3(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., out_width]."""
-        return self.layers[2](F.relu(self.layers[1](F.relu(self.layers[0](x)))))
+        out: Tensor = self.layers[2](F.relu(self.layers[1](F.relu(self.layers[0](x)))))
+        return out
 
 
 class MaskDecoder(nn.Module):
@@ -164,7 +167,7 @@ class MaskDecoder(nn.Module):
 
 
 class PositionCode(nn.Module):
-    """Random Fourier code of grid cell centres; its matrix is fixed and stored."""
+    """Random Fourier code of grid cell centers; its matrix is fixed and stored."""
 
     positional_encoding_gaussian_matrix: Tensor
 
@@ -175,7 +178,7 @@ class PositionCode(nn.Module):
     def forward(self, side: int) -> Tensor:
         """[1, C, side, side], first half sines, second half cosines."""
         matrix = self.positional_encoding_gaussian_matrix
-        centre = (torch.arange(side, device=matrix.device, dtype=matrix.dtype) + 0.5) / side
-        y, x = torch.meshgrid(centre, centre, indexing="ij")
+        center = (torch.arange(side, device=matrix.device, dtype=matrix.dtype) + 0.5) / side
+        y, x = torch.meshgrid(center, center, indexing="ij")
         angle = 2 * math.pi * ((2 * torch.stack([x, y], dim=-1) - 1) @ matrix)
         return torch.cat([angle.sin(), angle.cos()], dim=-1).permute(2, 0, 1)[None]

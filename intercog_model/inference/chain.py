@@ -71,7 +71,7 @@ class _Branches:
             return tag
         ids = self.full.generate_text(self.settings.max_tokens, ignore_end=self.settings.ignore_end)
         text = self.pipeline.tokenizer.decode(ids)
-        # the decoded text is put back through the tokeniser, as in training
+        # the decoded text is put back through the tokenizer, as in training
         self.add_text(self.pipeline.ids(text))
         return text
 

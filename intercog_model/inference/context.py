@@ -81,7 +81,8 @@ class Context:
         last, _ = self.model.language_model(self.model.embed_text(ids), Routing(ids, None), position, attend)
         self.cache.advance(1)
         self.position += 1
-        return self.model.language_model.lm_head(last[0]).float()
+        logits: Tensor = self.model.language_model.lm_head(last[0]).float()
+        return logits
 
     def generate_text(
         self,

@@ -57,4 +57,5 @@ def _shrunk(guided_NC: Tensor, full_NC: Tensor, guidance: Guidance) -> Tensor:
     """guided_NC scaled down to at most the norm of full_NC, over everything or per row."""
     dim = None if guidance.renorm == "global" else -1
     norms = [torch.linalg.vector_norm(v, dim=dim, keepdim=True) for v in (full_NC, guided_NC)]
-    return guided_NC * (norms[0] / (norms[1] + 1e-8)).clamp(guidance.renorm_min, 1.0)
+    scaled: Tensor = guided_NC * (norms[0] / (norms[1] + 1e-8)).clamp(guidance.renorm_min, 1.0)
+    return scaled

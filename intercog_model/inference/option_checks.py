@@ -1,29 +1,30 @@
 """Checks of the edit command's options: all that can be told before a model is loaded."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 
 from intercog_model.checkpoint import read_config
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.pictures import PictureError, open_picture
 from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
-from intercog_model.errors import SEEDS, ConfigurationError, require_options
+from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import read_tokenizer
-from intercog_model.inference.quantise import LIBRARY, library
+from intercog_model.inference.quantize import LIBRARY, library
+from intercog_model.settings import Count, Seed, Settings
 
 RANDOM = "random-debug"
 
 
-def check_numbers(options: argparse.Namespace) -> None:
-    """Raise ConfigurationError for numbers of which no picture or text can be made."""
-    if options.points < 2:
-        raise ConfigurationError(f"--points {options.points}: at least 2 time points make a step")
-    if options.max_tokens < 1:
-        raise ConfigurationError(f"--max-tokens {options.max_tokens}: at least 1 is needed")
-    require_options(options, SEEDS, "seed")
+class Numbers(Settings):
+    """Numbers of which a picture or a text can be made."""
+
+    points: Annotated[int, Field(ge=2)]  # two of them make a step
+    max_tokens: Count
+    seed: Seed
 
 
 def check_device(name: str) -> None:
@@ -56,7 +57,7 @@ def check_image(path: Path) -> None:
 
 
 def check_instruction(text: str, tokenizer: Tokenizer) -> None:
-    """Raise ConfigurationError for a text that the tokeniser refuses."""
+    """Raise ConfigurationError for a text that the tokenizer refuses."""
     try:
         tokenizer.encode(text)
     except TextError as error:
@@ -64,7 +65,7 @@ def check_instruction(text: str, tokenizer: Tokenizer) -> None:
 
 
 def check_model(model: str) -> tuple[Tokenizer, BagelConfig]:
-    """Tokeniser and sizes of a model, from the headers of its files; ConfigurationError if they cannot be read."""
+    """Tokenizer and sizes of a model, from the headers of its files; ConfigurationError if they cannot be read."""
     if model == RANDOM:
         return ByteTokenizer(), debug_config()
     folder = Path(model)

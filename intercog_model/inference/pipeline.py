@@ -1,4 +1,4 @@
-"""A loaded model with what its use needs: tokeniser, size rules, and pictures in and out of contexts."""
+"""A loaded model with what its use needs: tokenizer, size rules, and pictures in and out of contexts."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from intercog_model.packing.resize import (
 )
 
 Clock = Callable[[str], AbstractContextManager[None]]
-FLAVOUR_FILE = "intercog.json"  # beside the weights of a model that is not of the released flavour
+FLAVOR_FILE = "intercog.json"  # beside the weights of a model that is not of the released flavor
 
 
 def untimed(_part: str) -> AbstractContextManager[None]:
@@ -55,7 +55,7 @@ class EncodedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pipeline:
-    """Network, autoencoder, tokeniser and rules; stateless between calls."""
+    """Network, autoencoder, tokenizer and rules; stateless between calls."""
 
     model: Bagel
     vae: AutoEncoder
@@ -111,36 +111,36 @@ class Pipeline:
         return to_image(self.vae.decode(latent.to(self.vae.decoder.conv_in.weight))[0])
 
 
-def read_flavour(folder: Path) -> str:
-    """The flavour that a folder says it has; the released one if it says none."""
-    path = folder / FLAVOUR_FILE
+def read_flavor(folder: Path) -> str:
+    """The flavor that a folder says it has; the released one if it says none."""
+    path = folder / FLAVOR_FILE
     if not path.is_file():
         return "released"
     stated = json.loads(path.read_text())
-    flavour = stated.get("flavour") if isinstance(stated, dict) else stated
-    if flavour not in ("released", "debug"):
-        raise ValueError(f"{path}: unknown flavour {flavour!r}")
-    return str(flavour)
+    flavor = stated.get("flavor") if isinstance(stated, dict) else stated
+    if flavor not in ("released", "debug"):
+        raise ValueError(f"{path}: unknown flavor {flavor!r}")
+    return str(flavor)
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
-    """The tokeniser of a folder's flavour."""
-    return ByteTokenizer() if read_flavour(folder) == "debug" else BpeTokenizer(folder)
+    """The tokenizer of a folder's flavor."""
+    return ByteTokenizer() if read_flavor(folder) == "debug" else BpeTokenizer(folder)
 
 
 def load_pipeline(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
 ) -> Pipeline:
-    """A folder in the published format, with the tokeniser and rules of its flavour."""
+    """A folder in the published format, with the tokenizer and rules of its flavor."""
     tokenizer = read_tokenizer(folder)
     loaded = load_folder(folder, tokens=tokenizer.tokens, device=device, dtype=dtype)
-    if read_flavour(folder) == "debug":
+    if read_flavor(folder) == "debug":
         return debug_pipeline(loaded.model, loaded.vae)
     return Pipeline(model=loaded.model, vae=loaded.vae, tokenizer=tokenizer)
 
 
 def debug_pipeline(model: Bagel, vae: AutoEncoder) -> Pipeline:
-    """A pipeline of the debug flavour around models at hand."""
+    """A pipeline of the debug flavor around models at hand."""
     return Pipeline(
         model=model, vae=vae, tokenizer=ByteTokenizer(), vae_rule=DEBUG_VAE_RULE, vit_rule=DEBUG_VIT_RULE
     )

@@ -29,7 +29,7 @@ class GuidedContexts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerSettings:
-    """`points` times make points - 1 steps; the shift moves them towards the noisy end."""
+    """`points` times make points - 1 steps; the shift moves them toward the noisy end."""
 
     points: int = 50
     shift: float = 3.0

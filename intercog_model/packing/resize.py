@@ -1,28 +1,22 @@
 """Image preprocessing: the size rule, resizing, and pixels to [-1, 1]."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from intercog_model.errors import require_within
+from intercog_model.settings import Count, Settings
 
 PIXEL_CAP = 14 * 14 * 9 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeRule:
+class SizeRule(Settings):
     """Limits in pixels; both sides of the result are multiples of `stride`."""
 
-    max_side: int
-    min_side: int
-    stride: int
-    max_pixels: int = PIXEL_CAP
-
-    def __post_init__(self) -> None:
-        require_within(self, "[1, inf)", "max_side", "min_side", "stride", "max_pixels")
+    max_side: Count
+    min_side: Count
+    stride: Count
+    max_pixels: Count = PIXEL_CAP
 
     @property
     def largest(self) -> int:
@@ -57,7 +51,7 @@ DEBUG_VIT_RULE = SizeRule(max_side=56, min_side=28, stride=14)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """RGB; transparency is composed on white, 16 bits of grey are scaled to 8."""
+    """RGB; transparency is composed on white, 16 bits of gray are scaled to 8."""
     if image.mode.startswith("I"):  # "I" too: some formats give their 16 bits as 32
         # Pillow would clip at 255, which is white for nearly all values; 257 maps 65535 to 255
         return Image.fromarray(

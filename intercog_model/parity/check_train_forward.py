@@ -53,7 +53,8 @@ def check(golden: Golden) -> None:
 
 def _checked_plan(golden: Golden, file: GoldenFile) -> Plan:
     """The stated plan, its faults named; in place of one that cannot be packed, the plan the stored rows imply."""
-    stated, implied = golden.extra["train_plan"], implied_plan(file)
+    stated: Plan = golden.extra["train_plan"]
+    implied = implied_plan(file)
     fits = implied is None or [len(plan) for plan in stated] == [len(plan) for plan in implied]
     if not fits:
         golden.report.miss("cases.json: extra.train_plan", "the pack is stored with another number of items")

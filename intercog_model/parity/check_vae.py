@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,14 +55,14 @@ def _check_image(golden: Golden, file: GoldenFile, prefix: str, image: Tensor) -
 def _part(vae: AutoEncoder, name: str) -> nn.Module:
     """The module behind a name like `enc.down0_downsample`; ValueError for an unknown one."""
     half, _, rest = name.partition(".")
-    module: Any = {"enc": vae.encoder, "dec": vae.decoder}[half]
+    module: nn.Module = {"enc": vae.encoder, "dec": vae.decoder}[half]
     match = LEVEL.match(rest)
     path = FIXED.get(rest, rest)
     if match:
         step = "block.-1" if match[3] == "last_block" else match[3]
         path = f"{match[1]}.{match[2]}.{step}"
     for part in path.split("."):
-        module = module[int(part)] if part.lstrip("-").isdigit() else getattr(module, part)
+        module = module[int(part)] if isinstance(module, nn.ModuleList) else getattr(module, part)
     return module
 
 

@@ -56,7 +56,9 @@ def segment_anything_decoder() -> nn.Module:
     """The MaskDecoder of the package `segment-anything`."""
     transformer = segment_anything_module("transformer")
     inner = transformer.TwoWayTransformer(depth=2, embedding_dim=256, mlp_dim=2048, num_heads=8)
-    return segment_anything_module("mask_decoder").MaskDecoder(transformer_dim=256, transformer=inner)
+    module = segment_anything_module("mask_decoder")
+    decoder: nn.Module = module.MaskDecoder(transformer_dim=256, transformer=inner)
+    return decoder
 
 
 @torch.no_grad()

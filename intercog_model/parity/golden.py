@@ -128,7 +128,8 @@ class Golden:
     @property
     def training_shift(self) -> float:
         """Time shift in training."""
-        return self.usable_config["bagel"]["timestep_shift"]
+        shift: float = self.usable_config["bagel"]["timestep_shift"]
+        return shift
 
     def build(self) -> None:
         """Model and autoencoder with the folder's weights, in float32; ValueError when they do not fit."""

@@ -50,9 +50,9 @@ def implied_vit_eps(golden: Golden, files: Files) -> Implied:
     """From the ViT's last norm, whose input and output are both stored."""
     file, norm = files[VIT], golden.model.vit_model.vision_model.post_layernorm
     x = file.tensors[f"mid.layer{golden.config.vit.num_hidden_layers - 1}"].double()
-    centred = x - x.mean(1, keepdim=True)
+    centered = x - x.mean(1, keepdim=True)
     normed = file.tensors["out.vit"].double() - norm.bias.double()
-    return eps_of_rows(normed, centred * norm.weight.double(), centred.square().mean(1))
+    return eps_of_rows(normed, centered * norm.weight.double(), centered.square().mean(1))
 
 
 def eps_of_rows(normed: Tensor, plain: Tensor, squares: Tensor) -> Implied:

@@ -1,1 +1,1 @@
-"""The objective, optimiser state, checkpoints and loop of training."""
+"""The objective, optimizer state, checkpoints and loop of training."""

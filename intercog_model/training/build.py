@@ -39,7 +39,7 @@ class Parts:
 
 
 def build(config: TrainConfig, device: torch.device | str, *, empty: bool = False) -> Parts:
-    """Everything but optimiser and sharding; weights in float32.
+    """Everything but optimizer and sharding; weights in float32.
 
     `empty` leaves a network that comes from a checkpoint on the meta device, to be filled by `load_shards`.
     """
@@ -48,7 +48,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     mixture = Mixture(list(config.sources), config.run.seed)
     require_own_checkpoint(config, mixture)
     torch.manual_seed(config.run.seed)
-    debug = config.model.flavour == "debug"
+    debug = config.model.flavor == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
     if config.model.checkpoint:
         loaded = _published_model(config.model.checkpoint, tokenizer, device, empty=empty)
@@ -58,7 +58,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
         bagel, vae = bagel.to(device), vae.to(device)
     sizes = DEBUG_HEADS if debug else HeadSizes()
     heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
-    sam = read_sam(Path(config.model.sam), f"model.sam {config.model.sam!r}") if config.model.sam else None
+    sam = read_sam(Path(config.model.sam), f"model.sam: {config.model.sam!r}") if config.model.sam else None
     if sam is not None:
         heads.load_segment_anything(sam)
     objective = ObjectiveConfig(
@@ -83,7 +83,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
 
 
 def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoEncoder]:
-    """The debug flavour (or `config`) with random weights from torch's current seed, its flow head at zero.
+    """The debug flavor (or `config`) with random weights from torch's current seed, its flow head at zero.
 
     The encoder's log variance is set low: at random it would drown the picture in its own sampling noise.
     """
@@ -104,32 +104,30 @@ def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoE
 def require_device(config: TrainConfig, device: torch.device) -> None:
     """Raise ConfigurationError where the configured attention cannot train on the device."""
     if config.run.attention == "flex" and device.type == "cpu":
-        raise ConfigurationError('run.attention "flex" has no backward on a CPU: set it to "dense"')
+        raise ConfigurationError(
+            "run.attention: 'flex', should be 'dense' on a CPU, where flex has no backward"
+        )
 
 
 def require_paths(config: TrainConfig) -> None:
     """Raise ConfigurationError for a file or folder of the model that is needed and not there."""
     model = config.model
-    if model.flavour == "released" and not model.checkpoint:
-        raise ConfigurationError('model.checkpoint "" is no folder, and the released flavour needs one')
+    if model.flavor == "released" and not model.checkpoint:
+        raise ConfigurationError("model.checkpoint: '', should be a folder for the released flavor")
     if model.features == "sam" and not model.sam:
-        raise ConfigurationError('model.sam "" is no file, and model.features "sam" needs one')
+        raise ConfigurationError("model.sam: '', should be a file for model.features 'sam'")
     if model.features == "cached" and not model.features_folder:
-        raise ConfigurationError(
-            'model.features_folder "" is no folder, and model.features "cached" needs one'
-        )
+        raise ConfigurationError("model.features_folder: '', should be a folder for model.features 'cached'")
     if model.checkpoint and not Path(model.checkpoint).is_dir():
-        raise ConfigurationError(f"model.checkpoint {model.checkpoint!r} is no folder")
+        raise ConfigurationError(f"model.checkpoint: {model.checkpoint!r}, should be a folder")
     if model.sam and not Path(model.sam).is_file():
-        raise ConfigurationError(f"model.sam {model.sam!r} is no file")
+        raise ConfigurationError(f"model.sam: {model.sam!r}, should be a file")
     grounded = any(source.kind == "grounding" and source.weight > 0 for source in config.sources)
     if model.features == "cached" and grounded and not Path(model.features_folder).is_dir():
-        raise ConfigurationError(f"model.features_folder {model.features_folder!r} is no folder")
-    if "\0" in config.run.out:
-        raise ConfigurationError(f"run.out {config.run.out!r} is no path")
+        raise ConfigurationError(f"model.features_folder: {model.features_folder!r}, should be a folder")
     out = Path(config.run.out)
     if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"run.out {config.run.out!r} is a file")
+        raise ConfigurationError(f"run.out: {config.run.out!r}, should be a folder, is a file")
 
 
 def require_own_checkpoint(config: TrainConfig, mixture: Mixture) -> None:
@@ -140,14 +138,14 @@ def require_own_checkpoint(config: TrainConfig, mixture: Mixture) -> None:
     try:
         mixture.require_sources_of(checkpoints.read_meta(found[-1])["position"]["mixture"])
     except ConfigurationError as error:
-        raise ConfigurationError(f"run.out {config.run.out!r}: {error}") from error
+        raise ConfigurationError(f"run.out: {config.run.out!r}: {error}") from error
 
 
 def _published_tokenizer(config: TrainConfig) -> Tokenizer:
     try:
         return BpeTokenizer(Path(config.model.checkpoint))
     except ValueError as error:
-        raise ConfigurationError(f"model.checkpoint {config.model.checkpoint!r}: {error}") from error
+        raise ConfigurationError(f"model.checkpoint: {config.model.checkpoint!r}: {error}") from error
 
 
 def _published_model(
@@ -159,10 +157,10 @@ def _published_model(
         )
     except KeyError as error:
         raise ConfigurationError(
-            f"model.checkpoint {folder!r}: its configuration files lack {error}"
+            f"model.checkpoint: {folder!r}: its configuration files lack {error}"
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigurationError(f"model.checkpoint {folder!r}: {error}") from error
+        raise ConfigurationError(f"model.checkpoint: {folder!r}: {error}") from error
 
 
 def _features(

@@ -109,7 +109,8 @@ class Overfit:
     def run(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Sums of the loss terms."""
         clean = encode_images(self.vae, batch.packed, self.config.latent_patch_size)
-        return self.model(batch, clean, DenseAttend(dense_masks(batch.packed)))
+        sums: dict[str, Tensor] = self.model(batch, clean, DenseAttend(dense_masks(batch.packed)))
+        return sums
 
     def learn(self) -> int:
         """Steps until the settings' end; how many were made."""

@@ -1,4 +1,4 @@
-"""What a model that learnt its samples by heart must show: the aims, and the examination against them."""
+"""What a model that learned its samples by heart must show: the aims, and the examination against them."""
 
 import math
 from dataclasses import dataclass, replace

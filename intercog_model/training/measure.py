@@ -45,7 +45,7 @@ def measure_training(
 ) -> dict[str, float]:
     """Steps of one square chain sample with AdamW, recomputation on; bf16 compute on a GPU.
 
-    `layers` shortens the language model where the full one does not fit beside its optimiser.
+    `layers` shortens the language model where the full one does not fit beside its optimizer.
     """
     if layers:
         config = replace(config, llm=replace(config.llm, num_hidden_layers=layers))

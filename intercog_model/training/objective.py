@@ -133,7 +133,7 @@ class InterCog(nn.Module):
     def run_backbone(self, batch: TrainingBatch, clean_NC: Tensor, attend: Attend) -> BackboneOutput:
         """The packed forward, with the layers that the grounding losses read."""
         layers = {self.layer, self.bagel.config.llm.num_hidden_layers}
-        return self.bagel(
+        out: BackboneOutput = self.bagel(
             batch.packed,
             clean_NC,
             attend,
@@ -141,6 +141,7 @@ class InterCog(nn.Module):
             keep_layers=layers,
             freeze_und=self.config.freeze_und,
         )
+        return out
 
     def _grounding_terms(
         self, batch: TrainingBatch, sample: int, target: GroundingTarget, out: BackboneOutput

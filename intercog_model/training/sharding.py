@@ -64,7 +64,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """One step towards the current parameters."""
+        """One step toward the current parameters."""
         for name, parameter in model.named_parameters():
             self.shards[name].lerp_(local(parameter.detach()).float(), 1 - self.decay)
 
@@ -83,7 +83,7 @@ class MovingAverage:
 
 
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
-    """Memory of this rank's optimiser state."""
+    """Memory of this rank's optimizer state."""
     return sum(local(v).numel() * local(v).element_size() for v in _state_tensors(optimizer))
 
 
@@ -103,5 +103,5 @@ def digest(tensors: Iterable[Tensor]) -> str:
 
 
 def optimizer_digest(optimizer: torch.optim.Optimizer) -> str:
-    """Digest of this rank's optimiser state."""
+    """Digest of this rank's optimizer state."""
     return digest(t.reshape(-1) for t in map(local, _state_tensors(optimizer)))

@@ -19,17 +19,20 @@ class ReadyStep:
     @property
     def broken(self) -> dict[str, int]:
         """Unreadable samples met since the run began, by key."""
-        return self.position["broken"]
+        found: dict[str, int] = self.position["broken"]
+        return found
 
     @property
     def too_long(self) -> dict[str, int]:
         """Samples left out for their length since the run began, by key."""
-        return self.position["too_long"]
+        found: dict[str, int] = self.position["too_long"]
+        return found
 
     @property
     def reasons(self) -> dict[str, str]:
         """Why each sample of either kind was left out, by key."""
-        return self.position["reasons"]
+        found: dict[str, str] = self.position["reasons"]
+        return found
 
 
 class StepFeed:

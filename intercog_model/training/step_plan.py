@@ -1,4 +1,4 @@
-"""What one optimiser step trains on: its samples, cut into packs and dealt to ranks by their order alone."""
+"""What one optimizer step trains on: its samples, cut into packs and dealt to ranks by their order alone."""
 
 from collections import Counter
 from collections.abc import Iterator

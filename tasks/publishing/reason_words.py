@@ -98,7 +98,6 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "ambiguous reference",
         "Read back with the scene, the words lead to another object, to several or to none.",
     ),
-    Reason.REFUSED_BY_MODEL: _say("model declined", "The writing model declined to write an instruction."),
     Reason.DEGENERATE_TEXT: _say("degenerate text", "A text is endless or repeats itself in circles."),
     Reason.TWO_EDITS: _say("two edits", "The instruction asks for more than one edit."),
     Reason.REWRITE_CONTRADICTS: _say(
@@ -110,9 +109,15 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.WRONG_SIDE: _say("wrong side", "The words place the target on another side of the picture."),
     Reason.WRONG_ORDINAL: _say("wrong ordinal", "Counted as the words say, another object is meant."),
-    Reason.WRONG_SIZE: _say("wrong size", "The words call the target larger or smaller than it is among its kind."),
-    Reason.WRONG_COLOR_WORD: _say("wrong color word", "The words state a color that contradicts the picture or the edit."),
-    Reason.WRONG_COUNT: _say("wrong count", "The words state a number of objects that contradicts what was found."),
+    Reason.WRONG_SIZE: _say(
+        "wrong size", "The words call the target larger or smaller than it is among its kind."
+    ),
+    Reason.WRONG_COLOR_WORD: _say(
+        "wrong color word", "The words state a color that contradicts the picture or the edit."
+    ),
+    Reason.WRONG_COUNT: _say(
+        "wrong count", "The words state a number of objects that contradicts what was found."
+    ),
     Reason.REWRITE_LOST_FACT: _say(
         "rewrite lost fact", "Rewriting the instruction dropped or added a fact such as a color or a side."
     ),

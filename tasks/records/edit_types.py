@@ -70,6 +70,7 @@ class EditTypeSpec:
         weight: default relative frequency of the type: samples in the paper (Figure 2; which number belongs to which
             label is inferred from their order).
         argument: what the target is turned into, in a word or two; ``""`` for a type that needs no argument.
+        verbs: families of verbs (gate vocabulary) that ask for the type; "change" and "make" ask for any but a removal.
         reads: regular expressions with a group ``argument``, tried in order on an instruction whose writer did not
             state the argument apart; upper and lower case are alike, the final period is gone.
         verbatim: the argument is meant letter by letter; of others an article before and a period after are dropped.
@@ -82,6 +83,7 @@ class EditTypeSpec:
     maker: Maker
     weight: float
     argument: str
+    verbs: frozenset[str]
     reads: tuple[str, ...]
     crop_factor: float
     region: Region
@@ -90,8 +92,8 @@ class EditTypeSpec:
 
 
 _SHADE = (
-    r"(?:(?:bright|light|dark|pale|deep|vivid|soft|pastel|neon|metallic|navy|sky|baby|royal|olive|forest|lime|mint|"
-    r"hot|cherry|wine|lemon|emerald|charcoal|off)[ -])*"
+    r"(?:(?:bright|light|dark|pale|deep|vivid|vibrant|rich|warm|bold|shiny|soft|pastel|neon|metallic|navy|sky|baby|"
+    r"royal|olive|forest|lime|mint|hot|cherry|wine|lemon|emerald|charcoal|off)[ -])*"
 )
 _COLOR = (
     rf"{_SHADE}(?:black|white|gr[ae]y|red|orange|brown|yellow|green|blue|purple|pink|gold(?:en)?|silver|beige|cream|"
@@ -113,6 +115,7 @@ _POSE = (
     r"lower|stretch|spread|cross|fold|hold|throw|catch|kick|hug|ride|eat|drink|read|write|sing|laugh|smile|frown|cry|"
     r"yawn|sleep|wink|open|close|look|turn|face|nod|bow|salute|play|pick|put|take off|wag|stick)"
 )
+_PUT = r"^(?:please\s+)?(?:add|put|place|insert|attach|draw|set|stick|hang|tie|pin|lay)\s+"
 _SOME = r"(?:(?:an?|some)\s+|(?=(?:another|one|two|three|four|several)\s))"
 """What stands before a new thing; an article is no part of the argument, a number is."""
 
@@ -123,6 +126,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=12973.0,
         argument="color",
+        verbs=frozenset({"recolor", "restyle"}),
         reads=(
             rf".*\b(?:to|into)\s+(?:an?\s+)?(?P<argument>{_COLOR})\b",
             rf"\ban?\s+(?P<argument>{_COLOR})\s+(?:colou?r|shade|hue|tone|finish|coat)\b",
@@ -139,6 +143,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.INPAINTER,
         weight=18131.0,
         argument="",
+        verbs=frozenset({"remove"}),
         reads=(),
         crop_factor=2.0,
         region=Region.CHANGED,
@@ -149,6 +154,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=7558.0,
         argument="thing",
+        verbs=frozenset({"replace"}),
         reads=(
             rf"\b(?:replace|swap|substitute|exchange)\b.*\b(?:with|for|by)\s+{_SOME}(?P<argument>.+)$",
             r"\b(?:replace|swap|substitute|exchange)\b.*\b(?:with|for|by)\s+(?P<argument>.+)$",
@@ -163,12 +169,13 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=3844.0,
         argument="thing",
+        verbs=frozenset({"add", "give", "write"}),
         reads=(
-            r"^(?:please\s+)?(?:add|put|place|insert|attach|draw|set)\s+(?P<argument>\S.*?)\s+(?:to|on|onto|upon|in|into|"
-            r"inside|at|over|above|below|under|beside|next to|near|behind|around|between|for|beneath)\b",
+            rf"{_PUT}(?P<argument>\S.*?)\s+(?:to|on|onto|upon|in|into|inside|at|over|above|below|under|beside|"
+            r"next to|near|behind|around|between|for|beneath)\b",
             rf"^(?:please\s+)?give\b.*\b{_SOME}(?P<argument>.+)$",
             rf"\b(?:wear|hold|carry)\s+{_SOME}(?P<argument>.+)$",
-            r"^(?:please\s+)?(?:add|put|place|insert|attach|draw|set)\s+(?P<argument>.+)$",
+            rf"{_PUT}(?P<argument>.+)$",
         ),
         crop_factor=1.9,
         region=Region.CROP,
@@ -179,6 +186,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=1095.0,
         argument="material",
+        verbs=frozenset({"give", "restyle"}),
         reads=(
             rf"\bmade\s+(?:out\s+)?(?:of|from)\s+(?P<argument>{_WORDS})$",
             rf".*\b(?:to|into|in|with)\s+(?:an?\s+)?(?P<argument>{_MATERIAL})\b",
@@ -194,6 +202,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=417.0,
         argument="pose or activity",
+        verbs=frozenset({"act", "give"}),
         reads=(
             r"\b(?:pose|posture|action|activity|expression)\b.*\bto\s+(?P<argument>.+)$",
             r"\bfrom\s+\w+ing\b.*?\bto\s+(?P<argument>\w+ing\b.*)$",
@@ -209,6 +218,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=775.0,
         argument="look",
+        verbs=frozenset({"act", "add", "give", "restyle"}),
         reads=(
             r".*\b(?:look|appear|seem)\s+(?:like\s+|as\s+)?(?P<argument>.+)$",
             r"\b(?:turn|change|transform|convert|render|show|make)\b.*\b(?:into|to|in|as)\s+(?:an?\s+)?"
@@ -225,8 +235,10 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         maker=Maker.EDITOR,
         weight=82.0,
         argument="writing",
+        verbs=frozenset({"write"}),
         reads=(
-            r".*\b(?:says?|reads?|to|into|with|as|writes?|words?|text)\s*[:,]?\s*[\"“‘'](?P<argument>[^\"”]+?)[\"”’']$",
+            r".*\b(?:says?|reads?|to|into|with|as|writes?|words?|text)\s*[:,]?\s*"
+            r"[\"“‘'](?P<argument>[^\"”]+?)[\"”’']$",
             r"\b(?:write|print|add)\b[^\"“]*[\"“](?P<argument>[^\"”]+)[\"”]",
             r"\b(?:so\s+(?:that\s+)?it\s+says|say|read)\s+(?P<argument>[^\"“”]+)$",
             r"\b(?:text|writing|word|words|lettering|number)\b.*\bto\s+(?P<argument>[^\"“”]+)$",

@@ -17,7 +17,9 @@ A *rejection* is the pipeline saying no; a *failure* is the pipeline unable to t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class GroundEditError(Exception):
@@ -44,23 +46,29 @@ class StorageFault(EnvironmentFault):
     """The object store refused an operation, vanished, or has no space left."""
 
 
+class MissingAnswer(NamedTuple):
+    """A kept answer that is not there: who would have to be asked, for which sample, and the answer's key."""
+
+    role: str
+    subject: str
+    key: str
+
+
 class AnswerMissing(EnvironmentFault):
-    """Only kept answers may be used and one that a sample needs is not there; its unit cannot be committed.
+    """Only kept answers may be used and those that samples need are not there; their unit cannot be committed.
 
     Args:
-        role: who would have to be asked.
-        subject: id of the sample the question is about.
-        key: key of the answer, 64 hex digits.
+        missing: at least one.
     """
 
-    def __init__(self, role: str, subject: str, key: str) -> None:
-        super().__init__(role, subject, key)  # as given, so that it travels between processes
-        self.role = role
-        self.subject = subject
-        self.key = key
+    def __init__(self, missing: Iterable[MissingAnswer]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(self.missing)  # as given, so that it travels between processes
 
     def __str__(self) -> str:
-        return f"{self.subject}: no kept answer of the {self.role} (key {self.key[:24]})"
+        first, more = self.missing[0], len(self.missing) - 1
+        text = f"{first.subject}: no kept answer of the {first.role} (key {first.key[:24]})"
+        return f"{text} and {more} more" if more else text
 
 
 class OutOfMemory(EnvironmentFault):

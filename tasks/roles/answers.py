@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ParamSpec, Self, TypeVar
 
-from tasks.records.errors import AnswerMissing, DataFault, Reason, SampleError, StorageFault
+from tasks.records.errors import AnswerMissing, DataFault, MissingAnswer, Reason, SampleError, StorageFault
 from tasks.records.outcomes import BlobRef
 from tasks.roles.answer_codec import decode_answer, encode_answer
 from tasks.roles.chat import ChatReply
@@ -156,8 +156,6 @@ class KeptAnswers:
         self._listings: OrderedDict[str, Future[_Listing]] = OrderedDict()
         self._asked_here: set[AnswerName] = set()
         self._puts: set[asyncio.Task[KeptAnswer]] = set()
-        self.missing: dict[str, set[str]] = defaultdict(set)
-        """Role -> keys that a replay looked for in vain."""
 
     async def find(self, sid: str, role: str, key: str, *, subject: str = "") -> KeptAnswer | None:
         """The stored answer to use, or None when the question is to be asked.
@@ -177,8 +175,7 @@ class KeptAnswers:
         if kept is not None:
             return kept
         if self._replay:
-            self.missing[role].add(key)
-            raise AnswerMissing(role, subject or sid, key)
+            raise AnswerMissing([MissingAnswer(role, subject or sid, key)])
         return None
 
     async def put(
@@ -247,8 +244,11 @@ class KeptAnswers:
         self, sid: str, role: str, key: str, given: Answer | NoAnswer, run: str, reply: ChatReply | None
     ) -> KeptAnswer:
         kept = await self._usable(sid, role, key, again=False)
-        if kept is not None and kept.kind is Kind.ANSWER:
-            return kept  # another build was first, and the listing was read again since `find`
+        failed = isinstance(given, NoAnswer) and given.kind is Kind.FAILED
+        if kept is not None and (kept.kind is Kind.ANSWER or failed):
+            # Another build was first, and the listing was read again since `find`; or this very build has the reply
+            # that led to the failure.
+            return kept
         listing, place = await self._listing(sid), (role, key[:KEY_DIGITS])
         round_ = max(listing.rounds.get(place, (-1,))) + 1
         kept = await self._call(self._store_first, sid, role, key, round_, given, run, reply)

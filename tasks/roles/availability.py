@@ -67,6 +67,7 @@ class Availability:
         self._probe_s = probe_s
         self._patience_s = patience_s
         self._away_since: float | None = None
+        self._troubles: list[int] = []
         self._changed = asyncio.Event()
 
     @property
@@ -85,14 +86,26 @@ class Availability:
         """How often a URL went down."""
         return sum(url.falls for url in self._urls)
 
-    async def turn(self) -> Turn:
+    async def turn(self, troubles: int = 0) -> Turn:
         """Waits for a URL: one that is due for a probe, else the least busy of those that are up.
 
         Must be given back with `done`.
 
+        Args:
+            troubles: how often the question found a URL away. The probe is the question with the fewest, so that one
+                that itself is the trouble does not keep the server down for the others.
+
         Raises:
             EnvironmentFault: none came back in time, or the server was given up.
         """
+        self._troubles.append(troubles)
+        try:
+            return await self._next_turn(troubles)
+        finally:
+            self._troubles.remove(troubles)
+            self._wake()
+
+    async def _next_turn(self, troubles: int) -> Turn:
         loop = asyncio.get_running_loop()
         while True:
             if self.fault is not None:
@@ -100,7 +113,7 @@ class Availability:
             now = loop.time()
             down = [url for url in self._urls if url.state is State.DOWN]
             due = next((url for url in down if url.next_try <= now), None)
-            if due is not None:
+            if due is not None and troubles <= min(self._troubles):
                 due.state = State.PROBING
                 return self._turn_to(due, probe=True)
             up = [url for url in self._urls if url.state is State.UP]
@@ -112,7 +125,9 @@ class Availability:
                 continue
             changed = self._changed
             try:
-                async with asyncio.timeout_at(min([end, *(url.next_try for url in down)])):
+                # Of a URL that is due already, another question is the probe, and its end wakes this one.
+                tries = [url.next_try for url in down if url.next_try > now]
+                async with asyncio.timeout_at(min([end, *tries])):
                     await changed.wait()
             except TimeoutError:
                 continue

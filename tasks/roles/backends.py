@@ -131,9 +131,6 @@ def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | No
     module, _, name = names[settings.backend].partition(":")
     backend = cast("type[Backend[Any, Any]]", getattr(import_module(module), name))
     check_declared(backend)
-    if "served" in settings.options:
-        msg = f"{key}.options.served: belongs to the server; set servers.<name>.model"
-        raise ConfigurationError(msg)
     handed = {"served": served} if served is not None and issubclass(backend, ServedBackend) else {}
     try:
         options = backend.Options.model_validate({**settings.options, **handed})
@@ -142,6 +139,9 @@ def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | No
         where = ".".join([key, "options", *(str(part) for part in item["loc"])])
         msg = f"{where}: {item['msg']} (value {item['input']!r})"
         raise ConfigurationError(msg) from error
+    if settings.options.get("served") is not None:
+        msg = f"{key}.options.served: belongs to the server; set servers.<name>.model"
+        raise ConfigurationError(msg)
     return BackendChoice(
         role=role,
         name=settings.backend,

@@ -10,6 +10,9 @@ Who is to blame when something breaks:
     a replica crashes                   its questions are asked one by one; two crashes alone with one convict it
     a replica ends in another way       nobody; its questions are asked again
     three ends with no answer between   the machine or the model: the pool stops
+
+Before the third of these, a question that was answered earlier is asked again if there is one, so that a few questions
+that kill, side by side, are not taken for a machine that fails.
 """
 
 from __future__ import annotations
@@ -85,6 +88,7 @@ class Pool:
         self._answers = 0
         self._deaths_in_a_row = 0
         self._given_up = 0
+        self._known_good: tuple[str, Any] | None = None
         self._end: GroundEditError | None = None
         self._next_look: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -209,6 +213,7 @@ class Pool:
     def _finish(self, end: GroundEditError) -> None:
         """Takes no more questions; the first reason stays."""
         self._end = self._end or end
+        self._known_good = None
         for question in self._waiting.take_all():
             question.give(self._end)
 
@@ -225,7 +230,9 @@ class Pool:
         while held := self._free():
             idle = held.calls == 0
             lone = self._lone_one() if idle else None
-            if lone is not None:
+            if lone is not None and self._known_good is not None and self._last_chance:
+                lone = self._control(*self._known_good)
+            elif lone is not None:
                 self._waiting.take(lone)
             batch = [lone] if lone is not None else self._waiting.next_batch(loop.time(), idle=idle)
             if not batch:
@@ -247,7 +254,20 @@ class Pool:
 
     def _lone_one(self) -> WaitingQuestion | None:
         busy = any(held.calls for held in self._living)
-        return self._waiting.lone_one(self._answers, busy=busy)
+        # Questions that kill tend to stand side by side: before the last death another neighborhood has its turn.
+        return self._waiting.lone_one(self._answers, busy=busy, from_end=self._last_chance)
+
+    @property
+    def _last_chance(self) -> bool:
+        return self._deaths_in_a_row >= DEATHS_WITHOUT_ANSWER - 1
+
+    def _control(self, route: str, payload: Any) -> WaitingQuestion:
+        """A question that was answered before, to tell two that kill from a machine that fails; asked once."""
+        loop = asyncio.get_running_loop()
+        self._known_good = None
+        control = WaitingQuestion(route, payload, loop.time(), loop.create_future())
+        control.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+        return control
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -308,6 +328,8 @@ class Pool:
             raise ValueError(msg)
         for question, answer in zip(part, answers, strict=True):
             question.give(answer)
+            if not isinstance(answer, Exception):
+                self._known_good = question.route, question.payload
 
     def _broken(self, part: list[WaitingQuestion], error: Exception) -> list[list[WaitingQuestion]]:
         """What follows from an exception of a replica that goes on: halves, or an end for a single question."""

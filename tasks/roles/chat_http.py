@@ -6,15 +6,21 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
+import httpx
+
 from tasks.records.errors import GroundEditError
 from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.scrubbing import scrub
+
+END_S = 1.0
+"""How long a stream may stay open after its last event before its connection is dropped."""
 
 TOP_LOGPROBS = 20
 """Alternatives of the first token that are asked for; no server gives more by default."""
@@ -134,6 +140,7 @@ class _Growing:
 
     text: list[str] = field(default_factory=list)
     finish: str = ""
+    declined: bool = False
     logprobs: dict[str, float] = field(default_factory=dict)
     model: str = ""
 
@@ -159,8 +166,7 @@ class _Growing:
             said = choice.get("delta") or choice.get("message") or {}
             self.text.append(said.get("content") or said.get("refusal") or "")
             self.finish = choice.get("finish_reason") or self.finish
-            if said.get("refusal"):
-                self.finish = "content_filter"
+            self.declined = self.declined or bool(said.get("refusal"))
             tokens = (choice.get("logprobs") or {}).get("content") or ()
             if tokens and not self.logprobs:
                 self.logprobs = {t["token"]: float(t["logprob"]) for t in tokens[0].get("top_logprobs") or ()}
@@ -175,7 +181,10 @@ class _Growing:
             msg = "the reply broke off"
             raise Away(msg)
         return ChatReply(
-            text="".join(self.text), finish=self.finish, logprobs=self.logprobs, model=self.model
+            text="".join(self.text),
+            finish="content_filter" if self.declined else self.finish,
+            logprobs=self.logprobs,
+            model=self.model,
         )
 
 
@@ -212,6 +221,7 @@ async def streamed_reply(lines: AsyncIterator[str], silence_s: float, heard: Cal
                 clock.reschedule(loop.time() + silence_s)
                 data = line.removeprefix("data:").strip()
                 if data == "[DONE]":
+                    await _to_the_end(lines)
                     break
                 growing.add(_event(data))
                 heard()
@@ -219,6 +229,14 @@ async def streamed_reply(lines: AsyncIterator[str], silence_s: float, heard: Cal
         msg = f"silent for {silence_s:g} s in the middle of a reply"
         raise Away(msg) from None
     return growing.whole()
+
+
+async def _to_the_end(lines: AsyncIterator[str]) -> None:
+    """Reads what follows the last event, which is nothing: only then the connection can be used again."""
+    with suppress(httpx.RequestError, TimeoutError):
+        async with asyncio.timeout(END_S):
+            async for _ in lines:
+                pass
 
 
 def _event(data: str) -> Mapping[str, Any]:
@@ -230,3 +248,15 @@ def _event(data: str) -> Mapping[str, Any]:
         msg = "a part of the reply is not JSON"
         raise Away(msg)
     return event
+
+
+@contextmanager
+def transport_is_away() -> Iterator[None]:
+    """Lost connections, half bodies and silence say nothing about the question."""
+    try:
+        yield
+    except httpx.ReadTimeout:
+        msg = "no reply within the time limit"
+        raise Away(msg) from None
+    except httpx.RequestError as error:
+        raise Away(f"{type(error).__name__}: {error}") from None

@@ -28,7 +28,8 @@ from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.roles.replicas import MakeReplica, OwnerDied, threads_for
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.served_route import OpenRequest, ServedRoute, as_it_is
-from tasks.roles.servers import Server, ServerFacts
+from tasks.roles.server_check import ServerFacts
+from tasks.roles.servers import Server
 from tasks.storage.protocol.answer_files import Kind
 
 log = logging.getLogger(__name__)
@@ -51,11 +52,10 @@ class Router:
     Args:
         routes: each with a ``run`` that is a name out of ``pools`` or ``servers``.
         pools: settings by name.
-        servers: settings by name.
+        servers: settings by name; one without URLs is there after `server_at`.
         keeper: of answers; ``None`` keeps none.
         make_replica: of a pool; by default each pool gets a thread of this process.
         open_request: by default payloads for servers are the requests themselves.
-        urls: of servers that the build started, by name.
 
     Raises:
         ConfigurationError: a server's key is not in the environment.
@@ -70,7 +70,6 @@ class Router:
         keeper: AnswerKeeper | None,
         make_replica: MakeReplica | None = None,
         open_request: OpenRequest = as_it_is,
-        urls: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._routes = {route.name: route for route in routes}
         self._counts = {route.name: RouteCounts() for route in routes}
@@ -84,14 +83,25 @@ class Router:
             for name in pools
             if name in used
         }
-        self._servers = {
-            name: Server(name, servers[name], (urls or {}).get(name, ())) for name in servers if name in used
-        }
-        self._served = {
-            route.name: ServedRoute(route, self._servers[route.run], self._counts[route.name], open_request)
-            for route in routes
-            if route.run in self._servers
-        }
+        self._server_settings = {name: servers[name] for name in servers if name in used}
+        self._open = open_request
+        self._servers: dict[str, Server] = {}
+        self._served: dict[str, ServedRoute] = {}
+        for name, settings in self._server_settings.items():
+            if settings.urls:
+                self.server_at(name, settings.urls)
+
+    def server_at(self, name: str, urls: Sequence[str]) -> None:
+        """Says where a server is that the build started by itself; its routes take questions from now on.
+
+        Raises:
+            ConfigurationError: its key is not in the environment.
+        """
+        server = self._servers[name] = Server(name, self._server_settings[name], urls)
+        for route in self._routes.values():
+            if route.run == name:
+                counts = self._counts[route.name]
+                self._served[route.name] = ServedRoute(route, server, counts, self._open)
 
     async def ask(self, call: RoleCall) -> Answered:
         """The answer to one question.
@@ -249,7 +259,7 @@ class Router:
         )
         try:
             kept = await keeper.put(call.sid, route.role, call.key, what, run=route.run, reply=given.reply)
-        except ValueError as wrong:
+        except (ValueError, TypeError, AttributeError) as wrong:  # NaN, or not what the role answers
             log.warning("%s: the answer to %s cannot be stored: %s", route.name, call.subject, wrong)
             raise SampleError(Reason.BACKEND_ERROR, "answer that cannot be stored") from wrong
         return Answered(answer=kept.unwrap(), key=call.key, kept=False)
@@ -258,6 +268,9 @@ class Router:
         """Asks the pool or server; a `SampleError` is what it gave."""
         if route.name in self._served:
             return await self._served[route.name].ask(call.payload)
+        if route.run not in self._pools:
+            msg = f"{route.name}: neither a pool nor a server {route.run!r} is there"
+            raise EnvironmentFault(msg)
         try:
             return Given(answer=await self._pools[route.run].ask(route.name, call.payload))
         except SampleError as error:

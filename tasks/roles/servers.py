@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +21,7 @@ from tasks.records.errors import (
     Reason,
     SampleError,
 )
-from tasks.roles.availability import Availability, Turn
+from tasks.roles.availability import Availability, State, Turn
 from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.chat_http import (
     Away,
@@ -28,25 +31,50 @@ from tasks.roles.chat_http import (
     chat_body,
     failure,
     streamed_reply,
+    transport_is_away,
     whole_reply,
 )
 from tasks.roles.placement import ServerSettings
 from tasks.roles.route_counts import RouteCounts
+from tasks.roles.server_check import ServerFacts, facts_of
+
+ERRORS_BEFORE_CONTROL = 2
 
 CONNECT_S = 30.0
+PLACES_PER_CLIENT = 8
+"""httpx looks through all connections of a client at each request, so that 64 are dear in one and cheap in eight."""
+
 ERROR_BODY_BYTES = 4096
 
 OWN_ERRORS = 5
 """So often a question may get a status of 500 or above, with others answered in between, before it is the cause."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFacts:
-    """What a URL says about its model; empty or 0 where it says nothing."""
+@dataclass(slots=True)
+class _Trial:
+    """Whether a status of 500 or above is the question's own doing or an outage.
 
-    url: str
-    root: str
-    context_length: int
+    An outage hits all, so only errors count that come while the server answers something else. Where there is nothing
+    else to be asked, a control takes its place.
+
+    Attributes:
+        alive: the server's count of replies when this question got its last error.
+    """
+
+    alive: int
+    errors: int = 0
+    own_errors: int = 0
+
+    def needs_control(self, alive: int) -> bool:
+        return self.errors >= ERRORS_BEFORE_CONTROL and alive == self.alive
+
+    def convicts(self, status: int, alive: int) -> bool:
+        if status < 500:
+            return False
+        self.errors += 1
+        self.own_errors += alive > self.alive
+        self.alive = alive
+        return self.own_errors >= OWN_ERRORS
 
 
 class Server:
@@ -65,6 +93,7 @@ class Server:
         self.name = name
         self.settings = settings
         self.answered = 0
+        self._alive = 0
         self._urls = tuple(url.rstrip("/") for url in urls or settings.urls)
         if not self._urls:
             msg = f"servers.{name}.urls: none, and no server was started"
@@ -75,13 +104,20 @@ class Server:
         self._api_key = _api_key(name, settings.api_key_env)
         self._slots = asyncio.Semaphore(settings.in_flight)
         self._waiting = 0
-        self._client = httpx.AsyncClient(
+        tls = httpx.create_ssl_context()
+        self._clients = [
+            self._new_client(tls) for _ in range(math.ceil(settings.in_flight / PLACES_PER_CLIENT))
+        ]
+        self._next_client = itertools.cycle(self._clients)
+
+    def _new_client(self, tls: ssl.SSLContext) -> httpx.AsyncClient:
+        silence_s = self.settings.timeout_s
+        return httpx.AsyncClient(
             headers={"authorization": f"Bearer {self._api_key}"} if self._api_key else {},
-            # A request waits for no connection of ours: the slots bound them. Its clock starts when it was sent.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=settings.in_flight),
-            timeout=httpx.Timeout(
-                settings.timeout_s, connect=min(CONNECT_S, settings.timeout_s), write=None, pool=None
-            ),
+            verify=tls,
+            # A request waits for no connection of ours: the places bound them. Its clock starts when it was sent.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=PLACES_PER_CLIENT),
+            timeout=httpx.Timeout(silence_s, connect=min(CONNECT_S, silence_s), write=None, pool=None),
         )
 
     async def chat(
@@ -99,32 +135,30 @@ class Server:
             EnvironmentFault: the server was away for longer than ``patience_s``, or is not the one configured.
         """
         counts = counts or RouteCounts()
-        self._waiting += 1
-        counts.queued += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._waiting -= 1
-            counts.queued -= 1
-        try:
-            body = await asyncio.to_thread(chat_body, self.settings.model.id, request, complaint)
-            loop = asyncio.get_running_loop()
-            own_errors, seen = 0, self.answered
-            while True:
-                turn = await self._available.turn()
+        loop = asyncio.get_running_loop()
+        body, troubles = b"", 0
+        trial = _Trial(alive=self._alive)
+        while True:
+            # A question that met trouble gives its place back, and is not in the way of others.
+            async with self._place(counts):
+                if not body:
+                    body = await asyncio.to_thread(chat_body, self.settings.model.id, request, complaint)
+                turn = await self._available.turn(troubles)
                 begun = loop.time()
                 try:
-                    return await self._post(turn, body)
+                    if trial.needs_control(self._alive):
+                        await self._post_control(turn)
+                        continue
+                    reply = await self._post(turn, body)
                 except Away as away:
-                    # An outage hits all; what only this question meets while others are answered is its own.
-                    if away.status is not None and away.status >= 500 and self.answered > seen:
-                        own_errors, seen = own_errors + 1, self.answered
-                    if own_errors >= OWN_ERRORS:
+                    troubles += 1
+                    if away.status is not None and trial.convicts(away.status, self._alive):
                         raise SampleError(Reason.ENDPOINT_REFUSED, f"status {away.status}") from None
+                else:
+                    self.answered += 1
+                    return reply
                 finally:
                     counts.seconds += loop.time() - begun
-        finally:
-            self._slots.release()
 
     async def check(self) -> tuple[ServerFacts, ...]:
         """Asks each URL for its models, before any work.
@@ -133,7 +167,12 @@ class Server:
             ConfigurationError: key, address, model id, root or context length are not those configured.
             ModelUnavailable: a URL does not answer.
         """
-        return tuple([await self._facts(url) for url in self._urls])
+        return tuple(
+            [
+                await facts_of(self.name, self.settings, url, self._clients[0], self._api_key)
+                for url in self._urls
+            ]
+        )
 
     def recover(self) -> None:
         """Forgets that it was given up, for another build with this router."""
@@ -142,7 +181,12 @@ class Server:
     async def close(self) -> None:
         """Ends its connections; requests that are waited for get an `EnvironmentFault`."""
         self._available.give_up(EnvironmentFault(f"servers.{self.name}: closed"))
-        await self._client.aclose()
+        await asyncio.gather(*(client.aclose() for client in self._clients))
+
+    @property
+    def state(self) -> State:
+        """Of its best URL."""
+        return self._available.state
 
     def status(self) -> dict[str, Any]:
         """State, requests at work and waiting, and how often it went down."""
@@ -156,6 +200,21 @@ class Server:
             "last_trouble": available.last_trouble,
             "stopped": None if available.fault is None else str(available.fault),
         }
+
+    @asynccontextmanager
+    async def _place(self, counts: RouteCounts) -> AsyncIterator[None]:
+        """One of the ``in_flight`` places; those who wait get them in their order."""
+        self._waiting += 1
+        counts.queued += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+            counts.queued -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     async def _post(self, turn: Turn, body: bytes) -> ChatReply:
         """One request to one URL.
@@ -179,15 +238,23 @@ class Server:
             raise fault from None
         else:
             self._available.heard(turn)
-            self.answered += 1
+            self._alive += 1
             return reply
         finally:
             self._available.done(turn)
 
+    async def _post_control(self, turn: Turn) -> None:
+        """The smallest request there is, to see whether the server answers anything at all."""
+        control = ChatRequest(parts=(".",), sampling={"max_tokens": 1, "temperature": 0}, seed=0)
+        try:
+            await self._post(turn, chat_body(self.settings.model.id, control))
+        except SampleError:
+            self._alive += 1  # it works well enough to refuse this one
+
     async def _exchange(self, turn: Turn, body: bytes) -> ChatReply:
         headers = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
-        with _transport_is_away():
-            async with self._client.stream(
+        with transport_is_away():
+            async with next(self._next_client).stream(
                 "POST", f"{turn.url}/chat/completions", content=body, headers=headers
             ) as response:
                 if response.status_code != httpx.codes.OK:
@@ -206,55 +273,6 @@ class Server:
         if reply.model and reply.model != self.settings.model.id:
             msg = f"answers as model {reply.model!r}, configured is {self.settings.model.id!r}"
             raise WrongServer(msg)
-
-    async def _facts(self, url: str) -> ServerFacts:
-        where = f"servers.{self.name}"
-        model = self.settings.model
-        try:
-            with _transport_is_away():
-                response = await self._client.get(f"{url}/models")
-                if response.status_code != httpx.codes.OK:
-                    raise failure(response.status_code, response.headers, response.text, self._api_key)
-            listed = {str(item["id"]): item for item in response.json()["data"]}
-        except Away as away:
-            msg = f"{where}: {url} does not answer ({away})"
-            raise ModelUnavailable(msg) from away
-        except (Refused, WrongServer) as wrong:
-            key = "api_key_env" if str(wrong).startswith(("status 401", "status 403")) else "urls"
-            value = self.settings.api_key_env if key == "api_key_env" else url
-            msg = f"{where}.{key}: {value!r}: {url}/models gives {wrong}"
-            raise ConfigurationError(msg) from wrong
-        except (ValueError, KeyError, TypeError) as error:
-            msg = f"{where}.urls: {url!r}: {url}/models gives no list of models; expected a base URL ending in /v1"
-            raise ConfigurationError(msg) from error
-        if model.id not in listed:
-            there = ", ".join(sorted(listed)) or "none"
-            msg = f"{where}.model.id: {model.id!r} is not served at {url} (there: {there})"
-            raise ConfigurationError(msg)
-        facts = ServerFacts(
-            url=url,
-            root=str(listed[model.id].get("root") or ""),
-            context_length=int(listed[model.id].get("max_model_len") or 0),
-        )
-        if model.root and facts.root != model.root:
-            msg = f"{where}.model.root: {model.root!r}, but {url} serves {model.id!r} from {facts.root!r}"
-            raise ConfigurationError(msg)
-        if 0 < facts.context_length < model.context_length:
-            msg = f"{where}.model.context_length: {model.context_length}, but {url} takes {facts.context_length} tokens"
-            raise ConfigurationError(msg)
-        return facts
-
-
-@contextmanager
-def _transport_is_away() -> Iterator[None]:
-    """Lost connections, half bodies and silence say nothing about the question."""
-    try:
-        yield
-    except httpx.ReadTimeout:
-        msg = "no reply within the time limit"
-        raise Away(msg) from None
-    except httpx.RequestError as error:
-        raise Away(f"{type(error).__name__}: {error}") from None
 
 
 async def _beginning(response: httpx.Response) -> str:

@@ -102,7 +102,7 @@ class Waiting:
                     batch.append(question)
         return batch
 
-    def lone_one(self, answered: int, *, busy: bool) -> WaitingQuestion | None:
+    def lone_one(self, answered: int, *, busy: bool, from_end: bool = False) -> WaitingQuestion | None:
         """The question that must be alone and is next; it stays in its queue.
 
         One that was alone in a replica that crashed waits until another question has been answered, as long as there
@@ -111,9 +111,10 @@ class Waiting:
         Args:
             answered: batches answered by the pool.
             busy: some replica is at work.
+            from_end: look from the other end of the queue.
         """
         self._drop_cancelled()
-        for question in self._alone:
+        for question in reversed(self._alone) if from_end else self._alone:
             if not question.over and (not question.lone_deaths or answered > question.answers_at_death):
                 return question
         if busy or any(self._routes.values()):

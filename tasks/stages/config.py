@@ -1,6 +1,6 @@
 """The one configuration object: a profile, then overrides, checked once at the edge and stored with the build.
 
-    profile YAML (deploy/profiles/<name>.yaml)  <  arguments of the command  <  --set a.b=c
+    profile YAML (deploy/profiles/<name>.yaml, or a file of one's own)  <  arguments of the command  <  --set a.b=c
 
 What is given as an argument can't be set as a whole, too; ``--set sources.0.licence=…`` says more of it.
 
@@ -12,19 +12,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
-from tasks.roles.placement import PoolSettings, ServerSettings
+from tasks.roles.placement import HERE, PoolSettings, ServerSettings
+from tasks.roles.questions import ROLES
 from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.publish.settings import PublishSettings
+
+PROFILES = resources.files("deploy") / "profiles"
+"""Folder of the profiles that come with the project."""
 
 
 class ExecutionSettings(Settings):
@@ -96,11 +101,24 @@ class BuildConfig(Settings):
     )
     execution: ExecutionSettings = ExecutionSettings()
 
+    @model_validator(mode="after")
+    def _one_placement_per_name(self) -> BuildConfig:
+        """A role says ``run: <name>``, so a name may mean one thing only."""
+        both = sorted({HERE} & {*self.pools, *self.servers} | set(self.pools) & set(self.servers))
+        if both:
+            msg = f"{both[0]!r} names two placements out of here, pools and servers; rename one"
+            raise ValueError(msg)
+        for name, pool in self.pools.items():
+            unknown = [role for role in pool.holds if role not in ROLES]
+            if unknown:
+                msg = f"pools.{name}.holds: unknown role {unknown[0]!r} (available: {', '.join(ROLES)})"
+                raise ValueError(msg)
+        return self
+
 
 def profile_names() -> list[str]:
     """Names of the profiles that exist."""
-    folder = resources.files("deploy") / "profiles"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return sorted(p.name.removesuffix(".yaml") for p in PROFILES.iterdir() if p.name.endswith(".yaml"))
 
 
 def load_config(
@@ -109,7 +127,7 @@ def load_config(
     """The resolved configuration.
 
     Args:
-        profile: a name of `profile_names`.
+        profile: a name of `profile_names`, or the path of a YAML file.
         assignments: ``a.b=value`` texts, values in YAML.
         arguments: dotted keys to values, from the command's own options; None values are skipped.
 
@@ -117,6 +135,21 @@ def load_config(
         ConfigurationError: an unknown profile or key, or a value out of range.
     """
     return load_with_origins(profile, assignments, arguments)[0]
+
+
+def config_of(tree: Mapping[str, Any], assignments: Sequence[str] = ()) -> BuildConfig:
+    """The configuration that a build's record holds as JSON, with some values assigned.
+
+    Raises:
+        ConfigurationError: an unknown key, or a value out of range.
+    """
+    changed = deepcopy(dict(tree))
+    for key, value in map(_parse_assignment, assignments):
+        _assign(changed, key, value)
+    try:
+        return BuildConfig.model_validate(changed)
+    except ValidationError as error:
+        raise ConfigurationError(_describe(error)) from error
 
 
 def load_with_origins(
@@ -162,13 +195,39 @@ def leaf_values(config: BuildConfig) -> dict[str, object]:
 
 
 def _read_profile(profile: str) -> dict[str, Any]:
-    names = profile_names()
-    if profile not in names:
-        msg = f"profile: no profile is called {profile!r}; there is {', '.join(names)}"
+    """The tree of a named profile, or of a file: what ends in ``.yaml`` or ``.yml`` or holds a slash is a path.
+
+    A file goes by its name without folder and ending, since the configuration is stored with the dataset.
+    """
+    if profile.endswith((".yaml", ".yml")) or "/" in profile:
+        text, name = _read_file(profile), Path(profile).stem
+    elif profile in (names := profile_names()):
+        text, name = (PROFILES / f"{profile}.yaml").read_text(encoding="utf-8"), profile
+    else:
+        msg = f"unknown profile {profile!r} (available: {', '.join(names)}; or the path of a YAML file)"
         raise ConfigurationError(msg)
-    text = (resources.files("deploy") / "profiles" / f"{profile}.yaml").read_text(encoding="utf-8")
-    tree = yaml.safe_load(text)
-    return {"profile": profile, **tree}
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        msg = f"profile {profile!r}: not YAML{where}: {getattr(error, 'problem', None) or error}"
+        raise ConfigurationError(msg) from error
+    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
+        msg = f"profile {profile!r}: expected sections by name, as in deploy/profiles/embedded.yaml"
+        raise ConfigurationError(msg)
+    return {**tree, "profile": name}
+
+
+def _read_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"profile {path!r}: not UTF-8 text"
+        raise ConfigurationError(msg) from error
+    except OSError as error:
+        msg = f"profile {path!r}: {error.strerror or error} (available by name: {', '.join(profile_names())})"
+        raise ConfigurationError(msg) from error
 
 
 def _parse_assignment(text: str) -> tuple[str, object]:
@@ -222,7 +281,8 @@ def _describe(error: ValidationError) -> str:
         elif item["type"] == "missing":
             lines.append(f"{key}: required, not given")
         elif item["type"] == "value_error" and isinstance(item["input"], dict):
-            lines.append(f"{key}: {item['ctx']['error']}")  # a section; the message names the values
+            # A section; the message names the values. The whole configuration has no key.
+            lines.append(f"{key}: {item['ctx']['error']}" if key else str(item["ctx"]["error"]))
         else:
             lines.append(f"{key}: {item['msg']} (value {item['input']!r})")
     return "; ".join(lines)

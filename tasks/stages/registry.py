@@ -16,8 +16,8 @@ from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.asks import Ask
 from tasks.roles.backend import ServedBackend
 from tasks.roles.backends import BackendChoice, choose
-from tasks.roles.placement import HERE
 from tasks.roles.calls import Route
+from tasks.roles.placement import HERE
 from tasks.stages.choices import configured_offers, served_by
 from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage

@@ -14,13 +14,12 @@ T = TypeVar("T")
 
 
 class Workbench(Protocol):
-    """What a stage may use besides the models it asks.
+    """What a stage may use besides the models it asks."""
 
-    Attributes:
-        extra: what the plan says about the unit besides its members (publish: which samples are refused).
-    """
-
-    extra: Mapping[str, str]
+    @property
+    def extra(self) -> Mapping[str, str]:
+        """What the plan says about the unit besides its members (publish: which samples are refused)."""
+        ...
 
     async def cpu(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function on a thread for computing; the loop that answers all other samples goes on meanwhile."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from tasks.imaging.arrays import Image
+from tasks.records.errors import AnswerMissing
 from tasks.records.outcomes import BlobRef, Outcome, PixelReader, StageInput
 from tasks.records.records import EditedSample, EditPlan, GroundedTarget, SourceImage
 from tasks.roles.picture import Picture
@@ -89,6 +90,7 @@ class Engine:
         Raises:
             EnvironmentFault, DataFault, ConfigurationError, StageStopped: as a sample met them; the other samples are
                 canceled.
+            AnswerMissing: kept answers are missing; raised when all samples have looked for theirs.
         """
         bench = Bench(engine=self, pixels=pixels, extra=extra or {})
         return asyncio.run_coroutine_threadsafe(self._unit(stage, inputs, bench), self.loop).result()
@@ -135,14 +137,18 @@ class Engine:
         return await self.loop.run_in_executor(pool, run)
 
     async def _unit(self, stage: SampleStage, inputs: Sequence[StageInput], bench: Bench) -> list[Outcome]:
-        tasks = [asyncio.create_task(self._sample(stage, item, bench)) for item in inputs]
+        tasks = [asyncio.create_task(_or_missing(self._sample(stage, item, bench))) for item in inputs]
         try:
-            return list(await asyncio.gather(*tasks))
+            found = await asyncio.gather(*tasks)
         except BaseException:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+        missing = [answer for item in found if isinstance(item, AnswerMissing) for answer in item.missing]
+        if missing:
+            raise AnswerMissing(missing)
+        return [item for item in found if isinstance(item, Outcome)]
 
     async def _sample(self, stage: SampleStage, item: StageInput, bench: Bench) -> Outcome:
         megapixels = megapixels_of(item)
@@ -179,6 +185,14 @@ class Bench:
     def picture(self, ref: BlobRef) -> Picture:
         """See `Workbench`."""
         return Picture.of_blob(ref.sha256, lambda: self.pixels.rgb(ref))
+
+
+async def _or_missing(sample: Awaitable[Outcome]) -> Outcome | AnswerMissing:
+    """An outcome, or what is missing for it, which is no reason to stop the other samples."""
+    try:
+        return await sample
+    except AnswerMissing as missing:
+        return missing
 
 
 def megapixels_of(item: StageInput) -> float:

@@ -1,7 +1,7 @@
 """A process of its own for samples under suspicion: it may die, and its parent lives to report it.
 
-Run as ``python -m tasks.worker.quarantine REQUEST REPLY FD``: two files of pickles, made and read on this machine alone,
-and a pipe to the parent, through which the trial asks models that are not in its own process.
+Run as ``python -m tasks.worker.quarantine REQUEST REPLY FD``: two files of pickles, made and read on this machine
+alone, and a pipe to the parent, through which the trial asks models that are not in its own process.
 """
 
 from __future__ import annotations

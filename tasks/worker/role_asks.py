@@ -12,9 +12,9 @@ from tasks.roles.answer_keys import answer_key
 from tasks.roles.asks import Ask
 from tasks.roles.backend import LocalBackend, ServedBackend
 from tasks.roles.backends import BackendChoice
+from tasks.roles.calls import Answered, RoleCall, Route
 from tasks.roles.placement import HERE
 from tasks.roles.questions import Question
-from tasks.roles.calls import Answered, RoleCall, Route
 from tasks.worker.engine import AT_WORK, Engine
 
 

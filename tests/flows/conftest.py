@@ -1,4 +1,4 @@
-"""One Ray for all of these tests, and the folder on the path so that workers can import the toy stage."""
+"""One Ray for all tests that leave it whole, and the folder on the path so that workers can import the toy stage."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def cluster() -> Iterator[RayCluster]:
     cluster.wait()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_address(cluster: RayCluster) -> str:
+    """Where a build in a process of its own finds that Ray; it inherits the token with the environment."""
+    import ray  # noqa: PLC0415  (takes a second)
+
+    return str(ray.get_runtime_context().gcs_address)

@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from intercog_model.packing.pack import pack
-from intercog_model.parity import __main__ as parity
 from intercog_model.parity import golden as golden_module
+from intercog_model.parity import run as parity
 from intercog_model.parity.check_train_forward import _samples
 
 NUMBERS = {torch.float32: "float32", torch.int64: "int64", torch.int32: "int32", torch.uint8: "uint8"}

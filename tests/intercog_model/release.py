@@ -30,7 +30,7 @@ def meta(example: GroundingExample, version=SCHEMA_VERSION):
         },
         "target": {"id": "t", "label": "box", "indices": [0], "boxes": [box], "mask": RLE, "scores": [SCORE]},
         "objects": [{
-            "index": 0, "label": "box", "box": box, "mask": RLE, "area": 1, "color": "grey", "is_target": True,
+            "index": 0, "label": "box", "box": box, "mask": RLE, "area": 1, "color": "gray", "is_target": True,
             "not_a_target": "none", "scores": [SCORE],
         }],
         "crop": box, "allowed_region": RLE, "method": "m", "gates": [SCORE | {"stage": "e"}], "scores": [SCORE],

@@ -30,7 +30,7 @@ def overlay(path, folder, out, *, steps=6, more="", run=""):
 
 
 def command(config, name="base"):
-    parts = ["-m", "intercog_model.train"]
+    parts = ["-m", "intercog_model.scripts.train"]
     for path in (CONFIGS / f"{name}.toml", CONFIGS / "debug_size.toml", config):
         parts += ["--config", str(path)]
     return parts
@@ -65,9 +65,9 @@ def without_times(lines):
     return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
 
-def trainer_of(*configs):
-    """A trainer of the debug flavour in this process; later files are laid over earlier ones."""
-    loaded = load_config([CONFIGS / "base.toml", CONFIGS / "debug_size.toml", *configs])
+def trainer_of(*configs, name="base"):
+    """A trainer of the debug flavor in this process; later files are laid over earlier ones."""
+    loaded = load_config([CONFIGS / f"{name}.toml", CONFIGS / "debug_size.toml", *configs])
     return loop.Trainer(loaded, build(loaded, torch.device("cpu")), torch.device("cpu"))
 
 

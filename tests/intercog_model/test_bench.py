@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from intercog_model.bench import main  # noqa: E402
+from intercog_model.scripts.bench import main  # noqa: E402
 
 PARTS = {
     "edit": {"prompt", "O"},
@@ -18,18 +18,18 @@ PARTS = {
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--points", "1"], "--points 1 is outside [2, inf)"),
-        (["--side", "-5"], "--side -5 is outside [1, inf)"),
-        (["--tokens", "0"], "--tokens 0 is outside [1, inf)"),
-        (["--layers", "0"], "--layers 0 is outside [1, inf)"),
-        (["--train-steps", "-1"], "--train-steps -1 is outside [0, inf)"),
+        (["--points", "1"], "--points 1: should be greater than or equal to 2"),
+        (["--side", "-5"], "--side -5: should be greater than or equal to 1"),
+        (["--tokens", "0"], "--tokens 0: should be greater than or equal to 1"),
+        (["--layers", "0"], "--layers 0: should be greater than or equal to 1"),
+        (["--train-steps", "-1"], "--train-steps -1: should be greater than or equal to 0"),
         (["--device", "xx"], "--device xx: "),
         (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
     ],
 )
 def test_wrong_arguments_are_one_line_before_anything_is_measured(more, told, capsys, monkeypatch):
-    monkeypatch.setattr("intercog_model.bench.random_pipeline", pytest.fail)
-    monkeypatch.setattr("intercog_model.bench.measure_training", pytest.fail)
+    monkeypatch.setattr("intercog_model.scripts.bench.random_pipeline", pytest.fail)
+    monkeypatch.setattr("intercog_model.scripts.bench.measure_training", pytest.fail)
     assert main(more) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {told}")
@@ -42,7 +42,7 @@ def test_every_part_is_timed_and_the_routes_agree(tmp_path):
     assert main([*arguments, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     for mode, parts in PARTS.items():
-        assert found[mode]["mean difference in grey levels"] < 0.1
+        assert found[mode]["mean difference in gray levels"] < 0.1
         for route in ("batched guidance", "comparison loop"):
             run = found[mode][route]
             assert set(run["seconds by part"]) == parts

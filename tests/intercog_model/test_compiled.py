@@ -17,7 +17,7 @@ COMPILERS = [
     pytest.param("aot_eager", marks=()),
     pytest.param(
         "inductor",
-        marks=[pytest.mark.slow, pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")],
+        marks=[pytest.mark.long, pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")],
     ),
 ]
 

@@ -11,8 +11,8 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from intercog_model.checkpoint import save_folder  # noqa: E402
-from intercog_model.edit import main  # noqa: E402
 from intercog_model.inference.jobs import read_jobs  # noqa: E402
+from intercog_model.scripts.edit import main  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.toys import command_line  # noqa: E402
 
@@ -40,7 +40,7 @@ def no_model(monkeypatch):
     def load(_options):
         pytest.fail("the model was loaded")
 
-    monkeypatch.setattr("intercog_model.edit._pipeline", load)
+    monkeypatch.setattr("intercog_model.scripts.edit._pipeline", load)
 
 
 def refused(capsys, arguments):
@@ -81,7 +81,7 @@ def test_a_wrong_option_is_one_line_with_its_name_and_value_before_a_model_is_lo
 @pytest.mark.usefixtures("no_model")
 def test_a_seed_that_no_generator_takes_is_refused(picture, tmp_path, capsys):
     line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--seed", str(10**30)])
-    assert line.startswith(f"error: --seed {10**30} is outside [-9223372036854775808, ")
+    assert line.startswith(f"error: --seed {10**30}: should be less than or equal to {2**63 - 1}")
 
 
 @pytest.mark.usefixtures("no_model")
@@ -124,13 +124,13 @@ def test_a_picture_that_cannot_be_read_is_refused(picture, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("no_model")
-def test_a_folder_without_a_model_or_its_tokeniser_is_refused(pipeline, picture, tmp_path, capsys):
+def test_a_folder_without_a_model_or_its_tokenizer_is_refused(pipeline, picture, tmp_path, capsys):
     save_folder(pipeline.model.state_dict(), pipeline.model.config, pipeline.vae, tmp_path / "model")
     for folder, match in ((tmp_path / "in", "tokenizer.json"), (tmp_path / "model", "tokenizer.json")):
         line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--model", str(folder)])
         assert line.startswith(f"error: --model {folder}: ")
         assert match in line
-    (tmp_path / "model" / "intercog.json").write_text('{"flavour": "debug"}')
+    (tmp_path / "model" / "intercog.json").write_text('{"flavor": "debug"}')
     (tmp_path / "model" / "ae.safetensors").write_bytes(b"cut")
     refused(capsys, [*command_line(picture, tmp_path / "out"), "--model", str(tmp_path / "model")])
 

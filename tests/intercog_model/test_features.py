@@ -10,7 +10,6 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
-from intercog_model.cache_features import main, write_features  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import (  # noqa: E402
@@ -24,13 +23,14 @@ from intercog_model.grounding.features import (  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
 from intercog_model.grounding.mask_decoder import MaskDecoder  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE, resize  # noqa: E402
+from intercog_model.scripts.cache_features import main, write_features  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
 
-def test_the_picture_is_normalised_before_it_is_padded():
+def test_the_picture_is_normalized_before_it_is_padded():
     sheet = square_pixels(Image.new("RGB", (40, 20), (124, 116, 104)), 16)
     assert sheet.shape == (3, 16, 16)
-    assert sheet[:, :8].abs().max() < 0.02  # the mean colour is about zero
+    assert sheet[:, :8].abs().max() < 0.02  # the mean color is about zero
     assert not sheet[:, 8:].any()
     white = square_pixels(Image.new("RGB", (40, 20), "white"), 16)
     assert_close(white[0, 0, 0], torch.tensor((255 - 123.675) / 58.395))
@@ -59,7 +59,7 @@ def test_cached_features_are_the_computed_ones(tmp_path):
         source = list(read_shard(stream, "grounding"))[1].source
     expected = provider.features("k1", resize(source, DEBUG_VAE_RULE))
     assert_close(found, expected.half().float())
-    with pytest.raises(ConfigurationError, match=r"features_folder .*: no other\.safetensors"):
+    with pytest.raises(ConfigurationError, match=r"features_folder: .*: no other\.safetensors"):
         CachedFeatures(tmp_path / "cache").features("other", source)
 
 

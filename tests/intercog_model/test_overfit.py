@@ -9,13 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from intercog_model.data.chain_text import Sections  # noqa: E402
-from intercog_model.overfit import main  # noqa: E402
+from intercog_model.scripts.overfit import main  # noqa: E402
 from intercog_model.training.by_heart import Overfit, OverfitSettings  # noqa: E402
 from intercog_model.training.by_heart_exam import Aims, Check, examine  # noqa: E402
 from intercog_model.training.by_heart_samples import MASK_SIDE, choose, photograph, shrunk, target  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
-LEFT = Sections(scene="Two boxes.", target="The left one.", edit="Recolour it.", result="A blue box, left.")
+LEFT = Sections(scene="Two boxes.", target="The left one.", edit="Recolor it.", result="A blue box, left.")
 RIGHT = Sections(
     scene="Boxes, two.", target="On the right.", edit="Paint it.", result="The right one is blue."
 )
@@ -38,16 +38,16 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (["--samples", "0"], "--samples 0 is outside [1, inf)"),
+        (["--samples", "0"], "--samples 0: should be greater than or equal to 1"),
         (["--samples", "9"], "4 samples, 9 were asked for"),
-        (["--vae-steps", "-1"], "--vae-steps -1 is outside [1, inf)"),
-        (["--threads", "0"], "--threads 0 is outside [1, inf)"),
-        (["--minutes", "nan"], "--minutes nan is outside (0, inf]"),
+        (["--vae-steps", "-1"], "--vae-steps -1: should be greater than or equal to 1"),
+        (["--threads", "0"], "--threads 0: should be greater than or equal to 1"),
+        (["--minutes", "nan"], "--minutes nan: should be greater than 0"),
         (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
     ],
 )
-def test_wrong_arguments_are_one_line_before_anything_is_learnt(more, told, folder, capsys, monkeypatch):
-    monkeypatch.setattr("intercog_model.overfit.Overfit", pytest.fail)
+def test_wrong_arguments_are_one_line_before_anything_is_learned(more, told, folder, capsys, monkeypatch):
+    monkeypatch.setattr("intercog_model.scripts.overfit.Overfit", pytest.fail)
     assert main([str(folder), *more]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
@@ -100,9 +100,9 @@ def test_an_untrained_model_fails_by_name(folder, tmp_path, capsys):
     assert "FAIL  loss ce" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_two_samples_are_learnt_and_every_aim_is_met(folder):
-    # all steps, however busy the machine: what is learnt is asked here, not how soon
+@pytest.mark.long
+def test_two_samples_are_learned_and_every_aim_is_met(folder):
+    # all steps, however busy the machine: what is learned is asked here, not how soon
     settings = OverfitSettings(steps=300, per_step=2, vae_steps=100, minutes=math.inf)
     overfit = Overfit(choose(str(folder), 2), settings)
     overfit.fit_autoencoder()

@@ -156,7 +156,7 @@ def test_a_pack_may_lack_any_modality():
     assert out.velocity.shape == (0, CONFIG.latent_width)
 
 
-def test_samples_of_a_pack_do_not_depend_on_their_order_or_neighbours():
+def test_samples_of_a_pack_do_not_depend_on_their_order_or_neighbors():
     model, vae = toys.models()
     examples = [toys.example("a"), toys.example("b", size=(48, 64)), toys.example("c", boxes=((1, 1, 9, 9),))]
     results = []
@@ -251,7 +251,7 @@ def test_sizes_of_the_reference_and_its_later_steps():
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
-def test_16_bits_of_grey_are_scaled_to_8(mode):
+def test_16_bits_of_gray_are_scaled_to_8(mode):
     values = np.linspace(0, 65535, 256).astype(np.uint16)[None]
     data = values.astype({"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]).tobytes()
     rgb = np.array(to_rgb(Image.frombytes(mode, (256, 1), data)))

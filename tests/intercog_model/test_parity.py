@@ -14,9 +14,10 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from intercog_model.parity import check_helpers, check_train_forward, count_names, norm_eps  # noqa: E402
-from intercog_model.parity.__main__ import main, run_folder  # noqa: E402
 from intercog_model.parity.golden import Golden, read_config  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
+from intercog_model.parity.run import run_folder  # noqa: E402
+from intercog_model.scripts.parity import main  # noqa: E402
 from tests.intercog_model import golden_writer  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bagel"
@@ -90,8 +91,8 @@ def test_the_noise_of_an_eps_follows_the_variance_of_the_rows():
         for _ in range(200):
             x = torch.randn(23, 48) * variance**0.5
             y = torch.nn.functional.layer_norm(x, (48,), eps=1e-6).double()
-            centred = x.double() - x.double().mean(1, keepdim=True)
-            implied = norm_eps.eps_of_rows(y, centred, centred.square().mean(1))
+            centered = x.double() - x.double().mean(1, keepdim=True)
+            implied = norm_eps.eps_of_rows(y, centered, centered.square().mean(1))
             assert abs(implied.value - 1e-6) <= implied.noise
             decided += implied.noise < 5e-7
         assert decided == (200 if variance < 2 else 0)

@@ -1,4 +1,4 @@
-"""Both tokenisers: ids, offsets, special tokens, and the text back."""
+"""Both tokenizers: ids, offsets, special tokens, and the text back."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_words_that_were_given_are_one_id_each_and_others_are_spelled():
     words = WordTokenizer(["a red cup", "a blue cup"])
     assert words.size == words.first + 3  # " red", " cup", " blue"; one letter is a byte anyway
     assert len(words.encode("a blue cup")[0]) == 3
-    assert len(words.encode("a grey cup")[0]) == 1 + 5 + 1
+    assert len(words.encode("a gray cup")[0]) == 1 + 5 + 1
     assert words.decode([*words.encode("a cup")[0], words.tokens.text_end, words.size]) == "a cup"
 
 
@@ -68,7 +68,7 @@ def test_a_file_without_the_special_tokens_is_refused(folder):
         BpeTokenizer(folder)
 
 
-def test_spans_of_the_chain_are_found_by_characters_in_any_tokenisation(folder):
+def test_spans_of_the_chain_are_found_by_characters_in_any_tokenization(folder):
     sections = Sections(scene="A café.", target="On the left.", edit="", result="")
     for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["On the left"])):
         text = first_text(sections, tokenizer, "one pair")

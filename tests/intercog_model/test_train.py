@@ -12,9 +12,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from intercog_model import train  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
-from intercog_model.cache_features import write_features  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
 from intercog_model.data.plans import PlanBuilder  # noqa: E402
@@ -23,6 +21,8 @@ from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
+from intercog_model.scripts import train  # noqa: E402
+from intercog_model.scripts.cache_features import write_features  # noqa: E402
 from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.logging import StepLog  # noqa: E402
@@ -73,7 +73,7 @@ def test_killed_runs_resume_to_the_same_bits(folder, undisturbed, tmp_path):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_at_any_moment_change_nothing(folder, undisturbed, tmp_path):
     out = tmp_path / "killed"
     config = overlay(tmp_path / "c.toml", folder, out)
@@ -103,7 +103,7 @@ def test_two_processes_train_alike_and_hold_half_each(folder, undisturbed, tmp_p
             assert 0.5 <= two[name] / one[name] < 0.505
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed, tmp_path):
     out = tmp_path / "bf16"
     config = overlay(tmp_path / "c.toml", folder, out, steps=2, run="bf16 = true")
@@ -117,7 +117,7 @@ def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed,
         assert one["optimizer_bytes"] / two["optimizer_bytes"] == pytest.approx(2, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_read_only_their_rows_start_from_the_same_weights(folder, undisturbed, tmp_path):
     lines = {}
     for processes in (1, 2):
@@ -228,7 +228,7 @@ def test_a_run_of_other_sources_cannot_be_resumed_and_they_are_named(folder, two
     ):
         other = tmp_path / "other.toml"
         other.write_text("".join(sources.format(name, folder) for name in names))
-        assert refused(capsys, config, other) == f"error: run.out '{out}': {told}"
+        assert refused(capsys, config, other) == f"error: run.out: '{out}': {told}"
     # a source of the same name that has lost its shards since
     less = write_samples(tmp_path / "less")
     manifest = json.loads((less / "MANIFEST.json").read_text())
@@ -247,7 +247,7 @@ def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, t
     config, path = overlay(tmp_path / "c.toml", folder, out), out / "step-0000002"
     meta = json.loads((path / "meta.json").read_text())
     (path / "meta.json").write_text(json.dumps(meta | {"ranks": 2}))
-    told = f"error: run.out '{out}': step-0000002 was written by 2 processes, this run has 1"
+    told = f"error: run.out: '{out}': step-0000002 was written by 2 processes, this run has 1"
     assert refused(capsys, config) == told
     (path / "meta.json").write_text(json.dumps(meta))
     state = torch.load(path / "rank-00000.pt")

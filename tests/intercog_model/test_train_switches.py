@@ -8,11 +8,11 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from intercog_model import train  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import build_encoder  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
+from intercog_model.scripts import train  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.config import load_config  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
@@ -20,11 +20,8 @@ from tests.intercog_model.runs import (  # noqa: E402
     CONFIGS,
     SMALL,
     TERMS,
-    command,
-    finish,
     log,
     overlay,
-    start,
     trainer_of,
     without_times,
     write_samples,
@@ -52,7 +49,7 @@ def folder(tmp_path_factory):
 )
 def test_each_ablation_runs_and_logs_exactly_its_terms(name, terms, folder, tmp_path):
     out = tmp_path / name
-    finish(start(command(overlay(tmp_path / "c.toml", folder, out, steps=1), name)))
+    trainer_of(overlay(tmp_path / "c.toml", folder, out, steps=1), name=name).run()
     line = log(out)[0]
     assert {term for term in TERMS if term in line} == terms
     text = (CONFIGS / f"{name}.toml").read_text().splitlines()
@@ -209,50 +206,51 @@ def test_recomputed_layers_give_the_same_gradients(folder, tmp_path):
 
 
 FAULTS = {
-    "optim.steps -1": "[optim]\nsteps = -1",
-    "optim.steps 0": "[optim]\nsteps = 0",
-    "optim.samples_per_step 0": "[optim]\nsamples_per_step = 0",
-    "optim.max_tokens 0": "[optim]\nmax_tokens = 0",
-    "optim.clip_norm 0.0": "[optim]\nclip_norm = 0.0",
-    "optim.ema_decay 1.0": "[optim]\nema_decay = 1.0",
-    "optim.warmup_steps -5": "[optim]\nwarmup_steps = -5",
-    "optim.lr -1.0": "[optim]\nlr = -1.0",
-    "optim.lr nan": "[optim]\nlr = nan",
-    "optim.beta1 1.5": "[optim]\nbeta1 = 1.5",
-    "optim.beta2 1.0": "[optim]\nbeta2 = 1.0",
-    "run.save_every 0": "[run]\nsave_every = 0",
-    "run.keep_checkpoints 0": "[run]\nkeep_checkpoints = 0",
-    "run.peak_tflops -1.0": "[run]\npeak_tflops = -1.0",
-    "run.out ''": "[run]\nout = ''",
-    "sequence.drop_text 1.5": "[sequence]\ndrop_text = 1.5",
-    "sequence.drop_vae -0.5": "[sequence]\ndrop_vae = -0.5",
-    "sequence.drop_vit nan": "[sequence]\ndrop_vit = nan",
-    "sequence.vae_rule.stride 0": "[sequence.vae_rule]\nstride = 0",
-    "sequence.vae_rule.stride 3": "[sequence.vae_rule]\nstride = 3",
-    "sequence.vit_rule.stride 7": "[sequence.vit_rule]\nstride = 7",
-    "sequence.vit_rule.max_side 1000": "[sequence.vit_rule]\nmax_side = 1000",
-    "sequence.vae_rule.min_side 70": "[sequence.vae_rule]\nmin_side = 70",
-    "grounding.align_layer 0": "[grounding]\nalign_layer = 0",
-    "grounding.align_layer 29": "[grounding]\nalign_layer = 29",
-    "grounding.weight_tv -1.0": "[grounding]\nweight_tv = -1.0",
-    "grounding.weight_mask inf": "[grounding]\nweight_mask = inf",
-    "loss.weight_ce nan": "[loss]\nweight_ce = nan",
-    "loss.timestep_shift 0.0": "[loss]\ntimestep_shift = 0.0",
-    "optim 5": "optim = 5",
-    "sources 'x'": "sources = 'x'",
-    "sources[0] 1": "sources = [1]",
-    "missing keys ['sources[0].kind', 'sources[0].uri']": "[[sources]]\nname = 'g'",
-    "sources[0].kind 'video'": "[[sources]]\nname = 'g'\nkind = 'video'\nuri = 'x'",
-    "sources[0].name 'taken'": "[[sources]]\nname = 'taken'\nkind = 'edit'\nuri = 'x'",
-    "sources[0].weight nan": "[[sources]]\nname = 'g'\nkind = 'edit'\nuri = 'x'\nweight = nan",
-    "sources[1].name 'g'": "[[sources]]\nname = 'g'\nkind = 'edit'\nuri = 'x'\n" * 2,
+    "optim.steps: -1": "[optim]\nsteps = -1",
+    "optim.steps: 0": "[optim]\nsteps = 0",
+    "optim.samples_per_step: 0": "[optim]\nsamples_per_step = 0",
+    "optim.max_tokens: 0": "[optim]\nmax_tokens = 0",
+    "optim.clip_norm: 0.0": "[optim]\nclip_norm = 0.0",
+    "optim.ema_decay: 1.0": "[optim]\nema_decay = 1.0",
+    "optim.warmup_steps: -5": "[optim]\nwarmup_steps = -5",
+    "optim.lr: -1.0": "[optim]\nlr = -1.0",
+    "optim.lr: nan": "[optim]\nlr = nan",
+    "optim.beta1: 1.5": "[optim]\nbeta1 = 1.5",
+    "optim.beta2: 1.0": "[optim]\nbeta2 = 1.0",
+    "run.save_every: 0": "[run]\nsave_every = 0",
+    "run.keep_checkpoints: 0": "[run]\nkeep_checkpoints = 0",
+    "run.peak_tflops: -1.0": "[run]\npeak_tflops = -1.0",
+    f"run.seed: {2**63}, should be less than or equal to {2**63 - 1}": f"[run]\nseed = {2**63}",
+    "run.out: ''": "[run]\nout = ''",
+    "sequence.drop_text: 1.5": "[sequence]\ndrop_text = 1.5",
+    "sequence.drop_vae: -0.5": "[sequence]\ndrop_vae = -0.5",
+    "sequence.drop_vit: nan": "[sequence]\ndrop_vit = nan",
+    "sequence.vae_rule.stride: 0": "[sequence.vae_rule]\nstride = 0",
+    "sequence.vae_rule.stride: 3": "[sequence.vae_rule]\nstride = 3",
+    "sequence.vit_rule.stride: 7": "[sequence.vit_rule]\nstride = 7",
+    "sequence.vit_rule.max_side: 1000": "[sequence.vit_rule]\nmax_side = 1000",
+    "sequence.vae_rule.min_side: 70": "[sequence.vae_rule]\nmin_side = 70",
+    "grounding.align_layer: 0": "[grounding]\nalign_layer = 0",
+    "grounding.align_layer: 29": "[grounding]\nalign_layer = 29",
+    "grounding.weight_tv: -1.0": "[grounding]\nweight_tv = -1.0",
+    "grounding.weight_mask: inf": "[grounding]\nweight_mask = inf",
+    "loss.weight_ce: nan": "[loss]\nweight_ce = nan",
+    "loss.timestep_shift: 0.0": "[loss]\ntimestep_shift = 0.0",
+    "optim: 5": "optim = 5",
+    "sources: 'x'": "sources = 'x'",
+    "sources[0]: 1": "sources = [1]",
+    "sources[0].kind: missing; sources[0].uri: missing": "[[sources]]\nname = 'g'",
+    "sources[0].kind: 'video'": "[[sources]]\nname = 'g'\nkind = 'video'\nuri = 'x'",
+    "sources[0].name: 'taken'": "[[sources]]\nname = 'taken'\nkind = 'edit'\nuri = 'x'",
+    "sources[0].weight: nan": "[[sources]]\nname = 'g'\nkind = 'edit'\nuri = 'x'\nweight = nan",
+    "sources[1].name: 'g'": "[[sources]]\nname = 'g'\nkind = 'edit'\nuri = 'x'\n" * 2,
     "uri '/nowhere' of source 'g'": "[[sources]]\nname = 'g'\nkind = 'grounding'\nuri = '/nowhere'",
-    "sources []": "sources = []",
-    "unknown keys ['run.sped']": "[run]\nsped = 1",
-    "model.sam '/nowhere'": "[model]\nsam = '/nowhere'",
-    "model.checkpoint '/nowhere'": "[model]\ncheckpoint = '/nowhere'",
-    'model.features_folder ""': "[model]\nfeatures = 'cached'",
-    'run.attention "flex"': "[run]\nattention = 'flex'",
+    "sources: []": "sources = []",
+    "run.sped: unknown key, allowed are out, seed, save_every": "[run]\nsped = 1",
+    "model.sam: '/nowhere'": "[model]\nsam = '/nowhere'",
+    "model.checkpoint: '/nowhere'": "[model]\ncheckpoint = '/nowhere'",
+    "model.features_folder: ''": "[model]\nfeatures = 'cached'",
+    "run.attention: 'flex'": "[run]\nattention = 'flex'",
 }
 
 
@@ -285,13 +283,13 @@ def test_files_that_are_no_model_are_named(folder, tmp_path):
     ):
         extra = tmp_path / "extra.toml"
         extra.write_text(f'[model]\n{key} = "{tmp_path / name}"')
-        with pytest.raises(ConfigurationError, match=rf"model\.{key} '.*{name}': .*{told}"):
+        with pytest.raises(ConfigurationError, match=rf"model\.{key}: '.*{name}': .*{told}"):
             trainer_of(overlay(tmp_path / "o.toml", folder, tmp_path / "out"), extra)
 
 
 def test_a_run_whose_folder_is_a_file_is_refused(folder, tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(ConfigurationError, match=r"run\.out '.*out' is a file"):
+    with pytest.raises(ConfigurationError, match=r"run\.out: '.*out', should be a folder, is a file"):
         trainer_of(overlay(tmp_path / "o.toml", folder, tmp_path / "out"))
 
 
@@ -299,16 +297,16 @@ def test_a_file_that_is_its_own_base_or_no_toml_is_named(tmp_path, capsys):
     path, other = tmp_path / "a.toml", tmp_path / "b.toml"
     other.write_text('base = "a.toml"')
     for text, told in (
-        ('base = "a.toml"', "base 'a.toml' leads back to itself"),
-        ('base = "nowhere.toml"', "base 'nowhere.toml' is no file"),
-        ("base = 5", "base 5 is no file"),
+        ('base = "a.toml"', "base: 'a.toml', leads back to itself"),
+        ('base = "nowhere.toml"', "base: 'nowhere.toml', should be a file"),
+        ("base = 5", "base: 5, should be a file"),
         ("[optim", "Expected ']'"),
     ):
         path.write_text(text)
         assert train.main(["--config", str(path), "--print"]) == 2
         assert capsys.readouterr().err.startswith(f"error: {path}: {told}")
     path.write_text('base = "b.toml"')
-    with pytest.raises(ConfigurationError, match=r"b\.toml: base 'a\.toml' leads back to itself"):
+    with pytest.raises(ConfigurationError, match=r"b\.toml: base: 'a\.toml', leads back to itself"):
         load_config([path])
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml: No such file"):
         load_config([tmp_path / "nowhere.toml"])
@@ -323,17 +321,17 @@ def test_every_published_configuration_is_accepted():
 
 def test_configuration_faults_are_named(tmp_path, folder):
     for text, match in (
-        ("[run]\nsped = 1", r"unknown keys \['run.sped'\]"),
+        ("[run]\nsped = 1", r"run\.sped: unknown key"),
         ("[optim]\nsteps = 'many'", "optim.steps"),
         ("[run]\nattention = 'sparse'", "sparse"),
         ("[grounding]\nhidden = 'middle'", "middle"),
         ("[sequence]\nfeedback = 'none'", "none"),
-        ("[model]\nflavour = 'huge'", "huge"),
+        ("[model]\nflavor = 'huge'", "huge"),
     ):
         path = tmp_path / "bad.toml"
         path.write_text(text)
         with pytest.raises(ValueError, match=match):
             load_config([path])
     flex = overlay(tmp_path / "flex.toml", folder, tmp_path / "o", run='attention = "flex"')
-    with pytest.raises(ValueError, match="no backward on a CPU"):
+    with pytest.raises(ValueError, match="no backward"):
         trainer_of(flex)

@@ -21,7 +21,7 @@ from intercog_model.training.objective import InterCog, ObjectiveConfig, Trainin
 
 
 def example(key="a", boxes=((8, 8, 40, 32),), size=(64, 48), instruction="Make the left box blue."):
-    """A grey picture with boxes; the target is their union."""
+    """A gray picture with boxes; the target is their union."""
     source = Image.new("RGB", size, (90, 120, 90))
     draw, mask = ImageDraw.Draw(source), np.zeros((size[1], size[0]), dtype=bool)
     for x0, y0, x1, y1 in boxes:
@@ -31,7 +31,7 @@ def example(key="a", boxes=((8, 8, 40, 32),), size=(64, 48), instruction="Make t
     red[mask] = (red[mask] * 0.5 + np.array([127, 0, 0])).astype(np.uint8)
     edited = np.array(source)
     edited[mask] = (20, 40, 220)
-    sections = Sections(scene="A box.", target="On the left.", edit="Recolour it.", result="A blue box.")
+    sections = Sections(scene="A box.", target="On the left.", edit="Recolor it.", result="A blue box.")
     return GroundingExample(
         key=key,
         source=source,
@@ -50,7 +50,7 @@ def sequence(**changes):
 
 
 def builder(**changes):
-    """A plan builder of the debug flavour."""
+    """A plan builder of the debug flavor."""
     return PlanBuilder(debug_config(), sequence(**changes), ByteTokenizer())
 
 
@@ -83,7 +83,7 @@ def models(seed=0, **grounding):
 
 
 def write_tokenizer(folder, text):
-    """`tokenizer.json` of a byte-level BPE of 300 ids, learnt from a text; the folder."""
+    """`tokenizer.json` of a byte-level BPE of 300 ids, learned from a text; the folder."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
 
     fast = Tokenizer(models.BPE())

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 from prompts import load_prompt
 from tasks.backends.served.options import SAMPLING, ServedOptions
 from tasks.backends.served.pictures import SizeRule
-from tasks.backends.served.replies import APOLOGIES
 from tasks.records.errors import ConfigurationError
 from tasks.records.records import ModelIdentity
 from tasks.roles.backend import ServedBackend
 from tasks.roles.chat import ChatRequest
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Question
+from tasks.roles.replies import APOLOGIES
 
 AGAIN = "again"
 """Prompt file with the sentence for a retry, and with a sentence for each code of a bad reply."""
@@ -102,7 +102,7 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
         again = load_prompt(AGAIN)
         return ChatRequest(
             parts=tuple(part if isinstance(part, str) else rule.encoded(part) for part in parts),
-            sampling=self.options.sampling(),
+            sampling=self.options.sampling(self.choices),
             seed=question.seed,
             schema=self.schema(question),
             choices=self.choices,

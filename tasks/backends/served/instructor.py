@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
 from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.options import ServedOptions
 from tasks.backends.served.refusals import refusals_text
-from tasks.backends.served.replies import MAX_INSTRUCTION_WORDS, fitted, json_object, one_line
 from tasks.records.edit_types import NO_ARGUMENT
-from tasks.records.errors import Reason, SampleError
-from tasks.records.records import Reasoning
-from tasks.roles.chat import BadReply, ChatReply, ChatRequest
+from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.edit_type_lines import DATA, prompt_slots
+from tasks.roles.instruction_reply import PARTS, read_instruction
 from tasks.roles.picture import Picture
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
-PARTS = ("1_Scene_Description", "2_Target_Localization", "3_Editing_Description", "4_Post_Edit_Description")
-"""Keys of the four parts (paper Figure 19), in order."""
-
 PART_CHARACTERS, INSTRUCTION_CHARACTERS, ARGUMENT_CHARACTERS = 900, 400, 120
 """Longest texts in the schema that a server is given; without a limit a model may never end."""
-
-_Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=8, max_length=2000)]
-_Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-
-
-class _ChainOfThought(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    scene: _Sentence = Field(alias="1_Scene_Description")
-    localization: _Sentence = Field(alias="2_Target_Localization")
-    editing: _Sentence = Field(alias="3_Editing_Description")
-    result: _Sentence = Field(alias="4_Post_Edit_Description")
-
-
-class _Reply(BaseModel):
-    """The paper's object; the two keys it goes without may be missing."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    edit_type: _Short = Field(alias="Editing_Type")
-    instruction: _Sentence = Field(alias="Editing_Instruction")
-    argument: _Short = Field(default="", alias="Editing_Argument")
-    cot: _ChainOfThought = Field(alias="CoT")
-    refusal: str = Field(default="", alias="Refusal")
 
 
 class InstructorOptions(ServedOptions):
@@ -99,33 +71,13 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
             "additionalProperties": False,
         }
 
+    @classmethod
+    def context(cls, question: InstructQuestion) -> Mapping[str, Any]:
+        """The argument that was asked for."""
+        return {"argument": question.argument}
+
     def read(self, reply: ChatReply, request: ChatRequest) -> WrittenInstruction:
-        """See `written_instruction`."""
-        del request
-        return written_instruction(json_object(reply))
-
-
-def written_instruction(data: Mapping[str, Any]) -> WrittenInstruction:
-    """The paper's JSON object as instruction, argument and reasoning.
-
-    Raises:
-        SampleError: `NO_UNIQUE_REFERENCE` when the instructor says that no wording fits the target alone.
-        BadReply: a key is missing, unknown or empty, or the instruction has more than `MAX_INSTRUCTION_WORDS` words.
-    """
-    if str(data.get("Refusal") or "").strip():
-        raise SampleError(Reason.NO_UNIQUE_REFERENCE, "declined by the instructor")
-    reply = fitted(data, _Reply)
-    words = len(reply.instruction.split())
-    if words > MAX_INSTRUCTION_WORDS:
-        raise BadReply("too_long", f"{words} words of at most {MAX_INSTRUCTION_WORDS}")
-    return WrittenInstruction(
-        edit_type=reply.edit_type,
-        instruction=one_line(reply.instruction),
-        argument=one_line(reply.argument),
-        reasoning=Reasoning(
-            scene_description=one_line(reply.cot.scene),
-            target_localization=one_line(reply.cot.localization),
-            editing_description=one_line(reply.cot.editing),
-            post_edit_description=one_line(reply.cot.result),
-        ),
-    )
+        """See `read_instruction`; an argument that was asked for stands, however the reply spells it."""
+        written = read_instruction(reply)
+        asked = str(request.context["argument"])
+        return replace(written, argument=asked) if asked else written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -49,7 +50,7 @@ class ServedOptions(Settings):
     thinking: bool = Field(default=False, description="let a model that can think before it answers do so")
     fields: Literal["vllm", "openai"] = Field(
         default="vllm",
-        description="openai leaves out top_k, min_p, repetition_penalty and thinking for servers that refuse them",
+        description="openai: without top_k, min_p, repetition_penalty, thinking and choices, which some servers refuse",
     )
     picture_format: Literal["jpeg", "png"] = Field(default="jpeg", description="how pictures are encoded")
 
@@ -58,8 +59,12 @@ class ServedOptions(Settings):
         """Pictures are sent no larger than this, in pixels; the server's setting."""
         return (self.served or ServedModel(id="none")).max_pixels
 
-    def sampling(self) -> dict[str, Any]:
-        """The sampling parameters under the names of the chat completions API."""
+    def sampling(self, choices: Sequence[str] = ()) -> dict[str, Any]:
+        """The sampling parameters under the names of the chat completions API; ``choices`` are all that may be said.
+
+        vLLM holds a reply to choices by a field of its own. Other servers are told in the prompt alone, since a JSON
+        schema would put a quote before the word and its probability.
+        """
         stated: dict[str, Any] = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -72,4 +77,6 @@ class ServedOptions(Settings):
             stated["min_p"] = self.min_p
             stated["repetition_penalty"] = self.repetition_penalty
             stated["chat_template_kwargs"] = {"enable_thinking": self.thinking}
+            if choices:
+                stated["structured_outputs"] = {"choice": list(choices)}
         return stated

@@ -10,10 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.options import ServedOptions
-from tasks.backends.served.replies import fitted, json_object
 from tasks.roles.chat import BadReply, ChatReply, ChatRequest
 from tasks.roles.picture import Picture
 from tasks.roles.questions import ReferQuestion
+from tasks.roles.replies import fitted, json_object
 
 
 def _whole(value: object) -> object:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from pydantic import Field
 
 from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.options import ServedOptions
 from tasks.backends.served.refusals import refusals_text
-from tasks.backends.served.replies import MAX_INSTRUCTION_WORDS, is_apology, written
-from tasks.roles.chat import BadReply, ChatReply, ChatRequest
+from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.instruction_reply import read_rewriting
 from tasks.roles.picture import Picture
 from tasks.roles.questions import RewriteQuestion
-
-_LABEL = re.compile(r"^\s*(?:instruction|rewritten|revised)[^:\n]{0,30}:\s*", re.IGNORECASE)
-_QUOTES = "\"“”'‘’"
 
 
 class RewriterOptions(ServedOptions):
@@ -44,16 +39,6 @@ class ChatRewriter(ChatBackend[RewriteQuestion, str]):
         return (prompt.text, asked, *refusals_text(prompt, question.refusals))
 
     def read(self, reply: ChatReply, request: ChatRequest) -> str:
-        """One line, without a label before it or quotes around it."""
+        """See `read_rewriting`."""
         del request
-        text = _LABEL.sub("", written(reply)).strip()
-        if len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
-            text = text[1:-1].strip()
-        if is_apology(text):
-            raise BadReply("apology")
-        if not text or "\n" in text or text.startswith(("{", "[")):
-            raise BadReply("not_one_line")
-        words = len(text.split())
-        if words > MAX_INSTRUCTION_WORDS:
-            raise BadReply("too_long", f"{words} words of at most {MAX_INSTRUCTION_WORDS}")
-        return text
+        return read_rewriting(reply)

@@ -10,12 +10,12 @@ from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.measured import measured
 from tasks.backends.served.options import SAMPLING, ServedOptions
-from tasks.backends.served.replies import chosen, share_of
 from tasks.imaging.geometry import enlarge
 from tasks.records.records import Box
 from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.picture import Picture
 from tasks.roles.questions import TargetQuestion, TargetVerdict
+from tasks.roles.replies import chosen, share_of
 
 NO, YES = "0", "1"
 

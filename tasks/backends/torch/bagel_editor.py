@@ -8,11 +8,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from tasks.backends.generative_offer import GenerativeEditorOffer
 from tasks.backends.one_by_one import OneByOne
 from tasks.backends.weights import check_weights, lock_path, read_lock
 from tasks.imaging.arrays import Image
 from tasks.records.errors import ConfigurationError, ModelUnavailable, Reason, SampleError
-from tasks.records.records import EditType, ModelIdentity
+from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import EditQuestion
 
@@ -100,12 +101,6 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
             digest=options.digest or (lock.digest if lock is not None else ""),
         )
 
-    @classmethod
-    def offers_of(cls, options: BagelEditorOptions) -> tuple[EditType, ...]:
-        """Every type but Remove, which is the inpainter's."""
-        del options
-        return tuple(t for t in EditType if t is not EditType.REMOVE)
-
     def answer_one(self, question: EditQuestion) -> Image:
         """The edited crop, (H, W, 3) uint8 of the same size.
 
@@ -115,7 +110,7 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
         from intercog_model.inference.plain_modes import edit_crop  # noqa: PLC0415
         from intercog_model.inference.sampler import SamplerSettings  # noqa: PLC0415
 
-        if question.edit_type not in self.offers_of(self._options):
+        if question.edit_type not in GenerativeEditorOffer.edit_types:
             raise SampleError(Reason.BACKEND_ERROR, f"{question.edit_type} is not offered")
         if not question.mask.any():
             raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")

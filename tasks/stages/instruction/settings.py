@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.records.edit_types import EDIT_TYPES
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
+from tasks.roles.backends import WORD_GATES
+from tasks.stages.instruction.words.names import ALL, NAMES
 
 PAPER_COUNTS = {row.edit_type: row.weight for row in EDIT_TYPES}
 """Samples by edit type in the paper's Figure 2: the default weights."""
@@ -36,3 +38,12 @@ class InstructionSettings(Settings):
     )
     tries: int = Field(default=2, ge=1, description="times a plan is put into words before it is refused")
     unit_size: int = Field(default=32, gt=0, description="inputs per unit; not part of the stage's digest")
+
+    @field_validator("gates")
+    @classmethod
+    def _gates_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in (ALL, *NAMES, *WORD_GATES):
+                msg = f"unknown gate {name!r} (available: {ALL}, {', '.join((*NAMES, *WORD_GATES))})"
+                raise ValueError(msg)
+        return names

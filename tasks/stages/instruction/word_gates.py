@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prompts import load_data
+from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.errors import ConfigurationError, Reason
 from tasks.records.measuring import measure
 from tasks.records.records import EditType, GroundedTarget, Measurement, Reasoning
@@ -15,7 +16,7 @@ from tasks.stages.instruction.draw import DrawnEdit
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.gates import WordResult, check_words, gates_named
-from tasks.stages.instruction.words.scene import word_scene
+from tasks.stages.instruction.words.scene import Thing, WordScene
 
 SENTENCES = "refusals"
 """File in ``prompts/`` with what a writer is told, by reason."""
@@ -124,14 +125,35 @@ class WordGates:
 
 def draft_of(wording: Wording) -> Draft:
     """The words as the gates read them."""
+    argument = "" if wording.argument == NO_ARGUMENT else wording.argument
+    reply = WrittenInstruction(
+        edit_type=wording.replied_type,
+        instruction=wording.instruction,
+        argument=argument,
+        reasoning=wording.reasoning,
+    )
     return Draft(
         scene=word_scene(wording.target),
         edit_type=wording.edit_type,
-        argument=wording.argument,
+        argument=argument,
         raw="",
-        reply=replace_reply(wording),
+        reply=reply,
         rewritten=wording.rewritten,
         referred=wording.referred,
+    )
+
+
+def word_scene(target: GroundedTarget) -> WordScene:
+    """The scene around a target as the gates know it; weak detections make counts uncertain."""
+    scene = target.scene
+    things = [Thing(label=o.label, box=o.box, area=o.area, color=o.color) for o in scene.objects]
+    weak = [Thing(label=d.label, box=d.box, area=d.box.area) for d in scene.distractors]
+    return WordScene(
+        width=scene.source.width,
+        height=scene.source.height,
+        things=tuple(things),
+        target=target.indices,
+        weak=tuple(weak),
     )
 
 

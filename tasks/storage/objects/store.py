@@ -158,6 +158,22 @@ class Store:
                 for meta in chunk:
                     yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
 
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """Paths of the folders directly below a folder, sorted, without listing what is in them."""
+        with _faults(self.url(prefix)):
+            found = obstore.list_with_delimiter(self._objects, prefix or None)
+        return tuple(sorted(str(path) for path in found["common_prefixes"]))
+
+    def list_without(self, folder: str) -> Iterator[ObjectInfo]:
+        """All objects but those below a top-level folder, which is not listed at all."""
+        with _faults(self.url("")):
+            top = obstore.list_with_delimiter(self._objects)
+        for meta in top["objects"]:
+            yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
+        for name in top["common_prefixes"]:
+            if name != folder:
+                yield from self.list(name)
+
     def head(self, path: str) -> ObjectInfo | None:
         """Size and time of an object, or None when nothing is there."""
         with _faults(self.url(path)):

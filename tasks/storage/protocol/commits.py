@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
@@ -18,6 +19,8 @@ from tasks.storage.protocol.units import Unit
 
 RUN = "run"
 """The part of a commit that says when and where; outside `Commit.content`, inside the seal."""
+
+NO_LINKS: Mapping[str, BlobRef] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +68,19 @@ def commit_unit(
     inputs: Sequence[StageInput],
     outcomes: Sequence[Outcome],
     run: Mapping[str, Any],
+    linked: Mapping[str, BlobRef] = NO_LINKS,
 ) -> tuple[Commit, bool]:
     """Store a unit's pixels and rows, then its commit if nobody was first.
+
+    Args:
+        store: of the dataset.
+        key: the stage.
+        unit: with its members.
+        inputs: of the unit.
+        outcomes: one per input, in the same order.
+        run: when, where and by which versions.
+        linked: SHA-256 -> where blobs with these bytes lie already (in kept answers); rows refer to them, and they are
+            not stored again.
 
     Returns:
         The commit that is there, and whether it is ours. After a lost race everything is left as it is, since the
@@ -75,7 +89,7 @@ def commit_unit(
     Raises:
         DataFault: the outcomes break the count law; nothing was stored.
     """
-    tar, own = _pack_blobs(key, unit, outcomes)
+    tar, own = _pack_blobs(key, unit, outcomes, linked)
     rows = unit_rows(inputs, outcomes, own)
     check_count_law(rows, unit.members, f"{key.stage} unit {unit.id}")
     data = rows_bytes(rows)
@@ -160,21 +174,25 @@ def members_digest(unit: Unit) -> str:
 
 
 def _pack_blobs(
-    key: StageKey, unit: Unit, outcomes: Sequence[Outcome]
+    key: StageKey, unit: Unit, outcomes: Sequence[Outcome], linked: Mapping[str, BlobRef]
 ) -> tuple[bytes | None, dict[tuple[str, str], dict[str, BlobRef]]]:
     places: list[tuple[tuple[str, str], str]] = []
     contents: list[tuple[str, bytes]] = []
+    own: dict[tuple[str, str], dict[str, BlobRef]] = {}
     for outcome in outcomes:
         for child in sorted(outcome.children, key=lambda c: c.id):
             for blob in sorted(child.blobs, key=lambda b: b.name):
-                places.append(((outcome.input_id, child.id), blob.name))
+                place = (outcome.input_id, child.id)
+                if linked and (ref := linked.get(sha256_hex(blob.data))) is not None:
+                    own.setdefault(place, {})[blob.name] = ref
+                    continue
+                places.append((place, blob.name))
                 contents.append((f"{child.id}.{blob.name}", blob.data))
     if not contents:
-        return None, {}
+        return None, own
     data, members = pack(_distinct(contents))
     path = key.tar_path(unit.id, sha256_hex(data))
     by_name = {m.name: m for m in members}
-    own: dict[tuple[str, str], dict[str, BlobRef]] = {}
     for (place, name), (member_name, _) in zip(places, contents, strict=True):
         m = by_name[member_name]
         own.setdefault(place, {})[name] = BlobRef(

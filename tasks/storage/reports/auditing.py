@@ -13,6 +13,7 @@ from tasks.storage.objects.store import ObjectInfo, Store
 from tasks.storage.protocol.builds import BuildRecord, build_from, link_path
 from tasks.storage.protocol.commits import Commit, StoredObject, commit_from, members_digest
 from tasks.storage.protocol.layout import (
+    ANSWERS,
     ASIDE,
     BUILDS,
     MANIFEST,
@@ -32,6 +33,7 @@ from tasks.storage.protocol.stage_end import (
     stage_totals,
 )
 from tasks.storage.protocol.units import Plan, PlanInput, Unit, make_unit, plan_digest, plan_from
+from tasks.storage.reports.answers_audit import AnswersAudit
 
 UNFINISHED = "a release that is not finished; the build that began it goes on when it is run again"
 """What is said of a release without a manifest that nothing tells to be lost."""
@@ -54,12 +56,14 @@ class Audit:
         notes: what is odd but harmless: unfinished releases, and objects that nothing names (left by a killed worker or
             a lost race).
         checked: objects looked at; their ``bytes`` when read in full.
+        resting: damaged or missing kept answer -> units whose blobs are parts of it; known after a deep look.
     """
 
     faults: list[Fault] = field(default_factory=list)
     notes: list[Fault] = field(default_factory=list)
     checked: int = 0
     bytes: int = 0
+    resting: dict[str, set[tuple[StageKey, str]]] = field(default_factory=dict)
 
 
 def verify(store: Store, *, deep: bool) -> Audit:
@@ -84,7 +88,8 @@ class _Auditor:
     def __init__(self, store: Store, deep: bool) -> None:
         self._store = store
         self._deep = deep
-        self._objects: dict[str, ObjectInfo] = {o.path: o for o in store.list()}
+        self._objects: dict[str, ObjectInfo] = {o.path: o for o in store.list_without(ANSWERS)}
+        self._answers = AnswersAudit()
         self._named: set[str] = set()
         self._faults: dict[str, str] = {}
         self._audit = Audit()
@@ -118,6 +123,7 @@ class _Auditor:
                 self._guarded(path, self._check_manifest)
             elif path.count("/") == 1 and path.endswith(finished_path("")):
                 self._guarded(path, self._check_finished)
+        self._check_answers()
         self._note_strangers()
         self._audit.faults = [Fault(path=p, problem=text) for p, text in sorted(self._faults.items())]
         return self._audit
@@ -183,7 +189,11 @@ class _Auditor:
             self._fault(commit.path, "its counts aren't those of its rows")
         for row in rows:
             for ref in row.blobs.values():
-                self._wanted(ref.path, f"{row.id} in {commit.rows.path}", ref.offset + ref.length)
+                by, end = f"{row.id} in {commit.rows.path}", ref.offset + ref.length
+                if ref.path.startswith(f"{ANSWERS}/"):
+                    self._answers.refer(ref.path, end, by, (commit.key, commit.unit))
+                else:
+                    self._wanted(ref.path, by, end)
 
     def _check_object(self, stored: StoredObject, by: str) -> bytes | None:
         """The object's bytes if it is to be read and right, else None with a fault noted."""
@@ -212,6 +222,15 @@ class _Auditor:
             self._fault(path, f"is missing; named by {by}")
         elif info.size < size:
             self._fault(path, f"ends before what {by} names")
+
+    def _check_answers(self) -> None:
+        found = self._answers.walk(self._store, deep=self._deep)
+        self._audit.checked += found.checked
+        self._audit.bytes += found.bytes
+        self._audit.resting = {path: self._answers.resting_on(path) for path in found.faults}
+        self._audit.notes += [Fault(path=path, problem="no part of a dataset") for path in found.strangers]
+        for path, problem in found.faults.items():
+            self._fault(path, problem)
 
     def _check_stage_end(self, path: str, data: bytes) -> None:
         end = stage_end_from(data, path)

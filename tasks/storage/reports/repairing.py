@@ -12,6 +12,7 @@ from tasks.records.errors import DataFault
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import commit_from
 from tasks.storage.protocol.layout import (
+    ANSWERS,
     ASIDE,
     BUILDS,
     MANIFEST,
@@ -48,12 +49,34 @@ def repair(store: Store) -> Repair:
     Raises:
         ConfigurationError: the store holds no dataset.
     """
-    faults = {fault.path for fault in verify(store, deep=True).faults}
+    audit = verify(store, deep=True)
+    faults = {fault.path for fault in audit.faults}
     if not faults:
         return Repair()
-    present = {o.path for o in store.list()}
     units = {place for path in faults if "/attempts/" not in path and (place := _unit_at(path))}
-    moved = faults | {path for path in present if _unit_at(path) in units}
+    units.update(*audit.resting.values())
+    moved = set_aside(store, faults, units)
+    return Repair(moved=moved, missing=tuple(sorted(path for path in faults if path not in moved)))
+
+
+def set_aside(store: Store, paths: Iterable[str], units: set[tuple[StageKey, str]]) -> tuple[str, ...]:
+    """Move objects, whole units, and what depends on either below ``aside/<digest>/``; nothing is lost.
+
+    Stage ends that count one of the units, and releases made from these, go with them. The next build makes anew what
+    it needs.
+
+    Args:
+        store: of the dataset.
+        paths: objects, whether they are there or not.
+        units: with their commits, rows, pixels and attempts.
+
+    Returns:
+        The paths that were moved, sorted.
+    """
+    named = set(paths)
+    answers = {path for path in named if path.startswith(f"{ANSWERS}/") and store.exists(path)}
+    present = {o.path for o in store.list_without(ANSWERS)} | answers
+    moved = named | {path for path in present if _unit_at(path) in units}
     ends = {path for path in present if _is_stage_end(path)}
     moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
     moved |= {path for path in _manifests(present) if path not in moved and _rests_on(store, path, moved)}
@@ -63,10 +86,14 @@ def repair(store: Store) -> Repair:
     folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
     for path in sorted(moved):
         store.copy(path, f"{folder}/{path}")
-    # Releases first and commits last: killed halfway, what is left is found and moved by the next repair.
-    for path in sorted(moved, key=lambda p: (not p.startswith(RELEASES), "/commits/" in p, p)):
+    # Releases first, then commits, answers last: killed halfway, what is left is found again by the same command.
+    for path in sorted(moved, key=_last_to_go):
         store.delete(path)
-    return Repair(moved=tuple(sorted(moved)), missing=tuple(sorted(faults - present)))
+    return tuple(sorted(moved))
+
+
+def _last_to_go(path: str) -> tuple[bool, bool, bool, str]:
+    return not path.startswith(RELEASES), path.startswith(ANSWERS), "/commits/" in path, path
 
 
 def collect_garbage(store: Store, older_than: timedelta) -> list[str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.build.estimate import estimate
 from flows.build.plans import Build, exclusion_note, open_build, plan
 from flows.cli.main import main
-from flows.build.estimate import estimate
-from tasks.stages.config import load_config
 from tasks.records.outcomes import STAGES
+from tasks.stages.config import load_config
 from tasks.stages.registry import SPECS
 from tasks.storage.protocol.builds import build_plans
 from tasks.storage.protocol.stage_end import close_stage

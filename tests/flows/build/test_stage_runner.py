@@ -8,8 +8,8 @@ import pytest
 
 from flows.build.plans import open_build
 from flows.build.stage_runner import make_worker, stage_job
-from tasks.stages.config import BuildConfig, load_config
 from tasks.records.errors import EnvironmentFault
+from tasks.stages.config import BuildConfig, load_config
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from toy_stage import ToyUnit, numbered_units
 
-from flows.build.unit_queue import DEATHS_THAT_STOP, Dispatch, Limits, Trouble, UnitQueue
-from tasks.records.errors import StageStopped
+from flows.build.unit_queue import DEATHS_THAT_STOP, NAMED, Dispatch, Limits, Trouble, UnitQueue
+from tasks.records.errors import MissingAnswer, StageStopped
 
 
 def queue_of(count: int = 3, limits: Limits | None = None, done: frozenset[str] = frozenset()) -> UnitQueue:
@@ -113,6 +113,37 @@ def test_unreadable_files_do_not_speak_against_the_stage() -> None:
 
 def test_a_unit_that_goes_on_killing_although_its_suspects_run_apart_stops_the_stage() -> None:
     queue = UnitQueue("toy", [ToyUnit(id="u", members=("1", "2"))], Limits(), lambda _: False)
-    with pytest.raises(StageStopped, match=r"unit u killed|workers died"):
+
+    def kill_eight_times() -> None:
         for _ in range(8):
             queue.worker_died([take(queue).unit.id], {"1"}, Trouble.CRASHED)
+
+    with pytest.raises(StageStopped, match=r"unit u killed|workers died"):
+        kill_eight_times()
+
+
+def test_a_unit_whose_kept_answers_are_missing_stays_undone_and_the_others_go_on() -> None:
+    queue = queue_of(3, Limits(max_environment_faults=1))
+    for unit, missing in (("u00", [("editor", "a", "f" * 64)]), ("u02", [("referrer", "b", "0" * 64)] * 2)):
+        while take(queue).unit.id != unit:
+            finish(queue, "u01")
+        queue.answers_missing(unit, [MissingAnswer(*item) for item in missing])
+    assert queue.open == set()
+    with pytest.raises(StageStopped) as raised:
+        queue.stop_when_answers_are_missing()
+    lines = str(raised.value).splitlines()
+    assert lines[0] == "toy stopped: kept answers about 2 samples are missing, by role and key:"
+    assert lines[1:3] == [f"  editor: 1 ({'f' * 24})", f"  referrer: 1 ({'0' * 24})"]
+    assert "others may be missing" in lines[3]
+
+
+def test_nothing_stops_when_no_answer_is_missing() -> None:
+    queue_of().stop_when_answers_are_missing()
+
+
+def test_many_missing_answers_are_counted_and_some_are_named() -> None:
+    queue = queue_of(1)
+    missing = [MissingAnswer("editor", "a", f"{n:064x}") for n in range(NAMED + 2)]
+    queue.answers_missing(take(queue).unit.id, missing)
+    with pytest.raises(StageStopped, match=rf"editor: {NAMED + 2} \(0{{23}}0, .* and 2 more\)"):
+        queue.stop_when_answers_are_missing()

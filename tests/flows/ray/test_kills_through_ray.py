@@ -108,17 +108,28 @@ def shards(out: Path) -> dict[str, str]:
     return {shard["name"]: shard["sha256"] for shard in json.loads(manifests[0].read_text())["shards"]}
 
 
-def test_six_kills_and_the_same_command_give_the_release_of_an_undisturbed_build(
-    photographs: Path, home: Path, tmp_path: Path, runs: list[Run]
+@pytest.mark.parametrize(
+    ("victims", "limit"),
+    [
+        pytest.param(("worker",), 4, id="one"),
+        pytest.param(
+            ("driver", "worker", "everything", "worker", "server", "driver"), PHOTOGRAPHS, id="six",
+            marks=pytest.mark.long,
+        ),
+    ],
+)  # fmt: skip
+def test_kills_and_the_same_command_give_the_release_of_an_undisturbed_build(
+    victims: tuple[str, ...], limit: int, photographs: Path, home: Path, tmp_path: Path, runs: list[Run]
 ) -> None:
-    undisturbed = Run(photographs, tmp_path / "undisturbed", home)
+    few = ("--limit", str(limit))
+    undisturbed = Run(photographs, tmp_path / "undisturbed", home, *few)
     runs.append(undisturbed)
     assert undisturbed.wait() == 0, undisturbed.said()
     killed = tmp_path / "killed"
     seen: dict[str, bytes] = {}
     left: list[int] = []
-    for victim in ("driver", "worker", "everything", "worker", "server", "driver"):
-        run = Run(photographs, killed, home)
+    for victim in victims:
+        run = Run(photographs, killed, home, *few)
         runs.append(run)
         run.wait_for_commits(2)
         assert run.process.poll() is None, f"too quick for a kill: {run.said()}"
@@ -132,11 +143,11 @@ def test_six_kills_and_the_same_command_give_the_release_of_an_undisturbed_build
             os.killpg(run.process.pid, signal.SIGKILL)
         run.wait()
         left += below
-    last = Run(photographs, killed, home)
+    last = Run(photographs, killed, home, *few)
     runs.append(last)
     assert last.wait() == 0, last.said()
     final = commits(killed)
-    assert len(final) >= 12
+    assert len(final) >= limit
     # Ray's agents try for a minute to tell a head that is gone of its end.
     assert wait_until(lambda: all(is_gone(pid) for pid in left), 120), [command_line(pid) for pid in left]
     assert {path: final[path] for path in seen} == seen, "a committed unit was done again"
@@ -170,6 +181,7 @@ def test_ctrl_c_leaves_a_build_that_the_same_command_continues(
     assert {path: after[path] for path in before} == before
 
 
+@pytest.mark.long
 def test_two_builds_in_one_place_at_once_end_right(
     photographs: Path, home: Path, tmp_path: Path, runs: list[Run]
 ) -> None:

@@ -112,7 +112,7 @@ def test_a_unit_that_comes_back_is_done_by_a_worker_that_had_moved_on(
 
 
 def test_a_worker_has_several_units_at_work_at_once(cluster: RayCluster, tmp_path: Path) -> None:
-    wide = RayPool(cluster, ActorSettings(threads=1, units_in_flight=8, engine=EngineSettings()))
+    wide = RayPool(cluster, ActorSettings(threads=0, units_in_flight=8, engine=EngineSettings()))
     try:
         units = numbered_units(40, dict.fromkeys(range(40), ("slow",) * 2))
         run = start_units(
@@ -150,7 +150,7 @@ def test_a_sample_that_kills_its_worker_ends_as_a_failure_and_the_others_are_unt
 
 
 def test_a_worker_with_eight_units_that_dies_once_stops_nothing(cluster: RayCluster, tmp_path: Path) -> None:
-    wide = RayPool(cluster, ActorSettings(threads=1, units_in_flight=8, engine=EngineSettings()))
+    wide = RayPool(cluster, ActorSettings(threads=0, units_in_flight=8, engine=EngineSettings()))
     try:
         units = numbered_units(40, {0: ("slow", "kill"), **dict.fromkeys(range(1, 40), ("slow",))})
         run_units(toy_job(tmp_path, trouble_ends_after=1), units, wide)

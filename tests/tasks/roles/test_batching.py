@@ -265,6 +265,27 @@ def test_deaths_with_answers_between_do_not_stop_the_pool() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("killers", [{0, 1}, {3, 4}, {14, 15}, {2, 3, 4, 5}])
+@pytest.mark.parametrize("max_batch", [4, 16])
+def test_questions_that_kill_side_by_side_are_told_from_a_machine_that_fails(
+    killers: set[int], max_batch: int
+) -> None:
+    def script(route: str, payloads: list[int]) -> list[str]:
+        if killers & set(payloads):
+            raise crash()
+        return good(payloads)
+
+    async def run() -> None:
+        maker = ScriptedMaker(script)
+        pool = Pool("vision", settings(max_batch=max_batch), maker, counts())
+        answers = reasons(await ask_all(pool, range(16)))
+        assert {i for i, answer in enumerate(answers) if answer == "crashed"} == killers
+        assert sum(answer.startswith("tags:") for answer in answers) == 16 - len(killers)
+        await pool.close()
+
+    asyncio.run(run())
+
+
 def test_a_replica_that_dies_while_loading_is_made_again() -> None:
     async def run() -> None:
         maker = ScriptedMaker()

@@ -29,6 +29,7 @@ def test_a_type_without_argument_says_that_there_is_none():
 
 
 def test_the_instructors_prompt_takes_the_lines_and_names_no_type_itself():
-    text = load_prompt("instructor").text
+    prompt = load_prompt("instructor")
+    text = "\n".join((prompt.text, *prompt.sentences.values()))
     assert {"$edit_type", "$means", "$becomes"} <= set(re.findall(r"\$[a-z_]+", text))
-    assert [t for t in EditType if re.search(rf"\b{t.value}\b", text)] == []
+    assert [t for t in EditType if re.search(rf"\b(meaning_)?{t.value}\b", text)] == []

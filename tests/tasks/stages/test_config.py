@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tasks.records.errors import ConfigurationError
-from tasks.stages.config import load_config, load_with_origins
+from tasks.stages.config import load_config, load_with_origins, profile_names
+from tasks.stages.registry import check_roles, routes_of
 
 SOURCES = {"sources": [{"uri": "a"}, {"uri": "b"}], "limit": None}
 
@@ -46,3 +50,100 @@ def test_a_later_assignment_wins() -> None:
 def test_what_cannot_be_meant_is_refused_with_key_and_value(assignment: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         load_config("embedded", [assignment], SOURCES)
+
+
+EMBEDDED = Path("deploy/profiles/embedded.yaml").resolve()
+VLM = {"model": {"id": "a-model"}, "urls": ["http://127.0.0.1:1/v1"]}
+JUDGE = "grounding.judge={backend: chat, run: vlm}"
+
+
+def test_every_profile_of_the_project_holds_together() -> None:
+    assert profile_names() == ["cluster", "embedded"]
+    for name in profile_names():
+        # The weights' digest of the cluster's editor is its user's to state.
+        digest = ["editing.editor.options.digest=" + "ab" * 32] if name == "cluster" else []
+        check_roles(load_config(name, digest))
+
+
+def test_the_cluster_profile_asks_the_papers_models() -> None:
+    config = load_config("cluster")
+    routes = {**routes_of(config, "grounding"), **routes_of(config, "instruction")}
+    asked = {setting: route.served.id for setting, route in routes.items() if route.served}
+    assert asked == {
+        "judge": "Qwen/Qwen2.5-VL-7B-Instruct",
+        "instructor": "Qwen/Qwen2.5-VL-72B-Instruct",
+        "rewriter": "Qwen/Qwen3-8B",
+        "referrer": "Qwen/Qwen2.5-VL-7B-Instruct",
+        "text_judge": "Qwen/Qwen2.5-VL-7B-Instruct",
+    }
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "mine.yml", "my/own"])
+def test_a_file_of_ones_own_is_a_profile_and_goes_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "my").mkdir()
+    (tmp_path / name).write_text(EMBEDDED.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for path in (name, str(tmp_path / name)):
+        config, origins = load_with_origins(path)
+        assert config.profile == Path(name).stem
+        assert config.grounding == load_config("embedded").grounding
+        assert origins["grounding.judge.backend"] == f"profile {path}"
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        ("laptop", r"unknown profile 'laptop' \(available: cluster, embedded; or the path of a YAML file\)"),
+        ("", "unknown profile ''"),
+        ("./laptop", r"profile './laptop': No such file .*\(available by name: cluster, embedded\)"),
+        ("folder.yaml", "profile 'folder.yaml': Is a directory"),
+        ("list.yaml", "profile 'list.yaml': expected sections by name"),
+        ("empty.yaml", "profile 'empty.yaml': expected sections by name"),
+        ("broken.yaml", "profile 'broken.yaml': not YAML, line 3: "),
+        ("bytes.yaml", "profile 'bytes.yaml': not UTF-8 text"),
+        ("key.yaml", r"grounding.tager: unknown key \(value 1\)"),
+    ],
+)
+def test_a_profile_that_cannot_be_read_is_named_with_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, told: str
+) -> None:
+    whole = yaml.safe_load(EMBEDDED.read_text(encoding="utf-8"))
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "empty.yaml").write_text("")
+    (tmp_path / "broken.yaml").write_text("name: x\ngrounding: [\n")
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\xfe")
+    (tmp_path / "key.yaml").write_text(
+        yaml.safe_dump({**whole, "grounding": {**whole["grounding"], "tager": 1}})
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=told):
+        load_config(profile)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "told"),
+    [
+        ([JUDGE], r"grounding.judge.run='vlm': .* is answered by a server \(available: none\)"),
+        (["grounding.judge.backend=chat", f"servers.vlm={VLM}"], r"run='here': .*\(available: vlm\)"),
+        (["grounding.judge.run=vlm", f"servers.vlm={VLM}"], r"'rules' is answered by .*\(available: here\)"),
+        (["editing.editor.backend=bagel"], r"editing.editor.run='here': .*a pool that holds it"),
+        (
+            ["editing.editor={backend: bagel, run: p}", "pools.p={holds: [inpainter]}"],
+            r"editing.editor.run='p': .*\(available: none\)",
+        ),
+        (
+            ["pools.p={holds: [painter]}"],
+            r"^pools.p.holds: unknown role 'painter' \(available: tagger, .*\)$",
+        ),
+        ([f"servers.here={VLM}"], "^'here' names two placements"),
+        (["pools.vlm={holds: [editor]}", f"servers.vlm={VLM}"], "^'vlm' names two placements"),
+        (["servers.vlm={model: {id: m}}"], "^servers.vlm: expected either urls or serve$"),
+        ([JUDGE, f"servers.vlm={VLM}", "grounding.judge.options={served: {id: x}}"], "belongs to the server"),
+    ],
+)
+def test_a_placement_that_cannot_answer_for_its_role_is_refused(assignments: list[str], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        check_roles(load_config("embedded", assignments))

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpainter, PatchMatchOptions
-from tasks.backends.embedded.painting.removal_offer import RemovalOptions
+from tasks.backends.embedded.painting.removal_offer import OF_THE_OFFER, RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
 from tasks.imaging.borders import ragged_share
@@ -41,7 +41,7 @@ class BestOfTwoInpainter(OneByOne[InpaintQuestion, Image]):
     """
 
     Options: ClassVar[type[Settings]] = BestOfTwoOptions
-    answering = frozenset(BestOfTwoOptions.model_fields)
+    answering = frozenset(BestOfTwoOptions.model_fields) - OF_THE_OFFER
     reproducible = True
     wire = 1
     offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.backends.embedded.painting.fill_detail import copied_detail, fit_tone, shift_labels
-from tasks.backends.embedded.painting.removal_offer import RemovalOptions
+from tasks.backends.embedded.painting.removal_offer import OF_THE_OFFER, RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import ModelUnavailable, Reason, SampleError
@@ -38,7 +38,7 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
     """Fills a hole with patches of its surroundings, never of the pixels to avoid."""
 
     Options: ClassVar[type[Settings]] = PatchMatchOptions
-    answering = frozenset(PatchMatchOptions.model_fields)
+    answering = frozenset(PatchMatchOptions.model_fields) - OF_THE_OFFER
     reproducible = True
     wire = 1
     offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"

@@ -35,6 +35,10 @@ class RemovalOptions(Settings):
     )
 
 
+OF_THE_OFFER = frozenset(RemovalOptions.model_fields)
+"""Options that no filling depends on, so that they stay out of the key of a kept answer."""
+
+
 class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were held, worn or hidden by it."""
 

@@ -20,13 +20,24 @@ from tasks.stages.instruction.words.vocabulary import (
 AHEAD = 14
 """Tokens after a phrase within which ``from the left`` still belongs to it."""
 
-STARTS = {"left": "left", "right": "right", "top": "top", "bottom": "bottom", "left-hand": "left", "right-hand": "right"}
-UNMEASURED = frozenset({"front", "back", "rear", "camera", "viewer", "end", "foreground", "background", "door", "entrance"})
+STARTS = {
+    "left": "left",
+    "right": "right",
+    "top": "top",
+    "bottom": "bottom",
+    "left-hand": "left",
+    "right-hand": "right",
+}
+UNMEASURED = frozenset(
+    {"front", "back", "rear", "camera", "viewer", "end", "foreground", "background", "door", "entrance"}
+)
 """Starts of counting that no box tells."""
 
 _PRELUDE = frozenset({"counting", "starting", "counted", "when", "if", "the", "in", "row", "line", "image", "picture", "photo", "order",
-    "sequence", "position", "going", "viewed", "scene", "frame", "photograph", "counted"})  # fmt: skip
-_NARROWING = frozenset({"in", "on", "at", "among", "of", "along", "behind", "inside", "near", "within", "beside", "under", "by"})
+    "sequence", "position", "going", "viewed", "scene", "frame", "photograph"})  # fmt: skip
+_NARROWING = frozenset(
+    {"in", "on", "at", "among", "of", "along", "behind", "inside", "near", "within", "beside", "under", "by"}
+)
 _DESCRIBING = frozenset({"in", "on", "at", "with", "without", "wearing", "holding", "that", "who", "which", "whose", "carrying", "sitting",
     "standing", "under", "behind", "near", "by", "next", "beside", "inside", "of", "from", "among", "facing", "along", "walking",
     "parked", "playing", "lying", "between", "against", "above", "below", "to", "where", "riding", "seated", "looking", "for",
@@ -127,8 +138,12 @@ def _counted(phrase: NounPhrase, thing: Thing, scene: WordScene) -> bool | None:
     """True: the phrase's words fit the thing; False: they may; None: they don't."""
     if phrase.noun is None or phrase.noun == "one":
         fits: bool | None = True if thing.label in {each.label for each in scene.targets} else None
-        if fits is None and kinds(thing.label) & kinds(scene.label):
-            fits = False if not phrase.text or phrase.noun == "one" else None
+        if (
+            fits is None
+            and "person" in kinds(thing.label) & kinds(scene.label)
+            and (not phrase.text or phrase.noun)
+        ):
+            fits = False
     elif kinds(phrase.noun) & {ANYTHING}:
         fits = False
     else:
@@ -172,7 +187,9 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
     following = reading.words(at + 1, at + 6)
     if {"front", "back", "rear"} & set(following[:3]):
         return False
-    if reading.word(at) in ("in", "of", "within", "from") and (set(following[:4]) & (word_set("picture") | _PICTURE_OR_ROW)):
+    if reading.word(at) in ("in", "of", "within", "from") and (
+        set(following[:4]) & (word_set("picture") | _PICTURE_OR_ROW)
+    ):
         return True
     if reading.word(at) == "of" and set(following[:4]) & set(words()["numbers"]):
         return True
@@ -184,8 +201,19 @@ def _is_shared_place(reading: Reading, at: int, scene: WordScene) -> bool:
     if reading.word(at) not in ("on", "in", "at", "inside", "along"):
         return False
     phrase = reading.phrase_at(at + 1)
-    if phrase is None or phrase.noun is None or phrase.colors or phrase.ordinals or phrase.modifiers or phrase.sizes:
+    if (
+        phrase is None
+        or phrase.noun is None
+        or phrase.colors
+        or phrase.ordinals
+        or phrase.modifiers
+        or phrase.sizes
+    ):
         return False
-    places = [thing for thing in scene.things if relation(phrase.noun, thing.label) in (Relation.SAME, Relation.WIDER)]
+    places = [
+        thing
+        for thing in scene.things
+        if relation(phrase.noun, thing.label) in (Relation.SAME, Relation.WIDER)
+    ]
     kind = [thing for thing in scene.things if thing.label == scene.label]
     return len(places) == 1 and all(intersection(thing.box, places[0].box) for thing in kind)

@@ -17,6 +17,7 @@ from tasks.stages.instruction.words.vocabulary import (
     PARTS,
     QUANTITY,
     Relation,
+    is_plural,
     kinds,
     relation,
     words,
@@ -58,7 +59,16 @@ def unsure_count(draft: Draft) -> bool:
             continue
         reading = draft.read(text)
         for phrase in reading.phrases:
-            if not _is_total(reading, phrase) or to_target(phrase, draft.scene) not in FITTING:
+            placed = reading.word(phrase.end) in ("on", "in", "at", "near") and reading.word(
+                phrase.end + 1
+            ) in ("the", "a")
+            if (
+                phrase.noun is None
+                or placed
+                or phrase.number == len(draft.scene.target)
+                or not _is_total(reading, phrase)
+                or to_target(phrase, draft.scene) not in FITTING
+            ):
                 continue
             low, high = _found(phrase, draft.scene)
             if phrase.number is not None and not low <= phrase.number <= high:
@@ -74,8 +84,17 @@ def counted_in(draft: Draft) -> Counted:
         if name in ("editing", "result"):
             continue
         for phrase in draft.read(text).phrases:
-            if phrase.number and phrase.noun and phrase.noun != "one" and not phrase.colors and not phrase.sizes:
-                if to_target(phrase, draft.scene) in FITTING and _found(phrase, draft.scene)[1] == phrase.number:
+            if (
+                phrase.number
+                and phrase.noun
+                and phrase.noun != "one"
+                and not phrase.colors
+                and not phrase.sizes
+            ):
+                if (
+                    to_target(phrase, draft.scene) in FITTING
+                    and _found(phrase, draft.scene)[1] == phrase.number
+                ):
                     nouns.add(phrase.noun)
                     modifiers |= set(phrase.modifiers)
     return Counted(frozenset(nouns), frozenset(modifiers))
@@ -83,9 +102,24 @@ def counted_in(draft: Draft) -> Counted:
 
 def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:
     """What was found when that contradicts the number, ``""`` when it doesn't, None when it can't be told."""
-    if phrase.number is None or phrase.noun is None or phrase.ordinals or kinds(phrase.noun) & (PARTS | {ANYTHING, QUANTITY}):
+    if phrase.number is None or phrase.noun is None or phrase.ordinals or _is_no_thing(phrase, scene):
         return None
-    if reading.word(phrase.start - 1) in ("about", "around", "approximately", "roughly", "nearly", "almost", "over", "least", "most", "than", "or", "to", "with"):
+    if reading.word(phrase.start - 1) == "of" and is_plural(reading.word(phrase.start - 2)):
+        return None
+    if reading.word(phrase.start - 1) in (
+        "about",
+        "around",
+        "approximately",
+        "roughly",
+        "nearly",
+        "almost",
+        "over",
+        "least",
+        "most",
+        "than",
+        "or",
+        "to",
+    ):
         return None
     low, high = _found(phrase, scene)
     if not high:
@@ -101,6 +135,10 @@ def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) 
     if phrase.number <= low - MISSED and _is_total(reading, phrase) and not narrowed:
         return f"found were {low}"
     return "" if low <= phrase.number <= high else None
+
+
+def _is_no_thing(phrase: NounPhrase, scene: WordScene) -> bool:
+    return phrase.noun not in scene.labels and bool(kinds(phrase.noun or "") & (PARTS | {ANYTHING, QUANTITY}))
 
 
 def _found(phrase: NounPhrase, scene: WordScene) -> tuple[int, int]:
@@ -122,12 +160,23 @@ def _is_total(reading: Reading, phrase: NounPhrase) -> bool:
     if phrase.number is None or contrasted(reading.tokens, phrase.start):
         return False
     before = reading.word(phrase.start - 1)
-    total = before in _SHOWING or phrase.determiner in ("the", "all", "these") or phrase.start == reading.sentence_start(phrase.start)
+    total = (
+        before in _SHOWING
+        or phrase.determiner in ("the", "all", "these")
+        or phrase.start == reading.sentence_start(phrase.start)
+    )
+    if before == "of" and is_plural(reading.word(phrase.start - 2)):  # "two rows of three windows"
+        return False
     if before in ("between", "behind", "beside", "near", "by") or (before == "with" and phrase.start > 12):
         return False
     sentence = set(reading.words(reading.sentence_start(phrase.start), reading.sentence_end(phrase.start)))
     texts = {token.text for token in reading.tokens}
-    return total and not sentence & _PARTIAL and not texts & {"others", "another", "additional"} and "other" not in phrase.modifiers
+    return (
+        total
+        and not sentence & _PARTIAL
+        and not texts & {"others", "another", "additional"}
+        and "other" not in phrase.modifiers
+    )
 
 
 def _contradiction(draft: Draft, removed: int) -> list[str]:
@@ -138,8 +187,22 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
             continue
         reading = draft.read(text)
         for phrase in reading.phrases:
-            of_all = reading.word(phrase.start - 1) in ("of", "are", "shows", "depicts", "features", "contains", "captures")
-            if phrase.number and of_all and _is_total(reading, phrase) and to_target(phrase, draft.scene) in FITTING:
+            of_all = reading.word(phrase.start - 1) in (
+                "of",
+                "are",
+                "shows",
+                "depicts",
+                "features",
+                "contains",
+                "captures",
+            )
+            of_all = of_all or phrase.start == reading.sentence_start(phrase.start)
+            if (
+                phrase.number
+                and of_all
+                and _is_total(reading, phrase)
+                and to_target(phrase, draft.scene) in FITTING
+            ):
                 if phrase.noun in (None, "one") or phrase.colors or phrase.modifiers or phrase.sizes:
                     continue
                 said.setdefault(name, phrase.number)
@@ -155,7 +218,9 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
 
 def _noun_in(draft: Draft, name: str) -> str:
     reading = draft.read(dict(draft.texts())[name])
-    return next((p.noun or "" for p in reading.phrases if p.number and to_target(p, draft.scene) in FITTING), "")
+    return next(
+        (p.noun or "" for p in reading.phrases if p.number and to_target(p, draft.scene) in FITTING), ""
+    )
 
 
 def _remaining(draft: Draft) -> int | None:
@@ -165,10 +230,10 @@ def _remaining(draft: Draft) -> int | None:
         if phrase.number is None or to_target(phrase, draft.scene) not in FITTING or phrase.noun == "one":
             continue
         around = set(reading.words(phrase.start - 3, phrase.end + 3)) | set(phrase.modifiers)
-        if around & _REMAINING and not around & (words()["numbers"].keys() - set(reading.words(phrase.start, phrase.end))):
+        if around & _REMAINING and not around & (
+            words()["numbers"].keys() - set(reading.words(phrase.start, phrase.end))
+        ):
             return phrase.number
     match = re.search(r"\bonly (\w+) (?:of them )?(?:remain|left)", reading.text.lower())
     number = words()["numbers"].get(match.group(1)) if match else None
     return int(number) if number is not None else None
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tasks.records.errors import Reason
 from tasks.records.records import EditType
-from tasks.stages.instruction.parsing import Reply
+from tasks.roles.questions import WrittenInstruction
 from tasks.stages.instruction.words.reading import Order, Reading, order_of, read
 from tasks.stages.instruction.words.scene import WordScene
 
@@ -34,7 +34,7 @@ class Draft:
     edit_type: EditType
     argument: str
     raw: str
-    reply: Reply | None
+    reply: WrittenInstruction | None
     fault: str = ""
     rewritten: str = ""
     referred: tuple[int, ...] | None = None

@@ -32,9 +32,11 @@ _REFUSALS = re.compile(
 )
 
 _SHAPE = r"(?:box(?:es)?|rectangles?|bounding[- ]box(?:es)?)"
-_HELD = r"(?:carry|carries|hold|lift|open|push|pull|stack|load|unload|deliver|pack|wrap|sit|stand|sell|fill)\w*"
+_HELD = (
+    r"(?:carry|carries|hold|lift|open|push|pull|stack|load|unload|deliver|pack|wrap|sit|stand|sell|fill)\w*"
+)
 _BOX = (
-    rf"\bbounding[- ]box(?:es)?\b|\bbounding[- ](?:rectangle|frame)\b|\bb-?box\b|\bboxed\b(?!\s+(?:lunch|set|gift|wine|in by))",
+    r"\bbounding[- ]box(?:es)?\b|\bbounding[- ](?:rectangle|frame)\b|\bb-?box\b|\bboxed\b(?!\s+(?:lunch|set|gift|wine|in by))",
     rf"(?<!{'a '})\bred[- ]{_SHAPE}\b(?!\s+(?:truck|car|van|office))",
     rf"\b(?:in|inside|within|outside|surrounded by|outlined by|enclosed by|framed by|marked by|indicated by)\s+(?:of\s+)?"
     rf"(?:the|a|this|that)\s+(?:\w+\s+)?{_SHAPE}\b(?!\s+(?:truck|car|office|seats?|van))",
@@ -83,7 +85,9 @@ def marking(draft: Draft) -> Finding:
         patterns += _MASK
     patterns += _MARKED
     nouns = "|".join(
-        sorted({re.escape(word) for thing in draft.scene.targets for word in (thing.label, plural(thing.label))})
+        sorted(
+            {re.escape(word) for thing in draft.scene.targets for word in (thing.label, plural(thing.label))}
+        )
     )
     patterns.append(rf"\b(?:highlighted|boxed|circled|annotated)\s+(?:\w+\s+)?(?:{_TARGETS}|{nouns})\b")
     patterns.append(rf"\bmarked\s+(?:{_TARGETS}|{nouns})\b")
@@ -91,7 +95,10 @@ def marking(draft: Draft) -> Finding:
     for name, text in draft.texts():
         for pattern in patterns:
             for match in re.finditer(pattern, plain(text, labels)):
-                if not re.search(rf"\b{_HELD}\s+(?:a|an|her|his|their|its|the)?\s*(?:\w+\s+)?$", match.string[: match.start()]):
+                if not re.search(
+                    rf"\b{_HELD}\s+(?:a|an|her|his|their|its|the)?\s*(?:\w+\s+)?$",
+                    match.string[: match.start()],
+                ):
                     faults.append(f"{name} says {match.group().strip()!r}")
     return finding(faults, decided=True)
 
@@ -132,5 +139,3 @@ def _loop(words: list[str]) -> str:
     if len(words) > DISTINCT_AFTER and len(set(words)) < MIN_DISTINCT * len(words):
         return f"has {len(set(words))} different words among {len(words)}"
     return ""
-
-

@@ -34,14 +34,12 @@ from tasks.stages.instruction.words.counts import count
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.form import degenerate, marking, refusal, schema
 from tasks.stages.instruction.words.looks import color, size
+from tasks.stages.instruction.words.names import ALL, NAMES
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import edit_type, one_edit
 from tasks.stages.instruction.words.places import ordinal, side
 from tasks.stages.instruction.words.results import result
 from tasks.stages.instruction.words.rewriting import rewriting, round_trip
-
-ALL = "all"
-"""Stands for every gate on free English in a list of names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +94,7 @@ GEOMETRY: tuple[WordGate, ...] = (
 """Gates that compare words with boxes, masks and colors."""
 
 # The round trip comes last: where words are plainly wrong, that says more than where they led somebody.
-GENERAL: tuple[WordGate, ...] = (*ALWAYS[:-1], *GEOMETRY, ALWAYS[-1])
+GENERAL: tuple[WordGate, ...] = tuple(sorted((*ALWAYS, *GEOMETRY), key=lambda gate: NAMES.index(gate.name)))
 """Gates for any writer, in the order they are reported."""
 
 

@@ -9,17 +9,27 @@ be left out; ``reply`` may be the text as a model wrote it.
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tasks.imaging.geometry import run_lengths
-from tasks.records.errors import Reason, SampleError
+from tasks.records.errors import SampleError
 from tasks.records.records import Box, EditType
-from tasks.stages.instruction.parsing import Reply, parse_reply, parse_rewriting
+from tasks.roles.chat import BadReply, ChatReply
+from tasks.roles.instruction_reply import read_instruction, read_rewriting
+from tasks.roles.questions import WrittenInstruction
 from tasks.stages.instruction.words.draft import Draft
-from tasks.stages.instruction.words.gates import ALL, WordResult, check_words, first_refused
+from tasks.stages.instruction.words.gates import WordResult, check_words, first_refused
+from tasks.stages.instruction.words.names import ALL
 from tasks.stages.instruction.words.orders import named_type
 from tasks.stages.instruction.words.scene import Thing, WordScene
 
@@ -160,26 +170,21 @@ def _thing(each: _Object) -> Thing:
     return Thing(label=each.label, box=box, area=area or box.area, color=color)
 
 
-def _read_reply(raw: str) -> tuple[Reply | None, str]:
+def _read_reply(raw: str) -> tuple[WrittenInstruction | None, str]:
     try:
-        return parse_reply(_without_argument(raw)), ""
+        return read_instruction(ChatReply(text=raw)), ""
     except SampleError as error:
-        if error.reason is Reason.NO_UNIQUE_REFERENCE:
-            return None, f"declined: {error.detail}"
-        return None, error.detail
-
-
-def _without_argument(raw: str) -> str:
-    """Drops the one key that a writer may add to the paper's: what the target becomes."""
-    return re.sub(r'"Editing_Argument"\s*:\s*"(?:[^"\\]|\\.)*"\s*,?', "", raw)
+        return None, f"declined: {error.detail}"
+    except BadReply as error:
+        return None, "declined: an apology" if error.code == "apology" else str(error)
 
 
 def _read_rewriting(text: str) -> str:
     if not text.strip():
         return ""
     try:
-        return parse_rewriting(text)
-    except SampleError:
+        return read_rewriting(ChatReply(text=text))
+    except BadReply:
         return " ".join(text.split())  # left to the gates, which name what is wrong with it
 
 

@@ -25,7 +25,9 @@ def size(draft: Draft) -> Finding:
                 fits = _fits_size(reading, phrase, word, draft.scene)
                 decided = decided or fits is not None
                 if fits is False:
-                    faults.append(f"{name} says {reading.quoted(phrase)!r}, {_size_words(reading, phrase, word, draft.scene)}")
+                    faults.append(
+                        f"{name} says {reading.quoted(phrase)!r}, {_size_words(reading, phrase, word, draft.scene)}"
+                    )
     return finding(faults, decided)
 
 
@@ -63,7 +65,12 @@ def _fits_size(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene
     """Whether a size word is true of the target; None where the difference is small or nobody is compared with."""
     section = next(name for name in ("superlatives", "comparatives", "positives") if word in words()[name])
     measure, direction = words()[section][word]
-    if measure == "none" or len(scene.target) > 1 or phrase.noun in word_set("not_counted") or phrase.ordinals:
+    if (
+        measure == "none"
+        or len(scene.target) > 1
+        or phrase.noun in word_set("not_counted")
+        or phrase.ordinals
+    ):
         return None
     peers = peers_of(reading, _without_sizes(phrase), scene)
     target = scene.targets[0]
@@ -110,7 +117,11 @@ def _colors_of_target(
     for phrase in named:
         found += phrase.colors
         at = phrase.end
-        if not is_order and reading.word(at) in _IS and (colored := color_at(reading.tokens, at + 1)) is not None:
+        if (
+            not is_order
+            and reading.word(at) in _IS
+            and (colored := color_at(reading.tokens, at + 1)) is not None
+        ):
             found.append(colored[0])
     if "person" not in kinds(scene.label):
         return tuple(found)
@@ -138,7 +149,11 @@ def _is_worn_by_target(
         return phrase.owner in named
     if before not in _WORN and phrase.determiner not in word_set("possessives"):
         return is_order and bool(named) and phrase.start < named[-1].start
-    people = [each for each in reading.phrases if each.end <= phrase.start and each.noun and "person" in kinds(each.noun)]
+    people = [
+        each
+        for each in reading.phrases
+        if each.end <= phrase.start and each.noun and "person" in kinds(each.noun)
+    ]
     if people:
         return people[-1] in named or (to_target(people[-1], scene) in FITTING and people[-1].determiner not in word_set("others")
                                        and reading.word(people[-1].start - 1) in ("is", "", "."))  # fmt: skip

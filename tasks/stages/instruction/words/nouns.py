@@ -19,7 +19,6 @@ from tasks.stages.instruction.words.vocabulary import (
     Relation,
     kinds,
     relation,
-    senses,
     word_set,
 )
 
@@ -40,7 +39,9 @@ def noun(draft: Draft) -> Finding:
         if phrase is None:
             continue
         decided = decided or order.denotes in FITTING
-        if is_other_thing(phrase, draft.scene) and not (order.verb == "add" and _is_added_to(reading, draft.scene)):
+        if is_other_thing(phrase, draft.scene) and not (
+            order.verb in ("add", "") and _is_named(reading, draft.scene, order.verb)
+        ):
             faults.append(_fault(name, reading, phrase, draft.scene))
     reading = draft.part("localization")
     stated = _stated_target(reading)
@@ -51,7 +52,11 @@ def noun(draft: Draft) -> Finding:
     if draft.edit_type not in (EditType.ADD, EditType.REPLACE):
         new: frozenset[str] = frozenset()
     else:
-        new = frozenset(noun for _, order_reading, order in draft.orders() for noun in new_things(order_reading, order, draft.edit_type))
+        new = frozenset(
+            noun
+            for _, order_reading, order in draft.orders()
+            for noun in new_things(order_reading, order, draft.edit_type)
+        )
     for name in ("editing",) if draft.edit_type is EditType.REMOVE else ("editing", "result"):
         reading = draft.part(name)
         if not _any_fits(reading, draft.scene) and not (new and draft.edit_type is EditType.ADD):
@@ -73,14 +78,17 @@ def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
         return True
     if to_label is Relation.UNKNOWN:
         return names_another
-    heads_own = any(sense.head and sense.group >= 0 for sense in senses().get(phrase.noun, ()))
-    loose = to_label is Relation.ALIKE or (to_label in (Relation.NARROWER, Relation.WIDER) and not _is_person(scene))
-    return names_another and heads_own and loose
+    return names_another and (
+        to_label is Relation.ALIKE or (to_label is Relation.NARROWER and not _is_person(scene))
+    )
 
 
-def _is_added_to(reading: Reading, scene: WordScene) -> bool:
-    """Whether any phrase after a word of place fits the target: "a cup on the table next to the laptop"."""
-    return any(to_target(p, scene) in FITTING and p.noun and reading.word(p.start - 1) in ONTO | {"of"} for p in reading.phrases)
+def _is_named(reading: Reading, scene: WordScene, verb: str) -> bool:
+    """Whether any phrase that may be meant fits the target: "a cup on the table next to the laptop"."""
+    return any(
+        to_target(p, scene) in FITTING and p.noun and (not verb or reading.word(p.start - 1) in ONTO | {"of"})
+        for p in reading.phrases
+    )
 
 
 def _is_person(scene: WordScene) -> bool:
@@ -90,10 +98,19 @@ def _is_person(scene: WordScene) -> bool:
 def _stated_target(reading: Reading) -> NounPhrase | None:
     """The phrase after ``the target is``; quantities lead on to what they are made of."""
     for index in range(len(reading.tokens)):
-        if reading.word(index) not in ("target", "subject") or reading.word(index - 1) not in ("the", "this", "editing", "edit", "our"):
+        if reading.word(index) not in ("target", "subject") or reading.word(index - 1) not in (
+            "the",
+            "this",
+            "editing",
+            "edit",
+            "our",
+        ):
             continue
         for phrase in reading.phrases:
-            if phrase.start > index and reading.tokens[phrase.start].sentence == reading.tokens[index].sentence:
+            if (
+                phrase.start > index
+                and reading.tokens[phrase.start].sentence == reading.tokens[index].sentence
+            ):
                 if not {"is", ":", "consists", "are", ","} & set(reading.words(index, phrase.start)):
                     continue
                 if kinds(phrase.noun or "") & {QUANTITY, ANYTHING} and reading.word(phrase.end) == "of":
@@ -107,11 +124,17 @@ def _stated_target(reading: Reading) -> NounPhrase | None:
 def _other_subject(name: str, reading: Reading, scene: WordScene, new: frozenset[str]) -> list[str]:
     """The first thing that a part's sentences are about, where it is another one than the target."""
     for phrase in reading.phrases:
-        if phrase.noun in new or phrase.determiner in word_set("others") or contrasted(reading.tokens, phrase.start):
+        if (
+            phrase.noun in new
+            or phrase.determiner in word_set("others")
+            or contrasted(reading.tokens, phrase.start)
+        ):
             continue
         if any(relation(phrase.noun or "", word) in FITTING for word in new):
             continue
-        starts = reading.word(phrase.start - 1) in ("", ".", ",") or re.search(r"\b(?:remov|chang|recolor|turn|replac)\w*$", reading.word(phrase.start - 1))
+        starts = reading.word(phrase.start - 1) in ("", ".", ",") or re.search(
+            r"\b(?:remov|chang|recolor|turn|replac)\w*$", reading.word(phrase.start - 1)
+        )
         if starts and _ACTED_ON.match(_words_after(reading, phrase)) and is_other_thing(phrase, scene):
             return [_fault(name, reading, phrase, scene)]
     return []
@@ -122,7 +145,9 @@ def _words_after(reading: Reading, phrase: NounPhrase) -> str:
 
 
 def _argument_words(draft: Draft) -> frozenset[str]:
-    return frozenset(re.findall(r"[a-z-]+", draft.argument.lower())) | ({draft.argument.lower()} if draft.argument else set())
+    return frozenset(re.findall(r"[a-z-]+", draft.argument.lower())) | (
+        {draft.argument.lower()} if draft.argument else set()
+    )
 
 
 def _any_fits(reading: Reading, scene: WordScene) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tasks.records.edit_types import EDIT_TYPES, Maker
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.reading import Order, Reading, verb_kind
@@ -20,15 +21,10 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 _ALL = frozenset(EditType)
+_CHANGES = frozenset(row.edit_type for row in EDIT_TYPES if row.maker is Maker.EDITOR)
 _BY_VERB = {
-    "remove": {EditType.REMOVE},
-    "add": {EditType.ADD, EditType.APPEARANCE},
-    "give": {EditType.ADD, EditType.APPEARANCE, EditType.ACTION, EditType.MATERIAL},
-    "replace": {EditType.REPLACE},
-    "recolor": {EditType.COLOR},
-    "write": {EditType.TEXT, EditType.ADD},
-    "restyle": {EditType.APPEARANCE, EditType.MATERIAL, EditType.COLOR},
-    "act": {EditType.ACTION, EditType.APPEARANCE},
+    verb: frozenset(row.edit_type for row in EDIT_TYPES if verb in row.verbs)
+    for verb in frozenset[str]().union(*(row.verbs for row in EDIT_TYPES))
 }
 _BREAKS = frozenset({"and", "then", ",", ";", ".", "also", "plus", "&"})
 _PRONOUNS = frozenset({"it", "them", "him", "this", "that"})
@@ -39,8 +35,12 @@ _MAIN_CLAUSE = {"color", "hue", "shade"}
 _COLORING = re.compile(
     r"\b(?:will be|is|are|gets?|be|been|being)\s+(?:\w+ly\s+)?(?:re-?colou?red|repainted|dyed)\b"
 )
-_REMOVING = re.compile(r"\b(?:will be|is|are|gets?|has been|be|been)\s+(?:\w+ly\s+)?(?:removed|erased|deleted|eliminated)\b")
-_REPLACING = re.compile(r"\b(?:will be|is|are|gets?|has been|be|been)\s+(?:\w+ly\s+)?(?:replaced|swapped|substituted)\b")
+_REMOVING = re.compile(
+    r"\b(?:will be|is|are|gets?|has been|be|been)\s+(?:\w+ly\s+)?(?:removed|erased|deleted|eliminated)\b"
+)
+_REPLACING = re.compile(
+    r"\b(?:will be|is|are|gets?|has been|be|been)\s+(?:\w+ly\s+)?(?:replaced|swapped|substituted)\b"
+)
 
 
 def edit_type(draft: Draft) -> Finding:
@@ -53,7 +53,7 @@ def edit_type(draft: Draft) -> Finding:
         faults.append(f"the reply's type is {draft.reply.edit_type!r}, asked was {draft.edit_type.value}")
     decided = True
     for name, reading, order in draft.orders():
-        asked = _types(reading, order)
+        asked = types_of(reading, order)
         if draft.edit_type not in asked:
             faults.append(f"{name} asks for {' or '.join(sorted(asked))}, asked was {draft.edit_type.value}")
     for name in ("editing", "result"):
@@ -64,6 +64,9 @@ def edit_type(draft: Draft) -> Finding:
 
 def named_type(text: str) -> EditType | None:
     """The edit type of a reply's words for it (``Subject Addition`` is Add), or None."""
+    exact = [row.edit_type for row in EDIT_TYPES if row.edit_type.value.lower() == text.strip().lower()]
+    if exact:
+        return exact[0]
     found = set(re.findall(r"[a-z]+", text.lower())) - word_set("edit_type_fillers")
     names = words()["edit_type_names"]
     types = {EditType(name) for name, known in names.items() if found & set(known)}
@@ -82,7 +85,7 @@ def one_edit(draft: Draft) -> Finding:
     return finding(faults, decided=draft.reply is not None)
 
 
-def _types(reading: Reading, order: Order) -> frozenset[EditType]:
+def types_of(reading: Reading, order: Order) -> frozenset[EditType]:
     """The types an instruction may be of, by its verb and what follows; all when that is open."""
     if not order.verb:
         return _ALL
@@ -93,18 +96,22 @@ def _types(reading: Reading, order: Order) -> frozenset[EditType]:
     if order.verb in ("change", "make"):
         return _types_of_change(reading, order, tokens, text=text, material=material, color=color)
     found = set(_BY_VERB[order.verb])
+    if "instead" in tokens or "in place of" in " ".join(tokens):
+        found.add(EditType.REPLACE)
     if text:
         found.add(EditType.TEXT)
     if order.verb in ("replace", "restyle") and material:
         found.add(EditType.MATERIAL)
     if order.verb == "recolor" and material:
         found.add(EditType.MATERIAL)
-    if order.verb in ("replace", "add", "give") and (set(tokens) & _MAIN_CLAUSE or (order.verb == "give" and color)):
+    if order.verb in ("replace", "add", "give") and (
+        set(tokens) & _MAIN_CLAUSE or (order.verb == "give" and color)
+    ):
         found |= {EditType.COLOR, EditType.APPEARANCE}
     if order.verb == "recolor" and reading.word(order.at) in ("paint", "tint", "repaint"):
         found |= {EditType.APPEARANCE} | ({EditType.ADD} if not color else set())
     if order.verb == "act" and reading.word(order.at) in ("open", "close", "move", "rotate", "show"):
-        return _ALL - {EditType.REMOVE, EditType.COLOR}
+        return _CHANGES - {EditType.COLOR}
     if order.verb in ("replace", "give") and kinds(_noun_of(order)) & {"garment", "part"}:
         found.add(EditType.APPEARANCE)
     return frozenset(found)
@@ -115,18 +122,24 @@ def _types_of_change(
 ) -> frozenset[EditType]:
     """``change``, ``turn`` and ``make`` may ask for anything but a removal; a named color is a Color edit."""
     if text:
-        return _ALL - {EditType.REMOVE}
+        return _CHANGES
     into_noun = any(
-        phrase in ("into a", "into an", "to a", "to an") for phrase in (" ".join(pair) for pair in zip(tokens, tokens[1:], strict=False))
+        phrase in ("into a", "into an", "to a", "to an")
+        for phrase in (" ".join(pair) for pair in zip(tokens, tokens[1:], strict=False))
     )
     if order.verb == "change" and color and not into_noun and set(tokens) & _MAIN_CLAUSE:
         # gold, silver and bronze are materials, too
         return frozenset({EditType.COLOR, EditType.APPEARANCE} | ({EditType.MATERIAL} if material else set()))
-    if color and not material and not into_noun and result_colors(reading.text, frozenset(), instruction=True):
+    if (
+        color
+        and not material
+        and not into_noun
+        and result_colors(reading.text, frozenset(), instruction=True)
+    ):
         return frozenset({EditType.COLOR, EditType.APPEARANCE})
     if material and not color and set(tokens) & {"material", "texture"}:
         return frozenset({EditType.MATERIAL, EditType.APPEARANCE})
-    return _ALL - {EditType.REMOVE}
+    return _CHANGES
 
 
 def _asks_color(tokens: tuple[str, ...]) -> bool:
@@ -140,10 +153,20 @@ def _noun_of(order: Order) -> str:
 def _described_type(draft: Draft, name: str) -> EditType | None:
     """A part that plainly speaks of a removal in an edit that is none, or of another edit in a removal."""
     text = dict(draft.texts())[name].lower()
-    removed, replaced, colored = (bool(pattern.search(text)) for pattern in (_REMOVING, _REPLACING, _COLORING))
+    removed, replaced, colored = (
+        bool(pattern.search(text)) for pattern in (_REMOVING, _REPLACING, _COLORING)
+    )
     if draft.edit_type in (EditType.COLOR, EditType.MATERIAL, EditType.ACTION, EditType.ADD) and removed:
-        return EditType.REMOVE if not (replaced or colored or re.search(r"\bchang|\btransform|\badded|\bturn", text)) else None
-    if draft.edit_type is EditType.REMOVE and not removed and not re.search(r"\bremov|\beras|\bdelet|\bgone\b|absen|no longer", text):
+        return (
+            EditType.REMOVE
+            if not (replaced or colored or re.search(r"\bchang|\btransform|\badded|\bturn", text))
+            else None
+        )
+    if (
+        draft.edit_type is EditType.REMOVE
+        and not removed
+        and not re.search(r"\bremov|\beras|\bdelet|\bgone\b|absen|no longer", text)
+    ):
         return EditType.COLOR if colored else EditType.REPLACE if replaced else None
     return None
 
@@ -155,8 +178,20 @@ def _second_edit(reading: Reading, order: Order) -> str:
     for index in range(order.at + 1, len(reading.tokens)):
         kind = verb_kind(reading, index)
         gerund = words()["gerunds"].get(reading.word(index), "")
-        if gerund and reading.word(index - 1) in ("while", "and", "also", "besides", "with", "to", "as", "then", "by"):
-            if reading.word(index - 1) == "by" or reading.word(index - 1) == "with" and reading.word(index - 2) != "along":
+        if gerund and reading.word(index - 1) in (
+            "while",
+            "and",
+            "also",
+            "besides",
+            "with",
+            "to",
+            "as",
+            "then",
+            "by",
+        ):
+            if reading.word(index - 1) == "by" or (
+                reading.word(index - 1) == "with" and reading.word(index - 2) != "along"
+            ):
                 continue
             kind = str(gerund)
         elif not kind or not _starts_an_order(reading, index):
@@ -170,7 +205,16 @@ def _second_edit(reading: Reading, order: Order) -> str:
             continue
         if kind == "remove" and order.verb == "remove" and phrase.determiner in word_set("possessives"):
             continue
-        is_told_apart = reading.word(phrase.end) in ("in", "with", "on", "next", "near", "who", "that", "beside")
+        is_told_apart = reading.word(phrase.end) in (
+            "in",
+            "with",
+            "on",
+            "next",
+            "near",
+            "who",
+            "that",
+            "beside",
+        )
         if not is_told_apart and _is_same_thing(order, phrase.noun, phrase.determiner):
             continue
         return reading.text[reading.tokens[index].start : reading.tokens[phrase.end - 1].end]
@@ -179,12 +223,18 @@ def _second_edit(reading: Reading, order: Order) -> str:
 
 def _is_clear(reading: Reading, kind: str, determiner: str) -> bool:
     del reading
-    return kind in _CLEAR | {"change", "make"} and determiner not in word_set("possessives") and determiner not in ("a", "an", "")
+    return (
+        kind in _CLEAR | {"change", "make"}
+        and determiner not in word_set("possessives")
+        and determiner not in ("a", "an", "")
+    )
 
 
 def _starts_an_order(reading: Reading, index: int) -> bool:
     before = reading.word(index - 1)
-    while before in ("then", "also", "please", "finally", "simultaneously", "subsequently", ",") and index > 1:
+    while (
+        before in ("then", "also", "please", "finally", "simultaneously", "subsequently", ",") and index > 1
+    ):
         if before in ("then", "also", "finally", "simultaneously", "subsequently"):
             return True
         index -= 1
@@ -202,7 +252,11 @@ def _is_same_thing(order: Order, noun: str | None, determiner: str) -> bool:
 def _second_object(reading: Reading, order: Order, scene: WordScene) -> str:
     """``remove the cup and the plate``: a second thing of the scene, right after the only target."""
     target = order.target
-    if target is None or len(scene.target) > 1 or order.verb not in ("remove", "replace", "recolor", "change"):
+    if (
+        target is None
+        or len(scene.target) > 1
+        or order.verb not in ("remove", "replace", "recolor", "change")
+    ):
         return ""
     if reading.word(target.end) != "and" or reading.word(target.start - 1) in ("between", "of", "and"):
         return ""

@@ -157,7 +157,9 @@ def _ends(reader: _Reader, ahead: int) -> bool:
     word = reader.word(ahead)
     if not word or not (word[0].isalnum()):
         return True
-    return word in word_set("boundaries") or word in word_set("prepositions") or word in word_set("participles")
+    return (
+        word in word_set("boundaries") or word in word_set("prepositions") or word in word_set("participles")
+    )
 
 
 def _modifier(reader: _Reader, phrase: NounPhrase, said: bool) -> NounPhrase | None:  # noqa: PLR0911, PLR0912
@@ -212,10 +214,24 @@ def _modifier(reader: _Reader, phrase: NounPhrase, said: bool) -> NounPhrase | N
 
 def _noun_follows(reader: _Reader) -> bool:
     """Whether a noun follows, at most one plain word later: ``the left (wooden) chair``, but not ``the left side``."""
-    if reader.word(1) in ("side", "half", "part", "edge", "corner", "end", "portion", "third", "section", "area"):
+    if reader.word(1) in (
+        "side",
+        "half",
+        "part",
+        "edge",
+        "corner",
+        "end",
+        "portion",
+        "third",
+        "section",
+        "area",
+    ):
         return False
     for ahead in (1, 2):
-        if reader.word(ahead) in ("one", "ones") or _Reader(reader.tokens, reader.labels, reader.at + ahead).noun_here():
+        if (
+            reader.word(ahead) in ("one", "ones")
+            or _Reader(reader.tokens, reader.labels, reader.at + ahead).noun_here()
+        ):
             return not _ends(reader, ahead)
         if _ends(reader, ahead):
             return False
@@ -236,7 +252,12 @@ def _goes_on_after_comma(reader: _Reader) -> bool:
 def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
     """The phrase with its noun: the last known one of a compound, or an unknown word after a determiner."""
     word = reader.word()
-    if word in _NEVER_STARTS or word in word_set("determiners") - {"one"} or not word or not word[0].isalnum():
+    if (
+        word in _NEVER_STARTS
+        or word in word_set("determiners") - {"one"}
+        or not word
+        or not word[0].isalnum()
+    ):
         return phrase
     after_word = reader.at > phrase.start
     if word in ("one", "ones") and after_word:
@@ -260,7 +281,10 @@ def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
             modifiers=(*phrase.modifiers, *((phrase.text,) if phrase.text else ())),
         )
         reader.at += length
-        known = reader.noun_here() if not _ends(reader, 0) and color_at(reader.tokens, reader.at) is None else None
+        goes_on = not phrase.plural and not _ends(reader, 0) and color_at(reader.tokens, reader.at) is None
+        known = (
+            reader.noun_here() if goes_on else None
+        )  # "monitors line a desk": no compound begins with a plural
     return replace(phrase, certain=not _may_be_head(reader, phrase))
 
 

@@ -24,6 +24,7 @@ from tasks.stages.instruction.words.vocabulary import (
     FITTING,
     PARTS,
     QUANTITY,
+    color_names,
     kinds,
     relation,
     word_set,
@@ -39,17 +40,78 @@ TARGET, BESIDE = "target", "beside"
 BESIDE_SHARE = 0.25
 """A thing that lies this share of another's width beside its middle is on that side of it."""
 
-_ZONES = {"left": (0.0, 0.5), "right": (0.5, 1.0), "top": (0.0, 0.5), "bottom": (0.5, 1.0), "center": (1 / 3, 2 / 3)}
+STRONG_SLACK = -0.05
+"""An edge, a corner or "far left" leaves the middle out, unless the thing reaches the border."""
+
+_ZONES = {
+    "left": (0.0, 0.5),
+    "right": (0.5, 1.0),
+    "top": (0.0, 0.5),
+    "bottom": (0.5, 1.0),
+    "center": (1 / 3, 2 / 3),
+}
 _ACROSS, _ALONG = ("left", "right"), ("top", "bottom")
 _PLACE = {"left": "left", "left-hand": "left", "right": "right", "right-hand": "right", "upper": "top", "top": "top",
     "lower": "bottom", "bottom": "bottom", "center": "center", "middle": "center", "central": "center", "mid": "center"}  # fmt: skip
-_STRENGTH = frozenset({"far", "extreme", "very", "exact", "immediate", "direct", "hand", "approximate", "geometric"})
+_STRENGTH = frozenset(
+    {"far", "extreme", "very", "exact", "immediate", "direct", "hand", "approximate", "geometric"}
+)
 _REGIONS = frozenset({"side", "part", "half", "edge", "third", "portion", "section", "area", "corner", "end", "foreground", "background",
     "quadrant", "region", "zone", "margin", "of"})  # fmt: skip
-_PREPOSITIONS = frozenset({"on", "at", "in", "to", "toward", "towards", "near", "along", "within", "around", "of"})
-_LOCATED = frozenset({"located", "positioned", "placed", "situated", "seated", "standing", "stands", "sits", "sitting", "found", "visible"})
-_CLOSE = frozenset({"at", "on", "by", "near", "beside", "to", "under", "behind", "above", "against", "over", "below", "inside", "atop"})
-_HOLDERS = frozenset({"wearing", "holding", "carrying", "with", "in", "of", "has", "wears", "holds", "having", "featuring", "and", "against"})
+_PREPOSITIONS = frozenset(
+    {"on", "at", "in", "to", "toward", "towards", "near", "along", "within", "around", "of"}
+)
+_LOCATED = frozenset(
+    {
+        "located",
+        "positioned",
+        "placed",
+        "situated",
+        "seated",
+        "standing",
+        "stands",
+        "sits",
+        "sitting",
+        "found",
+        "visible",
+    }
+)
+_CLOSE = frozenset(
+    {
+        "at",
+        "on",
+        "by",
+        "near",
+        "beside",
+        "to",
+        "under",
+        "behind",
+        "above",
+        "against",
+        "over",
+        "below",
+        "inside",
+        "atop",
+    }
+)
+_ALONG_A_WAY = frozenset({"road", "street", "path", "lane", "river", "stream"})
+_HOLDERS = frozenset(
+    {
+        "wearing",
+        "holding",
+        "carrying",
+        "with",
+        "in",
+        "of",
+        "has",
+        "wears",
+        "holds",
+        "having",
+        "featuring",
+        "and",
+        "against",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +155,9 @@ def side(draft: Draft) -> Finding:
             fits = _fits_adjective(reading, phrase, draft.scene)
             decided = decided or fits is not None
             if fits is False:
-                faults.append(f"{name} says {reading.quoted(phrase)!r}, the target's center is {_where(draft.scene)}")
+                faults.append(
+                    f"{name} says {reading.quoted(phrase)!r}, the target's center is {_where(draft.scene)}"
+                )
     return finding(faults, decided)
 
 
@@ -104,12 +168,18 @@ def ordinal(draft: Draft) -> Finding:
     reason = None
     for name, reading, named, _ in _speaking_of_target(draft):
         for phrase in named:
-            if not phrase.ordinals or reading.word(phrase.end) in words()["not_counted"] or phrase.text in words()["not_counted"]:
+            if (
+                not phrase.ordinals
+                or reading.word(phrase.end) in words()["not_counted"]
+                or phrase.text in words()["not_counted"]
+            ):
                 continue
             fits, from_where, opposite = _fits_ordinals(reading, phrase, draft.scene, counted)
             decided = decided or (fits is not None and not unsure)
             if fits is False and not unsure:
-                faults.append(f"{name} says {reading.quoted(phrase)!r} {from_where}; the target is {_rank_words(reading, phrase, draft.scene, counted)}")
+                faults.append(
+                    f"{name} says {reading.quoted(phrase)!r} {from_where}; the target is {_rank_words(reading, phrase, draft.scene, counted)}"
+                )
                 reason = Reason.WRONG_SIDE if opposite else reason
         if (fault := _wrong_row(reading, draft.scene)) is not None:
             decided = True
@@ -145,15 +215,28 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     while reading.word(regions) in _REGIONS - {"of"}:
         regions += 1
     has_region = regions > end
-    if reading.word(start - 1) in word_set("possessives") or _is_direction(reading, start - (2 if article else 1), before):
+    if reading.word(start - 1) in word_set("possessives") or _is_direction(
+        reading, start - (2 if article else 1), before
+    ):
         return None
-    prepositional = before in _PREPOSITIONS or (before in ("and", ",") and article and len(sides) + has_region > 1)
+    prepositional = before in _PREPOSITIONS or (
+        before in ("and", ",") and article and len(sides) + has_region > 1
+    )
     if not prepositional and not (before in _LOCATED or (has_region and article)):
         return None
     if not article and before not in _LOCATED and not (prepositional and len(sides) > 1):
         return None
     landmark, of = None, "bare"
-    if reading.word(regions) in ("of", "in") and reading.word(regions + 1) in ("the", "this", "a", "an", "his", "her", "its", "their"):
+    if reading.word(regions) in ("of", "in") and reading.word(regions + 1) in (
+        "the",
+        "this",
+        "a",
+        "an",
+        "his",
+        "her",
+        "its",
+        "their",
+    ):
         if set(reading.words(regions + 2, regions + 4)) & word_set("picture"):
             of = "picture"
         elif reading.word(regions) == "of":
@@ -163,7 +246,12 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     elif not has_region and _goes_on_with_noun(reading, end):
         return None
     unplaced = {"top", "bottom", "center"} & set(sides)
-    if of == "bare" and unplaced and not {"left", "right"} & set(sides) and reading.word(end) not in ("part", "half", "corner", "portion"):
+    if (
+        of == "bare"
+        and unplaced
+        and not {"left", "right"} & set(sides)
+        and reading.word(end) not in ("part", "half", "corner", "portion")
+    ):
         return None
     said = set(reading.words(start, regions))
     strong = bool(said & {"far", "extreme", "edge", "corner", "margin"})
@@ -172,6 +260,12 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
 
 def _goes_on_with_noun(reading: Reading, end: int) -> bool:
     word = reading.word(end)
+    if (
+        color_names(word)
+        or word in word_set("materials")
+        or word.endswith(("er", "ic", "ful", "ous", "less", "ly"))
+    ):
+        return False  # what the order makes of it: "make the man on the left older"
     ends = word_set("boundaries") | word_set("prepositions") | word_set("participles")
     return bool(word) and word[0].isalnum() and word not in ends and not word.endswith(("ing", "ed"))
 
@@ -222,12 +316,21 @@ def _said_of(
             beside = BESIDE
     first = reading.sentence_start(place.start)
     if all(reading.word(i) in _PREPOSITIONS | {"the"} for i in range(first, place.start)):
-        after = next((p for p in reading.phrases if p.start >= place.end and reading.tokens[p.start].sentence == sentence), None)
+        after = next(
+            (
+                p
+                for p in reading.phrases
+                if p.start >= place.end and reading.tokens[p.start].sentence == sentence
+            ),
+            None,
+        )
         is_about = after in named or (after is not None and reading.word(after.start - 1) in PRONOUNS)
         return TARGET if is_about or (is_order and named) else ""
     if is_order:
         return beside if any(phrase.end <= place.start for phrase in named) else ""
-    if subject_is_other(reading, place.start, scene) or (before and before[0].determiner in word_set("others")):
+    if subject_is_other(reading, place.start, scene) or (
+        before and before[0].determiner in word_set("others")
+    ):
         return ""
     return beside
 
@@ -236,17 +339,23 @@ def _is_across(scene: WordScene, place: Place) -> bool:
     """Whether all of the target lies well on the other side, so that nothing close to it is on this one."""
     across = {"left": lambda t: t.box.x0 / scene.width, "right": lambda t: 1 - t.box.x1 / scene.width,
               "top": lambda t: t.box.y0 / scene.height, "bottom": lambda t: 1 - t.box.y1 / scene.height}  # fmt: skip
-    return all(side in across and across[side](thing) >= 0.5 + SLACK for thing in scene.targets for side in place.sides)
+    return all(
+        side in across and across[side](thing) >= 0.5 + SLACK
+        for thing in scene.targets
+        for side in place.sides
+    )
 
 
 def _fits_place(scene: WordScene, place: Place) -> bool | None:
     """Whether every target is there; None when boxes don't tell."""
     if place.of == "thing":
-        return _fits_landmark(scene, place)
-    slack = 0.0 if place.strong else SLACK
+        return _fits_landmark(scene, place) if place.to else _fits_surface(scene, place)
+    slack = STRONG_SLACK if place.strong else SLACK
     verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
     if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
-        verdicts = [_within(scene, thing, side) for thing in scene.targets for side in place.sides if side != "center"]
+        verdicts = [
+            _within(scene, thing, side) for thing in scene.targets for side in place.sides if side != "center"
+        ]
     if all(verdicts):
         return True
     if place.of == "bare":
@@ -265,10 +374,25 @@ def _within(scene: WordScene, thing: Thing, side: str, slack: float = SLACK) -> 
     x, y = thing.x / scene.width, thing.y / scene.height
     if side == "center":
         # "near the center" may speak of either axis, and of a thing that covers the center.
-        covers = thing.box.x0 <= scene.width / 2 <= thing.box.x1 and thing.box.y0 <= scene.height / 2 <= thing.box.y1
+        covers = (
+            thing.box.x0 <= scene.width / 2 <= thing.box.x1
+            and thing.box.y0 <= scene.height / 2 <= thing.box.y1
+        )
         return covers or (low - slack <= x <= high + slack)
     at = x if side in _ACROSS else y
+    if slack < 0 and _reaches_border(scene, thing, side):
+        return True
     return low - slack <= at <= high + slack
+
+
+def _reaches_border(scene: WordScene, thing: Thing, side: str) -> bool:
+    box, slack = thing.box, SLACK
+    return {
+        "left": box.x0 <= slack * scene.width,
+        "right": box.x1 >= (1 - slack) * scene.width,
+        "top": box.y0 <= slack * scene.height,
+        "bottom": box.y1 >= (1 - slack) * scene.height,
+    }[side]
 
 
 def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
@@ -288,13 +412,38 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
     phrase = place.landmark
     if not side or phrase.ordinals or phrase.sizes or phrase.colors or phrase.modifiers or phrase.owner:
         return None
-    found = [t for t in (*scene.things, *scene.weak) if relation(phrase.noun or "", t.label) in FITTING and t not in scene.targets]
-    if len(found) != 1:
+    found = [
+        t
+        for t in (*scene.things, *scene.weak)
+        if relation(phrase.noun or "", t.label) in FITTING and t not in scene.targets
+    ]
+    if not found or (len(found) > 1 and not phrase.plural):
         return None
-    target, other = scene.targets[0], found[0]
-    beyond = BESIDE_SHARE * other.box.width
-    step = target.x - other.x if side == "right" else other.x - target.x
-    return False if step <= -beyond else True if step >= beyond else None
+    # In widths of the landmark, positive on the said side; several are "the flowers" and all on one side.
+    sign = 1 if side == "right" else -1
+    steps = [sign * (scene.targets[0].x - other.x) / max(1, other.box.width) for other in found]
+    return False if max(steps) <= -BESIDE_SHARE else True if min(steps) >= BESIDE_SHARE else None
+
+
+def _fits_surface(scene: WordScene, place: Place) -> bool | None:
+    """``at the far left of the terrace``: wrong where the target is across the picture and the last of its kind there."""
+    noun = place.landmark.noun if place.landmark is not None else None
+    if (
+        len(place.sides) != 1
+        or place.sides[0] not in _ACROSS
+        or len(scene.target) > 1
+        or noun in _ALONG_A_WAY
+    ):
+        return None
+    if noun is not None and (
+        kinds(noun) & {"person", "animal", "vehicle"}
+        or any(relation(noun, label) in FITTING for label in scene.labels)
+    ):
+        return None
+    axis = AXES[place.sides[0]]
+    peers = [thing for thing in scene.things if thing.label == scene.label and thing is not scene.targets[0]]
+    last = bool(peers) and all(axis(thing) < axis(scene.targets[0]) for thing in peers)
+    return False if last and _is_across(scene, place) else None
 
 
 def _fits_adjective(reading: Reading, phrase: NounPhrase, scene: WordScene) -> bool | None:
@@ -324,7 +473,11 @@ def _is_last(target: Thing, peers: Peers, side: str) -> bool:
     """Whether all of several others, sure or not, come before: then it isn't the first of any two of them."""
     others = [thing for thing in peers.all if thing is not target]
     axis = AXES[side]
-    return bool(others) and all(axis(thing) < axis(target) for thing in others) and rank_range(target, peers, side)[1] > len(others)
+    return (
+        bool(others)
+        and all(axis(thing) < axis(target) for thing in others)
+        and rank_range(target, peers, side)[1] > len(others)
+    )
 
 
 def _fits_ordinals(
@@ -345,14 +498,18 @@ def _fits_ordinals(
     if not fits and start:
         other = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[start]
         # One too many or too few is more likely a miscount than the wrong side.
-        miscounts = len(scene.target) == 1 and abs(rank_range(scene.targets[0], peers, start)[0] - phrase.ordinals[0]) == 1
+        miscounts = (
+            len(scene.target) == 1
+            and abs(rank_range(scene.targets[0], peers, start)[0] - phrase.ordinals[0]) == 1
+        )
         opposite = _ranks_fit(phrase, scene, peers, other) and not (miscounts and phrase.ordinals[0] > 1)
     return fits, f"from the {start}" if start else "", opposite
 
 
 def _peers_in_row(reading: Reading, phrase: NounPhrase, peers: Peers, scene: WordScene) -> Peers | None:
     """``the second bread in the third row``: the target's own row, where there are several."""
-    if reading.word(phrase.end) not in ("in", "of") or "row" not in reading.words(phrase.end, phrase.end + 5):
+    following = reading.words(phrase.end, min(phrase.end + 10, reading.sentence_end(phrase.start)))
+    if "row" not in following or not {"in", "of"} & set(following[: following.index("row")]):
         return None
     found = rows(peers.all)
     row = next((each for each in found if scene.targets[0] in each), [])
@@ -367,7 +524,12 @@ def _targets_of(phrase: NounPhrase, scene: WordScene) -> tuple[Thing, ...]:
 def _ranks_fit(phrase: NounPhrase, scene: WordScene, peers: Peers, start: str) -> bool:
     axis = AXES[start]
     targets = sorted(scene.targets, key=axis)
-    if phrase.number and len(phrase.ordinals) == 1 and len(targets) == phrase.number and phrase.ordinals[0] == 1:
+    if (
+        phrase.number
+        and len(phrase.ordinals) == 1
+        and len(targets) == phrase.number
+        and phrase.ordinals[0] == 1
+    ):
         return all(_rank_fits(rank, thing, peers, start) for rank, thing in enumerate(targets, start=1))
     if len(phrase.ordinals) == 1:
         return any(_rank_fits(phrase.ordinals[0], thing, peers, start) for thing in targets)
@@ -393,12 +555,18 @@ def _wrong_row(reading: Reading, scene: WordScene) -> str | None:
         return None
     at = next(i for i, row in enumerate(found) if scene.targets[0] in row)
     for phrase in reading.phrases:
-        if phrase.noun != "row" or len(phrase.ordinals) != 1 or reading.word(phrase.start - 1) not in ("in", "of", "on"):
+        if (
+            phrase.noun != "row"
+            or len(phrase.ordinals) != 1
+            or reading.word(phrase.start - 1) not in ("in", "of", "on")
+        ):
             continue
         start, _ = axis_of(reading, phrase)
         ranks = {"top": {at + 1}, "bottom": {len(found) - at}}.get(start, {at + 1, len(found) - at})
         if phrase.ordinals[0] not in ranks | ({-1} if at in (0, len(found) - 1) else set()):
-            return f"says {reading.quoted(phrase)!r}, the target is in row {at + 1} of {len(found)} from the top"
+            return (
+                f"says {reading.quoted(phrase)!r}, the target is in row {at + 1} of {len(found)} from the top"
+            )
         return ""
     return None
 

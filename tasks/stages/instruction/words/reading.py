@@ -25,7 +25,7 @@ ONTO = frozenset({"to", "on", "onto", "in", "into", "over", "around", "beside", 
 """After these stands where something new is put."""
 
 LINKS = frozenset({"of", "on", "in", "from", "worn", "held", "belonging", "around", "over", "at", "along", "covering", "atop",
-    "above", "inside", "to", "that"})  # fmt: skip
+    "above", "inside", "to", "that", "onto", "upon"})  # fmt: skip
 """Between a part or garment and what it belongs to."""
 
 AWAY = frozenset({"behind", "near", "beside", "besides", "next", "of", "from", "between", "with", "than", "by", "to", "among", "above",
@@ -63,7 +63,9 @@ class Reading:
     def sentence_end(self, index: int) -> int:
         """The first token after the sentence of a token."""
         number = self.tokens[index].sentence
-        return next((i for i in range(index, len(self.tokens)) if self.tokens[i].sentence != number), len(self.tokens))
+        return next(
+            (i for i in range(index, len(self.tokens)) if self.tokens[i].sentence != number), len(self.tokens)
+        )
 
     def sentence_start(self, index: int) -> int:
         """The first token of the sentence of a token."""
@@ -122,7 +124,9 @@ def verb_kind(reading: Reading, index: int) -> str:
     if word == "get" and reading.words(index + 1, index + 3) == ("rid", "of"):
         return "remove"
     rest = reading.words(index + 1, reading.sentence_end(index))
-    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean") and {"out", "away", "off"} & set(rest):
+    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean") and {"out", "away", "off"} & set(
+        rest
+    ):
         return "remove"
     kind = next((str(kind) for kind, verbs in words()["edit_verbs"].items() if word in verbs), "")
     if kind == "make" and {"disappear", "vanish", "invisible"} & set(rest):
@@ -138,8 +142,8 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
     if verb in ("add", "write") and first is not None:
         anchor = _after_place(reading, first) if verb == "add" or first.text else None
         start = anchor or (first if verb == "write" else None)
-    elif verb == "write" or (verb == "add" and first is None):
-        start = None
+    elif not verb and first is not None:
+        start = next((p for p in reading.phrases if to_target(p, scene) in FITTING and p.noun), first)
     chain, denotes = _chain(reading, start, scene)
     return Order(verb=verb, at=at, object=first, chain=chain, denotes=denotes)
 
@@ -151,12 +155,29 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         if to_target(phrase, scene) not in FITTING or phrase.determiner in word_set("others"):
             continue
         before = reading.word(phrase.start - 1)
-        apposed = before == "," and any(each.end == phrase.start - 1 for each in found)
-        if phrase.noun is None and before in (",", "and", "(", "also"):  # "…, second from the left"
-            apposed = bool(found) and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
-        if before in AWAY and not apposed and reading.word(phrase.start - 2) not in ("consists", "composed") or _is_other(phrase) or contrasted(reading.tokens, phrase.start):
+        apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
+        apposed = apposed or (before == ":" and bool(found))
+        if phrase.noun in (None, "one") and before in (",", "and", "(", "also"):  # "…, second from the left"
+            apposed = (
+                bool(found)
+                and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
+            )
+        if (
+            (
+                before in AWAY
+                and not apposed
+                and reading.word(phrase.start - 2) not in ("consists", "composed")
+            )
+            or _is_other(phrase)
+            or contrasted(reading.tokens, phrase.start)
+        ):
             continue
-        if phrase.noun in (None, "one") and not apposed and before not in IS and reading.word(phrase.start - 2) not in IS:
+        if (
+            phrase.noun in (None, "one")
+            and not apposed
+            and before not in IS | {"", ".", ":"}
+            and reading.word(phrase.start - 2) not in IS
+        ):
             continue
         if kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one":
             continue
@@ -178,7 +199,11 @@ def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:
             if _is_other(phrase):
                 return True
             own = kinds(phrase.noun or "")
-            return to_target(phrase, scene) not in FITTING and bool(own) and not own & (PARTS | {ANYTHING, QUANTITY})
+            return (
+                to_target(phrase, scene) not in FITTING
+                and bool(own)
+                and not own & (PARTS | {ANYTHING, QUANTITY})
+            )
     return False
 
 
@@ -189,9 +214,15 @@ def _is_other(phrase: NounPhrase) -> bool:
 def _main_verb(reading: Reading) -> tuple[int, str]:
     for index, token in enumerate(reading.tokens):
         before = reading.word(index - 1)
-        if before in word_set("determiners") or before in word_set("prepositions") - {"to"} or token.text == "like":
+        if (
+            before in word_set("determiners")
+            or before in word_set("prepositions") - {"to"}
+            or token.text == "like"
+        ):
             continue
-        if (kind := verb_kind(reading, index)) and not (kind == "recolor" and token.text in ("color", "colour") and index):
+        if (kind := verb_kind(reading, index)) and not (
+            kind == "recolor" and token.text in ("color", "colour") and index
+        ):
             return index, kind
     return 0, ""
 
@@ -201,7 +232,9 @@ def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
     end = reading.sentence_end(first.start)
     for index in range(first.end, end):
         if reading.word(index) in ONTO:
-            if reading.words(index, index + 2) == ("in", "the") and reading.word(index + 2) in word_set("picture"):
+            if reading.words(index, index + 2) == ("in", "the") and reading.word(index + 2) in word_set(
+                "picture"
+            ):
                 continue
             phrase = next((p for p in reading.phrases if index < p.start < end), None)
             if phrase is None or reading.word(phrase.start - 1) != "with":
@@ -236,7 +269,11 @@ def _linked(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
     index = phrase.end
     while reading.word(index) in LINKS | {"by", "is", "are", "the", "being", "front", "top", "to"}:
         following = reading.phrase_at(index + 1) or reading.phrase_at(index)
-        if following is not None and following.start >= phrase.end and reading.word(index) not in ("front", "top"):
+        if (
+            following is not None
+            and following.start >= phrase.end
+            and reading.word(index) not in ("front", "top")
+        ):
             return following if following is not phrase else None
         index += 1
     return None

@@ -23,14 +23,21 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-_CHANGING = (
-    r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|mak|made|tint|go)\w*"
-)
+_CHANGING = r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|mak|made|tint|go|fad|bleach|becom|giv)\w*"
 _SHOWN = r"(?:appear|become|be|look|turn|show|display|have turned|have become|be shown|be rendered|be painted|be dyed|be recolored|be colored)"
-_OF_OTHERS = re.compile(r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|previous\w*|before)\b")
+_OF_OTHERS = re.compile(
+    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|previous\w*|before)\b"
+)
+_INSTEAD = re.compile(
+    r"\b(?:instead of|rather than|in place of|unlike|as opposed to|not)\s+(?:[a-z-]+\s+){0,2}?[a-z-]+"
+)
 _NEW_THING = r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?(?:with|by|for|into)\s"
-_SAID = re.compile(r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$")
-_MADE = re.compile(r"\b(?:to|into|of|in|with|like|as|now|become|becomes|be|appear|appears|look|looks|from|made|a|an|solid|polished|shiny)\s+(?:[a-z-]+\s+){0,2}$")
+_SAID = re.compile(
+    r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
+)
+_MADE = re.compile(
+    r"\b(?:to|into|of|in|with|like|as|now|become|becomes|be|appear|appears|look|looks|from|made|a|an|solid|polished|shiny)\s+(?:[a-z-]+\s+){0,2}$"
+)
 
 
 def result(draft: Draft) -> Finding:
@@ -41,7 +48,9 @@ def result(draft: Draft) -> Finding:
     if color:
         return finding(color, decided=True, reason=Reason.WRONG_COLOR_WORD)
     other = [*_materials(draft), *_things(draft), *_writing(draft)]
-    decided = color_decided or bool(draft.argument and draft.edit_type in (EditType.REPLACE, EditType.MATERIAL, EditType.TEXT))
+    decided = color_decided or bool(
+        draft.argument and draft.edit_type in (EditType.REPLACE, EditType.MATERIAL, EditType.TEXT)
+    )
     return finding(other, decided=decided, reason=Reason.WRONG_ARGUMENT)
 
 
@@ -53,7 +62,7 @@ def result_colors(text: str, labels: frozenset[str], *, instruction: bool = Fals
         labels: labels of the scene.
         instruction: whether the text orders the change ("make it red") rather than describes it.
     """
-    spoken = plain(text, labels)
+    spoken = _INSTEAD.sub(lambda match: " " * len(match.group()), plain(text, labels))
     found: dict[int, str] = {}
     for pattern in _color_patterns():
         for match in pattern.finditer(spoken):
@@ -69,7 +78,11 @@ def result_colors(text: str, labels: frozenset[str], *, instruction: bool = Fals
 def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
     """Known nouns of what is put in the target's place, or added to it; empty when no known noun says it."""
     if edit_type is EditType.ADD:
-        phrase = order.object if order.verb in ("add", "write") else _after(reading, order, ("a", "an", "some", "with", "in"))
+        phrase = (
+            order.object
+            if order.verb in ("add", "write")
+            else _after(reading, order, ("a", "an", "some", "with", "in"))
+        )
     else:
         phrase = _after(reading, order, ("with", "by", "for", "into", "to"))
     return _nouns_of(reading, phrase)
@@ -88,9 +101,17 @@ def quoted_result(text: str) -> str:
 def _colors(draft: Draft) -> tuple[list[str], bool]:
     assert draft.reply is not None
     labels = draft.scene.labels
-    said = {name: result_colors(text, labels, instruction=True) for name, text in draft.texts() if name in ("instruction", "rewriting")}
-    wanted = tuple(word for word in re.findall(r"[a-z]+(?:-[a-z]+)?", draft.argument.lower()) if color_names(word))
-    if draft.edit_type is not EditType.COLOR and not (wanted and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)):
+    said = {
+        name: result_colors(text, labels, instruction=True)
+        for name, text in draft.texts()
+        if name in ("instruction", "rewriting")
+    }
+    wanted = tuple(
+        word for word in re.findall(r"[a-z]+(?:-[a-z]+)?", draft.argument.lower()) if color_names(word)
+    )
+    if draft.edit_type is not EditType.COLOR and not (
+        wanted and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)
+    ):
         return [], False
     if not wanted:
         wanted = said["instruction"]
@@ -115,7 +136,11 @@ def _same(one: str, other: str) -> bool:
 def _materials(draft: Draft) -> list[str]:
     if draft.edit_type is not EditType.MATERIAL:
         return []
-    wanted = {canonical_material(word) for word in re.findall(r"[a-z]+", draft.argument.lower()) if word in word_set("materials")}
+    wanted = {
+        canonical_material(word)
+        for word in re.findall(r"[a-z]+", draft.argument.lower())
+        if word in word_set("materials")
+    }
     if not wanted:
         return []
     faults = []
@@ -125,13 +150,21 @@ def _materials(draft: Draft) -> list[str]:
         spoken = plain(text, draft.scene.labels)
         after = [
             canonical_material(match.group())
-            for match in re.finditer("|".join(rf"\b{word}\b" for word in sorted(word_set("materials"), key=len, reverse=True)), spoken)
-            if _MADE.search(spoken[: match.start()]) and not re.search(r"\bfrom\s+(?:\w+\s+)?$", spoken[: match.start()])
+            for match in re.finditer(
+                "|".join(rf"\b{word}\b" for word in sorted(word_set("materials"), key=len, reverse=True)),
+                spoken,
+            )
+            if _MADE.search(spoken[: match.start()])
+            and not re.search(r"\bfrom\s+(?:\w+\s+)?$", spoken[: match.start()])
         ]
         if name in ("instruction", "rewriting") and not after:
             last = re.findall(r"[a-z]+", spoken)[-1:]
             after = [canonical_material(word) for word in last if word in word_set("materials")]
-        named = {canonical_material(word) for word in re.findall(r"[a-z]+", spoken) if word in word_set("materials")}
+        named = {
+            canonical_material(word)
+            for word in re.findall(r"[a-z]+", spoken)
+            if word in word_set("materials")
+        }
         if after and not named & wanted:
             faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(wanted))}")
     return faults
@@ -157,9 +190,16 @@ def _things(draft: Draft) -> list[str]:
         for name in ("editing", "result"):
             reading = draft.part(name)
             for match in re.finditer(_NEW_THING, plain(reading.text, draft.scene.labels)):
-                phrase = next((p for p in reading.phrases if reading.tokens[p.start].start >= match.end()), None)
+                phrase = next(
+                    (p for p in reading.phrases if reading.tokens[p.start].start >= match.end()), None
+                )
                 found = _nouns_of(reading, phrase)
-                if phrase is not None and reading.tokens[phrase.start].start - match.end() < 2 and found and _all_other(found, wanted):
+                if (
+                    phrase is not None
+                    and reading.tokens[phrase.start].start - match.end() < 2
+                    and found
+                    and _all_other(found, wanted)
+                ):
                     faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
     return faults
 
@@ -192,14 +232,21 @@ def _all_other(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
 def _argument_nouns(draft: Draft) -> tuple[str, ...]:
     if not draft.argument:
         return ()
-    reading = draft.read(draft.argument if re.match(r"(?:an?|the|some|two|three) ", draft.argument) else f"a {draft.argument}")
+    reading = draft.read(
+        draft.argument if re.match(r"(?:an?|the|some|two|three) ", draft.argument) else f"a {draft.argument}"
+    )
     return _nouns_of(reading, reading.phrases[0]) if reading.phrases else ()
 
 
 def _nouns_of(reading: Reading, phrase: NounPhrase | None) -> tuple[str, ...]:
     while phrase is not None and kinds(phrase.noun or "") & {QUANTITY} and reading.word(phrase.end) == "of":
         phrase = reading.phrase_at(phrase.end + 1)
-    if phrase is None or phrase.noun is None or not phrase.certain or kinds(phrase.noun) & PARTS - {"garment"}:
+    if (
+        phrase is None
+        or phrase.noun is None
+        or not phrase.certain
+        or kinds(phrase.noun) & PARTS - {"garment"}
+    ):
         return ()
     return (phrase.noun,) if phrase.noun != "one" else ()
 
@@ -211,8 +258,17 @@ def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhra
     start = max(phrase.end for phrase in order.chain)
     for index in range(start, reading.sentence_end(order.chain[0].start)):
         if reading.word(index) in openers:
-            following = reading.phrase_at(index + 1) or (reading.phrase_at(index) if reading.word(index) in ("a", "an", "some") else None)
-            if following is not None and following.determiner in ("a", "an", "some", "another", "two", "three"):
+            following = reading.phrase_at(index + 1) or (
+                reading.phrase_at(index) if reading.word(index) in ("a", "an", "some") else None
+            )
+            if following is not None and following.determiner in (
+                "a",
+                "an",
+                "some",
+                "another",
+                "two",
+                "three",
+            ):
                 return following
     return None
 
@@ -244,4 +300,4 @@ def _color_patterns() -> tuple[re.Pattern[str], ...]:
 def _ending_color() -> re.Pattern[str]:
     """``make the second cup (bright) red.``"""
     return re.compile(rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
-                      r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?\s*[.!]?\s*$")  # fmt: skip
+                      r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?(?:,?\s+please)?\s*[.!?]?\s*$")  # fmt: skip

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.counting import axis_of
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
-from tasks.stages.instruction.words.orders import _types
+from tasks.stages.instruction.words.looks import color, size
+from tasks.stages.instruction.words.nouns import noun
+from tasks.stages.instruction.words.orders import types_of
+from tasks.stages.instruction.words.places import ordinal, side
 from tasks.stages.instruction.words.reading import Order, Reading
 from tasks.stages.instruction.words.results import new_things, quoted_result
+from tasks.stages.instruction.words.tokens import plain
 from tasks.stages.instruction.words.vocabulary import (
     FITTING,
     Relation,
@@ -26,7 +30,14 @@ _ADVERB_AFTER_RIGHT = re.compile(
     r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|across|outside|inside|"
     r"where|over|angle|up|down|between|beneath|against|alongside)\b)"
 )
-_LEFT_AS_VERB = re.compile(r"\b(?:is|are|be|was|were|been|what's)\s+left\b|\bleft\s+(?:behind|over|out|intact|unchanged|alone|untouched)\b")
+_COUNTED_FROM = re.compile(
+    r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b"
+)
+"""Ranks and extremes may be said from the other side; boxes tell whether that is the same."""
+
+_LEFT_AS_VERB = re.compile(
+    r"\b(?:is|are|be|was|were|been|what's)\s+left\b|\bleft\s+(?:behind|over|out|intact|unchanged|alone|untouched)\b"
+)
 
 
 def rewriting(draft: Draft) -> Finding:
@@ -43,7 +54,11 @@ def rewriting(draft: Draft) -> Finding:
         *_other_thing(draft, order_before, order_after),
         *_other_result(draft, before, after, order_before, order_after),
     ]
-    types_before, types_after = _types(before, order_before), _types(after, order_after)
+    for gate in (side, ordinal, size, color, noun):
+        said = gate(draft).faults
+        if not any(fault.startswith("instruction ") for fault in said):
+            faults += [fault for fault in said if fault.startswith("rewriting ")]
+    types_before, types_after = types_of(before, order_before), types_of(after, order_after)
     if types_before.isdisjoint(types_after):
         faults.append(f"{' or '.join(sorted(types_before))} became {' or '.join(sorted(types_after))}")
     return finding(faults, decided=True)
@@ -54,7 +69,9 @@ def round_trip(draft: Draft) -> Finding:
     if draft.referred is None:
         return finding([], decided=False)
     found, expected = sorted(set(draft.referred)), sorted(draft.scene.target)
-    faults = [] if found == expected else [f"the words lead to {found or 'nothing'}, the target is {expected}"]
+    faults = (
+        [] if found == expected else [f"the words lead to {found or 'nothing'}, the target is {expected}"]
+    )
     return finding(faults, decided=True)
 
 
@@ -69,12 +86,15 @@ def _swapped(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
 
 def _sides(reading: Reading) -> dict[str, str]:
     """The one left or right, and the one top or bottom, that a text names in whatever sense."""
-    text = reading.text.lower()
-    for pattern in (_ADVERB_AFTER_RIGHT, _LEFT_AS_VERB):
+    text = plain(reading.text)
+    for pattern in (_COUNTED_FROM, _ADVERB_AFTER_RIGHT, _LEFT_AS_VERB):
         text = pattern.sub(" ", text)
     found = {}
     for fact, sides in (
-        ("across", {"left": r"\bleft(?:most|-hand|-most|ward)?\b", "right": r"\bright(?:most|-hand|-most|ward)?\b"}),
+        (
+            "across",
+            {"left": r"\bleft(?:most|-hand|-most|ward)?\b", "right": r"\bright(?:most|-hand|-most|ward)?\b"},
+        ),
         ("along", {"top": r"\b(?:top|upper|uppermost)\b", "bottom": r"\b(?:bottom|lower|lowest)\b"}),
         ("depth", {"front": r"\bforeground\b", "back": r"\bbackground\b"}),
     ):
@@ -91,8 +111,10 @@ def _swapped_ordinals(before: Reading, after: Reading) -> list[str]:
     shared = set(first) & set(second)
     wrong = [axis for axis in sorted(shared) if first[axis] != second[axis]]
     if not shared and ("" in first or "" in second):
-        said = {value for values in first.values() for value in values}
-        now = {value for values in second.values() for value in values}
+        said = {value for values in first.values() for value in values} - {-1}
+        now = {value for values in second.values() for value in values} - {-1}
+        if not said or not now:
+            return []
         return [f"ordinal {sorted(said)} became {sorted(now)}"] if said.isdisjoint(now) else []
     return [f"ordinal {sorted(first[axis])} became {sorted(second[axis])}" for axis in wrong]
 
@@ -150,13 +172,17 @@ def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
     """The rewriting's thing can't be the target, though the instruction's is."""
     if before.target is None or not after.chain:
         return []
-    noun, first = after.chain[-1].noun, before.target.noun
-    if noun is None or not after.chain[-1].certain or first is None:
+    word, first = after.chain[-1].noun, before.target.noun
+    if word is None or not after.chain[-1].certain or first is None:
         return []
     if after.denotes is Relation.OTHER:
-        return [f"noun {first} became {noun}"]
-    if after.denotes in FITTING and relation(noun, first) is Relation.OTHER and relation(first, noun) is Relation.OTHER:
-        return [f"noun {first} became {noun}"]
+        return [f"noun {first} became {word}"]
+    if (
+        after.denotes in FITTING
+        and relation(word, first) is Relation.OTHER
+        and relation(first, word) is Relation.OTHER
+    ):
+        return [f"noun {first} became {word}"]
     return []
 
 
@@ -171,8 +197,16 @@ def _other_result(
         if first and second and all(are_different(a, b) for a in first for b in second):
             faults.append(f"{', '.join(first)} became {', '.join(second)}")
     if draft.edit_type is EditType.COLOR:
-        named = {canonical_color(word) for word in re.findall(r"[a-z]+", draft.argument.lower()) if color_names(word)}
-        if named and not any(same_color(a, b) for a in named for b in _colors(after)) and _colors(before) & named:
+        named = {
+            canonical_color(word)
+            for word in re.findall(r"[a-z]+", draft.argument.lower())
+            if color_names(word)
+        }
+        if (
+            named
+            and not any(same_color(a, b) for a in named for b in _colors(after))
+            and _colors(before) & named
+        ):
             faults.append(f"the color {', '.join(sorted(named))} is lost")
     first_text, second_text = quoted_result(before.text), quoted_result(after.text)
     if first_text and second_text and first_text.lower() != second_text.lower():

@@ -20,9 +20,13 @@ _SAYING = re.compile(
     r"((?:[A-Z][\w'’&!.-]*\s*)+)"
 )
 _CAPITALS = re.compile(r"\b[A-Z][A-Z0-9&'’-]*[A-Z0-9]\b")
-_NUMBERED = re.compile(r"\b(?:number(?:ed)?|no\.|jersey|route|line|bus|lane|gate|#)\s*#?\s*(\d+)\b", re.IGNORECASE)
+_NUMBERED = re.compile(
+    r"\b(?:number(?:ed)?|no\.|jersey|route|line|bus|lane|gate|#)\s*#?\s*(\d+)\b", re.IGNORECASE
+)
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+\b(?!-shirt)")
-_TOKEN = re.compile(rf"{QUOTE}+|[a-z0-9]+(?:['’]?-[a-z0-9]+|['’](?!s\b)[a-z]+)*|['’]s?(?![a-z])|[.,;:!?()—–…]")
+_TOKEN = re.compile(
+    rf"{QUOTE}+|[a-z0-9]+(?:['’]?-[a-z0-9]+|['’](?!s\b)[a-z]+)*|['’]s?(?![a-z])|[.,;:!?()—–…]"
+)
 _ENDS = frozenset(".!?;…")
 _ABBREVIATIONS = {"centre": "center", "colours": "colors", "colour": "color", "grey": "gray", "lefthand": "left-hand",
     "left-most": "leftmost", "right-most": "rightmost", "centrally": "center", "center-left": "center left",
@@ -109,6 +113,8 @@ def _blank(match: re.Match[str]) -> str:
 
 def _blank_name(match: re.Match[str], labels: frozenset[str]) -> str:
     word = match.group()
-    known = singular(word.lower(), labels) in senses() or any(word.lower() in label.split() for label in labels)
+    known = singular(word.lower(), labels) in senses() or any(
+        word.lower() in label.split() for label in labels
+    )
     colors = words()["colors"]
     return word if known and word.lower() not in colors else QUOTE * len(word)

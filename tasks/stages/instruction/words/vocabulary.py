@@ -8,8 +8,6 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-import inflect
-
 from prompts import load_data
 
 WORDS, NOUNS = "gate_vocabulary", "gate_nouns"
@@ -20,6 +18,8 @@ PARTS = frozenset({"garment", "part", "attribute"})
 
 ANYTHING, QUANTITY = "anything", "quantity"
 
+_EMPTY = frozenset({"part", "attribute", QUANTITY, ANYTHING})
+
 REPRESENTED = frozenset({"person", "animal", "vehicle"})
 """Kinds that a work of art or a toy may show and be called by."""
 
@@ -27,14 +27,11 @@ NEAR_KINDS = frozenset(
     frozenset(pair)
     for pair in (
         ("food", "tableware"), ("drink", "tableware"), ("food", "drink"), ("plant", "tableware"), ("plant", "food"),
-        ("bag", "fixture"), ("bag", "tableware"), ("food", "fixture"), ("fixture", "tableware"), ("fixture", "building"),
-        ("furniture", "building"), ("furniture", "fixture"), ("sign", "furniture"), ("sign", "building"),
-        ("sign", "fixture"), ("sign", "device"), ("device", "furniture"), ("reading", "sign"), ("reading", "fixture"),
-        ("nature", "building"), ("nature", "plant"), ("accessory", "bag"), ("furniture", "accessory"),
-        ("sport", "vehicle"), ("artwork", "building"), ("artwork", "sign"), ("artwork", "sport"), ("artwork", "fixture"),
-        ("bag", "reading"), ("device", "reading"), ("instrument", "device"), ("accessory", "fixture"),
-        ("artwork", "tableware"), ("drink", "food"), ("nature", "artwork"), ("accessory", "building"),
-        ("sport", "accessory"), ("furniture", "tableware"),
+        ("bag", "fixture"), ("bag", "tableware"), ("fixture", "tableware"), ("fixture", "building"),
+        ("furniture", "building"), ("furniture", "fixture"), ("sign", "fixture"), ("sign", "device"), ("reading", "sign"),
+        ("reading", "fixture"), ("reading", "device"), ("nature", "building"), ("nature", "plant"), ("accessory", "bag"),
+        ("accessory", "building"), ("sport", "vehicle"), ("instrument", "device"), ("artwork", "building"),
+        ("artwork", "sign"), ("artwork", "sport"), ("artwork", "fixture"), ("artwork", "nature"),
     )
 )  # fmt: skip
 """Pairs of kinds whose things are called by each other's nouns (a bowl of soup, a plant in its pot)."""
@@ -101,15 +98,29 @@ def senses() -> Mapping[str, tuple[Sense, ...]]:
 @cache
 def _singulars() -> Mapping[str, str]:
     many = {plural(word): word for word in senses()}
-    extra = {"persons": "person", "peoples": "people", "cacti": "cactus", "flamingos": "flamingo", "geckos": "gecko"}
+    extra = {
+        "persons": "person",
+        "peoples": "people",
+        "cacti": "cactus",
+        "flamingos": "flamingo",
+        "geckos": "gecko",
+    }
     return {**many, **extra, **{word: word for word in senses()}}
 
 
 @cache
 def plural(noun: str) -> str:
     """The plural of a singular noun."""
-    engine = inflect.engine()
-    return str(engine.plural_noun(noun)) if noun else noun
+    for ending, many in words()["plurals"].items():
+        if noun.endswith(ending) and (len(ending) > 2 or noun == ending):
+            return noun.removesuffix(ending) + str(many)
+    if noun.rpartition(" ")[2] in word_set("unchanged"):
+        return noun
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return noun + "es"
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + "s"
 
 
 def singular(word: str, labels: frozenset[str] = frozenset()) -> str | None:
@@ -142,14 +153,16 @@ def relation(noun: str, label: str) -> Relation:
         return Relation.WIDER
     if not said or not meant:
         return _by_last_word(noun, label)
+    if _genders(noun) and _genders(label) and _genders(noun).isdisjoint(_genders(label)):
+        return Relation.OTHER
     pairs = [_compare(a, b) for a in said for b in meant]
     for best in (Relation.SAME, Relation.WIDER, Relation.NARROWER, Relation.ALIKE):
         if best in pairs:
             return best
-    if _genders(noun) and _genders(label) and _genders(noun).isdisjoint(_genders(label)):
-        return Relation.OTHER
     if "person" in kinds(noun) & kinds(label):
         # A young woman may be a child to one viewer and none to another.
+        return Relation.ALIKE
+    if noun.endswith(label) or label.endswith(noun):  # a board may be a surfboard
         return Relation.ALIKE
     return Relation.OTHER if Relation.UNKNOWN not in pairs else Relation.UNKNOWN
 
@@ -162,7 +175,9 @@ def are_different(noun: str, other: str) -> bool:
     if first & second:
         return relation(noun, other) is Relation.OTHER and relation(other, noun) is Relation.OTHER
     near = {("garment", "accessory"), ("garment", "sport"), ("garment", "bag")}
-    return not any(frozenset((a, b)) in NEAR_KINDS or (a, b) in near or (b, a) in near for a in first for b in second)
+    return not any(
+        frozenset((a, b)) in NEAR_KINDS or (a, b) in near or (b, a) in near for a in first for b in second
+    )
 
 
 def color_names(word: str) -> frozenset[str]:
@@ -203,6 +218,8 @@ def _senses_of(noun: str) -> tuple[Sense, ...]:
     found = senses().get(noun)
     if found is None and " " in noun:  # "red brick house" is a house
         found = senses().get(_singulars().get(noun.rpartition(" ")[2], ""))
+        if found is not None and any(sense.kind in _EMPTY for sense in found):  # a chess piece is no quantity
+            found = ()
     if found is None:
         found = senses().get(_singulars().get(noun, ""), ())
     return found

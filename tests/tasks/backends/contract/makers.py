@@ -14,10 +14,10 @@ from tasks.records.errors import Reason
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backend import LocalBackend
-from tasks.roles.backends import BackendChoice, choose
+from tasks.roles.backends import BACKENDS, BackendChoice, choose
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Question
-from tests.tasks.backends.contract.served_makers import REPLIES, served, served_choice
+from tests.tasks.backends.contract.served_makers import MODEL, served
 from tests.tasks.roles import role_questions as ask
 from tests.tasks.roles.contract import Bad, Subject
 
@@ -25,10 +25,8 @@ Maker = Callable[[Path], Subject]
 
 
 def choice_of(role: str, name: str, options: dict[str, Any] | None = None) -> BackendChoice:
-    """The backend with these options, not loaded."""
-    if name == "chat":
-        return served_choice(role, options)
-    return choose(role, RoleSettings(backend=name, options=options or {}), role)
+    """The backend with these options, not loaded; a served one with a server's model."""
+    return choose(role, RoleSettings(backend=name, options=options or {}), role, MODEL)
 
 
 def local(
@@ -161,7 +159,7 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("inpainter", "migan"): _inpainter("migan"),
     ("inpainter", "best-of-two"): _inpainter("best-of-two"),
     ("edit_judge", "rules"): _edit_judge,
-    **{(role, "chat"): served(role) for role in REPLIES},
+    **{(role, "chat"): served(role) for role, names in BACKENDS.items() if "chat" in names},
 }
 """(role, backend) -> how it is made; the folder is for files the backend needs."""
 

@@ -1,99 +1,200 @@
-"""The chat backends for the contract test: each request is answered by a script instead of a server."""
+"""Served backends for the contract test: their questions go over HTTP to a scripted server that knows the pictures."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
+from tasks.imaging.arrays import Image
 from tasks.records.errors import Reason, SampleError
+from tasks.records.records import EditType, Scene
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backend import ServedBackend
 from tasks.roles.backends import BackendChoice, choose
-from tasks.roles.chat import BadReply, ChatReply
-from tests.tasks.backends.served.asked import SERVED, questions
+from tasks.roles.calls import Given, Route
+from tasks.roles.picture import Picture
+from tasks.roles.placement import ServedModel, ServerSettings
+from tasks.roles.questions import (
+    EditJudgeQuestion,
+    InstructQuestion,
+    Question,
+    ReferQuestion,
+    RewriteQuestion,
+    TargetQuestion,
+    TextQuestion,
+)
+from tasks.roles.route_counts import RouteCounts
+from tasks.roles.served_route import ServedRoute, as_it_is
+from tasks.roles.servers import Server
+from tasks.stages.grounding.red_picture import draw_box, draw_mask_and_box, draw_numbers
+from tests.serving.chat_server import Answer, Asked, ChatServer, Script
+from tests.serving.scene_eyes import KnownScene
+from tests.serving.scene_writer import SceneWriter
+from tests.tasks.backends.served.asked import WORDS
 from tests.tasks.roles.contract import Bad, Subject
 from tests.tasks.roles.role_questions import damaged
+from tests.tasks.stages.instruction.drawn_scenes import HEIGHT, WIDTH, scene, target, thing
 
-WRITTEN = {
-    "Editing_Type": "Color",
-    "Editing_Instruction": "Change the left cup to blue.",
-    "Editing_Argument": "blue",
-    "CoT": {
-        "1_Scene_Description": "A desk with two cups and a book.",
-        "2_Target_Localization": "The target is the left one of two red cups.",
-        "3_Editing_Description": "The cup becomes blue.",
-        "4_Post_Edit_Description": "The left cup is now blue.",
-    },
-}
+MODEL = ServedModel(id="test-model", max_pixels=400_000)
 
-REPLIES: dict[str, tuple[str, str]] = {
-    "target_judge": ("1", "0"),
-    "instructor": (
-        json.dumps(WRITTEN),
-        json.dumps(WRITTEN | {"Editing_Instruction": "Paint the left cup blue."}),
-    ),
-    "rewriter": ("Please make the left cup blue.", "Could you turn the left cup blue?"),
-    "referrer": ('{"matches": [1]}', '{"matches": [1, 2]}'),
-    "text_judge": ("1", "0"),
-    "edit_judge": (
-        '{"RegionEditAccuracy": 4.5, "SeamlessQuality": 4.0}',
-        '{"RegionEditAccuracy": 2.0, "SeamlessQuality": 3.5}',
-    ),
-}
-"""Role -> two good replies."""
+SMALL = scene([thing("cup", (100, 300, 240, 460), "red"), thing("cup", (500, 300, 640, 460), "blue")])
+LARGE = scene([thing("bus", (30, 60, 960, 700), "green"), thing("cup", (5, 740, 60, 790), "red")])
 
-UNREADABLE = ""
-"""An empty reply: no role's parser accepts it."""
+UNREADABLE = 1_000_000
+"""From this seed on the scripted server gives no answer that can be read."""
 
-PICTURES = {
+
+def _painted(found: Scene, ground: int) -> Image:
+    image = np.full((HEIGHT, WIDTH, 3), ground, np.uint8)
+    paints = {"red": (200, 30, 30), "blue": (40, 60, 200), "green": (40, 140, 50)}
+    for each in found.objects:
+        center = (int(each.box.center[0]), int(each.box.center[1]))
+        axes = (each.box.width // 2 - 1, each.box.height // 2 - 1)
+        cv2.ellipse(image, center, axes, 0, 0, 360, paints[each.color], cv2.FILLED)
+    return image
+
+
+IMAGES = {id(SMALL): _painted(SMALL, 120), id(LARGE): _painted(LARGE, 190)}
+
+
+def asker(choice: BackendChoice, script: Script) -> Any:
+    """Puts questions to a server that runs for one call, all at the same time."""
+
+    async def ask_all(url: str, questions: Sequence[Question]) -> list[Any]:
+        settings = ServerSettings(model=MODEL, urls=(url,), bad_replies=1)
+        server = Server("test", settings)
+        route = Route(name="r", role=choice.role, choice=choice, run="test", served=MODEL)
+        served = ServedRoute(route, server, RouteCounts(), as_it_is)
+        backend = choice.load()
+        assert isinstance(backend, ServedBackend)
+
+        async def ask(question: Question) -> Any:
+            try:
+                request = backend.request(question)
+            except SampleError as error:
+                return error
+            given = await served.ask(request)
+            assert isinstance(given, Given)
+            return given.error or given.answer
+
+        try:
+            return list(await asyncio.gather(*(ask(question) for question in questions)))
+        finally:
+            await server.close()
+
+    def ask(questions: Sequence[Question]) -> list[Any]:
+        with ChatServer(script, model=MODEL.id) as server:
+            return asyncio.run(ask_all(server.url, questions))
+
+    return ask
+
+
+def _pictures(found: Scene, index: int) -> dict[str, Picture]:
+    box = found.objects[index].box
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    mask[box.y0 + 20 : box.y1 - 20, box.x0 + 20 : box.x1 - 20] = True
+    image = IMAGES[id(found)]
+    edited = image.copy()
+    edited[mask] = 255 - edited[mask]
+    return {
+        "picture": Picture.of_pixels(image),
+        "boxed": Picture.of_pixels(draw_box(image, [box])),
+        "marked": Picture.of_pixels(draw_mask_and_box(image, mask, [box])),
+        "numbered": Picture.of_pixels(draw_numbers(image, found.objects)),
+        "edited": Picture.of_pixels(edited),
+        "edited_boxed": Picture.of_pixels(draw_box(edited, [box])),
+    }
+
+
+def _two(role: str) -> tuple[Question, ...]:
+    """Two questions of a role with different answers, and one more."""
+    small, large = _pictures(SMALL, 0), _pictures(LARGE, 0)
+    mask = np.zeros((HEIGHT, WIDTH), np.bool_)
+    box = SMALL.objects[0].box
+    words: dict[str, Any] = {"edit_type": EditType.COLOR, "argument": "purple"}
+    if role == "target_judge":
+        return tuple(
+            TargetQuestion(
+                subject="t", picture=p["picture"], marked=p["marked"], mask=mask, target=target(found, 0)
+            )
+            for p, found in ((small, SMALL), (large, LARGE))
+        )
+    if role == "instructor":
+        return tuple(
+            InstructQuestion(
+                subject="i", picture=p["picture"], boxed=p["boxed"], target=target(found, 0), seed=3, **words
+            )
+            for p, found in ((small, SMALL), (large, LARGE))
+        )
+    if role == "rewriter":
+        texts = ("Turn the red cup purple.", "Remove the bus.")
+        return tuple(RewriteQuestion(subject="w", instruction=t, edit_type=EditType.COLOR) for t in texts)
+    if role == "referrer":
+        texts = ("Turn the red cup purple.", "Remove the rightmost cup.", "Remove the zebra.")
+        return tuple(
+            ReferQuestion(
+                subject="r",
+                picture=small["picture"],
+                numbered=small["numbered"],
+                instruction=text,
+                scene=SMALL,
+            )
+            for text in texts
+        )
+    if role == "text_judge":
+        texts = ("Turn the red cup purple.", "Turn the blue cup purple.")
+        return tuple(
+            TextQuestion(subject="x", marked=small["marked"], instruction=t, reasoning=WORDS, **words)
+            for t in texts
+        )
+    return tuple(
+        EditJudgeQuestion(
+            subject="e",
+            source=small["picture"],
+            edited=small["edited"],
+            source_boxed=small["boxed"],
+            edited_boxed=small[after],
+            instruction="Turn the red cup purple.",
+            crop=box,
+            mask=mask,
+            **words,
+        )
+        for after in ("edited_boxed", "boxed")
+    )
+
+
+LOOKED_AT = {
     "target_judge": "marked",
     "instructor": "boxed",
     "referrer": "numbered",
     "text_judge": "marked",
     "edit_judge": "edited_boxed",
 }
-"""Role -> field of the picture that is sent; the rewriter sees none."""
+"""Role -> the picture that is sent; the rewriter is sent none."""
 
 
-def served_choice(role: str, options: Mapping[str, Any] | None = None) -> BackendChoice:
-    """The chat backend of a role, on a server."""
-    settings = RoleSettings(backend="chat", options=dict(options or {}), run="server")
-    return choose(role, settings, role, served=SERVED)
-
-
-def served(role: str) -> Callable[[Path], Subject]:
-    """The maker of a role's chat backend."""
+def served(role: str) -> Any:
+    """Maker of the role's chat backend, as `tests.tasks.backends.contract.makers` has them."""
 
     def make(folder: Path) -> Subject:
         del folder
-        choice = served_choice(role)
-        question = questions()[role]
-        good = tuple(replace(question, subject=str(number)) for number in range(len(REPLIES[role])))
-        bad = [Bad(question=replace(question, subject="unreadable"), reason=Reason.BAD_REPLY)]
-        if role in PICTURES:
-            closed: Any = replace(question, subject="0", **{PICTURES[role]: damaged()})
-            bad.append(Bad(question=closed, reason=Reason.SOURCE_CHANGED))
-        return Subject(choice=choice, ask=_scripted(choice), questions=good, bad=tuple(bad))
+        choice = choose(role, RoleSettings(backend="chat", run="test"), role, MODEL)
+        writer = SceneWriter([KnownScene.of(found, IMAGES[id(found)]) for found in (SMALL, LARGE)])
+
+        def script(asked: Asked) -> Answer:
+            return Answer(text="Perhaps.\nOr not.") if asked.seed >= UNREADABLE else writer.answer(asked)
+
+        questions = _two(role)
+        bad = [Bad(question=replace(questions[0], seed=UNREADABLE), reason=Reason.BAD_REPLY)]
+        if role in LOOKED_AT:
+            closed: Any = {LOOKED_AT[role]: damaged()}
+            bad.append(Bad(question=replace(questions[0], **closed), reason=Reason.SOURCE_CHANGED))
+        return Subject(choice=choice, ask=asker(choice, script), questions=questions, bad=tuple(bad))
 
     return make
-
-
-def _scripted(choice: BackendChoice) -> Callable[[Sequence[Any]], list[Any]]:
-    """Requests are built, answered by the subject of their question, and read; a bad reply becomes an error."""
-    backend = choice.load()
-    assert isinstance(backend, ServedBackend)
-
-    def answer(question: Any) -> Any:
-        try:
-            request = backend.request(question)
-            text = REPLIES[choice.role][int(question.subject)] if question.subject.isdigit() else UNREADABLE
-            return backend.read(ChatReply(text=text), request)
-        except SampleError as error:
-            return error
-        except BadReply as error:
-            return SampleError(Reason.BAD_REPLY, error.code)
-
-    return lambda asked: [answer(question) for question in asked]

@@ -9,12 +9,12 @@ import pytest
 
 from prompts import load_data, load_prompt
 from tasks.backends.served.chat_backend import AGAIN
-from tasks.backends.served.replies import APOLOGIES, CODES
 from tasks.records.errors import ConfigurationError, SampleError
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backends import BACKENDS, choose
 from tasks.roles.chat import BadReply, ChatPicture, ChatReply
 from tasks.roles.picture import Picture
+from tasks.roles.replies import APOLOGIES, CODES
 from tests.tasks.backends.served.asked import SERVED, questions
 
 ROLES = [role for role, names in BACKENDS.items() if "chat" in names]
@@ -55,7 +55,9 @@ def test_the_key_opens_no_picture(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_sampling_parameter_is_stated(role):
-    stated = chosen(role).load().request(questions()[role]).sampling
+    stated = dict(chosen(role).load().request(questions()[role]).sampling)
+    choice = stated.pop("structured_outputs", None)
+    assert (choice == {"choice": ["0", "1"]}) == (role in ("target_judge", "text_judge"))
     assert set(stated) == {
         "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
         "max_tokens", "chat_template_kwargs",
@@ -93,7 +95,8 @@ def test_the_model_cannot_be_set_beside_the_server():
 
 @pytest.mark.parametrize("role", ROLES)
 def test_each_role_names_the_prompts_that_it_reads(role):
-    assert [name for name, _ in chosen(role).prompts] == [role, AGAIN, APOLOGIES]
+    further = {"instructor": ["edit_types", "refusals"], "rewriter": ["refusals"]}
+    assert [name for name, _ in chosen(role).prompts] == [role, AGAIN, APOLOGIES, *further.get(role, [])]
 
 
 @pytest.mark.parametrize("role", ROLES)

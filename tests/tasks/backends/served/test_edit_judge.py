@@ -58,5 +58,5 @@ def test_before_comes_before_after_and_the_window_is_sent_on_demand():
     both = judge(look="whole_and_crop").request(questions()["edit_judge"])
     assert len([p for p in whole.parts if isinstance(p, ChatPicture)]) == 2
     before, after, *windows = [p.recipe["picture"] for p in both.parts if isinstance(p, ChatPicture)]
-    assert ("blob" in before, "pixels" in after) == (True, True)
+    assert ("blob" in before["of"], "pixels" in after["of"]) == (True, True)
     assert [window["crop"] for window in windows] == [[50, 350, 250, 570]] * 2

@@ -18,7 +18,6 @@ from intercog_model.training.build import random_debug_models  # noqa: E402
 from tasks.backends.torch.bagel_editor import WEIGHTS, BagelEditor, BagelEditorOptions  # noqa: E402
 from tasks.backends.weights import write_lock  # noqa: E402
 from tasks.records.errors import ConfigurationError, ModelUnavailable  # noqa: E402
-from tasks.records.records import EditType  # noqa: E402
 from tasks.roles.picture import Picture  # noqa: E402
 from tests.tasks.roles.role_questions import edit_question  # noqa: E402
 
@@ -35,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder)
-    (folder / "intercog.json").write_text('{"flavour": "debug"}', encoding="utf-8")
+    (folder / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     return folder
 
 
@@ -66,10 +65,6 @@ def test_a_crop_that_is_a_view_of_a_larger_picture_is_edited_alike(options: Bage
     view = replace(question, picture=Picture({"view": 1}, lambda: large[7:97, 5:125]))
     first, second = BagelEditor(options).answer([question, view])
     assert np.array_equal(first, second)
-
-
-def test_it_offers_everything_but_removal() -> None:
-    assert set(EditType) - set(BagelEditor.offers_of(BagelEditorOptions())) == {EditType.REMOVE}
 
 
 def test_the_lock_file_beside_the_folder_names_the_weights(tmp_path: Path) -> None:

@@ -42,6 +42,13 @@ class Painter:
         return image
 
 
+class PlainBench:
+    """Computes where it stands."""
+
+    async def cpu(self, work, *args):
+        return work(*args)
+
+
 def _edit(editor, edit_type, argument, *, covers_target=True, mask=BALL, settings=SETTINGS):
     image = draw_ground()
     shaded(image, mask, PAINTS["red"])
@@ -50,10 +57,12 @@ def _edit(editor, edit_type, argument, *, covers_target=True, mask=BALL, setting
         edit_object(
             plan,
             Picture.of_pixels(image),
+            PlainBench(),
             editor=editor,
             covers_target=covers_target,
             settings=settings,
             seed=3,
+            attempt=0,
         )
     )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from tasks.records.errors import Reason
 from tasks.records.records import EditedSample, EditPlan, EditType
-from tasks.roles.questions import Detection, InpaintRequest
+from tasks.roles.questions import Detection, DetectQuestion
+from tasks.stages.editing.redetection import WINDOW_FACTORS
+from tests.tasks.stages.answering import GivenAsk
 from tests.tasks.stages.editing.drawn_scene import PAINTS, SHAPE, BlobDetector, disc, shaded
 from tests.tasks.stages.editing.planted_stage import (
     RED,
@@ -118,11 +120,10 @@ def test_a_second_hole_is_tried_and_the_better_filling_is_kept(
     shaded(bad, disc(160, 125, 10), PAINTS["blue"])
     fills = iter((bad, ground))
 
-    class SecondTimeLucky(PlantedInpainter):
-        def inpaint(self, requests: Sequence[InpaintRequest]) -> list[np.ndarray]:
-            return PlantedInpainter(picture, next(fills)).inpaint(requests)
-
-    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), inpainter=SecondTimeLucky(picture, bad)))
+    second_time_lucky = GivenAsk(
+        "inpainter", lambda question: PlantedInpainter(picture, next(fills)).answer(question)
+    )
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), inpainter=second_time_lucky))
     assert child.reason is None, child.detail
 
 
@@ -131,17 +132,16 @@ def test_the_photograph_is_looked_at_once_however_many_fillings_are_tried(
 ) -> None:
     bad = ground.copy()
     shaded(bad, disc(160, 125, 10), PAINTS["blue"])
-    pictures: list[int] = []
+    seen: list[DetectQuestion] = []
 
     class Counting(BlobDetector):
-        def detect(
-            self, images: Sequence[np.ndarray], tags: Sequence[Sequence[str]]
-        ) -> list[tuple[Detection, ...]]:
-            pictures.append(len(images))
-            return super().detect(images, tags)
+        async def __call__(self, question: DetectQuestion) -> tuple[Detection, ...]:
+            seen.append(question)
+            return await super().__call__(question)
 
     run(picture, plan_for(RED, EditType.REMOVE), fill=bad, detector=Counting())
-    assert len(pictures) == 3  # the source, and the result of either try
+    windows = len(WINDOW_FACTORS) + 1  # and the whole picture
+    assert len(seen) == 3 * windows  # the source, and the result of either try
 
 
 def test_a_class_that_carries_other_things_is_not_removed(

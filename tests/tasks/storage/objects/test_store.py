@@ -126,3 +126,17 @@ def test_a_build_on_s3_has_the_digests_of_a_local_one(s3_uri: str, tmp_path: Pat
         assert verify(store, deep=True).faults == []
         assert Ledger(store, plans).funnel()[0].inputs == 5
     assert ends[0] == ends[1]
+
+
+def test_folders_are_named_without_listing_them(store: Store) -> None:
+    for path in ("answers/ab/x/1", "answers/ab/y/2", "answers/cd/x/3", "answers/top", "stages/a/4", "note"):
+        store.put(path, b"")
+    assert store.folders("answers") == ("answers/ab", "answers/cd")
+    assert store.folders() == ("answers", "stages")
+    assert store.folders("nowhere") == ()
+
+
+def test_all_but_one_folder_is_listed(store: Store) -> None:
+    for path in ("answers/ab/x/1", "stages/a/4", "stages/b", "note"):
+        store.put(path, b"")
+    assert sorted(item.path for item in store.list_without("answers")) == ["note", "stages/a/4", "stages/b"]

@@ -169,3 +169,37 @@ def test_a_tar_has_fixed_times_owners_and_modes_and_no_name_twice():
     assert [i.offset_data for i in infos] == [m.offset for m in members]
     with pytest.raises(ValueError, match="twice"):
         pack([("a", b""), ("a", b"")])
+
+
+def test_bytes_that_lie_elsewhere_already_are_referred_to_and_not_stored_again(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    unit, inputs = three()
+    outcomes = [kept(0, "patch.png"), kept(1, "patch.png", "edited.png"), kept(2, "edited.png")]
+    elsewhere = {
+        sha256_hex(f"{n}patch.png".encode()): BlobRef(
+            path=f"answers/{n}", offset=512, length=10, sha256=sha256_hex(f"{n}patch.png".encode())
+        )
+        for n in (0, 1)
+    }
+    commit, _ = commit_unit(store, INGEST, unit, inputs=inputs, outcomes=outcomes, run={}, linked=elsewhere)
+    children = {row.id: row for row in read_rows(store, commit) if row.kind == "child"}
+    assert children["c0"].blobs["patch.png"].path == "answers/0"
+    assert children["c1"].blobs["patch.png"].path == "answers/1"
+    assert commit.tar is not None
+    with tarfile.open(fileobj=io.BytesIO(store.get(commit.tar.path))) as tar:
+        assert tar.getnames() == ["c1.edited.png", "c2.edited.png"]
+
+
+def test_a_unit_of_references_alone_has_no_tar(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    unit, inputs = three()
+    outcomes = [kept(n, "patch.png") for n in range(3)]
+    elsewhere = {
+        (sha := sha256_hex(f"{n}patch.png".encode())): BlobRef(
+            path=f"answers/{n}", offset=512, length=10, sha256=sha
+        )
+        for n in range(3)
+    }
+    commit, _ = commit_unit(store, INGEST, unit, inputs=inputs, outcomes=outcomes, run={}, linked=elsewhere)
+    assert commit.tar is None
+    assert {ref.path for row in read_rows(store, commit) for ref in row.blobs.values()} >= {"answers/0"}

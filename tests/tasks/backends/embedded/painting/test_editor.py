@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.editor import ClassicalEditor, ClassicalEditorOptions
+from tasks.backends.embedded.painting.editor import ClassicalEditor
 from tasks.imaging.color_names import dominant_color
 from tasks.records.errors import Reason, SampleError
 from tasks.records.records import EditType
@@ -69,8 +69,3 @@ def test_what_it_does_not_offer_is_a_sample_error(edit_type: EditType, argument:
 def test_an_empty_mask_is_a_sample_error() -> None:
     with pytest.raises(SampleError, match="empty"):
         ClassicalEditor().answer_one(_question(EditType.COLOR, "blue", empty=True))
-
-
-def test_what_it_offers_is_known_without_building_it() -> None:
-    offered = ClassicalEditor.offers_of(ClassicalEditorOptions())
-    assert offered == (EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE)

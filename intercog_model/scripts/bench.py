@@ -1,4 +1,4 @@
-"""`python -m intercog_model.bench`: seconds by part, memory and training speed, with random weights."""
+"""`python -m intercog_model.scripts.bench`: seconds by part, memory and training speed, with random weights."""
 
 import argparse
 import json
@@ -11,19 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from PIL import Image
+from pydantic import Field
 from torch import nn
 
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.position_tables import PositionTable, sincos_table
-from intercog_model.config import FLAVOURS, BagelConfig
+from intercog_model.config import FLAVORS, BagelConfig
 from intercog_model.data.tokenizer import ByteTokenizer
-from intercog_model.errors import SEEDS, ConfigurationError, require_options, require_writable
+from intercog_model.errors import ConfigurationError, require_writable
 from intercog_model.inference.chain import ChainSettings, run_chain
 from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.option_checks import check_device
@@ -31,6 +32,7 @@ from intercog_model.inference.pipeline import Pipeline
 from intercog_model.inference.plain_modes import edit
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
 from intercog_model.packing.resize import DEBUG_VAE_RULE, DEBUG_VIT_RULE, VAE_RULE, VIT_RULE
+from intercog_model.settings import Count, Seed, Settings, Weight, check_options
 from intercog_model.training.measure import measure_training
 
 INSTRUCTION = "Make the second car from the left dark blue."
@@ -156,10 +158,22 @@ def machine(device: torch.device) -> dict[str, str]:
     return {"device": name, "torch": torch.__version__, "python": platform.python_version()}
 
 
+class Options(Settings):
+    """Numbers with which something can be measured."""
+
+    points: Annotated[int, Field(ge=2)]
+    side: Count | None
+    tokens: Count
+    layers: Count | None
+    train_steps: Annotated[int, Field(ge=0)]
+    peak_tflops: Weight
+    seed: Seed
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure every mode by both routes; 1 when the routes draw different pictures, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.bench", description=__doc__)
-    parser.add_argument("--flavour", choices=FLAVOURS, default="debug")
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.bench", description=__doc__)
+    parser.add_argument("--flavor", choices=FLAVORS, default="debug")
     parser.add_argument("--modes", nargs="+", choices=("edit", "edit-think", "intercog"), default=None)
     parser.add_argument(
         "--side", type=int, default=None, help="pixels of the square source; default 1024, debug 64"
@@ -178,16 +192,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--peak-tflops", type=float, default=0.0, help="of the device in bf16, for MFU")
     options = parser.parse_args(arguments)
     try:
-        check_options(options)
+        check_device(options.device)
+        check_options(Options, options)
+        require_writable(options.out)
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    device, released = torch.device(options.device), options.flavour == "released"
+    device, released = torch.device(options.device), options.flavor == "released"
     torch.manual_seed(options.seed)
     side = options.side or (1024 if released else 64)
     if options.train_steps:
         found = measure_training(
-            FLAVOURS[options.flavour](),
+            FLAVORS[options.flavor](),
             side,
             device,
             released=released,
@@ -201,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 0
     dtype = getattr(torch, options.dtype)
-    pipeline = random_pipeline(FLAVOURS[options.flavour](), device, dtype, released=released)
+    pipeline = random_pipeline(FLAVORS[options.flavor](), device, dtype, released=released)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8))
     report: dict[str, object] = {"machine": machine(device), "weights in bytes": weight_bytes(pipeline)}
     report["settings"] = {k: str(v) for k, v in vars(options).items()} | {"side": side}
@@ -217,23 +233,13 @@ def main(arguments: list[str] | None = None) -> int:
         gap = float(np.abs(pictures[0] - pictures[1]).mean())
         seconds = [float(str(run["seconds"])) for run in runs.values()]
         report[mode] = runs | {
-            "mean difference in grey levels": gap,
+            "mean difference in gray levels": gap,
             "times faster": seconds[1] / seconds[0],
         }
         apart = max(apart, gap)
     _store(report, options.out)
-    # both routes are the same sums in another order: float32 agrees to rounding, bf16 to a few grey levels
+    # both routes are the same sums in another order: float32 agrees to rounding, bf16 to a few gray levels
     return 1 if apart > (1.0 if options.dtype == "float32" else 8.0) else 0
-
-
-def check_options(options: argparse.Namespace) -> None:
-    """Raise ConfigurationError for arguments with which nothing can be measured, or whose figures have no place."""
-    check_device(options.device)
-    require_options(options, "[2, inf)", "points")
-    require_options(options, "[1, inf)", "side", "tokens", "layers")
-    require_options(options, "[0, inf)", "train_steps", "peak_tflops")
-    require_options(options, SEEDS, "seed")
-    require_writable(options.out)
 
 
 def _store(report: dict[str, object], path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""Quantised weights take less room and change the answers only a little."""
+"""Quantized weights take less room and change the answers only a little."""
 
 import copy
 
@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("bitsandbytes")
 
 from intercog_model.inference.context import Context  # noqa: E402
-from intercog_model.inference.quantise import quantise  # noqa: E402
+from intercog_model.inference.quantize import quantize  # noqa: E402
 from intercog_model.inference.sampler import batched_velocities  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 
@@ -32,7 +32,7 @@ def size(model):
 @pytest.mark.parametrize(("bits", "share", "error"), [(8, 0.3, 0.03), (4, 0.2, 0.3)])
 def test_fewer_bits_take_less_room_and_answer_alike(bits, share, error):
     plain = toys.models()[0].bagel.eval().requires_grad_(False)
-    packed = quantise(copy.deepcopy(plain), bits, "cpu")
+    packed = quantize(copy.deepcopy(plain), bits, "cpu")
     assert size(packed) < share * size(plain)
     for ours, theirs in zip(answers(packed), answers(plain), strict=True):
         assert 0 < float((ours - theirs).norm() / theirs.norm()) < error
@@ -41,4 +41,4 @@ def test_fewer_bits_take_less_room_and_answer_alike(bits, share, error):
 
 def test_other_numbers_of_bits_are_refused():
     with pytest.raises(ValueError, match="3 bits"):
-        quantise(toys.models()[0].bagel, 3, "cpu")
+        quantize(toys.models()[0].bagel, 3, "cpu")

@@ -12,7 +12,7 @@ BITS = (4, 8)
 LIBRARY = "bitsandbytes"
 
 
-def quantise(model: Bagel, bits: int, device: torch.device | str) -> Bagel:
+def quantize(model: Bagel, bits: int, device: torch.device | str) -> Bagel:
     """Replace the linear layers of all decoder layers, both experts, and move the model to `device`.
 
     8: int8 rows with outliers kept apart (vector-wise); 4: NF4, computed in the model's own type. The model must

@@ -1,4 +1,4 @@
-"""`python -m intercog_model.edit`: the chain of grounding, or plain BAGEL, on one picture or a batch."""
+"""`python -m intercog_model.scripts.edit`: the chain of grounding, or plain BAGEL, on one picture or a batch."""
 
 import argparse
 import sys
@@ -20,19 +20,20 @@ from intercog_model.inference.compiled import compiled_layers
 from intercog_model.inference.jobs import Job, last_file, read_jobs, save_last, write_chain, write_last
 from intercog_model.inference.option_checks import (
     RANDOM,
+    Numbers,
     check_bits,
     check_device,
     check_image,
     check_instruction,
     check_model,
-    check_numbers,
     make_folder,
     picture_size,
 )
 from intercog_model.inference.pipeline import Pipeline, debug_pipeline, load_pipeline
 from intercog_model.inference.plain_modes import TEXT_TO_IMAGE, edit, text_to_image, understand
-from intercog_model.inference.quantise import BITS, quantise
+from intercog_model.inference.quantize import BITS, quantize
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
+from intercog_model.settings import check_options
 
 MODES = ("intercog", "edit", "edit-think", "text-to-image", "understand")
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -40,7 +41,7 @@ DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command line; wrong combinations end with exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.edit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.edit", description=__doc__)
     parser.add_argument(
         "--model", required=True, help='checkpoint folder, or "random-debug" for random tiny weights'
     )
@@ -61,7 +62,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
-    parser.add_argument("--bits", type=int, choices=BITS, help="quantise the language model's weights")
+    parser.add_argument("--bits", type=int, choices=BITS, help="quantize the language model's weights")
     parser.add_argument(
         "--separate-guidance", action="store_true", help="one forward pass per guidance context"
     )
@@ -108,7 +109,7 @@ def checked_jobs(options: argparse.Namespace) -> list[Job]:
 
     Raises ConfigurationError, which names option and value.
     """
-    check_numbers(options)
+    check_options(Numbers, options)
     check_device(options.device)
     check_bits(options.bits)
     if options.batch:
@@ -209,7 +210,7 @@ def _pipeline(options: argparse.Namespace) -> Pipeline:
         except CheckpointError as error:
             raise ConfigurationError(f"--model {options.model}: {error}") from error
     if options.bits:
-        quantise(loaded.model, options.bits, options.device)
+        quantize(loaded.model, options.bits, options.device)
         loaded.vae.to(options.device)
     return Pipeline(
         model=loaded.model,

@@ -1,4 +1,4 @@
-"""`python -m intercog_model.train --config FILE …`: train, resume, and export the main checkpoint."""
+"""`python -m intercog_model.scripts.train --config FILE …`: train, resume, and export the main checkpoint."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from torch import distributed
 
 from intercog_model.checkpoint import MODEL_FILE, save_folder
 from intercog_model.errors import ConfigurationError
-from intercog_model.inference.pipeline import FLAVOUR_FILE
+from intercog_model.inference.pipeline import FLAVOR_FILE
 from intercog_model.training.build import Parts, build
 from intercog_model.training.config import TrainConfig, load_config, to_json
 from intercog_model.training.loop import Trainer, averaged_weights
@@ -22,7 +22,7 @@ from intercog_model.training.sharding import shard, world
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when the last step is done, 2 for a wrong configuration; started by torchrun it uses all of its processes."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.train", description=__doc__)
     parser.add_argument(
         "--config",
         type=Path,
@@ -102,7 +102,7 @@ def export(config: TrainConfig, parts: Parts, trainer: Trainer) -> None:
         return
     folder = Path(config.run.out) / "export"
     save_folder(weights, parts.model.bagel.config, parts.vae, folder)
-    (folder / FLAVOUR_FILE).write_text(json.dumps({"flavour": config.model.flavour}))
+    (folder / FLAVOR_FILE).write_text(json.dumps({"flavor": config.model.flavor}))
     if config.model.checkpoint:
         source = Path(config.model.checkpoint) / "tokenizer.json"
         if source.is_file():

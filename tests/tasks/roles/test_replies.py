@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.backends.served.replies import chosen, fitted, json_object, share_of, written
 from tasks.roles.chat import BadReply, ChatReply
+from tasks.roles.replies import chosen, fitted, json_object, share_of, written
 
 
 def reply(text: str, finish: str = "stop") -> ChatReply:

@@ -1,4 +1,4 @@
-"""`python -m intercog_model.overfit RELEASE`: a tiny model learns a few samples by heart, and is then examined."""
+"""`python -m intercog_model.scripts.overfit RELEASE`: a tiny model learns a few samples by heart, then is examined."""
 
 import argparse
 import dataclasses
@@ -6,18 +6,32 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 
-from intercog_model.errors import SEEDS, ConfigurationError, require_options, require_writable
+from intercog_model.errors import ConfigurationError, require_writable
+from intercog_model.settings import Count, Seed, Settings, check_options
 from intercog_model.training.by_heart import Overfit, OverfitSettings
 from intercog_model.training.by_heart_exam import FRESH, Aims, Check, examine
 from intercog_model.training.by_heart_samples import choose
 
 
+class Options(Settings):
+    """Numbers that something can be learned with."""
+
+    samples: Count
+    steps: Count
+    vae_steps: Count
+    threads: Count
+    minutes: Annotated[float, Field(gt=0)]
+    seed: Seed
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Learn, examine, print and store the figures; 1 when one misses its aim, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.overfit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.overfit", description=__doc__)
     parser.add_argument("release", help="folder of a GroundEdit release")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--steps", type=int, default=OverfitSettings().steps)
@@ -30,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     options = parser.parse_args(arguments)
     try:
-        check_options(options)
+        check_options(Options, options)
+        require_writable(options.out)
         torch.set_num_threads(options.threads)
         started = time.monotonic()
         settings = OverfitSettings(
@@ -54,14 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.out:
         write(options.out, checks, steps, seconds)
     return 1 if missed else 0
-
-
-def check_options(options: argparse.Namespace) -> None:
-    """Raise ConfigurationError for arguments that nothing can be learnt with, or whose figures have no place."""
-    require_options(options, "[1, inf)", "samples", "steps", "vae_steps", "threads")
-    require_options(options, "(0, inf]", "minutes")
-    require_options(options, SEEDS, "seed")
-    require_writable(options.out)
 
 
 def write(path: Path, checks: list[Check], steps: int, seconds: float) -> None:

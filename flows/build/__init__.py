@@ -1,0 +1,1 @@
+"""A build: request, plans, session, stage runner, unit queue."""

@@ -1,0 +1,65 @@
+"""Which pools and servers a build needs, and in which stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flows.build.plans import Build
+from tasks.records.outcomes import STAGES
+from tasks.roles.calls import Route
+from tasks.roles.placement import PoolSettings, ServerSettings
+from tasks.stages.registry import routes_of
+from tasks.storage.objects.store import StoreOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePlan:
+    """Everything that answers outside the workers; picklable.
+
+    Attributes:
+        routes: all of them, once each.
+        stages: stage -> names of the routes it asks.
+        pools, servers: those that a route names.
+        uri, options: store of the dataset, where answers are kept.
+        replay: answer from what is kept and ask nobody; ``origin``: another dataset whose answers count as well.
+    """
+
+    routes: tuple[Route, ...] = ()
+    stages: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    pools: Mapping[str, PoolSettings] = field(default_factory=dict)
+    servers: Mapping[str, ServerSettings] = field(default_factory=dict)
+    uri: str = ""
+    options: StoreOptions = field(default_factory=StoreOptions)
+    replay: bool = False
+    origin: str = ""
+
+    def routes_in(self, pool: str) -> tuple[Route, ...]:
+        """Routes that a pool answers."""
+        return tuple(route for route in self.routes if route.run == pool)
+
+    def pools_in(self, stage: str) -> frozenset[str]:
+        """Pools that a stage asks."""
+        names = self.stages.get(stage, frozenset())
+        return frozenset(
+            route.run for route in self.routes if route.name in names and route.run in self.pools
+        )
+
+
+def service_plan(build: Build) -> ServicePlan:
+    """The plan of a build; in a replay nobody is started."""
+    config = build.config
+    by_stage = {stage: tuple(routes_of(config, stage).values()) for stage in STAGES}
+    routes = tuple({route.name: route for found in by_stage.values() for route in found}.values())
+    runs = {route.run for route in routes}
+    asked = not build.replay
+    return ServicePlan(
+        routes=routes,
+        stages={stage: frozenset(route.name for route in found) for stage, found in by_stage.items()},
+        pools={name: pool for name, pool in config.pools.items() if name in runs and asked},
+        servers={name: server for name, server in config.servers.items() if name in runs and asked},
+        uri=build.store.uri,
+        options=build.store.options,
+        replay=build.replay,
+        origin=build.origin,
+    )

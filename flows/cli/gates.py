@@ -1,0 +1,40 @@
+"""``groundedit gates``: the gates on words, tried on texts without any model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from flows.build.request import BuildRequest, resolve
+from flows.cli.terminal import tell
+from tasks.records.errors import ConfigurationError
+from tasks.stages.instruction.words.gates import gates_named
+from tasks.stages.instruction.words.line import check_line
+
+
+def gates(arguments: argparse.Namespace) -> int:
+    """One verdict per line of the file, as JSON; a line that can't be read is a verdict, too.
+
+    Raises:
+        ConfigurationError: no such profile, gate or file.
+    """
+    config, _ = resolve(BuildRequest(profile=arguments.profile, assignments=tuple(arguments.assignments)))
+    names: tuple[str, ...] = config.instruction.gates
+    if arguments.gates is not None:
+        names = tuple(name.strip() for name in arguments.gates.split(",") if name.strip())
+        gates_named(names, "--gates")
+    for line in _lines(Path(arguments.file)):
+        if line.strip():
+            tell(json.dumps(check_line(line, names), ensure_ascii=False))
+    return 0
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"{path}: {error.strerror or error}"
+        raise ConfigurationError(msg) from error
+    # Only a line feed ends a line: JSON may hold other separators of Unicode in a text.
+    return data.decode("utf-8-sig", errors="replace").split("\n")

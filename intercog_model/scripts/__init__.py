@@ -1,0 +1,1 @@
+"""Commands: each module is one, `python -m intercog_model.scripts.NAME`."""

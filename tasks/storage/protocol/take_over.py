@@ -1,0 +1,100 @@
+"""A dataset that begins with another one's finished first stage: its plan, commits, rows and pixels are copied."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tasks.records.canonical import sha256_hex
+from tasks.records.errors import DataFault
+from tasks.storage.objects.read_many import find_many
+from tasks.storage.objects.store import Store
+from tasks.storage.protocol.commits import Commit, StoredObject, commit_from
+from tasks.storage.protocol.stage_end import find_stage_end
+from tasks.storage.protocol.units import Plan, plan_bytes
+
+BATCH = 64
+"""Commits that are read at once."""
+
+
+def take_over(origin: Store, store: Store, plan: Plan) -> int:
+    """Copy a closed plan with all it rests on; each object is compared with the digest by which it is named.
+
+    What is there already stays, so a copy that was cut off goes on. The stage's end comes last.
+
+    Returns:
+        How many units were copied.
+
+    Raises:
+        DataFault: the plan is not closed, or an object is missing or damaged.
+    """
+    end = find_stage_end(origin, plan)
+    if end is None:
+        msg = f"{plan.key.stage}: plan {plan.reference} in {origin.uri} is not finished, so it cannot be taken over"
+        raise DataFault(msg)
+    store.put_if_absent(plan.key.config_path, origin.get(plan.key.config_path))
+    store.put_if_absent(plan.path, plan_bytes(plan))
+    copied = 0
+    for commit in commits_of(origin, plan):
+        if store.exists(commit.path):
+            continue
+        for named in (commit.tar, commit.rows):
+            if named is not None:
+                store.put(named.path, _checked(origin, named, commit.path))
+        store.put_if_absent(commit.path, origin.get(commit.path))
+        copied += 1
+    path = plan.key.stage_end_path(plan.plan12, plan.generation)
+    if end.decisions is not None:
+        store.put(end.decisions.path, _checked(origin, end.decisions, path))
+    store.put_if_absent(path, origin.get(path))
+    return copied
+
+
+def take_over_plans(origin: Store, store: Store, plans: Iterable[Plan]) -> None:
+    """Copy plans without their commits, so that their units are cut as they were; up to the first one of a retry.
+
+    A retry's plan names rows of units that had failures, which a build that knows all answers makes otherwise.
+    """
+    for plan in plans:
+        if plan.generation:
+            return
+        store.put_if_absent(plan.key.config_path, origin.get(plan.key.config_path))
+        store.put_if_absent(plan.path, plan_bytes(plan))
+
+
+def commits_of(store: Store, plan: Plan) -> Iterator[Commit]:
+    """Commits of a plan's units, in its order, a few in memory.
+
+    Raises:
+        DataFault: one is missing or damaged.
+    """
+    for start in range(0, len(plan.units), BATCH):
+        paths = [plan.key.commit_path(unit.id) for unit in plan.units[start : start + BATCH]]
+        for path, data in zip(paths, find_many(store, paths), strict=True):
+            if data is None:
+                msg = f"{path}: missing from {store.uri}"
+                raise DataFault(msg)
+            yield commit_from(data, path)
+
+
+def recorded_libraries(store: Store, plans: Sequence[Plan]) -> dict[str, set[str]]:
+    """Library -> versions under which the units of these plans were made, as their commits say.
+
+    Raises:
+        DataFault: a commit is missing or damaged.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for plan in plans:
+        for commit in commits_of(store, plan):
+            libraries: Mapping[str, str] = commit.run.get("libraries", {})
+            for name, version in libraries.items():
+                found[name].add(version)
+    return dict(found)
+
+
+def _checked(store: Store, named: StoredObject, by: str) -> bytes:
+    data = store.get(named.path)
+    if sha256_hex(data) != named.sha256:
+        msg = f"{named.path}: its bytes do not fit the digest in {by}"
+        raise DataFault(msg)
+    return data

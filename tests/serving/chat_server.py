@@ -1,0 +1,436 @@
+"""A small OpenAI-style chat server whose answers and faults a test scripts.
+
+It runs on 127.0.0.1 with an event loop in a thread of its own, or as a process (``python -m`` and this module).
+It serves ``/v1/models``, ``/v1/chat/completions`` (whole or as a stream of server-sent events), ``/health`` and
+``/version``. The role of a request is told by the prompt that it begins with, so nothing extra is sent for the test's
+sake.
+
+    with ChatServer(writer.answer) as server:
+        server.url          # http://127.0.0.1:40123/v1
+        server.asked        # Counter of requests that were answered, by role
+        server.die(0.5)     # connections break and nobody listens for half a second
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import io
+import json
+import math
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Any, Self
+
+import numpy as np
+from aiohttp import web
+from PIL import Image as Pillow
+
+from prompts import load_prompt
+from tasks.imaging.arrays import Image
+
+ROLES = ("target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge")
+
+UNKNOWN = "unknown"
+"""Role of a request that begins with none of the prompts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One chat request, as a script sees it.
+
+    Attributes:
+        role: one of `ROLES`, or `UNKNOWN`.
+        number: how many requests of the role came before it.
+        body: the request's JSON.
+    """
+
+    role: str
+    number: int
+    body: Mapping[str, Any]
+
+    @cached_property
+    def parts(self) -> list[Mapping[str, Any]]:
+        """Parts of the first user turn."""
+        content = next(m["content"] for m in self.body["messages"] if m["role"] == "user")
+        return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+    @property
+    def texts(self) -> list[str]:
+        """Texts of the first user turn, in order; the first is the prompt."""
+        return [part["text"] for part in self.parts if part["type"] == "text"]
+
+    @cached_property
+    def pictures(self) -> list[Image]:
+        """Pictures of the first user turn, decoded, in order."""
+        urls = [part["image_url"]["url"] for part in self.parts if part["type"] == "image_url"]
+        data = [base64.b64decode(url.partition(",")[2]) for url in urls]
+        return [np.asarray(Pillow.open(io.BytesIO(d)).convert("RGB")) for d in data]
+
+    @property
+    def again(self) -> bool:
+        """Whether an earlier reply was sent back with a complaint."""
+        return sum(m["role"] == "user" for m in self.body["messages"]) > 1
+
+    @property
+    def seed(self) -> int:
+        """The request's seed, 0 without one."""
+        return int(self.body.get("seed") or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the server does with one request.
+
+    Attributes:
+        text, finish: of the reply.
+        probabilities: of the first token's alternatives, sent as log-probabilities; None: the server has none.
+        status, headers: other than 200 is sent with an error body in the API's form.
+        after_s: seconds until the first byte.
+        between_s: seconds between the events of a stream.
+        half: the connection breaks in the middle of the body.
+        model: name in the reply, where it is not the server's own.
+    """
+
+    text: str = ""
+    finish: str = "stop"
+    probabilities: Mapping[str, float] | None = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    after_s: float = 0.0
+    between_s: float = 0.0
+    half: bool = False
+    model: str = ""
+
+
+Script = Callable[[Asked], Answer | Awaitable[Answer]]
+
+
+def first_times(times: int, fault: Answer, script: Script) -> Script:
+    """The first ``times`` requests of each role get ``fault``; a slow or half answer is that of ``script``."""
+
+    async def answer(asked: Asked) -> Answer:
+        if asked.number >= times:
+            return await _awaited(script(asked))
+        if fault.status != 200 or fault.text:
+            return fault
+        good = await _awaited(script(asked))
+        return replace(
+            good,
+            after_s=fault.after_s,
+            between_s=fault.between_s,
+            half=fault.half,
+            model=fault.model,
+            finish=fault.finish,
+        )
+
+    return answer
+
+
+def busy(retry_after_s: float, status: int = 429) -> Answer:
+    """A server that has no time now."""
+    return Answer(status=status, headers={"Retry-After": f"{retry_after_s:g}"})
+
+
+class ChatServer:
+    """Serves a script until `stop`; use it as a context manager.
+
+    Args:
+        script: answers each request; may be a coroutine function.
+        model: name that requests must ask for; another one is 404.
+        root: what the model really is (``/v1/models``); the same without.
+        latency_s: added before each answer.
+        at_work: requests answered at the same time; others wait, as in a real server. 0: any number.
+        api_key: wanted in every request; another or none is 401. Empty: none wanted.
+        record: keep the requests' bodies; off for benchmarks.
+        port: 0 takes a free one.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        model: str = "test-model",
+        root: str = "",
+        latency_s: float = 0.0,
+        at_work: int = 0,
+        api_key: str = "",
+        record: bool = True,
+        port: int = 0,
+    ) -> None:
+        self.script = script
+        self.model = model
+        self.root = root or model
+        self.latency_s = latency_s
+        self.port = port
+        self.came: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.bodies: list[tuple[str, Mapping[str, Any]]] = []
+        self.most_in_flight = 0
+        self._in_flight = 0
+        self._at_work = at_work
+        self._api_key = api_key
+        self._record = record
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="chat server", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Base URL, ending in ``/v1``."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listens; returns when requests can come."""
+        self._thread.start()
+        self._call(self._open())
+
+    def stop(self) -> None:
+        """Breaks off what is at work and ends the thread."""
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def die(self, seconds: float | None = None) -> None:
+        """Breaks all connections and listens no more; after ``seconds`` it is back on the same port."""
+        self._call(self._close())
+        if seconds is not None:
+            self._loop.call_soon_threadsafe(
+                lambda: self._loop.call_later(seconds, lambda: self._loop.create_task(self._open()))
+            )
+
+    def revive(self) -> None:
+        """Listens again on the same port, after `die`."""
+        self._call(self._open())
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _call(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    async def _open(self) -> None:
+        self._gate = asyncio.Semaphore(self._at_work) if self._at_work else None
+        app = web.Application(client_max_size=256 * 1024 * 1024)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/version", self._version)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/chat/completions", self._complete)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=1024)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _close(self) -> None:
+        server = self._runner.server
+        for connection in list(server.connections) if server is not None else []:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._runner.cleanup()
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _version(self, _: web.Request) -> web.Response:
+        return web.json_response({"version": "0.0-test"})
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        if (refused := self._unauthorized(request)) is not None:
+            return refused
+        card = {"id": self.model, "object": "model", "created": 0, "owned_by": "tests", "root": self.root}
+        return web.json_response({"object": "list", "data": [{**card, "max_model_len": 32768}]})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        if (refused := self._unauthorized(request)) is not None:
+            return refused
+        body = await request.json()
+        if body.get("model") != self.model:
+            return _error(404, f"The model `{body.get('model')}` does not exist.", {})
+        asked = self._noted(body)
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        try:
+            if self._gate is None:
+                return await self._answered(request, asked)
+            async with self._gate:
+                return await self._answered(request, asked)
+        finally:
+            self._in_flight -= 1
+
+    async def _answered(self, request: web.Request, asked: Asked) -> web.StreamResponse:
+        answer = await _awaited(self.script(asked))
+        if self.latency_s + answer.after_s:
+            await asyncio.sleep(self.latency_s + answer.after_s)
+        if answer.status != 200:
+            return _error(answer.status, "scripted fault", answer.headers)
+        self.asked[asked.role] += 1
+        send = self._stream if asked.body.get("stream") else self._whole
+        return await send(request, asked, answer)
+
+    async def _whole(self, request: web.Request, asked: Asked, answer: Answer) -> web.StreamResponse:
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": answer.text},
+            "logprobs": _logprobs(asked, answer),
+            "finish_reason": answer.finish,
+        }
+        body = json.dumps({**self._frame(asked, answer, "chat.completion"), "choices": [choice]}).encode()
+        if not answer.half:
+            return web.Response(body=body, content_type="application/json", headers=answer.headers)
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/json", "Content-Length": str(len(body))}
+        )
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        return _broken(request, response)
+
+    async def _stream(self, request: web.Request, asked: Asked, answer: Answer) -> web.StreamResponse:
+        frame = self._frame(asked, answer, "chat.completion.chunk")
+        frame.pop("usage")
+        deltas: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}}]
+        deltas += [{"delta": {"content": word}} for word in _pieces(answer.text)]
+        if len(deltas) > 1:
+            deltas[1]["logprobs"] = _logprobs(asked, answer)
+        deltas.append({"delta": {}, "finish_reason": answer.finish})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for delta in deltas[: len(deltas) // 2] if answer.half else deltas:
+            choice = {"index": 0, "logprobs": None, "finish_reason": None, **delta}
+            await response.write(f"data: {json.dumps({**frame, 'choices': [choice]})}\n\n".encode())
+            if answer.between_s:
+                await asyncio.sleep(answer.between_s)
+        if answer.half:
+            return _broken(request, response)
+        if (asked.body.get("stream_options") or {}).get("include_usage"):
+            usage = self._frame(asked, answer, "chat.completion.chunk")
+            await response.write(f"data: {json.dumps({**usage, 'choices': []})}\n\n".encode())
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
+    def _noted(self, body: Mapping[str, Any]) -> Asked:
+        role = UNKNOWN
+        asked = Asked(role=role, number=0, body=body)
+        opening = asked.texts[0] if asked.texts else ""
+        role = next((r for r, begin in _openings().items() if opening.startswith(begin)), UNKNOWN)
+        number = self.came[role]
+        self.came[role] += 1
+        if self._record:
+            self.bodies.append((role, body))
+        return Asked(role=role, number=number, body=body)
+
+    def _unauthorized(self, request: web.Request) -> web.Response | None:
+        if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
+            return _error(401, "Unauthorized", {})
+        return None
+
+    def _frame(self, asked: Asked, answer: Answer, kind: str) -> dict[str, Any]:
+        words = len(answer.text.split())
+        told = sum(len(text.split()) for text in asked.texts)
+        return {
+            "id": f"chatcmpl-{self.came.total()}",
+            "object": kind,
+            "created": int(time.time()),
+            "model": answer.model or self.model,
+            "usage": {"prompt_tokens": told, "completion_tokens": words, "total_tokens": told + words},
+        }
+
+
+@cache
+def _openings() -> dict[str, str]:
+    """Role -> how its prompt begins; no two begin alike."""
+    return {role: load_prompt(role).text[:60] for role in ROLES}
+
+
+async def _awaited(answer: Answer | Awaitable[Answer]) -> Answer:
+    return answer if isinstance(answer, Answer) else await answer
+
+
+def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
+    error = {"message": message, "type": "error", "param": None, "code": status}
+    return web.json_response({"error": error}, status=status, headers=headers)
+
+
+def _broken(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+def _pieces(text: str) -> list[str]:
+    words = text.split(" ")
+    return [word if i == 0 else f" {word}" for i, word in enumerate(words)] if text else []
+
+
+def _logprobs(asked: Asked, answer: Answer) -> dict[str, Any] | None:
+    """Of the first token, if they were asked for and there are some."""
+    if not asked.body.get("logprobs") or not answer.probabilities:
+        return None
+    likely = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
+    alternatives = [
+        {"token": token, "logprob": math.log(max(p, 1e-9)), "bytes": list(token.encode())}
+        for token, p in likely
+    ]
+    wanted = int(asked.body.get("top_logprobs") or 0)
+    return {"content": [{**alternatives[0], "top_logprobs": alternatives[:wanted]}], "refusal": None}
+
+
+def fixed_answers(asked: Asked) -> Answer:
+    """The same right-looking answer to every question of a role, for benchmarks."""
+    reasoning = {
+        "1_Scene_Description": "Several things stand side by side on a plain ground.",
+        "2_Target_Localization": "The target is the first thing from the left.",
+        "3_Editing_Description": "The color of the thing changes to blue and nothing else does.",
+        "4_Post_Edit_Description": "The thing is now blue, and all else stays as it was.",
+    }
+    written = {
+        "Editing_Type": "Color",
+        "Editing_Argument": "blue",
+        "Editing_Instruction": "Turn the first thing from the left blue.",
+        "CoT": reasoning,
+        "Refusal": "",
+    }
+    texts = {
+        "target_judge": "1",
+        "instructor": json.dumps(written),
+        "rewriter": "Make the first thing from the left blue.",
+        "referrer": '{"matches": [1]}',
+        "text_judge": "1",
+        "edit_judge": '{"RegionEditAccuracy": 4.5, "SeamlessQuality": 4.5}',
+    }
+    yes = {"1": 0.9, "0": 0.1} if asked.role in ("target_judge", "text_judge") else None
+    return Answer(text=texts.get(asked.role, "ok"), probabilities=yes)
+
+
+def main() -> None:
+    """Serves `fixed_answers` until its standard input ends; prints the base URL first."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds per answer")
+    parser.add_argument("--at-work", type=int, default=0, help="answers at the same time; 0: any number")
+    parser.add_argument("--model", default="test-model")
+    given = parser.parse_args()
+    server = ChatServer(
+        fixed_answers, model=given.model, latency_s=given.latency, at_work=given.at_work, record=False
+    )
+    with server:
+        print(server.url, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

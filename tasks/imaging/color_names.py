@@ -1,4 +1,4 @@
-"""Names for colors: the eleven basic English color terms for CIE Lab values and for masked pixels.
+"""Color names: the eleven basic English color terms for CIE Lab values and masked pixels.
 
 Lab is CIE L*a*b* (D65, L 0..100) of sRGB pixels. The borders are set by hand for photographs, where dull warm
 tones are wood and skin (brown), weak blues are denim (blue) and only the brightest neutral tones are white.
@@ -18,13 +18,13 @@ NAMES = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", 
 """The basic terms of Berlin and Kay (1969); an index into this tuple is a color's number."""
 
 MAX_PIXELS = 20_000
-"""Pixels looked at for a dominant color: more change no share by a percent."""
+"""Pixels sampled for a dominant color; more change no share by a percent."""
 
 BLACK_L, WHITE_L = 24.0, 78.0
 """Neutral tones below and above are black and white: unlit black cloth reads 10-22, lit white paper 80-97."""
 
 CLEAR_L, CLEAR_C, CLEAR_H = 4.0, 2.5, 6.0
-"""A color is clearly named when no step of this size in lightness, chroma or hue (degrees) renames it."""
+"""A color is clear when no step of this size in lightness, chroma or hue (degrees) changes its name."""
 
 (_BLACK, _GRAY, _WHITE, _RED, _ORANGE, _BROWN, _YELLOW, _GREEN, _BLUE, _PURPLE, _PINK) = range(len(NAMES))
 
@@ -36,7 +36,7 @@ class DominantColor:
     Attributes:
         name: one of `NAMES`.
         share: share of the pixels that bear this name, 0..1.
-        clear_share: share that bears it clearly, that is, would keep it after a just visible change.
+        clear_share: share that keeps this name after a just noticeable change of color.
         lab: mean Lab of the pixels with this name.
     """
 
@@ -77,7 +77,7 @@ def dominant_color(rgb: Image, mask: Mask | None = None) -> DominantColor:
         mask: (H, W) bool in the same pixels; None takes all.
 
     Raises:
-        ValueError: when there is no pixel to look at.
+        ValueError: the mask is empty.
     """
     pixels = rgb.reshape(-1, 3) if mask is None else rgb[mask]
     if not len(pixels):
@@ -133,7 +133,7 @@ def _name_hue(
     light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32]
 ) -> NDArray[np.int64]:
     """Numbers of the names of chromatic colors, zone by zone around the hue circle."""
-    # Lab bends in the blues: a vivid blue lies where a dull purple lies, so that border moves with chroma.
+    # Lab is not hue-linear in blue: vivid blue and dull purple share a hue, so the border depends on chroma.
     purple_from = np.clip(290 + 0.25 * chroma, 296, 310)
     rose = np.where(
         (light >= 58) | ((light >= 38) & (chroma > 55)), _PINK, np.where(chroma > 38, _RED, _PURPLE)

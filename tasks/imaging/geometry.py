@@ -10,7 +10,7 @@ from tasks.imaging.arrays import Mask
 from tasks.records.records import Box, Rle
 
 _MAX_GROUPS = 6
-"""Groups of five bits in one run length: 2**30 pixels, more than any picture has."""
+"""Groups of five bits per run length: up to 2**30 pixels."""
 
 
 def intersection(a: Box, b: Box) -> int:
@@ -91,7 +91,7 @@ def from_rle(rle: Rle) -> Mask:
 def run_lengths(counts: str) -> NDArray[np.int64]:
     """Run lengths of a compressed COCO RLE: zeros, ones, zeros …, all >= 0.
 
-    Read here because the COCO library writes beyond its memory when they don't add up to the picture.
+    Parsed here because the COCO library writes out of bounds when they don't add up to the picture.
     A number is coded in groups of five bits, low ones first, bit 5 meaning "more"; from the fourth on it is the
     difference to the run two before.
 

@@ -1,11 +1,11 @@
-"""A small grammar for references: the words of an instruction -> what the thing must be, as constraints.
+"""A small grammar for references: from the words of an instruction to constraints on the object meant.
 
     reference  =  ["the"] {size | color | ordinal | extreme} NOUN {modifier}
     modifier   =  (left_of | right_of | above | below | on) NOUN  |  between NOUN NOUN  |  nearest NOUN  |  camera
                |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  zone  |  size
 
-The first noun is the thing; a color after it belongs to the edit. Words that the grammar doesn't know constrain
-nothing, so that more things fit and the reference counts as ambiguous.
+The first noun is the object; a color after it belongs to the edit. Unknown words constrain nothing, so that more
+objects fit and the reference counts as ambiguous.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referral:
-    """What the words ask for.
+    """Constraints on the object meant.
 
     Attributes:
         label: class of the thing.
@@ -62,7 +62,7 @@ def parse_referral(instruction: str, labels: Iterable[str]) -> Referral | None:
     rank, side = _order(words)
     return Referral(
         label=words[head].value,
-        # Right before the noun: "recolor to blue the cup" would put an argument further in front.
+        # Only adjectives right before the noun: in "recolor to blue the cup" blue is the argument.
         color=next((w.value for w in before if w.kind == "color" and _adjacent(w, words[head], before)), ""),
         size=next((w.value for w in words if w.kind == "size"), ""),
         rank=rank,

@@ -1,4 +1,4 @@
-"""Giving a blurred filling real texture: detail copied by few whole shifts, and tone fitted to the surroundings."""
+"""Adds texture to a blurred filling: detail copied by a few shifts, tones fitted to the surrounding surfaces."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tasks.imaging.masks import dilate
 from tasks.imaging.patches import MAX_POINTS, MAX_SOURCES, TAP, describe, grid, nearest
 
 SHIFTS = 40
-"""Shifts kept: detail in large coherent pieces looks real, pixel by pixel it looks like noise."""
+"""Largest number of shifts; fewer give larger coherent pieces of texture."""
 
 SHIFT_BIN = 4
-"""Shifts nearer than this are one."""
+"""Shifts are rounded to multiples of this, pixels."""
 
 RING, SURFACES, TONE_SIGMA = 14, 5, 6.0
-"""For the tones: width of the surroundings in px, surfaces told apart in them, and scale in px of what is a tone."""
+"""Tone fitting: width of the ring around the hole (px), largest number of surfaces in it, scale of a tone (px)."""
 
 SURFACE_REACH = 26.0
-"""Levels (RGB distance) within which colors belong to one surface."""
+"""RGB distance (levels) within which colors belong to one surface."""
 
 Planes = NDArray[np.float32]
 """A picture or a map as float32, (H, W, C) or (H, W)."""
 
 
 def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which shift brings the best matching real texture to each pixel of the hole.
+    """For each pixel of the hole, the shift that brings the best matching real texture.
 
     Args:
         filled: the picture with its hole filled, perhaps blurred (H, W, 3).
@@ -60,7 +60,7 @@ def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np
 
 
 def shifted(picture: Planes, usable: Mask, dx: int, dy: int) -> tuple[Planes, Mask]:
-    """``picture`` so moved that pixel (x, y) shows (x + dx, y + dy), and where that is a usable pixel."""
+    """``picture`` shifted so that pixel (x, y) shows (x + dx, y + dy), and where that pixel is usable."""
     height, width = usable.shape
     matrix = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
     moved = cv2.warpAffine(
@@ -73,7 +73,7 @@ def shifted(picture: Planes, usable: Mask, dx: int, dy: int) -> tuple[Planes, Ma
 def copied_detail(
     image: Image, usable: Mask, shifts: NDArray[np.int64], labels: NDArray[np.int64], sigma: float
 ) -> Planes:
-    """Detail finer than ``sigma`` px, (H, W, 3), carried into the labeled pixels from where the shifts point.
+    """Detail finer than ``sigma`` px, (H, W, 3), copied into the labeled pixels by their shifts.
 
     ``usable`` pixels of ``image`` may be copied; ``shifts`` and ``labels`` are those of `shift_labels`, in this
     picture's pixels.
@@ -93,11 +93,11 @@ def copied_detail(
 
 
 def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float) -> Planes:
-    """``filled`` with its broad tones replaced by those of the same surfaces around the hole.
+    """``filled`` with its low frequencies replaced by those of the same surfaces around the hole.
 
-    The surroundings' colors fall into a few surfaces; each one's tone is carried across the hole by a pyramid of
-    means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles none
-    (farther than ``limit`` levels).
+    The colors of the ring are clustered into a few surfaces; the tone of each is interpolated across the hole by a
+    pyramid of means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles
+    none (distance above ``limit`` levels).
     """
     ring = dilate(hole, RING) & ~dilate(hole, 2) & ~avoid
     if ring.sum() < SURFACES:
@@ -114,7 +114,7 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
         weight = np.exp(-0.5 * (distance / (limit / 2)) ** 2) * (distance < 2 * limit)
         total += weight[..., None] * (tone - broad)
         trust += weight
-    # Between surfaces the weights are small, so an edge inside the hole stays an edge.
+    # Weights are small between surfaces, so that edges inside the hole stay.
     share = np.clip(trust, 0, 1) / np.maximum(trust, 1e-6)
     correction = cv2.GaussianBlur(total * share[..., None], (0, 0), TONE_SIGMA / 2)
     return filled + correction * hole[..., None]

@@ -1,4 +1,4 @@
-"""What can be measured about a mask without knowing the truth: agreement, edges, colors."""
+"""Quality measures of a mask without ground truth: stability, shape, edges, colors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tasks.records.records import Box
 
 
 def stability(logits: NDArray[np.float32], step: float = 1.0) -> float:
-    """How little the mask moves with its threshold: IoU of the masks at +step and -step, 0..1."""
+    """IoU 0..1 of the masks thresholded at +step and -step, as in Segment Anything."""
     return mask_iou(logits > step, logits > -step)
 
 
 def fill_holes(mask: Mask, max_share: float) -> Mask:
-    """The mask without holes smaller than ``max_share`` of its area: bigger ones are real (a chair's frame)."""
+    """The mask with holes of at most ``max_share`` of its area filled; larger ones are real (a chair's frame)."""
     area = int(np.count_nonzero(mask))
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
     height, width = mask.shape
@@ -49,7 +49,7 @@ def inner_point(mask: Mask) -> tuple[float, float]:
 
 
 def edge_ratio(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
-    """Color step across the outline over the mean step in the surroundings; about 1 for a random outline.
+    """Color step across the outline over the mean step around it; about 1 for a random outline.
 
     Measured on the box with a margin, at most ``side_px`` long, in Lab.
     """
@@ -60,7 +60,7 @@ def edge_ratio(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
     near = cv2.dilate(inside, np.ones((15, 15), np.uint8)) > 0
     if not outline.any() or not (near & ~outline).any():
         return 0.0
-    # The outline may run a pixel beside the step: the largest step within a pixel counts.
+    # The outline may be off by a pixel, so the largest step within one pixel counts.
     reached = cv2.dilate(steps, kernel)
     return float(reached[outline].mean() / (reached[near & ~outline].mean() + 1e-6))
 

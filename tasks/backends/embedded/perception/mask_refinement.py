@@ -1,4 +1,4 @@
-"""Snaps a coarse mask to the photograph's edges with the guided filter (He, Sun and Tang 2010, color guide)."""
+"""Refines a coarse mask along the edges of the photograph with the guided filter (He, Sun and Tang 2010)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, grow
 
 EPSILON = 1e-3
-"""Regularisation for colors in 0..1 (equation 14): steps under about 0.03 don't attract the outline."""
+"""Regularization for colors in 0..1 (equation 14): steps under about 0.03 don't attract the outline."""
 
 WORK_SIDE_PX = 512
-"""Longer windows are refined at this size: the outline is known to a fraction of a percent of the object anyway."""
+"""Longer windows are reduced to this side, pixels; finer detail is below the accuracy of the coarse mask."""
 
 REACH_CELLS = 1.5
 """How far the outline may move, in cells of the coarse mask."""

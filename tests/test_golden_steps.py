@@ -12,6 +12,7 @@ from tasks.records.records import EditPlan, EditType
 from tasks.stages.editing.stage import STEP_VERSIONS as EDITING
 from tasks.stages.grounding.stage import STEP_VERSIONS as GROUNDING
 from tasks.stages.instruction.stage import STEP_VERSIONS as INSTRUCTION
+from tests.tasks.stages.answering import answered
 from tests.tasks.stages.editing.drawn_scene import PAINTS, draw_ground, make_plan, shaded
 from tests.tasks.stages.editing.planted_stage import RED, PlantedEditor, run
 from tests.tasks.stages.grounding.test_stage import SCENE, Pictures, item, stage
@@ -42,13 +43,13 @@ def digest(outcomes) -> str:
 
 
 def test_grounding_gives_what_its_versions_stand_for():
-    outcomes = stage(target={"max_targets": 5}).process([item("p")], Pictures(p=SCENE))
+    outcomes = answered(stage(target={"max_targets": 5}), [item("p")], Pictures(p=SCENE))
     assert (str(GROUNDING), digest(outcomes)) == GOLDEN["grounding"]
 
 
 def test_instruction_gives_what_its_versions_stand_for():
     scenes = (cups(), desk(), street())
-    outcomes = _stage(plans_per_target=3).process([_input(target(s, 1)) for s in scenes], NoPixels())
+    outcomes = answered(_stage(plans_per_target=3), [_input(target(s, 1)) for s in scenes], NoPixels())
     assert (str(INSTRUCTION), digest(outcomes)) == GOLDEN["instruction"]
 
 

@@ -68,7 +68,9 @@ class ServedRoute:
                 complaint = Complaint(reply.text, request.repeated(answer)) if request.again else None
                 # Another seed: the same words with the same seed may well bring the same reply.
                 asked = replace(request, seed=request.seed + repeat + 1)
-        return Given(error=SampleError(Reason.BAD_REPLY, str(answer)), reply=reply)
+        assert isinstance(answer, BadReply), "a reply was asked for at least once"
+        reason = Reason.REFUSED_BY_MODEL if answer.code == "apology" else Reason.BAD_REPLY
+        return Given(error=SampleError(reason, str(answer)), reply=reply)
 
     def _read(
         self, backend: ServedBackend[Any, Any], reply: ChatReply, request: ChatRequest

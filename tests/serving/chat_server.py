@@ -15,127 +15,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
-import io
 import json
 import math
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
-import numpy as np
 from aiohttp import web
-from PIL import Image as Pillow
 
 from prompts import load_prompt
-from tasks.imaging.arrays import Image
-
-ROLES = ("target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge")
-
-UNKNOWN = "unknown"
-"""Role of a request that begins with none of the prompts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One chat request, as a script sees it.
-
-    Attributes:
-        role: one of `ROLES`, or `UNKNOWN`.
-        number: how many requests of the role came before it.
-        body: the request's JSON.
-    """
-
-    role: str
-    number: int
-    body: Mapping[str, Any]
-
-    @cached_property
-    def parts(self) -> list[Mapping[str, Any]]:
-        """Parts of the first user turn."""
-        content = next(m["content"] for m in self.body["messages"] if m["role"] == "user")
-        return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-    @property
-    def texts(self) -> list[str]:
-        """Texts of the first user turn, in order; the first is the prompt."""
-        return [part["text"] for part in self.parts if part["type"] == "text"]
-
-    @cached_property
-    def pictures(self) -> list[Image]:
-        """Pictures of the first user turn, decoded, in order."""
-        urls = [part["image_url"]["url"] for part in self.parts if part["type"] == "image_url"]
-        data = [base64.b64decode(url.partition(",")[2]) for url in urls]
-        return [np.asarray(Pillow.open(io.BytesIO(d)).convert("RGB")) for d in data]
-
-    @property
-    def again(self) -> bool:
-        """Whether an earlier reply was sent back with a complaint."""
-        return sum(m["role"] == "user" for m in self.body["messages"]) > 1
-
-    @property
-    def seed(self) -> int:
-        """The request's seed, 0 without one."""
-        return int(self.body.get("seed") or 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the server does with one request.
-
-    Attributes:
-        text, finish: of the reply.
-        probabilities: of the first token's alternatives, sent as log-probabilities; None: the server has none.
-        status, headers: other than 200 is sent with an error body in the API's form.
-        after_s: seconds until the first byte.
-        between_s: seconds between the events of a stream.
-        half: the connection breaks in the middle of the body.
-        model: name in the reply, where it is not the server's own.
-    """
-
-    text: str = ""
-    finish: str = "stop"
-    probabilities: Mapping[str, float] | None = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    after_s: float = 0.0
-    between_s: float = 0.0
-    half: bool = False
-    model: str = ""
-
-
-Script = Callable[[Asked], Answer | Awaitable[Answer]]
-
-
-def first_times(times: int, fault: Answer, script: Script) -> Script:
-    """The first ``times`` requests of each role get ``fault``; a slow or half answer is that of ``script``."""
-
-    async def answer(asked: Asked) -> Answer:
-        if asked.number >= times:
-            return await _awaited(script(asked))
-        if fault.status != 200 or fault.text:
-            return fault
-        good = await _awaited(script(asked))
-        return replace(
-            good,
-            after_s=fault.after_s,
-            between_s=fault.between_s,
-            half=fault.half,
-            model=fault.model,
-            finish=fault.finish,
-        )
-
-    return answer
-
-
-def busy(retry_after_s: float, status: int = 429) -> Answer:
-    """A server that has no time now."""
-    return Answer(status=status, headers={"Retry-After": f"{retry_after_s:g}"})
+from tests.serving.scripts import ROLES, UNKNOWN, Answer, Asked, Script, awaited, fixed_answers
 
 
 class ChatServer:
@@ -273,7 +166,7 @@ class ChatServer:
             self._in_flight -= 1
 
     async def _answered(self, request: web.Request, asked: Asked) -> web.StreamResponse:
-        answer = await _awaited(self.script(asked))
+        answer = await awaited(self.script(asked))
         if self.latency_s + answer.after_s:
             await asyncio.sleep(self.latency_s + answer.after_s)
         if answer.status != 200:
@@ -357,10 +250,6 @@ def _openings() -> dict[str, str]:
     return {role: load_prompt(role).text[:60] for role in ROLES}
 
 
-async def _awaited(answer: Answer | Awaitable[Answer]) -> Answer:
-    return answer if isinstance(answer, Answer) else await answer
-
-
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
     error = {"message": message, "type": "error", "param": None, "code": status}
     return web.json_response({"error": error}, status=status, headers=headers)
@@ -388,33 +277,6 @@ def _logprobs(asked: Asked, answer: Answer) -> dict[str, Any] | None:
     ]
     wanted = int(asked.body.get("top_logprobs") or 0)
     return {"content": [{**alternatives[0], "top_logprobs": alternatives[:wanted]}], "refusal": None}
-
-
-def fixed_answers(asked: Asked) -> Answer:
-    """The same right-looking answer to every question of a role, for benchmarks."""
-    reasoning = {
-        "1_Scene_Description": "Several things stand side by side on a plain ground.",
-        "2_Target_Localization": "The target is the first thing from the left.",
-        "3_Editing_Description": "The color of the thing changes to blue and nothing else does.",
-        "4_Post_Edit_Description": "The thing is now blue, and all else stays as it was.",
-    }
-    written = {
-        "Editing_Type": "Color",
-        "Editing_Argument": "blue",
-        "Editing_Instruction": "Turn the first thing from the left blue.",
-        "CoT": reasoning,
-        "Refusal": "",
-    }
-    texts = {
-        "target_judge": "1",
-        "instructor": json.dumps(written),
-        "rewriter": "Make the first thing from the left blue.",
-        "referrer": '{"matches": [1]}',
-        "text_judge": "1",
-        "edit_judge": '{"RegionEditAccuracy": 4.5, "SeamlessQuality": 4.5}',
-    }
-    yes = {"1": 0.9, "0": 0.1} if asked.role in ("target_judge", "text_judge") else None
-    return Answer(text=texts.get(asked.role, "ok"), probabilities=yes)
 
 
 def main() -> None:

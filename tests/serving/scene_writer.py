@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from tasks.records.records import EditType
-from tests.serving.chat_server import Answer, Asked
 from tests.serving.scene_eyes import KnownScene, change, framed, numbered, recognized, scaled_box
 from tests.serving.scene_words import chosen_argument, referred, rewritten, written
+from tests.serving.scripts import Answer, Asked
 
 VISIBLE = 4.0
 """Mean difference (0..255) inside the box from which an edit shows; JPEG alone gives about 1."""

@@ -13,7 +13,8 @@ import pytest
 
 from tasks.backends.served.rewriter import ChatRewriter, RewriterOptions
 from tasks.roles.chat_http import chat_body
-from tests.serving.chat_server import Answer, ChatServer, busy, first_times, fixed_answers
+from tests.serving.chat_server import ChatServer
+from tests.serving.scripts import Answer, busy, first_times, fixed_answers
 from tests.tasks.backends.served.asked import SERVED, questions
 
 

@@ -18,10 +18,10 @@ from tasks.roles.picture import Picture
 from tasks.roles.placement import ServedModel
 from tasks.stages.grounding.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tasks.stages.instruction.words.line import check_line
-from tests.serving.chat_server import Asked
 from tests.serving.scene_eyes import KnownObject, KnownScene
 from tests.serving.scene_words import ARGUMENTS, references, referred, rewritten, written
 from tests.serving.scene_writer import SceneWriter
+from tests.serving.scripts import Asked
 from tests.tasks.backends.served.asked import questions
 from tests.tasks.stages.instruction.drawn_scenes import (
     HEIGHT,

@@ -33,9 +33,10 @@ from tasks.roles.route_counts import RouteCounts
 from tasks.roles.served_route import ServedRoute, as_it_is
 from tasks.roles.servers import Server
 from tasks.stages.grounding.red_picture import draw_box, draw_mask_and_box, draw_numbers
-from tests.serving.chat_server import Answer, Asked, ChatServer, Script
+from tests.serving.chat_server import ChatServer
 from tests.serving.scene_eyes import KnownScene
 from tests.serving.scene_writer import SceneWriter
+from tests.serving.scripts import Answer, Asked, Script
 from tests.tasks.backends.served.asked import WORDS
 from tests.tasks.roles.contract import Bad, Subject
 from tests.tasks.roles.role_questions import damaged

@@ -1,22 +1,26 @@
-"""The stage: one outcome an input, tries with other seeds, reasons, determinism."""
+"""The stage: one outcome per input, tries per role, reasons, determinism."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-import pytest
 
 from tasks.backends.embedded.language.instructor import SceneFactsInstructor
 from tasks.backends.embedded.language.referrer import GrammarReferrer
 from tasks.backends.embedded.language.rewriter import ParaphraseRewriter
-from tasks.records.errors import Reason
+from tasks.records.errors import Reason, SampleError
 from tasks.records.outcomes import BlobRef, StageInput
-from tasks.records.records import EditType
+from tasks.records.records import EditType, Reasoning
 from tasks.records.settings_base import RoleSettings
+from tasks.roles.backends import choose
+from tasks.roles.offers import Offers, offer_of
+from tasks.roles.questions import TextVerdict, WrittenInstruction
 from tasks.stages.instruction.settings import InstructionSettings
-from tasks.stages.instruction.stage import PROMPTS, InstructionStage
+from tasks.stages.instruction.stage import InstructionAsks, instruct
+from tasks.stages.instruction.word_gates import WordGates
+from tests.tasks.stages.answering import BackendAsk, GivenAsk, answered
 from tests.tasks.stages.instruction.drawn_scenes import (
     ALL,
     HEIGHT,
@@ -31,6 +35,11 @@ from tests.tasks.stages.instruction.drawn_scenes import (
 
 ROLE = RoleSettings(backend="given")
 SOURCE = BlobRef(path="source", offset=0, length=1, sha256="0" * 64)
+OFFERS = Offers(
+    editor=offer_of(choose("editor", RoleSettings(backend="classical"), "editor")),
+    inpainter=offer_of(choose("inpainter", RoleSettings(backend="patchmatch"), "inpainter")),
+)
+CLOSED = ("all", "closed_parts", "closed_rewriting")
 
 
 class NoPixels:
@@ -50,36 +59,29 @@ class GrayPixels(NoPixels):
         return np.full((HEIGHT, WIDTH, 3), 128, dtype=np.uint8)
 
 
-class ScriptedInstructor(SceneFactsInstructor):
-    """Gives prepared replies in turn, as a model would that fails at first."""
-
-    def __init__(self, *replies):
-        super().__init__()
-        self.replies = list(replies)
-        self.requests = []
-
-    def write(self, requests):
-        self.requests += requests
-        return [
-            reply if (reply := self.replies.pop(0)) else super(ScriptedInstructor, self).write([r])[0]
-            for r in requests
-        ]
+def scripted(*replies):
+    """An instructor that gives prepared replies in turn, None standing for the embedded one's own."""
+    left, own = list(replies), SceneFactsInstructor()
+    return GivenAsk("instructor", lambda question: left.pop(0) or own.answer([question])[0])
 
 
-def _stage(instructor=None, seed=0, weights=None, **settings):
-    return InstructionStage(
-        InstructionSettings(
-            instructor=ROLE,
-            rewriter=ROLE,
-            referrer=ROLE,
-            weights=weights or {EditType.COLOR: 1.0, EditType.REMOVE: 1.0},
-            **settings,
-        ),
-        seed,
-        instructor=instructor or SceneFactsInstructor(),
-        rewriter=ParaphraseRewriter(),
-        referrer=GrammarReferrer(),
-        offers=(EditType.COLOR,),
+def _stage(instructor=None, seed=0, weights=None, rewriter=None, referrer=None, text_judge=None, **settings):
+    configured = InstructionSettings(
+        instructor=ROLE,
+        rewriter=ROLE,
+        referrer=ROLE,
+        gates=settings.pop("gates", CLOSED),
+        weights=weights or {EditType.COLOR: 1.0, EditType.REMOVE: 1.0},
+        **settings,
+    )
+    ask = InstructionAsks(
+        instructor=instructor or BackendAsk(SceneFactsInstructor()),
+        rewriter=rewriter or BackendAsk(ParaphraseRewriter()),
+        referrer=referrer or BackendAsk(GrammarReferrer()),
+        text_judge=text_judge,
+    )
+    return partial(
+        instruct, ask=ask, offers=OFFERS, gates=WordGates.of(configured), settings=configured, seed=seed
     )
 
 
@@ -88,12 +90,12 @@ def _input(grounded):
 
 
 def test_a_kept_plan_says_everything_that_provenance_needs():
-    (outcome,) = _stage().process([_input(target(cups(), 1))], NoPixels())
+    (outcome,) = answered(_stage(), [_input(target(cups(), 1))], NoPixels())
     (child,) = outcome.children
     plan = child.record
     assert child.reason is None
     assert child.id == plan.plan_id == "a" * 26 + "-t0-p0"
-    assert [name for name, _ in plan.prompts] == list(PROMPTS)
+    assert plan.prompts == ()
     assert {m.role for m in plan.models} == {"instructor", "rewriter", "referrer"}
     assert all(gate.passed for gate in plan.gates)
     assert plan.instruction != ""
@@ -103,61 +105,90 @@ def test_every_target_of_the_drawn_scenes_gets_exactly_one_outcome():
     for make in ALL:
         whole = make()
         inputs = [_input(target(whole, o.index, name=f"t{o.index}")) for o in whole.objects]
-        outcomes = _stage().process(inputs, NoPixels())
+        outcomes = answered(_stage(), inputs, NoPixels())
         assert [o.input_id for o in outcomes] == [i.id for i in inputs]
 
 
 def test_the_words_do_not_depend_on_the_batch_or_its_order():
     inputs = [_input(target(cups(), n, name=f"t{n}")) for n in range(3)]
-    together = _stage(seed=3).process(inputs, NoPixels())
-    backwards = _stage(seed=3).process(inputs[::-1], NoPixels())[::-1]
-    alone = [_stage(seed=3).process([item], NoPixels())[0] for item in inputs]
+    together = answered(_stage(seed=3), inputs, NoPixels())
+    backwards = answered(_stage(seed=3), inputs[::-1], NoPixels())[::-1]
+    alone = [answered(_stage(seed=3), [item], NoPixels())[0] for item in inputs]
     assert together == backwards == alone
 
 
 def test_another_seed_gives_other_words():
     inputs = [_input(target(cups(), 1))]
-    words = {_stage(seed=s).process(inputs, NoPixels())[0].children[0].record.instruction for s in range(12)}
+    words = {
+        answered(_stage(seed=s), inputs, NoPixels())[0].children[0].record.instruction for s in range(12)
+    }
     assert len(words) > 4
 
 
 def test_a_bad_reply_is_tried_again_with_another_seed():
-    instructor = ScriptedInstructor("no JSON at all", None)
-    (outcome,) = _stage(instructor, tries=2).process([_input(target(cups(), 1))], NoPixels())
+    instructor = scripted(SampleError(Reason.BAD_REPLY, "not_json"), None)
+    (outcome,) = answered(_stage(instructor, tries=2), [_input(target(cups(), 1))], NoPixels())
     assert outcome.children[0].reason is None
-    assert len({request.seed for request in instructor.requests}) == 2
+    assert [question.attempt for question in instructor.asked] == [0, 1]
+    assert len({question.seed for question in instructor.asked}) == 2
 
 
 def test_after_the_last_try_the_child_is_rejected_with_its_reason():
-    instructor = ScriptedInstructor("no", "no")
-    (outcome,) = _stage(instructor, tries=2).process([_input(target(cups(), 1))], NoPixels())
+    refused = SampleError(Reason.BAD_REPLY, "not_json")
+    instructor = scripted(refused, refused)
+    (outcome,) = answered(_stage(instructor, tries=2), [_input(target(cups(), 1))], NoPixels())
     (child,) = outcome.children
     assert (child.reason, child.record) == (Reason.BAD_REPLY, None)
 
 
-def test_a_refused_plan_keeps_its_record():
-    wrong = json.dumps(
-        {
-            "Editing_Type": "Remove",
-            "Editing_Instruction": "Remove the cup.",
-            "CoT": {
-                "1_Scene_Description": "Some cups and a laptop.",
-                "2_Target_Localization": "A red cup in the left part.",
-                "3_Editing_Description": "The cup is removed.",
-                "4_Post_Edit_Description": "The cup is gone.",
-            },
-        }
+WRONG = WrittenInstruction(
+    edit_type="Remove",
+    instruction="Remove the cup.",
+    argument="",
+    reasoning=Reasoning(
+        scene_description="Some cups and a laptop.",
+        target_localization="A red cup in the left part.",
+        editing_description="The cup is removed.",
+        post_edit_description="The cup is gone.",
+    ),
+)
+
+
+def test_a_refused_plan_keeps_its_record_and_the_writer_is_told_why():
+    instructor = scripted(WRONG, WRONG)
+    stage = _stage(
+        instructor, weights={EditType.REMOVE: 1.0}, tries=2, rewrite_tries=0, gates=("marking", "round_trip")
     )
-    stage = _stage(ScriptedInstructor(wrong), weights={EditType.REMOVE: 1.0}, tries=1)
-    (child,) = stage.process([_input(target(cups(), 1))], NoPixels())[0].children
+    (child,) = answered(stage, [_input(target(cups(), 1))], NoPixels())[0].children
     assert child.reason is Reason.AMBIGUOUS_REFERENCE
     assert child.record.instruction_before_rewriting == "Remove the cup."
-    assert [gate.name for gate in child.record.gates if not gate.passed] == ["reference_mismatches"]
+    assert [gate.name for gate in child.record.gates if not gate.passed] == ["words_round_trip"]
+    assert [len(question.refusals) for question in instructor.asked] == [0, 1]
+
+
+def test_a_refused_rewriting_is_rewritten_and_then_the_original_goes_on_without_the_instructor():
+    instructor = scripted(None, None)
+    rewriter = GivenAsk("rewriter", lambda question: "Remove the green elephant on the moon.")
+    stage = _stage(instructor, rewriter=rewriter, rewrite_tries=2)
+    (child,) = answered(stage, [_input(target(cups(), 1))], NoPixels())[0].children
+    assert child.reason is None, child.detail
+    assert child.record.instruction == child.record.instruction_before_rewriting
+    assert len(instructor.asked) == 1
+    assert [(q.attempt, len(q.refusals)) for q in rewriter.asked] == [(0, 0), (1, 1)]
+
+
+def test_the_text_judge_is_asked_last_and_its_probability_is_kept():
+    judge = GivenAsk("text_judge", lambda question: TextVerdict(agreement=0.25))
+    stage = _stage(text_judge=judge, tries=1, min_agreement=0.5)
+    (child,) = answered(stage, [_input(target(cups(), 1))], GrayPixels())[0].children
+    assert child.reason is Reason.TEXT_REFUSED
+    assert child.record.gates[-1].value == 0.25
+    assert len(judge.asked) == 1
 
 
 def test_no_edit_type_ends_the_input_and_says_why():
     stage = _stage(weights={EditType.COLOR: 1.0})
-    (outcome,) = stage.process([_input(target(street(), 1))], NoPixels())
+    (outcome,) = answered(stage, [_input(target(street(), 1))], NoPixels())
     assert outcome.reason is Reason.NO_EDIT_TYPE
     assert "Color: not for the kind person" in outcome.detail
     assert outcome.children == ()
@@ -165,12 +196,12 @@ def test_no_edit_type_ends_the_input_and_says_why():
 
 def test_a_target_that_nothing_singles_out_is_rejected():
     alone = scene([thing("cup", (450, 400, 540, 500), "white"), thing("person", (300, 100, 700, 700))])
-    (outcome,) = _stage().process([_input(target(alone, 0))], NoPixels())
+    (outcome,) = answered(_stage(), [_input(target(alone, 0))], NoPixels())
     assert outcome.children[0].reason is Reason.NO_UNIQUE_REFERENCE
 
 
 def test_several_plans_of_a_target_are_different_edits_other_types_first():
-    (outcome,) = _stage(plans_per_target=8).process([_input(target(cups(), 1))], NoPixels())
+    (outcome,) = answered(_stage(plans_per_target=8), [_input(target(cups(), 1))], NoPixels())
     edits = [(child.record.edit_type, child.record.argument) for child in outcome.children]
     types = [edit_type for edit_type, _ in edits]
     assert len(set(edits)) == len(edits) > len(set(types)) > 1
@@ -180,34 +211,31 @@ def test_several_plans_of_a_target_are_different_edits_other_types_first():
 
 
 def test_more_plans_leave_the_first_one_as_it_is():
-    (one,) = _stage().process([_input(target(cups(), 1))], NoPixels())
-    (more,) = _stage(plans_per_target=3).process([_input(target(cups(), 1))], NoPixels())
+    (one,) = answered(_stage(), [_input(target(cups(), 1))], NoPixels())
+    (more,) = answered(_stage(plans_per_target=3), [_input(target(cups(), 1))], NoPixels())
     assert more.children[0] == one.children[0]
 
 
-def test_a_backend_that_looks_at_pixels_gets_the_source_and_the_box():
-    class Looking(ScriptedInstructor):
-        needs_pixels = True
-
-    instructor = Looking(None)
-    _stage(instructor).process([_input(target(desk(), 1))], GrayPixels())
-    (request,) = instructor.requests
-    box = request.target.objects[0].box
-    assert request.image[box.y0, box.x0].tolist() == [128, 128, 128]
-    assert request.boxed[box.y0, box.x0].tolist() == [255, 0, 0]
+def test_a_backend_that_looks_at_pixels_gets_the_source_and_the_box_and_others_cost_no_decoding():
+    instructor = scripted(None)
+    answered(_stage(instructor), [_input(target(desk(), 1))], GrayPixels())
+    (question,) = instructor.asked
+    box = question.target.objects[0].box
+    assert question.picture.rgb[box.y0, box.x0].tolist() == [128, 128, 128]
+    assert question.boxed.rgb[box.y0, box.x0].tolist() == [255, 0, 0]
     # The instructor sees the box only: inside it the picture is untouched.
-    assert request.boxed[(box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2].tolist() == [128, 128, 128]
-    assert "$" not in request.prompt
+    middle = question.boxed.rgb[(box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2]
+    assert middle.tolist() == [128, 128, 128]
 
 
-def test_another_kind_of_record_is_a_programming_error():
+def test_another_kind_of_record_is_a_crash_of_that_input():
     item = StageInput(id="x", record=cups().source, blobs={})
-    with pytest.raises(TypeError, match="SourceImage"):
-        _stage().process([item], NoPixels())
+    (outcome,) = answered(_stage(), [item], NoPixels())
+    assert (outcome.reason, outcome.detail) == (Reason.CRASHED, "TypeError")
 
 
 def test_the_frozen_draft_is_reproducible():
     # A golden sentence: when it changes, a step's version must be raised.
-    plan = _stage(seed=7).process([_input(target(cups(), 1))], NoPixels())[0].children[0].record
-    again = _stage(seed=7).process([_input(replace(target(cups(), 1)))], NoPixels())[0].children[0].record
+    plan = answered(_stage(seed=7), [_input(target(cups(), 1))], NoPixels())[0].children[0].record
+    again = answered(_stage(seed=7), [_input(replace(target(cups(), 1)))], NoPixels())[0].children[0].record
     assert plan == again

@@ -98,6 +98,15 @@ def test_backends_are_imported_by_the_table_of_roles_alone() -> None:
     assert [f"{i.module} imports {i.name}" for i in found if i.module not in allowed] == []
 
 
+def test_backends_know_no_stage_and_no_store() -> None:
+    found = [
+        f"{i.module} imports {i.name}"
+        for i in ALL["tasks"]
+        if i.module.startswith("tasks.backends.") and i.is_of("tasks.stages", "tasks.storage", "tasks.worker")
+    ]
+    assert found == []
+
+
 def test_a_stage_does_not_run_another_stage() -> None:
     found = [
         f"{i.module} imports {i.name}"

@@ -323,8 +323,8 @@ def test_a_question_that_breaks_the_server_while_others_are_answered_is_a_row() 
 
 def test_a_server_that_answers_500_to_everything_blames_no_question() -> None:
     with served(lambda _: Answer(status=500)) as server:
-        (answer,), _ = run_against(server, ["one"], probe_s=0.001, patience_s=0.3)
-        assert server.came.total() > 2 + OWN_ERRORS
+        (answer,), _ = run_against(server, ["one"], probe_s=0.001, patience_s=1.5)
+        assert server.came.total() > 2
     assert isinstance(answer, ModelUnavailable)
 
 

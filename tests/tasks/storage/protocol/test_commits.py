@@ -42,7 +42,7 @@ def entry(number: int) -> SourceEntry:
 def image(number: int) -> SourceImage:
     return SourceImage(
         sid=f"{number:026}", location=f"s/{number}", sha256="", working_sha256="", width=1, height=1,
-        original_format="PNG", actions=(), licence="", hints=(), fingerprint="",
+        original_format="PNG", actions=(), license="", hints=(), fingerprint="",
     )  # fmt: skip
 
 

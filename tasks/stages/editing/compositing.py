@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+from tasks.imaging.mask_borders import dilate
 from tasks.records.errors import DataFault
 from tasks.records.records import Box, EditType
 from tasks.stages.editing.settings import CompositeSettings
@@ -20,14 +21,6 @@ OUTLINE_STAYS = frozenset({EditType.COLOR, EditType.MATERIAL, EditType.APPEARANC
 
 OUTLINE_GROWS = frozenset({EditType.ADD, EditType.ACTION})
 """Types that reach out of the mask: only the crop's border bounds them."""
-
-
-def dilate(mask: Mask, radius: int) -> Mask:
-    """``mask`` grown by a disc of ``radius`` pixels."""
-    if radius <= 0:
-        return mask
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
 
 
 def change_map(source: Image, patch: Image, settings: CompositeSettings) -> Mask:

@@ -55,7 +55,7 @@ class RemovalSettings(Settings):
 
     dilation: float = Field(default=0.05, ge=0, description="of the box's longer side: rim and missed parts")
     min_dilation_px: int = Field(default=6, ge=0, description="a rim this wide even around small things")
-    max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbours")
+    max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbors")
     shadow: float = Field(default=0.5, ge=0, description="extra growth downwards, over the dilation")
     shadow_reach: float = Field(
         default=2.5,

@@ -10,11 +10,11 @@ from pydantic import Field
 from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpainter, PatchMatchOptions
 from tasks.imaging.arrays import Image
+from tasks.imaging.mask_borders import ragged_share
 from tasks.imaging.patches import novel_share
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Inpainter, InpaintRequest
-from tasks.stages.editing.fill_gates import ragged_share
 
 
 class BestOfTwoOptions(Settings):

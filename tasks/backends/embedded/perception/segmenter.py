@@ -27,11 +27,11 @@ from tasks.backends.embedded.perception.person_pose import PersonPose
 from tasks.backends.embedded.perception.sam2 import Features, Sam2
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, iou
+from tasks.imaging.mask_borders import dilate
 from tasks.records.measuring import measure
 from tasks.records.records import Box, MaskHint, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation
-from tasks.stages.editing.compositing import dilate
 
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """What has to be in the cache before this backend can load."""

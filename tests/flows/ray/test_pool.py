@@ -229,3 +229,15 @@ def test_a_partition_ends_while_the_next_ones_units_are_at_work(pool: RayPool, t
     for number in range(1, 4):
         run.run_partition(number)
     assert len(done) == 16
+
+
+def test_units_without_their_kept_answers_stay_undone_and_stop_the_stage_at_its_end(
+    pool: RayPool, tmp_path: Path
+) -> None:
+    units = numbered_units(6, dict.fromkeys(range(4), ("missing",)))
+    limits = Limits(max_environment_faults=1)
+    run = start_units(toy_job(tmp_path), units, pool, limits=limits, partitions=1, on_done=lambda done: None)
+    run.run_partition(0)
+    assert commits(tmp_path) == {"u04", "u05"}
+    with pytest.raises(StageStopped, match="editor: 1"):
+        run.queue.stop_when_answers_are_missing()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import threading
 import time
 from collections import Counter
@@ -488,3 +489,37 @@ def test_one_server_that_goes_away_is_one_fault_for_all_its_questions(tmp_path: 
         asyncio.run(build(server))
         server.revive()
     assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_all_troubles_of_a_server_at_once_lose_no_question(tmp_path: Path) -> None:
+    """Slow, busy, silent, broken off, gone for a while: each question ends with its answer, kept once."""
+    rng = random.Random(11)
+    troubles = [
+        Answer(status=429, headers={"Retry-After": "0.05"}),
+        Answer(status=503),
+        Answer(text="ok but not all of it", half=True),
+        Answer(text="ok much too late", after_s=30),
+        Answer(text="ok with a stall", between_s=30),
+        Answer(text="mumble"),
+    ]
+
+    def script(asked: Asked) -> Answer:
+        if rng.random() < 0.15:
+            return rng.choice(troubles)
+        return Answer(text=f"ok {asked.texts[0]}", after_s=rng.random() * 0.02)
+
+    async def build(server: ChatServer) -> None:
+        async with routing_to(tmp_path, server, in_flight=16, timeout_s=0.5, bad_replies=4) as router:
+            asking = asyncio.create_task(ask_all(router, [call(request(str(i)), key=i) for i in range(120)]))
+            while router.status()["routes"]["rewriter"]["answered"] < 40:
+                await asyncio.sleep(0.005)
+            await asyncio.to_thread(server.die, 0.2)
+            assert await asking == [f"ok {i}" for i in range(120)]
+            status = router.status()
+            counts = status["routes"]["rewriter"]
+            assert (counts["answered"], counts["refused"], counts["failed"]) == (120, 0, 0)
+            assert status["servers"]["llm"]["times_down"] >= 1
+
+    with ChatServer(script) as server:
+        asyncio.run(build(server))
+    assert len(list(tmp_path.rglob("*.tar"))) == 120

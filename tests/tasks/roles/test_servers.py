@@ -18,8 +18,8 @@ from tasks.records.errors import (
 from tasks.roles.chat import ChatPicture, ChatReply, ChatRequest
 from tasks.roles.placement import ServerSettings
 from tasks.roles.servers import OWN_ERRORS, Server
-from tests.serving.chat_server import Answer, Asked, ChatServer
-from tests.serving.scripts import busy
+from tests.serving.chat_server import ChatServer
+from tests.serving.scripts import Answer, Asked, busy
 
 UNIT = 0.02
 """Seconds of pauses and of patience here; in earnest they are 50 times as long and more."""

@@ -95,6 +95,10 @@ class Pool:
         """
         await self._replicas.ready()
 
+    def resize(self, replicas: int) -> None:
+        """Another number of replicas; none is ended for it."""
+        self._replicas.size = replicas
+
     async def close(self) -> None:
         """Ends all replicas; questions that still wait get an `EnvironmentFault`."""
         self._replicas.finish(EnvironmentFault(f"pools.{self.name}: closed"))

@@ -58,7 +58,7 @@ class ReplicaSet:
         self.end: GroundEditError | None = None
         self._pool = pool
         self._ready_s = settings.ready_s
-        self._size = 1 if settings.replicas == "auto" else settings.replicas
+        self.size = 1 if settings.replicas == "auto" else settings.replicas
         self._make = make_replica
         self._on_ready = on_ready
         self._on_end = on_end
@@ -78,7 +78,7 @@ class ReplicaSet:
 
     def fill_up(self) -> None:
         """Starts what is missing."""
-        while self.end is None and len(self.living) + len(self._starting) < self._size - self._given_up:
+        while self.end is None and len(self.living) + len(self._starting) < self.size - self._given_up:
             task = asyncio.create_task(self._start(), name=f"start a replica of {self._pool}")
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
@@ -142,7 +142,7 @@ class ReplicaSet:
             "replicas": len(self.living),
             "starting": len(self._starting),
             "deaths": self._deaths,
-            "restarts": max(0, self._made - self._size),
+            "restarts": max(0, self._made - self.size),
             "stopped": None if self.end is None else str(self.end),
         }
 

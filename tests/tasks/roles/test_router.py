@@ -340,7 +340,7 @@ def test_a_closed_router_takes_no_questions_and_leaves_nobody_waiting(tmp_path: 
     assert asyncio.run(build(drain=True)) == [f"rewriter:{i}" for i in range(5)]
 
 
-def test_a_pool_that_no_later_stage_needs_is_ended(tmp_path: Path) -> None:
+def test_a_pool_that_is_released_is_ended_and_made_again_when_somebody_asks(tmp_path: Path) -> None:
     async def build() -> None:
         maker = ScriptedMaker()
         async with routing(tmp_path, maker) as router:
@@ -348,10 +348,14 @@ def test_a_pool_that_no_later_stage_needs_is_ended(tmp_path: Path) -> None:
             assert router.status()["pools"]["writers"]["replicas"] == 1
             await router.ask(call(1))
             await router.release(["writers"])
-            assert maker.made[0].closed
-            with pytest.raises(EnvironmentFault, match=r"pools\.writers: closed"):
-                await router.ask(call(2))
+            assert [replica.closed for replica in maker.made] == [True]
+            assert router.status()["pools"]["writers"]["replicas"] == 0
             assert (await router.ask(call(1))).kept  # what is stored needs nobody
+            router.pool_at("writers", 3)
+            await router.ready(["writers"])
+            assert (await router.ask(call(2))).answer == "rewriter:2"
+            assert [replica.closed for replica in maker.made] == [True, False, False, False]
+            assert router.status()["routes"]["rewriter"]["asked"] == 3
 
     asyncio.run(build())
 
@@ -405,6 +409,9 @@ def test_a_server_that_the_build_starts_takes_questions_when_it_is_there(tmp_pat
             router.server_at("llm", [server.url])
             assert (await router.ask(call(request("1"), key=1))).answer == "ok"
             assert (await router.check(["llm"]))["llm"][0].root == "test-model"
+            await router.release(["llm"])
+            with pytest.raises(EnvironmentFault, match="llm"):
+                await router.ask(call(request("2"), key=2))
 
     with ChatServer(served("ok")) as server:
         asyncio.run(build(server))

@@ -11,7 +11,7 @@ Who is to blame when something breaks:
     a replica ends in another way       nobody; its questions are asked again
     three ends with no answer between   the machine or the model: the pool stops
 
-Before the third of these, a question that was answered earlier is asked again if there is one, so that a few questions
+Replicas that end beside one that ended count as one end. Before the third of these, a question that was answered earlier is asked again if there is one, so that a few questions
 that kill, side by side, are not taken for a machine that fails.
 """
 

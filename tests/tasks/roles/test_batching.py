@@ -231,6 +231,41 @@ def test_nobody_is_blamed_for_a_lost_machine(cause: Cause) -> None:
     asyncio.run(run())
 
 
+def test_a_lost_machine_with_all_its_replicas_is_one_event() -> None:
+    async def run() -> None:
+        maker = ScriptedMaker()
+        maker.gate.clear()
+        pool = Pool("vision", settings(max_batch=2, replicas=6), maker, counts())
+        await pool.ready()
+        asking = asyncio.create_task(ask_all(pool, range(24)))
+        while sum(replica.at_work for replica in maker.made) < 12:
+            await asyncio.sleep(0.001)
+        for replica in maker.made:
+            replica.die(ReplicaDied(Cause.NODE_LOST))
+        maker.gate.set()
+        assert await asking == good(range(24))
+        assert pool.status()["deaths"] == 6
+        assert len(maker.made) == 12
+        await pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_machine_that_fails_with_many_replicas_is_given_up_after_three_rounds() -> None:
+    def script(route: str, payloads: list[int]) -> list[str]:
+        raise crash()
+
+    async def run() -> None:
+        maker = ScriptedMaker(script)
+        pool = Pool("vision", settings(max_batch=2, replicas=4), maker, counts())
+        await pool.ready()
+        assert {type(answer) for answer in await ask_all(pool, range(40))} == {StageStopped}
+        assert len(maker.made) <= 16
+        await pool.close()
+
+    asyncio.run(run())
+
+
 def test_three_deaths_with_no_answer_between_stop_the_pool() -> None:
     def script(route: str, payloads: list[int]) -> list[str]:
         raise crash("no kernel image is available")

@@ -11,8 +11,9 @@ Who is to blame when something breaks:
     a replica ends in another way       nobody; its questions are asked again
     three ends with no answer between   the machine or the model: the pool stops
 
-Replicas that end beside one that ended count as one end. Before the third of these, a question that was answered earlier is asked again if there is one, so that a few questions
-that kill, side by side, are not taken for a machine that fails.
+Replicas that end beside one that ended count as one end. Before the third of these, a question that was answered
+earlier is asked again if there is one, so that a few questions that kill, side by side, are not taken for a machine
+that fails.
 """
 
 from __future__ import annotations

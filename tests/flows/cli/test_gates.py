@@ -8,10 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.tasks.stages.instruction.words.corpus import right_cases, wrong_cases
-
 from flows.cli.main import main
 from tasks.stages.instruction.words.gates import GATES
+from tests.tasks.stages.instruction.words.corpus import right_cases, wrong_cases
 
 
 def gates(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:

@@ -144,7 +144,7 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
     article = reading.word(start - 1) in ("the", "its")
     before = reading.word(start - 2) if article else reading.word(start - 1)
     regions = end
-    while reading.word(regions) in word_set("regions") - {"of"}:
+    while reading.word(regions) in word_set("regions") - {"of"}:  # noqa: PLR0911
         regions += 1
     has_region = regions > end
     of_thing = reading.word(regions) == "of" and not set(reading.words(regions + 1, regions + 4)) & word_set(
@@ -220,7 +220,7 @@ def _goes_on_with_noun(reading: Reading, end: int) -> bool:
         or word.endswith(("er", "ic", "ful", "ous", "less", "ly"))
     ):
         return False  # what the order makes of it: "make the man on the left older"
-    if word in word_set("color_adverbs") or _has_causative(reading, end) and not singular(word):
+    if word in word_set("color_adverbs") or (_has_causative(reading, end) and not singular(word)):
         return False  # "make the dog on the left jump"
     ends = word_set("boundaries") | word_set("prepositions") | word_set("participles")
     return bool(word) and word[0].isalnum() and word not in ends and not word.endswith(("ing", "ed"))

@@ -121,6 +121,8 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
     """What an instruction asks for, and which phrase of it should be the target."""
     at, verb = _main_verb(reading)
     first = next((phrase for phrase in reading.phrases if phrase.end > at + 1), None)
+    if first is not None:
+        first = owned_by(reading, first) or first
     start = first
     if verb in ("add", "write") and first is not None:
         anchor = _after_place(reading, first) if verb == "add" or first.text else None
@@ -140,10 +142,8 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
         apposed = apposed or (before == ":" and bool(found))
-        if (
-            phrase.noun in (None, "one")
-            and before in (",", "and", "(", "also")
-            or before.endswith(("ing", "ed"))
+        if (phrase.noun in (None, "one") and before in (",", "and", "(", "also")) or before.endswith(
+            ("ing", "ed")
         ):  # "…, second from the left"
             apposed = (
                 bool(found)
@@ -175,6 +175,11 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         found.append(phrase)
     return tuple(found)
+
+
+def owned_by(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
+    """The phrase right after ``'s``: "the cyclist's bicycle" is a bicycle."""
+    return next((each for each in reading.phrases if each.owner == phrase), None)
 
 
 def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:

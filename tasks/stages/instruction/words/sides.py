@@ -153,7 +153,7 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
 
 
 def _is_landmark(scene: WordScene, place: Place) -> bool:
-    """Whether left and right of the thing are those of the picture: beside it, or parts of what has no side of its own."""
+    """Whether left and right of the thing are the picture's: beside it, or parts of what has no side of its own."""
     noun = place.landmark.noun if place.landmark is not None else None
     if noun is None:
         return False

@@ -10,10 +10,10 @@ import json
 from collections import Counter
 
 import pytest
-from tests.tasks.stages.instruction.words.corpus import Case, right_cases, wrong_cases
 
 from tasks.stages.instruction.words.gates import GATES
 from tasks.stages.instruction.words.line import check_line
+from tests.tasks.stages.instruction.words.corpus import Case, right_cases, wrong_cases
 
 EXACT = ("figures", "rules")
 FREE = ("varied", "held_out", "held_out_terse", "held_out_long", "held_out_plain")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.tasks.stages.instruction.words.corpus import line_of, samples
 
 from tasks.imaging.geometry import to_rle
 from tasks.records.errors import ConfigurationError
@@ -15,6 +14,7 @@ from tasks.records.records import Box, EditType
 from tasks.stages.instruction.words.gates import gates_named
 from tasks.stages.instruction.words.line import BAD_LINE, check_line, draft_of_reply
 from tasks.stages.instruction.words.scene import Thing, WordScene
+from tests.tasks.stages.instruction.words.corpus import line_of, samples
 
 
 def right_line(**changes: Any) -> dict[str, Any]:

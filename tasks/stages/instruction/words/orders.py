@@ -202,7 +202,9 @@ def _second_edit(reading: Reading, order: Order) -> str:
             continue
         if kind == "remove" and order.verb == "remove" and phrase.determiner in word_set("possessives"):
             continue
-        is_told_apart = reading.word(phrase.end) in (
+        is_told_apart = bool(phrase.colors or phrase.ordinals or phrase.sizes or phrase.side) or reading.word(
+            phrase.end
+        ) in (
             "in",
             "with",
             "on",

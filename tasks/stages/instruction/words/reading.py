@@ -270,6 +270,9 @@ def _chain(
             phrase = phrase.owner
         elif follows:
             phrase = _linked(reading, phrase)
+        elif reading.word(phrase.end) == "of" and (whole := reading.phrase_at(phrase.end + 1)) is not None:
+            # "the license plate of the car": what is the target's is spoken of in its place
+            phrase = whole if to_target(whole, scene) in FITTING else None
         else:
             break
     return tuple(chain), denotes

@@ -47,7 +47,7 @@ class Asset:
     Attributes:
         name: what backends ask for (``sam2-hiera-tiny``).
         registry: ``pypi`` or ``npm``.
-        licence: as stated by the package and upstream.
+        license: as stated by the package and upstream.
         attribution: whom to credit, one sentence.
         members: name inside the package to SHA-256 (hex).
     """
@@ -56,7 +56,7 @@ class Asset:
     registry: Literal["pypi", "npm"]
     package: str
     version: str
-    licence: str
+    license: str
     attribution: str
     members: Mapping[str, str]
 
@@ -92,7 +92,7 @@ def asset_table() -> Mapping[str, Asset]:
             registry=entry["registry"],
             package=entry["package"],
             version=entry["version"],
-            licence=entry["licence"],
+            license=entry["license"],
             attribution=entry["attribution"],
             members=dict(members),
         )

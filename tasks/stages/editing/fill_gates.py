@@ -13,7 +13,7 @@ from tasks.imaging.geometry import box_of
 from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.imaging.patches import novel_share
 from tasks.records.errors import Reason
-from tasks.stages.editing.gates import Gate, at_least, at_most, local_deviation
+from tasks.stages.editing.gates import Gate, gate, local_deviation
 from tasks.stages.editing.settings import GateSettings
 
 
@@ -21,7 +21,7 @@ def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Fine contrast of the filling over that of its surroundings; flat surroundings ask for nothing."""
     inside, around = fine_contrast(edited, hole)
     value = inside / around if around >= settings.textured else 1.0
-    return at_least("fill_contrast_ratio", value, settings.flat_ratio, Reason.FLAT_FILL)
+    return gate("fill_contrast_ratio", value, Reason.FLAT_FILL, low=settings.flat_ratio)
 
 
 def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
@@ -38,13 +38,13 @@ def novel_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Share of the filling that resembles nothing around the hole: a thing that the inpainter made up."""
     nothing = np.zeros_like(hole)
     value = novel_share(edited, hole, nothing, settings.novel_distance)
-    return at_most("novel_fill_share", value, settings.max_novel, Reason.FOREIGN_FILL)
+    return gate("novel_fill_share", value, Reason.FOREIGN_FILL, high=settings.max_novel)
 
 
 def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Share of the hole's border where structures run into it, as `ragged_share` has it."""
     value = ragged_share(edited, hole, settings.structure_step)
-    return at_most("ragged_border_share", value, settings.max_ragged, Reason.ENTANGLED)
+    return gate("ragged_border_share", value, Reason.ENTANGLED, high=settings.max_ragged)
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
@@ -55,16 +55,16 @@ def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Ga
     line = dilate(hole, 3) & ~dilate(hole, 1) & clear_of_frame(hole.shape, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 6)
     if not line.any() or not ring.any():
-        return at_most("strange_border_share", 0.0, settings.max_strange, Reason.ENTANGLED)
+        return gate("strange_border_share", 0.0, Reason.ENTANGLED, high=settings.max_strange)
     lab = cv2.GaussianBlur(to_lab(edited), (0, 0), max(1.5, 0.006 * max(hole.shape)))
     bins, counts = np.unique(np.rint(lab[ring] / 5).astype(np.int16), axis=0, return_counts=True)
     usual = bins[counts >= 0.01 * counts.sum()].astype(np.float32) * 5
     asked, weights = np.unique(np.rint(lab[line]).astype(np.int16), axis=0, return_counts=True)
     if not len(usual):
-        return at_most("strange_border_share", 1.0, settings.max_strange, Reason.ENTANGLED)
+        return gate("strange_border_share", 1.0, Reason.ENTANGLED, high=settings.max_strange)
     far = _nearest(asked.astype(np.float32), usual) > settings.strange_distance
     value = float(weights[far].sum() / weights.sum())
-    return at_most("strange_border_share", value, settings.max_strange, Reason.ENTANGLED)
+    return gate("strange_border_share", value, Reason.ENTANGLED, high=settings.max_strange)
 
 
 def _ring_width(hole: Mask) -> int:

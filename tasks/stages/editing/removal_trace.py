@@ -11,7 +11,7 @@ from tasks.records.records import Box, SceneObject
 from tasks.roles.asks import AskSegmenter
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, SegmentQuestion
-from tasks.stages.editing.gates import Gate, at_most
+from tasks.stages.editing.gates import Gate, gate
 
 
 async def trace_gate(
@@ -42,7 +42,7 @@ async def trace_gate(
     question = SegmentQuestion(subject=subject, picture=Picture.of_pixels(edited), detections=boxes)
     found = await segmenter(question)
     value = max((mask_iou(s.mask, mask) * s.score for s in found), default=0.0)
-    return at_most("trace_of_shape", value, bound, Reason.STILL_THERE)
+    return gate("trace_of_shape", value, Reason.STILL_THERE, high=bound)
 
 
 def _moved(box: Box, crop: Box) -> Box:

@@ -1,4 +1,4 @@
-"""The whole scene as objects: label, box, mask, colour and why each may or may not be a target."""
+"""The whole scene as objects: label, box, mask, color and why each may or may not be a target."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import DominantColor, dominant_color
 from tasks.imaging.geometry import box_of, from_rle, iou, to_rle
 from tasks.imaging.masks import largest_piece
+from tasks.records.measuring import measure
 from tasks.records.records import Measurement, Rle, SceneObject, SourceImage
 from tasks.roles.questions import Detection, Segmentation
 from tasks.stages.grounding.settings import GroundingSettings, TargetSettings
@@ -88,11 +89,11 @@ def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Me
         )
     )
     return (
-        _within("area_share", share, limits.min_area_share, limits.max_area_share),
-        _at_least("short_side_px", min(box.width, box.height), limits.min_side_px),
-        _at_most("borders_touched", borders, limits.max_borders),
-        _within("fill", fill, limits.min_fill, limits.max_fill),
-        _at_least("largest_component", largest_piece(mask)[1], limits.min_largest_component),
+        measure("area_share", share, low=limits.min_area_share, high=limits.max_area_share),
+        measure("short_side_px", min(box.width, box.height), low=limits.min_side_px),
+        measure("borders_touched", borders, high=limits.max_borders),
+        measure("fill", fill, low=limits.min_fill, high=limits.max_fill),
+        measure("largest_component", largest_piece(mask)[1], low=limits.min_largest_component),
     )
 
 
@@ -115,17 +116,3 @@ def _why_not(
     own = {"area_share", "short_side_px", "borders_touched", "fill", "largest_component"}
     failed = [c.name for c in checks if not c.passed and (limits.mask_checks or c.name in own)]
     return failed[0] if failed else ""
-
-
-def _within(name: str, value: float, low: float, high: float) -> Measurement:
-    return Measurement(
-        name=name, value=round(value, 4), passed=low <= value <= high, threshold=f"{low:g} .. {high:g}"
-    )
-
-
-def _at_least(name: str, value: float, low: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")
-
-
-def _at_most(name: str, value: float, high: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 4), passed=value <= high, threshold=f"<= {high:g}")

@@ -26,7 +26,7 @@ def _asset(sha: str = hashlib.sha256(CONTENT).hexdigest(), registry: str = "pypi
         registry=registry,  # type: ignore[arg-type]
         package="@some/tiny",
         version="1.0",
-        licence="MIT",
+        license="MIT",
         attribution="nobody",
         members={"in/side/a.bin": sha},
     )
@@ -133,7 +133,7 @@ def test_the_cache_folder_comes_from_the_environment() -> None:
 def test_every_asset_is_pinned_and_credited() -> None:
     assert {"sam2-hiera-tiny", "ssd-mobilenet-v2", "efficientdet-lite0", "migan"} <= set(asset_table())
     for asset in asset_table().values():
-        assert asset.licence
+        assert asset.license
         assert asset.attribution
         assert all(len(bytes.fromhex(sha)) == 32 for sha in asset.members.values())
         assert len(asset.digest) == 64

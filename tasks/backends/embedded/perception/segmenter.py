@@ -29,6 +29,7 @@ from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, iou
 from tasks.imaging.masks import dilate, largest_piece, mask_iou
+from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
@@ -224,36 +225,26 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         tight = box_of(mask)
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
         checks: tuple[Measurement, ...] = (
-            _at_least("mask_quality", own.quality, limits.min_quality),
-            _at_least("mask_stability", own.stability, limits.min_stability),
-            _at_least(
+            measure("mask_quality", own.quality, low=limits.min_quality),
+            measure("mask_stability", own.stability, low=limits.min_stability),
+            measure(
                 "mask_box_agreement",
                 iou(tight, own.detection.box),
-                _least_box_agreement(own.detection.label, limits),
+                low=_least_box_agreement(own.detection.label, limits),
             ),
-            _at_least("mask_repeat_agreement", own.repeat, limits.min_repeat_agreement),
-            _at_least("mask_in_one_piece", own.whole, limits.min_whole),
-            _at_least("mask_edge_ratio", edge_ratio(image, mask, tight), limits.min_edge_ratio),
-            _at_least("mask_color_distance", color_distance(image, mask, tight), limits.min_color_distance),
-            Measurement(
-                name="mask_contested_share",
-                value=round(contested, 4),
-                passed=contested <= limits.max_contested,
-                threshold=f"<= {limits.max_contested:g}",
-            ),
+            measure("mask_repeat_agreement", own.repeat, low=limits.min_repeat_agreement),
+            measure("mask_in_one_piece", own.whole, low=limits.min_whole),
+            measure("mask_edge_ratio", edge_ratio(image, mask, tight), low=limits.min_edge_ratio),
+            measure("mask_color_distance", color_distance(image, mask, tight), low=limits.min_color_distance),
+            measure("mask_contested_share", contested, high=limits.max_contested),
         )
         shared = own_kind_share(masks, [d.detection.label for d in drawn], index, limits.own_kind_px)
-        checks = (
-            *checks,
-            Measurement(
-                name="mask_own_kind_share", value=round(shared, 4), passed=not shared, threshold="= 0"
-            ),
-        )
+        checks = (*checks, measure("mask_own_kind_share", shared, low=0, high=0))
         if own.detection.label in CONVEX:
-            checks = (*checks, _at_least("mask_solidity", solidity(mask), limits.min_solidity))
+            checks = (*checks, measure("mask_solidity", solidity(mask), low=limits.min_solidity))
         if own.detection.label == "person":
             head = self._pose.head_score(image, own.detection.box)
-            checks = (*checks, _at_least("person_head_score", head, limits.min_head_score))
+            checks = (*checks, measure("person_head_score", head, low=limits.min_head_score))
         return Segmentation(mask=mask, score=round(own.quality, 4), method=METHOD, checks=checks)
 
 
@@ -303,7 +294,3 @@ def _least_box_agreement(label: str, limits: SegmenterOptions) -> float:
 
 def _full_size(logits: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _at_least(name: str, value: float, low: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")

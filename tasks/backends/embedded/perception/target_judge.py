@@ -15,6 +15,7 @@ from tasks.backends.embedded.perception.label_witness import ImageNetWitness, La
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import iou
+from tasks.records.measuring import measure
 from tasks.records.records import GroundedTarget, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import TargetQuestion, TargetVerdict
@@ -94,9 +95,9 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         sure = min(label_confidence(o.score, self._witness.support(image, o.label, o.box)) for o in objects)
         against = max(self._witness.objection(image, o.label, o.box) for o in objects)
         return (
-            _at_least("edge_contrast", step, options.min_edge_contrast),
-            _at_least("label_confidence", sure, options.min_label_confidence),
-            _at_most("label_objection", against, options.max_label_objection),
+            measure("edge_contrast", step, digits=3, low=options.min_edge_contrast),
+            measure("label_confidence", sure, digits=3, low=options.min_label_confidence),
+            measure("label_objection", against, digits=3, high=options.max_label_objection),
         )
 
     def _hardness(self, target: GroundedTarget) -> tuple[Measurement, ...]:
@@ -112,26 +113,16 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         cx, cy = own[0].box.center
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
-        modest = share <= options.max_salient_share
+        modest = measure("salient_share", share, high=options.max_salient_share)
         hidden = rank > 1 and len(scene.objects) >= options.min_entities
-        hard = modest and (peers >= 1 or hidden)
-        # The parts inform; only the last one decides, since each alone may fail a hard target.
+        hard = modest.passed and (peers >= 1 or hidden)
+        # The parts inform; the last one decides, since each alone may fail a hard target.
         return (
-            Measurement(name="same_class_others", value=peers, passed=True, threshold="informs"),
-            Measurement(name="size_rank", value=rank, passed=True, threshold="informs"),
-            Measurement(name="center_offset", value=round(offset, 3), passed=True, threshold="informs"),
-            Measurement(
-                name="salient_share",
-                value=round(share, 4),
-                passed=modest,
-                threshold=f"<= {options.max_salient_share:g}",
-            ),
-            Measurement(
-                name="hard_to_locate",
-                value=float(hard),
-                passed=hard,
-                threshold="= 1: modest size, and a peer or (not largest, among others)",
-            ),
+            measure("same_class_others", peers, decides=False),
+            measure("size_rank", rank, decides=False),
+            measure("center_offset", offset, digits=3, decides=False),
+            modest,
+            measure("hard_to_locate", hard, low=1, high=1),
         )
 
 
@@ -162,11 +153,3 @@ def edge_contrast(image: Image, mask: Mask) -> float:
     (inner, has_inner), (outer, has_outer) = means
     line = inner_band & has_inner & has_outer
     return float(np.linalg.norm(inner - outer, axis=2)[line].mean()) if line.any() else 0.0
-
-
-def _at_least(name: str, value: float, low: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 3), passed=value >= low, threshold=f">= {low:g}")
-
-
-def _at_most(name: str, value: float, high: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 3), passed=value <= high, threshold=f"<= {high:g}")

@@ -32,7 +32,7 @@ def why(
     return describe_object(0, Entity(detection=found, **facts), drawn, IMAGE, settings).not_a_target
 
 
-FAILED = Measurement(name="outline", value=0.1, passed=False, threshold=">= 0.5")
+FAILED = Measurement(name="outline", value=0.1, low=0.5)
 
 
 @pytest.mark.parametrize(

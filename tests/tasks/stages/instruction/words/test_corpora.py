@@ -11,8 +11,8 @@ from collections import Counter
 
 import pytest
 
-from tasks.stages.instruction.words.gates import GATES
 from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.names import NAMES
 from tests.tasks.stages.instruction.words.corpus import Case, right_cases, wrong_cases
 
 EXACT = ("figures", "rules")
@@ -30,7 +30,7 @@ def test_right_texts_pass_all_gates(case: Case) -> None:
     verdict = check_line(case.line)
     assert [gate for gate in verdict["gates"] if not gate["passed"]] == []
     assert verdict["refused"] is None
-    assert [gate["name"] for gate in verdict["gates"]] == list(GATES)
+    assert [gate["name"] for gate in verdict["gates"]] == list(NAMES)
 
 
 @pytest.mark.parametrize("case", [c for corpus in EXACT for c in wrong_cases(corpus)], ids=named)
@@ -59,7 +59,7 @@ def test_nearly_all_planted_errors_are_refused_for_their_own_reason() -> None:
 def test_every_gate_refuses_something_and_decides_something() -> None:
     verdicts = [check_line(case.line) for corpus in (*EXACT, *FREE) for case in wrong_cases(corpus)]
     refusing = {gate["name"] for verdict in verdicts for gate in verdict["gates"] if not gate["passed"]}
-    assert refusing == set(GATES)
+    assert refusing == set(NAMES)
 
 
 def test_verdicts_are_json_and_repeat_themselves() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import tasks
-from tasks.stages.instruction.words.gates import GATES as WORD_GATES
 from tasks.gallery.gate_words import (
     CONDITIONS,
     FAULTS,
@@ -22,6 +21,7 @@ from tasks.gallery.gate_words import (
 )
 from tasks.records.measuring import measure
 from tasks.records.records import Measurement
+from tasks.stages.instruction.words.gates import GATES as WORD_GATES
 
 VERSION_1 = {
     "reply_fits_schema",

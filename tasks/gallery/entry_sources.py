@@ -27,7 +27,7 @@ from tasks.storage.protocol.stage_end import (
 from tasks.storage.protocol.units import Plan, by_unit
 
 ROW_FILES_HELD = 64
-"""Row files kept in memory while entries are put together; neighbours come from the same files."""
+"""Row files kept in memory while entries are put together; neighbors come from the same files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

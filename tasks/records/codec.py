@@ -85,7 +85,7 @@ def _plain_fields(adapter: TypeAdapter[Any], record: object) -> dict[str, Any]:
     except PydanticSerializationError:
         # Numpy scalars, or something worse, which the validation below refuses.
         fields = adapter.dump_python(record, mode="json", warnings=False, fallback=_plain)
-    # Serialising lets None pass for a number; what can't be read again must not be written.
+    # Serializing lets None pass for a number; what can't be read again must not be written.
     return dict(adapter.dump_python(adapter.validate_python(fields), mode="json"))
 
 

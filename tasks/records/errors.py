@@ -6,6 +6,7 @@
     │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
     │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
     │   ├── AnswerMissing         only kept answers may be used, and the one that is needed is not there
+    │   ├── ReplicaDied, OwnerDied  a process of a pool, or of the asker, ended (`tasks.roles.replicas`)
     │   ├── StorageFault          the store refused, vanished, or is full
     │   └── OutOfMemory           a model or a unit does not fit
     ├── SampleError               pinned to one sample; carries a Reason and becomes a row

@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.borders import ragged_share
 from tasks.imaging.color_names import to_lab
 from tasks.imaging.geometry import box_of
+from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.imaging.patches import novel_share
 from tasks.records.errors import Reason
-from tasks.stages.editing.compositing import dilate
-from tasks.stages.editing.gates import Gate, clear_of_frame, erode, gate, local_deviation
+from tasks.stages.editing.gates import Gate, gate, local_deviation
 from tasks.stages.editing.settings import GateSettings
 
 
@@ -44,26 +45,6 @@ def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Share of the hole's border where structures run into it, as `ragged_share` has it."""
     value = ragged_share(edited, hole, settings.structure_step)
     return gate("ragged_border_share", value, Reason.ENTANGLED, high=settings.max_ragged)
-
-
-def ragged_share(image: Image, hole: Mask, least_step: float) -> float:
-    """Share of the hole's border where neighbors along it, just outside, differ by ``least_step`` (Lab) or more.
-
-    Each such place is a thing that ran into the hole and now has to go on or end there: few are a horizon or a
-    table's edge, many mean that the object stood among others and no filling can be right.
-    """
-    line = dilate(hole, 3) & ~dilate(hole, 2)
-    line &= clear_of_frame(hole.shape, 4)
-    if not line.any():
-        return 0.0
-    lab = cv2.GaussianBlur(to_lab(image), (0, 0), max(1.5, 0.008 * max(hole.shape)))
-    gradient = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
-    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    normal = [cv2.Sobel(distance, cv2.CV_32F, dx, 1 - dx, ksize=5) for dx in (1, 0)]
-    length = np.maximum(np.hypot(normal[0], normal[1]), 1e-3)
-    along = -gradient[0] * (normal[1] / length)[..., None] + gradient[1] * (normal[0] / length)[..., None]
-    step = np.linalg.norm(along, axis=2) * max(4.0, 0.02 * max(hole.shape))
-    return float((step[line] > least_step).mean())
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import dominant_color, to_lab
+from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.records import Measurement
-from tasks.stages.editing.compositing import dilate
 from tasks.stages.editing.settings import GateSettings
 
 NEUTRALS = frozenset({"black", "white", "gray"})
@@ -148,18 +148,6 @@ def steepest(image: Image, reach: int) -> NDArray[np.float32]:
 
 def _delta(a: Image, b: Image) -> NDArray[np.float32]:
     return np.asarray(np.linalg.norm(to_lab(a) - to_lab(b), axis=2), np.float32)
-
-
-def erode(mask: Mask, radius: int) -> Mask:
-    """``mask`` shrunk by a disc of ``radius`` pixels; the frame counts as inside."""
-    return ~dilate(~mask, radius)
-
-
-def clear_of_frame(shape: tuple[int, ...], margin: int) -> Mask:
-    """Pixels (H, W) at least ``margin`` from the picture's frame, where no border of interest lies."""
-    clear = np.zeros(shape[:2], bool)
-    clear[margin:-margin, margin:-margin] = True
-    return clear
 
 
 def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.float32]:

@@ -92,7 +92,7 @@ def gone_gate(
     hole: Mask,
     settings: GateSettings,
 ) -> Gate:
-    """Best score of the target's class at its place afterwards; neighbours of that class don't count.
+    """Best score of the target's class at its place afterwards; neighbors of that class don't count.
 
     ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels, as the boxes in
     pixels of the picture.

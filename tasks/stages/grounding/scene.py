@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import DominantColor, dominant_color
 from tasks.imaging.geometry import box_of, from_rle, iou, to_rle
+from tasks.imaging.masks import largest_piece
 from tasks.records.measuring import measure
 from tasks.records.records import Measurement, Rle, SceneObject, SourceImage
 from tasks.roles.questions import Detection, Segmentation
@@ -93,17 +93,8 @@ def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Me
         measure("short_side_px", min(box.width, box.height), low=limits.min_side_px),
         measure("borders_touched", borders, high=limits.max_borders),
         measure("fill", fill, low=limits.min_fill, high=limits.max_fill),
-        measure("largest_component", largest_component(mask), low=limits.min_largest_component),
+        measure("largest_component", largest_piece(mask)[1], low=limits.min_largest_component),
     )
-
-
-def largest_component(mask: Mask) -> float:
-    """Share of a mask's pixels that lie in its largest 8-connected piece (0 for an empty mask)."""
-    total = int(np.count_nonzero(mask))
-    if not total:
-        return 0.0
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return float(stats[1:, cv2.CC_STAT_AREA].max()) / total
 
 
 def union_mask(masks: Sequence[Rle]) -> Mask:

@@ -17,7 +17,7 @@ from tasks.storage.protocol.rows import CHILD, row_from
 from tasks.storage.protocol.units import Unit
 
 KEPT_TABLES = 16
-"""Row files held in memory: neighbouring units read the same ones."""
+"""Row files held in memory: neighboring units read the same ones."""
 
 
 class InputLoader:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tasks.backends import assets, package_download
-from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder, lay_out_photographs
+from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder
 from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.records.errors import AssetUnavailable
+from tests.photographs import lay_out_photographs
 
 CONTENT = b"weights, honestly"
 
@@ -140,8 +141,8 @@ def test_every_asset_is_pinned_and_credited() -> None:
 
 @pytest.mark.assets
 def test_photographs_are_laid_out_under_their_names(tmp_path: Path) -> None:
-    laid = lay_out_photographs(AssetCache(default_cache_folder()), "counting", tmp_path / "photographs")
+    laid = lay_out_photographs("counting", tmp_path / "photographs")
     assert len(laid) == len(list((tmp_path / "photographs").iterdir())) >= 12
     assert all(path.read_bytes()[:2] == b"\xff\xd8" for path in laid)
-    again = lay_out_photographs(AssetCache(default_cache_folder()), "counting", tmp_path / "photographs")
+    again = lay_out_photographs("counting", tmp_path / "photographs")
     assert again == laid

@@ -13,7 +13,6 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from tasks.stages.publish.settings import PublishSettings
 
 from tasks.gallery.pictures import mark
 from tasks.gallery.release_gallery import release_gallery

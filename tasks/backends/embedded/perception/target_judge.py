@@ -22,23 +22,25 @@ from tasks.roles.questions import TargetQuestion, TargetVerdict
 
 
 class TargetJudgeOptions(Settings):
-    """Bounds of the two questions; a figure is a share of the picture unless it says otherwise."""
+    """Bounds of the two questions; numbers are shares of the picture unless stated otherwise."""
 
-    max_salient_share: float = Field(
-        default=0.2, ge=0, le=1, description="larger targets are found at a glance"
+    max_salient_share: float = Field(default=0.2, ge=0, le=1, description="larger targets are easy")
+    min_entities: int = Field(
+        default=3,
+        ge=1,
+        description="objects of the scene among which a target of a class of its own may be hard",
     )
-    min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
     min_label_confidence: float = Field(
         default=0.85,
         ge=0,
         le=1,
-        description="detector and classifier together; below, the label may be wrong",
+        description="joint confidence of detector and classifier in the label",
     )
     max_label_objection: float = Field(
         default=0.35,
         ge=0,
         le=1,
-        description="the classifier's probability of another class, where it has none for the label",
+        description="the classifier's probability of another class",
     )
     min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
 
@@ -46,9 +48,9 @@ class TargetJudgeOptions(Settings):
 class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
-    *Precise*: the outline lies on a step in colour, detector and classifier together are sure of the label, and
-    the classifier is not sure of another.
-    *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
+    *Precise*: the outline lies on a color edge, detector and classifier jointly support the label, and the
+    classifier does not object. *Hard*: there is another instance of its class, or it is not the largest object of a
+    scene of several.
     """
 
     Options: ClassVar[type[Settings]] = TargetJudgeOptions
@@ -65,7 +67,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
 
     @classmethod
     def identity_of(cls, options: TargetJudgeOptions) -> ModelIdentity:
-        """Rules of this project and the packaged classifier; the options don't change who it is."""
+        """The rules of this file and the packaged classifier."""
         del options
         asset = asset_table()[CLASSIFIER]
         return ModelIdentity(
@@ -125,7 +127,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
 
 
 def label_confidence(score: float, support: float) -> float:
-    """Two independent witnesses of a label joined: 1 - (1 - score) (1 - support), all in 0..1."""
+    """Joint confidence of two independent sources: 1 - (1 - score) (1 - support), all in 0..1."""
     return 1 - (1 - score) * (1 - support)
 
 

@@ -107,9 +107,11 @@ def verb_kind(reading: Reading, index: int) -> str:
     if word == "get" and reading.words(index + 1, index + 3) == ("rid", "of"):
         return "remove"
     rest = reading.words(index + 1, reading.sentence_end(index))
-    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean") and {"out", "away", "off"} & set(
-        rest
-    ):
+    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean", "edit") and {
+        "out",
+        "away",
+        "off",
+    } & set(rest):
         return "remove"
     kind = next((str(kind) for kind, verbs in words()["edit_verbs"].items() if word in verbs), "")
     if kind == "make" and {"disappear", "vanish", "invisible"} & set(rest):

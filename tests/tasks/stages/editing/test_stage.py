@@ -31,7 +31,7 @@ from tests.tasks.stages.editing.planted_stage import (
 )
 
 
-def test_a_recoloured_ball_is_kept_and_exact_outside(
+def test_a_recolored_ball_is_kept_and_exact_outside(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     child = only_child(run(picture, plan_for(RED, EditType.COLOR, "green")))

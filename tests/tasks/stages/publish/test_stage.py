@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from tasks.stages.publish.settings import PublishSettings
 
 from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS

@@ -20,7 +20,7 @@ def judge() -> Callable[..., EditScores]:
     return ask
 
 
-def test_a_clean_recolouring_gets_high_scores(judge: Callable[..., EditScores]) -> None:
+def test_a_clean_recoloring_gets_high_scores(judge: Callable[..., EditScores]) -> None:
     scores = judge(
         EditType.COLOR, asked_color_share=0.9, change_inside_delta_e=40, seam_share=0.01, raw_leak_delta_e=0
     )
@@ -29,7 +29,7 @@ def test_a_clean_recolouring_gets_high_scores(judge: Callable[..., EditScores]) 
 
 
 @pytest.mark.parametrize("share", [0.4, 0.5, 0.6])
-def test_a_half_done_recolouring_falls_under_four(judge: Callable[..., EditScores], share: float) -> None:
+def test_a_half_done_recoloring_falls_under_four(judge: Callable[..., EditScores], share: float) -> None:
     assert judge(EditType.COLOR, asked_color_share=share, change_inside_delta_e=40).accuracy < 4
 
 

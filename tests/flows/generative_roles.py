@@ -178,7 +178,7 @@ SETTINGS: dict[str, Any] = {
     "instruction.instructor": POOLED,
     "instruction.rewriter": POOLED,
     "instruction.referrer": POOLED,
-    "instruction.weights": {"Color": 1.0},
+    "instruction.weights": {"Color": 1.0, "Remove": 1.0},
     "editing.editor": POOLED,
     "editing.inpainter": POOLED,
     "editing.judge": POOLED,

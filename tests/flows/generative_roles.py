@@ -6,6 +6,7 @@ The score differs from call to call, so two builds are equal only when the secon
 from __future__ import annotations
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -13,12 +14,15 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from flows.build.answers_only import open_replay
+from flows.build.session import open_session
 from tasks.backends.embedded.language.instructor import SceneFactsInstructor
 from tasks.backends.embedded.language.referrer import GrammarReferrer
 from tasks.backends.embedded.language.rewriter import ParaphraseRewriter
 from tasks.backends.embedded.painting.edit_judge import RuleEditJudge
 from tasks.backends.embedded.painting.editor import ClassicalEditor
 from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpainter
+from tasks.publishing.finish_release import Release
 from tasks.records.records import Box, ModelIdentity, Tag
 from tasks.records.settings_base import Settings
 from tasks.roles.backend import LocalBackend
@@ -190,11 +194,21 @@ SETTINGS: dict[str, Any] = {
 """Arguments that put every role of the embedded profile into one pool."""
 
 
-def register(monkeypatch: Any) -> None:
+def register(module: str = __name__) -> None:
     """Enter the classes into the table of backends, as ``counted``."""
     for role, backend in CLASSES.items():
-        monkeypatch.setitem(BACKENDS[role], "counted", f"{__name__}:{backend.__name__}")
+        BACKENDS[role]["counted"] = f"{module}:{backend.__name__}"
     ASKED.clear()
+
+
+def replay(origin: str, out: str) -> Release:
+    """A build from the answers of another dataset; fails when anybody is asked."""
+    ASKED.clear()
+    assignments = ["execution.pool=in-process", "execution.prefect=false"]
+    with open_session(open_replay(origin, out, assignments=assignments)) as session:
+        release = session.run_plainly()
+    assert not ASKED, ASKED
+    return release
 
 
 def paint(seed: int, size: tuple[int, int] = (400, 600)) -> Any:
@@ -213,3 +227,10 @@ def _jitter() -> float:
 
 def _pixels(image: Any, name: str) -> Any:
     return (np.abs(image.astype(int) - COLORS[name]) < TOLERANCE).all(axis=2)
+
+
+if __name__ == "__main__":
+    import generative_roles as here  # the module that the table names, and not this one beside it
+
+    here.register("generative_roles")
+    here.replay(*sys.argv[1:])

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from generative_roles import ASKED, CLASSES, SETTINGS, paint, register
+from generative_roles import ASKED, CLASSES, SETTINGS, paint, register, replay
 
-from flows.build.answers_only import open_replay
 from flows.build.plans import open_build
 from flows.build.session import open_session
 from tasks.imaging.pixels import encode_png
 from tasks.records.errors import StageStopped
+from tasks.roles.backends import BACKENDS
 from tasks.stages.config import load_config
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.forgetting import count_answers, forget
 
-HERE = ["execution.pool=in-process", "execution.prefect=false"]
+NO_NEW_INSTRUCTIONS = "AVX512_SKX,AVX2,FMA3"
+"""What an older processor lacks, as OpenCV names it."""
+
+
+@pytest.fixture(autouse=True)
+def _table() -> Iterator[None]:
+    """The table of backends with those of this test, and after it without them."""
+    register()
+    yield
+    for role in CLASSES:
+        del BACKENDS[role]["counted"]
 
 
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def built(tmp_path: Path) -> Store:
     """A finished dataset; its photographs are gone."""
-    register(monkeypatch)
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for n in range(3):
@@ -47,12 +60,6 @@ def build(tmp_path: Path, **changes: object):
         return session.run_plainly()
 
 
-def replay(origin: Store, out: Path):
-    ASKED.clear()
-    with open_session(open_replay(origin.uri, str(out), assignments=HERE)) as session:
-        return session.run_plainly()
-
-
 def contents(store: Store, prefix: str) -> dict[str, bytes]:
     return {item.path: store.get(item.path) for item in store.list(prefix)}
 
@@ -68,12 +75,22 @@ def test_a_release_is_made_anew_byte_for_byte_from_answers_alone(built: Store, t
     for item in list(built.list("stages")):
         if not item.path.startswith("stages/ingest-") and re.search("/(commits|rows|data)/", item.path):
             built.delete(item.path)
-    release = replay(built, tmp_path / "new")
+    release = replay(built.uri, str(tmp_path / "new"))
     assert sum(release.manifest["samples"].values()) > 0
-    assert not ASKED
     new = open_store(str(tmp_path / "new"))
     assert release_of(new) == samples
     assert not verify(new, deep=True).faults
+    older = open_store(str(tmp_path / "older"))
+    here = Path(__file__).parent
+    environment = {
+        **os.environ,
+        "OPENCV_CPU_DISABLE": NO_NEW_INSTRUCTIONS,
+        "PYTHONPATH": f"{here}:{here.parents[1]}",
+    }
+    command = [sys.executable, "-m", "generative_roles", built.uri, older.uri]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert release_of(older) == samples
 
 
 def test_a_missing_answer_is_named_and_stops_the_build(built: Store, tmp_path: Path) -> None:
@@ -81,12 +98,11 @@ def test_a_missing_answer_is_named_and_stops_the_build(built: Store, tmp_path: P
     built.delete(gone)
     key = gone.rpartition("/editor-")[2].partition(".")[0]
     with pytest.raises(StageStopped, match=rf"editor: 1 \({key}\)"):
-        replay(built, tmp_path / "new")
+        replay(built.uri, str(tmp_path / "new"))
     assert not ASKED
 
 
-def test_forgotten_answers_are_asked_for_again_and_no_others(tmp_path: Path, monkeypatch) -> None:
-    register(monkeypatch)
+def test_forgotten_answers_are_asked_for_again_and_no_others(tmp_path: Path) -> None:
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     for n in range(2):

@@ -23,7 +23,7 @@ from tasks.storage.objects.store import Store, open_store
 from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.forgetting import count_answers, forget
 
-NO_NEW_INSTRUCTIONS = "AVX512_SKX,AVX2,FMA3"
+NO_NEW_INSTRUCTIONS = "AVX512-SKX,AVX2,FMA3"
 """What an older processor lacks, as OpenCV names it."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, cast
 
+from prompts import prompt_digests
 from tasks.records.canonical import canonical_json
 from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
@@ -35,12 +36,14 @@ class StageSpec:
         module: holds ``STEP_VERSIONS`` and ``build(config, asks)``; imported by those who need it.
         roles: setting that names a backend -> role it plays.
         seeded: whether the build's seed can change its results.
+        texts: files in ``prompts/`` that the stage itself reads; those of backends come with the backends.
     """
 
     name: str
     module: str
     roles: Mapping[str, str] = field(default_factory=dict)
     seeded: bool = True
+    texts: tuple[str, ...] = ()
 
     def settings(self, config: BuildConfig) -> Settings:
         """Its section of the configuration."""
@@ -100,6 +103,7 @@ SPECS: dict[str, StageSpec] = {
                 "referrer": "referrer",
                 "text_judge": "text_judge",
             },
+            texts=("gate_nouns", "gate_vocabulary", "refusals"),
         ),
         StageSpec(
             name="editing",
@@ -171,6 +175,8 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
         "settings": settings,
         "roles": {setting: choice.material() for setting, choice in spec.choices(config).items()},
     }
+    if spec.texts:
+        material["texts"] = dict(prompt_digests(spec.texts))
     if spec.seeded:
         material["seed"] = config.seed
     if stage == "instruction":

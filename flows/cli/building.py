@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flows.build.estimate import estimate, estimate_text
-from flows.build.plans import Build, exclusion_note, open_build
+from flows.build.plans import Build, earlier_note, exclusion_note, open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.session import finished_release, open_session
@@ -41,6 +41,8 @@ def build(arguments: argparse.Namespace) -> int:
         progress.note("this build is finished: nothing was left to do")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0
+    if note := earlier_note(ready):
+        progress.note(note)
     server = start_prefect(verbose=arguments.verbose) if config.execution.prefect else None
     with open_session(ready, progress=progress, verbose=arguments.verbose) as session:
         if config.execution.prefect:
@@ -61,7 +63,8 @@ def plan(arguments: argparse.Namespace) -> int:
     with _not_made(local_folder(config.out)):
         ready = open_build(config, retry=request.retry_failed)
         lines = estimate(ready)
-    if note := exclusion_note(ready):
+        notes = [earlier_note(ready), exclusion_note(ready)]
+    for note in filter(None, notes):
         Progress().note(note)
     tell(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
     return 0

@@ -78,15 +78,18 @@ def commits_of(store: Store, plan: Plan) -> Iterator[Commit]:
 
 
 def recorded_libraries(store: Store, plans: Sequence[Plan]) -> dict[str, set[str]]:
-    """Library -> versions under which the units of these plans were made, as their commits say.
+    """Library -> versions under which the units of these plans were made, as far as their commits are there.
 
     Raises:
-        DataFault: a commit is missing or damaged.
+        DataFault: a commit is damaged.
     """
     found: dict[str, set[str]] = defaultdict(set)
-    for plan in plans:
-        for commit in commits_of(store, plan):
-            libraries: Mapping[str, str] = commit.run.get("libraries", {})
+    paths = [plan.key.commit_path(unit.id) for plan in plans for unit in plan.units]
+    for start in range(0, len(paths), BATCH):
+        some = paths[start : start + BATCH]
+        for path, data in zip(some, find_many(store, some), strict=True):
+            # Of later stages nothing but the answers has to be kept.
+            libraries: Mapping[str, str] = commit_from(data, path).run.get("libraries", {}) if data else {}
             for name, version in libraries.items():
                 found[name].add(version)
     return dict(found)

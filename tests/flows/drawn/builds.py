@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.session import open_session
 from tasks.publishing.finish_release import Release
+from tasks.storage.protocol.layout import MANIFEST, RUN
 from tests.flows.drawn import models
 from tests.serving.chat_server import ChatServer
 from tests.serving.scripts import Asked
@@ -132,11 +132,12 @@ class Count:
         return [Asked(role=role, number=0, body=body) for each, body in self.bodies if each == role]
 
 
-def release_files(out: Path, name: str) -> dict[str, str]:
-    """SHA-256 of each file of a release that its digest covers, by name, with the manifest's own parts."""
-    (folder,) = (path for path in (out / "releases").iterdir() if path.name == name)
-    manifest = json.loads((folder / "MANIFEST.json").read_text())
+def release_files(out: Path) -> dict[str, str]:
+    """SHA-256 of each file of the dataset's only release by ``release/file``, `RUN` left out: it tells hosts and times."""
+    (manifest,) = out.glob(f"releases/*/{MANIFEST}")
+    files = [path for path in manifest.parent.rglob("*") if path.is_file() and path.name != RUN]
+    assert len(files) > 3
     return {
-        str(file["name"]): hashlib.sha256((folder / file["name"]).read_bytes()).hexdigest()
-        for file in manifest["files"]
+        str(path.relative_to(manifest.parents[1])): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
     }

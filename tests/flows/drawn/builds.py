@@ -133,7 +133,7 @@ class Count:
 
 
 def release_files(out: Path) -> dict[str, str]:
-    """SHA-256 of each file of the dataset's only release by ``release/file``, `RUN` left out: it tells hosts and times."""
+    """``release/file`` -> SHA-256, of the only release of a dataset; `RUN` is left out, which tells hosts and times."""
     (manifest,) = out.glob(f"releases/*/{MANIFEST}")
     files = [path for path in manifest.parent.rglob("*") if path.is_file() and path.name != RUN]
     assert len(files) > 3

@@ -17,9 +17,9 @@ from tasks.roles import backends
 from tasks.roles.questions import ROLES
 from tasks.stages.registry import stage_digests
 from tasks.storage.objects.store import open_store
-from tasks.storage.protocol.answer_files import Kind, answer_from, answer_name
+from tasks.storage.protocol.answer_files import Kind, answer_from
 from tests.flows.drawn import models
-from tests.flows.drawn.builds import Count, command, profile, release_files, run, written
+from tests.flows.drawn.builds import Count, command, profile, release_files, run, stored_answers, written
 from tests.flows.drawn.photographs import lay_out
 from tests.flows.drawn.script import MARKER, DrawnScript, instruction_of, is_half, target_of
 from tests.flows.processes import wait_until
@@ -247,16 +247,6 @@ def test_ten_more_photographs_are_asked_about_and_no_other(world: World, first: 
     assert not sids & {subject.partition("-")[0] for _, subject in count.subjects}
 
 
-def stored(out: Path) -> dict[str, int]:
-    """Kept answers by role."""
-    found: dict[str, int] = {}
-    for item in open_store(str(out)).list("answers"):
-        name = answer_name(item.path)
-        if name is not None:
-            found[name.role] = found.get(name.role, 0) + 1
-    return found
-
-
 def test_a_killed_driver_leaves_only_the_questions_in_flight_to_be_asked_again(
     first: tuple[Path, Count], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +272,7 @@ def test_a_killed_driver_leaves_only_the_questions_in_flight_to_be_asked_again(
         came = dict(server.came)
         for role in log.read_text().splitlines():
             came[role.split()[0]] = came.get(role.split()[0], 0) + 1
-        kept = stored(world.out)
+        kept = stored_answers(world.out)
         script.instead.clear()
         count, _ = world.build()
     total = first[1].roles

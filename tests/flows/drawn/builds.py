@@ -18,6 +18,8 @@ from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.session import open_session
 from tasks.publishing.finish_release import Release
+from tasks.storage.objects.store import open_store
+from tasks.storage.protocol.answer_files import answer_name
 from tasks.storage.protocol.layout import MANIFEST, RUN
 from tests.flows.drawn import models
 from tests.serving.chat_server import ChatServer
@@ -141,3 +143,9 @@ def release_files(out: Path) -> dict[str, str]:
         str(path.relative_to(manifest.parents[1])): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
     }
+
+
+def stored_answers(out: Path) -> dict[str, int]:
+    """Role -> how many answers a dataset keeps."""
+    names = [answer_name(item.path) for item in open_store(str(out)).list("answers")]
+    return dict(Counter(name.role for name in names if name is not None))

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from flows.cli.main import main
-from tasks.roles import backends
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
 from tests.flows.drawn import models
@@ -18,26 +17,18 @@ from tests.flows.drawn.photographs import lay_out
 from tests.flows.drawn.script import DrawnScript
 from tests.serving.chat_server import ChatServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_models")]
 
 COUNT = 3
 PLAIN = ("--set", "execution.pool=in-process", "--set", "execution.prefect=false", "--quiet")
 
 
-@pytest.fixture(autouse=True)
-def _drawn_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    for role, names in models.table().items():
-        monkeypatch.setitem(backends.BACKENDS, role, names)
-
-
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Count]:
+def first(tmp_path_factory: pytest.TempPathFactory, drawn_models: None) -> tuple[Path, Count]:
     """A built dataset of which the photographs are gone and the server listens no more; and what was asked."""
     folder = tmp_path_factory.mktemp("first")
     lay_out(folder / "photographs", COUNT)
     with ChatServer(DrawnScript()) as server, pytest.MonkeyPatch.context() as patch:
-        for role, names in models.table().items():
-            patch.setitem(backends.BACKENDS, role, names)
         patch.setenv("DRAWN_JITTER", "1")
         count = Count(server)
         path = written(folder, profile(server.url))

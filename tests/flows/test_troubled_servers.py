@@ -15,15 +15,15 @@ import pytest
 
 from flows.cli.main import main
 from tasks.records.errors import FAILURES
-from tasks.roles import backends
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.commits import commit_from
-from tests.flows.drawn import models
 from tests.flows.drawn.builds import profile, release_files, run, stored_answers, written
 from tests.flows.drawn.photographs import lay_out
 from tests.flows.drawn.script import DrawnScript
 from tests.serving.chat_server import ChatServer
 from tests.serving.scripts import Answer, Asked, Script, busy, first_times
+
+pytestmark = pytest.mark.usefixtures("drawn_models")
 
 COUNT = 3
 ROLES = {
@@ -43,20 +43,12 @@ in_units = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def _drawn_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    for role, names in models.table().items():
-        monkeypatch.setitem(backends.BACKENDS, role, names)
-
-
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def healthy(tmp_path_factory: pytest.TempPathFactory, drawn_models: None) -> dict[str, str]:
     """The release of a build without trouble."""
     folder = tmp_path_factory.mktemp("healthy")
     lay_out(folder / "photographs", COUNT)
-    with ChatServer(DrawnScript()) as server, pytest.MonkeyPatch.context() as patch:
-        for role, names in models.table().items():
-            patch.setitem(backends.BACKENDS, role, names)
+    with ChatServer(DrawnScript()) as server:
         run(written(folder, profile(server.url)), folder / "photographs", folder / "out")
     return release_files(folder / "out")
 

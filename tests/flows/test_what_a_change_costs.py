@@ -13,12 +13,10 @@ import pytest
 from flows.build.request import BuildRequest, resolve
 from prompts import loading
 from tasks.records.errors import Reason
-from tasks.roles import backends
 from tasks.roles.questions import ROLES
 from tasks.stages.registry import stage_digests
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import Kind, answer_from
-from tests.flows.drawn import models
 from tests.flows.drawn.builds import Count, command, profile, release_files, run, stored_answers, written
 from tests.flows.drawn.photographs import lay_out
 from tests.flows.drawn.script import MARKER, DrawnScript, instruction_of, is_half, target_of
@@ -26,7 +24,7 @@ from tests.flows.processes import wait_until
 from tests.serving.chat_server import ChatServer
 from tests.serving.scripts import Answer, Asked
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_models")]
 
 COUNT = 4
 GOOD_EDIT, VERY_GOOD_EDIT = "editing.min_accuracy=4.0", "editing.min_accuracy=4.4"
@@ -41,28 +39,24 @@ class World:
         self.out = folder / "out"
         self.profile = written(folder, profile(server.url))
 
-    def build(self, *assignments: str, retry_failed: bool = False) -> tuple[Count, str]:
+    def build(
+        self, *assignments: str, limit: int | None = None, retry_failed: bool = False
+    ) -> tuple[Count, str]:
         """Runs the build; what was asked, and the release's name."""
         count = Count(self.server)
-        release = run(self.profile, self.photographs, self.out, *assignments, retry_failed=retry_failed)
+        release = run(
+            self.profile, self.photographs, self.out, *assignments, limit=limit, retry_failed=retry_failed
+        )
         return count.stop(), release.folder.rpartition("/")[2]
 
 
-@pytest.fixture(autouse=True)
-def _drawn_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    for role, names in models.table().items():
-        monkeypatch.setitem(backends.BACKENDS, role, names)
-
-
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Count]:
+def first(tmp_path_factory: pytest.TempPathFactory, drawn_models: None) -> tuple[Path, Count]:
     """A built dataset, and the count of its questions."""
     folder = tmp_path_factory.mktemp("first")
     lay_out(folder / "photographs", COUNT)
     script = DrawnScript()
-    with ChatServer(script) as server, pytest.MonkeyPatch.context() as patch:
-        for role, names in models.table().items():
-            patch.setitem(backends.BACKENDS, role, names)
+    with ChatServer(script) as server:
         world = World(folder, server, script)
         return folder, world.build()[0]
 
@@ -233,6 +227,29 @@ def test_a_text_that_can_change_an_outcome_moves_a_digest(
     before = digests(world)
     reword(prompt)
     assert digests(world) != before
+
+
+def test_where_a_model_is_and_how_it_is_run_asks_nobody(world: World) -> None:
+    name = world.build()[1]
+    with ChatServer(world.script) as other:
+        server = f"{{model: {{id: test-model, max_pixels: 400000}}, urls: [{other.url!r}]}}"
+        count = Count(world.server, other)
+        release = run(
+            world.profile, world.photographs, world.out, f"servers.other={server}", "instruction.rewriter.run=other",
+            "editing.judge.run=other", "pools.drawn.max_batch=2", "servers.words.in_flight=3",
+        )  # fmt: skip
+    assert (count.stop().roles, release.folder.rpartition("/")[2]) == ({}, name)
+
+
+def test_a_pilots_answers_are_used_by_the_whole_build(first: tuple[Path, Count], tmp_path: Path) -> None:
+    lay_out(tmp_path / "photographs", COUNT)
+    script = DrawnScript()
+    with ChatServer(script) as server:
+        world = World(tmp_path, server, script)
+        pilot = world.build(limit=COUNT // 2)[0].roles
+        rest = world.build()[0].roles
+    assert pilot["tagger"] == COUNT // 2
+    assert {role: pilot.get(role, 0) + rest.get(role, 0) for role in rest} == first[1].roles
 
 
 def test_ten_more_photographs_are_asked_about_and_no_other(world: World, first: tuple[Path, Count]) -> None:

@@ -76,13 +76,21 @@ def written(folder: Path, tree: Mapping[str, Any]) -> str:
     return str(path)
 
 
-def run(profile_path: str, source: Path, out: Path, *assignments: str, retry_failed: bool = False) -> Release:
+def run(
+    profile_path: str,
+    source: Path,
+    out: Path,
+    *assignments: str,
+    limit: int | None = None,
+    retry_failed: bool = False,
+) -> Release:
     """The whole build in this process."""
     request = BuildRequest(
         profile=profile_path,
         source=(str(source),),
         out=str(out),
         assignments=assignments,
+        limit=limit,
         retry_failed=retry_failed,
     )
     build = open_build(resolve(request)[0], retry=retry_failed)

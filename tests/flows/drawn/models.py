@@ -14,6 +14,8 @@ import os
 import random
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -160,15 +162,19 @@ class DrawnInpainter(DrawnModel):
 MODELS = (DrawnTagger, DrawnDetector, DrawnSegmenter, DrawnEditor, DrawnInpainter)
 
 
-def table() -> dict[str, dict[str, str]]:
-    """The table of backends with the drawn models in it, each by the name ``drawn``."""
-    found = {role: dict(names) for role, names in backends.BACKENDS.items()}
-    for model in MODELS:
-        found[model.role]["drawn"] = f"{__name__ if __name__ != '__main__' else HERE}:{model.__name__}"
-    return found
-
-
 HERE = "tests.flows.drawn.models"
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """The drawn models are in the table of backends, each by the name ``drawn``."""
+    for model in MODELS:
+        backends.BACKENDS[model.role]["drawn"] = f"{HERE}:{model.__name__}"
+    try:
+        yield
+    finally:
+        for model in MODELS:
+            del backends.BACKENDS[model.role]["drawn"]
 
 
 def painted(image: Image, kind: tuple[str, str]) -> Mask:
@@ -205,5 +211,5 @@ def _shaken(value: float) -> float:
 
 
 if __name__ == "__main__":
-    backends.BACKENDS.update(table())
-    sys.exit(main())
+    with registered():
+        sys.exit(main())

@@ -1,4 +1,4 @@
-"""What tests of builds share: one Ray, the folder on the path so that its workers import the toy stage, drawn models."""
+"""What tests of builds share: one Ray, the folder on the path so that its workers find the toy stage, drawn models."""
 
 from __future__ import annotations
 

@@ -36,14 +36,14 @@ class StageSpec:
         module: holds ``STEP_VERSIONS`` and ``build(config, asks)``; imported by those who need it.
         roles: setting that names a backend -> role it plays.
         seeded: whether the build's seed can change its results.
-        texts: files in ``prompts/`` that the stage itself reads; those of backends come with the backends.
+        word_files: files of ``prompts`` that its own code reads (a backend names those it reads by itself).
     """
 
     name: str
     module: str
     roles: Mapping[str, str] = field(default_factory=dict)
     seeded: bool = True
-    texts: tuple[str, ...] = ()
+    word_files: tuple[str, ...] = ()
 
     def settings(self, config: BuildConfig) -> Settings:
         """Its section of the configuration."""
@@ -103,7 +103,7 @@ SPECS: dict[str, StageSpec] = {
                 "referrer": "referrer",
                 "text_judge": "text_judge",
             },
-            texts=("gate_nouns", "gate_vocabulary", "refusals"),
+            word_files=("gate_nouns", "gate_vocabulary", "refusals"),
         ),
         StageSpec(
             name="editing",
@@ -175,10 +175,10 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
         "settings": settings,
         "roles": {setting: choice.material() for setting, choice in spec.choices(config).items()},
     }
-    if spec.texts:
-        material["texts"] = dict(prompt_digests(spec.texts))
     if spec.seeded:
         material["seed"] = config.seed
+    if spec.word_files:
+        material["words"] = dict(prompt_digests(spec.word_files))
     if stage == "instruction":
         # The editor enters by what it offers alone, so editors with the same offer share their instructions.
         material["offers"] = configured_offers(config).material()

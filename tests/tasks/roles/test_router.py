@@ -278,7 +278,7 @@ def test_an_answer_that_cannot_be_stored_is_that_questions_row(tmp_path: Path) -
     asyncio.run(build())
 
 
-def test_failures_are_tried_again_and_rejections_are_kept(tmp_path: Path) -> None:
+def test_the_next_build_tries_failures_again_and_keeps_rejections(tmp_path: Path) -> None:
     maker = ScriptedMaker()
 
     def script(route: str, payloads: list[str]) -> list[Any]:
@@ -293,6 +293,7 @@ def test_failures_are_tried_again_and_rejections_are_kept(tmp_path: Path) -> Non
                 answers = await ask_all(router, [call("fails"), call("declines")])
                 assert [a.reason.value for a in answers] == ["backend_error", "no_unique_reference"]
 
+    asyncio.run(build())
     asyncio.run(build())
     assert Counter(p for batch in maker.batches for p in batch) == {"fails": 2, "declines": 1}
     assert len(list(tmp_path.rglob("*.tar"))) == 1

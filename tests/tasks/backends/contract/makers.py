@@ -139,7 +139,7 @@ def _inpainter(name: str) -> Maker:
 
 def _edit_judge(folder: Path) -> Subject:
     questions = (
-        ask.judge_question(EditType.COLOR, asked_colour_share=0.9, change_inside_delta_e=40, seam_share=0.01),
+        ask.judge_question(EditType.COLOR, asked_color_share=0.9, change_inside_delta_e=40, seam_share=0.01),
         ask.judge_question(EditType.REMOVE, found_after_score=0.3, new_object_score=0.0),
     )
     return local("edit_judge", "rules", questions, _bad(ask.judge_question(EditType.ADD), None))

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tasks.stages.instruction.words.gates import GATES
 from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.names import NAMES
 from tests.tasks.stages.instruction.words.corpus import Case, line_of, right_cases, samples, wrong_cases
 
 EXACT = ("figures", "rules")
@@ -34,7 +34,7 @@ def test_right_texts_pass_all_gates(case: Case) -> None:
     verdict = check_line(case.line)
     assert [gate for gate in verdict["gates"] if not gate["passed"]] == []
     assert verdict["refused"] is None
-    assert [gate["name"] for gate in verdict["gates"]] == list(GATES)
+    assert [gate["name"] for gate in verdict["gates"]] == list(NAMES)
 
 
 @pytest.mark.parametrize("case", [c for corpus in EXACT for c in wrong_cases(corpus)], ids=named)
@@ -88,7 +88,7 @@ def other_side(match: re.Match[str]) -> str:
 def test_every_gate_refuses_something_and_decides_something() -> None:
     verdicts = [check_line(case.line) for corpus in (*EXACT, *FREE) for case in wrong_cases(corpus)]
     refusing = {gate["name"] for verdict in verdicts for gate in verdict["gates"] if not gate["passed"]}
-    assert refusing == set(GATES)
+    assert refusing == set(NAMES)
 
 
 def test_verdicts_are_json_and_repeat_themselves() -> None:

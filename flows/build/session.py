@@ -11,6 +11,8 @@ from flows.build.fan_out import Pool
 from flows.build.licenses import release_context
 from flows.build.plans import Build, draft
 from flows.build.progress import Progress
+from flows.build.server_check import check_servers
+from flows.build.service_plan import service_plan
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.gallery.release_gallery import release_gallery
 from tasks.publishing.finish_release import Release, find_release, finish_release
@@ -64,16 +66,19 @@ class Session:
 def open_session(
     build: Build, *, progress: Progress | None = None, verbose: bool = False
 ) -> Iterator[Session]:
-    """Checks the store, as far as that needs writing, and opens the pool.
+    """Checks the store, as far as that needs writing, and the servers; then opens the pool.
 
     Raises:
-        ConfigurationError: the store can't keep the commit protocol.
+        ConfigurationError: the store can't keep the commit protocol, or a server is not the one configured.
         StorageFault: it can't be written to, or has too little space left.
     """
     opened = time.monotonic()
+    progress = progress or Progress()
     build.store.probe()
+    for line in check_servers(service_plan(build).servers):
+        progress.note(line)
     with opened_pool(build, verbose=verbose) as pool:
-        yield Session(build=build, pool=pool, progress=progress or Progress(), opened=opened)
+        yield Session(build=build, pool=pool, progress=progress, opened=opened)
 
 
 def finished_release(build: Build) -> Release | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from flows.build.drain import Drain
 from flows.build.fan_out import Pool
 from flows.build.licenses import release_context
 from flows.build.plans import Build, draft
 from flows.build.progress import Progress
+from flows.build.run_report import RunReport
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.publishing.finish_release import Release, find_release, finish_release
 from tasks.records.outcomes import STAGES
@@ -19,13 +21,14 @@ from tasks.storage.protocol.stage_end import find_stage_end
 
 @dataclass(slots=True)
 class Session:
-    """An open build."""
+    """An open build; ``drain`` stops it in good order."""
 
     build: Build
     pool: Pool
     progress: Progress
     opened: float
     start_up_s: float | None = None
+    drain: Drain = field(default_factory=Drain)
 
     @property
     def dashboard_url(self) -> str:
@@ -46,17 +49,22 @@ class Session:
         if self.dashboard_url:
             self.progress.note(f"Ray dashboard: {self.dashboard_url}")
 
-    def run_plainly(self) -> Release:
-        """All stages and the release, without Prefect."""
+    def run_plainly(self) -> None:
+        """The build's stages one after the other, without Prefect.
+
+        Raises:
+            Drained: SIGTERM came; what was begun is committed.
+            GroundEditError: as the stages raise them.
+        """
         self.ready()
         self.build.whole = True
-        for stage in STAGES:
-            run_stage(self.build, stage, self.pool, self.progress)
-        return self.finish()
+        for stage in self.build.stages:
+            run_stage(self.build, stage, self.pool, self.progress, drain=self.drain)
 
     def finish(self) -> Release:
         """See `finish`."""
-        return finish(self.build)
+        with self.drain.listening():  # a release that is nearly there is made
+            return finish(self.build)
 
 
 @contextmanager
@@ -66,13 +74,19 @@ def open_session(
     """Checks the store, as far as that needs writing, and opens the pool.
 
     Raises:
-        ConfigurationError: the store can't keep the commit protocol.
-        StorageFault: it can't be written to, or has too little space left.
+        ConfigurationError: the store cannot keep the commit protocol.
+        StorageFault: the store cannot be written to, or has too little space left.
     """
     opened = time.monotonic()
     build.store.probe()
-    with opened_pool(build, verbose=verbose) as pool:
-        yield Session(build=build, pool=pool, progress=progress or Progress(), opened=opened)
+    progress = progress or Progress()
+    try:
+        with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):
+            session = Session(build=build, pool=pool, progress=progress, opened=opened)
+            with session.drain.listening():
+                yield session
+    finally:
+        progress.close()
 
 
 def finished_release(build: Build) -> Release | None:
@@ -87,10 +101,10 @@ def finished_release(build: Build) -> Release | None:
 
 
 def finish(build: Build) -> Release:
-    """The release of closed stages, made if it isn't there.
+    """The release of closed stages, made if it is not there.
 
     Raises:
-        DataFault: a stage is open, or what the store holds doesn't fit its digests.
+        DataFault: a stage is open, or what the store holds does not fit its digests.
     """
     return finish_release(
         build.store,

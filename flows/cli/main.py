@@ -1,4 +1,4 @@
-"""The command ``groundedit``: arguments, exit codes and messages; the work is in `flows.commands`.
+"""The command ``groundedit``: arguments, exit codes and messages; the work is in the other modules of this package.
 
 Exit codes: 0 done, 1 the data has a fault, 2 wrong arguments or configuration, 3 a stage stopped itself, 130 Ctrl-C.
 """
@@ -103,6 +103,9 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         each.add_argument("--limit", type=_count, metavar="SOURCES", help="first so many photographs")
         each.add_argument(
             "--exclude", type=_text, metavar="FILE", help="ids, locations or patterns to leave out"
+        )
+        each.add_argument(
+            "--stages", type=_text, metavar="A..B", help="only these, such as ..grounding, editing or editing.."
         )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
         _add_set(each)

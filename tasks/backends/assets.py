@@ -9,7 +9,6 @@ The table is `assets.yaml`: package and version, and for each file in it the SHA
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -25,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import yaml
+from filelock import FileLock
 
 from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.records.errors import AssetUnavailable
@@ -194,8 +194,7 @@ class AssetCache:
     def _locked(self, package: Asset) -> Iterator[None]:
         lock = self.folder / "locks" / f"{package.folder_name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with FileLock(lock):
             yield
 
 

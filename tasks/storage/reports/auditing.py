@@ -17,7 +17,9 @@ from tasks.storage.protocol.layout import (
     ASIDE,
     BUILDS,
     MANIFEST,
+    LOGS,
     RELEASES,
+    RUNS,
     STAGES,
     StageKey,
     finished_path,
@@ -319,6 +321,8 @@ class _Auditor:
             if finished_path(release) not in self._objects:
                 self._audit.notes.append(Fault(path=release, problem=UNFINISHED))
         for path in sorted(self._objects.keys() - self._named):
+            if path.partition("/")[0] in (RUNS, LOGS):
+                continue  # whatever they hold, nothing rests on it
             if _folder(path) in unnamed:
                 continue  # told of as a whole
             kind = "set aside" if path.startswith(f"{ASIDE}/") else "named by nothing"

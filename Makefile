@@ -7,7 +7,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 OUT ?= out/demo
 
-.PHONY: help setup setup-test setup-torch demo build test test-slow test-long check format bench-orchestration clean
+.PHONY: help setup setup-test setup-torch demo build test test-slow test-long check format bench-orchestration bench-serving clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/:/' | column -t -s:
 
@@ -58,6 +58,9 @@ check: setup-test setup-torch        ## format, lint, types; changes nothing
 
 bench-orchestration: setup-test      ## what Prefect and Ray cost over a bare loop
 	$(BIN)/python -m tests.benchmarks.orchestration
+
+bench-serving: setup-test            ## how close pools and servers come to their busiest resource, 3 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.serving
 
 clean:                               ## forget the environment and outputs
 	rm -rf .venv out

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tasks.records.codec import encode_record
+from tasks.records.measuring import measured_words
 from tasks.records.records import EditPlan, EditType
 from tasks.stages.editing.stage import STEP_VERSIONS as EDITING
 from tasks.stages.grounding.stage import STEP_VERSIONS as GROUNDING
@@ -20,9 +21,9 @@ from tests.tasks.stages.instruction.drawn_scenes import cups, desk, street, targ
 from tests.tasks.stages.instruction.test_stage import NoPixels, _input, _stage
 
 GOLDEN = {
-    "grounding": ("{'scene': 2, 'targets': 1, 'red_picture': 1}", "7481e9aadb021ad8"),
-    "editing": ("{'crop': 1, 'edit': 1, 'removal': 3, 'compositing': 1, 'gates': 4}", "21a86e452a6261b6"),
-    "instruction": ("{'draw': 4, 'ask': 1, 'parse': 1, 'rewrite': 1, 'gates': 1}", "9205924563b711b3"),
+    "grounding": ("{'scene': 3, 'targets': 1, 'red_picture': 1}", "92d75458585e7062"),
+    "editing": ("{'crop': 1, 'edit': 1, 'removal': 3, 'compositing': 1, 'gates': 5}", "47f8620139fdf7ec"),
+    "instruction": ("{'draw': 4, 'ask': 1, 'parse': 1, 'rewrite': 1, 'gates': 2}", "263acda393be7cf5"),
 }
 """Stage -> versions of its steps, and the digest of what they gave. Raise the step's version, then write both anew."""
 
@@ -31,7 +32,8 @@ def digest(outcomes) -> str:
     whole = hashlib.sha256()
     for outcome in outcomes:
         for child in outcome.children:
-            whole.update(f"{child.id} {child.reason} {child.detail}\n".encode())
+            said = f"{child.detail} {measured_words(child.measured)}"
+            whole.update(f"{child.id} {child.reason} {said}\n".encode())
             if isinstance(child.record, EditPlan):
                 # Prompts are in the stage's digest by themselves; only the steps' own doing counts here.
                 whole.update(encode_record(replace(child.record, models=(), prompts=())).encode())

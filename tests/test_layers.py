@@ -18,6 +18,20 @@ MODEL_MAY_IMPORT = ("tasks.publishing.shard_format", "tasks.records.records", "t
 """What the model package takes from the pipeline: the format of its input."""
 
 
+ROOMS = (
+    "records",
+    "imaging",
+    "roles",
+    "stages",
+    "worker",
+    "sources",
+    "storage",
+    "backends",
+    "publishing",
+    "gallery",
+)
+"""The rooms of ``tasks``; which of them may know which is up to them, but never in a circle."""
+
 ABOVE_THE_STORE = ("backends", "sources", "stages", "publishing", "gallery", "roles", "worker")
 
 
@@ -98,6 +112,15 @@ def test_backends_are_imported_by_the_table_of_roles_alone() -> None:
     assert [f"{i.module} imports {i.name}" for i in found if i.module not in allowed] == []
 
 
+def test_backends_know_no_stage_and_no_store() -> None:
+    found = [
+        f"{i.module} imports {i.name}"
+        for i in ALL["tasks"]
+        if i.module.startswith("tasks.backends.") and i.is_of("tasks.stages", "tasks.storage", "tasks.worker")
+    ]
+    assert found == []
+
+
 def test_a_stage_does_not_run_another_stage() -> None:
     found = [
         f"{i.module} imports {i.name}"
@@ -107,6 +130,38 @@ def test_a_stage_does_not_run_another_stage() -> None:
         in ("sources", "grounding", "instruction", "editing", "publishing", "storage")
     ]
     assert found == []
+
+
+def rooms_known() -> dict[str, set[str]]:
+    """Room -> rooms that it imports, apart from the names of array types, which all may use."""
+    known: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for i in ALL["tasks"]:
+        parts, own = i.name.split("."), i.module.split(".")
+        if i.is_of("tasks.imaging.arrays") or parts[0] != "tasks" or len(parts) < 3 or len(own) < 3:
+            continue
+        if parts[1] != own[1]:
+            known[own[1]].add(parts[1])
+    return known
+
+
+def test_every_folder_of_tasks_is_a_room_that_is_looked_at() -> None:
+    folders = {path.parent.name for path in (ROOT / "tasks").glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+
+
+def test_no_room_knows_itself_through_others() -> None:
+    known = rooms_known()
+    order: list[str] = []
+    while left := [room for room in ROOMS if room not in order]:
+        free = [room for room in left if known[room] <= set(order)]
+        assert free, f"a circle among {', '.join(left)}: " + str(
+            {room: known[room] - set(order) for room in left}
+        )
+        order += free
+
+
+def test_the_records_know_no_other_room() -> None:
+    assert rooms_known()["records"] == set()
 
 
 def test_the_store_knows_no_stage_and_no_backend() -> None:

@@ -1,7 +1,8 @@
 """The units of one stage through a pool of workers: the contract between the two.
 
 A driver decides (`flows.build.unit_queue`), a pool carries (`flows.build.pool_in_process`, `flows.ray.pool`), a
-worker works (`tasks.worker.run_unit`). Between them go units (ids), summaries (counts) and nothing else: no pixels, no records.
+worker works (`tasks.worker.run_unit`). Between them go units (ids), summaries (counts) and nothing else: no pixels, no
+records.
 """
 
 from __future__ import annotations

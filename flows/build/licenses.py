@@ -25,15 +25,16 @@ def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseC
 
 
 def used_models(config: BuildConfig) -> list[Asset]:
-    """Packaged model files behind the configured roles, by name."""
-    revisions = " ".join(
-        choice.identity.revision for spec in SPECS.values() for choice in spec.choices(config).values()
-    )
+    """Packaged model files behind the configured roles, by name; a role's identity holds the digest of each."""
+    digests = {
+        digest
+        for spec in SPECS.values()
+        for choice in spec.choices(config).values()
+        for digest in choice.identity.digest.split("+")
+    }
     collections = {name for names in PHOTOGRAPHS.values() for name in names}
     table = asset_table()
-    return [
-        table[name] for name in sorted(table) if name not in collections and table[name].revision in revisions
-    ]
+    return [table[name] for name in sorted(table.keys() - collections) if table[name].digest in digests]
 
 
 def used_photographs(config: BuildConfig) -> list[Asset]:
@@ -46,6 +47,6 @@ def _attribution(kind: str, asset: Asset) -> Attribution:
         kind=kind,
         name=f"{asset.name} ({asset.package})",
         version=asset.version,
-        licence=asset.licence,
+        license=asset.license,
         credit=asset.attribution,
     )

@@ -34,7 +34,7 @@ def named_collections(config: BuildConfig) -> list[str]:
 
 
 def _located(source: SourceSettings) -> list[SourceSettings]:
-    """A source for each package that a collection comes from, since each has its licence."""
+    """A source for each package that a collection comes from, since each has its license."""
     collection = source.uri.removesuffix(SUFFIX)
     if not source.uri.endswith(SUFFIX) or collection not in PHOTOGRAPHS:
         return [source]
@@ -52,6 +52,6 @@ def _from_package(source: SourceSettings, collection: str, asset: Asset) -> Sour
             "uri": str(folder),
             "name": (source.name or source.uri) + title.removeprefix(collection),
             "kind": "folder",
-            "licence": source.licence or asset.licence,
+            "license": source.license or asset.license,
         }
     )

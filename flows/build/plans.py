@@ -9,13 +9,15 @@ from itertools import pairwise
 from flows.build.photographs import with_photographs
 from flows.build.stage_range import stages_of
 from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
+from tasks.publishing.sample_libraries import libraries_of_samples
 from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
+from tasks.records.records import SCHEMA_VERSION
 from tasks.sources.listing import Listing, list_sources
 from tasks.stages.config import BuildConfig
 from tasks.stages.registry import check_roles, stage_digests, stage_material
 from tasks.storage.objects.store import Store, StoreOptions, open_store
-from tasks.storage.protocol.builds import BuildRecord, link_plan, write_build
+from tasks.storage.protocol.builds import BuildRecord, link_plan, list_builds, write_build
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import (
     Grouping,
@@ -110,6 +112,13 @@ def exclusion_note(build: Build) -> str:
     return f"exclude={build.config.exclude!r}: nothing in the sources is named {named}" if idle else ""
 
 
+def earlier_note(build: Build) -> str:
+    """Which stages an earlier version of the program left in the dataset, or ``""``; they are read, never written."""
+    chains = [r.chain for r in list_builds(build.store) if r.schema_version < SCHEMA_VERSION]
+    names = sorted({f"{key.stage}-{key.config8}" for chain in chains for key in chain})
+    return f"stages of an earlier version are left as they are: {', '.join(names)}" if names else ""
+
+
 def draft(build: Build, stage: str) -> Plan:
     """The stage's plan with nothing written; the stage before must be closed.
 
@@ -201,7 +210,14 @@ def _grouping(build: Build, stage: str, upstream: Plan | None) -> Grouping | Non
         return None
     sids = {sid_of(item.id) for item in kept_children(build.store, upstream)}
     fingerprints = read_fingerprints(build.store, _plan_of(build, "ingest"), sids)
-    return shard_grouping(build.key(stage), fingerprints, build.config.publish, build.config.seed)
+    before = [_plan_of(build, name) for name in STAGES[: STAGES.index(stage)]]
+    return shard_grouping(
+        build.key(stage),
+        fingerprints,
+        build.config.publish,
+        seed=build.config.seed,
+        libraries=lambda: libraries_of_samples(build.store, before),
+    )
 
 
 def _plan_of(build: Build, stage: str) -> Plan:

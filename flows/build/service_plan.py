@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -44,6 +45,13 @@ class ServicePlan:
         return frozenset(
             route.run for route in self.routes if route.name in names and route.run in self.pools
         )
+
+    def pool_cpus(self) -> int:
+        """CPUs that all pools take with one replica each, or with as many as are stated."""
+        count = sum(
+            pool.cpus * (1 if pool.replicas == "auto" else pool.replicas) for pool in self.pools.values()
+        )
+        return math.ceil(count)
 
 
 def service_plan(build: Build) -> ServicePlan:

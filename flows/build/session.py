@@ -14,6 +14,7 @@ from flows.build.plans import Build, draft
 from flows.build.progress import Progress
 from flows.build.run_report import RunReport
 from flows.build.stage_runner import opened_pool, run_stage
+from tasks.gallery.release_gallery import release_gallery
 from tasks.publishing.finish_release import Release, find_release, finish_release
 from tasks.records.outcomes import STAGES
 from tasks.storage.protocol.stage_end import find_stage_end
@@ -106,10 +107,12 @@ def finish(build: Build) -> Release:
     Raises:
         DataFault: a stage is open, or what the store holds does not fit its digests.
     """
+    plans = [build.plans[stage] for stage in STAGES]
     return finish_release(
         build.store,
-        [build.plans[stage] for stage in STAGES],
+        plans,
         context=release_context(build.config, build.digests),
         settings=build.config.publish,
         build=build.record.build if build.record is not None else "",
+        write_gallery=release_gallery(build.store, plans, build.config.publish),
     )

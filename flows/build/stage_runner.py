@@ -225,6 +225,9 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             workers=execution.workers,
             threads=execution.threads_per_worker,
             dashboard=execution.dashboard,
+            gpus=execution.local_gpus,
+            megapixels=execution.megapixels_in_flight if plan.pools else 0.0,
+            more_cpus=plan.pool_cpus(),
             verbose=verbose,
         )
     )

@@ -13,8 +13,12 @@ from pathlib import Path
 
 from flows.build.drain import Drained
 from flows.build.estimate import estimate, estimate_text
+<<<<<<< HEAD
 from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft, exclusion_note, open_build
+=======
+from flows.build.plans import Build, earlier_note, exclusion_note, open_build
+>>>>>>> spine
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.session import finished_release, open_session
@@ -50,6 +54,7 @@ def build(arguments: argparse.Namespace) -> int:
         progress.note("this build is finished: nothing was left to do")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0
+<<<<<<< HEAD
     try:
         release, start_up = _run(ready, request, progress, verbose=arguments.verbose)
     except Drained as stop:
@@ -76,6 +81,13 @@ def _run(
     server = start_prefect(verbose=verbose) if execution.prefect else None
     with open_session(ready, progress=progress, verbose=verbose) as session:
         if execution.prefect:
+=======
+    if note := earlier_note(ready):
+        progress.note(note)
+    server = start_prefect(verbose=arguments.verbose) if config.execution.prefect else None
+    with open_session(ready, progress=progress, verbose=arguments.verbose) as session:
+        if config.execution.prefect:
+>>>>>>> spine
             run_flow(session, request, server)
         else:
             session.run_plainly()
@@ -90,7 +102,8 @@ def plan(arguments: argparse.Namespace) -> int:
     with _not_made(local_folder(config.out)):
         ready = open_build(config, retry=request.retry_failed, stages=request.stages)
         lines = estimate(ready)
-    if note := exclusion_note(ready):
+        notes = [earlier_note(ready), exclusion_note(ready)]
+    for note in filter(None, notes):
         Progress().note(note)
     tell(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
     return 0

@@ -9,13 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from flows.build.licenses import release_context
+from flows.build.recorded import recorded_config
 from flows.cli.funnel_table import funnel_table
 from flows.cli.gallery_folder import gallery_folder
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
 from tasks.gallery.build_gallery import write_build_gallery
 from tasks.records.errors import ConfigurationError
-from tasks.stages.config import BuildConfig
+from tasks.records.measuring import measured_words
 from tasks.storage.objects.store import Store, local_folder, open_store
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.reports import auditing, repairing
@@ -87,7 +88,8 @@ def show(arguments: argparse.Namespace) -> int:
             tell(json.dumps(told, indent=2, ensure_ascii=False))
             return 0
         for step in steps:
-            verdict = " ".join(filter(None, [step.outcome, step.reason, step.detail]))
+            why = [step.reason, step.detail, measured_words(step.measured)]
+            verdict = " ".join(filter(None, [step.outcome, *why]))
             tell(f"{step.stage:<12} {step.kind:<6} {step.id}  {verdict}  {step.edit_type}".rstrip())
             if step.record and step.kind == "child":
                 tell(_indented(json.loads(step.record)))
@@ -101,7 +103,7 @@ def gallery(arguments: argparse.Namespace) -> int:
     store = existing_dataset(arguments.out)
     to = gallery_folder(store, arguments.out, arguments.to or "")
     record = _newest(store)
-    config = BuildConfig.model_validate({**record.config, "out": arguments.out})
+    config = recorded_config(record, arguments.out)
     digests = {key.stage: key.config8 for key in record.chain}
     page = write_build_gallery(
         store,

@@ -22,8 +22,8 @@ def fetch(arguments: argparse.Namespace) -> int:
     cache = AssetCache(default_cache_folder())
     cache.fetch([asset.name for asset in assets])
     rows = [
-        ("asset", "from", "version", "licence"),
-        *((a.name, a.package, a.version, a.licence) for a in assets),
+        ("asset", "from", "version", "license"),
+        *((a.name, a.package, a.version, a.license) for a in assets),
     ]
     tell(text_table(rows))
     tell(f"\nin {cache.folder}")

@@ -16,7 +16,10 @@ from typing import Any
 from tasks.records.errors import EnvironmentFault
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
-"""Only ids and counts pass through it; Ray's smallest store is 75 MiB."""
+"""Without pools only ids and counts pass through it; Ray's smallest store is 75 MiB."""
+
+BYTES_PER_MEGAPIXEL = 3_000_000
+"""Of an RGB picture on its way from a worker to a pool."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 """What numeric libraries read when they are loaded."""
@@ -31,6 +34,9 @@ class ClusterSettings:
         workers: actors; 0 means one for each `threads` cores of the cluster.
         threads: a worker's numeric threads, and the cores it asks Ray for.
         dashboard: start the dashboard of a local Ray.
+        gpus: GPUs that a local Ray counts; None: those it finds.
+        megapixels: photographs at work in a worker whose pictures may travel to pools; 0 without pools.
+        more_cpus: CPUs that a local Ray counts beside those of the workers, for pools.
         verbose: let the workers' output through to the terminal.
     """
 
@@ -38,6 +44,9 @@ class ClusterSettings:
     workers: int = 0
     threads: int = 1
     dashboard: bool = False
+    gpus: int | None = None
+    megapixels: float = 0.0
+    more_cpus: int = 0
     verbose: bool = False
 
 
@@ -113,6 +122,11 @@ class RayCluster:
         self._error = None
         self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else ""
 
+    def _object_store_bytes(self) -> int:
+        """Room for the pictures of all samples at work, twice, within what shared memory has."""
+        wanted = 2 * BYTES_PER_MEGAPIXEL * self.settings.megapixels * self.workers
+        return max(OBJECT_STORE_BYTES, min(int(wanted), shared_memory_bytes() * 8 // 10))
+
     def _arguments(self) -> dict[str, Any]:
         settings = self.settings
         common: dict[str, Any] = {
@@ -128,12 +142,22 @@ class RayCluster:
         self._folder = tempfile.mkdtemp(prefix=f"ge-{os.getpid()}-", dir=_short_folder())
         return {
             **common,
-            "num_cpus": max(cores(), self.workers * settings.threads),
+            "num_cpus": max(cores(), self.workers * settings.threads) + settings.more_cpus,
+            **({} if settings.gpus is None else {"num_gpus": settings.gpus}),
             "include_dashboard": settings.dashboard,
             "dashboard_host": "127.0.0.1",
-            "object_store_memory": OBJECT_STORE_BYTES,
+            "object_store_memory": self._object_store_bytes(),
             "_temp_dir": self._folder,
         }
+
+
+def shared_memory_bytes() -> int:
+    """Free shared memory of this machine; containers often have 64 MiB."""
+    try:
+        found = os.statvfs("/dev/shm")
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
 
 
 def prepare_environment(settings: ClusterSettings) -> None:
@@ -148,6 +172,8 @@ def prepare_environment(settings: ClusterSettings) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # Ray's workers run at nice 15 otherwise: whatever else the machine does would come before the build.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        # Else an actor without GPUs sees them all; our workers hide them from themselves as well.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
         # Networks free their activations after each picture; glibc would keep half a gigabyte of them a worker.
         # 1 MiB costs a fifth of a worker's CPU (pictures are mapped anew each time), 8 MiB a twentieth over 24 MiB,
         # which holds 0.1 GB more: two workers and all else stay below 4 GB.

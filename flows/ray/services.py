@@ -146,7 +146,9 @@ class RayServices:
     def _group(self, placed: PlacedPool) -> PlacementGroup:
         bundles = [placed.bundle for _ in range(placed.replicas)]
         make: Any = placement_group
-        group: PlacementGroup = make(bundles, strategy="PACK", name=f"groundedit-{placed.name}-{time.time_ns()}")
+        group: PlacementGroup = make(
+            bundles, strategy="PACK", name=f"groundedit-{placed.name}-{time.time_ns()}"
+        )
         return group
 
     def _wait(self, groups: Sequence[PlacementGroup]) -> None:

@@ -1,1 +1,1 @@
-"""Backends that answer for roles: `embedded` (small real models, CPU)."""
+"""Backends that answer for roles: `embedded` (small models on the CPU), `torch` (local, GPU), `served` (HTTP)."""

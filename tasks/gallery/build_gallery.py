@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.gallery.entries import Accepted
 from tasks.gallery.entry_sources import accepted_samples, rejected_samples
 from tasks.gallery.pages import GalleryContent, write_gallery
+from tasks.publishing.accepted import Accepted
 from tasks.publishing.funnel import stage_ends, with_funnel
 from tasks.publishing.release_context import ReleaseContext
-from tasks.stages.publish.settings import PublishSettings
+from tasks.publishing.settings import PublishSettings
 from tasks.storage.objects.pixel_reader import StorePixels
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.units import Plan
@@ -38,10 +38,10 @@ def write_build_gallery(
         The path of ``index.html``.
     """
     ends = stage_ends(store, plans)
-    last = plans[len(ends) - 1] if ends else None
+    closed = plans[: len(ends)]
     accepted: list[Accepted] = []
-    if last is not None and last.key.stage in ("editing", "publish"):
-        accepted = list(accepted_samples(store, last, context.sample, settings.validation_share))
+    if closed and closed[-1].key.stage in ("editing", "publish"):
+        accepted = list(accepted_samples(store, closed, context.sample, settings.validation_share))
     refused, totals = rejected_samples(store, plans) if rejected else ([], Counter())
 
     written: set[str] = set()

@@ -10,15 +10,16 @@ from tasks.gallery.gate_words import (
     FailedGate,
     WeakestGate,
     failed_gates,
-    is_said_by,
     object_counts,
     weakest_gate,
 )
 from tasks.gallery.pictures import sample_pictures
 from tasks.gallery.provenance import Made, made_of_refused, made_of_sample
 from tasks.imaging.geometry import from_rle
+from tasks.publishing.accepted import Accepted
 from tasks.publishing.reason_words import reason_words
 from tasks.publishing.shard_format import SampleMeta
+from tasks.records.errors import Reason
 from tasks.records.outcomes import BlobRef, PixelReader, Record, SourceEntry
 from tasks.records.records import (
     Box,
@@ -32,19 +33,12 @@ from tasks.records.records import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """A sample of the release and where its pictures lie."""
-
-    meta: SampleMeta
-    blobs: Mapping[str, BlobRef]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
     """An input or child that ended, with what is known of it.
 
     ``record`` is its own, or else its parent's (what the stage was given); ``blobs`` those of both.
-    ``twins`` are ids of others of which the page would show and say the same.
+    ``measured`` are the numbers behind the reason; ``twins`` ids of others of which the page would show and say the
+    same.
     """
 
     stage: str
@@ -54,6 +48,7 @@ class Rejected:
     detail: str
     record: Record | SourceEntry | None
     blobs: Mapping[str, BlobRef]
+    measured: tuple[Measurement, ...] = ()
     twins: tuple[str, ...] = ()
 
     @property
@@ -61,9 +56,10 @@ class Rejected:
         """Equal for plans of one target that ended before they had pictures, with the same words and numbers."""
         match self.record:
             case GroundedTarget(target_id=target):
-                return self.verdict, self.detail, target
+                return self.verdict, self.detail, self.measured, target
             case EditPlan(target=grounded, edit_type=kind, instruction=words, gates=gates):
-                return self.verdict, self.detail, grounded.target_id, kind, words, gates
+                said = (self.verdict, self.detail, self.measured)
+                return (*said, grounded.target_id, kind, words, gates)
         return self.id
 
 
@@ -88,7 +84,7 @@ class RejectedView:
         title: of the reason, in plain words.
         failed: the gates that said no.
         counts: for a scene without a target, (what kept objects from being one, how many objects).
-        remark: what the stage said, where that is more than the gates and counts.
+        remark: what the stage said beyond the gates and counts.
         gates: all that were measured, the failing ones first.
     """
 
@@ -124,7 +120,7 @@ def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
         meta=meta,
         made=made_of_sample(meta),
         figures=sample_figures(f"pictures/{meta.key}", meta.target.label, pictures),
-        weakest=weakest_gate((s.name, s.value, s.threshold) for s in (*meta.gates, *meta.scores)),
+        weakest=weakest_gate((*meta.gates, *meta.scores)),
         allowed_share=float(allowed.mean()),
         changed_outside=pictures.changed_outside,
         changed_inside=pictures.changed_inside,
@@ -139,15 +135,14 @@ def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
     target = plan.target if plan else record if isinstance(record, GroundedTarget) else None
     source = target.scene.source if target else record if isinstance(record, SourceImage) else None
     gates = _gates(target, plan, sample)
-    failed = failed_gates(gates, entry.detail)
-    counts = object_counts(entry.detail)
+    failed = failed_gates((*gates, *entry.measured))
     words = reason_words(entry.reason)
     return RejectedView(
         entry=entry,
         title=words.title_for([gate.name for gate in failed]),
         failed=failed,
-        counts=counts,
-        remark="" if counts or is_said_by(entry.detail, failed) else entry.detail,
+        counts=object_counts(entry.measured) if entry.reason == Reason.NO_TARGET else (),
+        remark=entry.detail,
         made=made_of_refused(target, plan, sample),
         sid=source.sid if source else "",
         location=source.location if source else entry.id,

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tasks.gallery.entries import Accepted, Rejected
-from tasks.publishing.describe_sample import describe_sample
+from tasks.gallery.entries import Rejected
+from tasks.publishing.accepted import Accepted, accepted_of
 from tasks.publishing.release_context import SampleContext
-from tasks.publishing.splits import split_of
+from tasks.publishing.sample_libraries import libraries_of_samples, read_extra
 from tasks.records.errors import DataFault
 from tasks.records.outcomes import Record, SourceEntry, verdict
-from tasks.records.records import EditedSample
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import read_rows
 from tasks.storage.protocol.rows import CHILD, Row, rows_from
@@ -28,7 +27,7 @@ from tasks.storage.protocol.stage_end import (
 from tasks.storage.protocol.units import Plan, by_unit
 
 ROW_FILES_HELD = 64
-"""Row files kept in memory while entries are put together; neighbours come from the same files."""
+"""Row files kept in memory while entries are put together; neighbors come from the same files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,25 +43,25 @@ class Ended:
 
 
 def accepted_samples(
-    store: Store, plan: Plan, context: SampleContext, validation_share: float
+    store: Store, plans: Sequence[Plan], context: SampleContext, validation_share: float
 ) -> Iterator[Accepted]:
-    """Kept samples of a plan of ``publish`` or, before publishing, of ``editing``, in the order of its units."""
+    """Kept samples of plans up to ``publish`` or, before publishing, ``editing``, in the order of the last one's units.
+
+    Raises:
+        DataFault: a unit of these plans is not committed.
+    """
+    plan = plans[-1]
+    published = plan.key.stage == "publish"
+    libraries = None if published else libraries_of_samples(store, plans)
+    extra = {unit.id: unit.extra for unit in plan.units}
     ids = by_unit(plan.owners())
     for commit in plan_commits(store, plan):
         # A retried input may have kept children in its old unit, too: the newest unit's rows count.
         owned = ids.get(commit.unit, set())
         for row in read_rows(store, commit):
             if row.kind == CHILD and row.outcome == "kept" and row.parent in owned:
-                yield accepted_of(row, context, validation_share)
-
-
-def accepted_of(row: Row, context: SampleContext, validation_share: float) -> Accepted:
-    """The sample of a kept child's row."""
-    sample = row.decoded()
-    if not isinstance(sample, EditedSample):
-        raise DataFault(f"{row.id}: a finished sample is wanted, its row holds a {type(sample).__name__}")
-    split = split_of(context.seed, sample.plan.target.scene.source.sid, validation_share)
-    return Accepted(meta=describe_sample(sample, split, context), blobs=row.blobs)
+                made_with = libraries(row.id) if libraries else read_extra(extra[commit.unit], row.id)
+                yield accepted_of(row, context, validation_share, made_with)
 
 
 def rejected_samples(
@@ -145,6 +144,7 @@ def _entry(stage: str, item: Ended, places: dict[str, str], read: _RowReader) ->
         reason=item.reason,
         verdict=item.verdict,
         detail=item.detail or row.detail,
+        measured=row.measured,
         record=record,
         blobs={**(given.blobs if given else {}), **row.blobs},
     )

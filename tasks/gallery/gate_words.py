@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from tasks.records.records import Measurement
+from tasks.records.measuring import bound_words
 
 GATES: Mapping[str, str] = {
     # the checks of a scene's objects
@@ -27,6 +27,7 @@ GATES: Mapping[str, str] = {
     "mask_solidity": "mask's area over that of its convex hull",
     "person_head_score": "how surely a head is seen",
     # grounding
+    "entities": "objects found in the scene",
     "label_confidence": "label confidence, detector and classifier together",
     "label_objection": "probability of another class, by the classifier",
     "edge_contrast": "color step across the mask's outline",
@@ -50,7 +51,7 @@ GATES: Mapping[str, str] = {
     "hole_unnamed_things_share": "share of what lies close around it that is another thing",
     "change_inside_delta_e": "mean color change of the target (Lab)",
     "raw_leak_delta_e": "mean color change around it (Lab), before putting back",
-    "asked_colour_share": "share of the target in the asked color",
+    "asked_color_share": "share of the target in the asked color",
     "seam_share": "share of the border with a new edge",
     "ragged_border_share": "share of the border where structures run into it",
     "strange_border_share": "share of the border in colors rare around it",
@@ -90,14 +91,6 @@ FAULTS: Mapping[str, str] = {
 }
 """Why an object may not be a target, by the check's name: what is wrong where `GATES` says what is measured."""
 
-BOUND = re.compile(r"(<=|>=|==?) *(-?[\d.]+(?:e-?\d+)?)(.*)", re.DOTALL)
-RANGE = re.compile(r"(-?[\d.]+) \.\. (-?[\d.]+)")
-SAID = re.compile(r"(?:^|[;,] )(\w+) (-?[\d.]+(?:e[+-]?\d+)?|inf|nan) \(((?:[<>]=|=)[^()]*(?:\([^()]*\))?)\)")
-"""``name value (bound)`` as stages write it into a detail."""
-
-COUNTS = re.compile(r"\w+ \d+(?:, \w+ \d+)*")
-"""``name count, name count``: how many objects each check kept from being a target."""
-
 JUDGE = {
     "accuracy_": "edit judge's points for accuracy by the",
     "seamless_": "edit judge's points for blending in by the",
@@ -105,16 +98,11 @@ JUDGE = {
 """Prefixes of the edit judge's single scores, each of which rests on one gate's number."""
 
 CONDITIONS = {
-    "modest size, and a peer or (not largest, among others)": (
+    "hard_to_locate": (
         "it fills little of the picture, and there is another of its class or, among several objects, a larger one"
     ),
 }
-"""What a bound adds after its number, as stages write it, in plain words."""
-
-POINTS = re.compile(r"1 at (\S+), 5 at (\S+)")
-NOTED = "informs"
-TOLD = "information: "
-"""How the bounds of numbers begin that are recorded and refuse nothing."""
+"""What a yes-or-no gate asks for, by its name."""
 
 SCORES = {
     "region_edit_accuracy": "edit judge's score for accuracy, 1 to 5",
@@ -124,7 +112,39 @@ SCORES = {
 
 BEST_SCORE = 5.0
 
-SIGNS = {"<=": "at most", ">=": "at least", "=": "exactly", "==": "exactly"}
+
+class Measured(Protocol):
+    """A `tasks.records.records.Measurement`, or what is released of it."""
+
+    @property
+    def name(self) -> str:
+        """What was measured."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        ...
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is within its bounds, or decides nothing."""
+        ...
+
+    @property
+    def decides(self) -> bool:
+        """Whether anything depends on it."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What the number alone does not say."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Low and high."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,78 +184,58 @@ def fault_words(name: str) -> str:
     return FAULTS.get(name) or gate_words(name)
 
 
-def bound_words(threshold: str) -> str:
-    """``<= 0.06`` as ``at most 0.06``; a text that is no such bound stays as it is."""
-    if span := RANGE.fullmatch(threshold):
-        return f"between {span[1]} and {span[2]}"
-    if bound := BOUND.fullmatch(threshold):
-        condition = CONDITIONS.get(bound[3].removeprefix(": "))
-        return f"{SIGNS[bound[1]]} {bound[2]}" + (f" (yes): {condition}" if condition else bound[3])
-    if points := POINTS.fullmatch(threshold):
-        return f"1 point at {points[1]}, 5 at {points[2]}"
-    if threshold == NOTED:
-        return "none"
-    return (
-        threshold.removeprefix(TOLD).replace("free", "nothing against it") if TOLD in threshold else threshold
-    )
+def gate_bound(gate: Measured) -> str:
+    """The bound in words; for a number that decides nothing its note, or ``none``."""
+    if not gate.decides:
+        return gate.note or "none"
+    condition = CONDITIONS.get(gate.name)
+    return bound_words(*gate.bounds) + (f" (yes): {condition}" if condition else "")
 
 
-def weakest_gate(measured: Iterable[tuple[str, float, str]]) -> WeakestGate | None:
-    """The (name, value, threshold) with the least spare share, the first of equals; None where nothing has any."""
+def weakest_gate(measured: Iterable[Measured]) -> WeakestGate | None:
+    """The number with the least spare share, the first of equals; None where nothing has any."""
     found: WeakestGate | None = None
-    for name, value, threshold in measured:
-        spare = spare_share(name, value, threshold)
+    for gate in measured:
+        spare = spare_share(gate)
         if spare is not None and (found is None or spare < found.spare):
             found = WeakestGate(
-                words=gate_words(name), value=value, bound=bound_words(threshold), spare=spare
+                words=gate_words(gate.name), value=gate.value, bound=gate_bound(gate), spare=spare
             )
     return found
 
 
-def spare_share(name: str, value: float, threshold: str) -> float | None:
+def spare_share(gate: Measured) -> float | None:
     """How far inside its bound a value lies: 0 on the bound, 1 at the best there is; None where closeness says nothing.
 
     The best is 0 under "at most", the middle of a range, the scale's end or 1 for shares over "at least"; a number
     without an end, such as a color change, is at 1 with twice its bound. Yes-or-no gates and counts have no closeness.
     """
-    if span := RANGE.fullmatch(threshold):
-        low, high = float(span[1]), float(span[2])
-        return min(value - low, high - value) / ((high - low) / 2)
-    bound = BOUND.fullmatch(threshold)
-    if bound is None or SIGNS[bound[1]] == "exactly":
+    low, high = gate.bounds
+    if not gate.decides or low == high:
         return None
-    limit = float(bound[2])
-    if limit <= 0 or (limit == 1 and value.is_integer()):
+    if low is not None and high is not None:
+        return min(gate.value - low, high - gate.value) / ((high - low) / 2)
+    limit = high if low is None else low
+    if limit is None or limit <= 0 or (limit == 1 and float(gate.value).is_integer()):
         return None
-    if bound[1] == "<=":
-        return (limit - value) / limit
-    best = BEST_SCORE if name in SCORES else 1.0 if limit < 1 else 2 * limit
-    return (value - limit) / (best - limit) if best > limit else None
+    if low is None:
+        return (limit - gate.value) / limit
+    best = BEST_SCORE if gate.name in SCORES else 1.0 if limit < 1 else 2 * limit
+    return (gate.value - limit) / (best - limit) if best > limit else None
 
 
-def failed_gates(measured: Sequence[Measurement], detail: str) -> tuple[FailedGate, ...]:
-    """Each gate that failed once: those measured, and those that only the detail names.
-
-    What ends before it has a record, and what the edit judge scores too low, has its numbers in the detail alone.
-    """
-    found = {m.name: _failed(m.name, m.value, m.threshold) for m in measured if not m.passed}
-    for name, value, threshold in SAID.findall(detail):
-        found.setdefault(name, _failed(name, float(value), threshold))
+def failed_gates(measured: Iterable[Measured]) -> tuple[FailedGate, ...]:
+    """Each gate that said no, once."""
+    found: dict[str, FailedGate] = {}
+    for gate in measured:
+        if not gate.passed:
+            failed = FailedGate(
+                name=gate.name, words=gate_words(gate.name), value=gate.value, bound=gate_bound(gate)
+            )
+            found.setdefault(gate.name, failed)
     return tuple(found.values())
 
 
-def is_said_by(detail: str, failed: Sequence[FailedGate]) -> bool:
-    """Whether the detail holds nothing but the failed gates, so that a page need not repeat it."""
-    return bool(failed) and not SAID.sub("", detail).strip(" ;,")
-
-
-def object_counts(detail: str) -> tuple[tuple[str, int], ...]:
-    """The counts of a detail like ``low_score 3, group_box 1`` as (plain words, count); empty for another text."""
-    if not COUNTS.fullmatch(detail):
-        return ()
-    pairs = (item.split(" ") for item in detail.split(", "))
-    return tuple((fault_words(name), int(count)) for name, count in pairs)
-
-
-def _failed(name: str, value: float, threshold: str) -> FailedGate:
-    return FailedGate(name=name, words=gate_words(name), value=value, bound=bound_words(threshold))
+def object_counts(measured: Iterable[Measured]) -> tuple[tuple[str, int], ...]:
+    """(plain words, count) of what kept the objects of a scene from being a target."""
+    return tuple((fault_words(m.name), int(m.value)) for m in measured)

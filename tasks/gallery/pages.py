@@ -12,15 +12,16 @@ from typing import TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tasks.gallery.entries import (
-    Accepted,
     AcceptedView,
     Rejected,
     RejectedView,
     view_accepted,
     view_rejected,
 )
-from tasks.gallery.gate_words import bound_words, fault_words, gate_words
+from tasks.gallery.gate_words import fault_words, gate_bound, gate_words
 from tasks.gallery.provenance import shared_by
+from tasks.publishing.accepted import Accepted
+from tasks.publishing.finish_release import Sink
 from tasks.publishing.reason_words import reason_title, reason_words
 from tasks.publishing.release_context import ReleaseContext
 from tasks.records.outcomes import STAGES, PixelReader
@@ -40,9 +41,6 @@ BOUNDS = {
 """Kind of chapter: the setting that bounds how many a release shows, and the command that shows all."""
 
 View = TypeVar("View", AcceptedView, RejectedView)
-
-Sink = Callable[[str, bytes], None]
-"""Takes a file of the gallery: relative name and bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +178,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": _number,
-        "bound": bound_words,
+        "bound": gate_bound,
         "fault": fault_words,
         "gate": gate_words,
         "reason": reason_title,

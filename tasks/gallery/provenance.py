@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tasks.publishing.shard_format import NONE, ModelShape, PromptShape, SampleMeta
+from tasks.publishing.shard_format import NONE, LibraryShape, ModelShape, PromptShape, SampleMeta
 from tasks.records.records import EditedSample, EditPlan, GroundedTarget, ModelIdentity
 
 Thing = TypeVar("Thing")
@@ -14,35 +14,38 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """Models that answered and prompt files that were used, each once."""
+    """Models that answered, prompt files that were read and libraries that were there, each once."""
 
     models: tuple[ModelShape, ...] = ()
     prompts: tuple[PromptShape, ...] = ()
+    libraries: tuple[LibraryShape, ...] = ()
 
     def without(self, other: Made) -> Made:
         """What is not in the other one."""
         return Made(
             models=tuple(m for m in self.models if m not in other.models),
             prompts=tuple(p for p in self.prompts if p not in other.prompts),
+            libraries=tuple(item for item in self.libraries if item not in other.libraries),
         )
 
 
 def made_of_sample(meta: SampleMeta) -> Made:
     """What a released sample says of itself."""
     named = tuple(p for p in meta.provenance.prompts if p.name != NONE)
-    return Made(models=meta.provenance.models, prompts=named)
+    libraries = tuple(item for item in meta.provenance.libraries if item.name != NONE)
+    return Made(models=meta.provenance.models, prompts=named, libraries=libraries)
 
 
 def made_of_refused(
     target: GroundedTarget | None, plan: EditPlan | None, sample: EditedSample | None
 ) -> Made:
-    """The same of something refused, as far as it got."""
-    chain: list[ModelIdentity] = []
-    if target:
-        chain += [*target.scene.models, *target.models]
-    chain += plan.models if plan else ()
-    chain += sample.models if sample else ()
-    prompts = (PromptShape(name=name, sha256=digest) for name, digest in (plan.prompts if plan else ()))
+    """The same of something refused, as far as it got; its libraries stand in its units' commits alone."""
+    chain: list[ModelIdentity] = list(target.scene.models) if target else []
+    read: list[tuple[str, str]] = []
+    for record in (target, plan, sample):
+        chain += record.models if record else ()
+        read += record.prompts if record else ()
+    prompts = (PromptShape(name=name, sha256=digest) for name, digest in read)
     return Made(models=_once(_shape(m) for m in chain), prompts=_once(prompts))
 
 
@@ -54,6 +57,7 @@ def shared_by(all_made: Sequence[Made]) -> Made:
     return Made(
         models=tuple(m for m in first.models if all(m in other.models for other in rest)),
         prompts=tuple(p for p in first.prompts if all(p in other.prompts for other in rest)),
+        libraries=tuple(i for i in first.libraries if all(i in other.libraries for other in rest)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Names for colours: the eleven basic English colour terms for CIE Lab values and for masked pixels.
+"""Color names: the eleven basic English color terms for CIE Lab values and masked pixels.
 
 Lab is CIE L*a*b* (D65, L 0..100) of sRGB pixels. The borders are set by hand for photographs, where dull warm
 tones are wood and skin (brown), weak blues are denim (blue) and only the brightest neutral tones are white.
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from tasks.imaging.arrays import Image, Mask
 
 NAMES = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
-"""The basic terms of Berlin and Kay (1969); an index into this tuple is a colour's number."""
+"""The basic terms of Berlin and Kay (1969); an index into this tuple is a color's number."""
 
 MAX_PIXELS = 20_000
-"""Pixels looked at for a dominant colour: more change no share by a percent."""
+"""Pixels sampled for a dominant color; more change no share by a percent."""
 
 BLACK_L, WHITE_L = 24.0, 78.0
 """Neutral tones below and above are black and white: unlit black cloth reads 10-22, lit white paper 80-97."""
 
 CLEAR_L, CLEAR_C, CLEAR_H = 4.0, 2.5, 6.0
-"""A colour is clearly named when no step of this size in lightness, chroma or hue (degrees) renames it."""
+"""A color is clear when no step of this size in lightness, chroma or hue (degrees) changes its name."""
 
 (_BLACK, _GRAY, _WHITE, _RED, _ORANGE, _BROWN, _YELLOW, _GREEN, _BLUE, _PURPLE, _PINK) = range(len(NAMES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DominantColor:
-    """The most frequent colour name of some pixels.
+    """The most frequent color name of some pixels.
 
     Attributes:
         name: one of `NAMES`.
         share: share of the pixels that bear this name, 0..1.
-        clear_share: share that bears it clearly, that is, would keep it after a just visible change.
+        clear_share: share that keeps this name after a just noticeable change of color.
         lab: mean Lab of the pixels with this name.
     """
 
@@ -59,7 +59,7 @@ def to_rgb(lab: NDArray[np.float32]) -> Image:
 
 
 def name_color(lab: tuple[float, float, float]) -> str:
-    """The basic colour name of one Lab value."""
+    """The basic color name of one Lab value."""
     return NAMES[int(name_indices(np.asarray(lab, np.float32)[None])[0])]
 
 
@@ -70,14 +70,14 @@ def name_indices(lab: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def dominant_color(rgb: Image, mask: Mask | None = None) -> DominantColor:
-    """The most frequent colour name among a picture's pixels, or among those of a mask.
+    """The most frequent color name among a picture's pixels, or among those of a mask.
 
     Args:
         rgb: (H, W, 3) uint8.
         mask: (H, W) bool in the same pixels; None takes all.
 
     Raises:
-        ValueError: when there is no pixel to look at.
+        ValueError: the mask is empty.
     """
     pixels = rgb.reshape(-1, 3) if mask is None else rgb[mask]
     if not len(pixels):
@@ -122,7 +122,7 @@ def _name_lch(
 ) -> NDArray[np.int64]:
     """Numbers of the names by lightness 0..100, chroma and hue in degrees (red 40, yellow 100, blue 300)."""
     warm = (hue >= 40) & (hue < 115)
-    # Cream and paper under a lamp are still white, and a black thing keeps its name in coloured light.
+    # Cream and paper under a lamp are still white, and a black thing keeps its name in colored light.
     neutral_limit = np.where(light > WHITE_L, np.where(warm, 15.0, 8.0), np.where(warm, 10.0, 8.0))
     neutral = (chroma < neutral_limit) | (light < 4) | ((light < 20) & (chroma < 13))
     gray_name = np.where(light < BLACK_L, _BLACK, np.where(light >= WHITE_L, _WHITE, _GRAY))
@@ -132,8 +132,8 @@ def _name_lch(
 def _name_hue(
     light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Numbers of the names of chromatic colours, zone by zone around the hue circle."""
-    # Lab bends in the blues: a vivid blue lies where a dull purple lies, so that border moves with chroma.
+    """Numbers of the names of chromatic colors, zone by zone around the hue circle."""
+    # Lab is not hue-linear in blue: vivid blue and dull purple share a hue, so the border depends on chroma.
     purple_from = np.clip(290 + 0.25 * chroma, 296, 310)
     rose = np.where(
         (light >= 58) | ((light >= 38) & (chroma > 55)), _PINK, np.where(chroma > 38, _RED, _PURPLE)

@@ -10,7 +10,7 @@ from tasks.imaging.arrays import Mask
 from tasks.records.records import Box, Rle
 
 _MAX_GROUPS = 6
-"""Groups of five bits in one run length: 2**30 pixels, more than any picture has."""
+"""Groups of five bits per run length: up to 2**30 pixels."""
 
 
 def intersection(a: Box, b: Box) -> int:
@@ -30,6 +30,13 @@ def containment(inner: Box, outer: Box) -> float:
     return intersection(inner, outer) / inner.area if inner.area else 0.0
 
 
+def gap(a: Box, b: Box) -> float:
+    """Distance of two boxes in pixels, 0 when they touch or overlap."""
+    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
+    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
+    return float((dx * dx + dy * dy) ** 0.5)
+
+
 def clip(box: Box, width: int, height: int) -> Box:
     """The part of ``box`` inside a picture of that size (may be empty)."""
     x0, y0 = min(max(box.x0, 0), width), min(max(box.y0, 0), height)
@@ -44,7 +51,7 @@ def grow(box: Box, pixels: int, width: int, height: int) -> Box:
 
 
 def enlarge(box: Box, factor: float, min_side: int, width: int, height: int) -> Box:
-    """``box`` scaled about its centre, widened to ``min_side``, then *shifted* (not shrunk) into the picture."""
+    """``box`` scaled about its center, widened to ``min_side``, then *shifted* (not shrunk) into the picture."""
     side_x = min(width, max(round(box.width * factor), min_side))
     side_y = min(height, max(round(box.height * factor), min_side))
     cx, cy = box.center
@@ -84,7 +91,7 @@ def from_rle(rle: Rle) -> Mask:
 def run_lengths(counts: str) -> NDArray[np.int64]:
     """Run lengths of a compressed COCO RLE: zeros, ones, zeros …, all >= 0.
 
-    Read here because the COCO library writes beyond its memory when they don't add up to the picture.
+    Parsed here because the COCO library writes out of bounds when they don't add up to the picture.
     A number is coded in groups of five bits, low ones first, bit 5 meaning "more"; from the fourth on it is the
     difference to the run two before.
 

@@ -1,4 +1,4 @@
-"""The colours around a pixel: mean and covariance of those pixels nearby that a mask names."""
+"""Local color statistics: mean and covariance of the masked pixels around a pixel."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Colors:
-    """The named colours around each of N pixels.
+    """Statistics of the masked pixels around each of N pixels.
 
     Attributes:
         mean: (N, 3) Lab.
         covariance: (N, 3, 3).
-        seen: (N,) 0..1, 0 where no named pixel is within reach.
+        seen: (N,) 0..1, 0 where no masked pixel is within reach.
     """
 
     mean: Plane
@@ -29,7 +29,7 @@ class Colors:
 
 
 def near_colors(lab: Plane, where: Mask, reach: int, band: Mask) -> Colors:
-    """The colours (Lab) of the pixels ``where`` in the square of ``reach`` around each of the N pixels of ``band``.
+    """Lab statistics of the pixels ``where`` within ``reach`` px (a square) of each of the N pixels of ``band``.
 
     ``lab`` is (H, W, 3), both masks (H, W); the N pixels come in row order.
     """

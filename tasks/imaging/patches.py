@@ -1,4 +1,4 @@
-"""Comparing small patches of a picture: which real one resembles a filled one most, and how much."""
+"""Patch comparison: how far filled patches are from the real patches around them."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+from tasks.imaging.masks import dilate
 
 MAX_POINTS, MAX_SOURCES = 1500, 12_000
-"""Hole and source patches compared; both sampled on a regular grid."""
+"""Largest numbers of hole and source patches, both sampled on a regular grid."""
 
 TAP = 3
 """Spacing, in pixels, of the 3 x 3 samples that describe a patch."""
 
 NOVELTY_SIDE = 384
-"""Longer side, in pixels, at which a filling is compared: objects show, grain does not."""
+"""Longer side, in pixels, at which fillings are compared: coarse enough to hide grain."""
 
 
 def novel_share(image: Image, hole: Mask, avoid: Mask, distance: float) -> float:
-    """Share of the filling's patches that resemble nothing around the hole: an object that was made up.
+    """Share of the filling's patches that resemble nothing around the hole, as those of an invented object.
 
     Args:
         image: the window with its hole filled.
         hole: filled pixels.
-        avoid: pixels of other objects, which excuse nothing.
-        distance: Lab distance of a patch to its nearest real one, from which it is novel.
+        avoid: pixels of other objects, which are not compared with.
+        distance: Lab distance to the nearest real patch from which a patch is novel.
     """
     scale = min(1.0, NOVELTY_SIDE / max(hole.shape))
     size = (max(1, round(hole.shape[1] * scale)), max(1, round(hole.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(hole.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 127
     barred = cv2.resize((avoid & ~hole).astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) > 0
-    # Twice Lab in bytes: fine enough, and whole numbers.
+    # Lab times two as bytes: whole numbers of sufficient resolution.
     coded = np.clip(to_lab(np.asarray(small, np.uint8)) * 2 + np.array([0, 128, 128]), 0, 255).astype(
         np.uint8
     )
     described = describe(coded)
-    points, sources = grid(inside, MAX_POINTS), grid(~grown(inside | barred, TAP + 1), MAX_SOURCES)
+    points, sources = grid(inside, MAX_POINTS), grid(~dilate(inside | barred, TAP + 1), MAX_SOURCES)
     if not len(points) or not len(sources):
         return 0.0
     asked = described[points[:, 0], points[:, 1]]
@@ -50,7 +51,7 @@ def novel_share(image: Image, hole: Mask, avoid: Mask, distance: float) -> float
 def describe(image: Image) -> NDArray[np.float32]:
     """Each pixel's 3 x 3 blurred samples, (H, W, 27) float32 of whole numbers.
 
-    Whole numbers this small add up exactly in float32, so no thread count changes a nearest neighbour.
+    Whole numbers this small add up exactly in float32, so no thread count changes a nearest neighbor.
     """
     blurred = cv2.GaussianBlur(image, (0, 0), 1.5)
     padded = cv2.copyMakeBorder(blurred, TAP, TAP, TAP, TAP, cv2.BORDER_REFLECT)
@@ -76,9 +77,3 @@ def grid(mask: Mask, most: int) -> NDArray[np.int64]:
     kept = np.zeros_like(mask)
     kept[::step, ::step] = mask[::step, ::step]
     return np.argwhere(kept)
-
-
-def grown(mask: Mask, radius: int) -> Mask:
-    """``mask`` grown by a disc of ``radius`` pixels."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0

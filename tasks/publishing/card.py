@@ -33,7 +33,7 @@ class CardFacts:
     Attributes:
         types: (edit type, split) of each sample.
         models: who answered, each once.
-        sources: (source name, licence, sid) of each sample.
+        sources: (source name, license, sid) of each sample.
     """
 
     types: Sequence[tuple[str, str]]
@@ -104,11 +104,11 @@ def _type_rows(facts: CardFacts, splits: Sequence[str]) -> list[tuple[str, list[
 
 
 def _source_rows(facts: CardFacts) -> list[dict[str, object]]:
-    samples = Counter((name, licence) for name, licence, _ in facts.sources)
-    photographs = Counter((name, licence) for name, licence, _ in set(facts.sources))
+    samples = Counter((name, license) for name, license, _ in facts.sources)
+    photographs = Counter((name, license) for name, license, _ in set(facts.sources))
     return [
-        {"name": name, "licence": licence, "samples": samples[name, licence], "photographs": n}
-        for (name, licence), n in sorted(photographs.items())
+        {"name": name, "license": license, "samples": samples[name, license], "photographs": n}
+        for (name, license), n in sorted(photographs.items())
     ]
 
 

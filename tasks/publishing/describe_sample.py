@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
 from tasks.publishing.release_context import SampleContext
+from tasks.publishing.sample_libraries import Libraries
 from tasks.publishing.shard_format import (
     NONE,
     BoxList,
     CoTShape,
     GateShape,
     LibraryShape,
+    MeasuredShape,
     ModelShape,
     ObjectShape,
     PromptShape,
@@ -25,11 +28,11 @@ from tasks.publishing.shard_format import (
     TargetShape,
 )
 from tasks.records.errors import DataFault
+from tasks.records.measuring import measure
 from tasks.records.records import (
     SCHEMA_VERSION,
     Box,
     EditedSample,
-    EditPlan,
     GroundedTarget,
     Measurement,
     ModelIdentity,
@@ -40,14 +43,18 @@ from tasks.records.records import (
 )
 
 
-def describe_sample(sample: EditedSample, split: str, context: SampleContext) -> SampleMeta:
+def describe_sample(
+    sample: EditedSample, split: str, context: SampleContext, libraries: Libraries
+) -> SampleMeta:
     """The released JSON of a sample; empty texts and lists become ``none``, so that the shape is constant.
+
+    ``libraries`` are those of the processes that made it.
 
     Raises:
         DataFault: the record holds what the shape can't (a gate that is not a finite number).
     """
     try:
-        return _describe(sample, split, context)
+        return _describe(sample, split, context, libraries)
     except ValidationError as error:
         where = "; ".join(f"{e['loc']}: {e['msg']} ({e['input']!r})" for e in error.errors()[:3])
         raise DataFault(f"{sample.plan.plan_id}: not publishable: {where}") from error
@@ -61,20 +68,16 @@ def gates_of(sample: EditedSample) -> tuple[GateShape, ...]:
         ("editing", sample.gates),
     )
     gates = tuple(
-        GateShape(
-            name=m.name or NONE, value=m.value, passed=m.passed, threshold=m.threshold or NONE, stage=stage
-        )
-        for stage, measurements in by_stage
-        for m in measurements
+        GateShape(**_fields(m), stage=stage) for stage, measurements in by_stage for m in measurements
     )
-    return gates or (GateShape(name=NONE, value=0.0, passed=True, threshold=NONE, stage=NONE),)
+    return gates or (GateShape(**_NOTHING, stage=NONE),)
 
 
-def scores_of(sample: EditedSample, context: SampleContext) -> tuple[ScoreShape, ...]:
+def scores_of(sample: EditedSample, context: SampleContext) -> tuple[MeasuredShape, ...]:
     """The edit judge's two scores, 1..5 (paper Figure 20)."""
     return (
-        _score("region_edit_accuracy", sample.accuracy, context.min_accuracy),
-        _score("seamless_quality", sample.seamlessness, context.min_seamlessness),
+        _judged("region_edit_accuracy", sample.accuracy, context.min_accuracy),
+        _judged("seamless_quality", sample.seamlessness, context.min_seamlessness),
     )
 
 
@@ -100,7 +103,7 @@ def models_of(sample: EditedSample) -> tuple[ModelShape, ...]:
     return tuple(dict.fromkeys(shapes))
 
 
-def _describe(sample: EditedSample, split: str, context: SampleContext) -> SampleMeta:
+def _describe(sample: EditedSample, split: str, context: SampleContext, libraries: Libraries) -> SampleMeta:
     plan, target = sample.plan, sample.plan.target
     source = target.scene.source
     return SampleMeta(
@@ -120,9 +123,9 @@ def _describe(sample: EditedSample, split: str, context: SampleContext) -> Sampl
         method=sample.method or NONE,
         gates=gates_of(sample),
         scores=scores_of(sample, context),
-        provenance=_provenance(sample, plan, context),
+        provenance=_provenance(sample, context, libraries),
         source=_source(source),
-        licence=source.licence or "unstated",
+        license=source.license or "unstated",
     )
 
 
@@ -165,20 +168,22 @@ def _object(item: SceneObject, target: tuple[int, ...]) -> ObjectShape:
             _plain("detector_score", item.score),
             _plain("mask_score", item.mask_score),
             _plain("color_share", item.color_share),
-            *_measured(item.checks),
         ),
+        checks=tuple(MeasuredShape(**_fields(m)) for m in item.checks) or (MeasuredShape(**_NOTHING),),
     )
 
 
-def _provenance(sample: EditedSample, plan: EditPlan, context: SampleContext) -> ProvenanceShape:
-    prompts = tuple(PromptShape(name=name, sha256=digest) for name, digest in sorted(plan.prompts))
-    libraries = tuple(LibraryShape(name=name, version=version) for name, version in sorted(context.libraries))
+def _provenance(sample: EditedSample, context: SampleContext, libraries: Libraries) -> ProvenanceShape:
+    plan = sample.plan
+    read = sorted({*plan.target.prompts, *plan.prompts, *sample.prompts})
+    prompts = tuple(PromptShape(name=name, sha256=digest) for name, digest in read)
+    made_with = tuple(LibraryShape(name=name, version=version) for name, version in libraries)
     return ProvenanceShape(
         build_seed=context.seed,
         edit_seed=plan.seed,
         models=models_of(sample),
         prompts=prompts or (PromptShape(name=NONE, sha256=NONE),),
-        libraries=libraries or (LibraryShape(name=NONE, version=NONE),),
+        libraries=made_with or (LibraryShape(name=NONE, version=NONE),),
         stages=tuple(StageShape(stage=stage, config8=config8) for stage, config8 in context.stages),
     )
 
@@ -196,19 +201,36 @@ def _source(source: SourceImage) -> SourceShape:
     )
 
 
-def _score(name: str, value: float, least: float) -> ScoreShape:
-    return ScoreShape(name=name, value=value, passed=value >= least, threshold=f">= {least:g}")
+_NOTHING: Mapping[str, Any] = {
+    "name": NONE,
+    "value": 0.0,
+    "low": (),
+    "high": (),
+    "passed": True,
+    "decides": False,
+    "note": NONE,
+}
+"""Stands where nothing was measured."""
+
+
+def _judged(name: str, value: float, least: float) -> MeasuredShape:
+    return MeasuredShape(**_fields(measure(name, value, low=least)))
 
 
 def _plain(name: str, value: float) -> ScoreShape:
-    return ScoreShape(name=name, value=value, passed=True, threshold=NONE)
+    return ScoreShape(name=name, value=value)
 
 
-def _measured(measurements: Iterable[Measurement]) -> tuple[ScoreShape, ...]:
-    return tuple(
-        ScoreShape(name=m.name, value=m.value, passed=m.passed, threshold=m.threshold or NONE)
-        for m in measurements
-    )
+def _fields(m: Measurement) -> dict[str, Any]:
+    return {
+        "name": m.name or NONE,
+        "value": m.value,
+        "low": () if m.low is None else (m.low,),
+        "high": () if m.high is None else (m.high,),
+        "passed": m.passed,
+        "decides": m.decides,
+        "note": m.note or NONE,
+    }
 
 
 def _rle(rle: Rle) -> RleShape:

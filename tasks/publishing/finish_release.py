@@ -1,28 +1,31 @@
-"""Puts a published plan together as a release: shards, index, card, gallery and, last in its folder, the manifest."""
+"""Puts a published plan together as a release: shards, index, card, gallery and, last in its folder, the manifest.
+
+Equal samples under an equal configuration give equal bytes, manifest included; what differs from build to build (its
+name, times, hosts, ends of stages) stands in ``RUN.json``.
+"""
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from tasks.gallery.entry_sources import rejected_samples
-from tasks.gallery.pages import GalleryContent, write_gallery
 from tasks.publishing.card import render_card
 from tasks.publishing.funnel import stage_ends, with_funnel
 from tasks.publishing.index_table import index_bytes
 from tasks.publishing.release_context import ReleaseContext
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import SPLITS
 from tasks.publishing.survey_shards import Survey, survey_shards
 from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.records.errors import DataFault
 from tasks.records.records import SCHEMA_VERSION
-from tasks.stages.publish.settings import PublishSettings
-from tasks.storage.objects.pixel_reader import StorePixels
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import StoredObject
-from tasks.storage.protocol.layout import MANIFEST, RELEASES, finished_path
+from tasks.storage.protocol.layout import MANIFEST, RELEASES, RUN, finished_path
 from tasks.storage.protocol.stage_end import StageEnd
 from tasks.storage.protocol.units import Plan
 
@@ -35,14 +38,34 @@ class Release:
     manifest: dict[str, Any]
 
 
+Sink = Callable[[str, bytes], None]
+"""Takes a file of a folder: relative name and bytes."""
+
+WriteGallery = Callable[[Survey, ReleaseContext, Sink], None]
+"""Writes the gallery's files; equal surveys and contexts give equal bytes."""
+
+
 def finish_release(
-    store: Store, plans: Sequence[Plan], context: ReleaseContext, settings: PublishSettings, build: str
+    store: Store,
+    plans: Sequence[Plan],
+    context: ReleaseContext,
+    settings: PublishSettings,
+    *,
+    build: str,
+    write_gallery: WriteGallery,
 ) -> Release:
     """The release of closed plans, one a stage from ``ingest`` to ``publish``; a finished one is only read.
 
-    Every step may be repeated after a crash and puts the same bytes; the manifest, create-only, comes last, and then
-    the note that it was there (`mark_finished`).
-    ``build`` is the build's name, for the manifest of whoever is first.
+    Every step may be repeated after a crash and puts the same bytes, but for ``RUN.json``; the manifest, create-only,
+    comes last, and then the note that it was there (`mark_finished`).
+
+    Args:
+        store: of the dataset.
+        plans: one per stage, in order.
+        context: of the build.
+        settings: of publish.
+        build: the build's name.
+        write_gallery: makes the files below ``gallery/``.
 
     Raises:
         DataFault: a plan is open, or what the store holds doesn't fit its digests.
@@ -59,10 +82,11 @@ def finish_release(
     survey = survey_shards(store, plans[-1], context.sample, settings)
     for shard in survey.shards:
         _copy(store, shard.tar, f"{folder}/{shard.name}")
-    gallery = _gallery(store, plans, settings, survey)
-    files = _write_beside(store, folder, gallery=gallery, context=context, survey=survey)
+    files = _write_beside(store, folder, context, survey, write_gallery)
+    # Whatever a killed build left: its ends may have been repaired since.
+    store.put(f"{folder}/{RUN}", seal(_run(folder, build, ends, survey)))
     path = f"{folder}/{MANIFEST}"
-    store.put_if_absent(path, seal(_manifest(context.name, build, ends, survey, files)))
+    store.put_if_absent(path, seal(_manifest(context.name, ends, survey, files)))
     release = Release(folder=folder, manifest=unseal(store.get(path), path))
     mark_finished(store, release)
     return release
@@ -94,7 +118,8 @@ def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -
 
 
 def release_folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
-    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused.
+    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused: nothing
+    of the process that publishes.
 
     A plan's name covers its inputs and not how they were cut into units, so a build that grew has the folder of one
     made at once. That of ingest is left out, since it holds times of files.
@@ -110,10 +135,10 @@ def release_folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
 
 
 def check_release(store: Store, folder: str) -> list[str]:
-    """What is wrong with a release, one line a fault; reads every byte of it.
+    """What is wrong with a release, one line per fault; reads every byte of it.
 
     Raises:
-        DataFault: it has no manifest, or a damaged one.
+        DataFault: it has no manifest or ``RUN.json``, or a damaged one.
     """
     manifest = unseal(store.get(f"{folder}/{MANIFEST}"), f"{folder}/{MANIFEST}")
     expected = {f"{folder}/{item['name']}": item for item in manifest["files"]}
@@ -124,7 +149,11 @@ def check_release(store: Store, folder: str) -> list[str]:
             faults.append(f"{path}: missing")
         elif len(data) != item["bytes"] or sha256_hex(data) != item["sha256"]:
             faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
-    there = {info.path for info in store.list(folder)} - {f"{folder}/{MANIFEST}"}
+    beside = {f"{folder}/{MANIFEST}"}
+    if manifest["schema_version"] > 1:  # version 1 kept all of it in the manifest
+        unseal(store.get(f"{folder}/{RUN}"), f"{folder}/{RUN}")
+        beside.add(f"{folder}/{RUN}")
+    there = {info.path for info in store.list(folder)} - beside
     return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
 
 
@@ -143,27 +172,10 @@ def _copy(store: Store, tar: StoredObject, path: str) -> None:
     store.put(path, data)
 
 
-def _gallery(
-    store: Store, plans: Sequence[Plan], settings: PublishSettings, survey: Survey
-) -> GalleryContent:
-    refused, totals = rejected_samples(store, plans, settings.gallery_rejected)
-    return GalleryContent(
-        accepted=survey.shown,
-        rejected=refused,
-        accepted_totals=Counter(kind for kind, _ in survey.facts.types),
-        rejected_totals=totals,
-    )
-
-
 def _write_beside(
-    store: Store,
-    folder: str,
-    *,
-    gallery: GalleryContent,
-    context: ReleaseContext,
-    survey: Survey,
+    store: Store, folder: str, context: ReleaseContext, survey: Survey, write_gallery: WriteGallery
 ) -> list[dict[str, Any]]:
-    """Everything but the shards and the manifest; their names, bytes and digests, sorted by name."""
+    """Everything but the shards, ``RUN.json`` and the manifest; their names, bytes and digests, sorted by name."""
     files: list[dict[str, Any]] = []
 
     def sink(name: str, data: bytes) -> None:
@@ -171,22 +183,33 @@ def _write_beside(
         files.append({"name": name, "bytes": len(data), "sha256": sha256_hex(data)})
 
     sink("index.parquet", index_bytes(survey.index))
-    write_gallery(
-        gallery, context, lambda: StorePixels(store), lambda name, data: sink(f"gallery/{name}", data)
-    )
+    write_gallery(survey, context, lambda name, data: sink(f"gallery/{name}", data))
     sink("README.md", render_card(survey.facts, context).encode())
     return sorted(files, key=lambda item: str(item["name"]))
 
 
+def _run(folder: str, build: str, ends: Sequence[StageEnd], survey: Survey) -> dict[str, Any]:
+    return {
+        "release": folder,
+        "build": build,
+        "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "host": socket.gethostname(),
+        "chain": [
+            {"stage": end.key.stage, "config8": end.key.config8, "plan": end.plan, "digest": end.digest}
+            for end in ends
+        ],
+        "units": {shard.name: shard.unit for shard in survey.shards},
+    }
+
+
 def _manifest(
-    name: str, build: str, ends: Sequence[StageEnd], survey: Survey, files: Sequence[dict[str, Any]]
+    name: str, ends: Sequence[StageEnd], survey: Survey, files: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     shards = [
         {
             "name": shard.name,
             "split": shard.split,
             "samples": shard.samples,
-            "unit": shard.unit,
             "bytes": shard.tar.bytes,
             "sha256": shard.tar.sha256,
         }
@@ -195,11 +218,7 @@ def _manifest(
     return {
         "schema_version": SCHEMA_VERSION,
         "name": name,
-        "build": build,
-        "chain": [
-            {"stage": end.key.stage, "config8": end.key.config8, "plan": end.plan, "digest": end.digest}
-            for end in ends
-        ],
+        "chain": [{"stage": end.key.stage, "config8": end.key.config8} for end in ends],
         "samples": {split: sum(1 for _, s in survey.facts.types if s == split) for split in SPLITS},
         "edit_types": dict(sorted(Counter(kind for kind, _ in survey.facts.types).items())),
         "shards": shards,

@@ -33,7 +33,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("seamless_quality", pa.float64(), nullable=False),
         pa.field("sid", pa.string(), nullable=False),
         pa.field("source_location", pa.string(), nullable=False),
-        pa.field("licence", pa.string(), nullable=False),
+        pa.field("license", pa.string(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
     ],
@@ -60,7 +60,7 @@ def index_row(meta: SampleMeta, members: Mapping[str, BlobRef], shard: str) -> d
         "seamless_quality": scores["seamless_quality"],
         "sid": meta.sid,
         "source_location": meta.source.location,
-        "licence": meta.licence,
+        "license": meta.license,
         "width": meta.source.width,
         "height": meta.source.height,
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from tasks.publishing.sample_libraries import LibrariesOf, write_extra
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
 from tasks.records.errors import DataFault
 from tasks.records.records import SourceImage
-from tasks.stages.publish.settings import PublishSettings
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import read_rows
 from tasks.storage.protocol.layout import StageKey
@@ -22,20 +23,30 @@ SHARD = "shard"
 
 
 def shard_grouping(
-    key: StageKey, fingerprints: Mapping[str, str], settings: PublishSettings, seed: int
+    key: StageKey,
+    fingerprints: Mapping[str, str],
+    settings: PublishSettings,
+    *,
+    seed: int,
+    libraries: Callable[[], LibrariesOf],
 ) -> Grouping:
     """How `tasks.storage.protocol.planning.plan_stage` is to group the inputs of publish.
 
     ``key`` is the publish stage's; ``fingerprints`` is sid to fingerprint (16 hex digits) of at least the
-    photographs that have samples; ``seed`` is the build's.
+    photographs that have samples; ``seed`` is the build's; ``libraries`` reads the commits, where units are made.
     """
 
     def group(inputs: Sequence[PlanInput]) -> list[Unit]:
         by_key = {item.id: item for item in inputs}
         refs = [SampleRef(key=k, sid=sid_of(k), fingerprint=fingerprints[sid_of(k)]) for k in by_key]
         release = plan_shards(refs, settings, seed)
+        libraries_of = libraries()
         units = [
-            make_unit(key, [by_key[k] for k in shard.keys], extra={SHARD: shard.file_name})
+            make_unit(
+                key,
+                [by_key[k] for k in shard.keys],
+                extra={SHARD: shard.file_name, **write_extra(shard.keys, libraries_of)},
+            )
             for shard in release.shards
         ]
         size = settings.samples_per_shard

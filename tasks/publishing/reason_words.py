@@ -129,7 +129,7 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.SEAM_VISIBLE: _say(
         "seam visible", "An edge can be seen where the edited part meets the rest of the photograph."
     ),
-    Reason.WRONG_COLOUR: _say("wrong color", "The object did not come out in the color that was asked for."),
+    Reason.WRONG_COLOR: _say("wrong color", "The object did not come out in the color that was asked for."),
     Reason.STILL_THERE: _say(
         "still there", "After the removal the object, or its outline, can still be found in its place."
     ),

@@ -8,7 +8,9 @@ A shard is a USTAR file of samples, each of five adjacent members:
     <key>.mask.png      8-bit single channel, 0 or 255, source size: the target
     <key>.source.jpg    the working source, upright sRGB
 
-The JSON has one constant shape, since readers infer types from the first samples: no null, "" or [] anywhere.
+The JSON has one constant shape, since readers infer types from the first samples: no null and no "" anywhere, and
+[] only for a bound that is not there (`MeasuredShape`), which other numbers of the same sample have.
+Samples of schema version 1 are read as well; they come in the shape of today.
 Coordinates are pixels of the source, x to the right, y down, boxes half-open x0, y0, x1, y1.
 """
 
@@ -26,6 +28,7 @@ from urllib.parse import unquote, urlparse
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tasks.records import version_1
 from tasks.records.errors import DataFault
 from tasks.records.records import SCHEMA_VERSION, EditType
 
@@ -37,6 +40,9 @@ SPLITS = ("train", "validation")
 
 MANIFEST = "MANIFEST.json"
 """Written last; a folder without it is no release yet."""
+
+SCHEMA_VERSIONS = (version_1.VERSION, SCHEMA_VERSION)
+"""Versions of a sample's JSON that `parse_meta` reads."""
 
 NONE = "none"
 """Stands where a text has nothing to say."""
@@ -61,23 +67,46 @@ class RleShape(Shape):
     counts: Text
 
 
+Bound = Annotated[tuple[float, ...], Field(max_length=1)]
+"""An inclusive bound, or nothing."""
+
+
 class ScoreShape(Shape):
-    """One number that was looked at; ``threshold`` is the bound as text (``">= 4"``)."""
+    """A model's own score."""
 
     name: Text
     value: float
+
+
+class MeasuredShape(ScoreShape):
+    """A measured number: it passed when ``low`` <= ``value`` <= ``high``, or when it decides nothing.
+
+    ``note`` is what the number alone does not say, or ``none``.
+    """
+
+    low: Bound
+    high: Bound
     passed: bool
-    threshold: Text
+    decides: bool
+    note: Text
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """``low`` and ``high``, None where there is none."""
+        return next(iter(self.low), None), next(iter(self.high), None)
 
 
-class GateShape(ScoreShape):
-    """A measured gate and the stage that measured it."""
+class GateShape(MeasuredShape):
+    """A measured number and the stage that measured it."""
 
     stage: Text
 
 
 class ObjectShape(Shape):
-    """One entity of the scene; ``not_a_target`` says why it could not be one, or ``none``."""
+    """One entity of the scene; ``not_a_target`` says why it could not be one, or ``none``.
+
+    ``checks`` were measured on its mask.
+    """
 
     index: int
     label: Text
@@ -88,6 +117,7 @@ class ObjectShape(Shape):
     is_target: bool
     not_a_target: Text
     scores: Annotated[tuple[ScoreShape, ...], Field(min_length=1)]
+    checks: Annotated[tuple[MeasuredShape, ...], Field(min_length=1)]
 
 
 class TargetShape(Shape):
@@ -121,14 +151,14 @@ class ModelShape(Shape):
 
 
 class PromptShape(Shape):
-    """A prompt or sentence-pattern file that was used."""
+    """A prompt or sentence-pattern file that a role read."""
 
     name: Text
     sha256: Text
 
 
 class LibraryShape(Shape):
-    """A library that shapes pixels."""
+    """A library of the processes that made the sample."""
 
     name: Text
     version: Text
@@ -166,7 +196,7 @@ class SourceShape(Shape):
 
 
 class SampleMeta(Shape):
-    """The content of ``<key>.json``."""
+    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for a sample of version 1."""
 
     schema_version: int
     key: Text
@@ -183,10 +213,10 @@ class SampleMeta(Shape):
     allowed_region: RleShape
     method: Text
     gates: Annotated[tuple[GateShape, ...], Field(min_length=1)]
-    scores: Annotated[tuple[ScoreShape, ...], Field(min_length=1)]
+    scores: Annotated[tuple[MeasuredShape, ...], Field(min_length=1)]
     provenance: ProvenanceShape
     source: SourceShape
-    licence: Text
+    license: Text
 
     def to_json(self) -> bytes:
         """UTF-8, one line, keys in the order of the fields."""
@@ -213,17 +243,22 @@ def parse_meta(data: bytes, key: str) -> SampleMeta:
     """The checked JSON of a sample.
 
     Raises:
-        DataFault: another schema version than ours, another key than ``key``, or a wrong shape.
+        DataFault: a schema version that is not known here, another key than ``key``, or a wrong shape.
     """
     try:
         tree = json.loads(data)
     except ValueError as error:
         raise DataFault(f"{key}.json: no JSON ({error})") from error
     version = tree.get("schema_version") if isinstance(tree, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DataFault(f"{key}.json: schema_version {version!r}; this reader knows {SCHEMA_VERSION}")
+    if version not in SCHEMA_VERSIONS:
+        known = " and ".join(map(str, SCHEMA_VERSIONS))
+        raise DataFault(f"{key}.json: schema_version {version!r}; this reader knows {known}")
     try:
+        if version == version_1.VERSION:
+            tree = {**version_1.sample_of(tree), "schema_version": SCHEMA_VERSION}
         meta = SampleMeta.model_validate(tree)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise DataFault(f"{key}.json: no sample of schema version {version} ({error!r})") from error
     except ValidationError as error:
         where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
         raise DataFault(f"{key}.json: {where}") from error

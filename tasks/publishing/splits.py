@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import SPLITS
 from tasks.records.seeds import unit_interval
-from tasks.stages.publish.settings import PublishSettings
 
 TRAIN, VALIDATION = SPLITS
 

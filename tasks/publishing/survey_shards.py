@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.gallery.entries import Accepted
-from tasks.gallery.entry_sources import accepted_of
+from tasks.publishing.accepted import Accepted, accepted_of
 from tasks.publishing.card import CardFacts
 from tasks.publishing.index_table import index_row
 from tasks.publishing.plan_release import SHARD
 from tasks.publishing.release_context import SampleContext
+from tasks.publishing.sample_libraries import read_extra
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS, SPLITS, ModelShape
 from tasks.records.errors import DataFault
-from tasks.stages.publish.settings import PublishSettings
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import Commit, StoredObject, read_rows
 from tasks.storage.protocol.rows import CHILD
@@ -56,14 +56,15 @@ def survey_shards(store: Store, plan: Plan, context: SampleContext, settings: Pu
     shown: list[Accepted] = []
     shards: list[Shard] = []
     held: Counter[str] = Counter()
+    extra = {unit.id: unit.extra for unit in plan.units}
     for name, commit, tar in _named_commits(store, plan):
         before = len(index)
-        for entry in _samples(store, commit, context, settings):
+        for entry in _samples(store, commit, extra[commit.unit], context, settings):
             meta = entry.meta
             kind = meta.edit_type.value
             index.append(index_row(meta, {member: entry.blobs[member] for member in MEMBERS}, name))
             types.append((kind, meta.split))
-            sources.append((meta.source.location.partition("/")[0], meta.licence, meta.sid))
+            sources.append((meta.source.location.partition("/")[0], meta.license, meta.sid))
             models.update(dict.fromkeys(meta.provenance.models))
             held[kind] += 1
             if held[kind] <= settings.gallery_samples:
@@ -89,11 +90,11 @@ def _named_commits(store: Store, plan: Plan) -> list[tuple[str, Commit, StoredOb
 
 
 def _samples(
-    store: Store, commit: Commit, context: SampleContext, settings: PublishSettings
+    store: Store, commit: Commit, extra: Mapping[str, str], context: SampleContext, settings: PublishSettings
 ) -> Iterator[Accepted]:
     for row in read_rows(store, commit):
         if row.kind == CHILD and row.outcome == "kept":
-            yield accepted_of(row, context, settings.validation_share)
+            yield accepted_of(row, context, settings.validation_share, read_extra(extra, row.id))
 
 
 def _split(shard: str) -> str:

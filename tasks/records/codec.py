@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from tasks.records import version_1
 from tasks.records.canonical import canonical_json
 from tasks.records.errors import DataFault
 from tasks.records.outcomes import Record, SourceEntry
-from tasks.records.records import EditedSample, EditPlan, GroundedTarget, SourceImage
+from tasks.records.records import SCHEMA_VERSION, EditedSample, EditPlan, GroundedTarget, SourceImage
 
 RECORD_TYPE = "record_type"
 """Key under which the JSON says what it holds."""
@@ -33,12 +35,16 @@ def encode_record(record: Record | SourceEntry) -> str:
     return canonical_json({RECORD_TYPE: name, **fields}).decode()
 
 
-def decode_record(text: str) -> Record | SourceEntry:
-    """The record that `encode_record` wrote.
+def decode_record(text: str, version: int = SCHEMA_VERSION) -> Record | SourceEntry:
+    """The record that `encode_record` wrote, or that of an earlier schema version in today's shape.
 
     Raises:
-        DataFault: when the text is no record of a known class.
+        DataFault: the text is no record of a known class, or the version is not known here.
     """
+    if version not in (version_1.VERSION, SCHEMA_VERSION):
+        raise DataFault(
+            f"a record of schema version {version}; known are {version_1.VERSION} and {SCHEMA_VERSION}"
+        )
     head, _, rest = text.partition(f'"{RECORD_TYPE}":"')
     name = rest.partition('"')[0]
     if name not in _TYPES or not head.startswith("{"):
@@ -46,8 +52,14 @@ def decode_record(text: str) -> Record | SourceEntry:
         raise DataFault(msg)
     try:
         # Unknown keys are ignored by dataclass validation, so the type's name needs no removal.
-        record: Record | SourceEntry = _adapter(name).validate_json(text)
-    except ValidationError as error:
+        adapter = _adapter(name)
+        if version == version_1.VERSION:
+            record: Record | SourceEntry = adapter.validate_python(version_1.tree_of(json.loads(text)))
+        else:
+            record = adapter.validate_json(text)
+    except ValueError as error:
+        if not isinstance(error, ValidationError):
+            raise DataFault(f"{name}: no JSON ({error})") from error
         msg = f"{name}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
         raise DataFault(msg) from error
     return record
@@ -73,7 +85,7 @@ def _plain_fields(adapter: TypeAdapter[Any], record: object) -> dict[str, Any]:
     except PydanticSerializationError:
         # Numpy scalars, or something worse, which the validation below refuses.
         fields = adapter.dump_python(record, mode="json", warnings=False, fallback=_plain)
-    # Serialising lets None pass for a number; what can't be read again must not be written.
+    # Serializing lets None pass for a number; what can't be read again must not be written.
     return dict(adapter.dump_python(adapter.validate_python(fields), mode="json"))
 
 

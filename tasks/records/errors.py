@@ -2,10 +2,11 @@
 
     GroundEditError
     ├── ConfigurationError        wrong key, value or combination; raised before any work (exit 2)
-    ├── EnvironmentFault          the surroundings failed: nothing may be committed
+    ├── EnvironmentFault          the environment failed: nothing may be committed
     │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
     │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
     │   ├── AnswerMissing         only kept answers may be used, and the one that is needed is not there
+    │   ├── ReplicaDied, OwnerDied  a process of a pool, or of the asker, ended (`tasks.roles.replicas`)
     │   ├── StorageFault          the store refused, vanished, or is full
     │   └── OutOfMemory           a model or a unit does not fit
     ├── SampleError               pinned to one sample; carries a Reason and becomes a row
@@ -19,7 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tasks.records.records import Measurement
 
 
 class GroundEditError(Exception):
@@ -136,7 +140,7 @@ class Reason(StrEnum):
     NOT_CHANGED = "not_changed"
     LEAKED = "leaked"
     SEAM_VISIBLE = "seam_visible"
-    WRONG_COLOUR = "wrong_colour"
+    WRONG_COLOR = "wrong_color"
     STILL_THERE = "still_there"
     REMOVAL_UNVERIFIABLE = "removal_unverifiable"
     NEW_OBJECT_APPEARED = "new_object_appeared"
@@ -179,14 +183,16 @@ class SampleError(GroundEditError):
 
     Args:
         reason: why, from the closed list.
-        detail: a short, deterministic explanation with the measured value (no paths, times or addresses).
+        detail: a short, deterministic explanation (no paths, times or addresses); ``""`` where the numbers say it all.
+        measured: the numbers that decided.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str = "", measured: tuple[Measurement, ...] = ()) -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+        self.measured = measured
 
-    def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str]]:
+    def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str, tuple[Measurement, ...]]]:
         """Travels between processes; the default would give the whole message back as the reason."""
-        return type(self), (self.reason, self.detail)
+        return type(self), (self.reason, self.detail, self.measured)

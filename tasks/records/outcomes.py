@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tasks.imaging.arrays import Image
-from tasks.records.errors import FAILURES, Reason
-from tasks.records.records import EditedSample, EditPlan, GroundedTarget, SourceImage
+from tasks.records.errors import FAILURES, Reason, SampleError
+from tasks.records.records import (
+    EditedSample,
+    EditPlan,
+    GroundedTarget,
+    Measurement,
+    SourceImage,
+)
 
 STAGES = ("ingest", "grounding", "instruction", "editing", "publish")
 """Stage names, in order; the same word in folders, rows, Prefect and commands."""
@@ -36,8 +42,8 @@ class SourceEntry:
         version: what changes when the bytes do (mtime and size of a file, ETag of an object).
         problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.
         detail: what stood there instead of a photograph, for the row of a ``problem``; ``""``: the reason says it all.
-        licence: as stated for the source, ``""`` when unstated; part of the input, so that another source
-            with another licence leaves finished units alone.
+        license: as stated for the source, ``""`` when unstated; part of the input, so that another source
+            with another license leaves finished units alone.
         annotation: path below the source's root of the file that holds its masks (SA-1B), or ``""``.
         annotation_offset, annotation_length: where they lie in it; length -1: the whole file.
     """
@@ -50,7 +56,7 @@ class SourceEntry:
     length: int
     version: str
     problem: str
-    licence: str = ""
+    license: str = ""
     annotation: str = ""
     annotation_offset: int = 0
     annotation_length: int = -1
@@ -93,6 +99,11 @@ class Child:
 
     A rejected child keeps its record when there is one, so that the gallery can show what was refused and why;
     its blobs are stored only if ``blobs`` holds some.
+
+    Attributes:
+        detail: what the reason alone does not say, in words; ``""`` where ``measured`` says it all.
+        measured: the numbers behind the reason.
+        answers: keys of the kept answers it rests on.
     """
 
     id: str
@@ -100,25 +111,47 @@ class Child:
     reason: Reason | None = None
     detail: str = ""
     blobs: tuple[Blob, ...] = ()
+    measured: tuple[Measurement, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The one outcome of one input: kept with children, or ended with a reason and none.
 
-    ``answers`` are the keys of the kept answers that it and its children rest on, sorted.
+    ``detail``, ``measured`` and ``answers`` are those of `Child`.
     """
 
     input_id: str
     reason: Reason | None = None
     detail: str = ""
     children: tuple[Child, ...] = ()
+    measured: tuple[Measurement, ...] = ()
     answers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.reason is None) != bool(self.children):
             msg = f"{self.input_id}: kept needs children, ended needs none (reason {self.reason})"
             raise ValueError(msg)
+
+
+def ended_child(
+    child_id: str, error: SampleError, record: Record | None = None, blobs: tuple[Blob, ...] = ()
+) -> Child:
+    """The child that ended with this error, with what was made of it before."""
+    return Child(
+        id=child_id,
+        record=record,
+        reason=error.reason,
+        detail=error.detail,
+        measured=error.measured,
+        blobs=blobs,
+    )
+
+
+def ended(input_id: str, error: SampleError) -> Outcome:
+    """The outcome of an input that ended with this error."""
+    return Outcome(input_id=input_id, reason=error.reason, detail=error.detail, measured=error.measured)
 
 
 def verdict(reason: Reason | None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a record or a released sample changes shape; part of every stage's configuration digest."""
 
 
@@ -74,19 +74,35 @@ class Rle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One named number that was looked at, with the verdict it led to.
+    """One named number and its bounds; made by `tasks.records.measuring.measure`.
 
     Attributes:
         name: what was measured, with its unit where it has one (``fill_ratio``, ``seam_delta_e``).
-        value: the measured number.
-        passed: whether it was within its threshold.
-        threshold: the bound as text (``">= 0.20"``), so that a reader needs no configuration.
+        value: the number, rounded.
+        low, high: inclusive bounds in the unit of the value; None where there is none.
+        decides: whether anything depends on it; a number that is only noted always passes.
+        note: what a number alone does not say (why an edit type was not allowed), or ``""``.
     """
 
     name: str
     value: float
-    passed: bool
-    threshold: str
+    low: float | None = None
+    high: float | None = None
+    decides: bool = True
+    note: str = ""
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """``low`` and ``high``."""
+        return self.low, self.high
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value lies within its bounds, or decides nothing."""
+        if not self.decides:
+            return True
+        above = self.low is None or self.value >= self.low
+        return above and (self.high is None or self.value <= self.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +136,7 @@ class SourceImage:
         width, height: of the working source, pixels.
         original_format: as decoded (``JPEG``, ``PNG``).
         actions: what ingest did, in order (``metadata_stripped``, ``turned``, ``srgb``, ``encoded``).
-        licence: as stated for the source, or ``unstated (…)``.
+        license: as stated for the source, or ``unstated (…)``.
         hints: masks that came with the photograph (SA-1B), offered to the segmenter.
         fingerprint: 64-bit perceptual hash, 16 hex digits, for near-duplicates.
     """
@@ -133,7 +149,7 @@ class SourceImage:
     height: int
     original_format: str
     actions: tuple[str, ...]
-    licence: str
+    license: str
     hints: tuple[MaskHint, ...]
     fingerprint: str
 
@@ -169,9 +185,9 @@ class SceneObject:
         mask_score: segmenter's own estimate of the mask's quality, 0..1.
         mask_method: which algorithm drew the mask.
         area: mask pixels.
-        color: name of the mask's dominant colour, or ``"mixed"`` when no single one dominates.
+        color: name of the mask's dominant color, or ``"mixed"`` when no single one dominates.
         color_share: share of mask pixels that carry that name, 0..1.
-        lab: mean CIE Lab of the dominant colour (L 0..100).
+        lab: mean CIE Lab of the dominant color (L 0..100).
         checks: measurements of the mask.
         not_a_target: why it may not be a target (``""`` when it may); it stays in the scene.
     """
@@ -223,6 +239,7 @@ class GroundedTarget:
         indices: objects of the scene, ascending; one unless groups are on.
         mask: union of their masks.
         judgement: what the target judge looked at.
+        prompts: (name, SHA-256) of each prompt file that a role asked by the stage reads.
     """
 
     target_id: str
@@ -231,6 +248,7 @@ class GroundedTarget:
     mask: Rle
     judgement: tuple[Measurement, ...]
     models: tuple[ModelIdentity, ...]
+    prompts: tuple[tuple[str, str], ...] = ()
 
     @property
     def objects(self) -> tuple[SceneObject, ...]:
@@ -261,11 +279,11 @@ class EditPlan:
         plan_id: ``<sid>-t<n>-p<m>``, also the key of the released sample.
         instruction: final, after rewriting.
         instruction_before_rewriting: as the instructor wrote it.
-        argument: what the edit turns the target into (a colour name for Color, an effect for Appearance,
+        argument: what the edit turns the target into (a color name for Color, an effect for Appearance,
             a noun for Replace/Add, ``"none"`` for Remove).
         seed: the seed of the edit, derived from (build seed, plan id).
         gates: the instruction's measurements.
-        prompts: (prompt name, SHA-256) of each prompt file used.
+        prompts: (name, SHA-256) of each prompt file that a role asked by the stage reads.
     """
 
     plan_id: str
@@ -278,7 +296,7 @@ class EditPlan:
     seed: int
     gates: tuple[Measurement, ...]
     models: tuple[ModelIdentity, ...]
-    prompts: tuple[tuple[str, str], ...]
+    prompts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +309,7 @@ class EditedSample:
         method: how the patch was put back (``blend``, ``paste``, ``inpaint``).
         gates: measured gates of the edit.
         accuracy, seamlessness: the edit judge's scores, 1..5 (paper Figure 20).
+        prompts: (name, SHA-256) of each prompt file that a role asked by the stage reads.
     """
 
     plan: EditPlan
@@ -301,3 +320,4 @@ class EditedSample:
     accuracy: float
     seamlessness: float
     models: tuple[ModelIdentity, ...]
+    prompts: tuple[tuple[str, str], ...] = ()

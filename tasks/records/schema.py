@@ -7,6 +7,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.records import version_1
 from tasks.records.errors import DataFault
 
 BLOB = pa.struct(
@@ -19,7 +20,19 @@ BLOB = pa.struct(
     ]
 )
 
-ROWS = pa.schema(
+MEASUREMENT = pa.struct(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("low", pa.list_(pa.field("element", pa.float64(), nullable=False)), nullable=False),
+        pa.field("high", pa.list_(pa.field("element", pa.float64(), nullable=False)), nullable=False),
+        pa.field("decides", pa.bool_(), nullable=False),
+        pa.field("note", pa.string(), nullable=False),
+    ]
+)
+"""``low`` and ``high`` hold one number or none."""
+
+ROWS_1 = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
@@ -33,7 +46,17 @@ ROWS = pa.schema(
         pa.field("blobs", pa.list_(pa.field("element", BLOB, nullable=False)), nullable=False),
     ]
 )
-"""One row an input (``kind`` "input") and one a child ("child", ``parent`` = its input); no nulls, "" for none."""
+"""The columns that schema version 1 wrote."""
+
+ROWS = pa.schema(
+    [
+        *ROWS_1,
+        pa.field("measured", pa.list_(pa.field("element", MEASUREMENT, nullable=False)), nullable=False),
+        pa.field("answers", pa.list_(pa.field("element", pa.string(), nullable=False)), nullable=False),
+        pa.field("schema_version", pa.int32(), nullable=False),
+    ]
+)
+"""One row per input (``kind`` "input") and per child ("child", ``parent`` = its input); no nulls, "" for none."""
 
 DECISIONS = pa.schema(
     [
@@ -59,6 +82,37 @@ def write_parquet(table: pa.Table) -> bytes:
         write_page_checksum=True,
     )
     return sink.getvalue()
+
+
+def read_rows_table(data: bytes, path: str, columns: list[str] | None = None) -> pa.Table:
+    """A table with the columns of `ROWS`, or some of them, whichever version wrote it.
+
+    Rows of version 1 keep their text (`tasks.storage.protocol.rows.row_from` converts it), but for the reasons.
+
+    Raises:
+        DataFault: naming ``path``, when the bytes are no such table.
+    """
+    wanted = columns or ROWS.names
+    try:
+        present = pq.read_schema(io.BytesIO(data)).names
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise DataFault(f"{path}: no table of the expected shape ({type(error).__name__})") from error
+    if "schema_version" in present:
+        return read_parquet(data, ROWS, path, wanted)
+    table = read_parquet(data, ROWS_1, path, [name for name in wanted if name in ROWS_1.names])
+    if "reason" in wanted:
+        reasons = [version_1.reason_of(code) for code in table["reason"].to_pylist()]
+        table = table.set_column(table.column_names.index("reason"), ROWS.field("reason"), [reasons])
+    defaults: dict[str, list[object]] = {
+        "measured": [[]] * len(table),
+        "answers": [[]] * len(table),
+        "schema_version": [version_1.VERSION] * len(table),
+    }
+    for name in wanted:
+        if name in defaults:
+            column = pa.array(defaults[name], ROWS.field(name).type)
+            table = table.append_column(ROWS.field(name), column)
+    return table.select(wanted)
 
 
 def read_parquet(data: bytes, schema: pa.Schema, path: str, columns: list[str] | None = None) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from tasks.imaging.arrays import Image
 from tasks.records.records import ModelIdentity, Tag
@@ -54,6 +54,11 @@ class Ask(Protocol[Q_contra, A_co]):
             EnvironmentFault: nobody can answer now; nothing may be committed.
         """
         ...
+
+
+def prompts_of(*asks: Ask[Any, Any]) -> tuple[tuple[str, str], ...]:
+    """Every prompt file that is read for an answer, once, with its digest."""
+    return tuple(sorted({prompt for ask in asks for prompt in ask.prompts}))
 
 
 AskTagger: TypeAlias = Ask[TagQuestion, tuple[Tag, ...]]

@@ -20,20 +20,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tasks.records.errors import (
     EnvironmentFault,
     GroundEditError,
-    ModelUnavailable,
     OutOfMemory,
     Reason,
     SampleError,
-    StageStopped,
 )
 from tasks.roles.placement import PoolSettings
-from tasks.roles.replicas import Cause, MakeReplica, OwnerDied, Replica, ReplicaDied
+from tasks.roles.replica_set import HeldReplica, ReplicaSet
+from tasks.roles.replicas import Cause, MakeReplica, OwnerDied, ReplicaDied
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.waiting import Waiting, WaitingQuestion
 
@@ -41,23 +39,9 @@ log = logging.getLogger(__name__)
 
 CALLS_PER_REPLICA = 2
 DEATHS_ALONE = 2
-DEATHS_WITHOUT_ANSWER = 3
 
 ABOUT_QUESTIONS = (SampleError, OwnerDied, OutOfMemory)
 """What a replica raises because of what it was asked; our other errors are about the replica itself."""
-
-
-@dataclass(slots=True, eq=False)
-class _Held:
-    """A living replica, with the number of its calls at work.
-
-    ``reserved`` while it answers a single question that must have it for itself.
-    """
-
-    replica: Replica
-    calls: int = 0
-    reserved: bool = False
-    calls_at_death: int | None = None
 
 
 class Pool:
@@ -65,8 +49,7 @@ class Pool:
 
     Args:
         name: of the pool in the configuration.
-        settings: batch size, waiting times, number of replicas (``auto`` counts as 1 here; whoever knows the devices
-            replaces it before).
+        settings: batch size, waiting time, and what `ReplicaSet` needs.
         make_replica: gives a new, loaded replica.
         counts: counters of the routes that the pool answers, by route.
     """
@@ -76,20 +59,12 @@ class Pool:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.deaths = 0
-        self.started = 0
-        self._make = make_replica
         self._counts = counts
         self._waiting = Waiting(counts, settings.max_batch, settings.max_wait_ms / 1000)
-        self._living: list[_Held] = []
-        self._starting: set[asyncio.Task[None]] = set()
+        self._replicas = ReplicaSet(name, settings, make_replica, on_ready=self._look, on_end=self._finish)
         self._serving: set[asyncio.Task[None]] = set()
-        self._closing: set[asyncio.Task[None]] = set()
         self._answers = 0
-        self._deaths_in_a_row = 0
-        self._given_up = 0
         self._known_good: tuple[str, Any] | None = None
-        self._end: GroundEditError | None = None
         self._next_look: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,9 +77,9 @@ class Pool:
             EnvironmentFault: there can be no replica.
             StageStopped: replicas end again and again.
         """
-        if self._end is not None:
-            raise self._end
-        self._fill_up()
+        if self._replicas.end is not None:
+            raise self._replicas.end
+        self._replicas.fill_up()
         loop = asyncio.get_running_loop()
         question = WaitingQuestion(route, payload, loop.time(), loop.create_future())
         self._waiting.add(question)
@@ -117,21 +92,15 @@ class Pool:
         Raises:
             EnvironmentFault, StageStopped: as `ask`.
         """
-        self._fill_up()
-        while self._starting and self._end is None:
-            await asyncio.wait(self._starting, return_when=asyncio.FIRST_COMPLETED)
-        if self._end is not None:
-            raise self._end
+        await self._replicas.ready()
 
     async def close(self) -> None:
         """Ends all replicas; questions that still wait get an `EnvironmentFault`."""
-        self._finish(EnvironmentFault(f"pools.{self.name}: closed"))
-        tasks = [*self._starting, *self._serving]
-        for task in tasks:
+        self._replicas.finish(EnvironmentFault(f"pools.{self.name}: closed"))
+        for task in self._serving:
             task.cancel()
-        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
-        living, self._living = self._living, []
-        await asyncio.gather(*(held.replica.close() for held in living))
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await self._replicas.close()
 
     def queued(self, route: str) -> int:
         """Questions of a route that wait for a replica."""
@@ -139,85 +108,12 @@ class Pool:
 
     def status(self) -> dict[str, Any]:
         """Replicas ready and in the making, and how many ended or were made anew."""
-        return {
-            "replicas": len(self._living),
-            "starting": len(self._starting),
-            "queued": self._waiting.count(),
-            "deaths": self.deaths,
-            "restarts": max(0, self.started - self._size),
-            "stopped": None if self._end is None else str(self._end),
-        }
-
-    @property
-    def _size(self) -> int:
-        return 1 if self.settings.replicas == "auto" else self.settings.replicas
-
-    # Replicas
-
-    def _fill_up(self) -> None:
-        while self._end is None and len(self._living) + len(self._starting) < self._size - self._given_up:
-            task = asyncio.create_task(self._start(), name=f"start a replica of {self.name}")
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
-
-    async def _start(self) -> None:
-        fault: EnvironmentFault | None = None
-        try:
-            async with asyncio.timeout(self.settings.ready_s):
-                replica = await self._make(self.name)
-        except ReplicaDied as death:
-            self._died(death)
-        except TimeoutError:
-            fault = ModelUnavailable(f"pools.{self.name}: no replica within {self.settings.ready_s:g} s")
-        except EnvironmentFault as error:
-            fault = error
-        except Exception as error:
-            fault = ModelUnavailable(f"pools.{self.name}: {type(error).__name__}: {error}")
-            fault.__cause__ = error
-        else:
-            self.started += 1
-            self._living.append(_Held(replica))
-            self._look()
-        self._starting.discard(asyncio.current_task())
-        if fault is not None and not self._living and not self._starting:
-            self._finish(fault)
-        elif fault is not None:
-            self._given_up += 1
-            log.warning("%s; the others go on", fault)
-        else:
-            self._fill_up()
-
-    def _died(self, death: ReplicaDied, held: _Held | None = None) -> None:
-        """Counts the end of a replica once, however many of its calls report it."""
-        if held is not None:
-            if held.calls_at_death is not None:
-                return
-            held.calls_at_death = held.calls
-            self._living.remove(held)
-            closing = asyncio.create_task(held.replica.close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-        self.deaths += 1
-        self._deaths_in_a_row += 1
-        log.warning("pools.%s: a replica ended: %s", self.name, death)
-        if self._deaths_in_a_row >= DEATHS_WITHOUT_ANSWER:
-            self._finish(
-                StageStopped(
-                    f"pools.{self.name}: {self._deaths_in_a_row} replicas ended with no answer between them "
-                    f"(last: {death}); mend the cause and run the same command"
-                )
-            )
-        else:
-            self._fill_up()
+        return {**self._replicas.status(), "queued": self._waiting.count()}
 
     def _finish(self, end: GroundEditError) -> None:
-        """Takes no more questions; the first reason stays."""
-        self._end = self._end or end
         self._known_good = None
         for question in self._waiting.take_all():
-            question.give(self._end)
-
-    # Batches
+            question.give(end)
 
     def _look(self) -> None:
         """Hands out batches once the questions that are being asked at this moment have come in."""
@@ -230,7 +126,7 @@ class Pool:
         while held := self._free():
             idle = held.calls == 0
             lone = self._lone_one() if idle else None
-            if lone is not None and self._known_good is not None and self._last_chance:
+            if lone is not None and self._known_good is not None and self._replicas.last_chance:
                 lone = self._control(*self._known_good)
             elif lone is not None:
                 self._waiting.take(lone)
@@ -244,22 +140,21 @@ class Pool:
             task.add_done_callback(self._serving.discard)
         self._set_timer()
 
-    def _free(self) -> _Held | None:
+    def _free(self) -> HeldReplica | None:
         """The replica with least to do that may get another batch."""
-        free = [held for held in self._living if held.calls < CALLS_PER_REPLICA and not held.reserved]
+        free = [
+            held for held in self._replicas.living if held.calls < CALLS_PER_REPLICA and not held.reserved
+        ]
         free.sort(key=lambda held: held.calls)
         if free and free[0].calls and self._lone_one() is not None:
             del free[0]  # it gets nothing more, so that it becomes empty for a question that must be alone
         return free[0] if free else None
 
     def _lone_one(self) -> WaitingQuestion | None:
-        busy = any(held.calls for held in self._living)
         # Questions that kill tend to stand side by side: before the last death another neighborhood has its turn.
-        return self._waiting.lone_one(self._answers, busy=busy, from_end=self._last_chance)
-
-    @property
-    def _last_chance(self) -> bool:
-        return self._deaths_in_a_row >= DEATHS_WITHOUT_ANSWER - 1
+        return self._waiting.lone_one(
+            self._answers, busy=self._replicas.busy, from_end=self._replicas.last_chance
+        )
 
     def _control(self, route: str, payload: Any) -> WaitingQuestion:
         """A question that was answered before, to tell two that kill from a machine that fails; asked once."""
@@ -279,7 +174,7 @@ class Pool:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(max(due, loop.time() + 0.001), self._look)
 
-    async def _serve(self, held: _Held, batch: list[WaitingQuestion]) -> None:
+    async def _serve(self, held: HeldReplica, batch: list[WaitingQuestion]) -> None:
         """One batch and what is left of it after halving."""
         parts = [batch]
         try:
@@ -291,14 +186,14 @@ class Pool:
                     self._ask_again(part)
         except BaseException as error:  # cancelled by `close`, or a mistake here: nobody may wait for ever
             for question in batch:
-                question.give(self._end or EnvironmentFault(f"pools.{self.name}: {error!r}"))
+                question.give(self._replicas.end or EnvironmentFault(f"pools.{self.name}: {error!r}"))
             raise
         finally:
             held.calls -= 1
             held.reserved = False
             self._look()
 
-    async def _call(self, held: _Held, part: list[WaitingQuestion]) -> list[list[WaitingQuestion]]:
+    async def _call(self, held: HeldReplica, part: list[WaitingQuestion]) -> list[list[WaitingQuestion]]:
         """Puts one batch to a replica; what is returned has to be asked again in this order."""
         route = part[0].route
         counts = self._counts[route]
@@ -310,7 +205,7 @@ class Pool:
             answers = await held.replica.answer(route, [question.payload for question in part])
         except ReplicaDied as death:
             counts.deaths += 1
-            self._died(death, held)
+            self._replicas.died(death, held)
             self._suspect(part, death, alone=held.calls_at_death == 1 and len(part) == 1)
             return []
         except Exception as error:
@@ -322,7 +217,7 @@ class Pool:
 
     def _give(self, part: list[WaitingQuestion], answers: Sequence[Any]) -> None:
         self._answers += 1
-        self._deaths_in_a_row = 0
+        self._replicas.answered()
         if len(answers) != len(part):
             msg = f"{len(answers)} answers for {len(part)} questions"
             raise ValueError(msg)
@@ -369,17 +264,17 @@ class Pool:
                 self._alone(question)
 
     def _alone(self, question: WaitingQuestion) -> None:
-        if self._end is not None:
-            question.give(self._end)
+        if self._replicas.end is not None:
+            question.give(self._replicas.end)
         else:
             self._counts[question.route].asked_again += 1
             self._waiting.add(question, alone=True)
 
     def _ask_again(self, part: list[WaitingQuestion]) -> None:
         """Questions that nobody blames go back to the front of their queue."""
-        if self._end is not None:
+        if self._replicas.end is not None:
             for question in part:
-                question.give(self._end)
+                question.give(self._replicas.end)
         elif part:
             self._counts[part[0].route].asked_again += len(part)
             self._waiting.put_back(part)

@@ -120,7 +120,7 @@ def _entry(place: Place, member: tarfile.TarInfo, version: str, size: int) -> So
         length=member.size,
         version=f"{version}@{member.offset_data}",
         problem=problem,
-        licence=place.licence,
+        license=place.license,
         detail=detail,
     )
 
@@ -153,7 +153,7 @@ def _damaged(place: Place, offset: int) -> SourceEntry:
         length=0,
         version="",
         problem=Reason.BAD_ARCHIVE_MEMBER.value,
-        licence=place.licence,
+        license=place.license,
         detail="bytes that no valid header begins",
     )
 

@@ -74,7 +74,7 @@ def entry_of(
         length=length,
         version=version,
         problem=problem.value if problem else "",
-        licence=place.licence,
+        license=place.license,
         detail=detail,
     )
 

@@ -1,4 +1,4 @@
-"""A configured source resolved: its name, kind, root and licence, and what is wrong with it before any work."""
+"""A configured source resolved: its name, kind, root and license, and what is wrong with it before any work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Place:
         file: name of the file within its folder (tar, list), ``""`` for a folder or prefix.
         folder: local folder, None for an object store.
         remote: URI of the object store's folder, ``""`` for a local one.
-        licence: as configured.
+        license: as configured.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Place:
     file: str
     folder: Path | None
     remote: str
-    licence: str
+    license: str
 
     def fault(self, what: str) -> ConfigurationError:
         """An error about this source that names key and value."""
@@ -113,7 +113,7 @@ def _resolve(key: str, source: SourceSettings) -> Place:
         file=(path.name if path is not None else last) if is_file else "",
         folder=None if path is None else (path.parent if is_file else path),
         remote="" if path is not None else (whole.rsplit("/", 1)[0] if is_file else whole),
-        licence=source.licence,
+        license=source.license,
     )
 
 

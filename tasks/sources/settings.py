@@ -15,7 +15,7 @@ class SourceSettings(Settings):
     uri: str = Field(description="folder, tar, Parquet/CSV list, or object-store prefix")
     name: str = Field(default="", description="first part of locations; default: last part of the uri")
     kind: Literal["auto", "folder", "tar", "sa1b", "list"] = Field(default="auto")
-    licence: str = Field(default="", description="licence of the photographs; empty: unstated")
+    license: str = Field(default="", description="license of the photographs; empty: unstated")
 
 
 class IngestSettings(Settings):

@@ -1,4 +1,4 @@
-"""A Parquet or CSV list of URIs (column ``uri``, optional ``licence``): its rows, and what each row points to.
+"""A Parquet or CSV list of URIs (column ``uri``, optional ``license``): its rows, and what each row points to.
 
 Entries hold a key, never the URI itself: absolute paths, user names and signatures stay in the list file, where the
 reader looks them up again.
@@ -24,7 +24,7 @@ from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import join
 from tasks.sources.places import Place
 
-_LICENCE_COLUMNS = ("licence", "license")
+_LICENSE_COLUMNS = ("license", "licence")
 _REMOTE = ("http", "https", "s3")
 
 
@@ -36,7 +36,7 @@ class ListRow:
         key: ``host/path`` of an address, the relative path of a file; unique within the list.
         uri: as listed.
         path: the local file, ``""`` for an address.
-        licence: as listed, ``""`` when unstated.
+        license: as listed, ``""`` when unstated.
         problem: ``bad_name`` for a row that names nothing readable, else None.
         detail: why it names nothing, ``""`` without a problem.
     """
@@ -44,7 +44,7 @@ class ListRow:
     key: str
     uri: str
     path: str
-    licence: str
+    license: str
     problem: Reason | None
     detail: str = ""
 
@@ -57,8 +57,8 @@ def read_rows(place: Place) -> list[ListRow]:
     """
     taken: dict[str, int] = {}
     rows = []
-    for number, (uri, licence) in enumerate(_columns(place), start=1):
-        row = _row(place, uri.strip(), licence.strip(), number)
+    for number, (uri, license) in enumerate(_columns(place), start=1):
+        row = _row(place, uri.strip(), license.strip(), number)
         taken[row.key] = taken.get(row.key, 0) + 1
         if taken[row.key] > 1:
             row = replace(row, key=f"{row.key}#{taken[row.key]}")
@@ -80,18 +80,18 @@ def _entry(place: Place, row: ListRow) -> SourceEntry:
         except OSError as error:
             problem, detail = problem_of(error), detail_of(row.path, error)
     entry = entry_of(place, row.key, version=version, length=length, problem=problem, detail=detail)
-    if not row.licence:
+    if not row.license:
         return entry
-    return SourceEntry(**{f: getattr(entry, f) for f in entry.__slots__} | {"licence": row.licence})
+    return SourceEntry(**{f: getattr(entry, f) for f in entry.__slots__} | {"license": row.license})
 
 
-def _row(place: Place, uri: str, licence: str, number: int) -> ListRow:
+def _row(place: Place, uri: str, license: str, number: int) -> ListRow:
     try:
         key, path = _resolve(place, uri)
     except ValueError as error:
         key, why = f"row-{number}", str(error)
-        return ListRow(key=key, uri=uri, path="", licence=licence, problem=Reason.BAD_NAME, detail=why)
-    return ListRow(key=key, uri=uri, path=path, licence=licence, problem=None)
+        return ListRow(key=key, uri=uri, path="", license=license, problem=Reason.BAD_NAME, detail=why)
+    return ListRow(key=key, uri=uri, path=path, license=license, problem=None)
 
 
 def _resolve(place: Place, uri: str) -> tuple[str, str]:
@@ -143,17 +143,17 @@ def _columns(place: Place) -> list[tuple[str, str]]:
         told = f"has no column 'uri', only {', '.join(map(repr, names))}"
         # The first row's values are nobody's business, but a person who left the header out is to see that.
         raise place.fault(f"{_NO_HEADER}; {_WANTED}" if any(map(_is_value, names)) else f"{told}; {_WANTED}")
-    for name in ("uri", *_LICENCE_COLUMNS):
+    for name in ("uri", *_LICENSE_COLUMNS):
         if names.count(name) > 1:
             raise place.fault(f"has the column {name!r} more than once; {_WANTED}")
     if not table:
         raise place.fault("has no rows")
-    licence = next((name for name in _LICENCE_COLUMNS if name in names), "")
-    return [(str(row.get("uri") or ""), str(row.get(licence) or "")) for row in table]
+    license = next((name for name in _LICENSE_COLUMNS if name in names), "")
+    return [(str(row.get("uri") or ""), str(row.get(license) or "")) for row in table]
 
 
 _NO_HEADER = "begins with a row and not with a header line"
-_WANTED = "the columns 'uri' and, if wanted, 'licence' are expected"
+_WANTED = "the columns 'uri' and, if wanted, 'license' are expected"
 
 
 def _is_value(name: str) -> bool:
@@ -177,7 +177,7 @@ def _csv_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, str]
 
 def _parquet_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, object]]]:
     arrow = pq.read_table(io.BytesIO(data))
-    wanted = [name for name in ("uri", *_LICENCE_COLUMNS) if name in arrow.column_names]
+    wanted = [name for name in ("uri", *_LICENSE_COLUMNS) if name in arrow.column_names]
     for name in wanted:
         kind = arrow.schema.field(arrow.schema.get_all_field_indices(name)[0]).type
         if not _is_text(kind):

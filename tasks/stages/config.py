@@ -2,7 +2,7 @@
 
     profile YAML (deploy/profiles/<name>.yaml, or a file of one's own)  <  arguments of the command  <  --set a.b=c
 
-What is given as an argument can't be set as a whole, too; ``--set sources.0.licence=…`` says more of it.
+What is given as an argument can't be set as a whole, too; ``--set sources.0.license=…`` says more of it.
 
 Unknown keys and bad values are `ConfigurationError` with the key and the value, before any work.
 """
@@ -18,6 +18,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from tasks.publishing.settings import PublishSettings
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
 from tasks.roles.placement import HERE, PoolSettings, ServerSettings
@@ -26,7 +27,6 @@ from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
-from tasks.stages.publish.settings import PublishSettings
 
 PROFILES = resources.files("deploy") / "profiles"
 """Folder of the profiles that come with the project."""

@@ -16,7 +16,7 @@ from tasks.records.errors import (
     SampleError,
     StageStopped,
 )
-from tasks.records.outcomes import Outcome, StageInput
+from tasks.records.outcomes import Outcome, StageInput, ended
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 PROPAGATED = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
@@ -38,14 +38,16 @@ async def outcome_of(
     except PROPAGATED:
         raise
     except SampleError as error:
-        outcome = Outcome(input_id=item.id, reason=error.reason, detail=error.detail)
+        outcome = ended(item.id, error)
     except Exception as error:
         if is_out_of_memory(error):
             raise OutOfMemory(f"{type(error).__name__} while processing a sample") from error
         log.warning("%s crashed", item.id, exc_info=error)
         # The class alone: messages may hold addresses or paths, and rows must be the same everywhere.
         outcome = Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)
-    return replace(outcome, answers=tuple(sorted(answers)))
+    keys = tuple(sorted(answers))
+    children = tuple(replace(child, answers=keys) for child in outcome.children)
+    return replace(outcome, children=children, answers=keys)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import platform
 import socket
 import threading
 import time
@@ -14,7 +13,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from tasks.records.errors import FAILURES, Reason, StorageFault
@@ -29,6 +27,7 @@ from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.load_inputs import InputLoader
 from tasks.storage.protocol.units import Unit
 from tasks.worker.engine import Engine
+from tasks.worker.libraries import library_versions
 from tasks.worker.role_asks import RouterClient
 from tasks.worker.suspects import SuspectSearch
 
@@ -37,8 +36,6 @@ SUSPICIOUS = 2
 
 RENEW_S = 300.0
 """How often an open attempt is renewed, so that another machine does not take a unit that waits for dead."""
-
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pyarrow", "obstore")
 
 log = logging.getLogger(__name__)
 
@@ -245,12 +242,3 @@ class Worker:
             seconds=time.monotonic() - began,
             fresh=fresh,
         )
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of what shapes pixels and files, for provenance."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

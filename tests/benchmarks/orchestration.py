@@ -32,12 +32,12 @@ from flows.build.fan_out import in_order
 from flows.build.plans import open_build, plan
 from flows.build.session import finish
 from flows.build.stage_runner import close, stage_job
-from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
 from tasks.records.outcomes import STAGES
 from tasks.stages.config import load_config
 from tasks.storage.protocol.planning import committed_units
 from tests.benchmarks.process_cpu import watch
 from tests.benchmarks.where_time_goes import PARTS, StageSeconds, stage_seconds
+from tests.photographs import lay_out_photographs
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 SMALL_UNITS = [
@@ -74,7 +74,7 @@ def main() -> int:
         return bare_loop(source, out, assignments)
     with tempfile.TemporaryDirectory(prefix="orchestration-") as scratch:
         folder = Path(scratch)
-        photographs = lay_out_photographs(AssetCache(default_cache_folder()), "demo", folder / "photographs")
+        photographs = lay_out_photographs("demo", folder / "photographs")
         chosen = photographs[: arguments.photos] if arguments.photos else photographs
         for extra in set(photographs) - set(chosen):
             extra.unlink()

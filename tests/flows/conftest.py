@@ -10,17 +10,28 @@ from pathlib import Path
 import pytest
 
 from flows.ray.cluster import ClusterSettings, RayCluster
+from tasks.records.errors import EnvironmentFault
 
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
     sys.path.append(HERE)
 
 
+SETTINGS = ClusterSettings(workers=2, gpus=4)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[RayCluster]:
-    """A local Ray with two workers, started once."""
+    """A local Ray with two workers that counts four GPUs, started once."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), HERE]))
-    cluster = RayCluster(ClusterSettings(workers=2))
+    cluster = RayCluster(SETTINGS)
+    for _ in range(4):  # Ray itself gives up after 30 s, which a busy machine may need
+        try:
+            cluster.wait()
+            break
+        except EnvironmentFault:
+            cluster.stop()
+            cluster = RayCluster(SETTINGS)
     cluster.wait()
     yield cluster
     cluster.stop()

@@ -20,8 +20,8 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from processes import descendants, is_gone, kill, wait_until
 
-from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
 from tasks.storage.objects.store import StoreOptions, open_store
+from tests.photographs import lay_out_photographs
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
@@ -81,9 +81,7 @@ def commits(out: Path, stage: str) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two") / "photographs"
-    everything = lay_out_photographs(
-        AssetCache(default_cache_folder()), "demo", tmp_path_factory.mktemp("all")
-    )
+    everything = lay_out_photographs("demo", tmp_path_factory.mktemp("all"))
     folder.mkdir()
     for path in everything:
         if path.name in NAMES:
@@ -126,8 +124,7 @@ def test_one_more_photograph_redoes_no_committed_unit(
     photographs: Path, copied: Path, tmp_path: Path
 ) -> None:
     more = Path(shutil.copytree(photographs, tmp_path / "photographs"))
-    (extra,) = (p for p in lay_out_photographs(
-        AssetCache(default_cache_folder()), "demo", tmp_path / "all") if p.name.startswith("pink-desk")
+    (extra,) = (p for p in lay_out_photographs("demo", tmp_path / "all") if p.name.startswith("pink-desk")
     )  # fmt: skip
     shutil.copy2(extra, more)
     before = {stage: commits(copied, stage) for stage in ("ingest", "grounding", "instruction", "editing")}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flows.build.fan_out import Pool, StageJob, UnitDone, start_units
 from flows.build.unit_queue import Limits
-from tasks.records.errors import DataFault, EnvironmentFault
+from tasks.records.errors import AnswerMissing, DataFault, EnvironmentFault, MissingAnswer
 from tasks.worker.engine import Engine
 from tasks.worker.flight import noted
 from tasks.worker.role_asks import RouterClient
@@ -20,7 +20,7 @@ from tasks.worker.role_asks import RouterClient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToyUnit:
-    """Members are words: a plain number works; ``kill``, ``hang``, ``away``, ``fault``, ``bug`` do what they say."""
+    """Members are words: a plain number works; ``kill``, ``hang``, ``away``, ``missing``, ``fault``, ``bug`` do what they say."""
 
     id: str
     members: tuple[str, ...]
@@ -104,6 +104,8 @@ def _act(member: str) -> None:
     elif member == "away":
         msg = "the endpoint is away"
         raise EnvironmentFault(msg)
+    elif member == "missing":
+        raise AnswerMissing([MissingAnswer("editor", "toy", "0" * 64)])
     elif member == "fault":
         msg = "commit 12 contradicts row 3"
         raise DataFault(msg)

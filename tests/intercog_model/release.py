@@ -9,7 +9,8 @@ from tasks.publishing.shard_format import SampleMeta
 from tasks.records.records import SCHEMA_VERSION
 
 RLE = {"size": [1, 1], "counts": "1"}
-SCORE = {"name": "s", "value": 1.0, "passed": True, "threshold": ">= 0"}
+SCORE = {"name": "s", "value": 1.0}
+GATE = {**SCORE, "low": [0.0], "high": [], "passed": True, "decides": True, "note": "none"}
 
 
 def png(image, kind="PNG"):
@@ -31,9 +32,9 @@ def meta(example: GroundingExample, version=SCHEMA_VERSION):
         "target": {"id": "t", "label": "box", "indices": [0], "boxes": [box], "mask": RLE, "scores": [SCORE]},
         "objects": [{
             "index": 0, "label": "box", "box": box, "mask": RLE, "area": 1, "color": "gray", "is_target": True,
-            "not_a_target": "none", "scores": [SCORE],
+            "not_a_target": "none", "scores": [SCORE], "checks": [GATE],
         }],
-        "crop": box, "allowed_region": RLE, "method": "m", "gates": [SCORE | {"stage": "e"}], "scores": [SCORE],
+        "crop": box, "allowed_region": RLE, "method": "m", "gates": [GATE | {"stage": "e"}], "scores": [GATE],
         "provenance": {
             "build_seed": 0, "edit_seed": 0, "prompts": [{"name": "p", "sha256": "0"}],
             "models": [{"role": "r", "backend": "b", "model": "m", "revision": "1", "digest": "none"}],
@@ -43,7 +44,7 @@ def meta(example: GroundingExample, version=SCHEMA_VERSION):
             "location": "l", "sha256": "0", "working_sha256": "0", "width": 1, "height": 1,
             "original_format": "JPEG", "actions": ["none"], "fingerprint": "0",
         },
-        "licence": "unstated",
+        "license": "unstated",
     }  # fmt: skip
     return SampleMeta.model_validate(tree).to_json()
 

@@ -1,1 +1,1 @@
-"""Backends that need PyTorch: none of the embedded profile does, so each is imported only when asked for."""
+"""Backends that need PyTorch; imported only when a configuration names one."""

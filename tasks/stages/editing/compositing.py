@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+from tasks.imaging.masks import dilate
 from tasks.records.edit_types import Region
 from tasks.records.errors import DataFault
 from tasks.records.records import Box
@@ -15,14 +16,6 @@ from tasks.stages.editing.settings import CompositeSettings
 
 Alpha = NDArray[np.float32]
 """Weights (H, W) of the patch, 0..1; exactly 0 where the source must stay."""
-
-
-def dilate(mask: Mask, radius: int) -> Mask:
-    """``mask`` grown by a disc of ``radius`` pixels."""
-    if radius <= 0:
-        return mask
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0
 
 
 def change_map(source: Image, patch: Image, settings: CompositeSettings) -> Mask:

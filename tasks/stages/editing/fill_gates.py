@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.borders import ragged_share
 from tasks.imaging.color_names import to_lab
 from tasks.imaging.geometry import box_of
+from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.imaging.patches import novel_share
 from tasks.records.errors import Reason
-from tasks.stages.editing.compositing import dilate
-from tasks.stages.editing.gates import Gate, at_least, at_most, clear_of_frame, erode, local_deviation
+from tasks.stages.editing.gates import Gate, gate, local_deviation
 from tasks.stages.editing.settings import GateSettings
 
 
@@ -20,7 +21,7 @@ def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Fine contrast of the filling over that of its surroundings; flat surroundings ask for nothing."""
     inside, around = fine_contrast(edited, hole)
     value = inside / around if around >= settings.textured else 1.0
-    return at_least("fill_contrast_ratio", value, settings.flat_ratio, Reason.FLAT_FILL)
+    return gate("fill_contrast_ratio", value, Reason.FLAT_FILL, low=settings.flat_ratio)
 
 
 def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
@@ -37,33 +38,13 @@ def novel_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Share of the filling that resembles nothing around the hole: a thing that the inpainter made up."""
     nothing = np.zeros_like(hole)
     value = novel_share(edited, hole, nothing, settings.novel_distance)
-    return at_most("novel_fill_share", value, settings.max_novel, Reason.FOREIGN_FILL)
+    return gate("novel_fill_share", value, Reason.FOREIGN_FILL, high=settings.max_novel)
 
 
 def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Share of the hole's border where structures run into it, as `ragged_share` has it."""
     value = ragged_share(edited, hole, settings.structure_step)
-    return at_most("ragged_border_share", value, settings.max_ragged, Reason.ENTANGLED)
-
-
-def ragged_share(image: Image, hole: Mask, least_step: float) -> float:
-    """Share of the hole's border where neighbors along it, just outside, differ by ``least_step`` (Lab) or more.
-
-    Each such place is a thing that ran into the hole and now has to go on or end there: few are a horizon or a
-    table's edge, many mean that the object stood among others and no filling can be right.
-    """
-    line = dilate(hole, 3) & ~dilate(hole, 2)
-    line &= clear_of_frame(hole.shape, 4)
-    if not line.any():
-        return 0.0
-    lab = cv2.GaussianBlur(to_lab(image), (0, 0), max(1.5, 0.008 * max(hole.shape)))
-    gradient = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
-    distance = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
-    normal = [cv2.Sobel(distance, cv2.CV_32F, dx, 1 - dx, ksize=5) for dx in (1, 0)]
-    length = np.maximum(np.hypot(normal[0], normal[1]), 1e-3)
-    along = -gradient[0] * (normal[1] / length)[..., None] + gradient[1] * (normal[0] / length)[..., None]
-    step = np.linalg.norm(along, axis=2) * max(4.0, 0.02 * max(hole.shape))
-    return float((step[line] > least_step).mean())
+    return gate("ragged_border_share", value, Reason.ENTANGLED, high=settings.max_ragged)
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
@@ -74,16 +55,16 @@ def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Ga
     line = dilate(hole, 3) & ~dilate(hole, 1) & clear_of_frame(hole.shape, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 6)
     if not line.any() or not ring.any():
-        return at_most("strange_border_share", 0.0, settings.max_strange, Reason.ENTANGLED)
+        return gate("strange_border_share", 0.0, Reason.ENTANGLED, high=settings.max_strange)
     lab = cv2.GaussianBlur(to_lab(edited), (0, 0), max(1.5, 0.006 * max(hole.shape)))
     bins, counts = np.unique(np.rint(lab[ring] / 5).astype(np.int16), axis=0, return_counts=True)
     usual = bins[counts >= 0.01 * counts.sum()].astype(np.float32) * 5
     asked, weights = np.unique(np.rint(lab[line]).astype(np.int16), axis=0, return_counts=True)
     if not len(usual):
-        return at_most("strange_border_share", 1.0, settings.max_strange, Reason.ENTANGLED)
+        return gate("strange_border_share", 1.0, Reason.ENTANGLED, high=settings.max_strange)
     far = _nearest(asked.astype(np.float32), usual) > settings.strange_distance
     value = float(weights[far].sum() / weights.sum())
-    return at_most("strange_border_share", value, settings.max_strange, Reason.ENTANGLED)
+    return gate("strange_border_share", value, Reason.ENTANGLED, high=settings.max_strange)
 
 
 def _ring_width(hole: Mask) -> int:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import dominant_color, to_lab
+from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.records.errors import Reason, SampleError
+from tasks.records.measuring import measure
 from tasks.records.records import Measurement
-from tasks.stages.editing.compositing import dilate
 from tasks.stages.editing.settings import GateSettings
 
 NEUTRALS = frozenset({"black", "white", "gray"})
@@ -33,52 +34,51 @@ class Gate:
         return self.measurement.passed
 
 
+def gate(
+    name: str, value: float, reason: Reason, *, low: float | None = None, high: float | None = None
+) -> Gate:
+    """A gate over one number (`tasks.records.measuring.measure`) that refuses with ``reason``."""
+    return Gate(measurement=measure(name, value, low=low, high=high), reason=reason)
+
+
 def require(gate: Gate) -> None:
     """Raise the gate's reason as a `SampleError` when it did not pass."""
     if not gate.passed:
-        raise SampleError(gate.reason, explain(gate))
-
-
-def explain(gate: Gate) -> str:
-    """The measurement in one short line."""
-    m = gate.measurement
-    return f"{m.name} {m.value:g} ({m.threshold})"
+        raise SampleError(gate.reason, measured=(gate.measurement,))
 
 
 def region_gate(mask: Mask, settings: GateSettings) -> Gate:
     """The share of the picture that is to be filled or changed."""
-    return at_most("region_share", float(mask.mean()), settings.max_region_share, Reason.REGION_TOO_LARGE)
+    return gate("region_share", float(mask.mean()), Reason.REGION_TOO_LARGE, high=settings.max_region_share)
 
 
 def carrier_gate(label: str, carriers: Sequence[str]) -> Gate:
     """Whether the inpainter's offer leaves targets of this label alone, since what they carry would float."""
-    value = float(label in carriers)
-    measurement = Measurement(name="carries_others", value=value, passed=not value, threshold="= 0")
-    return Gate(measurement=measurement, reason=Reason.ENTANGLED)
+    return gate("carries_others", label in carriers, Reason.ENTANGLED, low=0, high=0)
 
 
 def overlap_gate(share: float, bound: float) -> Gate:
     """How much of a removal's hole belongs to other objects, which stand in front or behind."""
-    return at_most("hole_other_objects_share", share, bound, Reason.ENTANGLED)
+    return gate("hole_other_objects_share", share, Reason.ENTANGLED, high=bound)
 
 
 def things_gate(around: Mask, thing: Mask, bound: float) -> Gate:
     """Share of the hole ``around`` the object that is another thing's, which would go with it."""
     value = float(thing[around].mean()) if around.any() else 0.0
-    return at_most("hole_unnamed_things_share", value, bound, Reason.ENTANGLED)
+    return gate("hole_unnamed_things_share", value, Reason.ENTANGLED, high=bound)
 
 
 def change_gate(source: Image, edited: Image, mask: Mask, least: float) -> Gate:
     """Mean Lab distance between before and after under the mask, and the ``least`` that counts as an edit."""
     value = float(_delta(source, edited)[mask].mean()) if mask.any() else 0.0
-    return at_least("change_inside_delta_e", value, least, Reason.NOT_CHANGED)
+    return gate("change_inside_delta_e", value, Reason.NOT_CHANGED, low=least)
 
 
 def leak_gate(source: Image, raw: Image, allowed: Mask, settings: GateSettings) -> Gate:
     """Mean Lab distance outside the allowed region on the editor's raw patch, before anything is put back."""
     outside = ~allowed
     value = float(_delta(source, raw)[outside].mean()) if outside.any() else 0.0
-    return at_most("raw_leak_delta_e", value, settings.max_leak, Reason.LEAKED)
+    return gate("raw_leak_delta_e", value, Reason.LEAKED, high=settings.max_leak)
 
 
 def color_gate(edited: Image, mask: Mask, name: str, settings: GateSettings, *, least: float) -> Gate:
@@ -89,7 +89,7 @@ def color_gate(edited: Image, mask: Mask, name: str, settings: GateSettings, *, 
     found = dominant_color(edited, mask)
     bound = settings.min_neutral_share if name in NEUTRALS else least
     value = found.share if found.name == name else 0.0
-    return at_least("asked_colour_share", value, bound, Reason.WRONG_COLOUR)
+    return gate("asked_color_share", value, Reason.WRONG_COLOR, low=bound)
 
 
 def seam_gate(
@@ -112,12 +112,12 @@ def seam_gate(
     bound = settings.max_seam_share if most is None else most
     line, before, after = border_steps(source, edited, region)
     if not line.any():
-        return at_most("seam_share", 0.0, bound, Reason.SEAM_VISIBLE)
+        return gate("seam_share", 0.0, Reason.SEAM_VISIBLE, high=bound)
     seen = settings.seam_step + settings.seam_masking * local_deviation(source)
     excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
     if outline:
         excess &= steepest(source, 2) < settings.edge_slope
-    return at_most("seam_share", float(excess[line].mean()), bound, Reason.SEAM_VISIBLE)
+    return gate("seam_share", float(excess[line].mean()), Reason.SEAM_VISIBLE, high=bound)
 
 
 def border_steps(
@@ -150,18 +150,6 @@ def _delta(a: Image, b: Image) -> NDArray[np.float32]:
     return np.asarray(np.linalg.norm(to_lab(a) - to_lab(b), axis=2), np.float32)
 
 
-def erode(mask: Mask, radius: int) -> Mask:
-    """``mask`` shrunk by a disc of ``radius`` pixels; the frame counts as inside."""
-    return ~dilate(~mask, radius)
-
-
-def clear_of_frame(shape: tuple[int, ...], margin: int) -> Mask:
-    """Pixels (H, W) at least ``margin`` from the picture's frame, where no border of interest lies."""
-    clear = np.zeros(shape[:2], bool)
-    clear[margin:-margin, margin:-margin] = True
-    return clear
-
-
 def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.float32]:
     weight = band.astype(np.float32)
     size = (4 * reach + 1, 4 * reach + 1)
@@ -175,17 +163,3 @@ def local_deviation(image: Image) -> NDArray[np.float32]:
     light = to_lab(image)[..., 0]
     mean = cv2.blur(light, (7, 7))
     return np.asarray(np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0)), np.float32)
-
-
-def at_least(name: str, value: float, bound: float, reason: Reason) -> Gate:
-    """A gate that passes from the bound up; the value is rounded first, so that what is recorded is what was judged."""
-    rounded = round(value, 4)
-    measurement = Measurement(name=name, value=rounded, passed=rounded >= bound, threshold=f">= {bound:g}")
-    return Gate(measurement=measurement, reason=reason)
-
-
-def at_most(name: str, value: float, bound: float, reason: Reason) -> Gate:
-    """A gate that passes up to the bound; the value is rounded first, so that what is recorded is what was judged."""
-    rounded = round(value, 4)
-    measurement = Measurement(name=name, value=rounded, passed=rounded <= bound, threshold=f"<= {bound:g}")
-    return Gate(measurement=measurement, reason=reason)

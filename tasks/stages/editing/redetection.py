@@ -14,7 +14,7 @@ from tasks.roles.asks import AskDetector
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, DetectQuestion
 from tasks.stages.editing.crop import union_box
-from tasks.stages.editing.gates import Gate, at_least, at_most
+from tasks.stages.editing.gates import Gate, gate
 from tasks.stages.editing.settings import GateSettings
 
 WINDOW_FACTORS = (2.0, 3.5)
@@ -80,7 +80,7 @@ def found_before_gate(before: Sequence[Detection], target: Box, label: str, sett
     value = max(
         (d.score for d in before if d.label == label and _same_place(d.box, target, settings)), default=0.0
     )
-    return at_least("found_before_score", value, settings.before_score, Reason.REMOVAL_UNVERIFIABLE)
+    return gate("found_before_score", value, Reason.REMOVAL_UNVERIFIABLE, low=settings.before_score)
 
 
 def gone_gate(
@@ -92,7 +92,7 @@ def gone_gate(
     hole: Mask,
     settings: GateSettings,
 ) -> Gate:
-    """Best score of the target's class at its place afterwards; neighbours of that class don't count.
+    """Best score of the target's class at its place afterwards; neighbors of that class don't count.
 
     ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels, as the boxes in
     pixels of the picture.
@@ -104,7 +104,7 @@ def gone_gate(
         and (_same_place(d.box, target, settings) or _share_in(d.box, hole) > settings.in_hole)
         and not any(iou(d.box, other) > 0.5 for other in others)
     ]
-    return at_most("found_after_score", max(found, default=0.0), settings.after_score, Reason.STILL_THERE)
+    return gate("found_after_score", max(found, default=0.0), Reason.STILL_THERE, high=settings.after_score)
 
 
 def new_object_gate(
@@ -119,7 +119,7 @@ def new_object_gate(
         and not any(b.label == d.label and iou(b.box, d.box) > 0.5 for b in before)
     ]
     bound = settings.before_score
-    return at_most("new_object_score", max(found, default=0.0), bound, Reason.NEW_OBJECT_APPEARED)
+    return gate("new_object_score", max(found, default=0.0), Reason.NEW_OBJECT_APPEARED, high=bound)
 
 
 def _moved(found: Detection, window: Box) -> Detection:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Mask
 from tasks.imaging.geometry import grow
+from tasks.imaging.masks import dilate
 from tasks.records.records import Box
-from tasks.stages.editing.compositing import Alpha, dilate
+from tasks.stages.editing.compositing import Alpha
 from tasks.stages.editing.settings import RemovalSettings
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.masks import mask_iou
 from tasks.records.errors import Reason
 from tasks.records.records import Box, SceneObject
 from tasks.roles.asks import AskSegmenter
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, SegmentQuestion
-from tasks.stages.editing.gates import Gate, at_most
+from tasks.stages.editing.gates import Gate, gate
 
 
 async def trace_gate(
@@ -42,14 +41,9 @@ async def trace_gate(
     boxes = tuple(Detection(label=o.label, score=o.score, box=_moved(o.box, crop)) for o in targets)
     question = SegmentQuestion(subject=subject, picture=Picture.of_pixels(edited), detections=boxes)
     found = await segmenter(question)
-    value = max((_overlap(s.mask, mask) * s.score for s in found), default=0.0)
-    return at_most("trace_of_shape", value, bound, Reason.STILL_THERE)
+    value = max((mask_iou(s.mask, mask) * s.score for s in found), default=0.0)
+    return gate("trace_of_shape", value, Reason.STILL_THERE, high=bound)
 
 
 def _moved(box: Box, crop: Box) -> Box:
     return Box(x0=box.x0 - crop.x0, y0=box.y0 - crop.y0, x1=box.x1 - crop.x0, y1=box.y1 - crop.y0)
-
-
-def _overlap(a: Mask, b: Mask) -> float:
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 0.0

@@ -11,10 +11,11 @@ from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_png
 from tasks.records.edit_types import Maker, spec_of
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, StageInput
-from tasks.records.records import EditedSample, EditPlan, ModelIdentity
+from tasks.records.measuring import measure
+from tasks.records.outcomes import Blob, Child, Outcome, StageInput, ended_child
+from tasks.records.records import EditedSample, EditPlan, Measurement, ModelIdentity
 from tasks.records.seeds import derive_seed
-from tasks.roles.asks import AskDetector, AskEditJudge, AskEditor, AskInpainter, AskSegmenter
+from tasks.roles.asks import Ask, AskDetector, AskEditJudge, AskEditor, AskInpainter, AskSegmenter, prompts_of
 from tasks.roles.offers import Offers
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditJudgeQuestion, EditScores
@@ -22,13 +23,12 @@ from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.finished import Finished
-from tasks.stages.editing.gates import explain
 from tasks.stages.editing.remove_object import remove_object
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.red_picture import marked_with_boxes
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 4}
+STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 5}
 """Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
 
 NOT_JUDGED = 0.0
@@ -48,8 +48,16 @@ class EditingAsks:
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
         """Everybody who is asked."""
-        asks = (self.editor, self.inpainter, self.judge, self.detector, self.segmenter)
-        return tuple(ask.identity for ask in asks)
+        return tuple(ask.identity for ask in self._all)
+
+    @property
+    def prompts(self) -> tuple[tuple[str, str], ...]:
+        """Every prompt file that is read for an answer, with its digest."""
+        return prompts_of(*self._all)
+
+    @property
+    def _all(self) -> tuple[Ask[Any, Any], ...]:
+        return self.editor, self.inpainter, self.judge, self.detector, self.segmenter
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
@@ -132,25 +140,26 @@ async def _checked(
         accuracy=NOT_JUDGED,
         seamlessness=NOT_JUDGED,
         models=ask.models,
+        prompts=ask.prompts,
     )
     blobs = await bench.cpu(_blobs, done)
     plan_id = done.plan.plan_id
     failed = [gate for gate in done.gates if not gate.passed]
     if failed:
-        detail = "; ".join(explain(gate) for gate in failed)
-        return Child(id=plan_id, record=record, reason=failed[0].reason, detail=detail, blobs=blobs)
+        measured = tuple(gate.measurement for gate in failed)
+        return Child(id=plan_id, record=record, reason=failed[0].reason, measured=measured, blobs=blobs)
     try:
         scores = await ask.judge(_question(done, source, record, seed))
     except SampleError as error:
-        return Child(id=plan_id, record=record, reason=error.reason, detail=error.detail, blobs=blobs)
+        return ended_child(plan_id, error, record, blobs)
     judged = replace(
         record,
         gates=(*record.gates, *scores.measurements),
         accuracy=scores.accuracy,
         seamlessness=scores.seamlessness,
     )
-    reason, detail = _verdict(scores, settings)
-    return Child(id=plan_id, record=judged, reason=reason, detail=detail, blobs=blobs)
+    reason, measured = _verdict(scores, settings)
+    return Child(id=plan_id, record=judged, reason=reason, measured=measured, blobs=blobs)
 
 
 def _question(done: Finished, source: Picture, record: EditedSample, seed: int) -> EditJudgeQuestion:
@@ -172,13 +181,13 @@ def _question(done: Finished, source: Picture, record: EditedSample, seed: int) 
     )
 
 
-def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | None, str]:
-    if scores.accuracy < settings.min_accuracy:
-        return Reason.LOW_ACCURACY, f"accuracy {scores.accuracy:g} (>= {settings.min_accuracy:g})"
-    if scores.seamlessness < settings.min_seamlessness:
-        detail = f"seamlessness {scores.seamlessness:g} (>= {settings.min_seamlessness:g})"
-        return Reason.LOW_SEAMLESSNESS, detail
-    return None, ""
+def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | None, tuple[Measurement, ...]]:
+    """Why the judge's scores refuse the sample, if they do."""
+    accuracy = measure("accuracy", scores.accuracy, low=settings.min_accuracy)
+    seamlessness = measure("seamlessness", scores.seamlessness, low=settings.min_seamlessness)
+    if not accuracy.passed:
+        return Reason.LOW_ACCURACY, (accuracy,)
+    return (None, ()) if seamlessness.passed else (Reason.LOW_SEAMLESSNESS, (seamlessness,))
 
 
 def _blobs(done: Finished) -> tuple[Blob, ...]:

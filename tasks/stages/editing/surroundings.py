@@ -9,8 +9,8 @@ import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+from tasks.imaging.masks import dilate
 from tasks.imaging.near_colors import Plane, near_colors
-from tasks.stages.editing.compositing import dilate
 
 GROUND_NOISE = 3.0
 """Lab deviation that even a plain ground may have."""

@@ -1,15 +1,16 @@
-"""The whole scene as objects: label, box, mask, colour and why each may or may not be a target."""
+"""The whole scene as objects: label, box, mask, color and why each may or may not be a target."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import DominantColor, dominant_color
 from tasks.imaging.geometry import box_of, from_rle, iou, to_rle
+from tasks.imaging.masks import largest_piece
+from tasks.records.measuring import measure
 from tasks.records.records import Measurement, Rle, SceneObject, SourceImage
 from tasks.roles.questions import Detection, Segmentation
 from tasks.stages.grounding.settings import GroundingSettings, TargetSettings
@@ -88,21 +89,12 @@ def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Me
         )
     )
     return (
-        _within("area_share", share, limits.min_area_share, limits.max_area_share),
-        _at_least("short_side_px", min(box.width, box.height), limits.min_side_px),
-        _at_most("borders_touched", borders, limits.max_borders),
-        _within("fill", fill, limits.min_fill, limits.max_fill),
-        _at_least("largest_component", largest_component(mask), limits.min_largest_component),
+        measure("area_share", share, low=limits.min_area_share, high=limits.max_area_share),
+        measure("short_side_px", min(box.width, box.height), low=limits.min_side_px),
+        measure("borders_touched", borders, high=limits.max_borders),
+        measure("fill", fill, low=limits.min_fill, high=limits.max_fill),
+        measure("largest_component", largest_piece(mask)[1], low=limits.min_largest_component),
     )
-
-
-def largest_component(mask: Mask) -> float:
-    """Share of a mask's pixels that lie in its largest 8-connected piece (0 for an empty mask)."""
-    total = int(np.count_nonzero(mask))
-    if not total:
-        return 0.0
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return float(stats[1:, cv2.CC_STAT_AREA].max()) / total
 
 
 def union_mask(masks: Sequence[Rle]) -> Mask:
@@ -124,17 +116,3 @@ def _why_not(
     own = {"area_share", "short_side_px", "borders_touched", "fill", "largest_component"}
     failed = [c.name for c in checks if not c.passed and (limits.mask_checks or c.name in own)]
     return failed[0] if failed else ""
-
-
-def _within(name: str, value: float, low: float, high: float) -> Measurement:
-    return Measurement(
-        name=name, value=round(value, 4), passed=low <= value <= high, threshold=f"{low:g} .. {high:g}"
-    )
-
-
-def _at_least(name: str, value: float, low: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")
-
-
-def _at_most(name: str, value: float, high: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 4), passed=value <= high, threshold=f"<= {high:g}")

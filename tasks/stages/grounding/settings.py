@@ -52,7 +52,7 @@ class GroundingSettings(Settings):
     max_objects: int = Field(default=100, ge=1, description="best-scored objects segmented in one photograph")
     min_entities: int = Field(default=2, ge=1, description="fewer objects than this are no scene")
     min_color_share: float = Field(
-        default=0.45, ge=0, le=1, description="below, an object's colour is 'mixed'"
+        default=0.45, ge=0, le=1, description="below, an object's color is 'mixed'"
     )
     hint_iou: float = Field(
         default=0.8, ge=0, le=1, description="a shipped mask serves a box over this overlap"

@@ -15,10 +15,11 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_jpeg, encode_png
 from tasks.records.errors import Reason, SampleError
-from tasks.records.outcomes import Blob, Child, Outcome, StageInput
-from tasks.records.records import GroundedTarget, Measurement, ModelIdentity, Scene, SourceImage
+from tasks.records.measuring import failed, measure
+from tasks.records.outcomes import Blob, Child, Outcome, StageInput, ended_child
+from tasks.records.records import GroundedTarget, ModelIdentity, Scene, SourceImage
 from tasks.records.seeds import derive_seed
-from tasks.roles.asks import AskDetector, AskSegmenter, AskTagger, AskTargetJudge
+from tasks.roles.asks import AskDetector, AskSegmenter, AskTagger, AskTargetJudge, prompts_of
 from tasks.roles.picture import Picture
 from tasks.roles.questions import (
     Detection,
@@ -37,7 +38,7 @@ from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import draw_targets
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"scene": 2, "targets": 1, "red_picture": 1}
+STEP_VERSIONS = {"scene": 3, "targets": 1, "red_picture": 1}
 """Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
 
 
@@ -59,6 +60,11 @@ class GroundingAsks:
     def models(self) -> tuple[ModelIdentity, ...]:
         """Everybody who is asked."""
         return *self.scene_models, self.judge.identity
+
+    @property
+    def prompts(self) -> tuple[tuple[str, str], ...]:
+        """Every prompt file that is read for an answer, with its digest."""
+        return prompts_of(self.tagger, self.detector, self.segmenter, self.judge)
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
@@ -96,8 +102,8 @@ async def ground(
         label_scores=settings.label_scores,
     )
     if len(entities) < settings.min_entities:
-        detail = f"{len(entities)} entities, {settings.min_entities} needed"
-        raise SampleError(Reason.TOO_FEW_ENTITIES, detail)
+        count = measure("entities", len(entities), low=settings.min_entities)
+        raise SampleError(Reason.TOO_FEW_ENTITIES, measured=(count,))
     never = [why_never(entity, settings.target) for entity in entities]
     if all(never):  # no mask can make a target of any of them, and masks are the most expensive step
         raise _no_target(never)
@@ -160,6 +166,7 @@ def _target(scene: Scene, number: int, indices: tuple[int, ...], ask: GroundingA
         mask=to_rle(mask),
         judgement=(),
         models=ask.models,
+        prompts=ask.prompts,
     )
 
 
@@ -181,16 +188,13 @@ async def _judge(
     try:
         verdict = await judge(question)
     except SampleError as error:
-        return Child(
-            id=target.target_id, record=target, reason=error.reason, detail=error.detail, blobs=blobs
-        )
+        return ended_child(target.target_id, error, target, blobs)
     reason = _refusal(verdict)
-    failed = [m for m in verdict.measurements if not m.passed]
     return Child(
         id=target.target_id,
         record=replace(target, judgement=verdict.measurements),
         reason=reason,
-        detail=", ".join(_said(m) for m in failed) if reason else "",
+        measured=failed(verdict.measurements) if reason else (),
         blobs=blobs,
     )
 
@@ -208,11 +212,8 @@ def _refusal(verdict: TargetVerdict) -> Reason | None:
     return None if verdict.hard else Reason.EASY_TARGET
 
 
-def _said(measurement: Measurement) -> str:
-    return f"{measurement.name} {measurement.value:g} ({measurement.threshold})"
-
-
 def _no_target(reasons: Sequence[str]) -> SampleError:
     """With how many objects each reason ruled out."""
     counts = sorted(Counter(reasons).items())
-    return SampleError(Reason.NO_TARGET, ", ".join(f"{reason} {count}" for reason, count in counts))
+    measured = tuple(measure(reason, count, decides=False) for reason, count in counts)
+    return SampleError(Reason.NO_TARGET, measured=measured)

@@ -66,7 +66,7 @@ def _child(entry: SourceEntry, reader: SourceReader, settings: IngestSettings) -
         height=height,
         original_format=working.original_format,
         actions=(*mislabelled, *working.actions, *hint_actions),
-        licence=entry.licence or f"unstated ({entry.source})",
+        license=entry.license or f"unstated ({entry.source})",
         hints=hints,
         fingerprint=fingerprint(working.rgb),
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tasks.records.edit_types import EDIT_TYPES, NO_ARGUMENT, EditTypeSpec
+from tasks.records.measuring import measure
 from tasks.records.records import EditType, GroundedTarget, Measurement
 from tasks.records.seeds import derive_seed, unit_interval
 from tasks.roles.offers import Offered, Offers
@@ -75,17 +76,15 @@ def allowed_types(
 
 
 def measure_choices(choices: Mapping[EditType, str]) -> tuple[Measurement, ...]:
-    """How many types were allowed, then one measurement per type that says what stood against it."""
+    """How many types were allowed, then for each type whether it was (1) or not (0) and why not."""
     count = sum(1 for why in choices.values() if not why)
-    rows = [Measurement(name="edit_types_allowed", value=float(count), passed=count > 0, threshold=">= 1")]
-    for edit_type, why in choices.items():
-        name = f"allows_{edit_type.value.lower()}"
-        rows.append(
-            Measurement(
-                name=name, value=float(not why), passed=True, threshold=f"information: {why or 'free'}"
-            )
-        )
-    return tuple(rows)
+    return (
+        measure("edit_types_allowed", count, low=1),
+        *(
+            measure(f"allows_{kind.value.lower()}", not why, decides=False, note=why)
+            for kind, why in choices.items()
+        ),
+    )
 
 
 def _offered(

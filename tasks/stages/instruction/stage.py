@@ -10,10 +10,10 @@ from typing import Any
 
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
-from tasks.records.outcomes import Child, Outcome, StageInput
+from tasks.records.outcomes import Child, Outcome, StageInput, ended_child
 from tasks.records.records import EditPlan, GroundedTarget, ModelIdentity
 from tasks.records.seeds import derive_seed
-from tasks.roles.asks import AskInstructor, AskReferrer, AskRewriter, AskTextJudge
+from tasks.roles.asks import AskInstructor, AskReferrer, AskRewriter, AskTextJudge, prompts_of
 from tasks.roles.offers import Offers
 from tasks.roles.picture import Picture
 from tasks.roles.questions import (
@@ -52,7 +52,7 @@ class InstructionAsks:
     @property
     def prompts(self) -> tuple[tuple[str, str], ...]:
         """Every prompt file that is read for an answer, with its digest."""
-        return tuple(sorted({prompt for ask in self._all for prompt in ask.prompts}))
+        return prompts_of(*self._all)
 
     @property
     def _all(self) -> tuple[Any, ...]:
@@ -140,13 +140,14 @@ class _Plan:
         try:
             wording, results = await self._worded()
         except SampleError as error:
-            return Child(id=self.plan_id, record=None, reason=error.reason, detail=error.detail)
+            return ended_child(self.plan_id, error)
         refusal = first_refusal(results)
         return Child(
             id=self.plan_id,
             record=self._record(wording, results),
             reason=refusal.reason if refusal else None,
             detail=refusal.detail if refusal else "",
+            measured=(refusal.measurement,) if refusal else (),
         )
 
     async def _worded(self) -> tuple[Wording, tuple[GateResult, ...]]:

@@ -9,16 +9,17 @@ from typing import Any
 
 from tasks.publishing.describe_sample import describe_sample
 from tasks.publishing.release_context import SampleContext, sample_context
+from tasks.publishing.sample_libraries import read_extra
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS
 from tasks.publishing.splits import REFUSED, split_of
 from tasks.records.errors import DataFault, Reason, SampleError
 from tasks.records.outcomes import Blob, Child, Outcome, StageInput
 from tasks.records.records import EditedSample
 from tasks.stages.config import BuildConfig
-from tasks.stages.publish.settings import PublishSettings
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"describe_sample": 1, "splits": 1, "gallery": 4}
+STEP_VERSIONS = {"describe_sample": 2, "splits": 1, "gallery": 5}
 """Raised when the code of a step changes its results."""
 
 PICTURES = tuple(name for name in MEMBERS if name != "json")
@@ -53,6 +54,7 @@ async def publish(
         raise DataFault(f"{item.id}: lacks {missing[0]}")
     data = await asyncio.gather(*(bench.data(item.blobs[name]) for name in PICTURES))
     pictures = [Blob(name=name, data=found) for name, found in zip(PICTURES, data, strict=True)]
-    described = await bench.cpu(describe_sample, sample, split, context)
+    libraries = read_extra(bench.extra, item.id)
+    described = await bench.cpu(describe_sample, sample, split, context, libraries)
     blobs = (*pictures, Blob(name="json", data=described.to_json()))
     return Outcome(input_id=item.id, children=(Child(id=sample.plan.plan_id, record=sample, blobs=blobs),))

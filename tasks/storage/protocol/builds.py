@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.records import version_1
 from tasks.records.canonical import digest_of, seal, unseal
 from tasks.records.errors import DataFault
+from tasks.records.records import SCHEMA_VERSION
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.fault_points import FaultPoint, pass_point
 from tasks.storage.protocol.layout import BUILDS, StageKey
@@ -27,6 +29,7 @@ class BuildRecord:
         chain: the stages with their digests, in order.
         first_plan: plan12 of the first stage.
         run: when and where it began; outside ``build``.
+        schema_version: of the program that recorded it; outside ``build``, which covers it by the stages' digests.
     """
 
     build: str
@@ -34,6 +37,7 @@ class BuildRecord:
     chain: tuple[StageKey, ...]
     first_plan: str
     run: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
 
     @property
     def path(self) -> str:
@@ -56,7 +60,8 @@ def write_build(
     }
     build = digest_of(content)[:12]
     began = {"started": datetime.now(UTC).isoformat(timespec="milliseconds"), **run}
-    store.put_if_absent(f"{BUILDS}/{build}.json", seal({**content, "build": build, "run": began}))
+    body = {**content, "build": build, "run": began, "schema_version": SCHEMA_VERSION}
+    store.put_if_absent(f"{BUILDS}/{build}.json", seal(body))
     pass_point(FaultPoint.BUILD_RECORDED)
     record = read_build(store, build)
     link_plan(store, record, first_plan, upstream="")
@@ -96,6 +101,7 @@ def build_from(data: bytes, path: str) -> BuildRecord:
             chain=tuple(StageKey(stage=stage, config8=config8) for stage, config8 in body["chain"]),
             first_plan=body["first_plan"],
             run=body["run"],
+            schema_version=body.get("schema_version", version_1.VERSION),
         )
     except (KeyError, TypeError, ValueError) as error:
         msg = f"{path}: no build of the expected shape ({error})"

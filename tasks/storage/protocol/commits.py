@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from tasks.records import version_1
 from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.records.errors import DataFault, StorageFault
 from tasks.records.outcomes import BlobRef, Outcome, StageInput
@@ -146,11 +147,11 @@ def commit_from(data: bytes, path: str) -> Commit:
             members=body["members"],
             tar=StoredObject(**body["tar"]) if body["tar"] else None,
             rows=StoredObject(**body["rows"]),
-            counts=body["counts"],
+            counts=version_1.counts_of(body["counts"]),
             content=body["content"],
             run=body[RUN],
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         msg = f"{path}: no commit of the expected shape ({error})"
         raise DataFault(msg) from error
     if commit.path != path:

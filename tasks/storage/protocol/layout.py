@@ -23,6 +23,9 @@ LOGS = "logs"
 MANIFEST = "MANIFEST.json"
 """What a release's folder holds, with the digest of each file: put when all of it is there."""
 
+RUN = "RUN.json"
+"""Beside the manifest: which build put the release there, when, and from which ends of its stages."""
+
 _OF_A_DATASET = re.compile(
     rf"{BUILDS}/[0-9a-f]{{12}}(\.json|/.+)|{STAGES}/({'|'.join(outcomes.STAGES)})-[0-9a-f]{{8}}/.+"
 )

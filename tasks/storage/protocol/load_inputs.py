@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 from tasks.records.canonical import sha256_hex
 from tasks.records.errors import DataFault
 from tasks.records.outcomes import StageInput
-from tasks.records.schema import ROWS, read_parquet
+from tasks.records.schema import read_rows_table
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.rows import CHILD, row_from
 from tasks.storage.protocol.units import Unit
 
 KEPT_TABLES = 16
-"""Row files held in memory: neighbouring units read the same ones."""
+"""Row files held in memory: neighboring units read the same ones."""
 
 
 class InputLoader:
@@ -70,4 +70,4 @@ class InputLoader:
         if sha256_hex(data)[:12] != path.removesuffix(".parquet").rpartition("-")[2]:
             msg = f"{path}: its bytes don't fit the digest in its name"
             raise DataFault(msg)
-        return read_parquet(data, ROWS, path)
+        return read_rows_table(data, path)

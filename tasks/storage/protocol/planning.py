@@ -210,4 +210,4 @@ def _inputs_of(unit: Unit) -> list[PlanInput]:
 
 
 def _entry_digest(entry: SourceEntry) -> str:
-    return f"{entry.version}|{entry.offset}|{entry.length}|{entry.problem}|{entry.licence}"
+    return f"{entry.version}|{entry.offset}|{entry.length}|{entry.problem}|{entry.license}"

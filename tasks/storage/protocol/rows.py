@@ -9,14 +9,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.records import version_1
 from tasks.records.canonical import digest_of
 from tasks.records.codec import decode_record, edit_type_of, encode_record
 from tasks.records.errors import DataFault, Reason
 from tasks.records.outcomes import BlobRef, Outcome, Record, SourceEntry, StageInput, verdict
-from tasks.records.schema import ROWS, read_parquet, write_parquet
+from tasks.records.records import SCHEMA_VERSION, Measurement
+from tasks.records.schema import ROWS, read_rows_table, write_parquet
 
 INPUT = "input"
 CHILD = "child"
+_PLAIN = tuple(name for name in ROWS.names if name not in ("blobs", "measured", "answers"))
+"""Columns that hold a field of `Row` as it is."""
+
 PLURAL = {INPUT: "inputs", CHILD: "children"}
 
 
@@ -31,6 +36,9 @@ class Row:
         digest: 16 hex digits over a child's record and blobs, ``""`` for an input.
         record: canonical JSON (`tasks.records.codec`), ``""`` when there is none.
         blobs: a child's own and inherited blobs by name.
+        measured: the numbers behind the reason.
+        answers: keys of the kept answers that the row rests on.
+        schema_version: of the program that wrote the row, and so of ``record``.
     """
 
     id: str
@@ -43,10 +51,13 @@ class Row:
     digest: str
     record: str
     blobs: Mapping[str, BlobRef]
+    measured: tuple[Measurement, ...] = ()
+    answers: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
 
     def decoded(self) -> Record | SourceEntry:
         """The record. Raises `DataFault` when there is none."""
-        return decode_record(self.record)
+        return decode_record(self.record, self.schema_version)
 
 
 def unit_rows(
@@ -82,6 +93,8 @@ def unit_rows(
                     digest=_child_digest(record, blobs),
                     record=record,
                     blobs=blobs,
+                    measured=child.measured,
+                    answers=child.answers,
                 )
             )
     return rows
@@ -91,8 +104,10 @@ def rows_bytes(rows: Iterable[Row]) -> bytes:
     """The rows as Parquet, in the order given."""
     items = [
         {
-            **{name: getattr(row, name) for name in ROWS.names if name != "blobs"},
+            **{name: getattr(row, name) for name in _PLAIN},
             "blobs": _blob_list(row.blobs),
+            "measured": [_number(m) for m in row.measured],
+            "answers": list(row.answers),
         }
         for row in rows
     ]
@@ -100,8 +115,8 @@ def rows_bytes(rows: Iterable[Row]) -> bytes:
 
 
 def rows_from(data: bytes, path: str) -> list[Row]:
-    """The rows that `rows_bytes` wrote. Raises `DataFault` naming ``path``."""
-    return [row_from(item) for item in read_parquet(data, ROWS, path).to_pylist()]
+    """The rows that `rows_bytes` wrote, now or as an earlier version. Raises `DataFault` naming ``path``."""
+    return [row_from(item) for item in read_rows_table(data, path).to_pylist()]
 
 
 def row_from(item: Mapping[str, Any]) -> Row:
@@ -110,7 +125,22 @@ def row_from(item: Mapping[str, Any]) -> Row:
         b["name"]: BlobRef(path=b["path"], offset=b["offset"], length=b["length"], sha256=b["sha256"])
         for b in item["blobs"]
     }
-    return Row(**{name: item[name] for name in ROWS.names if name != "blobs"}, blobs=blobs)
+    plain = {name: item[name] for name in _PLAIN}
+    measured = tuple(
+        Measurement(
+            name=m["name"],
+            value=m["value"],
+            low=next(iter(m["low"]), None),
+            high=next(iter(m["high"]), None),
+            decides=m["decides"],
+            note=m["note"],
+        )
+        for m in item["measured"]
+    )
+    if item["schema_version"] == version_1.VERSION:
+        plain["detail"], numbers = version_1.numbers_of(item["detail"])
+        measured = tuple(Measurement(**number) for number in numbers)
+    return Row(**plain, blobs=blobs, measured=measured, answers=tuple(item["answers"]))
 
 
 def count_rows(rows: Iterable[Row]) -> dict[str, Any]:
@@ -174,12 +204,25 @@ def _input_row(item: StageInput, outcome: Outcome) -> Row:
         digest="",
         record="",
         blobs={},
+        measured=outcome.measured,
+        answers=outcome.answers,
     )
 
 
 def _child_digest(record: str, blobs: Mapping[str, BlobRef]) -> str:
     # Without paths and offsets: the same content in another unit is the same input for the next stage.
     return digest_of([record, sorted((name, ref.sha256) for name, ref in blobs.items())])[:16]
+
+
+def _number(m: Measurement) -> dict[str, Any]:
+    return {
+        "name": m.name,
+        "value": m.value,
+        "low": [] if m.low is None else [m.low],
+        "high": [] if m.high is None else [m.high],
+        "decides": m.decides,
+        "note": m.note,
+    }
 
 
 def _blob_list(blobs: Mapping[str, BlobRef]) -> list[dict[str, Any]]:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.records import version_1
 from tasks.records.canonical import digest_of, seal, sha256_hex, unseal
 from tasks.records.errors import DataFault, Reason
 from tasks.records.outcomes import verdict
-from tasks.records.schema import DECISIONS, ROWS, read_parquet, write_parquet
+from tasks.records.schema import DECISIONS, read_parquet, read_rows_table, write_parquet
 from tasks.storage.objects.read_many import find_many
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import Commit, StoredObject, commit_from
@@ -123,7 +124,7 @@ def stage_end_from(data: bytes, path: str) -> StageEnd:
         return StageEnd(
             key=StageKey(stage=body["stage"], config8=body["config8"]),
             plan=body["plan"],
-            totals=body["totals"],
+            totals=version_1.counts_of(body["totals"]),
             commits=body["commits"],
             decisions=StoredObject(**body["decisions"]) if body["decisions"] else None,
             digest=body["digest"],
@@ -157,7 +158,7 @@ def light_rows(store: Store, plan: Plan, commits: Iterable[Commit]) -> Iterator[
         if sha256_hex(data) != commit.rows.sha256:
             msg = f"{commit.rows.path}: its bytes don't fit the digest in {commit.path}"
             raise DataFault(msg)
-        for item in read_parquet(data, ROWS, commit.rows.path, LIGHT).to_pylist():
+        for item in read_rows_table(data, commit.rows.path, LIGHT).to_pylist():
             if (item["id"] if item["kind"] == INPUT else item["parent"]) in owned:
                 yield LightRow(**item, unit=commit.unit, rows=commit.rows.path)
 
@@ -193,7 +194,12 @@ def read_decisions(store: Store, end: StageEnd) -> list[Decision]:
         msg = f"{end.decisions.path}: its bytes don't fit the digest in the stage's end of plan {end.plan}"
         raise DataFault(msg)
     return [
-        Decision(parent=i["parent"], id=i["id"], reason=Reason(i["reason"]), detail=i["detail"])
+        Decision(
+            parent=i["parent"],
+            id=i["id"],
+            reason=Reason(version_1.reason_of(i["reason"])),
+            detail=i["detail"],
+        )
         for i in read_parquet(data, DECISIONS, end.decisions.path).to_pylist()
     ]
 

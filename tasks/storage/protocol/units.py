@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from tasks.records import version_1
 from tasks.records.canonical import digest_of, seal, unseal
 from tasks.records.errors import DataFault
 from tasks.records.outcomes import SourceEntry
@@ -219,7 +220,7 @@ def _unit(item: Mapping[str, Any]) -> Unit:
         parents=tuple(item["parents"]),
         generation=item["generation"],
         extra=dict(item["extra"]),
-        entries=tuple(SourceEntry(**entry) for entry in item.get("entries", ())),
+        entries=tuple(SourceEntry(**version_1.tree_of(entry)) for entry in item.get("entries", ())),
     )
 
 

@@ -16,9 +16,10 @@ from tasks.storage.protocol.layout import (
     ANSWERS,
     ASIDE,
     BUILDS,
-    MANIFEST,
     LOGS,
+    MANIFEST,
     RELEASES,
+    RUN,
     RUNS,
     STAGES,
     StageKey,
@@ -297,6 +298,21 @@ class _Auditor:
         for item in _listed(body.get("files"), path):
             stored = StoredObject(path=f"{folder}/{item['name']}", bytes=item["bytes"], sha256=item["sha256"])
             self._check_object(stored, path)
+        if body.get("schema_version") == 1:  # which kept in its manifest what stands in RUN.json today
+            self._check_origin(path, body)
+            return
+        self._wanted(f"{folder}/{RUN}", path)
+        if f"{folder}/{RUN}" in self._objects:
+            self._guarded(f"{folder}/{RUN}", self._check_run)
+
+    def _check_run(self, path: str, data: bytes) -> None:
+        body = unseal(data, path)
+        if f"{body.get('release')}/{RUN}" != path:
+            self._fault(path, f"is about {body.get('release')}")
+        self._check_origin(path, body)
+
+    def _check_origin(self, path: str, body: Mapping[str, Any]) -> None:
+        """The build that a release came from, and the ends of its stages, must be there."""
         known = {(end.key.stage, end.key.config8, end.plan): end.digest for end in self._ends.values()}
         chain = list(_listed(body.get("chain"), path))
         if body.get("build"):

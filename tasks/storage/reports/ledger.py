@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from tasks.records.outcomes import verdict
+from tasks.records.records import Measurement
 from tasks.storage.objects.read_many import find_many
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import Commit, commit_from, read_rows
@@ -105,6 +106,8 @@ class HistoryStep:
     edit_type: str
     record: str
     blobs: tuple[str, ...]
+    measured: tuple[Measurement, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -216,6 +219,8 @@ class Ledger:
                 edit_type=row.edit_type,
                 record=json.dumps(json.loads(row.record), ensure_ascii=False) if row.record else "",
                 blobs=tuple(sorted(row.blobs)),
+                measured=row.measured,
+                answers=row.answers,
             )
 
     def _ask(self, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from tasks.storage.protocol.layout import (
     BUILDS,
     MANIFEST,
     RELEASES,
+    RUN,
     STAGES,
     StageKey,
     finished_path,
@@ -81,7 +82,8 @@ def set_aside(store: Store, paths: Iterable[str], units: set[tuple[StageKey, str
     moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
     moved |= {path for path in _manifests(present) if path not in moved and _rests_on(store, path, moved)}
     # That it was finished is true no more; the note would make the manifest that is gone a fault that no repair ends.
-    moved |= {finished_path(path.removesuffix(f"/{MANIFEST}")) for path in _manifests(moved)}
+    releases = [path.removesuffix(f"/{MANIFEST}") for path in _manifests(moved)]
+    moved |= {path for release in releases for path in (finished_path(release), f"{release}/{RUN}")}
     moved &= present
     folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
     for path in sorted(moved):
@@ -170,6 +172,8 @@ def _rests_on(store: Store, path: str, moved: set[str]) -> bool:
         return True
     try:
         body = unseal(store.get(path), path)
+        if body.get("schema_version") != 1:  # version 1 kept in its manifest what stands in RUN.json today
+            body = unseal(store.get(f"{folder}/{RUN}"), f"{folder}/{RUN}")
     except DataFault:
         return True
     chain, build = body.get("chain", []), body.get("build")

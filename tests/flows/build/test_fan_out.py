@@ -88,3 +88,15 @@ def test_a_fault_of_the_environment_stops_the_stage_and_the_same_call_goes_on(tm
     mended = numbered_units(4)
     run_units(toy_job(tmp_path), [u for u in mended if u.id not in before], InProcessPool())
     assert commits(tmp_path) == {u.id for u in mended}
+
+
+def test_units_without_their_kept_answers_stay_undone_and_stop_the_stage_at_its_end(tmp_path: Path) -> None:
+    units = numbered_units(6, dict.fromkeys(range(4), ("missing",)))
+    limits = Limits(max_environment_faults=1)
+    run = start_units(
+        toy_job(tmp_path), units, InProcessPool(), limits=limits, partitions=1, on_done=lambda done: None
+    )
+    run.run_partition(0)
+    assert commits(tmp_path) == {"u04", "u05"}
+    with pytest.raises(StageStopped, match="editor: 1"):
+        run.queue.stop_when_answers_are_missing()

@@ -1,4 +1,4 @@
-"""A collection named as a source becomes the folders of its packages, each with its licence."""
+"""A collection named as a source becomes the folders of its packages, each with its license."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.stages.config import load_config
 pytestmark = pytest.mark.assets
 
 
-def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_licence() -> None:
+def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_license() -> None:
     config = load_config("embedded", (), {})
     found = with_photographs(config).sources
     assets = [asset_table()[name] for name in PHOTOGRAPHS["demo"]]
@@ -23,7 +23,7 @@ def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_licence(
         "demo-photographs-argon",
         "demo-photographs-landing",
     ]
-    assert [s.licence for s in found] == [a.licence for a in assets]
+    assert [s.license for s in found] == [a.license for a in assets]
     for source, asset in zip(found, assets, strict=True):
         assert sorted(p.name for p in Path(source.uri).iterdir()) == sorted(
             Path(m).name for m in asset.members

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Store:
 def lay_out_gallery(store: Store, folder: Path) -> None:
     """The smallest gallery there is."""
     folder.mkdir()
-    sample = SampleContext(seed=0, stages=(), libraries=(), min_accuracy=1.0, min_seamlessness=1.0)
+    sample = SampleContext(seed=0, stages=(), min_accuracy=1.0, min_seamlessness=1.0)
     context = ReleaseContext(name="none", profile="embedded", sample=sample)
     content = GalleryContent(accepted=(), rejected=(), accepted_totals={}, rejected_totals={})
 

@@ -49,7 +49,18 @@ def assert_wrong(result: Result, *parts: str) -> None:
 def test_help_names_every_command(tmp_path: Path) -> None:
     result = groundedit("--help", cwd=tmp_path)
     assert result.returncode == 0
-    for command in ("build", "plan", "status", "verify", "repair", "show", "gallery", "fetch", "config"):
+    for command in (
+        "build",
+        "plan",
+        "status",
+        "verify",
+        "repair",
+        "show",
+        "gallery",
+        "fetch",
+        "gates",
+        "config",
+    ):
         assert f"  {command} " in result.stdout
 
 

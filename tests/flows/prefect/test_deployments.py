@@ -20,8 +20,8 @@ import yaml
 from processes import descendants, kill, wait_until
 
 from flows.build.request import BuildRequest
-from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
 from tasks.records.outcomes import STAGES
+from tests.photographs import lay_out_photographs
 
 ROOT = Path(__file__).resolve().parents[3]
 PREFECT = [sys.executable, "-m", "prefect"]
@@ -103,7 +103,7 @@ def test_the_documented_lines_build_a_release_on_a_real_server_and_worker(
     environment: dict[str, str], server: None, tmp_path: Path
 ) -> None:
     photographs = tmp_path / "photographs"
-    every = lay_out_photographs(AssetCache(default_cache_folder()), "counting", tmp_path / "every")
+    every = lay_out_photographs("counting", tmp_path / "every")
     photographs.mkdir()
     for path in every[:3]:
         shutil.copy(path, photographs)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from processes import command_line, descendants, is_gone, kill, wait_until, workers_of
 
-from tasks.backends.assets import AssetCache, default_cache_folder, lay_out_photographs
+from tests.photographs import lay_out_photographs
 
 ROOT = Path(__file__).resolve().parents[3]
 PHOTOGRAPHS = 12
@@ -30,7 +30,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     every = tmp_path_factory.mktemp("all")
     chosen = tmp_path_factory.mktemp("chosen") / "photographs"
     chosen.mkdir()
-    for path in lay_out_photographs(AssetCache(default_cache_folder()), "counting", every)[:PHOTOGRAPHS]:
+    for path in lay_out_photographs("counting", every)[:PHOTOGRAPHS]:
         shutil.copy(path, chosen)
     return chosen
 

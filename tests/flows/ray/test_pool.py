@@ -56,7 +56,7 @@ def test_each_unit_is_done_once_and_models_are_loaded_once_a_worker(pool: RayPoo
     run_units(toy_job(tmp_path), units, pool, on_done=done.append)
     assert sorted(d.unit_id for d in done) == [u.id for u in units]
     assert all(attempts(tmp_path, u.id) == 1 for u in units)
-    assert len(list((tmp_path / "loads").iterdir())) == pool.workers
+    assert 1 <= len(list((tmp_path / "loads").iterdir())) <= pool.workers
 
 
 def test_all_that_a_local_ray_starts_listens_on_loopback_alone(pool: RayPool, tmp_path: Path) -> None:
@@ -143,7 +143,10 @@ def test_a_sample_that_kills_its_worker_ends_as_a_failure_and_the_others_are_unt
     done: list[UnitDone] = []
     run_units(toy_job(tmp_path, trouble_ends_after=1), units, pool, on_done=done.append)
     assert commits(tmp_path) == {u.id for u in units}
-    assert [path.name for path in tmp_path.glob("suspect-*")] == ["suspect-u04-kill"]
+    suspects = {path.name for path in tmp_path.glob("suspect-*")}
+    # What another unit computed in the same moment is suspected as well, and cleared.
+    assert "suspect-u04-kill" in suspects
+    assert len(suspects) <= pool._settings.units_in_flight
     poisoned = next(d for d in done if d.unit_id == "u04")
     assert poisoned.summary is not None
     assert poisoned.summary.failures == {"crashed": 1}
@@ -226,3 +229,15 @@ def test_a_partition_ends_while_the_next_ones_units_are_at_work(pool: RayPool, t
     for number in range(1, 4):
         run.run_partition(number)
     assert len(done) == 16
+
+
+def test_units_without_their_kept_answers_stay_undone_and_stop_the_stage_at_its_end(
+    pool: RayPool, tmp_path: Path
+) -> None:
+    units = numbered_units(6, dict.fromkeys(range(4), ("missing",)))
+    limits = Limits(max_environment_faults=1)
+    run = start_units(toy_job(tmp_path), units, pool, limits=limits, partitions=1, on_done=lambda done: None)
+    run.run_partition(0)
+    assert commits(tmp_path) == {"u04", "u05"}
+    with pytest.raises(StageStopped, match="editor: 1"):
+        run.queue.stop_when_answers_are_missing()

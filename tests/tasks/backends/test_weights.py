@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tasks.backends import weights
-from tasks.backends.weights import file_digest, joint_digest, lock_path, read_lock, write_lock
+from tasks.backends.assets import joint_digest
+from tasks.backends.weights import file_digest, lock_path, read_lock, write_lock
 from tasks.records.errors import ConfigurationError, ModelUnavailable
 
 

@@ -50,9 +50,16 @@ class Pixels:
         return self.picture
 
 
-def refused(stage, reason, record, detail, id_="x"):
+def refused(stage, reason, record, detail="", id_="x", measured=()):
     return Rejected(
-        stage=stage, id=id_, reason=reason, verdict="rejected", detail=detail, record=record, blobs={}
+        stage=stage,
+        id=id_,
+        reason=reason,
+        verdict="rejected",
+        detail=detail,
+        record=record,
+        blobs={},
+        measured=measured,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tasks.gallery.build_gallery import write_build_gallery
-from tasks.gallery.entries import Accepted
+from tasks.publishing.accepted import Accepted
 from tasks.publishing.describe_sample import describe_sample
+from tasks.records.measuring import measure
 from tasks.records.records import EditType, Measurement
 from tests.tasks.gallery.gallery_reading import Page, refused, written
 
@@ -17,7 +18,9 @@ def test_a_model_that_one_sample_alone_used_stands_with_it(drawn):
     other = replace(usual, models=(replace(usual.models[0], model="Other editor"), *usual.models[1:]))
     entries = [
         Accepted(
-            meta=describe_sample(sample, "train", drawn.CONTEXT).model_copy(update={"key": key}),
+            meta=describe_sample(sample, "train", drawn.CONTEXT, drawn.LIBRARIES).model_copy(
+                update={"key": key}
+            ),
             blobs=dict.fromkeys(("source.jpg", "grounded.jpg", "edited.png")),
         )
         for key, sample in (("k0", usual), ("k1", other))
@@ -33,11 +36,11 @@ def test_a_doubtful_label_is_not_called_an_imprecise_mask(drawn):
     judged = replace(
         drawn.target(drawn.source_image("shots/a.jpg")),
         judgement=(
-            Measurement(name="edge_contrast", value=9.0, passed=True, threshold=">= 4"),
-            Measurement(name="label_confidence", value=0.74, passed=False, threshold=">= 0.85"),
+            Measurement(name="edge_contrast", value=9.0, low=4),
+            Measurement(name="label_confidence", value=0.74, low=0.85),
         ),
     )
-    entry = refused("grounding", "mask_not_precise", judged, "label_confidence 0.74 (>= 0.85)")
+    entry = refused("grounding", "mask_not_precise", judged, measured=judged.judgement[1:])
     files = written(drawn, rejected=[entry], rejected_totals={("grounding", "mask_not_precise"): 1})
     for name, data in files.items():
         if name.endswith(".html"):
@@ -80,9 +83,11 @@ def test_samples_of_one_photograph_lead_to_each_other_and_no_sample_to_itself(dr
         replace(drawn.edit_plan(target, kind), plan_id=kind.value)
         for kind in (EditType.COLOR, EditType.REMOVE)
     ]
-    metas = [describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT) for plan in plans]
+    metas = [
+        describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT, drawn.LIBRARIES) for plan in plans
+    ]
     alone = drawn.edit_plan(drawn.target(drawn.source_image("shots/b.jpg")), EditType.MATERIAL)
-    metas.append(describe_sample(drawn.edited_sample(alone), "train", drawn.CONTEXT))
+    metas.append(describe_sample(drawn.edited_sample(alone), "train", drawn.CONTEXT, drawn.LIBRARIES))
     files = written(
         drawn,
         accepted=[Accepted(meta=meta, blobs=blobs) for meta in metas],
@@ -105,9 +110,9 @@ def test_the_weakest_gate_stands_beside_the_scores(drawn):
     sample = drawn.edited_sample(
         drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
     )
-    near = Measurement(name="seam_share", value=0.135, passed=True, threshold="<= 0.15")
+    near = Measurement(name="seam_share", value=0.135, high=0.15)
     meta = describe_sample(
-        replace(sample, gates=(*sample.gates, near), seamlessness=5.0), "train", drawn.CONTEXT
+        replace(sample, gates=(*sample.gates, near), seamlessness=5.0), "train", drawn.CONTEXT, ()
     )
     entry = Accepted(meta=meta, blobs=dict.fromkeys(("source.jpg", "grounded.jpg", "edited.png")))
     files = written(drawn, accepted=[entry], accepted_totals={"Color": 1})
@@ -116,7 +121,8 @@ def test_the_weakest_gate_stands_beside_the_scores(drawn):
 
 
 def test_a_scene_without_a_target_says_what_was_wrong_with_its_objects(drawn):
-    entry = refused("grounding", "no_target", drawn.source_image("shots/a.jpg"), "low_score 3, group_box 1")
+    counts = (measure("low_score", 3, decides=False), measure("group_box", 1, decides=False))
+    entry = refused("grounding", "no_target", drawn.source_image("shots/a.jpg"), measured=counts)
     files = written(drawn, rejected=[entry], rejected_totals={("grounding", "no_target"): 1})
     page = Page(files["rejected-grounding-no-target-1.html"].decode())
     assert "4 objects found" in page.text
@@ -136,7 +142,7 @@ def test_without_rejected_no_refused_page_is_written(built, drawn, tmp_path):
 
 def test_a_page_holds_at_most_fifty_and_leads_to_the_next(drawn):
     plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
-    meta = describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT)
+    meta = describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT, drawn.LIBRARIES)
     blobs = dict.fromkeys(("source.jpg", "grounded.jpg", "edited.png"))
     entries = [Accepted(meta=meta.model_copy(update={"key": f"k{n}"}), blobs=blobs) for n in range(51)]
     files = written(drawn, accepted=entries, accepted_totals={"Color": 60})

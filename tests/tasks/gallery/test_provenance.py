@@ -33,8 +33,10 @@ def test_one_sample_shares_everything_with_itself_and_none_shares_nothing():
 def test_a_sample_and_its_records_tell_the_same(drawn):
     plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
     sample = drawn.edited_sample(plan)
-    told = made_of_sample(describe_sample(sample, "train", drawn.CONTEXT))
-    assert told == made_of_refused(plan.target, plan, sample)
+    told = made_of_sample(describe_sample(sample, "train", drawn.CONTEXT, drawn.LIBRARIES))
+    refused = made_of_refused(plan.target, plan, sample)
+    assert (told.models, told.prompts) == (refused.models, refused.prompts)
+    assert [(item.name, item.version) for item in told.libraries] == list(drawn.LIBRARIES)
     assert [m.role for m in told.models] == [
         "detector",
         "target_judge",
@@ -54,4 +56,5 @@ def test_what_ended_early_names_only_who_was_asked(drawn):
 
 def test_a_sample_without_prompts_lists_none(drawn):
     plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.REMOVE)
-    assert made_of_sample(describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT)).prompts == ()
+    meta = describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT, ())
+    assert made_of_sample(meta).prompts == made_of_sample(meta).libraries == ()

@@ -1,4 +1,4 @@
-"""Colour names agree with what people call the colours of everyday things."""
+"""Color names agree with what people call the colors of everyday things."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _flat(rgb: tuple[int, int, int], size: int = 8) -> np.ndarray:
     return np.full((size, size, 3), rgb, np.uint8)
 
 
-@pytest.mark.parametrize(("name", "rgb"), [(n, c) for n, colours in EVERYDAY.items() for c in colours])
-def test_everyday_colours_get_the_name_people_use(name: str, rgb: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("name", "rgb"), [(n, c) for n, colors in EVERYDAY.items() for c in colors])
+def test_everyday_colors_get_the_name_people_use(name: str, rgb: tuple[int, int, int]) -> None:
     lab = to_lab(_flat(rgb))[0, 0]
     assert name_color((float(lab[0]), float(lab[1]), float(lab[2]))) == name
 
 
-def test_every_colour_of_the_cube_has_exactly_one_name() -> None:
+def test_every_color_of_the_cube_has_exactly_one_name() -> None:
     axis = np.arange(0, 256, 15, dtype=np.uint8)
     cube = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(1, -1, 3)
     indices = name_indices(to_lab(cube))
@@ -49,13 +49,13 @@ def test_the_share_counts_only_pixels_under_the_mask() -> None:
     assert (found.name, found.share) == ("red", 0.75)
 
 
-def test_a_colour_between_two_names_is_not_clear() -> None:
+def test_a_color_between_two_names_is_not_clear() -> None:
     border = to_rgb(np.full((4, 4, 3), (78.5, 0.0, 0.0), np.float32))
     assert dominant_color(border).clear_share == 0.0
     assert dominant_color(_flat((250, 250, 250))).clear_share == 1.0
 
 
-def test_the_mean_colour_leaves_out_pixels_of_other_names() -> None:
+def test_the_mean_color_leaves_out_pixels_of_other_names() -> None:
     picture = _flat((250, 250, 250), 10)
     picture[:2] = (0, 0, 0)
     assert dominant_color(picture).lab[0] > 95

@@ -15,12 +15,16 @@ import numpy as np
 import pytest
 
 from tasks.gallery.pictures import mark
+from tasks.gallery.release_gallery import release_gallery
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_jpeg, encode_png, fingerprint
-from tasks.publishing.finish_release import finish_release
+from tasks.publishing.finish_release import Release, finish_release
 from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of
 from tasks.publishing.release_context import Attribution, ReleaseContext, SampleContext
+from tasks.publishing.sample_libraries import libraries_of_samples
+from tasks.publishing.settings import PublishSettings
 from tasks.records.errors import Reason
+from tasks.records.measuring import measure
 from tasks.records.outcomes import Blob, Child, Outcome, PixelReader, SourceEntry, StageInput
 from tasks.records.records import (
     Box,
@@ -35,7 +39,6 @@ from tasks.records.records import (
     SceneObject,
     SourceImage,
 )
-from tasks.stages.publish.settings import PublishSettings
 from tasks.stages.publish.stage import publish as publish_sample
 from tasks.stages.sample_stage import Workbench
 from tasks.storage.objects.store import Store, open_store
@@ -56,17 +59,17 @@ CONFIG8 = {
 CONTEXT = SampleContext(
     seed=7,
     stages=tuple(CONFIG8.items()),
-    libraries=(("numpy", "2.4.6"), ("pillow", "13.0.0")),
     min_accuracy=4.0,
     min_seamlessness=3.5,
 )
+LIBRARIES = (("numpy", "2.4.6"), ("pillow", "13.0.0"))
 RELEASE = ReleaseContext(
     name="drawn",
     profile="embedded",
     sample=CONTEXT,
     attributions=(
         Attribution(
-            kind="model", name="A | detector", version="1.0", licence="Apache-2.0", credit="its <authors>"
+            kind="model", name="A | detector", version="1.0", license="Apache-2.0", credit="its <authors>"
         ),
     ),
 )
@@ -105,7 +108,7 @@ def source_image(location: str, **changes: object) -> SourceImage:
         height=240,
         original_format="JPEG",
         actions=(),
-        licence="unstated (drawn, 1)",
+        license="unstated (drawn, 1)",
         hints=(),
         fingerprint=fingerprint(picture(location)),
     )
@@ -133,7 +136,7 @@ def scene_object(index: int, not_a_target: str = "") -> SceneObject:
         color="blue",
         color_share=0.9,
         lab=(30.0, 10.0, -40.0),
-        checks=(Measurement(name="fill_ratio", value=0.78, passed=True, threshold=">= 0.2"),),
+        checks=(Measurement(name="fill_ratio", value=0.78, low=0.2),),
         not_a_target=not_a_target,
     )
 
@@ -146,7 +149,7 @@ def target(source: SourceImage) -> GroundedTarget:
         scene=scene,
         indices=(1,),
         mask=objects[1].mask,
-        judgement=(Measurement(name="hard", value=0.6, passed=True, threshold=">= 0.5"),),
+        judgement=(Measurement(name="hard", value=0.6, low=0.5),),
         models=(model("target_judge"),),
     )
 
@@ -170,7 +173,7 @@ def edit_plan(grounded: GroundedTarget, kind: EditType) -> EditPlan:
             post_edit_description="Three discs are as they were.",
         ),
         seed=5,
-        gates=(Measurement(name="unique", value=1.0, passed=True, threshold="== 1"),) if color else (),
+        gates=(Measurement(name="unique", value=1.0, low=1, high=1),) if color else (),
         models=(model("instructor"), model("rewriter")),
         prompts=(("instructor", "cd" * 32),) if color else (),
     )
@@ -182,7 +185,7 @@ def edited_sample(plan: EditPlan) -> EditedSample:
         crop=Box(x0=70, y0=70, x1=170, y1=170),
         allowed=to_rle(disc(120, 120)),
         method="blend",
-        gates=(Measurement(name="changed", value=0.97, passed=True, threshold=">= 0.1"),),
+        gates=(Measurement(name="changed", value=0.97, low=0.1),),
         accuracy=4.5,
         seamlessness=4.0,
         models=(model("editor"), model("edit_judge")),
@@ -221,7 +224,9 @@ def _ingest(item: StageInput, pixels: PixelReader) -> Outcome:
 def _grounding(item: StageInput, pixels: PixelReader) -> Outcome:
     assert isinstance(item.record, SourceImage)
     if "empty" in item.record.location:
-        return Outcome(input_id=item.id, reason=Reason.TOO_FEW_ENTITIES, detail="1 of 2")
+        return Outcome(
+            input_id=item.id, reason=Reason.TOO_FEW_ENTITIES, measured=(measure("entities", 1, low=2),)
+        )
     grounded = target(item.record)
     mask = disc(120, 120)
     red = mark(pixels.rgb(item.blobs["source.jpg"]), mask, [grounded.objects[0].box])
@@ -245,9 +250,11 @@ def _editing(item: StageInput, pixels: PixelReader) -> Outcome:
         Blob(name="patch.png", data=encode_png(result[70:170, 70:170])),
     )
     if "dull" in item.record.target.scene.source.location:
-        gate = Measurement(name="changed", value=0.01, passed=False, threshold=">= 0.1")
+        gate = Measurement(name="changed", value=0.01, low=0.1)
         refused = replace(sample, gates=(gate,))
-        child = Child(id=item.id, record=refused, reason=Reason.NOT_CHANGED, detail="0.01", blobs=blobs[1:])
+        child = Child(
+            id=item.id, record=refused, reason=Reason.NOT_CHANGED, measured=(gate,), blobs=blobs[1:]
+        )
     else:
         child = Child(id=item.id, record=sample, blobs=blobs)
     return Outcome(input_id=item.id, children=(child,))
@@ -256,7 +263,7 @@ def _editing(item: StageInput, pixels: PixelReader) -> Outcome:
 DRAWN = {"ingest": _ingest, "grounding": _grounding, "instruction": _instruction, "editing": _editing}
 
 
-def entry(location: str) -> SourceEntry:
+def entry(location: str, version: str = "1") -> SourceEntry:
     return SourceEntry(
         location=location,
         source="shots",
@@ -264,14 +271,16 @@ def entry(location: str) -> SourceEntry:
         member="",
         offset=0,
         length=-1,
-        version="1",
+        version=version,
         problem="",
     )
 
 
-def build_up_to_editing(store: Store, locations: Sequence[str], unit_size: int = 3) -> list[Plan]:
+def build_up_to_editing(
+    store: Store, locations: Sequence[str], unit_size: int = 3, version: str = "1"
+) -> list[Plan]:
     """Plans of the first four stages, closed."""
-    inputs = entry_inputs(entry(location) for location in locations)
+    inputs = entry_inputs(entry(location, version) for location in locations)
     plans: list[Plan] = []
     for stage, function in DRAWN.items():
         key = StageKey(stage=stage, config8=CONFIG8[stage])
@@ -296,7 +305,13 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
         inputs,
         unit_size=settings.samples_per_shard,
         upstream=plans[-1].reference,
-        grouping=shard_grouping(key, prints, settings, CONTEXT.seed),
+        grouping=shard_grouping(
+            key,
+            prints,
+            settings,
+            seed=CONTEXT.seed,
+            libraries=lambda: libraries_of_samples(store, plans),
+        ),
     )
     run_publish(store, plan, settings)
     return [*plans, plan]
@@ -309,6 +324,12 @@ def run_publish(store: Store, plan: Plan, settings: PublishSettings) -> None:
         for unit in plan.units:
             at_work.run(unit)
     close_stage(store, plan)
+
+
+def finish(store: Store, plans: Sequence[Plan], build: str = "build-1") -> Release:
+    """The release of five closed plans, with its gallery."""
+    gallery = release_gallery(store, plans, SETTINGS)
+    return finish_release(store, plans, RELEASE, SETTINGS, build=build, write_gallery=gallery)
 
 
 LOCATIONS = [
@@ -332,7 +353,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Plan]]:
 def released(built: tuple[Store, list[Plan]]) -> tuple[Path, dict]:
     """The folder of the finished release, and its manifest."""
     store, plans = built
-    release = finish_release(store, plans, context=RELEASE, settings=SETTINGS, build="build-1")
+    release = finish(store, plans)
     assert store.folder is not None
     return store.folder / release.folder, release.manifest
 

@@ -57,7 +57,7 @@ def test_each_stage_has_a_line_for_inputs_and_one_for_outputs_with_reasons_in_wo
         stage="editing",
         inputs=Tally(count=4, kept=3, rejected=1, failed=0, reasons=(("region_too_large", 1),)),
         outputs=Tally(
-            count=3, kept=1, rejected=2, failed=0, reasons=(("mask_not_precise", 1), ("wrong_colour", 1))
+            count=3, kept=1, rejected=2, failed=0, reasons=(("mask_not_precise", 1), ("wrong_color", 1))
         ),
     )
     quiet = Tally(count=1, kept=1, rejected=0, failed=0, reasons=())

@@ -15,7 +15,10 @@ from tasks.records.records import EditType, Measurement
 def shape(value):
     """The value with every leaf replaced by its type; lists by the one shape of their items."""
     if isinstance(value, dict):
-        return {key: shape(item) for key, item in value.items()}
+        # A bound may be missing; what it holds is a number wherever it is there.
+        bounds = {key: value[key] for key in ("low", "high") if key in value}
+        assert all(len(bound) <= 1 and all(type(n) is float for n in bound) for bound in bounds.values())
+        return {key: "bound" if key in bounds else shape(item) for key, item in value.items()}
     if isinstance(value, list):
         shapes = {json.dumps(shape(item), sort_keys=True) for item in value}
         assert len(shapes) == 1, f"a list of {len(shapes)} shapes: {value}"
@@ -28,7 +31,7 @@ def shape(value):
 def described(drawn, kind, **changes):
     plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), kind)
     sample = replace(drawn.edited_sample(plan), **changes)
-    return describe_sample(sample, "train", drawn.CONTEXT)
+    return describe_sample(sample, "train", drawn.CONTEXT, drawn.LIBRARIES)
 
 
 def test_the_shape_is_the_same_for_every_edit_type(drawn):
@@ -43,23 +46,43 @@ def test_a_sample_without_gates_or_models_has_the_same_shape(drawn):
 
 
 def test_whole_numbers_stay_floats_where_floats_are_meant(drawn):
-    gate = Measurement(name="changed", value=1, passed=True, threshold="")
+    gate = Measurement(name="changed", value=1, decides=False)
     tree = json.loads(described(drawn, EditType.COLOR, gates=(gate,), accuracy=5, seamlessness=4).to_json())
     assert isinstance(tree["gates"][-1]["value"], float)
     assert [type(score["value"]) for score in tree["scores"]] == [float, float]
 
 
-def test_gates_say_their_stage_and_scores_their_threshold(drawn):
+def test_gates_say_their_stage_and_scores_their_bound(drawn):
     meta = described(drawn, EditType.COLOR)
     assert [(gate.stage, gate.name) for gate in meta.gates] == [
         ("grounding", "hard"),
         ("instruction", "unique"),
         ("editing", "changed"),
     ]
-    assert [(s.value, s.threshold, s.passed) for s in meta.scores] == [
-        (4.5, ">= 4", True),
-        (4.0, ">= 3.5", True),
+    assert [(s.value, s.low, s.high, s.passed, s.decides) for s in meta.scores] == [
+        (4.5, (4.0,), (), True, True),
+        (4.0, (3.5,), (), True, True),
     ]
+
+
+def test_a_number_that_decides_nothing_passes_and_says_so(drawn):
+    noted = Measurement(name="rank", value=9.0, high=1.0, decides=False)
+    gate = described(drawn, EditType.COLOR, gates=(noted,)).gates[-1]
+    assert (gate.passed, gate.decides, gate.high) == (True, False, (1.0,))
+
+
+def test_every_bound_of_a_sample_has_numbers_beside_the_empty_ones(drawn):
+    tree = json.loads(described(drawn, EditType.COLOR).to_json())
+    assert any(gate["low"] for gate in tree["gates"])
+
+
+def test_prompts_of_all_stages_and_the_libraries_given_are_named(drawn):
+    plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
+    target = replace(plan.target, prompts=(("target_judge", "ab" * 32),))
+    sample = replace(drawn.edited_sample(replace(plan, target=target)), prompts=(("edit_judge", "ef" * 32),))
+    provenance = describe_sample(sample, "train", drawn.CONTEXT, (("numpy", "1"), ("numpy", "2"))).provenance
+    assert [prompt.name for prompt in provenance.prompts] == ["edit_judge", "instructor", "target_judge"]
+    assert [(item.name, item.version) for item in provenance.libraries] == [("numpy", "1"), ("numpy", "2")]
 
 
 def test_every_role_that_answered_is_named_once(drawn):
@@ -76,6 +99,6 @@ def test_the_whole_scene_is_kept_and_the_target_marked(drawn):
 
 
 def test_a_gate_that_is_no_number_is_named(drawn):
-    gate = Measurement(name="odd", value=float("nan"), passed=True, threshold="> 0")
+    gate = Measurement(name="odd", value=float("nan"), low=0)
     with pytest.raises(DataFault, match=r"t0-p0: not publishable.*value"):
         described(drawn, EditType.COLOR, gates=(gate,))

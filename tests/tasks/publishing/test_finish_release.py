@@ -16,7 +16,7 @@ import webdataset
 from PIL import Image
 
 from tasks.imaging.geometry import from_rle
-from tasks.publishing.finish_release import check_release, find_release, finish_release
+from tasks.publishing.finish_release import check_release, find_release
 from tasks.publishing.shard_format import MEMBERS, iterate_release, read_sample
 from tasks.records.canonical import sha256_hex
 from tasks.records.errors import DataFault
@@ -31,7 +31,8 @@ def pixels(data):
 
 def test_the_manifest_names_every_file_with_its_digest(released):
     folder, manifest = released
-    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"MANIFEST.json"}
+    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    found -= {"MANIFEST.json", "RUN.json"}
     assert found == {item["name"] for item in manifest["files"]}
     for item in manifest["files"]:
         assert sha256_hex((folder / item["name"]).read_bytes()) == item["sha256"]
@@ -122,9 +123,9 @@ def test_a_release_cut_off_at_any_file_is_unfinished_and_one_whose_manifest_was_
 
     for put in ("put", "put_if_absent"):
         monkeypatch.setattr(copied, put, before(getattr(type(copied), put)))
-    finish_release(copied, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
-    assert seen[-2:] == [f"{name}/MANIFEST.json", f"{name}.json"]
-    assert len(seen) == len(manifest["files"]) + 2
+    drawn.finish(copied, plans, "build-1")
+    assert seen[-3:] == [f"{name}/RUN.json", f"{name}/MANIFEST.json", f"{name}.json"]
+    assert len(seen) == len(manifest["files"]) + 3
     (there / "MANIFEST.json").unlink()
     faults = [fault.path for fault in verify(copied, deep=False).faults]
     assert f"{name}/MANIFEST.json" in faults
@@ -138,7 +139,7 @@ def test_a_build_killed_before_it_noted_its_release_finished_leaves_that_to_the_
     note = f"releases/{released[0].name}.json"
     data = copied.get(note)
     copied.delete(note)
-    finish_release(copied, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
+    drawn.finish(copied, plans, "build-1")
     assert copied.get(note) == data
 
 
@@ -185,9 +186,36 @@ def test_other_order_and_units_give_the_same_files(released, drawn, tmp_path, un
     store = open_store(str(tmp_path))
     plans = drawn.build_up_to_editing(store, drawn.LOCATIONS[::-1], unit_size=unit_size)
     plans = drawn.publish(store, plans, drawn.SETTINGS)
-    again = finish_release(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="build-1")
+    again = drawn.finish(store, plans, "build-1")
     assert again.folder.endswith(folder.name)
-    assert again.manifest["files"] == manifest["files"]
+    assert again.manifest == manifest
+
+
+def test_the_manifest_has_the_same_bytes_whoever_published_when_and_in_which_units(
+    released, drawn, tmp_path, monkeypatch
+):
+    folder, _ = released
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    store = open_store(str(tmp_path))
+    plans = drawn.build_up_to_editing(store, drawn.LOCATIONS[::-1], unit_size=2, version="touched")
+    again = drawn.finish(store, drawn.publish(store, plans, drawn.SETTINGS), "another build")
+    there = tmp_path / again.folder
+    assert there.name == folder.name
+    assert (there / "MANIFEST.json").read_bytes() == (folder / "MANIFEST.json").read_bytes()
+    runs = [json.loads((place / "RUN.json").read_bytes()) for place in (there, folder)]
+    assert [run["build"] for run in runs] == ["another build", "build-1"]
+    assert runs[0]["chain"][0]["plan"] != runs[1]["chain"][0]["plan"]
+
+
+def test_a_lost_or_changed_run_file_is_a_fault(built, released, tmp_path):
+    copied = open_store(str(shutil.copytree(built[0].folder, tmp_path / "out")))
+    run = f"releases/{released[0].name}/RUN.json"
+    whole = copied.get(run)
+    assert run not in {f.path for f in verify(copied, deep=False).faults}
+    copied.put(run, whole.replace(b"build-1", b"build-2"))
+    assert run in {f.path for f in verify(copied, deep=False).faults}
+    copied.delete(run)
+    assert run in {f.path for f in verify(copied, deep=False).faults}
 
 
 def test_a_finished_release_is_left_alone(released, built, drawn):
@@ -196,7 +224,7 @@ def test_a_finished_release_is_left_alone(released, built, drawn):
     store, plans = built
     assert find_release(store, plans, drawn.RELEASE).manifest == manifest
     assert find_release(store, plans, replace(drawn.RELEASE, name="other")) is None
-    again = finish_release(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="another")
+    again = drawn.finish(store, plans, "another")
     assert again.manifest == manifest
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
 
@@ -206,12 +234,12 @@ def test_a_release_that_died_before_its_manifest_is_completed_with_the_same_byte
     other = open_store(str(tmp_path / "copy"))
     shutil.copytree(store.folder, other.folder, dirs_exist_ok=True)
     shutil.rmtree(other.folder / "releases", ignore_errors=True)
-    whole = finish_release(other, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+    whole = drawn.finish(other, plans, "b")
     folder = other.folder / whole.folder
     (folder / "MANIFEST.json").unlink()
     (folder / "README.md").write_text("half a")
     (folder / whole.manifest["shards"][1]["name"]).unlink()
-    again = finish_release(other, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+    again = drawn.finish(other, plans, "b")
     assert again == whole
     assert check_release(other, whole.folder) == []
 
@@ -250,28 +278,20 @@ def test_a_shard_damaged_in_the_stage_does_not_reach_a_release(built, drawn, tmp
     data[-2000] ^= 1
     tar.write_bytes(data)
     with pytest.raises(DataFault, match=tar.name):
-        finish_release(other, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+        drawn.finish(other, plans, "b")
 
 
 def test_an_open_stage_gives_no_release(built, drawn, tmp_path):
     store = open_store(str(tmp_path))
     plans = drawn.build_up_to_editing(store, drawn.LOCATIONS[:2])
     with pytest.raises(DataFault, match="publish: not finished"):
-        finish_release(
-            store, [*plans, built[1][-1]], context=drawn.RELEASE, settings=drawn.SETTINGS, build="b"
-        )
+        drawn.finish(store, [*plans, built[1][-1]])
 
 
 def test_other_rejects_make_another_release_of_the_same_samples(released, drawn, tmp_path):
     _, manifest = released
     store = open_store(str(tmp_path))
     plans = drawn.build_up_to_editing(store, [*drawn.LOCATIONS, "shots/bad too.jpg"])
-    release = finish_release(
-        store,
-        drawn.publish(store, plans, drawn.SETTINGS),
-        context=drawn.RELEASE,
-        settings=drawn.SETTINGS,
-        build="b",
-    )
+    release = drawn.finish(store, drawn.publish(store, plans, drawn.SETTINGS))
     assert [s["sha256"] for s in release.manifest["shards"]] == [s["sha256"] for s in manifest["shards"]]
-    assert release.manifest["chain"] != manifest["chain"]
+    assert Path(release.folder).name != released[0].name

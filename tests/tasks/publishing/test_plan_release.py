@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.publishing.finish_release import finish_release
 from tasks.publishing.plan_release import SHARD, read_fingerprints, retry_shards, sid_of
 from tasks.publishing.splits import split_of
 from tasks.records.errors import DataFault
@@ -35,7 +34,7 @@ def test_near_duplicates_across_splits_are_rejected_rows_and_counted(drawn, tmp_
     end = find_stage_end(store, plans[-1])
     assert end.totals["inputs_rejected"] == len(held_out)
     assert end.totals["reasons"] == {"input:near_duplicate_across_splits": len(held_out)}
-    release = finish_release(store, plans, context=drawn.RELEASE, settings=drawn.SETTINGS, build="b")
+    release = drawn.finish(store, plans, "b")
     assert release.manifest["samples"] == {"train": len(names) - len(held_out), "validation": 0}
 
 
@@ -57,10 +56,10 @@ def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
     editing.write_bytes(whole)
     again = retry_shards(store, plans[-1], failed)
     drawn.run_publish(store, again, drawn.SETTINGS)
-    release = finish_release(store, [*plans[:-1], again], drawn.RELEASE, drawn.SETTINGS, "b")
+    release = drawn.finish(store, [*plans[:-1], again], "b")
     other = open_store(str(tmp_path / "other"))
     plain = drawn.publish(other, drawn.build_up_to_editing(other, drawn.LOCATIONS), drawn.SETTINGS)
-    undisturbed = finish_release(other, plain, drawn.RELEASE, drawn.SETTINGS, "b")
+    undisturbed = drawn.finish(other, plain, "b")
     assert release.manifest["files"] == undisturbed.manifest["files"]
 
 

@@ -17,7 +17,7 @@ BRITISH = re.compile(
     re.IGNORECASE,
 )
 NOT_WORDS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|```.*?```|`[^`]*`", re.DOTALL)
-"""Expressions of a template and names of code: a key of the shipped JSON is spelled ``licence`` for good."""
+"""Expressions of a template and names of code."""
 
 
 def test_every_reason_of_the_closed_list_has_its_words():
@@ -64,4 +64,4 @@ def test_the_words_of_the_pages_are_spelled_the_american_way():
     texts |= {f"figure {name}": " ".join(words) for name, words in CAPTIONS.items()}
     assert len(texts) > len(Reason)
     assert {name: found[0] for name, text in texts.items() if (found := BRITISH.search(text))} == {}
-    assert reason_title("wrong_colour") == "wrong color"
+    assert reason_title("wrong_color") == "wrong color"

@@ -17,7 +17,7 @@ from tasks.records.records import SCHEMA_VERSION, EditType
 @pytest.fixture
 def meta(drawn):
     plan = drawn.edit_plan(drawn.target(drawn.source_image("shots/a.jpg")), EditType.COLOR)
-    return describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT)
+    return describe_sample(drawn.edited_sample(plan), "train", drawn.CONTEXT, drawn.LIBRARIES)
 
 
 def members(meta):
@@ -54,7 +54,7 @@ def test_a_missing_member_is_named(meta, name):
 
 
 def test_an_empty_list_or_text_has_another_shape_and_is_refused(meta):
-    for key, value in (("gates", []), ("licence", ""), ("instruction", None), ("surprise", 1)):
+    for key, value in (("gates", []), ("license", ""), ("instruction", None), ("surprise", 1)):
         tree = {**json.loads(meta.to_json()), key: value}
         with pytest.raises(DataFault, match=key):
             parse_meta(json.dumps(tree).encode(), meta.key)

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.splits import SampleRef, near_duplicate_groups, plan_shards, split_of
-from tasks.stages.publish.settings import PublishSettings
 
 SETTINGS = PublishSettings(samples_per_shard=5, validation_share=0.25, near_duplicate_bits=3)
 

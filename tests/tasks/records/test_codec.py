@@ -29,7 +29,7 @@ from tasks.records.records import (
 )
 
 RLE = Rle(height=2, width=3, counts="0a\\`ß")
-GATE = Measurement(name="fill", value=0.1 + 0.2, passed=True, threshold=">= 0.2")
+GATE = Measurement(name="fill", value=0.1 + 0.2, low=0.2)
 MODEL = ModelIdentity(role="detector", backend="ssd", model="m", revision="1", digest="none")
 BOX = Box(x0=1, y0=2, x1=3, y1=4)
 
@@ -37,7 +37,7 @@ BOX = Box(x0=1, y0=2, x1=3, y1=4)
 def sample(value: float = 0.5) -> EditedSample:
     source = SourceImage(
         sid="a" * 26, location="photos/ß \U0001f4f7.jpg", sha256="0", working_sha256="1", width=3, height=2,
-        original_format="JPEG", actions=("turned",), licence="CC0", fingerprint="f" * 16,
+        original_format="JPEG", actions=("turned",), license="CC0", fingerprint="f" * 16,
         hints=(MaskHint(box=BOX, mask=RLE, predicted_iou=0.9, stability=1.0),),
     )  # fmt: skip
     thing = SceneObject(

@@ -73,7 +73,7 @@ def mask(n: int) -> np.ndarray:
 def scene(location: str) -> Scene:
     source = SourceImage(
         sid="a" * 26, location=location, sha256="0", working_sha256="1", width=4, height=4, original_format="PNG",
-        actions=(), licence="", hints=(), fingerprint="0" * 16,
+        actions=(), license="", hints=(), fingerprint="0" * 16,
     )  # fmt: skip
     return Scene(source=source, tags=(), objects=(), distractors=(), models=())
 

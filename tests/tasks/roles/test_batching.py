@@ -325,7 +325,7 @@ def test_one_replica_that_cannot_be_made_leaves_the_work_to_the_others() -> None
         maker.fail_loading = [OutOfMemory("no room")]
         maker.script = lambda route, payloads: (_ for _ in ()).throw(ReplicaDied(Cause.NODE_LOST))
         asking = asyncio.create_task(ask_all(pool, range(4)))
-        while pool.deaths < 1:
+        while pool.status()["deaths"] < 1:
             await asyncio.sleep(0)
         maker.script = lambda route, payloads: good(payloads)
         assert await asking == good(range(4))
@@ -372,7 +372,7 @@ def test_a_question_whose_owner_died_is_nobodys_fault() -> None:
         answers = await ask_all(pool, range(4))
         assert [a for a in answers if isinstance(a, str)] == good([0, 1, 3])
         assert isinstance(answers[2], OwnerDied)
-        assert pool.deaths == 0
+        assert pool.status()["deaths"] == 0
         await pool.close()
 
     asyncio.run(run(returned))

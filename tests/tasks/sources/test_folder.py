@@ -20,7 +20,7 @@ def test_every_file_is_an_entry_sorted_and_with_its_version(tmp_path):
     for name in ("b.jpg", "a.JPG", "notes.txt", ".hidden.png", "deep/er/c.webp", "no-ending"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * len(name))
-    entries = list_sources([SourceSettings(uri=str(tmp_path), name="s", licence="CC0")]).entries
+    entries = list_sources([SourceSettings(uri=str(tmp_path), name="s", license="CC0")]).entries
     assert [e.location for e in entries] == [
         "s/.hidden.png",
         "s/a.JPG",
@@ -31,7 +31,7 @@ def test_every_file_is_an_entry_sorted_and_with_its_version(tmp_path):
     ]
     info = (tmp_path / "b.jpg").stat()
     assert entries[2].version == f"{info.st_size}-{info.st_mtime_ns}"
-    assert {e.licence for e in entries} == {"CC0"}
+    assert {e.license for e in entries} == {"CC0"}
     assert not any(str(tmp_path) in repr(e) for e in entries)
 
 

@@ -41,7 +41,7 @@ def test_csv_with_relative_absolute_and_file_paths(tmp_path, photo, ingest):
         "gopher://x/y,",
     ]
     path.write_text("\ufeff" + "\n".join(rows) + "\n", encoding="utf-8")
-    outcomes = ingest(SourceSettings(uri=str(path), name="s", licence="ODbL"))
+    outcomes = ingest(SourceSettings(uri=str(path), name="s", license="ODbL"))
     (elsewhere,) = [location for location in outcomes if location.endswith("/c.jpg")]
     assert elsewhere.count("/") == 2
     assert {location: o.reason for location, o in outcomes.items()} == {
@@ -53,7 +53,7 @@ def test_csv_with_relative_absolute_and_file_paths(tmp_path, photo, ingest):
         "s/row-6": Reason.BAD_NAME,
         "s/row-7": Reason.BAD_NAME,
     }
-    licences = {location: o.children[0].record.licence for location, o in outcomes.items() if o.children}
+    licences = {location: o.children[0].record.license for location, o in outcomes.items() if o.children}
     assert licences == {
         "s/a.jpg": "CC0",
         "s/a.jpg#2": "ODbL",
@@ -86,7 +86,7 @@ def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
         "after.csv": (b'uri\na.jpg\n"b"x.jpg\nc.jpg\n', "line 3: ',' expected after '\"'"),
         "headless-one.csv": (
             b"a.jpg\n",
-            "not with a header line; the columns 'uri' and, if wanted, 'licence'",
+            "not with a header line; the columns 'uri' and, if wanted, 'license'",
         ),
         "headless.csv": (b"s3://b/a,CC0\nb.jpg,CC0\n", "not with a header line; the columns 'uri'"),
         "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; the columns 'uri'"),
@@ -100,8 +100,8 @@ def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
 
 def test_blank_lines_and_short_rows_of_a_csv_are_read_as_they_are(tmp_path):
     (tmp_path / "all.csv").write_bytes(b"licence,uri\r\n\r\nCC0,a.jpg\r\nCC0\r\n,b.jpg,more\r\n")
-    entries = list_sources([SourceSettings(uri=str(tmp_path / "all.csv"), name="s", licence="ODbL")]).entries
-    assert [(e.location, e.licence) for e in entries] == [
+    entries = list_sources([SourceSettings(uri=str(tmp_path / "all.csv"), name="s", license="ODbL")]).entries
+    assert [(e.location, e.license) for e in entries] == [
         ("s/a.jpg", "CC0"),
         ("s/b.jpg", "ODbL"),
         ("s/row-2", "CC0"),

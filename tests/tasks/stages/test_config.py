@@ -15,9 +15,9 @@ SOURCES = {"sources": [{"uri": "a"}, {"uri": "b"}], "limit": None}
 
 
 def test_an_item_of_a_list_is_set_by_its_number() -> None:
-    config, origins = load_with_origins("embedded", ["sources.1.licence=CC-BY-4.0", "seed=3"], SOURCES)
-    assert [(s.uri, s.licence) for s in config.sources] == [("a", ""), ("b", "CC-BY-4.0")]
-    assert origins["sources"] == "argument sources, --set sources.1.licence"
+    config, origins = load_with_origins("embedded", ["sources.1.license=CC-BY-4.0", "seed=3"], SOURCES)
+    assert [(s.uri, s.license) for s in config.sources] == [("a", ""), ("b", "CC-BY-4.0")]
+    assert origins["sources"] == "argument sources, --set sources.1.license"
     assert (origins["seed"], origins["limit"]) == ("--set seed", "default")
     assert config.seed == 3
 

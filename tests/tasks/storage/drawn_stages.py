@@ -90,7 +90,7 @@ class ReadStage:
             height=16,
             original_format="PNG",
             actions=(),
-            licence="drawn here",
+            license="drawn here",
             hints=(),
             fingerprint=sha[:16],
         )

@@ -1,4 +1,4 @@
-"""Scene, edit and result in words: three of the four parts of the reasoning, from scene facts."""
+"""Scene, editing and post-edit description: three of the four parts of the reasoning, from scene facts."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from tasks.backends.embedded.language.scene_facts import (
     Entity,
     FactLimits,
     SceneFacts,
-    gap,
     has_color_name,
     same_label,
     wholly_left,
 )
 from tasks.backends.embedded.nouns import Noun, noun
+from tasks.imaging.geometry import gap
 from tasks.records.records import EditType
 
 MAX_LISTED = 5
-"""Classes named in the scene description; more read like an inventory."""
+"""Classes named in the scene description."""
 
 LARGE_SHARE = 0.25
-"""Share of the picture from which a thing takes up much of it."""
+"""Share of the picture from which a thing is said to take up much of it."""
 
 SURE_COUNT = 0.05
-"""Chance of an overlooked instance up to which "two" may be said without "at least"; more are never sure."""
+"""Chance of an overlooked instance up to which "two" is said without "at least"; larger numbers always have it."""
 
 ZONE_BANDS = (0.3, 0.4, 0.6, 0.7)
-"""Where the bands of the patterns' zones end, over the picture's width and height."""
+"""Ends of the zones' bands, as shares of the picture's width and height."""
 
 CENTER = 2
-"""The band in the middle."""
+"""Number of the middle band."""
 
 ACROSS = 0.05
-"""A thing lies across the middle when it goes on beyond it by this on either side; less is a handle or a hand."""
+"""A thing lies across the middle when it extends beyond it by this share on either side."""
 
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
-    """Two or three sentences: what is there, with numbers hedged, and how it is laid out."""
+    """Two or three sentences: what is there, with hedged counts, and the layout."""
     labels = _labels_to_list(facts)
     things = [_count_phrase(facts, label, limits, writer) for label in labels]
     first = writer.say("scene.listing", {"things": writer.listing(things)})
@@ -51,18 +51,18 @@ def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> 
 
 
 def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
-    """What is changed and what is not."""
+    """What changes and what does not."""
     return writer.say(f"editing.{_patterns_of(edit_type, slots)}", slots)
 
 
 def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
-    """What the picture shows afterwards, and what stayed."""
+    """What the picture shows afterwards, and what stayed the same."""
     own = {**slots, "zone": zone(facts, facts.target, writer), "others": _others(facts, writer)}
     return writer.say(f"result.{_patterns_of(edit_type, own)}", own)
 
 
 def _patterns_of(edit_type: EditType, slots: dict[str, str]) -> str:
-    """Where the wordings stand: a recoloring is told without the old color where that has no name."""
+    """Path of the patterns; a recoloring has patterns without the old color, for one without a name."""
     unnamed = edit_type is EditType.COLOR and not slots["old"]
     return f"{edit_type.value}_from_no_name" if unnamed else edit_type.value
 
@@ -75,9 +75,9 @@ def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
 
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
-    """Name of the part of the picture that holds the entity's centre; of a half, where that is between two parts.
+    """Name of the part of the picture with the entity's center; of a half, where the center is between two parts.
 
-    What is in a half must lie there as a whole: a thing across the middle is in the third of its centre.
+    A half is named only when the whole thing lies in it; a thing across the middle gets the third of its center.
     """
     box = entity.box
     row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)
@@ -86,17 +86,17 @@ def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
 
 
 def _band(center: float, start: float, end: float) -> int:
-    """0..4, of a centre and the ends of a box, all 0..1."""
+    """0..4, of a center and the ends of a box, all 0..1."""
     band = bisect(ZONE_BANDS, center)
     across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
     if band not in (CENTER - 1, CENTER + 1) or not across:
         return band
-    # In no half as a whole: whoever reads it counts in thirds.
+    # Not in one half as a whole, so thirds are used.
     return 2 * bisect((1 / 3, 2 / 3), center)
 
 
 def _labels_to_list(facts: SceneFacts) -> list[str]:
-    """The target's class and the surest and largest others."""
+    """The target's class and the most certain and largest others."""
     weight: dict[str, float] = {}
     for entity in facts.named:
         weight[entity.label] = weight.get(entity.label, 0.0) + entity.score * entity.box.area**0.5
@@ -122,7 +122,7 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
 
 
 def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
-    """The noun, with its colour before it when the colour is plain; never a person's."""
+    """The noun, with its color before it when the color is plain; never a person's."""
     plain = has_color_name(entity) and entity.color_share >= limits.color_share
     if not plain or word.kind in {"person", "screen", "animal", "plant"} or entity.color == word.one:
         return word.one
@@ -130,7 +130,7 @@ def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
 
 
 def _layout_sentences(facts: SceneFacts, labels: Sequence[str], writer: Writer) -> Iterator[str]:
-    """Every layout sentence that the facts allow of the ``labels`` that were listed; at least one."""
+    """All layout sentences about the listed ``labels`` that the facts allow; at least one."""
     unique = [entity for entity in _unique(facts) if entity.label in labels]
     row = _in_plain_order(facts, unique)
     found = False
@@ -159,14 +159,14 @@ def _fallback_layout(facts: SceneFacts, writer: Writer) -> str:
 
 
 def _unique(facts: SceneFacts) -> list[Entity]:
-    """Things their noun identifies, the target too when it has no rival."""
+    """Things identified by their noun, with the target when it has no rival."""
     own = [] if facts.rivals else [facts.target]
-    # A table comes neither before nor after what stands on it.
+    # A table has no order with what stands on it.
     return sorted([*(a for a in facts.anchors if a.label != TABLE), *own], key=lambda e: e.x)
 
 
 def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
-    """The longest run one can greedily take from the left in which each is plainly left of the next."""
+    """Greedy run from the left in which each thing is clearly left of the next."""
     chain: list[Entity] = []
     for entity in entities:
         if not chain or wholly_left(chain[-1], entity, facts.width):
@@ -175,7 +175,7 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
 
 
 def _others(facts: SceneFacts, writer: Writer) -> str:
-    """What stays: identified neighbours, or the others of its class."""
+    """What stays: identified neighbors, or the other instances of its class."""
     word = noun(facts.target.label)
     # Named ones only: a doubtful "other vase" may be a flower pot.
     same = [e for e in facts.named if e.label == facts.target.label and e.index != facts.target.index]

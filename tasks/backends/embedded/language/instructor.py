@@ -28,29 +28,35 @@ from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
 VERSION = 5
-"""Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
+"""Raised when the code of this backend changes the output; the pattern file has its own digest."""
 
 
 class SceneFactsOptions(Settings):
     """Options of the backend ``scene-facts``."""
 
     weak_score: float = Field(
-        default=0.2, ge=0, le=1, description="a weak detection from here on may be another instance"
+        default=0.2, ge=0, le=1, description="score from which a weak detection counts as a possible instance"
     )
     named_score: float = Field(
-        default=0.8, ge=0, le=1, description="things below are not named in a text, be it as target or anchor"
+        default=0.8, ge=0, le=1, description="score from which a thing may be named in a text"
     )
     color_share: float = Field(
-        default=0.7, ge=0, le=1, description="share of the mask that lets a thing be called by its colour"
+        default=0.7,
+        ge=0,
+        le=1,
+        description="share of the mask in one color from which the color may be named",
     )
     max_risk: float = Field(
         default=0.22,
         ge=0,
         le=1,
-        description="wordings with a higher estimated risk of a second reading are refused",
+        description="largest estimated risk that a wording fits something else",
     )
     slack: float = Field(
-        default=0.05, ge=0, le=1, description="wordings this close to the safest are drawn among, for variety"
+        default=0.05,
+        ge=0,
+        le=1,
+        description="wordings within this risk of the safest are chosen from, for variety",
     )
 
 
@@ -69,7 +75,7 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
 
     @classmethod
     def identity_of(cls, options: SceneFactsOptions) -> ModelIdentity:
-        """An algorithm; its digest is the pattern file's."""
+        """No model; the digest is that of the pattern file."""
         del options
         return ModelIdentity(
             role="instructor",
@@ -96,7 +102,7 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
             raise _declined(writer, noun(question.target.label).many)
         facts = gather_facts(question.target, limits)
         sure = facts.target.score >= self.options.named_score
-        reference = self._draw_reference(facts, writer) if sure else None
+        reference = self._choose_reference(facts, writer) if sure else None
         if reference is None:
             raise _declined(writer, noun(question.target.label).one)
         ref = say_reference(reference, facts, writer)
@@ -116,8 +122,8 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
             ),
         )
 
-    def _draw_reference(self, facts: SceneFacts, writer: Writer) -> Reference | None:
-        """One of the wordings close to the safest, by seed; first a kind, then one of it, for variety."""
+    def _choose_reference(self, facts: SceneFacts, writer: Writer) -> Reference | None:
+        """One of the wordings close to the safest, by seed: first a kind, then one of that kind."""
         safe = [
             r
             for r in candidate_references(facts, self.options.color_share)
@@ -144,7 +150,7 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
     }
     for name, anchor in zip(("a", "b"), reference.anchors, strict=False):
         slots[name] = noun(anchor.label).many if reference.group else noun(anchor.label).one
-    # A coloured wording uses the patterns of the plain one: its colour stands before the noun.
+    # A wording with a color uses the patterns of the one without; the color is part of the noun.
     return writer.say(f"reference.{reference.kind.removeprefix(COLORED)}", slots)
 
 

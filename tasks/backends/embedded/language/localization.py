@@ -1,4 +1,4 @@
-"""The localisation in words: category, appearance, absolute, sequential and relative position of a target."""
+"""Target localization: category, appearance, absolute, sequential and relative position."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from tasks.backends.embedded.language.scene_facts import (
     beside,
     clearly_above,
     clearly_left,
-    gap,
     has_color_name,
     rests_on,
     stands_on_or_at,
     wholly_left,
 )
 from tasks.backends.embedded.nouns import noun
+from tasks.imaging.geometry import gap
 
 CLOTHES = frozenset({"black", "blue", "green", "red", "yellow", "purple"})
-"""Colours that on a person can only be the clothes; white cloth in shade passes for gray."""
+"""Colors that on a person are clothes; no gray, which is also white cloth in shade."""
 
 CLOTHES_SHARE = 0.6
-"""Share of a person's mask that must carry that colour."""
+"""Share of a person's mask that must carry that color."""
 
 COUNTED = 0.17
-"""Largest risk at which a place in the row of its class is told."""
+"""Largest risk at which the position among its class is stated."""
 
 ALONE = 0.2
-"""Largest chance of an overlooked instance at which a thing may be called the only one to be seen."""
+"""Largest chance of an overlooked instance at which a thing is called the only one."""
 
 CLOSE = 0.02
-"""Gap over the picture's width up to which two things are close to each other."""
+"""Gap, as a share of the picture's width, up to which two things are close to each other."""
 
 
 def target_localization(
     facts: SceneFacts, reference: Reference, ref: str, limits: FactLimits, writer: Writer
 ) -> str | None:
-    """Category, appearance, absolute, sequential and relative position, then the wording they lead to.
+    """Category, appearance, absolute, sequential and relative position, then the wording of the instruction.
 
     Returns:
-        The text, or None when no honest sequential or relative position can be given.
+        The text, or None when no sequential or relative position is certain.
     """
     sequence = _sequence(facts, limits, writer)
     relative = _relative(facts, reference, writer)
@@ -81,7 +81,7 @@ def _appearance(own: Entity, limits: FactLimits, writer: Writer) -> str:
 
 
 def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | None:
-    """Its place in an order: among its class when that is safe, else among the identified things."""
+    """Position in an order: among its class when that is safe, else among identified things."""
     word = noun(facts.target.label)
     counted = [
         r
@@ -108,7 +108,7 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
 
 
 def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
-    """What an order may be told by: identified things, and classes taken together."""
+    """Things that an order may use: identified ones, and classes taken together."""
     single = [anchor for anchor in facts.anchors if not stands_on_or_at(facts.target, anchor)]
     return [*((anchor,) for anchor in single), *facts.groups]
 
@@ -119,7 +119,7 @@ def _name(mark: tuple[Entity, ...]) -> str:
 
 
 def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
-    """Its place from top to bottom, where there is none from left to right."""
+    """Position from top to bottom, where there is none from left to right."""
     slots = pronouns(noun(facts.target.label), writer)
     for mark in _marks(facts):
         if all(clearly_above(e, facts.target) for e in mark):
@@ -130,7 +130,7 @@ def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
 
 
 def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
-    """Before or after another one of its class; says nothing on how many there are."""
+    """Before or after another instance of its class, without a count."""
     sure = [r for r in facts.rivals if r.index >= 0 and r.label == facts.target.label]
     before = any(clearly_left(r, facts.target, facts.width) for r in sure)
     after = any(clearly_left(facts.target, r, facts.width) for r in sure)
@@ -142,7 +142,7 @@ def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
 
 
 def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
-    """That there is no order to speak of: nothing else in view goes by its noun."""
+    """States that nothing else in view has its noun, so that there is no order."""
     if facts.rivals or noun(facts.target.label).missed > ALONE:
         return None
     word = noun(facts.target.label)
@@ -150,7 +150,7 @@ def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
 
 
 def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
-    """One unmistakable relation to a neighbour, preferably to one that the wording doesn't use yet."""
+    """One unambiguous relation to a neighbor, preferably one that the wording does not use."""
     own = facts.target
     used = {anchor.index for anchor in reference.anchors}
     for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):
@@ -201,7 +201,7 @@ def _relative_close(facts: SceneFacts, writer: Writer) -> str | None:
 
 
 def _relative_some(facts: SceneFacts, writer: Writer) -> str | None:
-    """Close to a thing of another class that its noun alone doesn't single out."""
+    """Close to a thing of another class that is not identified by its noun."""
     own = facts.target
     others = [e for e in facts.named if e.label != own.label and e.index != own.index]
     close = [e for e in others if gap(e.box, own.box) <= CLOSE * facts.width]

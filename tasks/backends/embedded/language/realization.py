@@ -1,4 +1,4 @@
-"""Fills sentence patterns: seeded choice among wordings, slots, lists, articles. No sentence stands here."""
+"""Fills sentence patterns: seeded choice of wordings, slots, lists, articles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Draws and fills patterns; each slot of the text has its own draw, so that one more does not shift the rest.
+    """Chooses and fills patterns. Each choice has its own random number, so that adding one does not change the others.
 
     Attributes:
         patterns: the mapping of a pattern file.
-        seed: of the request.
-        key: of the target, so that two targets with one seed don't get the same wordings.
+        seed: of the question.
+        key: of the target, so that targets with equal seeds get different wordings.
     """
 
     patterns: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Writer:
         """One wording under a dotted path, filled.
 
         Raises:
-            ConfigurationError: when the pattern file has nothing there, or names a slot that has no value.
+            ConfigurationError: the pattern file has no such path, or a pattern names a slot without a value.
         """
         wordings = self.entry(path)
         options = [wordings] if isinstance(wordings, str) else list(wordings)
@@ -43,7 +43,7 @@ class Writer:
         return derive_seed(self.seed, self.key, what) % count
 
     def entry(self, path: str) -> Any:
-        """What stands under a dotted path of the pattern file."""
+        """The value under a dotted path of the pattern file."""
         node: Any = self.patterns
         for name in path.split("."):
             if not isinstance(node, Mapping) or name not in node:

@@ -1,4 +1,4 @@
-"""Estimates of what makes a wording fail: overlooked instances of the class, doubtful anchors."""
+"""Estimated risks of a wording: overlooked instances of the class, doubtful anchors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tasks.backends.embedded.language.scene_facts import Entity, SceneFacts, sam
 from tasks.backends.embedded.nouns import noun
 
 CROWD = 4
-"""From this many possible instances on, more overlooked ones must be expected."""
+"""Number of possible instances from which more overlooked ones are expected."""
 
 
 def overlooked_chance(facts: SceneFacts) -> float:
@@ -18,7 +18,7 @@ def overlooked_chance(facts: SceneFacts) -> float:
 
 
 def anchor_risk(anchor: Entity, own: Entity, facts: SceneFacts) -> float:
-    """That the anchor is no such thing, or that a second one was overlooked; crowded kinds are poor anchors."""
+    """Chance that the anchor has a wrong label, or that a second one was overlooked."""
     doubtful = 0.25 * max(0.0, 0.9 - anchor.score)
     tiny = 0.05 if anchor.box.area < 0.2 * own.box.area else 0.0
     small = 0.05 if anchor.box.area < 0.004 * facts.width * facts.height else 0.0

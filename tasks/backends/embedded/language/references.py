@@ -1,7 +1,7 @@
 """Wordings that single out a target, each with an estimate of the risk that it fits something else as well.
 
-Detectors overlook things, so a wording is judged by what an overlooked instance could do to it: the third from
-the left is wrong as soon as one is missing on the way, the one between the bed and the lamp hardly ever.
+Detectors overlook things, so the risk depends on what an overlooked instance would change: "the third from the left"
+is wrong as soon as one on the way is missing, "the one between the bed and the lamp" hardly ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tasks.backends.embedded.language.scene_facts import (
     SceneFacts,
     beside,
     clearly_left,
-    gap,
     has_color_name,
     maybe_beside,
     rests_on,
@@ -27,29 +26,30 @@ from tasks.backends.embedded.language.scene_facts import (
     zone_of,
 )
 from tasks.backends.embedded.nouns import noun
+from tasks.imaging.geometry import gap
 
 LARGER = 1.6
-"""Area ratio from which a thing is the largest for every viewer."""
+"""Area ratio from which a thing is clearly the largest."""
 
 NEARER = 1.8
-"""Ratio of distances from which one thing is plainly the nearest."""
+"""Ratio of distances from which one thing is clearly the nearest."""
 
 SURE_RIVAL = 0.75
-"""Score of another instance from which several may be spoken of."""
+"""Score of another instance from which the class is known to have several."""
 
 ONE_MISSED = 0.08
-"""Risk that a counted row lacks one, for each thing counted before the target."""
+"""Risk of a missing instance, per thing counted before the target."""
 
 SMALL_KINDS = frozenset(
     {"tableware", "glassware", "food", "fruit", "screen", "device", "computer", "thing", "toy"}
 )
-"""Kinds that are put on a table."""
+"""Kinds that stand on tables."""
 
 COLORED = "color_"
-"""Prefix of the kinds that also name the colour."""
+"""Prefix of the kinds that also name the color."""
 
 EASY_PARTS = frozenset({(1, 0), (1, 1), (1, 2)})
-"""Parts that make no wording: the side parts are the halves' business, and the centre is found at a glance."""
+"""Zones that are not used: sides are covered by halves, and the center is too easy."""
 
 COLOR_CONTRAST: dict[str, frozenset[str]] = {
     "red": frozenset({"white", "black", "gray", "green", "blue", "yellow"}),
@@ -62,7 +62,7 @@ COLOR_CONTRAST: dict[str, frozenset[str]] = {
     "white": frozenset({"black", "red", "orange", "green", "blue", "purple"}),
     "black": frozenset({"white", "red", "orange", "yellow", "green", "pink"}),
 }
-"""For a colour that may tell things apart, those that nobody would mistake for it."""
+"""Color -> colors that nobody would confuse with it, for colors that may distinguish things."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +72,8 @@ class Reference:
     Attributes:
         kind: which sentence patterns fit.
         side: ``left``, ``right`` or ``""``.
-        rank: ordinal from that side, 0 when there is none; for ``zone`` the part's number 0..8, row by row.
-        color: colour adjective, or ``""``.
+        rank: ordinal from that side, 0 when there is none; for ``zone`` the number of the part, 0..8, row by row.
+        color: color adjective, or ``""``.
         anchors: things named in it, in the order of the pattern.
         group: whether the anchor stands for all of its class ("to the right of the cups").
         risk: estimated chance, 0..1, that the words fit another thing too, or are untrue.
@@ -89,7 +89,7 @@ class Reference:
 
 
 def candidate_references(facts: SceneFacts, color_share: float) -> list[Reference]:
-    """All wordings that hold against every rival, sure or possible, the safest first."""
+    """All wordings that exclude every certain or possible rival, safest first."""
     found = [
         *_sides_of_anchors(facts),
         *_sides_of_groups(facts),
@@ -115,7 +115,7 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
 
 
 _TAKES_COLOR = frozenset({"side_of", "between", "half", "on", "zone"})
-"""Superlatives and ordinals don't mix with a colour: "the leftmost red chair" counts red chairs only."""
+"""Superlatives and ordinals don't mix with a color: "the leftmost red chair" counts red chairs only."""
 
 
 def _extremes(facts: SceneFacts) -> Iterator[Reference]:
@@ -130,7 +130,7 @@ def _extremes(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _ordinals(facts: SceneFacts) -> Iterator[Reference]:
-    """The second or third from a side: the order must be plain, and all that is counted must be sure."""
+    """The second or third from a side; the order must be clear and everything counted certain."""
     own, missed = facts.target, overlooked_chance(facts)
     for side in ("left", "right"):
         ahead = [rival for rival in facts.rivals if _ahead(rival, own, side, facts.width)]
@@ -148,7 +148,7 @@ def _ordinals(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _sides_of_anchors(facts: SceneFacts) -> Iterator[Reference]:
-    """Left or right of a thing that its noun identifies, when no rival could be said to be there."""
+    """Left or right of a thing identified by its noun, when no rival could be there."""
     own, missed = facts.target, overlooked_chance(facts)
     for anchor in facts.anchors:
         if stands_on_or_at(own, anchor):
@@ -177,7 +177,7 @@ def _sides_of_groups(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _between(facts: SceneFacts) -> Iterator[Reference]:
-    """Between two identified things that stand left and right of it on about one level."""
+    """Between two identified things left and right of it at about the same height."""
     own, missed = facts.target, overlooked_chance(facts)
     free = [a for a in facts.anchors if not stands_on_or_at(own, a)]
     left = [a for a in free if beside(own, a, "right", facts.width)]
@@ -192,7 +192,7 @@ def _between(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _on_table(facts: SceneFacts) -> Iterator[Reference]:
-    """On an identified table, when no rival could be said to be on it."""
+    """On an identified table, when no rival could be on it."""
     own, missed = facts.target, overlooked_chance(facts)
     for table in same_label(facts.anchors, TABLE):
         taken = any(_maybe_on(rival, table) for rival in facts.rivals)
@@ -202,7 +202,7 @@ def _on_table(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _maybe_on(rival: Entity, table: Entity) -> bool:
-    """Whether somebody might say so: the boxes meet and the rival's foot is not plainly off the table."""
+    """Whether the rival could be said to be on the table: the boxes meet and its foot is not clearly off the table."""
     return gap(rival.box, table.box) == 0 and rival.box.y1 > table.box.y0
 
 
@@ -214,7 +214,7 @@ def _nearest(facts: SceneFacts) -> Iterator[Reference]:
         if stands_on_or_at(own, anchor):
             continue
         distance = gap(own.box, anchor.box) + reach
-        # Boxes that overlap say nothing about distance in depth.
+        # Overlapping boxes say nothing about distance in depth.
         overlapping = gap(own.box, anchor.box) == 0 and own.box.y1 < anchor.box.y1 - 0.5 * anchor.box.height
         rivals = [gap(rival.box, anchor.box) + reach for rival in facts.rivals]
         if overlapping or distance > 0.15 * facts.width or min(rivals) < NEARER * distance:
@@ -225,7 +225,7 @@ def _nearest(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _largest(facts: SceneFacts) -> Iterator[Reference]:
-    """The largest; for people and vehicles, whose true sizes are known, the one closest to the camera."""
+    """The largest; for people and vehicles, whose real sizes are similar, the one closest to the camera."""
     own, missed = facts.target, overlooked_chance(facts)
     if touches_border(own.box, facts.width, facts.height):
         return
@@ -244,9 +244,9 @@ def _largest(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _parts(facts: SceneFacts) -> Iterator[Reference]:
-    """In a part of the picture, when all rivals are plainly elsewhere.
+    """In a part of the picture, when all rivals are clearly elsewhere.
 
-    The weakest kind of reasoning, so its risk is raised: it is drawn where relations to other things don't serve.
+    Its risk is raised, so that relations to other things are preferred.
     """
     own, width, height = facts.target, facts.width, facts.height
     risk = 0.1 + 0.5 * overlooked_chance(facts) * (1.0 if facts.rivals else 0.6)
@@ -267,12 +267,12 @@ def _parts(facts: SceneFacts) -> Iterator[Reference]:
 
 
 def _well_inside(position: float, part_number: int) -> bool:
-    """Whether a centre lies so that every viewer would see it in that part."""
+    """Whether a center lies clearly in that part."""
     return (position < 0.3, 0.4 < position < 0.6, position > 0.7)[part_number]
 
 
 def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
-    """By colour alone, when each rival is sure and of a colour that nobody would mistake for it."""
+    """By color alone, when each rival is certain and has a clearly different color."""
     color = _telling_color(facts, color_share)
     contrast = COLOR_CONTRAST.get(color, frozenset())
     if color and all(r.color in contrast and r.color_share >= 0.5 for r in facts.rivals):
@@ -280,12 +280,12 @@ def _by_color(facts: SceneFacts, color_share: float) -> Iterator[Reference]:
 
 
 def _with_color(reference: Reference, color: str) -> Reference:
-    """The colour excludes most overlooked things, at the price that somebody may name it otherwise."""
+    """A color excludes most overlooked instances, but readers may name it differently."""
     return replace(reference, kind=COLORED + reference.kind, color=color, risk=0.02 + 0.5 * reference.risk)
 
 
 def _telling_color(facts: SceneFacts, color_share: float) -> str:
-    """The target's colour when it can be called by it, or ``""``; never for people, whose skin it would name."""
+    """The target's color when it may be named, else ``""``; never for people."""
     own = facts.target
     contrast = COLOR_CONTRAST.get(own.color)
     if (

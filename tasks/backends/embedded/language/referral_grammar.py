@@ -1,11 +1,11 @@
-"""A small grammar for references: the words of an instruction -> what the thing must be, as constraints.
+"""A small grammar for references: from the words of an instruction to constraints on the object meant.
 
     reference  =  ["the"] {size | color | ordinal | extreme} NOUN {modifier}
     modifier   =  (left_of | right_of | above | below | on) NOUN  |  between NOUN NOUN  |  nearest NOUN  |  camera
                |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  zone  |  size
 
-The first noun is the thing; a colour after it belongs to the edit. Words that the grammar doesn't know constrain
-nothing, so that more things fit and the reference counts as ambiguous.
+The first noun is the object; a color after it belongs to the edit. Unknown words constrain nothing, so that more
+objects fit and the reference counts as ambiguous.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Relation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referral:
-    """What the words ask for.
+    """Constraints on the object meant.
 
     Attributes:
         label: class of the thing.
-        color: colour adjective, or ``""``.
+        color: color adjective, or ``""``.
         size: ``largest``, ``smallest`` or ``""``.
         rank, side: ordinal and the side (``left``, ``right``) it counts from; 0 and ``""`` when there is none.
         relations: in the order of the words.
@@ -62,7 +62,7 @@ def parse_referral(instruction: str, labels: Iterable[str]) -> Referral | None:
     rank, side = _order(words)
     return Referral(
         label=words[head].value,
-        # Right before the noun: "recolor to blue the cup" would put an argument further in front.
+        # Only adjectives right before the noun: in "recolor to blue the cup" blue is the argument.
         color=next((w.value for w in before if w.kind == "color" and _adjacent(w, words[head], before)), ""),
         size=next((w.value for w in words if w.kind == "size"), ""),
         rank=rank,
@@ -72,7 +72,7 @@ def parse_referral(instruction: str, labels: Iterable[str]) -> Referral | None:
 
 
 def _adjacent(color: WordFact, noun: WordFact, before: tuple[WordFact, ...]) -> bool:
-    """Whether only other adjectives stand between a colour and the noun."""
+    """Whether only other adjectives stand between a color and the noun."""
     return noun.start - color.end <= 1 + sum(w.end - w.start + 1 for w in before if w.start > color.start)
 
 

@@ -1,7 +1,7 @@
-"""The embedded referrer: finds what an instruction may mean, from its words and the scene alone.
+"""The embedded referrer: finds the objects that an instruction may mean, from its words and the scene.
 
-It reads generously: whatever a viewer could take the words for is returned, so that a reference that fits two
-things, or one thing and something only weakly detected, is seen to be ambiguous.
+Everything that the words could mean is returned, so that a reference that fits two objects, or one object and a weak
+detection, is recognized as ambiguous.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from tasks.backends.embedded.language.referral_grammar import Referral, Relation
 from tasks.backends.embedded.language.text_facts import DATA as WORDS
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.one_by_one import OneByOne
-from tasks.imaging.geometry import containment, iou
+from tasks.imaging.geometry import containment, gap, iou
 from tasks.records.records import Box, ModelIdentity, Scene
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import ReferQuestion
 
 VERSION = 1
-"""Raised when the code of this backend changes what comes out."""
+"""Raised when the code of this backend changes the output."""
 
 TIE_WIDTH = 0.015
-"""Two centres closer than this share of the picture's width have no order."""
+"""Centers closer than this share of the picture's width are tied."""
 
 TIE_AREA = 0.8
-"""A box of at least this share of the largest one's area may be the largest to a viewer."""
+"""Boxes of at least this share of the largest area are tied with it."""
 
 TIE_DISTANCE = 1.25
-"""Up to this ratio two distances are equal to a viewer."""
+"""Distances within this ratio are tied."""
 
 
 class GrammarReferrerOptions(Settings):
     """Options of the backend ``grammar``."""
 
     weak_score: float = Field(
-        default=0.2, ge=0, le=1, description="weak detections from here on count as things that may be meant"
+        default=0.2, ge=0, le=1, description="score from which weak detections count as possible referents"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Candidate:
-    """Something that may be meant; ``index`` beyond the scene's objects stands for a weak detection."""
+    """A possible referent; an ``index`` beyond the scene's objects is a weak detection."""
 
     index: int
     label: str
@@ -83,8 +83,8 @@ class GrammarReferrer(OneByOne[ReferQuestion, tuple[int, ...]]):
     def answer_one(self, question: ReferQuestion) -> tuple[int, ...]:
         """Ascending indices of everything that fits the instruction.
 
-        Weak detections get the numbers after the last object, in the scene's order, so that a reference that
-        one of them fits as well is seen to be ambiguous. Empty when no class is named or nothing fits.
+        Weak detections have the numbers after the last object, in the scene's order, so that a reference that also fits
+        one of them is ambiguous. Empty when no class is named or nothing fits.
         """
         everything = _candidates(question.scene, self.options.weak_score)
         referral = parse_referral(question.instruction, {c.label for c in everything})
@@ -126,7 +126,7 @@ def _has_color(candidate: _Candidate, color: str) -> bool:
 def _filter(
     fitting: list[_Candidate], relation: Relation, everything: list[_Candidate], scene: Scene
 ) -> list[_Candidate]:
-    """Those that stand in a relation which each thing has or hasn't, whatever the others do."""
+    """Those that satisfy a relation that does not depend on the other candidates."""
     width, height = scene.source.width, scene.source.height
     if relation.name.startswith("zone_"):
         row, column = divmod(int(relation.name.removeprefix("zone_")), 3)
@@ -148,13 +148,13 @@ def _filter(
 
 
 def _in_part(position: float, part: int) -> bool:
-    """Whether somebody could place a centre (0..1) in that third; thirds overlap generously."""
+    """Whether a center (0..1) could be said to be in that third; thirds overlap."""
     return (position < 0.45, 0.25 < position < 0.75, position > 0.55)[part]
 
 
 def _stands(c: _Candidate, relation: str, anchor: _Candidate) -> bool:
     dx, dy = c.x - anchor.x, c.box.center[1] - anchor.box.center[1]
-    meets = _gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
+    meets = gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
     return {"left_of": dx < 0, "right_of": dx > 0, "above": dy < 0, "below": dy > 0, "on": meets}[relation]
 
 
@@ -165,7 +165,7 @@ def _amid(c: _Candidate, a: _Candidate, b: _Candidate) -> bool:
 def _superlatives(
     fitting: list[_Candidate], referral: Referral, everything: list[_Candidate], scene: Scene
 ) -> list[_Candidate]:
-    """Those that may be the most so, or the n-th, among the ones that fit the rest; near ties all count."""
+    """Those that may be extreme or n-th among the ones that fit the rest, near ties included."""
     if not fitting:
         return []
     width, height = scene.source.width, scene.source.height
@@ -198,19 +198,13 @@ def _nearest(
     anchors = [a for a in everything if a.label == label]
     if not anchors:
         return []
-    distances = [min(_gap(c.box, a.box) for a in anchors) + reach for c in fitting]
+    distances = [min(gap(c.box, a.box) for a in anchors) + reach for c in fitting]
     bound = TIE_DISTANCE * min(distances)
     return [c for c, distance in zip(fitting, distances, strict=True) if distance <= bound]
 
 
 def _in_front(fitting: list[_Candidate], height: int) -> list[_Candidate]:
-    """The largest and the lowest: when they differ, or tie, a viewer may take either for the closest."""
+    """The largest and the lowest, since either may look closest to the camera."""
     largest = max(c.box.area for c in fitting)
     lowest = max(c.box.y1 for c in fitting)
     return [c for c in fitting if c.box.area >= TIE_AREA * largest or c.box.y1 >= lowest - 0.02 * height]
-
-
-def _gap(a: Box, b: Box) -> float:
-    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
-    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
-    return float((dx * dx + dy * dy) ** 0.5)

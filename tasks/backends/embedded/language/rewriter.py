@@ -1,4 +1,4 @@
-"""The embedded rewriter: says an instruction in other words by patterns, from the text alone."""
+"""The embedded rewriter: rephrases an instruction by patterns, from its text alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.roles.questions import RewriteQuestion
 
 PATTERNS = "patterns_rewriter"
 VERSION = 1
-"""Raised when the code of this backend changes what comes out; the pattern file has its own digest."""
+"""Raised when the code of this backend changes the output; the pattern file has its own digest."""
 
 _REF, _WORD = r"(?P<ref>.+)", r"[a-z-]+"
 
@@ -26,7 +26,7 @@ class ParaphraseOptions(Settings):
 
 
 class ParaphraseRewriter(OneByOne[RewriteQuestion, str]):
-    """Reads an instruction by the patterns of its type and says it by another of them."""
+    """Parses an instruction with the patterns of its type and rephrases it with another of them."""
 
     Options: ClassVar[type[Settings]] = ParaphraseOptions
     answering: ClassVar[frozenset[str]] = frozenset()
@@ -40,7 +40,7 @@ class ParaphraseRewriter(OneByOne[RewriteQuestion, str]):
 
     @classmethod
     def identity_of(cls, options: ParaphraseOptions) -> ModelIdentity:
-        """An algorithm; its digest is the pattern file's."""
+        """No model; the digest is that of the pattern file."""
         del options
         return ModelIdentity(
             role="rewriter",
@@ -51,7 +51,7 @@ class ParaphraseRewriter(OneByOne[RewriteQuestion, str]):
         )
 
     def answer_one(self, question: RewriteQuestion) -> str:
-        """The instruction in other words; one that fits no pattern only gets a polite frame around it.
+        """The instruction rephrased; one that fits no pattern is only put into a polite frame.
 
         Raises:
             SampleError: ``backend_error`` when there are no words to rewrite.
@@ -84,7 +84,7 @@ def _read(instruction: str, reads: Sequence[str], arguments: Sequence[str]) -> d
 def _say_otherwise(
     ref: str, same: Sequence[Sequence[str]], repairs: Mapping[str, str], writer: Writer
 ) -> str:
-    """The wording of the target with each phrase that occurs put for one of equal meaning."""
+    """The target's wording with each known phrase replaced by one of equal meaning."""
     for number, row in enumerate(same):
         present = next((p for p in sorted(row, key=len, reverse=True) if _has(ref, p)), None)
         if present is not None:

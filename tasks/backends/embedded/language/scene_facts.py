@@ -1,7 +1,7 @@
-"""What the geometry of a scene says for certain about a target: who could be confused with it, who stands where.
+"""Certain facts about a target from the geometry of its scene: possible rivals, anchors, relations.
 
-Everything here is strict: a relation holds only when it is unmistakable, and weaker detections count as things
-that may be there. `tasks.backends.embedded.language.references` builds wordings from these facts.
+All relations are strict: they hold only when they are unambiguous, and weak detections count as possible objects.
+`tasks.backends.embedded.language.references` builds wordings from these facts.
 """
 
 from __future__ import annotations
@@ -11,57 +11,57 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tasks.backends.embedded.nouns import may_be, noun
-from tasks.imaging.geometry import containment, iou
+from tasks.imaging.geometry import containment, gap, iou
 from tasks.records.records import Box, Distractor, GroundedTarget, Scene, SceneObject
 
 TABLE = "dining table"
 
 SAME_THING_IOU = 0.45
-"""Boxes of one class that overlap this much are the same thing twice."""
+"""IoU from which two boxes of one class are the same object."""
 
 PART_SHARE = 0.75
-"""A weak box with this share inside an entity of its class is a part of it; the other way round, a group of it."""
+"""Share of a weak box inside an entity of its class from which it is a part; the other way round, a group."""
 
 SURE_LABEL = 0.75
-"""From this score on a thing is taken to be what its label says, and not something alike."""
+"""Score from which a thing is what its label says, not something similar."""
 
 CLEAR_STEP = 0.03
-"""Least distance of two centres, over the picture's width, for their order to be plain."""
+"""Least distance of two centers, as a share of the picture's width, for a clear order."""
 
 SIDE_OVERLAP = 0.35
 """Share of the narrower width by which two boxes may overlap and still be side by side."""
 
 SURE_ON_METAL = frozenset({"black", "red", "orange", "yellow", "green", "pink", "purple"})
-"""Colours that a device has of its own; silver is seen as white, gray or, in a blue room, blue."""
+"""Colors by which a device may be named; no others, since silver mirrors its environment."""
 
 FUR = frozenset({"black", "white", "gray", "brown"})
-"""Colours that an animal may be called by; others belong to what it holds or wears."""
+"""Colors by which an animal may be named; others belong to what it holds or wears."""
 
 SHARED_COLUMNS = 0.15
 """Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
 
 NO_CAST = frozenset({"mixed", "black", "white", "gray", "brown"})
-"""Colours that many things of a scene may well share."""
+"""Colors that many objects of a scene often share."""
 
 CAST_SHARE = 0.6
-"""Share of a scene's things of one other colour that tells of the light, not of the things."""
+"""Share of a scene's objects of one other color from which the color is that of the light."""
 
 CAST_LEAST = 4
-"""So many things of that colour, at least."""
+"""Least number of such objects."""
 
 EDGE = 0.36
-"""A centre within this share of the picture from an edge lies in the part at that edge."""
+"""Width of the outer parts of the picture, as a share of it."""
 
 LEVEL_SLOPE = 0.75
-"""Beside means: centres differ in height by at most this times their distance in width."""
+"""Two things are beside each other when their centers differ vertically by at most this factor times horizontally."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """A thing that is, or may be, in the picture. ``index`` is -1 for one that only may be.
+    """An object, or with ``index`` -1 a weak detection that may be one.
 
     ``area`` counts mask pixels (0 for a weak detection); ``color`` is ``"unknown"`` for a weak detection and
-    ``"mixed"`` where no single colour dominates.
+    ``"mixed"`` where no single color dominates.
     """
 
     index: int
@@ -74,23 +74,23 @@ class Entity:
 
     @property
     def x(self) -> float:
-        """Horizontal middle in pixels."""
+        """Center column, pixels."""
         return self.box.center[0]
 
     @property
     def y(self) -> float:
-        """Vertical middle in pixels."""
+        """Center row, pixels."""
         return self.box.center[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactLimits:
-    """From which confidence on a thing counts.
+    """Scores from which a detection counts.
 
     Attributes:
-        weak: a weak detection at or above this score may be another instance.
-        named: a thing at or above this score may be named in a text, or serve as an anchor.
-        color_share: share of the mask that must carry a colour before the thing is called by it.
+        weak: as a possible instance.
+        named: as something to be named in a text, or an anchor.
+        color_share: share of the mask in one color from which the color may be named.
     """
 
     weak: float
@@ -100,14 +100,14 @@ class FactLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneFacts:
-    """A single-object target among what surrounds it.
+    """A target of one object with its rivals and anchors.
 
     Attributes:
         target: the target.
-        rivals: all else that could be meant by its noun, certain and possible, from left to right.
-        anchors: things that their noun alone identifies, from left to right.
-        groups: classes with several instances, each with all its sure and possible ones.
-        named: entities sure enough to be told of in a description, the target included, from left to right.
+        rivals: certain and possible objects that its noun could also mean, from left to right.
+        anchors: objects identified by their noun alone, from left to right.
+        groups: classes with several instances, each with its certain and possible ones.
+        named: objects certain enough to be described, the target included, from left to right.
         width, height: of the picture, pixels.
     """
 
@@ -147,14 +147,14 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
 
 
 def color_cast(scene: Scene) -> str:
-    """The colour that most things of a scene share, or ``""``: under a neon light none is called by it."""
+    """The color that most objects of a scene share, ``""`` without one; it is that of the light, so it is not named."""
     named = Counter(thing.color for thing in scene.objects if thing.color not in NO_CAST)
     color, count = max(named.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     return color if count >= max(CAST_LEAST, CAST_SHARE * len(scene.objects)) else ""
 
 
 def possible_instances(scene: Scene, weak: float) -> list[Entity]:
-    """Weak detections that may be further things: neither a second box of an entity, nor part or group of some."""
+    """Weak detections that may be further objects: not duplicates, parts or groups of known ones."""
     return [
         Entity(index=-1, label=d.label, box=d.box, score=d.score, area=0, color="unknown", color_share=0.0)
         for d in scene.distractors
@@ -163,19 +163,19 @@ def possible_instances(scene: Scene, weak: float) -> list[Entity]:
 
 
 def clearly_left(a: Entity, b: Entity, width: int) -> bool:
-    """Whether ``a`` is plainly further left than ``b``: centre and both edges, by more than a small step."""
+    """Whether ``a`` is clearly left of ``b``: center and both edges, by more than a small step."""
     step = max(CLEAR_STEP * width, 0.25 * min(a.box.width, b.box.width))
     return a.x + step <= b.x and a.box.x0 < b.box.x0 and a.box.x1 < b.box.x1
 
 
 def wholly_left(a: Entity, b: Entity, width: int) -> bool:
-    """Whether ``a`` comes before ``b`` from left to right for every viewer: they hardly share a column."""
+    """Whether ``a`` clearly precedes ``b`` from left to right: their columns hardly overlap."""
     shared = a.box.x1 - b.box.x0
     return clearly_left(a, b, width) and shared <= SHARED_COLUMNS * min(a.box.width, b.box.width)
 
 
 def has_color_name(entity: Entity) -> bool:
-    """Whether its colour can be said: metal and glass take on that of their surroundings, fur has but a few."""
+    """Whether its color may be named; metal and glass mirror their environment."""
     kind = noun(entity.label).kind
     mirrors = kind == "glassware" or (kind in {"device", "computer"} and entity.color not in SURE_ON_METAL)
     strange = kind == "animal" and entity.color not in FUR
@@ -183,7 +183,7 @@ def has_color_name(entity: Entity) -> bool:
 
 
 def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
-    """Whether ``a`` is unmistakably on that side (``left``, ``right``) of ``b``: about level, hardly overlapping."""
+    """Whether ``a`` is clearly on that side (``left``, ``right``) of ``b``: about level, hardly overlapping."""
     left, right = (a, b) if side == "left" else (b, a)
     overlap = left.box.x1 - right.box.x0
     apart = overlap <= SIDE_OVERLAP * min(left.box.width, right.box.width)
@@ -191,12 +191,12 @@ def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
 
 
 def maybe_beside(a: Entity, b: Entity, side: str) -> bool:
-    """Whether somebody could say that ``a`` is on that side of ``b``: its centre is."""
+    """Whether ``a`` could be said to be on that side of ``b``: its center is."""
     return a.x < b.x if side == "left" else a.x > b.x
 
 
 def clearly_above(a: Entity, b: Entity) -> bool:
-    """Whether ``a`` is plainly higher up in the picture: each box ends before the other's middle."""
+    """Whether ``a`` is clearly above ``b`` in the picture: each box ends before the other's center."""
     return a.box.y1 < b.y and b.box.y0 > a.y
 
 
@@ -209,15 +209,8 @@ def rests_on(a: Entity, table: Entity) -> bool:
 
 
 def stands_on_or_at(a: Entity, table: Entity) -> bool:
-    """Whether ``table`` is a table that ``a`` meets: it is on it or sits at it, and no side or order says so."""
+    """Whether ``a`` touches ``table``, standing on it or at it, so that no side or order holds between them."""
     return table.label == TABLE and gap(a.box, table.box) == 0
-
-
-def gap(a: Box, b: Box) -> float:
-    """Distance of two boxes in pixels, 0 when they touch or overlap."""
-    dx = max(a.x0 - b.x1, b.x0 - a.x1, 0)
-    dy = max(a.y0 - b.y1, b.y0 - a.y1, 0)
-    return float((dx * dx + dy * dy) ** 0.5)
 
 
 def part(position: float) -> int:
@@ -226,7 +219,7 @@ def part(position: float) -> int:
 
 
 def zone_of(entity: Entity, facts: SceneFacts) -> tuple[int, int]:
-    """(row, column), each 0..2, of the part of the picture that holds the entity's centre."""
+    """(row, column), each 0..2, of the part of the picture that holds the entity's center."""
     return part(entity.y / facts.height), part(entity.x / facts.width)
 
 
@@ -237,7 +230,7 @@ def touches_border(box: Box, width: int, height: int, margin: float = 0.01) -> b
 
 
 def same_label(entities: Iterable[Entity], label: str) -> list[Entity]:
-    """Those with this very label."""
+    """Those with this label."""
     return [entity for entity in entities if entity.label == label]
 
 
@@ -258,7 +251,7 @@ def _is_one_thing(thing: SceneObject) -> bool:
 
 
 def _identified(anchor: Entity, own: Entity, things: Sequence[Entity], weak: Sequence[Entity]) -> bool:
-    """Whether the noun alone leads to the anchor: nothing else, sure or possible, might be called so."""
+    """Whether the noun alone identifies the anchor: no other certain or possible object could have it."""
     if (
         _may_be_called(own.label, anchor)
         or _may_be_called(anchor.label, own)
@@ -271,7 +264,7 @@ def _identified(anchor: Entity, own: Entity, things: Sequence[Entity], weak: Seq
 
 
 def _may_be_called(label: str, entity: Entity) -> bool:
-    """Whether a viewer might call the entity by the noun of ``label``."""
+    """Whether the entity could be called by the noun of ``label``."""
     return entity.label == label or (entity.score < SURE_LABEL and may_be(label, entity.label))
 
 
@@ -289,7 +282,7 @@ def _repeats(weak: Distractor, things: Sequence[SceneObject]) -> bool:
 
 
 def _covers_same(weak: Box, sure: Box) -> bool:
-    """Whether a weak box is the sure one again, a part of it, or a group around it."""
+    """Whether a weak box is a duplicate of the certain one, a part of it, or a group around it."""
     return (
         iou(weak, sure) >= SAME_THING_IOU
         or containment(weak, sure) >= PART_SHARE

@@ -1,4 +1,4 @@
-"""Which facts a text states, by its words alone: nouns, colours, ordinals, sides, sizes, numbers."""
+"""Facts stated by the words of a text: nouns, colors, ordinals, sides, sizes, numbers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from prompts import load_data
 from tasks.backends.embedded.nouns import known_labels, noun
 
 DATA = "words"
-"""The word list's name in ``prompts``."""
+"""Name of the word list in ``prompts``."""
 
 _EXTREMES = {"most_left": "count_left", "most_right": "count_right"}
-"""The leftmost is the first from the left: both wordings count as the same two facts."""
+""""Leftmost" and "first from the left" count as the same two facts."""
 
 _BEFORE_FRUIT = re.compile(
     r"\b(the|an|this|that|another|other|leftmost|rightmost|largest|biggest|smallest|first|second|third|\w+ly)\s+$"
 )
-"""What stands right before ``orange`` when it is the fruit and not what something is turned into."""
+"""Words right before ``orange`` when it is the fruit and not the new color."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def scan(text: str, labels: Iterable[str] = ()) -> tuple[WordFact, ...]:
 
     Args:
         text: any English text.
-        labels: class labels of the scene, so that unknown ones are found as nouns as well.
+        labels: class labels of the scene, found as nouns in addition to the word list.
     """
     pattern, meanings = _lexicon(tuple(sorted(set(labels))))
     found: list[WordFact] = []
@@ -51,7 +51,7 @@ def scan(text: str, labels: Iterable[str] = ()) -> tuple[WordFact, ...]:
 
 
 def fact_set(text: str, labels: Iterable[str] = ()) -> frozenset[tuple[str, str]]:
-    """The (kind, value) pairs a text states, wordings of one fact made equal."""
+    """The (kind, value) pairs that a text states; different wordings of one fact are equal."""
     facts: set[tuple[str, str]] = set()
     for fact in scan(text, labels):
         if fact.value in _EXTREMES:
@@ -62,7 +62,7 @@ def fact_set(text: str, labels: Iterable[str] = ()) -> frozenset[tuple[str, str]
 
 
 def mentions(text: str, phrases: Iterable[str]) -> list[str]:
-    """Which of the phrases stand in the text as whole words, in the order given."""
+    """The phrases that occur in the text as whole words, in the order given."""
     lowered = text.lower()
     return [phrase for phrase in phrases if re.search(rf"\b{re.escape(phrase)}\b", lowered)]
 
@@ -94,7 +94,7 @@ def _orange(
     meanings: dict[str, tuple[str, str]],
     fruit_in_scene: bool,
 ) -> tuple[str, str]:
-    """The fruit, if there is one, after an article and not before a noun; else the colour."""
+    """The fruit, if the scene has one, after an article and not before a noun; else the color."""
     following = pattern.match(text, match.end() + 1)
     before_noun = following is not None and meanings[following.group()][0] == "noun"
     after_article = _BEFORE_FRUIT.search(text[: match.start()]) is not None

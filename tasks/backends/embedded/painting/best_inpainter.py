@@ -1,4 +1,4 @@
-"""The embedded inpainter of two: PatchMatch, and MI-GAN where structures must go on and it makes nothing up."""
+"""Inpainter that chooses between PatchMatch and MI-GAN by measurements on the window."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ from tasks.backends.embedded.painting.patchmatch_inpainter import PatchMatchInpa
 from tasks.backends.embedded.painting.removal_offer import OF_THE_OFFER, RemovalOptions
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
+from tasks.imaging.borders import ragged_share
 from tasks.imaging.patches import novel_share
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintQuestion
-from tasks.stages.editing.fill_gates import ragged_share
 
 
 class BestOfTwoOptions(RemovalOptions):
-    """When the network's filling is taken; distances are CIE76 in Lab."""
+    """When the network's filling is used; distances are CIE76 in Lab."""
 
-    structure_step: float = Field(default=9.0, ge=0, description="a difference along the hole's border")
+    structure_step: float = Field(
+        default=9.0, ge=0, description="Lab difference along the hole's border that is a structure"
+    )
     min_structure: float = Field(
-        default=0.1, ge=0, le=1, description="border with such; below, PatchMatch does better"
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of the border with structures from which the network is tried",
     )
     novel_distance: float = Field(
-        default=8.0, ge=0, description="a filled patch this far from every real one"
+        default=8.0,
+        ge=0,
+        description="Lab distance of a filled patch to every real one from which it is novel",
     )
     max_novel: float = Field(
-        default=0.03, ge=0, le=1, description="the network's filling made of such patches"
+        default=0.03, ge=0, le=1, description="largest share of novel patches in the network's filling"
     )
 
 
 class BestOfTwoInpainter(OneByOne[InpaintQuestion, Image]):
-    """PatchMatch copies and never invents, but breaks lines; MI-GAN continues lines, but may invent things.
+    """PatchMatch only copies, but breaks lines; MI-GAN continues lines, but may invent objects.
 
-    The choice is made by what is measured on the window alone, so it depends on nothing else.
+    MI-GAN is used where structures run into the hole and its filling resembles the rest of the window.
     """
 
     Options: ClassVar[type[Settings]] = BestOfTwoOptions

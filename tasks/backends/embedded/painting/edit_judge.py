@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.one_by_one import OneByOne
+from tasks.records.measuring import measure
 from tasks.records.records import EditType, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import EditJudgeQuestion, EditScores
@@ -16,7 +17,7 @@ from tasks.roles.questions import EditJudgeQuestion, EditScores
 ACCURACY = {
     EditType.REMOVE: (("found_after_score", 0.4, 0.0), ("new_object_score", 0.6, 0.0)),
     EditType.APPEARANCE: (("change_inside_delta_e", 1.0, 7.0),),
-    EditType.COLOR: (("asked_colour_share", 0.35, 0.85), ("change_inside_delta_e", 8.0, 24.0)),
+    EditType.COLOR: (("asked_color_share", 0.35, 0.85), ("change_inside_delta_e", 8.0, 24.0)),
 }
 """Gate values that tell whether the edit was done: (name, value worth 1, value worth 5)."""
 
@@ -87,12 +88,6 @@ def _scores(
     for name, worst, best in rules:
         if name in values:
             share = float(np.clip((values[name] - worst) / (best - worst), 0, 1))
-            found.append(
-                Measurement(
-                    name=f"{prefix}_{name}",
-                    value=round(1 + 4 * share, 2),
-                    passed=True,
-                    threshold=f"1 at {worst:g}, 5 at {best:g}",
-                )
-            )
+            note = f"1 point at {worst:g}, 5 at {best:g}"
+            found.append(measure(f"{prefix}_{name}", 1 + 4 * share, decides=False, digits=2, note=note))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The embedded editor: recolouring, materials and appearance effects by plain image processing."""
+"""The embedded editor: recoloring, materials and appearance effects by plain image processing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.materials import MATERIALS
 from tasks.backends.embedded.painting.matting import refine_edge
-from tasks.backends.embedded.painting.recolor import PAINTS, recolour
+from tasks.backends.embedded.painting.recolor import PAINTS, recolor
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
@@ -22,13 +22,18 @@ from tasks.roles.questions import EditQuestion
 
 
 class ClassicalEditorOptions(Settings):
-    """How wide the soft edge is."""
+    """Width of the soft edge."""
 
     edge_share: float = Field(
-        default=0.025, gt=0, le=0.2, description="soft edge over the object's mean side"
+        default=0.025,
+        gt=0,
+        le=0.2,
+        description="half width of the soft edge as a share of the square root of the mask's area",
     )
-    min_edge_px: int = Field(default=3, ge=1, le=32, description="half width of the soft edge, at least")
-    max_edge_px: int = Field(default=9, ge=1, le=32, description="and at most: wider ones eat the neighbours")
+    min_edge_px: int = Field(default=3, ge=1, le=32, description="least half width of the soft edge")
+    max_edge_px: int = Field(
+        default=9, ge=1, le=32, description="largest half width; wider ones reach into neighbors"
+    )
 
 
 class ClassicalEditor(OneByOne[EditQuestion, Image]):
@@ -45,7 +50,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
 
     @classmethod
     def identity_of(cls, options: ClassicalEditorOptions) -> ModelIdentity:
-        """An algorithm without weights."""
+        """No model."""
         del options
         return ModelIdentity(
             role="editor",
@@ -62,8 +67,8 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         return (EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE)
 
     def _edge_px(self, mask: Mask) -> int:
-        wanted = round(self._options.edge_share * float(np.sqrt(mask.sum())))
-        return int(np.clip(wanted, self._options.min_edge_px, self._options.max_edge_px))
+        width = round(self._options.edge_share * float(np.sqrt(mask.sum())))
+        return int(np.clip(width, self._options.min_edge_px, self._options.max_edge_px))
 
     def answer_one(self, question: EditQuestion) -> Image:
         """The edited crop, which equals its source beyond the soft edge of the mask.
@@ -77,14 +82,14 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         image = question.picture.rgb
         edge = refine_edge(image, mask, self._edge_px(mask))
         if question.edit_type is EditType.COLOR and argument in PAINTS:
-            full = recolour(image, mask, argument)
+            full = recolor(image, mask, argument)
         elif question.edit_type is EditType.MATERIAL and argument in MATERIALS:
             full = MATERIALS[argument].apply(image, mask)
         elif question.edit_type is EditType.APPEARANCE and argument in EFFECTS:
             full = EFFECTS[argument].apply(image, mask)
         else:
             raise SampleError(Reason.BACKEND_ERROR, f"{question.edit_type} to {argument!r} is not offered")
-        # Mixing in Lab keeps the border's lightness between that of both sides.
+        # Blending in Lab keeps the border's lightness between those of the two sides.
         weight = edge.alpha[..., None]
         mixed = to_rgb(weight * to_lab(full) + (1 - weight) * edge.behind)
         return np.where(weight > 0, mixed, image)

@@ -1,4 +1,4 @@
-"""Appearance effects that plain image processing does convincingly: name, words for it, and the function."""
+"""Appearance effects by classical image processing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
 
 MOSAIC_BLOCKS = 14
-"""Blocks along the longer side of a pixelated object: few enough to be seen, enough to tell what it was."""
+"""Blocks along the longer side of a pixelated object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,20 +21,16 @@ class Effect:
     """One effect.
 
     Attributes:
-        phrase: completes "make the cup ..." (``"black and white"``).
-        description: what can be seen afterwards; completes "The cup is shown ...".
-        needs_colour: whether the object must be colourful before, for the effect to be seen.
+        needs_color: whether the effect only shows on a colorful object.
         apply: (picture, target mask) -> the picture with the effect everywhere; alpha is the caller's.
     """
 
-    phrase: str
-    description: str
-    needs_colour: bool
+    needs_color: bool
     apply: Callable[[Image, Mask], Image]
 
 
 def black_and_white(image: Image, mask: Mask) -> Image:
-    """The picture without colour, lightness kept."""
+    """The picture without color, lightness kept."""
     del mask
     lab = to_lab(image)
     lab[..., 1:] = 0
@@ -58,11 +54,11 @@ def pixelated(image: Image, mask: Mask) -> Image:
     counted = mask if mask.any() else np.ones(mask.shape, bool)
     pad = ((0, -height % block), (0, -width % block))
     weight = np.pad(counted.astype(np.float32), pad)
-    colour = np.pad(image.astype(np.float32), (*pad, (0, 0))) * weight[..., None]
+    color = np.pad(image.astype(np.float32), (*pad, (0, 0))) * weight[..., None]
     size = (weight.shape[1] // block, weight.shape[0] // block)
-    # Means over the mask: blocks on the rim would else be mixed with the background and look see-through.
+    # Means over the mask only: otherwise blocks on the rim mix with the background and look transparent.
     share = np.asarray(cv2.resize(weight, size, interpolation=cv2.INTER_AREA), np.float32)
-    mean = cv2.resize(colour, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
+    mean = cv2.resize(color, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-6)[..., None]
     large = np.repeat(np.repeat(mean.astype(np.float32), block, axis=0), block, axis=1)[:height, :width]
     return np.where(_block_touched(share, block, height, width)[..., None], _bytes(large), image)
 
@@ -73,7 +69,7 @@ def pencil_sketch(image: Image, mask: Mask) -> Image:
     sigma = max(2.0, min(image.shape[:2]) / 60)
     smooth = np.asarray(cv2.bilateralFilter(gray, 7, 30, 5), np.float32)
     lines = np.clip(smooth / np.maximum(cv2.GaussianBlur(smooth, (0, 0), sigma), 1), 0, 1) ** 3
-    # Shade by the object's own range, so that a dark thing leaves paper between its strokes as well.
+    # Shade relative to the object's own range, so that dark objects have paper between the strokes as well.
     low, high = np.percentile(smooth[mask], (2, 98)) if mask.any() else (0.0, 255.0)
     shade = 1 - np.clip((smooth - low) / max(float(high - low), 60.0), 0, 1)
     strokes = _strokes(image.shape[:2], longest_side(mask))
@@ -85,27 +81,19 @@ def pencil_sketch(image: Image, mask: Mask) -> Image:
 
 EFFECTS: dict[str, Effect] = {
     "black and white": Effect(
-        phrase="black and white",
-        description="in black and white, without any colour",
-        needs_colour=True,
+        needs_color=True,
         apply=black_and_white,
     ),
     "sepia": Effect(
-        phrase="sepia-toned",
-        description="in the brown sepia tones of an old photograph",
-        needs_colour=False,
+        needs_color=False,
         apply=sepia,
     ),
     "pixelated": Effect(
-        phrase="pixelated",
-        description="as a mosaic of coarse square blocks",
-        needs_colour=False,
+        needs_color=False,
         apply=pixelated,
     ),
     "pencil sketch": Effect(
-        phrase="look like a pencil sketch",
-        description="as a pencil drawing with slanting strokes",
-        needs_colour=False,
+        needs_color=False,
         apply=pencil_sketch,
     ),
 }

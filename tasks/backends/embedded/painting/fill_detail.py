@@ -1,4 +1,4 @@
-"""Giving a blurred filling real texture: detail copied by few whole shifts, and tone fitted to the surroundings."""
+"""Adds texture to a blurred filling: detail copied by a few shifts, tones fitted to the surrounding surfaces."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.patches import MAX_POINTS, MAX_SOURCES, TAP, describe, grid, grown, nearest
+from tasks.imaging.masks import dilate
+from tasks.imaging.patches import MAX_POINTS, MAX_SOURCES, TAP, describe, grid, nearest
 
 SHIFTS = 40
-"""Shifts kept: detail in large coherent pieces looks real, pixel by pixel it looks like noise."""
+"""Largest number of shifts; fewer give larger coherent pieces of texture."""
 
 SHIFT_BIN = 4
-"""Shifts nearer than this are one."""
+"""Shifts are rounded to multiples of this, pixels."""
 
 RING, SURFACES, TONE_SIGMA = 14, 5, 6.0
-"""For the tones: width of the surroundings in px, surfaces told apart in them, and scale in px of what is a tone."""
+"""Tone fitting: width of the ring around the hole (px), largest number of surfaces in it, scale of a tone (px)."""
 
 SURFACE_REACH = 26.0
-"""Levels (RGB distance) within which colours belong to one surface."""
+"""RGB distance (levels) within which colors belong to one surface."""
 
 Planes = NDArray[np.float32]
 """A picture or a map as float32, (H, W, C) or (H, W)."""
 
 
 def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which shift brings the best matching real texture to each pixel of the hole.
+    """For each pixel of the hole, the shift that brings the best matching real texture.
 
     Args:
         filled: the picture with its hole filled, perhaps blurred (H, W, 3).
@@ -38,7 +39,7 @@ def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np
     """
     height, width = hole.shape
     described = describe(filled)
-    usable = ~grown(hole | forbidden, 2 * TAP)
+    usable = ~dilate(hole | forbidden, 2 * TAP)
     points, sources = grid(hole, MAX_POINTS), grid(usable, MAX_SOURCES)
     labels = np.full((height, width), -1, np.int64)
     if not len(points) or not len(sources):
@@ -59,7 +60,7 @@ def shift_labels(filled: Image, hole: Mask, forbidden: Mask) -> tuple[NDArray[np
 
 
 def shifted(picture: Planes, usable: Mask, dx: int, dy: int) -> tuple[Planes, Mask]:
-    """``picture`` so moved that pixel (x, y) shows (x + dx, y + dy), and where that is a usable pixel."""
+    """``picture`` shifted so that pixel (x, y) shows (x + dx, y + dy), and where that pixel is usable."""
     height, width = usable.shape
     matrix = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
     moved = cv2.warpAffine(
@@ -72,14 +73,14 @@ def shifted(picture: Planes, usable: Mask, dx: int, dy: int) -> tuple[Planes, Ma
 def copied_detail(
     image: Image, usable: Mask, shifts: NDArray[np.int64], labels: NDArray[np.int64], sigma: float
 ) -> Planes:
-    """Detail finer than ``sigma`` px, (H, W, 3), carried into the labelled pixels from where the shifts point.
+    """Detail finer than ``sigma`` px, (H, W, 3), copied into the labeled pixels by their shifts.
 
     ``usable`` pixels of ``image`` may be copied; ``shifts`` and ``labels`` are those of `shift_labels`, in this
     picture's pixels.
     """
     plain = image.astype(np.float32)
     weight = cv2.GaussianBlur(usable.astype(np.float32), (0, 0), sigma)
-    # Normalised by the usable pixels, so that the removed object leaves no halo in the detail around it.
+    # Normalized by the usable pixels, so that the removed object leaves no halo in the detail around it.
     base = cv2.GaussianBlur(plain * usable[..., None], (0, 0), sigma) / np.maximum(weight, 1e-3)[..., None]
     fine = np.where(usable[..., None], plain - base, 0).astype(np.float32)
     detail = np.zeros_like(fine)
@@ -92,13 +93,13 @@ def copied_detail(
 
 
 def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float) -> Planes:
-    """``filled`` with its broad tones replaced by those of the same surfaces around the hole.
+    """``filled`` with its low frequencies replaced by those of the same surfaces around the hole.
 
-    The surroundings' colours fall into a few surfaces; each one's tone is carried across the hole by a pyramid of
-    means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles none
-    (farther than ``limit`` levels).
+    The colors of the ring are clustered into a few surfaces; the tone of each is interpolated across the hole by a
+    pyramid of means. A filled pixel takes the tone of the surface it resembles, and keeps its own where it resembles
+    none (distance above ``limit`` levels).
     """
-    ring = grown(hole, RING) & ~grown(hole, 2) & ~avoid
+    ring = dilate(hole, RING) & ~dilate(hole, 2) & ~avoid
     if ring.sum() < SURFACES:
         return filled
     plain = image.astype(np.float32)
@@ -113,15 +114,15 @@ def fit_tone(filled: Planes, image: Image, hole: Mask, avoid: Mask, limit: float
         weight = np.exp(-0.5 * (distance / (limit / 2)) ** 2) * (distance < 2 * limit)
         total += weight[..., None] * (tone - broad)
         trust += weight
-    # Between surfaces the weights are small, so an edge inside the hole stays an edge.
+    # Weights are small between surfaces, so that edges inside the hole stay.
     share = np.clip(trust, 0, 1) / np.maximum(trust, 1e-6)
     correction = cv2.GaussianBlur(total * share[..., None], (0, 0), TONE_SIGMA / 2)
     return filled + correction * hole[..., None]
 
 
-def _surfaces(colours: Planes) -> Planes:
-    """Mean colours (K, 3) of the main surfaces among ``colours`` (N, 3): greedy, largest first, no seed needed."""
-    sampled = colours[:: max(1, len(colours) // 4000)]
+def _surfaces(colors: Planes) -> Planes:
+    """Mean colors (K, 3) of the main surfaces among ``colors`` (N, 3): greedy, largest first, no seed needed."""
+    sampled = colors[:: max(1, len(colors) // 4000)]
     left = sampled
     centers: list[Planes] = []
     while len(left) > 0.02 * len(sampled) and len(centers) < SURFACES:
@@ -147,7 +148,3 @@ def _spread(values: Planes, known: Mask) -> Planes:
         trust = np.clip(count * 4, 0, 1)[..., None]
         result = trust * total / np.maximum(count, 1e-6)[..., None] + (1 - trust) * up
     return np.asarray(result, np.float32)
-
-
-def _shrunk(mask: Mask, radius: int) -> Mask:
-    return ~grown(~mask, radius)

@@ -1,4 +1,4 @@
-"""Materials that plain image processing renders convincingly: metals, by their tones."""
+"""Materials by classical image processing: metals, by their tones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOLD = (
     (78, (246, 204, 92)),
     (100, (255, 246, 206)),
 )
-"""Tones of polished gold: lightness 0..100 of the shading and the sRGB colour that it turns into."""
+"""Tones of polished gold: lightness 0..100 of the shading and the sRGB color that it turns into."""
 
 COPPER = (
     (0, (18, 5, 3)),
@@ -46,8 +46,8 @@ STEEL = (
 CAST = frozenset(
     {"accessory", "device", "fixture", "fruit", "screen", "tableware", "thing", "toy", "vehicle"}
 )
-"""Kinds that may be of metal all over: not living things and food, nor cloth, nor glass that one sees through, nor
-laptops, whose flat lids would bulge."""
+"""Kinds that may be all of metal: no living things, food, cloth or transparent glass, nor laptops, whose flat lids
+would seem to bulge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Material:
 
     Attributes:
         apply: (picture, target mask) -> the picture with the material everywhere; alpha is the caller's.
-        tints: colours of things that might be taken for it already.
+        tints: colors of things that may already look like this material.
     """
 
     apply: Callable[[Image, Mask], Image]
@@ -66,7 +66,7 @@ class Material:
 def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, int]], ...]) -> Image:
     """The picture in the tones of a polished metal: its own shading stretched, on a body that bulges."""
     light = 0.66 * _stretched(image, mask) + 0.34 * _bulge(mask)
-    # Polished metal mirrors bright and dark in turn; a plain ramp would look like coloured plaster.
+    # Polished metal mirrors bright and dark areas in turn; a monotonic ramp looks like colored plaster.
     smooth = cv2.GaussianBlur(light, (0, 0), max(1.5, 0.01 * longest_side(mask)))
     level = np.clip(100 * (light + 0.16 * np.sin(4.4 * np.pi * smooth + 0.6)), 0, 100)
     stops = np.array([at for at, _ in tones], np.float32)
@@ -93,13 +93,13 @@ def _stretched(image: Image, mask: Mask) -> Plane:
     """Lightness (H, W) with the object's 3rd to 97th percentile stretched to 0.08..0.95, a little smoothed."""
     light = np.asarray(cv2.bilateralFilter(_light(image), 7, 12, 3), np.float32)
     low, high = np.percentile(light[mask], (3, 97)) if mask.any() else (0.0, 100.0)
-    # A plain thing's faint shading may be raised, but not its noise.
+    # Faint shading of a plain object may be amplified, but not its noise.
     span = max(float(high - low), 24.0)
     return np.asarray(np.clip(0.5 + 0.87 * (light - (low + high) / 2) / span, 0, 1), np.float32)
 
 
 def _bulge(mask: Mask) -> Plane:
-    """Light (H, W), 0..1, from the upper left on a body that bulges out of the mask: its rim turns away."""
+    """Light (H, W), 0..1, from the upper left on a body that bulges out of the mask."""
     size = longest_side(mask)
     distance = np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     reach = max(2.0, 0.22 * size)

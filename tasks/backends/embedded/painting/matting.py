@@ -1,4 +1,4 @@
-"""Soft edges: how much of each border pixel belongs to the object, from the colours on both sides."""
+"""Alpha matting along an object's border, from the colors on both sides."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tasks.imaging.color_names import to_lab
 from tasks.imaging.near_colors import Colors, Plane, near_colors
 
 GLOW = 2
-"""How many times ``radius`` an object out of focus may shine over its outline."""
+"""Reach of an out-of-focus edge beyond the outline, in multiples of ``radius``."""
 
 MAX_GLOW = 0.7
-"""Largest share beyond ``radius``: a pixel more like the object than this is a thing of its own."""
+"""Largest alpha beyond ``radius``; pixels more like the object are something else."""
 
 PLAIN_STEP = 15.0
-"""Lab distance of object and surroundings from which the two may be told apart; at twice it, surely."""
+"""Lab distance of object and background at which the discriminant begins to be trusted; fully at twice the distance."""
 
 NOISE = 7.5
-"""Lab deviation that even a plain surface may have; two plain sides `PLAIN_STEP` apart are believed by half."""
+"""Least Lab deviation assumed of a surface; two plain sides `PLAIN_STEP` apart have trust 0.5."""
 
 OFF_LINE = 1.6
-"""Deviations off the way between the two sides' colours at which a pixel's share is believed by half."""
+"""Deviations off the line between the two sides' colors at which the trust in a pixel is halved."""
 
 
 THICK = 4
-"""Half the width (px) from which a part of the mask has a smooth outline."""
+"""Half width (px) from which the outline of a part of the mask is smoothed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +37,7 @@ class Edge:
 
     Attributes:
         alpha: (H, W) share of the object in each pixel, 0..1.
-        behind: (H, W, 3) Lab of the picture, in the band with the object's colour taken off as far as it is known.
+        behind: (H, W, 3) Lab of the picture, in the band with the object's color removed as far as it is known.
     """
 
     alpha: Plane
@@ -45,12 +45,12 @@ class Edge:
 
 
 def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
-    """Share of the object in each pixel (H, W), 0..1: 1 deep inside, 0 beyond ``GLOW * radius`` px outside.
+    """Alpha of the object, (H, W) 0..1: 1 deep inside, 0 beyond ``GLOW * radius`` px outside.
 
-    Within the band, a linear discriminant between the colours of the object and of its surroundings nearby says
-    how much of a pixel is the object. Where the two hardly differ, or the pixel is of neither, the mask decides,
-    feathered as wide as the object's own edge is in the picture. Beyond ``radius`` only the colours count: an
-    object out of focus shines over its outline, and its old colour would stay as a fringe.
+    Within the band, alpha comes from a linear discriminant between the local colors of object and background. Where
+    the two hardly differ, or the pixel has neither color, the mask is used, feathered by the measured blur of the
+    object's edge. Beyond ``radius`` only colors count: an out-of-focus object extends over its outline, and its old
+    color would stay as a fringe.
     """
     reach = GLOW * radius
     depth, away = _distance(mask), _distance(~mask)
@@ -68,8 +68,8 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     depth, away = depth[band], away[band]
     prior = np.clip(0.5 + outline / (width + 1), 0, 1)
     near = trust * np.clip(1.15 * share - 0.075, 0, 1) + (1 - trust) * prior
-    # What glows fades away from the object; things of its colour further out do not belong to it. A sharp object
-    # does not glow, and where the two sides are nearly alike paint would be a halo on the background.
+    # An out-of-focus edge fades with distance; things of its color further out do not belong to the object. A sharp
+    # edge has none, and where the two sides are nearly alike, paint would make a halo on the background.
     glow = (
         trust * np.clip(1.15 * share - 0.15, 0, 1) * np.clip((reach + 1 - away) / (reach + 1 - radius), 0, 1)
     )
@@ -79,7 +79,7 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
     soft = cv2.GaussianBlur(_falling(alpha, mask, reach), (0, 0), 0.7)
     outside = cv2.dilate((band | mask).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
     alpha = np.where(outside, 0, np.clip(soft, 0, 1)).astype(np.float32)
-    # A half-covered pixel is half of the object's colour; the part of it that stays must be the background's.
+    # A half-covered pixel is a mix; the part that stays must have the background's color.
     mixed = (trust * np.clip(8 * alpha[band], 0, 1) * (alpha[band] < 1))[:, None]
     behind = lab.copy()
     behind[band, 1:] = (1 - mixed) * lab[band, 1:] + mixed * back.mean[:, 1:]
@@ -87,14 +87,14 @@ def refine_edge(image: Image, mask: Mask, radius: int) -> Edge:
 
 
 def _discriminate(colors: Plane, front: Colors, back: Colors) -> tuple[Plane, Plane]:
-    """Fisher's linear discriminant for each of N pixels: share of the front, unclipped, and trust in it, 0..1."""
+    """Fisher's linear discriminant for each of N pixels: unclipped share of the front, and trust in it, 0..1."""
     line = front.mean - back.mean
     noise = front.covariance + back.covariance + NOISE**2 * np.eye(3, dtype=np.float32)
     inverse = np.linalg.inv(noise)
     toward = np.einsum("nij,nj->ni", inverse, line)
     distance = np.maximum((toward * line).sum(axis=1), 1e-6)
     share = (toward * (colors - back.mean)).sum(axis=1) / distance
-    # A shadow, a line or a third thing lies off the way from one colour to the other: its share says nothing.
+    # A shadow or a third object lies off the line between the two colors, where the share means nothing.
     off = colors - back.mean - np.clip(share, 0, 1)[:, None] * line
     miss = np.einsum("ni,nij,nj->n", off, inverse, off)
     trust = distance / (distance + (PLAIN_STEP / NOISE) ** 2) / (1 + miss / OFF_LINE**2)
@@ -102,9 +102,9 @@ def _discriminate(colors: Plane, front: Colors, back: Colors) -> tuple[Plane, Pl
 
 
 def _blur_width(lab: Plane, band: Mask, unit: Plane, step: Plane, clear: Mask, radius: int) -> float:
-    """How many pixels the object's edge takes in the picture, 1..``radius``.
+    """Blur width of the object's edge in pixels, 1..``radius``.
 
-    It is the median, over the outline's pixels with a ``clear`` step between the two sides, of that step over the
+    The median, over the outline's pixels with a ``clear`` step between the two sides, of that step over the
     steepest gradient nearby; half of ``radius`` where no part of the outline has one.
     """
     if not clear.any():
@@ -125,7 +125,7 @@ def _distance(mask: Mask) -> Plane:
 def _smoothed(depth: Plane, away: Plane) -> Plane:
     """Signed distance (H, W) to the mask's outline in px, positive inside, without the outline's jitter.
 
-    Parts and gaps thinner than ``2 * THICK`` px are left as they are: smoothing would take them away.
+    Parts and gaps thinner than ``2 * THICK`` px are kept, since smoothing would remove them.
     """
     signed = depth - away
     near = np.clip(signed, -2 * THICK, 2 * THICK)
@@ -135,7 +135,7 @@ def _smoothed(depth: Plane, away: Plane) -> Plane:
 
 
 def _falling(alpha: Plane, mask: Mask, reach: int) -> Plane:
-    """``alpha`` (H, W) without what rises again outside the mask: a thing of the object's colour behind a gap."""
+    """``alpha`` (H, W) made monotonic outside the mask, so that things of the object's color behind a gap drop out."""
     found = np.where(mask, alpha, 0).astype(np.float32)
     for _ in range(reach + 1):
         found = np.minimum(cv2.dilate(found, np.ones((3, 3), np.uint8)), alpha)

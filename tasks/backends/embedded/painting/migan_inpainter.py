@@ -20,13 +20,13 @@ from tasks.roles.questions import InpaintQuestion
 ASSET = "migan"
 FILE = "migan_pipeline_v2.onnx"
 KNOWN = 255
-"""What the network's mask says of a pixel to keep; 0 marks the hole."""
+"""Value of known pixels in the network's mask; 0 marks the hole."""
 
 
 class MiganOptions(RemovalOptions):
-    """How large a window the network sees; it works at 512 x 512 inside."""
+    """Size of the window that the network sees; it works at 512 x 512 inside."""
 
-    max_side_px: int = Field(default=1024, ge=256, description="longer windows are reduced first")
+    max_side_px: int = Field(default=1024, ge=256, description="longer windows are downscaled first")
     threads: int = Field(default=1, ge=1, description="threads of the runtime; results don't depend on it")
 
 

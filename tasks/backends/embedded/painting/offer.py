@@ -107,7 +107,7 @@ def _shows(thing: SceneObject, effect: str) -> bool:
         return False
     if effect == "sepia":
         return thing.color not in WARM
-    return vivid or not EFFECTS[effect].needs_colour
+    return vivid or not EFFECTS[effect].needs_color
 
 
 def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:

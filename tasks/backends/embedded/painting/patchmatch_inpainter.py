@@ -1,4 +1,4 @@
-"""The embedded inpainter: PatchMatch at a working resolution, with the surroundings' grain."""
+"""Inpainter by PatchMatch at a working resolution, with texture copied at full resolution."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tasks.roles.questions import InpaintQuestion
 
 
 class PatchMatchOptions(RemovalOptions):
-    """Working size and search."""
+    """Working resolution and search."""
 
-    work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side the search runs at")
+    work_side_px: int = Field(default=512, ge=64, le=2048, description="longer side at which the search runs")
     patch_radius: int = Field(default=5, ge=1, le=15, description="compared patches span 2r + 1 pixels")
     detail_px: float = Field(
-        default=2.5, gt=0, le=20, description="texture finer than this is copied, not voted"
+        default=2.5, gt=0, le=20, description="texture finer than this is copied at full resolution"
     )
     max_tone: float = Field(
-        default=24.0, ge=0, le=64, description="levels by which the filling's tone may shift"
+        default=24.0, ge=0, le=64, description="largest change of the filling's tone, levels"
     )
 
 
 class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
-    """Fills a hole with patches of its surroundings, never of the pixels to avoid."""
+    """Fills a hole with patches from around it, never from the pixels to avoid."""
 
     Options: ClassVar[type[Settings]] = PatchMatchOptions
     answering = frozenset(PatchMatchOptions.model_fields) - OF_THE_OFFER
@@ -51,7 +51,7 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
 
     @classmethod
     def identity_of(cls, options: PatchMatchOptions) -> ModelIdentity:
-        """An algorithm without weights."""
+        """No model."""
         del options
         return ModelIdentity(
             role="inpainter",
@@ -71,11 +71,11 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
         avoid = question.avoid & ~hole if question.avoid is not None else np.zeros_like(hole)
         scale = min(1.0, self._options.work_side_px / max(hole.shape))
         small = _resize(image, scale, cv2.INTER_AREA)
-        # Any touch of the hole counts, or its rim would keep pixels of the object.
+        # Partly covered pixels count as hole, or its rim would keep pixels of the object.
         small_hole = _touched(hole, scale)
         small_avoid = _touched(avoid, scale) & ~small_hole
         if (~(small_hole | small_avoid)).mean() < 0.1:
-            raise SampleError(Reason.REGION_TOO_LARGE, "hardly anything around the hole to fill it from")
+            raise SampleError(Reason.REGION_TOO_LARGE, "hardly any pixels around the hole to copy from")
         patchmatch.set_random_seed(question.seed)
         filled = patchmatch.inpaint(
             small, small_hole, global_mask=small_avoid, patch_size=self._options.patch_radius
@@ -95,7 +95,7 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
         small_hole: Mask,
         scale: float,
     ) -> NDArray[np.float32]:
-        """The filling at the window's own size: tone fitted, coarse parts of the search, fine parts copied."""
+        """The filling at the window's size: low frequencies from the search with fitted tones, fine detail copied."""
         size = (image.shape[1], image.shape[0])
         small = _resize(image, scale, cv2.INTER_AREA)
         small_avoid = _touched(avoid, scale) & ~small_hole
@@ -111,7 +111,7 @@ class PatchMatchInpainter(OneByOne[InpaintQuestion, Image]):
 
 
 def _touched(mask: Mask, scale: float) -> Mask:
-    """The mask at a smaller scale: every pixel that holds any of it."""
+    """The mask at a smaller scale; partly covered pixels are inside."""
     return _resize(mask.astype(np.uint8) * 255, scale, cv2.INTER_AREA) > 0
 
 

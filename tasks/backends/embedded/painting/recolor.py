@@ -1,4 +1,4 @@
-"""Recolouring in CIE Lab with the object's shading, highlights and texture kept."""
+"""Recoloring in CIE Lab with the object's shading, highlights and texture kept."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tasks.imaging.color_names import to_lab, to_rgb
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paint:
-    """A colour as paint on a thing in the open: the range its lightness may have, and its hue and chroma.
+    """A color as paint: range of its lightness, and its chroma.
 
     Attributes:
-        low, high: lightness (0..100) of the object's mean at which the name is beyond doubt.
+        low, high: mean lightness (0..100) within which the name is certain.
         a, b: Lab chroma at the middle of that range.
     """
 
@@ -39,31 +39,26 @@ PAINTS: dict[str, Paint] = {
     "black": Paint(low=11, high=15, a=0, b=0),
     "gray": Paint(low=46, high=60, a=0, b=0),
 }
-"""The paint of each of the eleven names."""
+"""Paint by color name."""
 
 BODY_CHROMA = 24.0
-"""Lab a/b distance from the object's main colour up to which a pixel surely is of the same material."""
+"""Lab a/b distance from the object's main color within which a pixel is of the same material."""
 
 MAX_LIFT = 40.0
-"""Largest rise in mean lightness: black cloth painted yellow would have to glow."""
+"""Largest increase of mean lightness; more looks as if the object glowed."""
 
 DARK_TRIM_L = 30.0
-"""Neutral parts this dark on a coloured thing (tyres, soles) are another material."""
+"""Neutral parts this dark on a colored object (tires, soles) are another material."""
 
 
-def reachable(name: str, lightness: float) -> bool:
-    """Whether a thing of this mean lightness (0..100) can take the paint and still look lit by the same light."""
-    return PAINTS[name].low - lightness <= MAX_LIFT
+def recolor(image: Image, mask: Mask, name: str) -> Image:
+    """``image`` with everything painted like the material under ``mask``; the caller blends by alpha.
 
-
-def recolour(image: Image, mask: Mask, name: str) -> Image:
-    """``image`` with everything painted as the material under ``mask`` would be; the caller blends by alpha.
-
-    The object's main material takes the paint; parts of clearly other colour (a label, a tyre) keep theirs.
-    Lightness is scaled as a change of albedo under the same light would; highlights stay highlights.
+    The object's main material takes the paint; parts of clearly different color (a label, a tire) keep theirs.
+    Lightness is scaled like a change of albedo under the same light; highlights stay.
 
     Raises:
-        KeyError: for a name that is no paint.
+        KeyError: no such paint.
     """
     paint = PAINTS[name]
     lab = to_lab(image)
@@ -79,20 +74,20 @@ def _painted(
 ) -> NDArray[np.float32]:
     light = lab[..., 0]
     goal = min(float(np.clip(main[0], paint.low, paint.high)), float(main[0]) + MAX_LIFT)
-    # L + 16 goes with the cube root of luminance: scaling it is a change of albedo under the same light.
+    # L + 16 is proportional to the cube root of luminance, so scaling it is a change of albedo.
     gain = (goal + 16) / (float(main[0]) + 16)
-    # A dark thing made bright would show its noise and its clipped shadows: its contrast grows less than its light.
+    # Brightening a dark object would amplify noise and clipped shadows, so contrast grows less than lightness.
     contrast = float(np.clip(gain, 0.55, 1.25))
     offset = light - main[0]
     span = max(8.0, 3 * spread)
-    # Beyond the usual shading, lightness bends instead of clipping, so that neither paper nor ink goes flat.
+    # Lightness beyond the usual shading is compressed instead of clipped, so that neither white nor black goes flat.
     offset = np.where(
         np.abs(offset) > span, np.sign(offset) * (span + 0.75 * (np.abs(offset) - span)), offset
     )
     new = np.clip(goal + offset * contrast, 0.6 * np.minimum(light, goal), 99.0)
     shine = _shine(lab, main, spread)
     new = (1 - shine) * new + shine * np.maximum(new, light)
-    # Chroma goes with the light that falls on the paint, and fades where it is near white or black.
+    # Chroma is proportional to the light on the paint, and fades near white and black.
     strength = np.clip(new / goal, 0.25, 1.12) * np.clip((100 - new) / 14, 0.0, 1.0) * (1 - 0.85 * shine)
     grain = 0.25 * (lab[..., 1:] - main[1:])
     result = np.empty_like(lab)
@@ -108,7 +103,7 @@ def _spread(light: NDArray[np.float32]) -> float:
 
 
 def _shine(lab: NDArray[np.float32], main: NDArray[np.float32], spread: float) -> NDArray[np.float32]:
-    """Weight 0..1 of mirror-like highlights: far lighter than the material and nearly without colour."""
+    """Weight 0..1 of specular highlights: much lighter than the material and nearly neutral."""
     over = lab[..., 0] - (main[0] + max(22.0, 2.5 * spread))
     chroma = np.hypot(lab[..., 1], lab[..., 2])
     shine = np.clip(over / 12, 0, 1) * np.clip((26 - chroma) / 12, 0, 1) * (lab[..., 0] > 72)
@@ -122,7 +117,7 @@ def _other_material(
     main_chroma = float(np.hypot(main[1], main[2]))
     within = np.linalg.norm(inside[:, 1:] - main[1:], axis=1)
     limit = max(BODY_CHROMA, 2.0 * float(np.median(within)) + 8)
-    # In the shade a material's chroma falls with its lightness, so the main colour is scaled before comparing.
+    # Chroma falls with lightness in shade, so the main color is scaled before comparing.
     scale = np.clip((lab[..., 0] + 6) / (float(main[0]) + 6), 0.15, 1.1)[..., None]
     distance = np.linalg.norm(lab[..., 1:] - main[1:] * scale, axis=2)
     other = np.clip((distance - limit) / 10, 0, 1)

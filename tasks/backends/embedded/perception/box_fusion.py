@@ -1,4 +1,4 @@
-"""Makes one set of boxes out of several networks' and several views' boxes."""
+"""Fuses the boxes of several networks and views into one set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.roles.questions import Detection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One network's box in picture pixels; ``network`` tells the networks apart."""
+    """One network's box in picture pixels; ``network`` names the network."""
 
     network: str
     label: str

@@ -16,7 +16,7 @@ from tasks.imaging.arrays import Image
 from tasks.records.errors import ModelUnavailable
 
 SSD_SIDE = 300
-"""The side SSD-MobileNet-v2 was trained at, pixels."""
+"""Input side of SSD-MobileNet-v2, pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class SsdMobilenet:
 
 
 class EfficientDet:
-    """EfficientDet-Lite0 (COCO), 8 bit; at most 25 boxes a picture."""
+    """EfficientDet-Lite0 (COCO), 8 bit; at most 25 boxes per picture."""
 
     def __init__(self, assets: AssetCache) -> None:
         self._net = TfliteModel(assets.path("efficientdet-lite0", "lite-model.tflite"))
@@ -76,7 +76,7 @@ class EfficientDet:
 
 
 def coco_labels(assets: AssetCache) -> tuple[str, ...]:
-    """The 90 COCO class names by id less one; gaps are ``???``. They lie in the EfficientDet file."""
+    """The 90 COCO class names, indexed by class id - 1; unused ids are ``???``. Read from the EfficientDet file."""
     with zipfile.ZipFile(assets.path("efficientdet-lite0", "lite-model.tflite")) as opened:
         return tuple(opened.read("labelmap.txt").decode().split("\n"))
 

@@ -21,26 +21,37 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion
 
 ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
-"""What has to be in the cache before this backend can load."""
+"""Packaged files it loads."""
 
 
 VERSION = 4
-"""Raised when the way the networks' boxes are joined and doubted changes what comes out."""
+"""Raised when fusing boxes or doubting labels changes the output."""
 
 
 class DetectorOptions(Settings):
     """Options of the embedded detector."""
 
-    low_score: float = Field(default=0.2, ge=0, le=1, description="a network's boxes below are not looked at")
-    same_iou: float = Field(default=0.5, ge=0, le=1, description="boxes of one class overlapping so are one")
-    nested_share: float = Field(default=0.85, ge=0, le=1, description="of a box inside another of its class")
+    low_score: float = Field(
+        default=0.2, ge=0, le=1, description="boxes that a network scores lower are ignored"
+    )
+    same_iou: float = Field(
+        default=0.5, ge=0, le=1, description="IoU from which two boxes of one class are one object"
+    )
+    nested_share: float = Field(
+        default=0.85,
+        ge=0,
+        le=1,
+        description="share of a box inside another of its class from which they are one object",
+    )
     lone_discount: float = Field(
-        default=0.7, ge=0, le=1, description="for a box only one network saw; scores above it mean agreement"
+        default=0.7, ge=0, le=1, description="factor on the score of a box that only one network found"
     )
     tile_share: float = Field(
-        default=0.6, gt=0.5, lt=1, description="side of a quarter view over the picture's"
+        default=0.6, gt=0.5, lt=1, description="side of a quarter view as a share of the picture's"
     )
-    tiles_from_px: int = Field(default=640, ge=1, description="longer side from which quarters are looked at")
+    tiles_from_px: int = Field(
+        default=640, ge=1, description="longer side from which the quarter views are used as well"
+    )
 
 
 class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite3 over a crop: one loaded network a process, whoever asks."""
+"""EfficientNet-Lite3 for crops; one loaded network per process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CLASSIFIER = "efficientnet-lite3"
 """The asset that holds the network and its class names."""
 
 FULL_SCALE = 256.0
-"""The classifier answers in 1/256: a byte of 255 is as good as 1."""
+"""The quantized output is a probability in units of 1/256."""
 
 
 REMEMBERED = 256
-"""Crops whose answer is kept: detector and judges ask about the same thing one after the other."""
+"""Crops whose scores are cached: detector and target judge ask about the same crop one after the other."""
 
 
 class ImageNetClassifier:
@@ -31,14 +31,14 @@ class ImageNetClassifier:
         assets = AssetCache(default_cache_folder())
         self._model = TfliteModel(assets.path(CLASSIFIER, "efficientnet_lite3.tflite"))
         lines = assets.path(CLASSIFIER, "efficientnet_labels.txt").read_text(encoding="utf-8").splitlines()
-        # A line lists synonyms; the first is the commonest.
+        # A line lists synonyms, the most common one first.
         self.names = [line.split(",")[0].strip().lower() for line in lines]
         self._known: dict[bytes, NDArray[np.float32]] = {}
 
     def scores(self, crop: Image) -> NDArray[np.float32]:
         """Probability of each of ``names``, 0..1, for a crop (h, w, 3) squeezed to the network's square.
 
-        The array is shared with later callers: not to be written to.
+        The array is cached and read-only.
         """
         side = self._model.side
         picture = np.ascontiguousarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
@@ -55,5 +55,5 @@ class ImageNetClassifier:
 
 @cache
 def imagenet_classifier() -> ImageNetClassifier:
-    """The process's one classifier, loaded at the first call: tagger, detector and target judge all ask it."""
+    """The classifier of this process, loaded at the first call; shared by tagger, detector and target judge."""
     return ImageNetClassifier()

@@ -1,4 +1,4 @@
-"""A second witness of a detected label: what an ImageNet classifier says of the object's crop, for and against."""
+"""Checks detected labels with an ImageNet classifier on the object's crop: evidence for and against a label."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from tasks.imaging.geometry import enlarge
 from tasks.records.records import Box
 
 ENLARGED = (1.1, 1.5)
-"""The object fills the first crop; the second shows what it stands on, which helps with small things."""
+"""Box enlargement of the two crops; the second shows some context, which helps with small objects."""
 
 
 SPOKEN_FOR = 0.07
-"""Support from which on a label is not objected to."""
+"""Support from which there is no objection to a label."""
 
 OUTSPOKEN = 3.0
-"""How many times as much must speak for a label's lookalikes as for the label itself, to be an objection."""
+"""Factor by which the probability of a label's lookalikes must exceed that of the label for an objection."""
 
 ALONE_IN_BOX = frozenset({"tableware", "glassware", "device", "computer", "screen", "accessory"})
-"""Kinds whose box shows little else: a carton is no bottle, but "espresso" in a chair's box is no objection."""
+"""Kinds whose box shows little else: "carton" objects to a bottle, but "espresso" in a chair's box does not object."""
 
 
 class LabelWitness(Protocol):
-    """Says how much a picture's region speaks for a label, or against it."""
+    """Evidence for and against a label in a region of a picture."""
 
     def support(self, image: Image, label: str, box: Box) -> float:
-        """0..1; 0 when the witness has no word for the label."""
+        """Probability 0..1 that speaks for the label; 0 when the witness has no class for it."""
         ...
 
     def objection(self, image: Image, label: str, box: Box) -> float:
-        """0..1: how sure the witness is of something else; 0 when it can't speak for or against the label."""
+        """Probability 0..1 of something else; 0 when the witness cannot judge the label."""
         ...
 
 
@@ -62,7 +62,7 @@ def _table(name: str) -> dict[str, list[str]]:
 
 
 class ImageNetWitness:
-    """EfficientNet-Lite3 over two crops of the object; loaded at the first question that it has words for."""
+    """EfficientNet-Lite3 over two crops of the object; loaded at the first label that it has classes for."""
 
     def support(self, image: Image, label: str, box: Box) -> float:
         """The larger of the two crops' total probability of classes that speak for the label."""
@@ -72,10 +72,10 @@ class ImageNetWitness:
         return max(_total(_scores(image, box, factor), words) for factor in ENLARGED)
 
     def objection(self, image: Image, label: str, box: Box) -> float:
-        """What the tight crop speaks for instead: the label's lookalikes together, or the likeliest class.
+        """Probability, in the tight crop, of the label's lookalikes together or of the likeliest class.
 
-        The latter only where hardly anything speaks for the label, and both only for kinds that fill their box alone:
-        a chair's or a plant's shows what stands on it or before it, too.
+        The likeliest class counts only where the support is below `SPOKEN_FOR`, and both only for kinds that fill their
+        box: a chair's or plant's box also shows what stands on or in front of it.
         """
         if not words_for(label) or noun(label).kind not in ALONE_IN_BOX:
             return 0.0

@@ -1,4 +1,4 @@
-"""What can be measured about a mask without knowing the truth: agreement, edges, colours."""
+"""Quality measures of a mask without ground truth: stability, shape, edges, colors."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import grow
+from tasks.imaging.masks import mask_iou
 from tasks.records.records import Box
 
 
-def mask_iou(a: Mask, b: Mask) -> float:
-    """Intersection over union of two masks of one shape, 0..1 (0 when both are empty)."""
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 0.0
-
-
 def stability(logits: NDArray[np.float32], step: float = 1.0) -> float:
-    """How little the mask moves with its threshold: IoU of the masks at +step and -step, 0..1."""
+    """IoU 0..1 of the masks thresholded at +step and -step, as in Segment Anything."""
     return mask_iou(logits > step, logits > -step)
 
 
 def fill_holes(mask: Mask, max_share: float) -> Mask:
-    """The mask without holes smaller than ``max_share`` of its area: bigger ones are real (a chair's frame)."""
+    """The mask with holes of at most ``max_share`` of its area filled; larger ones are real (a chair's frame)."""
     area = int(np.count_nonzero(mask))
     count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=4)
     height, width = mask.shape
@@ -34,15 +29,6 @@ def fill_holes(mask: Mask, max_share: float) -> Mask:
         if inner and size <= max_share * area:
             filled[labels == i] = True
     return filled
-
-
-def largest_piece(mask: Mask) -> tuple[Mask, float]:
-    """The largest 8-connected piece, and its share of the mask's pixels (0 for an empty mask)."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    if count < 2:
-        return mask.copy(), 0.0
-    best = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return labels == best, float(stats[best, cv2.CC_STAT_AREA] / stats[1:, cv2.CC_STAT_AREA].sum())
 
 
 def solidity(mask: Mask) -> float:
@@ -63,7 +49,7 @@ def inner_point(mask: Mask) -> tuple[float, float]:
 
 
 def edge_ratio(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
-    """Colour step across the outline over the mean step in the surroundings; about 1 for a random outline.
+    """Color step across the outline over the mean step around it; about 1 for a random outline.
 
     Measured on the box with a margin, at most ``side_px`` long, in Lab.
     """
@@ -74,13 +60,13 @@ def edge_ratio(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
     near = cv2.dilate(inside, np.ones((15, 15), np.uint8)) > 0
     if not outline.any() or not (near & ~outline).any():
         return 0.0
-    # The outline may run a pixel beside the step: the largest step within a pixel counts.
+    # The outline may be off by a pixel, so the largest step within one pixel counts.
     reached = cv2.dilate(steps, kernel)
     return float(reached[outline].mean() / (reached[near & ~outline].mean() + 1e-6))
 
 
 def color_distance(image: Image, mask: Mask, box: Box, side_px: int = 320) -> float:
-    """Distance 0..1 between the colours just inside and just outside the outline (total variation)."""
+    """Distance 0..1 between the colors just inside and just outside the outline (total variation)."""
     lab, inside = _window(image, mask, box, side_px)
     reach = max(3, round(0.06 * max(inside.shape)) | 1)
     kernel = np.ones((reach, reach), np.uint8)

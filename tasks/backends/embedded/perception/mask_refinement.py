@@ -1,4 +1,4 @@
-"""Snaps a coarse mask to the photograph's edges with the guided filter (He, Sun and Tang 2010, colour guide)."""
+"""Refines a coarse mask along the edges of the photograph with the guided filter (He, Sun and Tang 2010)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, grow
 
 EPSILON = 1e-3
-"""Regularisation for colours in 0..1 (equation 14): steps under about 0.03 don't attract the outline."""
+"""Regularization for colors in 0..1 (equation 14): steps under about 0.03 don't attract the outline."""
 
 WORK_SIDE_PX = 512
-"""Longer windows are refined at this size: the outline is known to a fraction of a percent of the object anyway."""
+"""Longer windows are reduced to this side, pixels; finer detail is below the accuracy of the coarse mask."""
 
 REACH_CELLS = 1.5
 """How far the outline may move, in cells of the coarse mask."""
@@ -53,7 +53,7 @@ def refine(image: Image, logits: NDArray[np.float32]) -> Mask:
 def guided_filter(
     guide: NDArray[np.float32], values: NDArray[np.float32], radius: int
 ) -> NDArray[np.float32]:
-    """``values`` (H, W), smoothed so that they are locally linear in the colours ``guide`` (H, W, 3), 0..1."""
+    """``values`` (H, W), smoothed so that they are locally linear in the colors ``guide`` (H, W, 3), 0..1."""
 
     def mean(field: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(cv2.boxFilter(field, -1, (2 * radius + 1, 2 * radius + 1)), np.float32)

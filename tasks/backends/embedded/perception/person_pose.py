@@ -1,4 +1,4 @@
-"""Tells a person from a hand: whether a face's place is found in a person's box, by MoveNet Lightning."""
+"""Checks that a person's box contains a head and not just a hand, by MoveNet Lightning's keypoints."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tasks.records.records import Box
 
 ASSET = "movenet-lightning"
 FACE_POINTS = 5
-"""Nose, eyes and ears come first of the 17 points."""
+"""Nose, eyes and ears are the first of the 17 keypoints."""
 
 MARGIN = 1.25
-"""The network wants the person with some air around."""
+"""Box enlargement: the network expects some margin around the person."""
 
 
 class PersonPose:

@@ -25,10 +25,10 @@ ENCODER = "sam2_hiera_tiny_encoder.with_runtime_opt.ort"
 DECODER = "sam2_hiera_tiny_decoder_pr1.onnx"
 
 FRAME = 1024
-"""Side of the encoder's frame."""
+"""Side of the encoder's input, pixels."""
 
 MASK_FRAME = 256
-"""Side of the decoder's masks."""
+"""Side of the decoder's masks, pixels."""
 
 # Mean and deviation of ImageNet's channels, as the network was trained.
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -37,7 +37,7 @@ _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Features:
-    """What the encoder knows of one picture of ``height`` x ``width`` pixels."""
+    """Encoder output for one picture of ``height`` x ``width`` pixels."""
 
     height: int
     width: int
@@ -61,7 +61,7 @@ class Sam2:
     """A loaded encoder and decoder."""
 
     def __init__(self, assets: AssetCache) -> None:
-        # One thread: the same sums on every machine.
+        # One thread, so that floating-point sums are the same on every machine.
         self._encoder, self._decoder = (
             open_session(assets.path("sam2-hiera-tiny", name), threads=1) for name in (ENCODER, DECODER)
         )

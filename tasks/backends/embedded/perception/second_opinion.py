@@ -1,4 +1,4 @@
-"""Takes back sure detections that the classifier holds for something else, so that no text names them."""
+"""Lowers the score of confident detections that the classifier contradicts, so that no text names them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tasks.roles.questions import Detection
 VASE, PLANT = "vase", "potted plant"
 
 ASKED_FROM = 0.6
-"""Score from which a detection might be named or edited, so that a second opinion is worth its time."""
+"""Score from which a detection may be named or edited; lower ones are not checked."""
 
 MAX_OBJECTION = 0.35
-"""Probability of another class at which the detectors' word is no longer believed."""
+"""Objection from which the label is doubted."""
 
 DOUBTED = 0.5
-"""Score that is left: the thing may still be one of its class, as a rival, and is neither target nor named."""
+"""Score of a doubted detection: it still counts as a possible rival, but is neither a target nor named."""
 
 
 WELL_KNOWN = frozenset({"umbrella", "refrigerator"})
-"""Classes that the classifier knows at sight and the detectors see in lamps and boards: without its word, doubted."""
+"""Classes that the detectors also see in lamps and boards; doubted unless the classifier supports them."""
 
 MIN_SUPPORT = 0.05
-"""What the classifier must say at least for those."""
+"""Support they need."""
 
 SEEN_IN_IT = 0.5
 """Share of a vase's width that a plant above it must cover to be growing out of it."""

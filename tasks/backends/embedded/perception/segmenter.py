@@ -1,4 +1,4 @@
-"""The embedded segmenter: Segment Anything 2 asked with each box, masks refined, parted and measured."""
+"""The embedded segmenter: Segment Anything 2 prompted with boxes; masks are refined, separated and measured."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from tasks.backends.embedded.perception.mask_measures import (
     edge_ratio,
     fill_holes,
     inner_point,
-    largest_piece,
-    mask_iou,
     solidity,
     stability,
 )
@@ -30,25 +28,26 @@ from tasks.backends.embedded.perception.sam2 import Features, Sam2
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, iou
+from tasks.imaging.masks import dilate, largest_piece, mask_iou
+from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
-from tasks.stages.editing.compositing import dilate
 
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
-"""What has to be in the cache before this backend can load."""
+"""Packaged files it loads."""
 
 VERSION = 3
-"""Raised when the way masks are made or checked changes what comes out."""
+"""Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"
-"""How the masks are made, as samples name it."""
+"""``mask_method`` of its masks."""
 
 VESSELS = frozenset({"tableware", "glassware"})
 """Kinds of noun whose mask should fill the detector's box."""
 
 CONVEX = frozenset({"bowl", "drinking glass", "sports ball"})
-"""Classes without handles or limbs: what sticks out of their mask belongs to something else."""
+"""Classes of convex outline, whose solidity is checked."""
 
 PARTS = frozenset(
     {
@@ -63,43 +62,56 @@ PARTS = frozenset(
 
 
 class SegmenterOptions(Settings):
-    """Bounds of the checks; all were set by looking at drawn masks of the demo photographs."""
+    """Bounds of the checks, set by inspecting masks of the demo photographs."""
 
     min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
     min_stability: float = Field(default=0.92, ge=0, le=1, description="IoU of masks at logits +1 and -1")
-    min_box_agreement: float = Field(default=0.72, ge=0, le=1, description="IoU, mask's box and asked box")
+    min_box_agreement: float = Field(
+        default=0.72, ge=0, le=1, description="IoU of the mask's box with the prompt box"
+    )
     min_laptop_agreement: float = Field(
-        default=0.82, ge=0, le=1, description="the same for laptops: the screen alone passes for one"
+        default=0.82, ge=0, le=1, description="the same for laptops, where the screen alone may be segmented"
     )
     min_vessel_agreement: float = Field(
-        default=0.86, ge=0, le=1, description="the same for cups, glasses, bowls: a saucer or a leaf joins in"
+        default=0.86,
+        ge=0,
+        le=1,
+        description="the same for cups, glasses, bowls, where a saucer or leaf may join",
     )
     min_solidity: float = Field(
         default=0.965,
         ge=0,
         le=1,
-        description="area over hull, of glasses, bowls, balls: a thing behind joins in",
+        description="area over hull of glasses, bowls, balls; lower: another object joined",
     )
     own_kind_px: int = Field(
         default=3,
         ge=0,
-        description="another of its class so near shares its edge: nobody can tell whose it is",
+        description="two masks of one class this close have an ambiguous boundary",
     )
-    min_repeat_agreement: float = Field(default=0.85, ge=0, le=1, description="IoU with a second asking")
+    min_repeat_agreement: float = Field(
+        default=0.85, ge=0, le=1, description="IoU with the mask of a second prompt"
+    )
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
-    min_edge_ratio: float = Field(default=1.15, ge=0, description="step at the outline over surroundings")
-    min_color_distance: float = Field(default=0.3, ge=0, le=1, description="colours inside and outside")
-    max_contested: float = Field(default=0.15, ge=0, le=1, description="share that other masks claim, too")
+    min_edge_ratio: float = Field(
+        default=1.15, ge=0, description="color step at the outline over the mean around it"
+    )
+    min_color_distance: float = Field(
+        default=0.3, ge=0, le=1, description="distance of colors inside and outside the outline"
+    )
+    max_contested: float = Field(default=0.15, ge=0, le=1, description="share that other masks cover as well")
     max_hole_share: float = Field(default=0.01, ge=0, le=1, description="smaller holes are filled")
-    min_head_score: float = Field(default=0.3, ge=0, le=1, description="of a person; hands alone stay below")
+    min_head_score: float = Field(
+        default=0.3, ge=0, le=1, description="head keypoint score of a person; hands alone stay below"
+    )
     in_front_share: float = Field(
-        default=0.75, ge=0, le=1, description="of a mask in another: it is in front"
+        default=0.75, ge=0, le=1, description="share of a mask inside another from which it is in front"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Drawn:
-    """One object's mask before the others are taken off it, with what was measured on the way."""
+    """One object's mask before overlaps are removed, with its measurements."""
 
     detection: Detection
     mask: Mask
@@ -110,7 +122,7 @@ class _Drawn:
 
 
 class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
-    """Box-prompted masks. Each picture is encoded once, each box is asked twice."""
+    """Box-prompted masks. Each picture is encoded once; each box is prompted twice, to compare."""
 
     Options: ClassVar[type[Settings]] = SegmenterOptions
     answering = frozenset(SegmenterOptions.model_fields)
@@ -157,7 +169,7 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         return tuple(self._measure(image, i, drawn, masks) for i in range(len(drawn)))
 
     def _draw(self, image: Image, features: Features, detection: Detection) -> _Drawn:
-        """Ask with the box; ask again with the answer's own box and a point deep inside it, and compare."""
+        """Prompt with the box, then with the mask's own box and a point deep inside it, and compare both masks."""
         box = detection.box
         first = self._ask(features, (box.x0, box.y0, box.x1, box.y1), None, box)
         mask = first.mask
@@ -182,14 +194,14 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         features: Features,
         prompt: tuple[float, float, float, float],
         inside: tuple[float, float] | None,
-        wanted: Box,
+        expected: Box,
     ) -> _Answer:
-        """The best of the three proposals by the network's own estimate, stability and fit to the wanted box."""
+        """The best of the three proposals by the network's own estimate, stability and fit to the expected box."""
         proposals = self._model.propose(features, prompt, inside)
         answers = []
         for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
             mask = _full_size(logits, features.height, features.width) > 0
-            fit, firm = iou(box_of(mask), wanted), stability(logits)
+            fit, firm = iou(box_of(mask), expected), stability(logits)
             answers.append(
                 _Answer(
                     mask=mask,
@@ -213,36 +225,26 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         tight = box_of(mask)
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
         checks: tuple[Measurement, ...] = (
-            _at_least("mask_quality", own.quality, limits.min_quality),
-            _at_least("mask_stability", own.stability, limits.min_stability),
-            _at_least(
+            measure("mask_quality", own.quality, low=limits.min_quality),
+            measure("mask_stability", own.stability, low=limits.min_stability),
+            measure(
                 "mask_box_agreement",
                 iou(tight, own.detection.box),
-                _least_box_agreement(own.detection.label, limits),
+                low=_least_box_agreement(own.detection.label, limits),
             ),
-            _at_least("mask_repeat_agreement", own.repeat, limits.min_repeat_agreement),
-            _at_least("mask_in_one_piece", own.whole, limits.min_whole),
-            _at_least("mask_edge_ratio", edge_ratio(image, mask, tight), limits.min_edge_ratio),
-            _at_least("mask_color_distance", color_distance(image, mask, tight), limits.min_color_distance),
-            Measurement(
-                name="mask_contested_share",
-                value=round(contested, 4),
-                passed=contested <= limits.max_contested,
-                threshold=f"<= {limits.max_contested:g}",
-            ),
+            measure("mask_repeat_agreement", own.repeat, low=limits.min_repeat_agreement),
+            measure("mask_in_one_piece", own.whole, low=limits.min_whole),
+            measure("mask_edge_ratio", edge_ratio(image, mask, tight), low=limits.min_edge_ratio),
+            measure("mask_color_distance", color_distance(image, mask, tight), low=limits.min_color_distance),
+            measure("mask_contested_share", contested, high=limits.max_contested),
         )
         shared = own_kind_share(masks, [d.detection.label for d in drawn], index, limits.own_kind_px)
-        checks = (
-            *checks,
-            Measurement(
-                name="mask_own_kind_share", value=round(shared, 4), passed=not shared, threshold="= 0"
-            ),
-        )
+        checks = (*checks, measure("mask_own_kind_share", shared, low=0, high=0))
         if own.detection.label in CONVEX:
-            checks = (*checks, _at_least("mask_solidity", solidity(mask), limits.min_solidity))
+            checks = (*checks, measure("mask_solidity", solidity(mask), low=limits.min_solidity))
         if own.detection.label == "person":
             head = self._pose.head_score(image, own.detection.box)
-            checks = (*checks, _at_least("person_head_score", head, limits.min_head_score))
+            checks = (*checks, measure("person_head_score", head, low=limits.min_head_score))
         return Segmentation(mask=mask, score=round(own.quality, 4), method=METHOD, checks=checks)
 
 
@@ -256,7 +258,7 @@ class _Answer:
 
 
 def part_masks(masks: Sequence[Mask], labels: Sequence[str], in_front_share: float) -> list[Mask]:
-    """Each mask less those in front of it.
+    """Each mask without the masks in front of it.
 
     A mask that lies in another by ``in_front_share`` is in front (the cup on the table, the person on the
     couch), unless its class is a part of the other's.
@@ -292,7 +294,3 @@ def _least_box_agreement(label: str, limits: SegmenterOptions) -> float:
 
 def _full_size(logits: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _at_least(name: str, value: float, low: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 4), passed=value >= low, threshold=f">= {low:g}")

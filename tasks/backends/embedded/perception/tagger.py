@@ -18,16 +18,16 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import TagQuestion
 
 ASSETS = ("efficientnet-lite3", "efficientdet-lite0")
-"""What has to be in the cache before this backend can load."""
+"""Packaged files it loads."""
 
 
 class TaggerOptions(Settings):
     """Options of the embedded tagger."""
 
-    min_score: float = Field(default=0.2, ge=0, le=1, description="weaker labels are no tags")
-    max_tags: int = Field(default=20, ge=1, description="best tags kept")
+    min_score: float = Field(default=0.2, ge=0, le=1, description="labels below are dropped")
+    max_tags: int = Field(default=20, ge=1, description="number of tags kept")
     view_share: float = Field(
-        default=0.6, gt=0.5, lt=1, description="side of a quarter view over the picture's"
+        default=0.6, gt=0.5, lt=1, description="side of a quarter view as a share of the picture's"
     )
 
 

@@ -15,29 +15,32 @@ from tasks.backends.embedded.perception.label_witness import ImageNetWitness, La
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import iou
+from tasks.records.measuring import measure
 from tasks.records.records import GroundedTarget, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import TargetQuestion, TargetVerdict
 
 
 class TargetJudgeOptions(Settings):
-    """Bounds of the two questions; a figure is a share of the picture unless it says otherwise."""
+    """Bounds of the two questions; numbers are shares of the picture unless stated otherwise."""
 
-    max_salient_share: float = Field(
-        default=0.2, ge=0, le=1, description="larger targets are found at a glance"
+    max_salient_share: float = Field(default=0.2, ge=0, le=1, description="larger targets are easy")
+    min_entities: int = Field(
+        default=3,
+        ge=1,
+        description="objects of the scene among which a target of a class of its own may be hard",
     )
-    min_entities: int = Field(default=3, ge=1, description="a lone-class target hides only among others")
     min_label_confidence: float = Field(
         default=0.85,
         ge=0,
         le=1,
-        description="detector and classifier together; below, the label may be wrong",
+        description="joint confidence of detector and classifier in the label",
     )
     max_label_objection: float = Field(
         default=0.35,
         ge=0,
         le=1,
-        description="the classifier's probability of another class, where it has none for the label",
+        description="the classifier's probability of another class",
     )
     min_edge_contrast: float = Field(default=4.0, ge=0, description="mean Lab step across the mask's outline")
 
@@ -45,9 +48,9 @@ class TargetJudgeOptions(Settings):
 class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
-    *Precise*: the outline lies on a step in colour, detector and classifier together are sure of the label, and
-    the classifier is not sure of another.
-    *Hard*: another instance of its class is about, or it is not the largest thing in a scene of several.
+    *Precise*: the outline lies on a color edge, detector and classifier jointly support the label, and the
+    classifier does not object. *Hard*: there is another instance of its class, or it is not the largest object of a
+    scene of several.
     """
 
     Options: ClassVar[type[Settings]] = TargetJudgeOptions
@@ -64,7 +67,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
 
     @classmethod
     def identity_of(cls, options: TargetJudgeOptions) -> ModelIdentity:
-        """Rules of this project and the packaged classifier; the options don't change who it is."""
+        """The rules of this file and the packaged classifier."""
         del options
         asset = asset_table()[CLASSIFIER]
         return ModelIdentity(
@@ -92,9 +95,9 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         sure = min(label_confidence(o.score, self._witness.support(image, o.label, o.box)) for o in objects)
         against = max(self._witness.objection(image, o.label, o.box) for o in objects)
         return (
-            _at_least("edge_contrast", step, options.min_edge_contrast),
-            _at_least("label_confidence", sure, options.min_label_confidence),
-            _at_most("label_objection", against, options.max_label_objection),
+            measure("edge_contrast", step, digits=3, low=options.min_edge_contrast),
+            measure("label_confidence", sure, digits=3, low=options.min_label_confidence),
+            measure("label_objection", against, digits=3, high=options.max_label_objection),
         )
 
     def _hardness(self, target: GroundedTarget) -> tuple[Measurement, ...]:
@@ -110,31 +113,21 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         cx, cy = own[0].box.center
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
-        modest = share <= options.max_salient_share
+        modest = measure("salient_share", share, high=options.max_salient_share)
         hidden = rank > 1 and len(scene.objects) >= options.min_entities
-        hard = modest and (peers >= 1 or hidden)
-        # The parts inform; only the last one decides, since each alone may fail a hard target.
+        hard = modest.passed and (peers >= 1 or hidden)
+        # The parts inform; the last one decides, since each alone may fail a hard target.
         return (
-            Measurement(name="same_class_others", value=peers, passed=True, threshold="informs"),
-            Measurement(name="size_rank", value=rank, passed=True, threshold="informs"),
-            Measurement(name="center_offset", value=round(offset, 3), passed=True, threshold="informs"),
-            Measurement(
-                name="salient_share",
-                value=round(share, 4),
-                passed=modest,
-                threshold=f"<= {options.max_salient_share:g}",
-            ),
-            Measurement(
-                name="hard_to_locate",
-                value=float(hard),
-                passed=hard,
-                threshold="= 1: modest size, and a peer or (not largest, among others)",
-            ),
+            measure("same_class_others", peers, decides=False),
+            measure("size_rank", rank, decides=False),
+            measure("center_offset", offset, digits=3, decides=False),
+            modest,
+            measure("hard_to_locate", hard, low=1, high=1),
         )
 
 
 def label_confidence(score: float, support: float) -> float:
-    """Two independent witnesses of a label joined: 1 - (1 - score) (1 - support), all in 0..1."""
+    """Joint confidence of two independent sources: 1 - (1 - score) (1 - support), all in 0..1."""
     return 1 - (1 - score) * (1 - support)
 
 
@@ -160,11 +153,3 @@ def edge_contrast(image: Image, mask: Mask) -> float:
     (inner, has_inner), (outer, has_outer) = means
     line = inner_band & has_inner & has_outer
     return float(np.linalg.norm(inner - outer, axis=2)[line].mean()) if line.any() else 0.0
-
-
-def _at_least(name: str, value: float, low: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 3), passed=value >= low, threshold=f">= {low:g}")
-
-
-def _at_most(name: str, value: float, high: float) -> Measurement:
-    return Measurement(name=name, value=round(value, 3), passed=value <= high, threshold=f"<= {high:g}")

@@ -1,4 +1,4 @@
-"""Tells drinking glasses from cups: COCO has one class for both, and a reader of an instruction has two words."""
+"""Separates drinking glasses from cups, which COCO has in one class and readers call by different words."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tasks.imaging.arrays import Image
 from tasks.roles.questions import Detection
 
 CUP, GLASS = "cup", "drinking glass"
-"""The detectors' class, and what part of it is called here; `imagenet_words.yaml` has the words for both."""
+"""The detectors' class, and the label split off from it; `imagenet_words.yaml` has ImageNet classes for both."""
 
 MIN_GLASS = 0.25
-"""Support below which the detectors' own word stands."""
+"""Support below which the label stays ``cup``."""
 
 GLASS_OVER_CUP = 0.5
-"""The classifier knows many drinks by their glass and few by their cup: half the support is enough."""
+"""Support for a glass over that for a cup from which it is a glass: ImageNet has more classes of drinks in glasses."""
 
 
 def name_glasses(image: Image, found: Sequence[Detection], witness: LabelWitness) -> tuple[Detection, ...]:
-    """The detections with those cups called glasses that the classifier takes for one."""
+    """The detections, with cups relabeled that the classifier takes for a glass."""
     return tuple(_named(image, d, witness) if d.label == CUP else d for d in found)
 
 

@@ -16,7 +16,7 @@ class TfliteModel:
 
     def __init__(self, path: Path) -> None:
         try:
-            # One thread: the sums of a float layer must not depend on how many cores a machine has.
+            # One thread, so that floating-point sums do not depend on the number of cores.
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Opens a network in ONNX Runtime on the CPU, with the threads asked for and the same results each time."""
+"""Opens a network in ONNX Runtime on the CPU with reproducible results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
     """An inference session on the CPU; sequential, so that no result depends on the number of threads.
 
-    It has no arena: that would keep the largest picture's activations, up to 1.5 GB, for the worker's life.
+    The memory arena is off: it would keep the activations of the largest picture, up to 1.5 GB, until the process ends.
 
     Raises:
-        ModelUnavailable: the file is no network this runtime can load.
+        ModelUnavailable: the runtime cannot load the file.
     """
     import onnxruntime as ort  # noqa: PLC0415 - heavy, and a worker that loads no network needs no runtime
 

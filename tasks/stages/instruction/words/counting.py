@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from tasks.imaging.geometry import intersection
 from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.reading import Reading
-from tasks.stages.instruction.words.scene import Peers, Thing, WordScene
+from tasks.stages.instruction.words.scene import Peers, Thing, WordScene, rows
 from tasks.stages.instruction.words.vocabulary import (
     ANYTHING,
+    FITTING,
+    PARTS,
     Relation,
     kinds,
     relation,
@@ -28,21 +30,6 @@ STARTS = {
     "left-hand": "left",
     "right-hand": "right",
 }
-UNMEASURED = frozenset(
-    {"front", "back", "rear", "camera", "viewer", "end", "foreground", "background", "door", "entrance"}
-)
-"""Starts of counting that no box tells."""
-
-_PRELUDE = frozenset({"counting", "starting", "counted", "when", "if", "the", "in", "row", "line", "image", "picture", "photo", "order",
-    "sequence", "position", "going", "viewed", "scene", "frame", "photograph"})  # fmt: skip
-_NARROWING = frozenset(
-    {"in", "on", "at", "among", "of", "along", "behind", "inside", "near", "within", "beside", "under", "by"}
-)
-_DESCRIBING = frozenset({"in", "on", "at", "with", "without", "wearing", "holding", "that", "who", "which", "whose", "carrying", "sitting",
-    "standing", "under", "behind", "near", "by", "next", "beside", "inside", "of", "from", "among", "facing", "along", "walking",
-    "parked", "playing", "lying", "between", "against", "above", "below", "to", "where", "riding", "seated", "looking", "for",
-    "closest", "nearest", "around", "leaning", "having", "featuring", "bearing", "hanging", "placed"})  # fmt: skip
-_PICTURE_OR_ROW = frozenset({"row", "line", "queue", "lineup", "group", "sequence", "series", "order"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +112,17 @@ def is_narrowed(
     if any(size in words()["positives"] for size in phrase.sizes):
         return True
     end = phrase.end if axis_at is None or axis_at < phrase.end else axis_at
-    between = [word for word in reading.words(phrase.end, end) if word not in _PRELUDE | word_set("picture")]
+    between = [
+        word
+        for word in reading.words(phrase.end, end)
+        if word not in word_set("axis_prelude") | word_set("picture")
+    ]
     if between:
-        return not _is_shared_place(reading, phrase.end, scene)
+        return not _names_all(reading, phrase.end, scene)
     if axis_at is not None and axis_at >= phrase.end:
         after = _after_axis(reading, axis_at)
-        return reading.word(after) in _NARROWING and not _names_all(reading, after, scene)
-    return reading.word(phrase.end) in _DESCRIBING and not _names_all(reading, phrase.end, scene)
+        return reading.word(after) in word_set("narrowing") and not _names_all(reading, after, scene)
+    return reading.word(phrase.end) in word_set("describing") and not _names_all(reading, phrase.end, scene)
 
 
 def _counted(phrase: NounPhrase, thing: Thing, scene: WordScene) -> bool | None:
@@ -170,14 +161,29 @@ def _start_at(reading: Reading, index: int) -> str:
     word = reading.word(at)
     if word in STARTS:
         return STARTS[word]
-    return "other" if word in UNMEASURED else ""
+    return "other" if word in word_set("unmeasured_starts") else ""
 
 
 def _after_axis(reading: Reading, axis_at: int) -> int:
     """The first token after ``from the left (side) (of the picture)`` or ``from left to right``."""
     at = axis_at + 1
-    while reading.word(at) in {"the", "far", "very", "extreme", "left", "right", "top", "bottom", "side", "end", "edge", "hand",
-                               "left-hand", "right-hand", "to"}:  # fmt: skip
+    while reading.word(at) in {
+        "the",
+        "far",
+        "very",
+        "extreme",
+        "left",
+        "right",
+        "top",
+        "bottom",
+        "side",
+        "end",
+        "edge",
+        "hand",
+        "left-hand",
+        "right-hand",
+        "to",
+    }:
         at += 1
     return at
 
@@ -188,7 +194,7 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
     if {"front", "back", "rear"} & set(following[:3]):
         return False
     if reading.word(at) in ("in", "of", "within", "from") and (
-        set(following[:4]) & (word_set("picture") | _PICTURE_OR_ROW)
+        set(following[:4]) & (word_set("picture") | word_set("line_ups"))
     ):
         return True
     if reading.word(at) == "of" and set(following[:4]) & set(words()["numbers"]):
@@ -197,23 +203,18 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
 
 
 def _is_shared_place(reading: Reading, at: int, scene: WordScene) -> bool:
-    """``on the table`` leaves nothing out where all of the target's kind lie within the one table's box."""
-    if reading.word(at) not in ("on", "in", "at", "inside", "along"):
+    """Whether ``on the table`` leaves none of the target's kind out.
+
+    So it is where all of them lie within the one table's box, or, for a place that was not found, stand in one row.
+    """
+    if reading.word(at) not in ("on", "in", "at", "inside", "along", "of"):
         return False
     phrase = reading.phrase_at(at + 1)
-    if (
-        phrase is None
-        or phrase.noun is None
-        or phrase.colors
-        or phrase.ordinals
-        or phrase.modifiers
-        or phrase.sizes
-    ):
+    if phrase is None or phrase.colors or phrase.ordinals or phrase.modifiers or phrase.sizes or phrase.side:
         return False
-    places = [
-        thing
-        for thing in scene.things
-        if relation(phrase.noun, thing.label) in (Relation.SAME, Relation.WIDER)
-    ]
     kind = [thing for thing in scene.things if thing.label == scene.label]
-    return len(places) == 1 and all(intersection(thing.box, places[0].box) for thing in kind)
+    fitting = [t for t in scene.things if phrase.noun and relation(phrase.noun, t.label) in FITTING]
+    if fitting:
+        return len(fitting) == 1 and all(intersection(thing.box, fitting[0].box) for thing in kind)
+    worn = kinds(phrase.noun or "") & PARTS or phrase.plural
+    return phrase.determiner == "the" and not worn and len(rows(kind)) == 1

@@ -20,16 +20,13 @@ from tasks.stages.instruction.words.vocabulary import (
     is_plural,
     kinds,
     relation,
+    word_set,
     words,
 )
 
 MISSED = 2
 """A detector may miss or invent one thing: only numbers that differ by this much are refused."""
 
-_SHOWING = frozenset({"are", "shows", "depicts", "features", "contains", "captures", "displays", "show", "presents", "of", "all", "has",
-    "showing", "featuring", "with", "includes", "the", "illustrates", "showcases", "portrays", "were", "these", "see"})  # fmt: skip
-_PARTIAL = frozenset({"other", "others", "another", "more", "foreground", "background", "several", "additional", "few", "rest", "some", "many",
-    "distance", "behind", "partially", "crowd"})  # fmt: skip
 _REMAINING = frozenset({"remain", "remaining", "left", "remains", "leaving", "stay"})
 
 
@@ -38,6 +35,7 @@ def count(draft: Draft) -> Finding:
     if draft.reply is None:
         return finding([], decided=False)
     faults, decided = [], False
+    counted = counted_in(draft)
     removed = len(draft.scene.target) if draft.edit_type is EditType.REMOVE else 0
     for name, text in draft.texts():
         if name == "editing":
@@ -46,7 +44,8 @@ def count(draft: Draft) -> Finding:
         for phrase in reading.phrases:
             verdict = _verdict(reading, phrase, draft.scene, gone=removed if name == "result" else 0)
             decided = decided or verdict is not None
-            if verdict:
+            subset = phrase.number is not None and counted.holds(phrase.noun) and name != "result"
+            if verdict and not (subset and (phrase.number or 0) < len(draft.scene.things)):
                 faults.append(f"{name} says {reading.quoted(phrase)!r}, {verdict}")
     faults += _contradiction(draft, removed)
     return finding(faults, decided)
@@ -54,11 +53,14 @@ def count(draft: Draft) -> Finding:
 
 def unsure_count(draft: Draft) -> bool:
     """Whether a number said of the target's kind differs from what was found: ranks can't be told then."""
+    counted = counted_in(draft)
     for name, text in draft.texts():
         if name in ("editing", "result"):
             continue
         reading = draft.read(text)
         for phrase in reading.phrases:
+            if counted.holds(phrase.noun):  # "three plates …; two plates are white"
+                continue
             placed = reading.word(phrase.end) in ("on", "in", "at", "near") and reading.word(
                 phrase.end + 1
             ) in ("the", "a")
@@ -84,23 +86,15 @@ def counted_in(draft: Draft) -> Counted:
         if name in ("editing", "result"):
             continue
         for phrase in draft.read(text).phrases:
-            if (
-                phrase.number
-                and phrase.noun
-                and phrase.noun != "one"
-                and not phrase.colors
-                and not phrase.sizes
-            ):
-                if (
-                    to_target(phrase, draft.scene) in FITTING
-                    and _found(phrase, draft.scene)[1] == phrase.number
-                ):
-                    nouns.add(phrase.noun)
-                    modifiers |= set(phrase.modifiers)
+            if not phrase.number or phrase.noun in (None, "one"):
+                continue
+            if to_target(phrase, draft.scene) in FITTING and _found(phrase, draft.scene)[1] == phrase.number:
+                nouns.add(phrase.noun or "")
+                modifiers |= set(phrase.modifiers)
     return Counted(frozenset(nouns), frozenset(modifiers))
 
 
-def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:
+def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:  # noqa: PLR0911
     """What was found when that contradicts the number, ``""`` when it doesn't, None when it can't be told."""
     if phrase.number is None or phrase.noun is None or phrase.ordinals or _is_no_thing(phrase, scene):
         return None
@@ -161,7 +155,7 @@ def _is_total(reading: Reading, phrase: NounPhrase) -> bool:
         return False
     before = reading.word(phrase.start - 1)
     total = (
-        before in _SHOWING
+        before in word_set("showing")
         or phrase.determiner in ("the", "all", "these")
         or phrase.start == reading.sentence_start(phrase.start)
     )
@@ -173,7 +167,7 @@ def _is_total(reading: Reading, phrase: NounPhrase) -> bool:
     texts = {token.text for token in reading.tokens}
     return (
         total
-        and not sentence & _PARTIAL
+        and not sentence & word_set("partial")
         and not texts & {"others", "another", "additional"}
         and "other" not in phrase.modifiers
     )

@@ -36,22 +36,25 @@ _HELD = (
     r"(?:carry|carries|hold|lift|open|push|pull|stack|load|unload|deliver|pack|wrap|sit|stand|sell|fill)\w*"
 )
 _BOX = (
-    r"\bbounding[- ]box(?:es)?\b|\bbounding[- ](?:rectangle|frame)\b|\bb-?box\b|\bboxed\b(?!\s+(?:lunch|set|gift|wine|in by))",
-    rf"(?<!{'a '})\bred[- ]{_SHAPE}\b(?!\s+(?:truck|car|van|office))",
-    rf"\b(?:in|inside|within|outside|surrounded by|outlined by|enclosed by|framed by|marked by|indicated by)\s+(?:of\s+)?"
+    r"\bbounding[- ]box(?:es)?\b|\bbounding[- ](?:rectangle|frame)\b|\bb-?box\b",
+    r"\bboxed\b(?!\s+(?:lunch|set|gift|wine|in by))",
+    rf"\bred[- ]{_SHAPE}\b(?!\s+(?:truck|car|van|office))",
+    r"\b(?:in|inside|within|outside|(?:surrounded|outlined|enclosed|framed|marked|indicated) by)\s+(?:of\s+)?"
     rf"(?:the|a|this|that)\s+(?:\w+\s+)?{_SHAPE}\b(?!\s+(?:truck|car|office|seats?|van))",
-    r"\bred (?:outline|frame|border|square)d?\b(?=\s*(?:$|[.,;]|around|surrounding|that marks|marking|highlighting|indicat))",
+    r"\bred (?:outline|frame|border|square)d?\b(?=\s*(?:$|[.,;]|around|surrounding|that marks|marking|indicat))",
 )
 _MASK = (
     r"(?<!wearing a )(?<!wears a )(?<!wearing the )\b(?:red|semi-transparent|translucent|segmentation|transparent)[- ]"
     r"(?:semi-transparent |translucent |colou?red )?(?:mask|overlay|highlight|shading)(?:ed)?\b",
-    r"\b(?:in|inside|within|under|covered by|indicated by|marked by|highlighted by)\s+the\s+(?:\w+\s+)?mask(?:ed area)?\b",
+    r"\b(?:in|inside|within|under|(?:covered|indicated|marked|highlighted) by)\s+the\s+(?:\w+\s+)?mask(?:ed area)?\b",
     r"\bmasked\s+(?:area|region|object|person|part|target|one|item|section|pixels?)\b",
 )
 _MARKED = (
     r"\b(?:highlighted|marked|outlined|circled|framed|annotated|enclosed|indicated|delineated|bounded)\s+"
-    r"(?:(?:clearly|here)\s+)?(?:in|by|with)\s+(?:a\s+|the\s+)?(?:\w+\s+)?(?:red|box|bounding|mask|rectangle|overlay|annotation|marker)\b",
-    r"\b(?:target|object|person|it|subject)\s+(?:is|that is|being|which is)\s+(?:highlighted|boxed|annotated|circled)(?=\s*(?:$|[.,;]|for\b|in\b))",
+    r"(?:(?:clearly|here)\s+)?(?:in|by|with)\s+(?:a\s+|the\s+)?(?:\w+\s+)?"
+    r"(?:red|box|bounding|mask|rectangle|overlay|annotation|marker)\b",
+    r"\b(?:target|object|person|it|subject)\s+(?:is|that is|being|which is)\s+(?:highlighted|boxed|annotated|circled)"
+    r"(?=\s*(?:$|[.,;]|for\b|in\b))",
     r"\[\s*\d{1,4}\s*,\s*\d{1,4}\s*,\s*\d{1,4}\s*,\s*\d{1,4}\s*\]",
 )
 _TARGETS = "target|object|person|region|area|individual|item|subject|one|figure|entity|man|woman|child"

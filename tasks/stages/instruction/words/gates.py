@@ -37,9 +37,10 @@ from tasks.stages.instruction.words.looks import color, size
 from tasks.stages.instruction.words.names import ALL, NAMES
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import edit_type, one_edit
-from tasks.stages.instruction.words.places import ordinal, side
+from tasks.stages.instruction.words.ordinals import ordinal
 from tasks.stages.instruction.words.results import result
 from tasks.stages.instruction.words.rewriting import rewriting, round_trip
+from tasks.stages.instruction.words.sides import side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from tasks.stages.instruction.words.phrases import Color, NounPhrase, color_at
 from tasks.stages.instruction.words.reading import Reading, mentions, to_target
 from tasks.stages.instruction.words.scene import SIZE_MARGIN, Peers, Thing, WordScene
 from tasks.stages.instruction.words.tokens import contrasted
-from tasks.stages.instruction.words.vocabulary import FITTING, kinds, word_set, words
+from tasks.stages.instruction.words.vocabulary import FITTING, kinds, relation, word_set, words
 
 _WORN = frozenset({"in", "wearing", "wears", "with", "dressed", "sporting", "and", "has"})
 _IS = frozenset({"is", "appears", "looks"})
@@ -22,7 +22,11 @@ def size(draft: Draft) -> Finding:
     for name, reading, named, _ in _texts(draft):
         for phrase in named:
             for word in phrase.sizes:
-                fits = _fits_size(reading, phrase, word, draft.scene)
+                fits = (
+                    _fits_than(reading, phrase, word, draft.scene)
+                    if "than" in reading.words(phrase.end, phrase.end + 1) and not phrase.text
+                    else _fits_size(reading, phrase, word, draft.scene)
+                )
                 decided = decided or fits is not None
                 if fits is False:
                     faults.append(
@@ -88,6 +92,39 @@ def _fits_size(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene
     return True if all(ratio <= 1 / SIZE_MARGIN for ratio in every) else None
 
 
+def _fits_than(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene) -> bool | None:
+    """``larger than the ducks``, ``taller than the other three``: against all of those things."""
+    measure, direction = words()["comparatives"].get(word, ("none", 0))
+    landmark = reading.phrase_at(phrase.end + 1) or reading.phrase_at(phrase.end + 2)
+    following = set(reading.words(phrase.end + 1, phrase.end + 4))
+    if measure == "none" or len(scene.target) > 1:
+        return None
+    if landmark is None and not following & {"others", "rest"}:
+        return None
+    is_other = (
+        landmark is None
+        or landmark.determiner in ("other", "others")
+        or "other" in landmark.modifiers
+        or landmark.text == "others"
+    )
+    if landmark is not None and (landmark.colors or (not is_other and landmark.noun in (None, "one"))):
+        return None
+    found = [
+        thing
+        for thing in scene.things
+        if thing is not scene.targets[0]
+        and (
+            thing.label == scene.label
+            if landmark is None or is_other
+            else relation(landmark.noun or "", thing.label) in FITTING
+        )
+    ]
+    ratios = [_ratio(thing, scene.targets[0], measure, direction) for thing in found]
+    if not ratios:
+        return None
+    return False if all(ratio >= SIZE_MARGIN for ratio in ratios) else True if max(ratios) < 1 else None
+
+
 def _ratio(other: Thing, target: Thing, measure: str, direction: int) -> float:
     """How much more the other one is what is said of the target: above 1, it is it more."""
     first, second = max(1.0, other.measure(measure)), max(1.0, target.measure(measure))
@@ -96,9 +133,17 @@ def _ratio(other: Thing, target: Thing, measure: str, direction: int) -> float:
 
 def _without_sizes(phrase: NounPhrase) -> NounPhrase:
     return NounPhrase(
-        start=phrase.start, end=phrase.end, determiner=phrase.determiner, colors=phrase.colors, side=phrase.side,
-        modifiers=phrase.modifiers, noun=phrase.noun, text=phrase.text, plural=phrase.plural, owner=phrase.owner,
-    )  # fmt: skip
+        start=phrase.start,
+        end=phrase.end,
+        determiner=phrase.determiner,
+        colors=phrase.colors,
+        side=phrase.side,
+        modifiers=phrase.modifiers,
+        noun=phrase.noun,
+        text=phrase.text,
+        plural=phrase.plural,
+        owner=phrase.owner,
+    )
 
 
 def _size_words(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene) -> str:
@@ -112,7 +157,7 @@ def _size_words(reading: Reading, phrase: NounPhrase, word: str, scene: WordScen
 def _colors_of_target(
     reading: Reading, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
 ) -> tuple[Color, ...]:
-    """All colors said of the target itself, or of the main garment of a person; garments of the legs count beside it."""
+    """All colors said of the target itself, or of a person's main garment, with what is worn on the legs."""
     found: list[Color] = []
     for phrase in named:
         found += phrase.colors
@@ -155,6 +200,9 @@ def _is_worn_by_target(
         if each.end <= phrase.start and each.noun and "person" in kinds(each.noun)
     ]
     if people:
-        return people[-1] in named or (to_target(people[-1], scene) in FITTING and people[-1].determiner not in word_set("others")
-                                       and reading.word(people[-1].start - 1) in ("is", "", "."))  # fmt: skip
+        return people[-1] in named or (
+            to_target(people[-1], scene) in FITTING
+            and people[-1].determiner not in word_set("others")
+            and reading.word(people[-1].start - 1) in ("is", "", ".")
+        )
     return not is_order

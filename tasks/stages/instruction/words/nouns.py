@@ -7,7 +7,7 @@ import re
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import NounPhrase
-from tasks.stages.instruction.words.reading import ONTO, Reading, to_target
+from tasks.stages.instruction.words.reading import Reading, to_target
 from tasks.stages.instruction.words.results import new_things
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import contrasted
@@ -86,7 +86,9 @@ def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
 def _is_named(reading: Reading, scene: WordScene, verb: str) -> bool:
     """Whether any phrase that may be meant fits the target: "a cup on the table next to the laptop"."""
     return any(
-        to_target(p, scene) in FITTING and p.noun and (not verb or reading.word(p.start - 1) in ONTO | {"of"})
+        to_target(p, scene) in FITTING
+        and p.noun
+        and (not verb or reading.word(p.start - 1) in word_set("onto") | {"of"})
         for p in reading.phrases
     )
 

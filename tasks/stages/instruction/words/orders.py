@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from tasks.records.edit_types import EDIT_TYPES, Maker
 from tasks.records.records import EditType
@@ -123,10 +124,7 @@ def _types_of_change(
     """``change``, ``turn`` and ``make`` may ask for anything but a removal; a named color is a Color edit."""
     if text:
         return _CHANGES
-    into_noun = any(
-        phrase in ("into a", "into an", "to a", "to an")
-        for phrase in (" ".join(pair) for pair in zip(tokens, tokens[1:], strict=False))
-    )
+    into_noun = any(first in ("into", "to") and second in ("a", "an") for first, second in pairwise(tokens))
     if order.verb == "change" and color and not into_noun and set(tokens) & _MAIN_CLAUSE:
         # gold, silver and bronze are materials, too
         return frozenset({EditType.COLOR, EditType.APPEARANCE} | ({EditType.MATERIAL} if material else set()))

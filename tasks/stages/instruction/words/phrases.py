@@ -18,9 +18,19 @@ from tasks.stages.instruction.words.vocabulary import (
 LONGEST_NOUN = 3
 """Words of the longest noun looked up (``cell phone``, ``alarm clock``)."""
 
-_SIDES = {"left": "left", "left-hand": "left", "leftmost": "leftmost", "right": "right", "right-hand": "right",
-    "rightmost": "rightmost", "middle": "middle", "center": "middle", "central": "middle", "centermost": "middle",
-    "middlemost": "middle"}  # fmt: skip
+_SIDES = {
+    "left": "left",
+    "left-hand": "left",
+    "leftmost": "leftmost",
+    "right": "right",
+    "right-hand": "right",
+    "rightmost": "rightmost",
+    "middle": "middle",
+    "center": "middle",
+    "central": "middle",
+    "centermost": "middle",
+    "middlemost": "middle",
+}
 _SIZES = ("superlatives", "comparatives", "positives")
 _NEVER_STARTS = frozenset({"'s", QUOTE})
 
@@ -136,6 +146,12 @@ def _read(reader: _Reader) -> NounPhrase | None:
     start = reader.at
     phrase = NounPhrase(start=start, end=start)
     if reader.word() in word_set("determiners") and not (reader.word() == "one" and _ends(reader, 1)):
+        if (
+            reader.word() == "that"
+            and reader.word(1).endswith("s")
+            and singular(reader.word(1), reader.labels) is None
+        ):
+            return None  # "the barrel that stands …"
         phrase = replace(phrase, determiner=reader.word())
         reader.at += 1
     said = bool(phrase.determiner)

@@ -20,24 +20,7 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-ONTO = frozenset({"to", "on", "onto", "in", "into", "over", "around", "beside", "next", "near", "behind", "above", "under", "at",
-    "for", "atop", "against", "below", "beneath", "along", "across", "inside", "upon", "by", "between", "from"})  # fmt: skip
-"""After these stands where something new is put."""
-
-LINKS = frozenset({"of", "on", "in", "from", "worn", "held", "belonging", "around", "over", "at", "along", "covering", "atop",
-    "above", "inside", "to", "that", "onto", "upon"})  # fmt: skip
-"""Between a part or garment and what it belongs to."""
-
-AWAY = frozenset({"behind", "near", "beside", "besides", "next", "of", "from", "between", "with", "than", "by", "to", "among", "above",
-    "below", "under", "underneath", "over", "against", "toward", "towards", "opposite", "past", "alongside", "around", "on", "in",
-    "at", "like", "unlike", "and", "or", "facing", "holding", "carrying", "watching", "touching", "leading", "following", "wearing",
-    "pushing", "pulling", "amid", "amidst", "beyond", "before", "after", "beneath", "without", "across", "riding", "showing",
-    "into", "onto", "inside", "outside", "through", "along", "amongst", "within", "via", "about", "off"})  # fmt: skip
-"""A phrase right after one of these is something the sentence relates to, not what it is about."""
-
-PRONOUNS = frozenset({"it", "she", "he", "they", "this", "which", "who", "that", "them", "him", "her"})
-
-IS = frozenset({"is", "are", "as", "being", "be", "was", "were"})
+IS = frozenset({"is", "are", "as", "being", "be", "was", "were", "appears", "looks", "seems", "comes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +107,11 @@ def verb_kind(reading: Reading, index: int) -> str:
     if word == "get" and reading.words(index + 1, index + 3) == ("rid", "of"):
         return "remove"
     rest = reading.words(index + 1, reading.sentence_end(index))
-    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean") and {"out", "away", "off"} & set(
-        rest
-    ):
+    if word in ("take", "cut", "crop", "clear", "wipe", "strip", "clean", "edit") and {
+        "out",
+        "away",
+        "off",
+    } & set(rest):
         return "remove"
     kind = next((str(kind) for kind, verbs in words()["edit_verbs"].items() if word in verbs), "")
     if kind == "make" and {"disappear", "vanish", "invisible"} & set(rest):
@@ -157,14 +142,16 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
         apposed = apposed or (before == ":" and bool(found))
-        if phrase.noun in (None, "one") and before in (",", "and", "(", "also"):  # "…, second from the left"
+        if (phrase.noun in (None, "one") and before in (",", "and", "(", "also")) or before.endswith(
+            ("ing", "ed")
+        ):  # "…, second from the left"
             apposed = (
                 bool(found)
                 and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
             )
         if (
             (
-                before in AWAY
+                before in word_set("away")
                 and not apposed
                 and reading.word(phrase.start - 2) not in ("consists", "composed")
             )
@@ -179,7 +166,8 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             and reading.word(phrase.start - 2) not in IS
         ):
             continue
-        if kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one":
+        is_empty = kinds(phrase.noun or "") & {ANYTHING, QUANTITY} and phrase.noun != "one"
+        if is_empty and not scene.label.endswith(phrase.noun or " "):
             continue
         if phrase.determiner in ("a", "an") and found and not apposed and before not in IS:
             continue
@@ -189,12 +177,30 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
     return tuple(found)
 
 
+def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
+    """Phrases of an order that mean the target: its noun phrase, and ranks said after it ("the cup, second from …")."""
+    target = order.target
+    if target is None:
+        return ()
+    sentence = reading.tokens[target.start].sentence
+    ranks = [
+        phrase
+        for phrase in reading.phrases
+        if phrase.start >= target.end
+        and phrase.noun in (None, "one")
+        and (phrase.ordinals or phrase.side)
+        and reading.tokens[phrase.start].sentence == sentence
+        and reading.word(phrase.start - 1) in IS | {",", "(", "–", "—"}
+    ]
+    return (target, *ranks)
+
+
 def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:
     """Whether the sentence of a token is about something else than the target, by its first phrase."""
     start = reading.sentence_start(index)
     for phrase in reading.phrases:
         if phrase.start >= start and phrase.start < index:
-            if PRONOUNS & set(reading.words(start, phrase.start)):
+            if word_set("pronouns") & set(reading.words(start, phrase.start)):
                 return False
             if _is_other(phrase):
                 return True
@@ -231,7 +237,7 @@ def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
     """The phrase after the first place word behind what is added."""
     end = reading.sentence_end(first.start)
     for index in range(first.end, end):
-        if reading.word(index) in ONTO:
+        if reading.word(index) in word_set("onto"):
             if reading.words(index, index + 2) == ("in", "the") and reading.word(index + 2) in word_set(
                 "picture"
             ):
@@ -267,7 +273,16 @@ def _chain(
 def _linked(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
     """The phrase that a part belongs to: right after ``of``, ``on``, ``worn by`` …"""
     index = phrase.end
-    while reading.word(index) in LINKS | {"by", "is", "are", "the", "being", "front", "top", "to"}:
+    while reading.word(index) in word_set("links") | {
+        "by",
+        "is",
+        "are",
+        "the",
+        "being",
+        "front",
+        "top",
+        "to",
+    }:
         following = reading.phrase_at(index + 1) or reading.phrase_at(index)
         if (
             following is not None

@@ -23,20 +23,26 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-_CHANGING = r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|mak|made|tint|go|fad|bleach|becom|giv)\w*"
+_CHANGING = (
+    r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|"
+    r"mak|made|tint|go|fad|bleach|becom|giv)\w*"
+)
 _SHOWN = r"(?:appear|become|be|look|turn|show|display|have turned|have become|be shown|be rendered|be painted|be dyed|be recolored|be colored)"
 _OF_OTHERS = re.compile(
-    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|previous\w*|before)\b"
+    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|"
+    r"previous\w*|before)\b"
 )
 _INSTEAD = re.compile(
     r"\b(?:instead of|rather than|in place of|unlike|as opposed to|not)\s+(?:[a-z-]+\s+){0,2}?[a-z-]+"
 )
 _NEW_THING = r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?(?:with|by|for|into)\s"
 _SAID = re.compile(
-    r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
+    r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|"
+    r"becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
 )
 _MADE = re.compile(
-    r"\b(?:to|into|of|in|with|like|as|now|become|becomes|be|appear|appears|look|looks|from|made|a|an|solid|polished|shiny)\s+(?:[a-z-]+\s+){0,2}$"
+    r"\b(?:to|into|of|in|with|like|as|now|becomes?|be|appears?|looks?|from|made|a|an|solid|polished|shiny)\s+"
+    r"(?:[a-z-]+\s+){0,2}$"
 )
 
 
@@ -299,5 +305,8 @@ def _color_patterns() -> tuple[re.Pattern[str], ...]:
 @cache
 def _ending_color() -> re.Pattern[str]:
     """``make the second cup (bright) red.``"""
-    return re.compile(rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
-                      r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?(?:,?\s+please)?\s*[.!?]?\s*$")  # fmt: skip
+    return re.compile(
+        rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b"
+        rf"[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
+        r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?(?:,?\s+please)?\s*[.!?]?\s*$"
+    )

@@ -11,9 +11,10 @@ from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.looks import color, size
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import types_of
-from tasks.stages.instruction.words.places import ordinal, side
+from tasks.stages.instruction.words.ordinals import ordinal
 from tasks.stages.instruction.words.reading import Order, Reading
 from tasks.stages.instruction.words.results import new_things, quoted_result
+from tasks.stages.instruction.words.sides import side
 from tasks.stages.instruction.words.tokens import plain
 from tasks.stages.instruction.words.vocabulary import (
     FITTING,
@@ -27,8 +28,8 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 _ADVERB_AFTER_RIGHT = re.compile(
-    r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|across|outside|inside|"
-    r"where|over|angle|up|down|between|beneath|against|alongside)\b)"
+    r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|across|"
+    r"outside|inside|where|over|angle|up|down|between|beneath|against|alongside)\b)"
 )
 _COUNTED_FROM = re.compile(
     r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b"

@@ -28,9 +28,18 @@ _TOKEN = re.compile(
     rf"{QUOTE}+|[a-z0-9]+(?:['’]?-[a-z0-9]+|['’](?!s\b)[a-z]+)*|['’]s?(?![a-z])|[.,;:!?()—–…]"
 )
 _ENDS = frozenset(".!?;…")
-_ABBREVIATIONS = {"centre": "center", "colours": "colors", "colour": "color", "grey": "gray", "lefthand": "left-hand",
-    "left-most": "leftmost", "right-most": "rightmost", "centrally": "center", "center-left": "center left",
-    "center-right": "center right"}  # fmt: skip
+_ABBREVIATIONS = {
+    "centre": "center",
+    "colours": "colors",
+    "colour": "color",
+    "grey": "gray",
+    "lefthand": "left-hand",
+    "left-most": "leftmost",
+    "right-most": "rightmost",
+    "centrally": "center",
+    "center-left": "center left",
+    "center-right": "center right",
+}
 
 
 @dataclass(frozen=True, slots=True)

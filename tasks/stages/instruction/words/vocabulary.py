@@ -26,14 +26,37 @@ REPRESENTED = frozenset({"person", "animal", "vehicle"})
 NEAR_KINDS = frozenset(
     frozenset(pair)
     for pair in (
-        ("food", "tableware"), ("drink", "tableware"), ("food", "drink"), ("plant", "tableware"), ("plant", "food"),
-        ("bag", "fixture"), ("bag", "tableware"), ("fixture", "tableware"), ("fixture", "building"),
-        ("furniture", "building"), ("furniture", "fixture"), ("sign", "fixture"), ("sign", "device"), ("reading", "sign"),
-        ("reading", "fixture"), ("reading", "device"), ("nature", "building"), ("nature", "plant"), ("accessory", "bag"),
-        ("accessory", "building"), ("sport", "vehicle"), ("instrument", "device"), ("artwork", "building"),
-        ("artwork", "sign"), ("artwork", "sport"), ("artwork", "fixture"), ("artwork", "nature"),
+        ("food", "tableware"),
+        ("drink", "tableware"),
+        ("food", "drink"),
+        ("plant", "tableware"),
+        ("plant", "food"),
+        ("bag", "fixture"),
+        ("bag", "tableware"),
+        ("fixture", "tableware"),
+        ("fixture", "building"),
+        ("furniture", "building"),
+        ("furniture", "fixture"),
+        ("sign", "fixture"),
+        ("sign", "device"),
+        ("reading", "sign"),
+        ("reading", "fixture"),
+        ("reading", "device"),
+        ("nature", "building"),
+        ("nature", "plant"),
+        ("accessory", "bag"),
+        ("accessory", "building"),
+        ("sport", "vehicle"),
+        ("instrument", "device"),
+        ("artwork", "building"),
+        ("artwork", "sign"),
+        ("artwork", "sport"),
+        ("artwork", "fixture"),
+        ("artwork", "nature"),
+        ("fitting", "building"),
+        ("fitting", "furniture"),
     )
-)  # fmt: skip
+)
 """Pairs of kinds whose things are called by each other's nouns (a bowl of soup, a plant in its pot)."""
 
 
@@ -142,7 +165,7 @@ def kinds(noun: str) -> frozenset[str]:
     return frozenset(sense.kind for sense in _senses_of(noun))
 
 
-def relation(noun: str, label: str) -> Relation:
+def relation(noun: str, label: str) -> Relation:  # noqa: PLR0911
     """How a singular noun relates to a label; both lower-case."""
     if noun == label or plural(label) == noun:
         return Relation.SAME

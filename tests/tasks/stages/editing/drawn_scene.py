@@ -132,7 +132,7 @@ def make_plan(
         height=height,
         original_format="PNG",
         actions=(),
-        licence="drawn here",
+        license="drawn here",
         hints=(),
         fingerprint="0" * 16,
     )

@@ -97,11 +97,11 @@ def only_child(outcome: Outcome) -> Child:
 
 def assert_refused_alone(child: Child, reason: Reason) -> None:
     """The reason is the given one, and no other gate failed."""
-    assert child.reason is reason, (child.reason, child.detail)
+    assert child.reason is reason, (child.reason, child.measured)
     assert isinstance(child.record, EditedSample)
     failed = [m.name for m in child.record.gates if not m.passed]
     assert len(failed) == 1, child.detail
-    assert failed[0] in child.detail
+    assert failed == [m.name for m in child.measured]
     assert {b.name for b in child.blobs} == {"edited.png", "patch.png"}
 
 

@@ -50,7 +50,7 @@ def test_the_named_color_must_fill_enough_of_the_mask(share: float, passed: bool
     whole = np.ones((100, 10), bool)
     gate = gates.color_gate(picture, whole, "blue", SETTINGS, least=SETTINGS.min_color_share)
     assert gate.passed is passed
-    assert gate.reason is Reason.WRONG_COLOUR
+    assert gate.reason is Reason.WRONG_COLOR
 
 
 def test_a_step_at_an_old_edge_is_no_seam_and_one_on_a_plain_surface_is() -> None:

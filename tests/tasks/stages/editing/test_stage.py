@@ -12,6 +12,7 @@ import pytest
 from tasks.imaging.geometry import from_rle
 from tasks.imaging.pixels import decode_rgb
 from tasks.records.errors import Reason, SampleError
+from tasks.records.measuring import bound_words
 from tasks.records.outcomes import StageInput
 from tasks.records.records import Box, EditedSample, EditPlan, EditType
 from tasks.stages.editing.stage import edit
@@ -30,7 +31,7 @@ from tests.tasks.stages.editing.planted_stage import (
 )
 
 
-def test_a_recoloured_ball_is_kept_and_exact_outside(
+def test_a_recolored_ball_is_kept_and_exact_outside(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     child = only_child(run(picture, plan_for(RED, EditType.COLOR, "green")))
@@ -80,7 +81,7 @@ def test_another_colour_than_the_asked_one_is_refused(
 ) -> None:
     editor = PlantedEditor(lambda image, mask: np.where(mask[..., None], np.uint8([150, 60, 190]), image))
     child = only_child(run(picture, plan_for(RED, EditType.COLOR, "green"), editor=editor))
-    assert_refused_alone(child, Reason.WRONG_COLOUR)
+    assert_refused_alone(child, Reason.WRONG_COLOR)
 
 
 def test_a_target_that_fills_the_picture_ends_early(
@@ -169,6 +170,6 @@ def test_every_gate_of_a_kept_sample_says_its_bound(
 ) -> None:
     child = only_child(run(picture, plan_for(RED, EditType.COLOR, "green")))
     assert isinstance(child.record, EditedSample)
-    assert all(m.threshold for m in child.record.gates)
+    assert all(bound_words(*m.bounds) or m.note for m in child.record.gates)
     assert replace(child.record) == child.record
     assert isinstance(child.record.crop, Box)

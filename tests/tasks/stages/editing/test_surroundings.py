@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.stages.editing.compositing import dilate
+from tasks.imaging.masks import dilate
 from tasks.stages.editing.surroundings import look_around
 
 SHAPE = (160, 200)

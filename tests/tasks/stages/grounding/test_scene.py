@@ -7,7 +7,7 @@ from tasks.imaging.geometry import to_rle
 from tasks.records.records import Box, Measurement
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.questions import Detection, Segmentation
-from tasks.stages.grounding.scene import describe_object, largest_component, union_mask
+from tasks.stages.grounding.scene import describe_object, union_mask
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity
 
@@ -32,7 +32,7 @@ def why(
     return describe_object(0, Entity(detection=found, **facts), drawn, IMAGE, settings).not_a_target
 
 
-FAILED = Measurement(name="outline", value=0.1, passed=False, threshold=">= 0.5")
+FAILED = Measurement(name="outline", value=0.1, low=0.5)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,6 @@ FAILED = Measurement(name="outline", value=0.1, passed=False, threshold=">= 0.5"
 )
 def test_each_filter_names_itself(changes, reason):
     assert why(**changes) == reason
-
-
-def test_the_largest_piece_is_measured_over_diagonal_neighbours():
-    mask = np.zeros((10, 10), bool)
-    assert largest_component(mask) == 0.0
-    mask[0, 0] = mask[1, 1] = mask[2, 2] = mask[9, 9] = True
-    assert largest_component(mask) == 0.75
 
 
 def test_a_target_of_two_objects_has_the_union_of_their_masks():

@@ -134,7 +134,8 @@ def test_no_mask_is_drawn_where_no_object_could_be_a_target_whatever_its_mask():
     (outcome,) = answered(
         stage(segmenter, target={"exclude_labels": ("cup", "book")}), [item("p")], Pictures(p=SCENE)
     )
-    assert (outcome.reason, outcome.detail) == (Reason.NO_TARGET, "excluded_label 3")
+    assert (outcome.reason, outcome.detail) == (Reason.NO_TARGET, "")
+    assert [(m.name, m.value, m.decides) for m in outcome.measured] == [("excluded_label", 3.0, False)]
     assert segmenter.asked == 0
 
 

@@ -28,7 +28,7 @@ def paint(blocks, size=(400, 600)):
 def source(sid="a" * 26, width=600, height=400, hints=()):
     return SourceImage(
         sid=sid, location="blocks/a.jpg", sha256="0" * 64, working_sha256="0" * 64, width=width, height=height,
-        original_format="PNG", actions=("encoded",), licence="unstated (drawn)", hints=hints, fingerprint="0" * 16,
+        original_format="PNG", actions=("encoded",), license="unstated (drawn)", hints=hints, fingerprint="0" * 16,
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ class LeftHalfJudge:
         return TargetVerdict(
             precise=stout,
             hard=left,
-            measurements=(Measurement(name="left", value=float(left), passed=left, threshold="= 1"),),
+            measurements=(Measurement(name="left", value=float(left), low=1, high=1),),
         )
 
 

@@ -50,7 +50,7 @@ def test_a_kept_photograph_says_everything_about_itself(tmp_path, pictures, inge
     assert record.sha256 == hashlib.sha256(data).hexdigest()
     assert (record.width, record.height, record.original_format) == (320, 288, "JPEG")
     assert record.actions == ("metadata_stripped", "kept")
-    assert record.licence == "unstated (s)"
+    assert record.license == "unstated (s)"
     assert record.fingerprint == fingerprint(decode_rgb(blob.data))
     assert np.array_equal(decode_rgb(blob.data), decode_rgb(data))
 

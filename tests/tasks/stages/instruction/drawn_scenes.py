@@ -87,7 +87,7 @@ def scene(things: list[dict[str, object]], weak: tuple[tuple[object, ...], ...] 
         height=HEIGHT,
         original_format="JPEG",
         actions=(),
-        licence="unstated (drawn)",
+        license="unstated (drawn)",
         hints=(),
         fingerprint="0" * 16,
     )

@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
+from tasks.publishing.settings import PublishSettings
 from tasks.publishing.shard_format import MEMBERS
 from tasks.publishing.splits import REFUSED
 from tasks.records.errors import DataFault, Reason, SampleError
 from tasks.records.outcomes import BlobRef, StageInput
 from tasks.records.records import EditType
-from tasks.stages.publish.settings import PublishSettings
 from tasks.stages.publish.stage import PICTURES, publish
 from tests.tasks.stages.answering import answered
 

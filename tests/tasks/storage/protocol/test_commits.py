@@ -11,8 +11,9 @@ import pytest
 
 from tasks.records.canonical import sha256_hex
 from tasks.records.errors import DataFault, Reason
+from tasks.records.measuring import measure
 from tasks.records.outcomes import Blob, BlobRef, Child, Outcome, SourceEntry, StageInput
-from tasks.records.records import SourceImage
+from tasks.records.records import SCHEMA_VERSION, SourceImage
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.objects.unit_tar import pack
 from tasks.storage.protocol.commits import Commit, commit_unit, find_commit, read_rows
@@ -42,7 +43,7 @@ def entry(number: int) -> SourceEntry:
 def image(number: int) -> SourceImage:
     return SourceImage(
         sid=f"{number:026}", location=f"s/{number}", sha256="", working_sha256="", width=1, height=1,
-        original_format="PNG", actions=(), licence="", hints=(), fingerprint="",
+        original_format="PNG", actions=(), license="", hints=(), fingerprint="",
     )  # fmt: skip
 
 
@@ -149,6 +150,41 @@ def test_rows_are_a_table_that_anybody_reads(store: Store):
         ("input", "kept", 2, None),
         ("input", "rejected", 1, None),
     ]
+
+
+def test_numbers_and_kept_answers_of_a_row_come_back_as_they_were(store: Store):
+    unit, inputs = three()
+    numbers = (
+        measure("seam_share", 0.2, high=0.15),
+        measure("fill", 0.5, low=0.1, high=0.9),
+        measure("allows_color", 0, decides=False, note="not offered"),
+    )
+    child = Child(
+        id="c1", record=None, reason=Reason.SEAM_VISIBLE, measured=numbers[:1], answers=("k2", "k1")
+    )
+    outcomes = [
+        Outcome(input_id="s/0", reason=Reason.NO_TARGET, measured=numbers, answers=("k0",)),
+        Outcome(input_id="s/1", children=(child,)),
+        kept(2),
+    ]
+    commit, _ = commit_unit(store, INGEST, unit, inputs=inputs, outcomes=outcomes, run={})
+    rows = {row.id: row for row in read_rows(store, commit)}
+    assert (rows["s/0"].measured, rows["s/0"].answers) == (numbers, ("k0",))
+    assert (rows["c1"].measured, rows["c1"].answers) == (numbers[:1], ("k2", "k1"))
+    assert (rows["c2"].measured, rows["c2"].answers) == ((), ())
+    assert {row.schema_version for row in rows.values()} == {SCHEMA_VERSION}
+
+
+def test_the_answers_a_row_rests_on_change_no_digest_of_its_content(tmp_path: Path):
+    digests = []
+    for answers in ((), ("k1",)):
+        store = open_store(str(tmp_path / f"{len(answers)}"))
+        unit, inputs = three()
+        child = Child(id="c0", record=image(0), answers=answers)
+        outcomes = [Outcome(input_id="s/0", children=(child,)), kept(1), kept(2)]
+        commit, _ = commit_unit(store, INGEST, unit, inputs=inputs, outcomes=outcomes, run={})
+        digests.append([row.digest for row in read_rows(store, commit)])
+    assert digests[0] == digests[1]
 
 
 def test_a_commit_in_anothers_place_is_a_fault(store: Store):

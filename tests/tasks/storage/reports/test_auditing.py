@@ -50,8 +50,9 @@ def release(store: Store, ends: list[StageEnd], build: str) -> None:
         {"stage": e.key.stage, "config8": e.key.config8, "plan": e.plan, "digest": e.digest} for e in ends
     ]
     files = [{"name": n, "bytes": len(page), "sha256": sha256_hex(page)} for n, page in pages.items()]
-    manifest = {"files": files, "chain": chain, "build": build}
-    store.put_if_absent("releases/drawn-1/MANIFEST.json", seal(manifest))
+    run = {"release": "releases/drawn-1", "chain": chain, "build": build}
+    store.put("releases/drawn-1/RUN.json", seal(run))
+    store.put_if_absent("releases/drawn-1/MANIFEST.json", seal({"schema_version": 2, "files": files}))
     store.put_if_absent("releases/drawn-1.json", seal({"release": "releases/drawn-1"}))
 
 
@@ -96,6 +97,7 @@ def test_a_missing_or_shortened_file_is_named_without_reading_it(tmp_path: Path)
     "kind",
     [
         "releases/*/MANIFEST.json",
+        "releases/*/RUN.json",
         "stages/ingest-*/config.json",
         "stages/grounding-*/config.json",
         "builds/*.json",
@@ -128,6 +130,7 @@ def test_a_repaired_release_is_unfinished_until_the_next_build(tmp_path: Path):
     assert repair(store).moved == (
         "releases/drawn-1.json",
         "releases/drawn-1/MANIFEST.json",
+        "releases/drawn-1/RUN.json",
         "releases/drawn-1/gallery/index.html",
     )
     audit = verify(store, deep=True)

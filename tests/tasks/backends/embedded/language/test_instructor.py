@@ -11,7 +11,7 @@ from tasks.backends.embedded.language.descriptions import zone
 from tasks.backends.embedded.language.instructor import PATTERNS, SceneFactsInstructor, SceneFactsOptions
 from tasks.backends.embedded.language.realization import Writer
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
-from tasks.backends.embedded.language.text_facts import fact_set, mentions
+from tasks.backends.embedded.language.text_facts import fact_set
 from tasks.records.errors import ConfigurationError, Reason, SampleError
 from tasks.records.records import EditType
 from tasks.roles.questions import InstructQuestion
@@ -110,15 +110,7 @@ def test_the_same_question_gives_the_same_words():
     assert _replies(target(desk(), 1), seeds=2) == _replies(target(desk(), 1), seeds=2)
 
 
-def test_nothing_speaks_of_the_marking():
-    for make in ALL:
-        whole = make()
-        for index in range(len(whole.objects)):
-            for reply in _written(target(whole, index), seeds=8):
-                assert not mentions(" ".join(_texts(reply)), load_data("words")["markings"])
-
-
-def test_a_person_is_who_and_never_it_and_has_no_colour():
+def test_a_person_is_who_and_never_it_and_has_no_color():
     for reply in _replies(target(street(), 1)):
         text = reply.instruction + reply.reasoning.target_localization
         assert "that is" not in text
@@ -285,8 +277,8 @@ def test_a_type_without_sentences_is_refused_by_its_name():
 
 
 def test_a_pattern_with_an_unknown_slot_is_a_configuration_error():
-    writer = Writer(patterns={"say": ["the {colour} cup"]}, seed=0, key="k")
-    with pytest.raises(ConfigurationError, match="colour"):
+    writer = Writer(patterns={"say": ["the {color} cup"]}, seed=0, key="k")
+    with pytest.raises(ConfigurationError, match="color"):
         writer.say("say", {"noun": "cup"})
     with pytest.raises(ConfigurationError, match="nothing under"):
         writer.say("other", {})

@@ -18,13 +18,13 @@ def _localize(whole, index, seed=0):
     return target_localization(facts, Reference(kind="color"), "the one meant", LIMITS, writer)
 
 
-def test_category_size_zone_order_neighbour_and_wording_all_stand_in_it():
+def test_category_size_zone_order_neighbor_and_wording_all_stand_in_it():
     text = _localize(cups(), 1)
     for words in ("a red cup", "1 percent", "left half of the picture", "second", "laptop", "the one meant"):
         assert words in text
 
 
-def test_clothes_are_named_only_where_one_colour_covers_most_of_a_person():
+def test_clothes_are_named_only_where_one_color_covers_most_of_a_person():
     assert "mostly black clothes" in _localize(street(), 1)
     assert "clothes" not in _localize(street(), 2)
 
@@ -48,7 +48,7 @@ def test_nothing_is_called_the_only_one_of_a_class_that_is_often_overlooked():
     assert _localize(around, 0) is None
 
 
-def test_a_neighbour_that_its_noun_does_not_single_out_is_told_of_as_some_thing():
+def test_a_neighbor_that_its_noun_does_not_single_out_is_told_of_as_some_thing():
     around = scene(
         [
             thing("laptop", (450, 380, 560, 480)),

@@ -64,7 +64,7 @@ def test_left_of_an_anchor_is_forbidden_by_any_rival_on_that_side():
     assert "side_of" not in kinds
 
 
-def test_a_colour_tells_apart_only_from_plainly_other_colours():
+def test_a_color_tells_apart_only_from_plainly_other_colors():
     assert "color" in {r.kind for r in _found(cups(), 1)}
     assert "color" not in {r.kind for r in _found(cups(), 0)}
     unsure = scene(
@@ -73,7 +73,7 @@ def test_a_colour_tells_apart_only_from_plainly_other_colours():
     assert "color" not in {r.kind for r in _found(unsure, 0)}
 
 
-def test_a_person_is_never_told_by_a_colour():
+def test_a_person_is_never_told_by_a_color():
     people = scene(
         [thing("person", (100, 300, 200, 700), "red"), thing("person", (600, 300, 700, 700), "blue")]
     )

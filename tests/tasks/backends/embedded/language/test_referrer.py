@@ -55,7 +55,7 @@ def test_relations_to_other_things_are_understood(whole, instruction, expected):
     assert _find(whole, instruction) == expected
 
 
-def test_a_colour_after_the_noun_is_what_the_edit_makes():
+def test_a_color_after_the_noun_is_what_the_edit_makes():
     referral = parse_referral("Change the chair to the left of the red couch to blue.", ["chair", "couch"])
     assert (referral.label, referral.color) == ("chair", "")
     assert parse_referral("Change the red chair to blue.", ["chair"]).color == "red"

@@ -7,7 +7,7 @@ import pytest
 from tasks.backends.embedded.language.text_facts import fact_set, mentions
 
 
-def test_an_instruction_gives_its_noun_colour_ordinal_and_side():
+def test_an_instruction_gives_its_noun_color_ordinal_and_side():
     facts = fact_set("Change the color of the second red chair from the left to blue.")
     assert facts == {
         ("noun", "chair"),

@@ -20,17 +20,17 @@ def judge() -> Callable[..., EditScores]:
     return ask
 
 
-def test_a_clean_recolouring_gets_high_scores(judge: Callable[..., EditScores]) -> None:
+def test_a_clean_recoloring_gets_high_scores(judge: Callable[..., EditScores]) -> None:
     scores = judge(
-        EditType.COLOR, asked_colour_share=0.9, change_inside_delta_e=40, seam_share=0.01, raw_leak_delta_e=0
+        EditType.COLOR, asked_color_share=0.9, change_inside_delta_e=40, seam_share=0.01, raw_leak_delta_e=0
     )
     assert scores.accuracy == 5
     assert scores.seamlessness > 4.9
 
 
 @pytest.mark.parametrize("share", [0.4, 0.5, 0.6])
-def test_a_half_done_recolouring_falls_under_four(judge: Callable[..., EditScores], share: float) -> None:
-    assert judge(EditType.COLOR, asked_colour_share=share, change_inside_delta_e=40).accuracy < 4
+def test_a_half_done_recoloring_falls_under_four(judge: Callable[..., EditScores], share: float) -> None:
+    assert judge(EditType.COLOR, asked_color_share=share, change_inside_delta_e=40).accuracy < 4
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_without_any_measurement_there_is_no_trust(judge: Callable[..., EditScor
 
 
 def test_scores_stay_within_one_to_five_and_are_recorded(judge: Callable[..., EditScores]) -> None:
-    scores = judge(EditType.COLOR, asked_colour_share=-3, change_inside_delta_e=1e6, seam_share=9)
+    scores = judge(EditType.COLOR, asked_color_share=-3, change_inside_delta_e=1e6, seam_share=9)
     assert 1 <= scores.accuracy <= 5
     assert scores.seamlessness == 1
-    assert {m.name for m in scores.measurements} >= {"accuracy_asked_colour_share", "seamless_seam_share"}
+    assert {m.name for m in scores.measurements} >= {"accuracy_asked_color_share", "seamless_seam_share"}

@@ -33,7 +33,7 @@ def _question(edit_type: EditType, argument: str, *, empty: bool = False) -> Edi
 
 
 @pytest.mark.parametrize("name", ["blue", "green", "black", "white", "yellow"])
-def test_the_object_takes_the_colour_and_the_rest_is_equal(name: str) -> None:
+def test_the_object_takes_the_color_and_the_rest_is_equal(name: str) -> None:
     question = _question(EditType.COLOR, name)
     edited = ClassicalEditor().answer_one(question)
     assert dominant_color(edited, question.mask).name == name
@@ -41,7 +41,7 @@ def test_the_object_takes_the_colour_and_the_rest_is_equal(name: str) -> None:
     assert np.array_equal(edited[:, 90:], question.picture.rgb[:, 90:])
 
 
-def test_no_rim_of_the_old_colour_remains() -> None:
+def test_no_rim_of_the_old_color_remains() -> None:
     question = _question(EditType.COLOR, "blue")
     edited = ClassicalEditor().answer_one(question)
     rim = edited[24:27, 35:75].astype(int)

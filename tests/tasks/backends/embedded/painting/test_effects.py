@@ -13,7 +13,7 @@ ALL = np.ones(COLOURFUL.shape[:2], bool)
 
 
 @pytest.mark.parametrize("name", sorted(EFFECTS))
-def test_an_effect_changes_a_colourful_picture_visibly_and_keeps_its_size(name: str) -> None:
+def test_an_effect_changes_a_colorful_picture_visibly_and_keeps_its_size(name: str) -> None:
     result = EFFECTS[name].apply(COLOURFUL, ALL)
     assert result.shape == COLOURFUL.shape
     assert result.dtype == np.uint8
@@ -21,7 +21,7 @@ def test_an_effect_changes_a_colourful_picture_visibly_and_keeps_its_size(name: 
 
 
 @pytest.mark.parametrize("name", ["black and white", "pencil sketch"])
-def test_colourless_effects_leave_no_colour(name: str) -> None:
+def test_colorless_effects_leave_no_color(name: str) -> None:
     lab = to_lab(EFFECTS[name].apply(COLOURFUL, ALL))
     assert np.hypot(lab[..., 1], lab[..., 2]).max() < 3
 

@@ -38,7 +38,7 @@ def test_gold_is_yellow_and_copper_reddish(name: str, redder: bool) -> None:
     assert (a > 20) == redder
 
 
-def test_steel_has_hardly_a_colour() -> None:
+def test_steel_has_hardly_a_color() -> None:
     picture, mask = _drawn_cup()
     lab = to_lab(MATERIALS["polished steel"].apply(picture, mask))[mask]
     assert np.hypot(lab[:, 1], lab[:, 2]).max() < 8

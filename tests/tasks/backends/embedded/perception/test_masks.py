@@ -10,8 +10,6 @@ from tasks.backends.embedded.perception.mask_measures import (
     edge_ratio,
     fill_holes,
     inner_point,
-    largest_piece,
-    mask_iou,
     solidity,
     stability,
 )
@@ -22,6 +20,7 @@ from tasks.backends.embedded.perception.segmenter import (
     own_kind_share,
     part_masks,
 )
+from tasks.imaging.masks import mask_iou
 from tasks.records.records import Box
 
 
@@ -65,14 +64,6 @@ def test_small_holes_are_filled_and_windows_are_not() -> None:
     assert np.array_equal(fill_holes(pitted, 0.01), ring)
 
 
-def test_the_largest_piece_and_its_share() -> None:
-    two = _square(100, 0, 0, 30, 30) | _square(100, 50, 50, 60, 60)
-    piece, share = largest_piece(two)
-    assert np.array_equal(piece, _square(100, 0, 0, 30, 30))
-    assert share == pytest.approx(0.9)
-    assert largest_piece(np.zeros((5, 5), bool))[1] == 0
-
-
 def test_the_inner_point_is_inside_even_of_a_bow() -> None:
     bow = _square(100, 10, 10, 90, 90) & ~_square(100, 25, 25, 90, 75)
     x, y = inner_point(bow)
@@ -86,7 +77,7 @@ def test_stability_falls_with_soft_edges() -> None:
     assert stability(soft) < 0.5
 
 
-def test_edges_and_colours_tell_a_right_outline_from_a_shifted_one() -> None:
+def test_edges_and_colors_tell_a_right_outline_from_a_shifted_one() -> None:
     truth = _square(200, 60, 60, 140, 140)
     picture = _picture(truth)
     box, shifted = Box(x0=60, y0=60, x1=140, y1=140), _square(200, 80, 80, 120, 120)

@@ -1,0 +1,220 @@
+"""The gate on the sides of the picture: left, right, top, bottom, center, where they are said of the target."""
+
+from __future__ import annotations
+
+from tasks.stages.instruction.words.counting import peers_of
+from tasks.stages.instruction.words.draft import Draft, Finding, finding
+from tasks.stages.instruction.words.phrases import NounPhrase
+from tasks.stages.instruction.words.places import BESIDE, Place, places, said_of, speaking_of_target
+from tasks.stages.instruction.words.reading import Reading
+from tasks.stages.instruction.words.scene import AXES, Peers, Thing, WordScene, rank_range, usual_starts
+from tasks.stages.instruction.words.vocabulary import FITTING, kinds, relation
+
+SLACK = 0.1
+"""Share of the picture's width or height by which the zones of sides overlap the middle."""
+
+BESIDE_SHARE = 0.25
+"""A thing that lies this share of another's width beside its middle is on that side of it."""
+
+SLACKS = {"half": SLACK, "edge": -0.05, "center": 0.03}
+"""An edge or "far left" leaves the middle out, unless the thing reaches the border; "left of the center" is exact."""
+
+_ZONES = {
+    "left": (0.0, 0.5),
+    "right": (0.5, 1.0),
+    "top": (0.0, 0.5),
+    "bottom": (0.5, 1.0),
+    "center": (1 / 3, 2 / 3),
+}
+
+_ACROSS = ("left", "right")
+
+_WITH_SIDES = frozenset({"person", "animal", "vehicle"})
+_ALONG_A_WAY = frozenset({"road", "street", "path", "lane", "river", "stream"})
+
+
+def side(draft: Draft) -> Finding:
+    """Left, right, top, bottom and center of the picture, where they are said of the target."""
+    faults, decided = [], False
+    for name, reading, named, is_order in speaking_of_target(draft):
+        for place in places(reading):
+            told = said_of(reading, place, named, draft.scene, is_order=is_order)
+            if not told:
+                continue
+            verdict = _fits_place(draft.scene, place)
+            if told == BESIDE and verdict is False and not _is_across(draft.scene, place):
+                verdict = None
+            decided = decided or verdict is not None
+            if verdict is False:
+                where = " ".join(reading.words(place.start, place.end))
+                faults.append(f"{name} says {where!r}, the target's center is {_where(draft.scene)}")
+        for phrase in named:
+            fits = _fits_adjective(reading, phrase, draft.scene)
+            decided = decided or fits is not None
+            if fits is False:
+                faults.append(
+                    f"{name} says {reading.quoted(phrase)!r}, the target's center is {_where(draft.scene)}"
+                )
+    return finding(faults, decided)
+
+
+def _is_across(scene: WordScene, place: Place) -> bool:
+    """Whether all of the target lies well on the other side, so that nothing close to it is on this one."""
+    across = {
+        "left": lambda t: t.box.x0 / scene.width,
+        "right": lambda t: 1 - t.box.x1 / scene.width,
+        "top": lambda t: t.box.y0 / scene.height,
+        "bottom": lambda t: 1 - t.box.y1 / scene.height,
+    }
+    return all(
+        side in across and across[side](thing) >= 0.5 + SLACK
+        for thing in scene.targets
+        for side in place.sides
+    )
+
+
+def _fits_place(scene: WordScene, place: Place) -> bool | None:
+    """Whether every target is there; None when boxes don't tell."""
+    if place.of == "thing":
+        return _fits_landmark(scene, place) if _is_landmark(scene, place) else _fits_surface(scene, place)
+    slack = SLACKS[place.reach]
+    verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
+    if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
+        verdicts = [
+            _within(scene, thing, side) for thing in scene.targets for side in place.sides if side != "center"
+        ]
+    if all(verdicts):
+        return True
+    if place.of == "bare":
+        peers = [thing for thing in scene.things if thing.label == scene.label]
+        if all(_among_peers(thing, peers, side) for thing in scene.targets for side in place.sides):
+            return True
+        if "center" in place.sides:
+            return None
+    if len(scene.target) > 1 and any(verdicts):
+        return None
+    return False
+
+
+def _within(scene: WordScene, thing: Thing, side: str, slack: float = SLACK) -> bool:
+    low, high = _ZONES[side]
+    x, y = thing.x / scene.width, thing.y / scene.height
+    if side == "center":
+        # "near the center" may speak of either axis, and of a thing that covers the center.
+        covers = (
+            thing.box.x0 <= scene.width / 2 <= thing.box.x1
+            and thing.box.y0 <= scene.height / 2 <= thing.box.y1
+        )
+        return covers or (low - slack <= x <= high + slack)
+    at = x if side in _ACROSS else y
+    if slack < 0 and _reaches_border(scene, thing, side):
+        return True
+    return low - slack <= at <= high + slack
+
+
+def _reaches_border(scene: WordScene, thing: Thing, side: str) -> bool:
+    box, slack = thing.box, SLACK
+    return {
+        "left": box.x0 <= slack * scene.width,
+        "right": box.x1 >= (1 - slack) * scene.width,
+        "top": box.y0 <= slack * scene.height,
+        "bottom": box.y1 >= (1 - slack) * scene.height,
+    }[side]
+
+
+def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
+    """Whether a thing is on that side of its kind: fewer of them further out than further in."""
+    if side == "center" or len(peers) < 2:
+        return False
+    axis = AXES[side]
+    out = sum(1 for peer in peers if peer is not thing and axis(peer) < axis(thing))
+    return out < (len(peers) - 1) / 2 or (len(peers) > 2 and out <= (len(peers) - 1) / 2)
+
+
+def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
+    """``to the left of the bus``: wrong only when the target is well on the other side of the only bus."""
+    if place.landmark is None or place.landmark.noun is None or len(scene.target) > 1:
+        return None
+    side = place.sides[0] if len(place.sides) == 1 and place.sides[0] in _ACROSS else ""
+    phrase = place.landmark
+    if not side or phrase.ordinals or phrase.sizes or phrase.owner:
+        return None
+    found = [
+        t
+        for t in (*scene.things, *scene.weak)
+        if relation(phrase.noun or "", t.label) in FITTING and t not in scene.targets
+    ]
+    if not found or (len(found) > 1 and not phrase.plural):
+        return None
+    # In widths of the landmark, positive on the said side; several are "the flowers" and all on one side.
+    sign = 1 if side == "right" else -1
+    steps = [sign * (scene.targets[0].x - other.x) / max(1, other.box.width) for other in found]
+    return False if max(steps) <= -BESIDE_SHARE else True if min(steps) >= BESIDE_SHARE else None
+
+
+def _is_landmark(scene: WordScene, place: Place) -> bool:
+    """Whether left and right of the thing are those of the picture: beside it, or parts of what has no side of its own."""
+    noun = place.landmark.noun if place.landmark is not None else None
+    if noun is None:
+        return False
+    is_found = any(relation(noun, label) in FITTING for label in scene.labels)
+    return is_found and (place.to or not kinds(noun) & _WITH_SIDES)
+
+
+def _fits_surface(scene: WordScene, place: Place) -> bool | None:
+    """``at the far left of the terrace``: wrong where the target is well across, and the last of its kind there."""
+    noun = place.landmark.noun if place.landmark is not None else None
+    if (
+        len(place.sides) != 1
+        or place.sides[0] not in _ACROSS
+        or len(scene.target) > 1
+        or noun in _ALONG_A_WAY
+    ):
+        return None
+    if noun is not None and (
+        kinds(noun) & _WITH_SIDES or any(relation(noun, label) in FITTING for label in scene.labels)
+    ):
+        return None
+    axis = AXES[place.sides[0]]
+    peers = [thing for thing in scene.things if thing.label == scene.label and thing is not scene.targets[0]]
+    last = bool(peers) and all(axis(thing) < axis(scene.targets[0]) for thing in peers)
+    return False if last and _is_across(scene, place) else None
+
+
+def _fits_adjective(reading: Reading, phrase: NounPhrase, scene: WordScene) -> bool | None:
+    """``the leftmost cup``, ``the left cup``, ``the middle cup``."""
+    if not phrase.side or len(scene.target) > 1 or phrase.ordinals:
+        return None
+    target = scene.targets[0]
+    peers = peers_of(reading, phrase, scene)
+    if phrase.side in ("leftmost", "rightmost"):
+        side = phrase.side.removesuffix("most")
+        low, _ = rank_range(target, peers, side)
+        last = _is_last(target, peers, side)
+        return False if low > 1 or last else True if len(peers.all) > 1 else None
+    if phrase.side == "middle":
+        if len(peers.sure) < 3 or peers.maybe:
+            return None
+        starts = usual_starts(peers.sure)
+        ends = [start for start in starts if rank_range(target, peers, start)[1] == 1]
+        return not ends or _within(scene, target, "center")
+    other = "right" if phrase.side == "left" else "left"
+    if _within(scene, target, phrase.side) or len(peers.all) < 2:
+        return True if _within(scene, target, phrase.side) else None
+    return False if rank_range(target, peers, other)[1] == 1 else None
+
+
+def _is_last(target: Thing, peers: Peers, side: str) -> bool:
+    """Whether all of several others, sure or not, come before: then it isn't the first of any two of them."""
+    others = [thing for thing in peers.all if thing is not target]
+    axis = AXES[side]
+    return (
+        bool(others)
+        and all(axis(thing) < axis(target) for thing in others)
+        and rank_range(target, peers, side)[1] > len(others)
+    )
+
+
+def _where(scene: WordScene) -> str:
+    said = [f"({thing.x / scene.width:.2f}, {thing.y / scene.height:.2f})" for thing in scene.targets]
+    return f"at {', '.join(said)} of the picture"

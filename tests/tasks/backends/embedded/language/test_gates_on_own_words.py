@@ -1,0 +1,88 @@
+"""The gates on words, general and own, let through whatever instructor, rewriter and referrer write between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.backends.embedded.language.instructor import SceneFactsInstructor
+from tasks.backends.embedded.language.referrer import GrammarReferrer
+from tasks.backends.embedded.language.rewriter import ParaphraseRewriter
+from tasks.records.errors import SampleError
+from tasks.records.records import EditType, Scene
+from tasks.roles.backends import WORD_GATES
+from tasks.roles.questions import InstructQuestion, ReferQuestion, RewriteQuestion
+from tasks.stages.instruction.words.draft import Draft
+from tasks.stages.instruction.words.gates import check_words
+from tasks.stages.instruction.words.scene import Thing, WordScene
+from tests.tasks.roles.role_questions import unseen
+from tests.tasks.stages.instruction.drawn_scenes import ALL, target
+
+EDITS = (
+    (EditType.COLOR, "orange"),
+    (EditType.REMOVE, ""),
+    (EditType.APPEARANCE, "sepia"),
+    (EditType.MATERIAL, "gold"),
+)
+
+
+def _scene(whole: Scene, index: int) -> WordScene:
+    return WordScene(
+        width=whole.source.width,
+        height=whole.source.height,
+        things=tuple(
+            Thing(label=o.label, box=o.box, area=o.area, color="" if o.color == "mixed" else o.color)
+            for o in whole.objects
+        ),
+        target=(index,),
+        weak=tuple(Thing(label=d.label, box=d.box, area=d.box.area) for d in whole.distractors),
+    )
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_no_gate_refuses_the_embedded_writers(make):
+    whole, written, refused = make(), 0, []
+    for index in range(len(whole.objects)):
+        for edit_type, argument in EDITS:
+            for seed in range(6):
+                goal = target(whole, index)
+                question = InstructQuestion(
+                    subject="s",
+                    seed=seed,
+                    picture=unseen(),
+                    boxed=unseen(),
+                    target=goal,
+                    edit_type=edit_type,
+                    argument=argument or "none",
+                )
+                (reply,) = SceneFactsInstructor().answer([question])
+                if isinstance(reply, SampleError):
+                    continue
+                rewritten = ParaphraseRewriter().answer_one(
+                    RewriteQuestion(
+                        subject="s", seed=seed, instruction=reply.instruction, edit_type=edit_type
+                    )
+                )
+                referred = GrammarReferrer().answer_one(
+                    ReferQuestion(
+                        subject="s",
+                        picture=unseen(),
+                        numbered=unseen(),
+                        instruction=rewritten,
+                        scene=whole,
+                    )
+                )
+                draft = Draft(
+                    scene=_scene(whole, index),
+                    edit_type=edit_type,
+                    argument=argument,
+                    raw="",
+                    reply=reply,
+                    rewritten=rewritten,
+                    referred=referred,
+                )
+                written += 1
+                refused += [
+                    f"{r.name}: {r.detail}" for r in check_words(draft, ["all", *WORD_GATES]) if not r.passed
+                ]
+    assert written > 50
+    assert refused == []

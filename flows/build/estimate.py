@@ -1,4 +1,4 @@
-"""What a build would do: units and inputs per stage, reused and open, with time and bytes guessed from what was done."""
+"""What a build would do: units and inputs per stage, reused and open, time and bytes guessed from what was done."""
 
 from __future__ import annotations
 

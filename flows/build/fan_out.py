@@ -108,7 +108,7 @@ class Pool(Protocol):
         ...
 
     def status(self) -> Mapping[str, Any]:
-        """Counters of roles that are answered outside the workers (`tasks.roles.router.Router.status`); may be empty."""
+        """Counters of roles that are answered outside the workers (`tasks.roles.router.Router.status`), or nothing."""
         ...
 
     def drive(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
 
+from flows.build.log_files import close_logs, open_logs
 from flows.build.service_plan import ServicePlan
 from tasks.roles.answers import KeptAnswers
 from tasks.roles.calls import Answered, RoleCall
@@ -27,6 +29,7 @@ class RoleServices:
         self._plan = plan or ServicePlan()
         self._lock = threading.Lock()
         self._client: LocalClient | None = None
+        self._logs: list[logging.FileHandler] = []
 
     def client(self, engine: Engine, stage: str) -> RouterClient | None:
         """The way to the router, or None where the stage asks nobody outside its process."""
@@ -36,6 +39,7 @@ class RoleServices:
             if self._client is None:
                 made = asyncio.run_coroutine_threadsafe(make_router(self._plan), engine.loop)
                 self._client = LocalClient(made.result())
+                self._logs = open_logs(self._plan)
             return self._client
 
     def status(self) -> Mapping[str, Any]:
@@ -47,6 +51,7 @@ class RoleServices:
         if self._client is not None:
             asyncio.run_coroutine_threadsafe(self._client.router.close(), engine.loop).result()
             self._client = None
+            close_logs(self._logs)
 
 
 class LocalClient:

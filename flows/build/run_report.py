@@ -62,7 +62,9 @@ class RunReport:
     ) -> None:
         self._over.set()
         self._thread.join()
-        self.write("ended" if error is None else "drained" if isinstance(error, Drained) else "stopped", error)
+        self.write(
+            "ended" if error is None else "drained" if isinstance(error, Drained) else "stopped", error
+        )
 
     def write(self, state: str = "running", error: BaseException | None = None) -> None:
         """Writes the file now; a store that does not take it is noted in the log and disturbs nothing else."""
@@ -112,7 +114,9 @@ class Rates:
         then, before = self._seen[0]
         if now <= then:
             return dict.fromkeys(counts, 0.0)
-        return {name: round((count - before.get(name, 0)) / (now - then), 2) for name, count in counts.items()}
+        return {
+            name: round((count - before.get(name, 0)) / (now - then), 2) for name, count in counts.items()
+        }
 
 
 def brief(services: Mapping[str, Any], rates: Mapping[str, float]) -> str:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from flows.build.drain import Drain
 from flows.build.fan_out import Pool
 from flows.build.licenses import release_context
+from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft
 from flows.build.progress import Progress
 from flows.build.run_report import RunReport
+from flows.build.service_plan import service_plan
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.gallery.release_gallery import release_gallery
 from tasks.publishing.finish_release import Release, find_release, finish_release
@@ -47,6 +49,8 @@ class Session:
         self.pool.ready()
         self.start_up_s = time.monotonic() - self.opened
         self.progress.note(f"ready after {self.start_up_s:.1f} s; {self.pool.workers} workers")
+        for line in log_lines(service_plan(self.build)):
+            self.progress.note(line)
         if self.dashboard_url:
             self.progress.note(f"Ray dashboard: {self.dashboard_url}")
 

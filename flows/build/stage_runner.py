@@ -37,9 +37,7 @@ class StageWork:
     run: UnitRun
 
 
-def begin(
-    build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain | None = None
-) -> StageWork:
+def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain | None = None) -> StageWork:
     """Plans a stage and gets its open units ready to run."""
     planned = plan(build, stage)
     if stage == STAGES[0] and (note := exclusion_note(build)):

@@ -13,14 +13,11 @@ from pathlib import Path
 
 from flows.build.drain import Drained
 from flows.build.estimate import estimate, estimate_text
-<<<<<<< HEAD
 from flows.build.log_files import log_lines
-from flows.build.plans import Build, draft, exclusion_note, open_build
-=======
-from flows.build.plans import Build, earlier_note, exclusion_note, open_build
->>>>>>> spine
+from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
+from flows.build.service_plan import service_plan
 from flows.build.session import finished_release, open_session
 from flows.build.stage_range import stages_of
 from flows.cli.answers import open_answers_only
@@ -46,7 +43,9 @@ def build(arguments: argparse.Namespace) -> int:
     progress = Progress(quiet=arguments.quiet)
     ready = _opened(arguments, request)
     if ready.stages[0] != STAGES[0]:
-        draft(ready, ready.stages[0])  # raises where the stage before is not finished, before anything is started
+        draft(
+            ready, ready.stages[0]
+        )  # raises where the stage before is not finished, before anything is started
     config = ready.config
     release = None if request.retry_failed else finished_release(ready)
     if release is not None:
@@ -54,14 +53,15 @@ def build(arguments: argparse.Namespace) -> int:
         progress.note("this build is finished: nothing was left to do")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0
-<<<<<<< HEAD
+    if note := earlier_note(ready):
+        progress.note(note)
     try:
         release, start_up = _run(ready, request, progress, verbose=arguments.verbose)
     except Drained as stop:
         progress.note(str(stop))
         return STOPPED
     except (StageStopped, EnvironmentFault) as error:
-        for line in log_lines(ready, str(error)):
+        for line in log_lines(service_plan(ready), str(error)):
             progress.note(line)
         raise
     seconds = {name: stage.seconds for name, stage in progress.stages.items() if stage.fresh}
@@ -81,13 +81,6 @@ def _run(
     server = start_prefect(verbose=verbose) if execution.prefect else None
     with open_session(ready, progress=progress, verbose=verbose) as session:
         if execution.prefect:
-=======
-    if note := earlier_note(ready):
-        progress.note(note)
-    server = start_prefect(verbose=arguments.verbose) if config.execution.prefect else None
-    with open_session(ready, progress=progress, verbose=arguments.verbose) as session:
-        if config.execution.prefect:
->>>>>>> spine
             run_flow(session, request, server)
         else:
             session.run_plainly()

@@ -105,7 +105,10 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             "--exclude", type=_text, metavar="FILE", help="ids, locations or patterns to leave out"
         )
         each.add_argument(
-            "--stages", type=_text, metavar="A..B", help="only these, such as ..grounding, editing or editing.."
+            "--stages",
+            type=_text,
+            metavar="A..B",
+            help="only these, such as ..grounding, editing or editing..",
         )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
         _add_set(each)

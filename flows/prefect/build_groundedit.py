@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -74,7 +74,7 @@ def publish(request: BuildRequest = DEFAULTS) -> str:
         return report_release(release, session.build.store.url(release.folder))
 
 
-STAGE_FLOWS = dict(zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True))
+STAGE_FLOWS: dict[str, Any] = dict(zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True))
 """Each stage's flow, by the stage's name."""
 
 

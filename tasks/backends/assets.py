@@ -194,19 +194,10 @@ class AssetCache:
                 path.replace(place)
                 self._verified.add(place)
 
-<<<<<<< HEAD
-    @contextmanager
-    def _locked(self, package: Asset) -> Iterator[None]:
-        lock = self.folder / "locks" / f"{package.folder_name}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
-            yield
-=======
     def _lock_of(self, package: Asset) -> FileLock:
         path = self.folder / "locks" / f"{package.folder_name}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path)
->>>>>>> spine
 
 
 def lay_out_asset(cache: AssetCache, name: str, folder: Path) -> list[Path]:

@@ -12,8 +12,6 @@ from tasks.records.errors import EnvironmentFault, GroundEditError, ModelUnavail
 from tasks.roles.placement import PoolSettings
 from tasks.roles.replicas import MakeReplica, Replica, ReplicaDied
 
-log = logging.getLogger(__name__)
-
 DEATHS_WITHOUT_ANSWER = 3
 
 
@@ -57,6 +55,7 @@ class ReplicaSet:
         self.living: list[HeldReplica] = []
         self.end: GroundEditError | None = None
         self._pool = pool
+        self._log = logging.getLogger(f"pools.{pool}")
         self._ready_s = settings.ready_s
         self._size = 1 if settings.replicas == "auto" else settings.replicas
         self._make = make_replica
@@ -111,7 +110,7 @@ class ReplicaSet:
             closing.add_done_callback(self._closing.discard)
         self._deaths += 1
         self._deaths_in_a_row += 1
-        log.warning("pools.%s: a replica ended: %s", self._pool, death)
+        self._log.warning("a replica ended: %s", death)
         if self._deaths_in_a_row >= DEATHS_WITHOUT_ANSWER:
             self.finish(
                 StageStopped(
@@ -126,6 +125,7 @@ class ReplicaSet:
         """Makes no more; the first reason stays."""
         if self.end is None:
             self.end = end
+            self._log.error("no more replicas: %s", end)
             self._on_end(end)
 
     async def close(self) -> None:
@@ -162,6 +162,7 @@ class ReplicaSet:
             fault.__cause__ = error
         else:
             self._made += 1
+            self._log.info("replica %d is ready", self._made)
             self.living.append(HeldReplica(replica))
             self._on_ready()
         self._starting.discard(asyncio.current_task())
@@ -169,6 +170,6 @@ class ReplicaSet:
             self.fill_up()
         elif self.living or self._starting:
             self._given_up += 1
-            log.warning("pools.%s: %s; the other replicas go on", self._pool, fault)
+            self._log.warning("%s; the other replicas go on", fault)
         else:
             self.finish(fault)

@@ -84,7 +84,7 @@ class Progress:
     def services(self, text: str) -> None:
         """What models outside the workers are doing; shown with the next line of the stage."""
         self._services = text
-        if self._current is not None and self._current.ended is None:
+        if self._current is not None and self._current.ended is None and (text or self._is_live):
             self._show(self._current, finished=False)
 
     def begin(self, stage: str, *, units: int, done: int, inputs: int, open_inputs: int) -> None:

@@ -195,6 +195,23 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     gates.add_argument("file", type=_text, metavar="FILE", help="JSON lines: scene, target, edit and reply")
     _add_set(gates)
+    text = "the models of a profile"
+    models = commands.add_parser("models", help=text, description=text)
+    tried = _command(
+        models.add_subparsers(metavar="what", required=True),
+        "try",
+        "models:try_profile",
+        "one photograph through every role: answer, seconds, memory",
+    )
+    tried.add_argument(
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="name of a profile, or path of a YAML file (default: %(default)s)",
+    )
+    tried.add_argument("--json", action="store_true", help="for machines")
+    tried.add_argument("photo", type=_text, metavar="PHOTO", help="a picture file")
+    _add_set(tried)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "each setting and where its value came from")

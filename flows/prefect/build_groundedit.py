@@ -74,7 +74,9 @@ def publish(request: BuildRequest = DEFAULTS) -> str:
         return report_release(release, session.build.store.url(release.folder))
 
 
-STAGE_FLOWS: dict[str, Any] = dict(zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True))
+STAGE_FLOWS: dict[str, Any] = dict(
+    zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True)
+)
 """Each stage's flow, by the stage's name."""
 
 

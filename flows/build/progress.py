@@ -102,7 +102,7 @@ class Progress:
         if self._is_live:
             self._live = LiveProgress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=10),
                 TextColumn("{task.fields[words]}", markup=False),
                 console=self._console,
                 redirect_stdout=False,
@@ -145,7 +145,7 @@ class Progress:
         words = current.words(now) + (f"  [{self._services}]" if self._services else "")
         if self._live is not None:
             done = current.inputs_done if current.inputs else int(finished)
-            self._live.update(self._live.task_ids[0], completed=done, words=words)
+            self._live.update(self._live.task_ids[0], completed=done, words=" ".join(words.split()))
         elif not self._is_live and (finished or now - self._last >= QUIET_S):
             self._last = now
             self._console.print(f"{current.stage:<12}  {words}")

@@ -1,4 +1,4 @@
-"""A build that is asked to stop: what was begun is finished, nothing else is begun, and a second signal stops at once."""
+"""A build that is asked to stop: what was begun is finished, nothing else is; a second signal stops at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_units_at_work_are_committed_and_no_other_is_begun(tmp_path: Path) -> No
         on_done=on_done,
         drain=drain,
     )
-    with pytest.raises(Drained, match="toy: stopped as asked; .* the same command goes on"):
+    with pytest.raises(Drained, match=r"toy: stopped as asked; .* the same command goes on"):
         run.run_partition(0)
     pool.close()
     # The first one asks to stop; the second was at work then, and a third may have been begun in that moment.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from flows.build.photographs import named_collections
 from tasks.backends.assets import PHOTOGRAPHS, Asset, asset_table
 from tasks.publishing.release_context import Attribution, ReleaseContext, sample_context
+from tasks.records.errors import ConfigurationError
+from tasks.roles.backends import choose
+from tasks.stages.choices import served_by
 from tasks.stages.config import BuildConfig
 from tasks.stages.registry import SPECS
 
@@ -26,12 +30,13 @@ def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseC
 
 def used_models(config: BuildConfig) -> list[Asset]:
     """Packaged model files behind the configured roles, by name; a role's identity holds the digest of each."""
-    digests = {
-        digest
-        for spec in SPECS.values()
-        for choice in spec.choices(config).values()
-        for digest in choice.identity.digest.split("+")
-    }
+    digests: set[str] = set()
+    for spec in SPECS.values():
+        for setting, role in spec.role_settings(config).items():
+            # A recorded build of an earlier version may name a backend that is gone.
+            with suppress(ConfigurationError):
+                choice = choose(spec.roles[setting], role, setting, served_by(config, role.run))
+                digests.update(choice.identity.digest.split("+"))
     collections = {name for names in PHOTOGRAPHS.values() for name in names}
     table = asset_table()
     return [table[name] for name in sorted(table.keys() - collections) if table[name].digest in digests]

@@ -68,7 +68,7 @@ def close(build: Build, stage: str) -> StageEnd:
     """Checks the count law over the stage and writes its end.
 
     Raises:
-        DataFault: a unit is missing or the counts don't add up.
+        DataFault: a unit is missing or the counts do not add up.
     """
     # Equal bytes at several locations show only when all of ingest is done.
     return close_stage(build.store, build.plans[stage], decide_duplicates if stage == STAGES[0] else None)

@@ -54,6 +54,8 @@ class RouterActor:
         self._reserved.update(reservations)
         for name, reservation in reservations.items():
             self._bundles[name] = list(range(reservation.placed.replicas))
+            if self._router is not None:
+                self._router.pool_at(name, reservation.placed.replicas)
 
     async def release(self, names: Sequence[str]) -> None:
         """Ends pools, so that their cards can be given back."""

@@ -168,6 +168,10 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.OUT_OF_MEMORY: _say(
         "out of memory", "The model had too little memory for this one, even with nothing else beside it."
     ),
+    Reason.ARGUMENT_REFUSED: _say(
+        "argument refused", "The editor cannot make of the target what the instructor chose."
+    ),
+    Reason.TEXT_REFUSED: _say("text refused", "The text judge found that words and picture do not agree."),
     Reason.BAD_REPLY: _say("bad reply", "The model that was asked gave replies of the wrong form."),
     Reason.REFUSED_BY_MODEL: _say("refused by model", "The model that was asked declined to answer."),
     Reason.ENDPOINT_REFUSED: _say(

@@ -6,7 +6,7 @@ COCO run lengths, images PNG blobs, numbers of numpy become plain ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,6 +83,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def spell_measurements(items: Sequence[Measurement]) -> list[dict[str, Any]]:
+    """Measurements as JSON values."""
+    return [plain(asdict(item)) for item in items]
+
+
+def measurements_from(items: Sequence[Mapping[str, Any]]) -> tuple[Measurement, ...]:
+    """The measurements that `spell_measurements` spelled. Raises `TypeError` for a shape of another format."""
+    return tuple(Measurement(**item) for item in items)
+
+
 def _image(value: Mapping[str, int], data: bytes) -> Image:
     image = decode_rgb(data)
     if image.shape != (value["height"], value["width"], 3):
@@ -104,20 +114,12 @@ def _runs(mask: Mask) -> dict[str, Any]:
     return asdict(to_rle(mask))
 
 
-def _measured(items: tuple[Measurement, ...]) -> list[dict[str, Any]]:
-    return [asdict(item) for item in items]
-
-
-def _measurements(items: list[dict[str, Any]]) -> tuple[Measurement, ...]:
-    return tuple(Measurement(**item) for item in items)
-
-
 def _segmentation(item: Mapping[str, Any]) -> Segmentation:
     return Segmentation(
         mask=from_rle(Rle(**item["mask"])),
         score=item["score"],
         method=item["method"],
-        checks=_measurements(item["checks"]),
+        checks=measurements_from(item["checks"]),
     )
 
 
@@ -139,15 +141,20 @@ _SPELLED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     ),
     "segmenter": (
         lambda found: [
-            {"mask": _runs(s.mask), "score": s.score, "method": s.method, "checks": _measured(s.checks)}
+            {
+                "mask": _runs(s.mask),
+                "score": s.score,
+                "method": s.method,
+                "checks": spell_measurements(s.checks),
+            }
             for s in found
         ],
         lambda items: tuple(_segmentation(i) for i in items),
     ),
     "target_judge": (
-        lambda v: {"precise": v.precise, "hard": v.hard, "measurements": _measured(v.measurements)},
+        lambda v: {"precise": v.precise, "hard": v.hard, "measurements": spell_measurements(v.measurements)},
         lambda i: TargetVerdict(
-            precise=i["precise"], hard=i["hard"], measurements=_measurements(i["measurements"])
+            precise=i["precise"], hard=i["hard"], measurements=measurements_from(i["measurements"])
         ),
     ),
     "instructor": (
@@ -157,19 +164,19 @@ _SPELLED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "rewriter": (_words, _words),
     "referrer": (list, lambda items: tuple(int(i) for i in items)),
     "text_judge": (
-        lambda v: {"agreement": v.agreement, "measurements": _measured(v.measurements)},
-        lambda i: TextVerdict(agreement=i["agreement"], measurements=_measurements(i["measurements"])),
+        lambda v: {"agreement": v.agreement, "measurements": spell_measurements(v.measurements)},
+        lambda i: TextVerdict(agreement=i["agreement"], measurements=measurements_from(i["measurements"])),
     ),
     "edit_judge": (
         lambda v: {
             "accuracy": v.accuracy,
             "seamlessness": v.seamlessness,
-            "measurements": _measured(v.measurements),
+            "measurements": spell_measurements(v.measurements),
         },
         lambda i: EditScores(
             accuracy=i["accuracy"],
             seamlessness=i["seamlessness"],
-            measurements=_measurements(i["measurements"]),
+            measurements=measurements_from(i["measurements"]),
         ),
     ),
 }

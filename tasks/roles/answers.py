@@ -18,7 +18,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from tasks.records.errors import AnswerMissing, DataFault, MissingAnswer, Reason, SampleError, StorageFault
 from tasks.records.outcomes import BlobRef
-from tasks.roles.answer_codec import decode_answer, encode_answer
+from tasks.records.records import Measurement
+from tasks.roles.answer_codec import decode_answer, encode_answer, measurements_from, spell_measurements
 from tasks.roles.chat import ChatReply
 from tasks.roles.questions import Answer
 from tasks.roles.scrubbing import scrub
@@ -66,13 +67,14 @@ class NoAnswer:
 
     Attributes:
         kind: ``refused`` where a reply came that no parser accepts, ``failed`` where nobody could reply.
-        reason, detail: of the sample's row; deterministic, without addresses and the reply's own words.
+        reason, detail, measured: of the sample's row; deterministic, without addresses and the reply's own words.
         note: the error's own text, for people; kept scrubbed and cut.
     """
 
     kind: Kind
     reason: Reason
     detail: str = ""
+    measured: tuple[Measurement, ...] = ()
     note: str = ""
 
 
@@ -121,11 +123,11 @@ class KeptAnswer:
         if self.value is not None:
             return self.value
         try:
-            reason = Reason(self.file.reason)
-        except ValueError as error:
-            msg = f"{self.file.path}: unknown reason {self.file.reason!r}"
+            reason, measured = Reason(self.file.reason), measurements_from(self.file.measured)
+        except (ValueError, TypeError) as error:
+            msg = f"{self.file.path}: no reason that is known here ({error})"
             raise DataFault(msg) from error
-        raise SampleError(reason, self.file.detail)
+        raise SampleError(reason, self.file.detail, measured)
 
 
 class KeptAnswers:
@@ -362,6 +364,7 @@ def _file(
             asked=asked,
             reason=given.reason.value,
             detail=given.detail,
+            measured=spell_measurements(given.measured),
             note=scrub(given.note),
             reply=said,
             blobs=blobs,

@@ -11,8 +11,9 @@ Who is to blame when something breaks:
     a replica ends in another way       nobody; its questions are asked again
     three ends with no answer between   the machine or the model: the pool stops
 
-Before the third of these, a question that was answered earlier is asked again if there is one, so that a few questions
-that kill, side by side, are not taken for a machine that fails.
+Replicas that end beside one that ended count as one end. Before the third of these, a question that was answered
+earlier is asked again if there is one, so that a few questions that kill, side by side, are not taken for a machine
+that fails.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Pool:
         self._serving: set[asyncio.Task[None]] = set()
         self._answers = 0
         self._known_good: tuple[str, Any] | None = None
+        self._control: WaitingQuestion | None = None
         self._next_look: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -92,6 +94,10 @@ class Pool:
         """
         await self._replicas.ready()
 
+    def resize(self, replicas: int) -> None:
+        """Another number of replicas; none is ended for it."""
+        self._replicas.size = replicas
+
     async def close(self) -> None:
         """Ends all replicas; questions that still wait get an `EnvironmentFault`."""
         self._replicas.finish(EnvironmentFault(f"pools.{self.name}: closed"))
@@ -120,23 +126,31 @@ class Pool:
 
     def _hand_out(self) -> None:
         self._next_look = None
-        loop = asyncio.get_running_loop()
         while held := self._free():
-            idle = held.calls == 0
-            lone = self._lone_one() if idle else None
-            if lone is not None and self._known_good is not None and self._replicas.last_chance:
-                lone = self._control(*self._known_good)
-            elif lone is not None:
-                self._waiting.take(lone)
-            batch = [lone] if lone is not None else self._waiting.next_batch(loop.time(), idle=idle)
+            batch, reserved = self._next_for(held)
             if not batch:
                 break
-            held.reserved = lone is not None
+            held.reserved = reserved
             held.calls += 1
             task = asyncio.create_task(self._serve(held, batch))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
         self._set_timer()
+
+    def _next_for(self, held: HeldReplica) -> tuple[list[WaitingQuestion], bool]:
+        """What goes to a replica next, if anything, and whether the replica must hold nothing else meanwhile."""
+        idle = held.calls == 0
+        if self._replicas.last_chance and (self._control is not None or self._known_good is not None):
+            # The next death would stop the pool: nothing goes out until it is known that the machine can answer.
+            if self._control is not None or not idle:
+                return [], False
+            self._control = self._known_good_again()
+            return [self._control], True
+        lone = self._lone_one() if idle else None
+        if lone is not None:
+            self._waiting.take(lone)
+            return [lone], True
+        return self._waiting.next_batch(asyncio.get_running_loop().time(), idle=idle), False
 
     def _free(self) -> HeldReplica | None:
         """The replica with least to do that may get another batch."""
@@ -149,15 +163,19 @@ class Pool:
         return free[0] if free else None
 
     def _lone_one(self) -> WaitingQuestion | None:
+        """The next question that must be alone; one at a time, since several that kill would look like a machine."""
+        if any(held.reserved for held in self._replicas.living):
+            return None
         # Questions that kill tend to stand side by side: before the last death another neighborhood has its turn.
         return self._waiting.lone_one(
             self._answers, busy=self._replicas.busy, from_end=self._replicas.last_chance
         )
 
-    def _control(self, route: str, payload: Any) -> WaitingQuestion:
-        """A question that was answered before, to tell two that kill from a machine that fails; asked once."""
+    def _known_good_again(self) -> WaitingQuestion:
+        """A question that was answered before, as a control; each is used once."""
+        assert self._known_good is not None
+        (route, payload), self._known_good = self._known_good, None
         loop = asyncio.get_running_loop()
-        self._known_good = None
         control = WaitingQuestion(route, payload, loop.time(), loop.create_future())
         control.answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
         return control
@@ -187,6 +205,9 @@ class Pool:
                 question.give(self._replicas.end or EnvironmentFault(f"pools.{self.name}: {error!r}"))
             raise
         finally:
+            if batch[0] is self._control:
+                self._control.answer.cancel()  # one try is all it gets
+                self._control = None
             held.calls -= 1
             held.reserved = False
             self._look()

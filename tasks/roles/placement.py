@@ -113,4 +113,7 @@ class ServerSettings(Settings):
         if bool(self.urls) == (self.serve is not None):
             msg = "expected either urls or serve"
             raise ValueError(msg)
+        if self.serve is not None and self.patience_s < self.ready_s:
+            msg = f"patience_s {self.patience_s:g} is less than ready_s {self.ready_s:g}, which a new start may take"
+            raise ValueError(msg)
         return self

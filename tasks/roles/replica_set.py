@@ -21,11 +21,13 @@ class HeldReplica:
 
     Attributes:
         calls: at work in it.
+        deaths_before: deaths that had been counted when it was begun.
         reserved: it answers a single question that must have it for itself.
         calls_at_death: how many were at work when it ended; ``None`` while it lives.
     """
 
     replica: Replica
+    deaths_before: int = 0
     calls: int = 0
     reserved: bool = False
     calls_at_death: int | None = None
@@ -57,13 +59,14 @@ class ReplicaSet:
         self._pool = pool
         self._log = logging.getLogger(f"pools.{pool}")
         self._ready_s = settings.ready_s
-        self._size = 1 if settings.replicas == "auto" else settings.replicas
+        self.size = 1 if settings.replicas == "auto" else settings.replicas
         self._make = make_replica
         self._on_ready = on_ready
         self._on_end = on_end
         self._starting: set[asyncio.Task[None]] = set()
         self._closing: set[asyncio.Task[None]] = set()
-        self._made = self._deaths = self._deaths_in_a_row = self._given_up = 0
+        self._made = self._deaths = self._given_up = 0
+        self._counted = self._in_a_row = 0
 
     @property
     def busy(self) -> bool:
@@ -73,11 +76,11 @@ class ReplicaSet:
     @property
     def last_chance(self) -> bool:
         """One more death without an answer before it, and the pool stops."""
-        return self._deaths_in_a_row >= DEATHS_WITHOUT_ANSWER - 1
+        return self._in_a_row >= DEATHS_WITHOUT_ANSWER - 1
 
     def fill_up(self) -> None:
         """Starts what is missing."""
-        while self.end is None and len(self.living) + len(self._starting) < self._size - self._given_up:
+        while self.end is None and len(self.living) + len(self._starting) < self.size - self._given_up:
             task = asyncio.create_task(self._start(), name=f"start a replica of {self._pool}")
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
@@ -96,30 +99,34 @@ class ReplicaSet:
 
     def answered(self) -> None:
         """Some replica gave an answer."""
-        self._deaths_in_a_row = 0
+        self._in_a_row = 0
 
-    def died(self, death: ReplicaDied, held: HeldReplica | None = None) -> None:
-        """Counts the end of a replica once, however many of its calls report it; ``None`` for one not yet ready."""
-        if held is not None:
-            if held.calls_at_death is not None:
-                return
-            held.calls_at_death = held.calls
-            self.living.remove(held)
-            closing = asyncio.create_task(held.replica.close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+    def died(self, death: ReplicaDied, held: HeldReplica) -> None:
+        """A replica ended; several of its calls may report it."""
+        if held.calls_at_death is not None:
+            return
+        held.calls_at_death = held.calls
+        self.living.remove(held)
+        closing = asyncio.create_task(held.replica.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._count(death, held.deaths_before)
+        self.fill_up()
+
+    def _count(self, death: ReplicaDied, deaths_before: int) -> None:
         self._deaths += 1
-        self._deaths_in_a_row += 1
         self._log.warning("a replica ended: %s", death)
-        if self._deaths_in_a_row >= DEATHS_WITHOUT_ANSWER:
+        if deaths_before < self._counted:
+            return  # it stood beside one that ended: a lost machine takes all of its replicas, and is one event
+        self._counted += 1
+        self._in_a_row += 1
+        if self._in_a_row >= DEATHS_WITHOUT_ANSWER:
             self.finish(
                 StageStopped(
-                    f"pools.{self._pool}: {self._deaths_in_a_row} replicas ended with no answer between them "
+                    f"pools.{self._pool}: replicas ended {self._in_a_row} times with no answer between "
                     f"(last: {death}); mend the cause and run the same command"
                 )
             )
-        else:
-            self.fill_up()
 
     def finish(self, end: GroundEditError) -> None:
         """Makes no more; the first reason stays."""
@@ -142,17 +149,18 @@ class ReplicaSet:
             "replicas": len(self.living),
             "starting": len(self._starting),
             "deaths": self._deaths,
-            "restarts": max(0, self._made - self._size),
+            "restarts": max(0, self._made - self.size),
             "stopped": None if self.end is None else str(self.end),
         }
 
     async def _start(self) -> None:
         fault: EnvironmentFault | None = None
+        deaths_before = self._counted
         try:
             async with asyncio.timeout(self._ready_s):
                 replica = await self._make(self._pool)
         except ReplicaDied as death:
-            self.died(death)
+            self._count(death, deaths_before)
         except TimeoutError:
             fault = ModelUnavailable(f"pools.{self._pool}: no replica within {self._ready_s:g} s")
         except EnvironmentFault as error:
@@ -163,7 +171,7 @@ class ReplicaSet:
         else:
             self._made += 1
             self._log.info("replica %d is ready", self._made)
-            self.living.append(HeldReplica(replica))
+            self.living.append(HeldReplica(replica, deaths_before))
             self._on_ready()
         self._starting.discard(asyncio.current_task())
         if fault is None:

@@ -77,19 +77,23 @@ class Router:
         self._in_flight: dict[Place, _InFlight] = {}
         self._closed = False
         self._since = monotonic()
-        used = {route.run for route in routes}
-        self._pools = {
-            name: Pool(name, pools[name], make_replica or threads_for(routes), self._counts_of(name))
-            for name in pools
-            if name in used
-        }
-        self._server_settings = {name: servers[name] for name in servers if name in used}
+        self._make = make_replica or threads_for(routes)
         self._open = open_request
+        used = {route.run for route in routes}
+        self._pool_settings = {name: pools[name] for name in pools if name in used}
+        self._server_settings = {name: servers[name] for name in servers if name in used}
+        self._pools = {name: self._new_pool(name) for name in self._pool_settings}
         self._servers: dict[str, Server] = {}
         self._served: dict[str, ServedRoute] = {}
         for name, settings in self._server_settings.items():
             if settings.urls:
                 self.server_at(name, settings.urls)
+
+    def pool_at(self, name: str, replicas: int) -> None:
+        """Says how many replicas of a pool there is room for; counts for those that are made from now on."""
+        settings = self._pool_settings[name]
+        self._pool_settings[name] = settings.model_copy(update={"replicas": replicas})
+        self._pools[name].resize(replicas)
 
     def server_at(self, name: str, urls: Sequence[str]) -> None:
         """Says where a server is that the build started by itself; its routes take questions from now on.
@@ -165,9 +169,21 @@ class Router:
         return {run: await self._servers[run].check() for run in runs if run in self._servers}
 
     async def release(self, runs: Iterable[str]) -> None:
-        """Ends pools and connections that no later stage needs; their routes take no more questions."""
-        placed = [place for run in runs if (place := self._pools.get(run) or self._servers.get(run))]
-        await asyncio.gather(*(place.close() for place in placed))
+        """Ends pools and connections, so that their devices are free; a later question makes them again.
+
+        A server that the build started takes questions again after the next `server_at`.
+        """
+        ended: list[Pool | Server] = []
+        for run in runs:
+            if run in self._pools:
+                ended.append(self._pools[run])
+                self._pools[run] = self._new_pool(run)
+            elif run in self._servers:
+                ended.append(self._servers.pop(run))
+                self._served = {name: s for name, s in self._served.items() if self._routes[name].run != run}
+                if self._server_settings[run].urls:
+                    self.server_at(run, self._server_settings[run].urls)
+        await asyncio.gather(*(place.close() for place in ended))
 
     async def close(self, *, drain: bool = False) -> None:
         """Takes no more questions and ends all pools and connections.
@@ -181,7 +197,8 @@ class Router:
             for task in tasks:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.release([*self._pools, *self._servers])
+        places: list[Pool | Server] = [*self._pools.values(), *self._servers.values()]
+        await asyncio.gather(*(place.close() for place in places))
 
     def status(self) -> dict[str, Any]:
         """Counters of routes, pools and servers as plain values; ``answered`` over ``up_s`` is a rate."""
@@ -275,6 +292,9 @@ class Router:
             return Given(answer=await self._pools[route.run].ask(route.name, call.payload))
         except SampleError as error:
             return Given(error=error.with_traceback(None))
+
+    def _new_pool(self, name: str) -> Pool:
+        return Pool(name, self._pool_settings[name], self._make, self._counts_of(name))
 
     def _counts_of(self, run: str) -> dict[str, RouteCounts]:
         return {name: self._counts[name] for name, route in self._routes.items() if route.run == run}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -83,7 +83,7 @@ class AnswerFile:
     Attributes:
         key: 64 hex digits (`tasks.roles.answer_keys`).
         answer: JSON value of an ``answer``, None for the other kinds.
-        reason: a `Reason` by value for the other kinds, with the ``detail`` that rows give.
+        reason: a `Reason` by value for the other kinds, with the ``detail`` and numbers (``measured``) that rows give.
         note: further words about an error, for people; never in a row.
         reply: what a server said beside its text: finish reason, model name, log-probabilities.
         blobs: members beside the JSON, by name.
@@ -98,6 +98,7 @@ class AnswerFile:
     answer: Any = None
     reason: str = ""
     detail: str = ""
+    measured: Sequence[Mapping[str, Any]] = ()
     note: str = ""
     reply: Mapping[str, Any] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
@@ -151,6 +152,7 @@ def _packed(file: AnswerFile) -> tuple[bytes, tuple[TarMember, ...]]:
         "answer": file.answer,
         "reason": file.reason,
         "detail": file.detail,
+        "measured": list(file.measured),
         "note": file.note,
         "reply": dict(file.reply),
         "blobs": {name: sha256_hex(data) for name, data in file.blobs.items()},
@@ -180,6 +182,7 @@ def answer_from(data: bytes, path: str) -> AnswerFile:
             answer=body["answer"],
             reason=body["reason"],
             detail=body["detail"],
+            measured=tuple(body["measured"]),
             note=body["note"],
             reply=body["reply"],
             blobs=members,

@@ -6,9 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
+from tasks.records.canonical import sha256_hex
+from tasks.records.errors import DataFault
+from tasks.records.schema import read_rows_table
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.answer_files import KEY_DIGITS, answer_from
-from tasks.storage.protocol.commits import commit_from, read_rows
+from tasks.storage.protocol.commits import commit_from
 from tasks.storage.protocol.layout import STAGES, StageKey
 from tasks.storage.reports.answers_audit import answers_below
 from tasks.storage.reports.repairing import set_aside
@@ -106,7 +109,11 @@ def units_naming(store: Store, keys: set[str]) -> set[tuple[StageKey, str]]:
     for item in store.list(STAGES):
         if "/commits/" in item.path:
             commit = commit_from(store.get(item.path), item.path)
-            named = {key[:KEY_DIGITS] for row in read_rows(store, commit) for key in row.answers}
-            if not keys.isdisjoint(named):
+            data = store.get(commit.rows.path)
+            if sha256_hex(data) != commit.rows.sha256:
+                msg = f"{commit.rows.path}: its bytes do not fit the digest in {commit.path}"
+                raise DataFault(msg)
+            lists = read_rows_table(data, commit.rows.path, ["answers"])["answers"].to_pylist()
+            if any(key[:KEY_DIGITS] in keys for named in lists for key in named):
                 found.add((commit.key, commit.unit))
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.main import main
-from tasks.stages.instruction.words.gates import GATES
+from tasks.stages.instruction.words.names import NAMES
 from tests.tasks.stages.instruction.words.corpus import right_cases, wrong_cases
 
 
@@ -33,14 +33,14 @@ def test_one_verdict_per_line_with_all_gates(tmp_path: Path) -> None:
     )
     assert code == 0
     assert [verdict["refused"] for verdict in verdicts] == [None, *wrong.reasons]
-    assert [gate["name"] for gate in verdicts[0]["gates"]] == list(GATES)
+    assert [gate["name"] for gate in verdicts[0]["gates"]] == list(NAMES)
     assert set(verdicts[0]["gates"][0]) == {"name", "passed", "decided", "detail"}
 
 
 def test_a_line_that_is_none_is_a_verdict_and_the_others_are_answered(tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_bytes(b'\xff\xfe{"id": 1}\n{"id": 2}\n' + right_cases("figures")[0].line.encode())
-    code, verdicts, _ = gates(str(file))
+    code, verdicts, _ = gates("--gates", "all", str(file))
     assert code == 0
     assert [verdict["refused"] for verdict in verdicts] == ["bad_line", "bad_line", None]
     assert verdicts[1]["id"] == 2

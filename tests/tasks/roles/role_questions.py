@@ -234,7 +234,7 @@ def inpaint_questions() -> tuple[InpaintQuestion, ...]:
 
 def judge_question(edit_type: EditType, **values: float) -> EditJudgeQuestion:
     """A finished edit with these measurements."""
-    gates = tuple(Measurement(name=n, value=v, passed=True, threshold="x") for n, v in values.items())
+    gates = tuple(Measurement(name=n, value=v, decides=False) for n, v in values.items())
     return EditJudgeQuestion(
         subject=f"judge {values}",
         source=blank(),

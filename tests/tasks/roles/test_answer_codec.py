@@ -10,7 +10,7 @@ import pytest
 
 from tasks.records.canonical import canonical_json
 from tasks.records.errors import DataFault
-from tasks.records.records import Box, Tag
+from tasks.records.records import Box, Measurement, Tag
 from tasks.roles.answer_codec import IMAGE_BLOB, decode_answer, encode_answer
 from tasks.roles.questions import ROLES, Detection, TextVerdict
 from tests.tasks.roles.drawn_answers import draw_answer, same
@@ -31,6 +31,11 @@ def test_the_spelling_of_answers_does_not_move_with_the_records():
         "detector", (Detection(label="cup", box=Box(x0=1, y0=2, x1=3, y1=4), score=0.5),)
     ).value
     assert value == [{"label": "cup", "box": [1, 2, 3, 4], "score": 0.5}]
+    verdict = TextVerdict(agreement=0.5, measurements=(Measurement(name="p", value=0.5, low=0.2),))
+    assert encode_answer("text_judge", verdict).value == {
+        "agreement": 0.5,
+        "measurements": [{"name": "p", "value": 0.5, "low": 0.2, "high": None, "decides": True, "note": ""}],
+    }
     assert encode_answer("tagger", (Tag(name="cup", score=0.5),)).value == [{"name": "cup", "score": 0.5}]
 
 

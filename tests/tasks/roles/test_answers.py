@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tasks.records.errors import AnswerMissing, DataFault, MissingAnswer, Reason, SampleError, StorageFault
+from tasks.records.records import Measurement
 from tasks.roles.answers import LISTINGS, KeptAnswers, NoAnswer
 from tasks.roles.chat import ChatReply
 from tasks.storage.objects.store import Store, open_store
@@ -30,7 +31,13 @@ KEY = key()
 
 
 def refusal(note: str = "") -> NoAnswer:
-    return NoAnswer(kind=Kind.REFUSED, reason=Reason.BAD_REPLY, detail="not_json", note=note)
+    return NoAnswer(
+        kind=Kind.REFUSED,
+        reason=Reason.BAD_REPLY,
+        detail="not_json",
+        measured=(Measurement(name="characters", value=3.0, low=10.0),),
+        note=note,
+    )
 
 
 FAILURE = NoAnswer(kind=Kind.FAILED, reason=Reason.CRASHED)
@@ -120,6 +127,7 @@ def test_a_question_without_an_answer_is_asked_again_once_per_build(store, given
         with pytest.raises(SampleError) as raised:
             kept.unwrap()
         assert (raised.value.reason, raised.value.detail) == (given.reason, given.detail)
+        assert raised.value.measured == given.measured
     with building(store) as build:
         assert build.find() is None
         assert build.put(given).file.round == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from typing import Any
 
@@ -230,6 +231,41 @@ def test_nobody_is_blamed_for_a_lost_machine(cause: Cause) -> None:
     asyncio.run(run())
 
 
+def test_a_lost_machine_with_all_its_replicas_is_one_event() -> None:
+    async def run() -> None:
+        maker = ScriptedMaker()
+        maker.gate.clear()
+        pool = Pool("vision", settings(max_batch=2, replicas=6), maker, counts())
+        await pool.ready()
+        asking = asyncio.create_task(ask_all(pool, range(24)))
+        while sum(replica.at_work for replica in maker.made) < 12:
+            await asyncio.sleep(0.001)
+        for replica in maker.made:
+            replica.die(ReplicaDied(Cause.NODE_LOST))
+        maker.gate.set()
+        assert await asking == good(range(24))
+        assert pool.status()["deaths"] == 6
+        assert len(maker.made) == 12
+        await pool.close()
+
+    asyncio.run(run())
+
+
+def test_a_machine_that_fails_with_many_replicas_is_given_up_after_three_rounds() -> None:
+    def script(route: str, payloads: list[int]) -> list[str]:
+        raise crash()
+
+    async def run() -> None:
+        maker = ScriptedMaker(script)
+        pool = Pool("vision", settings(max_batch=2, replicas=4), maker, counts())
+        await pool.ready()
+        assert {type(answer) for answer in await ask_all(pool, range(40))} == {StageStopped}
+        assert len(maker.made) <= 16
+        await pool.close()
+
+    asyncio.run(run())
+
+
 def test_three_deaths_with_no_answer_between_stop_the_pool() -> None:
     def script(route: str, payloads: list[int]) -> list[str]:
         raise crash("no kernel image is available")
@@ -407,3 +443,53 @@ def test_a_closed_pool_leaves_nobody_waiting() -> None:
         assert maker.made[0].closed
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_breaks_nobody_gets_what_another_question_caused(seed: int) -> None:
+    rng = random.Random(seed)
+    many = rng.randrange(20, 100)
+    faults = {Reason.CRASHED: rng.randrange(3), Reason.BACKEND_ERROR: rng.randrange(4)}
+    faults[Reason.OUT_OF_MEMORY] = rng.randrange(4)
+    guilty = rng.sample(range(many), sum(faults.values()))
+    expected = dict(zip(guilty, (r for r, times in faults.items() for _ in range(times)), strict=True))
+    fits, lost = rng.randrange(1, 9), rng.choice([0, 0, 0.02])
+
+    def script(route: str, payloads: list[int]) -> list[str]:
+        caused = {expected.get(p) for p in payloads}
+        if rng.random() < lost:
+            raise ReplicaDied(Cause.NODE_LOST)
+        if Reason.CRASHED in caused:
+            raise crash()
+        if len(payloads) > fits or Reason.OUT_OF_MEMORY in caused:
+            raise OutOfMemory(route)
+        if Reason.BACKEND_ERROR in caused:
+            raise RuntimeError(route)
+        return [f"{route}:{p}" for p in payloads]
+
+    async def run() -> list[Any]:
+        maker = ScriptedMaker(script)
+        sizes = settings(max_batch=rng.choice([1, 4, 16]), max_wait_ms=1, replicas=rng.randrange(1, 4))
+        pool = Pool("vision", sizes, maker, counts("tags", "boxes"))
+
+        async def ask(number: int) -> Any:
+            await asyncio.sleep(rng.random() * 0.01)
+            asking = asyncio.create_task(pool.ask(("tags", "boxes")[number % 2], number))
+            if rng.random() < 0.05:
+                await asyncio.sleep(rng.random() * 0.01)
+                asking.cancel()
+            return await asking
+
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(ask(i) for i in range(many)), return_exceptions=True), timeout=60
+        )
+        assert pool.status()["queued"] == 0
+        await pool.close()
+        return answers
+
+    for number, answer in enumerate(asyncio.run(run())):
+        if isinstance(answer, SampleError):
+            assert answer.reason is expected[number]
+        elif not isinstance(answer, asyncio.CancelledError | StageStopped):
+            assert answer == f"{('tags', 'boxes')[number % 2]}:{number}"
+            assert number not in expected

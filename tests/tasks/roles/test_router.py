@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import threading
 import time
 from collections import Counter
@@ -339,7 +340,7 @@ def test_a_closed_router_takes_no_questions_and_leaves_nobody_waiting(tmp_path: 
     assert asyncio.run(build(drain=True)) == [f"rewriter:{i}" for i in range(5)]
 
 
-def test_a_pool_that_no_later_stage_needs_is_ended(tmp_path: Path) -> None:
+def test_a_pool_that_is_released_is_ended_and_made_again_when_somebody_asks(tmp_path: Path) -> None:
     async def build() -> None:
         maker = ScriptedMaker()
         async with routing(tmp_path, maker) as router:
@@ -347,10 +348,14 @@ def test_a_pool_that_no_later_stage_needs_is_ended(tmp_path: Path) -> None:
             assert router.status()["pools"]["writers"]["replicas"] == 1
             await router.ask(call(1))
             await router.release(["writers"])
-            assert maker.made[0].closed
-            with pytest.raises(EnvironmentFault, match=r"pools\.writers: closed"):
-                await router.ask(call(2))
+            assert [replica.closed for replica in maker.made] == [True]
+            assert router.status()["pools"]["writers"]["replicas"] == 0
             assert (await router.ask(call(1))).kept  # what is stored needs nobody
+            router.pool_at("writers", 3)
+            await router.ready(["writers"])
+            assert (await router.ask(call(2))).answer == "rewriter:2"
+            assert [replica.closed for replica in maker.made] == [True, False, False, False]
+            assert router.status()["routes"]["rewriter"]["asked"] == 3
 
     asyncio.run(build())
 
@@ -404,6 +409,9 @@ def test_a_server_that_the_build_starts_takes_questions_when_it_is_there(tmp_pat
             router.server_at("llm", [server.url])
             assert (await router.ask(call(request("1"), key=1))).answer == "ok"
             assert (await router.check(["llm"]))["llm"][0].root == "test-model"
+            await router.release(["llm"])
+            with pytest.raises(EnvironmentFault, match="llm"):
+                await router.ask(call(request("2"), key=2))
 
     with ChatServer(served("ok")) as server:
         asyncio.run(build(server))
@@ -488,3 +496,37 @@ def test_one_server_that_goes_away_is_one_fault_for_all_its_questions(tmp_path: 
         asyncio.run(build(server))
         server.revive()
     assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_all_troubles_of_a_server_at_once_lose_no_question(tmp_path: Path) -> None:
+    """Slow, busy, silent, broken off, gone for a while: each question ends with its answer, kept once."""
+    rng = random.Random(11)
+    troubles = [
+        Answer(status=429, headers={"Retry-After": "0.05"}),
+        Answer(status=503),
+        Answer(text="ok but not all of it", half=True),
+        Answer(text="ok much too late", after_s=30),
+        Answer(text="ok with a stall", between_s=30),
+        Answer(text="mumble"),
+    ]
+
+    def script(asked: Asked) -> Answer:
+        if rng.random() < 0.15:
+            return rng.choice(troubles)
+        return Answer(text=f"ok {asked.texts[0]}", after_s=rng.random() * 0.02)
+
+    async def build(server: ChatServer) -> None:
+        async with routing_to(tmp_path, server, in_flight=16, timeout_s=0.5, bad_replies=4) as router:
+            asking = asyncio.create_task(ask_all(router, [call(request(str(i)), key=i) for i in range(120)]))
+            while router.status()["routes"]["rewriter"]["answered"] < 40:
+                await asyncio.sleep(0.005)
+            await asyncio.to_thread(server.die, 0.2)
+            assert await asking == [f"ok {i}" for i in range(120)]
+            status = router.status()
+            counts = status["routes"]["rewriter"]
+            assert (counts["answered"], counts["refused"], counts["failed"]) == (120, 0, 0)
+            assert status["servers"]["llm"]["times_down"] >= 1
+
+    with ChatServer(script) as server:
+        asyncio.run(build(server))
+    assert len(list(tmp_path.rglob("*.tar"))) == 120

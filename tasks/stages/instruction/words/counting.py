@@ -197,8 +197,15 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
         set(following[:4]) & (word_set("picture") | word_set("line_ups"))
     ):
         return True
-    if reading.word(at) == "of" and set(following[:4]) & set(words()["numbers"]):
-        return True
+    kind = reading.phrase_at(at + 1)
+    if reading.word(at) == "of" and kind is not None:
+        is_all = (
+            kind.noun
+            and not kind.colors
+            and relation(kind.noun, scene.label) in (Relation.SAME, Relation.WIDER)
+        )
+        if kind.number or is_all:  # "the third of the (four) cups"
+            return True
     return _is_shared_place(reading, at, scene)
 
 

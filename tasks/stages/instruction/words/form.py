@@ -24,8 +24,8 @@ _REFUSALS = re.compile(
     r"|\bI\s+(?:can(?:'t|not| not)|could(?:n't| not)|am not able|won't|will not|do(?:n't| not) (?:see|have|feel)|"
     r"must decline|have to decline|apologi[sz]e)\b"
     r"|^\s*(?:sorry|apologies|unfortunately)\b|\bas an ai\b|\bas a (?:language|multimodal|vision) model\b"
-    r"|\b(?:unable|not possible|impossible) (?:for me )?to (?:comply|assist|help|fulfil|process|generate|provide|identify|"
-    r"determine|create|complete|edit)\b"
+    r"|\b(?:unable|not possible|impossible) (?:for me )?to "
+    r"(?:comply|assist|help|fulfil|process|generate|provide|identify|determine|create|complete|edit)\b"
     r"|\b(?:can(?:'t|not| not)) (?:assist|help|comply|fulfil|be (?:edited|fulfilled|completed|provided|determined))\b"
     r"|\bno (?:target|object|red box) (?:is|was|could be) (?:visible|found|provided|identified|given|specified)\b",
     re.IGNORECASE,

@@ -7,7 +7,7 @@ import re
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import NounPhrase
-from tasks.stages.instruction.words.reading import Reading, to_target
+from tasks.stages.instruction.words.reading import Reading, owned_by, to_target
 from tasks.stages.instruction.words.results import new_things
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import contrasted
@@ -17,10 +17,14 @@ from tasks.stages.instruction.words.vocabulary import (
     PARTS,
     QUANTITY,
     Relation,
+    are_different,
     kinds,
     relation,
     word_set,
 )
+
+FIRST_WORDS = 3
+"""A description that never says "the target" names it within its first words ("It's the green mug …")."""
 
 _EMPTY = PARTS | {ANYTHING, QUANTITY}
 _ACTED_ON = re.compile(
@@ -48,7 +52,9 @@ def noun(draft: Draft) -> Finding:
     if stated is not None and is_other_thing(stated, draft.scene):
         faults.append(_fault("localization", reading, stated, draft.scene))
     elif stated is None and not _any_fits(reading, draft.scene):
-        faults += _other_subject("localization", reading, draft.scene, frozenset())
+        first = next((p for p in reading.phrases if p.determiner in ("the", "this", "a", "an")), None)
+        if first is not None and first.start <= FIRST_WORDS and is_other_thing(first, draft.scene):
+            faults.append(_fault("localization", reading, first, draft.scene))
     if draft.edit_type not in (EditType.ADD, EditType.REPLACE):
         new: frozenset[str] = frozenset()
     else:
@@ -77,7 +83,8 @@ def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
     if to_label is Relation.OTHER:
         return True
     if to_label is Relation.UNKNOWN:
-        return names_another
+        is_garment = kinds(scene.label) == {"garment"} and are_different(phrase.noun, scene.label)
+        return names_another or is_garment
     return names_another and (
         to_label is Relation.ALIKE or (to_label is Relation.NARROWER and not _is_person(scene))
     )
@@ -88,6 +95,7 @@ def _is_named(reading: Reading, scene: WordScene, verb: str) -> bool:
     return any(
         to_target(p, scene) in FITTING
         and p.noun
+        and not is_other_thing(p, scene)
         and (not verb or reading.word(p.start - 1) in word_set("onto") | {"of"})
         for p in reading.phrases
     )
@@ -119,7 +127,7 @@ def _stated_target(reading: Reading) -> NounPhrase | None:
                     return reading.phrase_at(phrase.end + 1)
                 if reading.word(phrase.start - 1) in word_set("prepositions") - {"of"}:
                     return None
-                return phrase
+                return owned_by(reading, phrase) or phrase
     return None
 
 

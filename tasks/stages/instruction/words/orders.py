@@ -97,7 +97,7 @@ def types_of(reading: Reading, order: Order) -> frozenset[EditType]:
     if order.verb in ("change", "make"):
         return _types_of_change(reading, order, tokens, text=text, material=material, color=color)
     found = set(_BY_VERB[order.verb])
-    if "instead" in tokens or "in place of" in " ".join(tokens):
+    if {"instead", "where"} & set(tokens) or "in place of" in " ".join(tokens):
         found.add(EditType.REPLACE)
     if text:
         found.add(EditType.TEXT)
@@ -171,8 +171,6 @@ def _described_type(draft: Draft, name: str) -> EditType | None:
 
 def _second_edit(reading: Reading, order: Order) -> str:
     """The second order of an instruction in its own words, ``""`` when there is none."""
-    if not order.verb:
-        return ""
     for index in range(order.at + 1, len(reading.tokens)):
         kind = verb_kind(reading, index)
         gerund = words()["gerunds"].get(reading.word(index), "")
@@ -197,13 +195,15 @@ def _second_edit(reading: Reading, order: Order) -> str:
         phrase = reading.phrase_at(index + 1) or reading.phrase_at(index + 2)
         if reading.word(index + 1) in _PRONOUNS or phrase is None:
             continue
-        if order.verb == "make" and not _is_clear(reading, kind, phrase.determiner):
+        if order.verb == "make" and not _is_clear(reading.word(index), kind, phrase.determiner):
             continue
         if phrase.determiner in word_set("possessives") and kind not in _CLEAR:
             continue
         if kind == "remove" and order.verb == "remove" and phrase.determiner in word_set("possessives"):
             continue
-        is_told_apart = reading.word(phrase.end) in (
+        is_told_apart = bool(phrase.colors or phrase.ordinals or phrase.sizes or phrase.side) or reading.word(
+            phrase.end
+        ) in (
             "in",
             "with",
             "on",
@@ -219,13 +219,13 @@ def _second_edit(reading: Reading, order: Order) -> str:
     return ""
 
 
-def _is_clear(reading: Reading, kind: str, determiner: str) -> bool:
-    del reading
-    return (
-        kind in _CLEAR | {"change", "make"}
-        and determiner not in word_set("possessives")
-        and determiner not in ("a", "an", "")
-    )
+def _is_clear(word: str, kind: str, determiner: str) -> bool:
+    """Whether a verb after "make the man sit" can't go on with the action ("and put a hand on his hip")."""
+    if determiner in word_set("possessives"):
+        return False
+    if word in ("add", "insert", "remove", "delete", "erase", "replace", "recolor"):
+        return True
+    return kind in _CLEAR | {"change", "make"} and determiner not in ("a", "an", "")
 
 
 def _starts_an_order(reading: Reading, index: int) -> bool:

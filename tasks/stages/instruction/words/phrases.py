@@ -161,6 +161,8 @@ def _read(reader: _Reader) -> NounPhrase | None:
             break
         phrase, said = step, True
     phrase = _head(reader, phrase)
+    if not phrase.text and phrase.determiner and phrase.modifiers and phrase.colors:
+        phrase = _unknown_head_before_color(reader, phrase)
     counts = phrase.ordinals or phrase.sizes or phrase.side in ("leftmost", "rightmost") or phrase.number
     if not phrase.text and not (said and counts):
         reader.at = start
@@ -302,6 +304,16 @@ def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
             reader.noun_here() if goes_on else None
         )  # "monitors line a desk": no compound begins with a plural
     return replace(phrase, certain=not _may_be_head(reader, phrase))
+
+
+def _unknown_head_before_color(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
+    """``paint the sky green``: an unknown noun, and what it becomes."""
+    last = phrase.modifiers[-1]
+    at = max(i for i in range(phrase.start, reader.at) if reader.tokens[i].text == last)
+    if not all(color_names(token.text) for token in reader.tokens[at + 1 : reader.at]):
+        return phrase
+    reader.at = at + 1
+    return replace(phrase, text=last, modifiers=phrase.modifiers[:-1], colors=())
 
 
 def _may_be_head(reader: _Reader, phrase: NounPhrase) -> bool:

@@ -96,7 +96,7 @@ def places(reading: Reading) -> Iterator[Place]:
             yield place
 
 
-def said_of(
+def said_of(  # noqa: PLR0911
     reading: Reading, place: Place, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
 ) -> str:
     """`TARGET`, `BESIDE` when another thing stands between in the sentence, ``""`` for something else."""
@@ -143,7 +143,7 @@ def said_of(
 def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Place | None:  # noqa: PLR0911
     article = reading.word(start - 1) in ("the", "its")
     before = reading.word(start - 2) if article else reading.word(start - 1)
-    regions = end
+    regions = end + (1 if reading.words(end, end + 2) == ("hand", "side") else 0)
     while reading.word(regions) in word_set("regions") - {"of"}:
         regions += 1
     has_region = regions > end

@@ -123,6 +123,8 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
     """What an instruction asks for, and which phrase of it should be the target."""
     at, verb = _main_verb(reading)
     first = next((phrase for phrase in reading.phrases if phrase.end > at + 1), None)
+    if first is not None:
+        first = owned_by(reading, first) or first
     start = first
     if verb in ("add", "write") and first is not None:
         anchor = _after_place(reading, first) if verb == "add" or first.text else None
@@ -175,6 +177,11 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         found.append(phrase)
     return tuple(found)
+
+
+def owned_by(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
+    """The phrase right after ``'s``: "the cyclist's bicycle" is a bicycle."""
+    return next((each for each in reading.phrases if each.owner == phrase), None)
 
 
 def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
@@ -265,6 +272,9 @@ def _chain(
             phrase = phrase.owner
         elif follows:
             phrase = _linked(reading, phrase)
+        elif reading.word(phrase.end) == "of" and (whole := reading.phrase_at(phrase.end + 1)) is not None:
+            # "the license plate of the car": what is the target's is spoken of in its place
+            phrase = whole if to_target(whole, scene) in FITTING else None
         else:
             break
     return tuple(chain), denotes

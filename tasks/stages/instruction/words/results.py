@@ -8,12 +8,13 @@ from functools import cache
 from tasks.records.errors import Reason
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
-from tasks.stages.instruction.words.phrases import NounPhrase
-from tasks.stages.instruction.words.reading import Order, Reading
-from tasks.stages.instruction.words.tokens import plain, quotes
+from tasks.stages.instruction.words.phrases import NounPhrase, color_at
+from tasks.stages.instruction.words.reading import Order, Reading, mentions, to_target
+from tasks.stages.instruction.words.tokens import contrasted, plain, quotes
 from tasks.stages.instruction.words.vocabulary import (
     PARTS,
     QUANTITY,
+    Relation,
     are_different,
     canonical_material,
     color_names,
@@ -27,15 +28,21 @@ _CHANGING = (
     r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|"
     r"mak|made|tint|go|fad|bleach|becom|giv)\w*"
 )
-_SHOWN = r"(?:appear|become|be|look|turn|show|display|have turned|have become|be shown|be rendered|be painted|be dyed|be recolored|be colored)"
+_SHOWN = (
+    r"(?:appear|become|be|look|turn|show|display|have turned|have become|"
+    r"be (?:shown|rendered|painted|dyed|recolored|colored))"
+)
 _OF_OTHERS = re.compile(
-    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background|everything|still|unchanged|unlike|original\w*|"
-    r"previous\w*|before)\b"
+    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background(?! of the)|everything|still|unchanged|"
+    r"unlike|original\w*|previous\w*|before)\b"
 )
 _INSTEAD = re.compile(
     r"\b(?:instead of|rather than|in place of|unlike|as opposed to|not)\s+(?:[a-z-]+\s+){0,2}?[a-z-]+"
 )
-_NEW_THING = r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?(?:with|by|for|into)\s"
+_NEW_THING = (
+    r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?"
+    r"(?:with|by|for|into)\s"
+)
 _SAID = re.compile(
     r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|"
     r"becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
@@ -127,12 +134,44 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
         said[name] = result_colors(dict(draft.texts())[name], labels)
     if draft.edit_type is not EditType.COLOR:
         said = {}
+    elif not said["result"]:
+        said["result"] = _colors_of_new_state(draft)
     faults = []
     for name, colors in said.items():
         wrong = [color for color in colors if not any(_same(color, want) for want in wanted)]
         if wrong and (name in ("editing", "result") or len(wrong) == len(colors)):
             faults.append(f"{name} says it becomes {wrong[0]}, asked was {' '.join(wanted)}")
     return faults, any(said.values())
+
+
+def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
+    """Colors that part 4 gives the target without a verb of change: "the mug is blue", "she wears a red dress"."""
+    target, reading = draft.scene.targets[0], draft.part("result")
+    others = {thing.color for thing in draft.scene.things if thing not in draft.scene.targets}
+    named = mentions(reading, draft.scene)
+    found = []
+    for phrase in reading.phrases:
+        is_named = phrase in named and not phrase.ordinals
+        color = phrase.colors[0] if len(phrase.colors) == 1 else None
+        worn = "garment" in kinds(phrase.noun or "") and reading.word(phrase.start - 1) in (
+            "wears",
+            "wearing",
+        )
+        is_new = phrase.determiner in ("a", "an") and (
+            is_named or worn or to_target(phrase, draft.scene) is Relation.SAME
+        )
+        if (
+            phrase in named
+            and reading.word(phrase.end) in ("is", "are")
+            and (colored := color_at(reading.tokens, phrase.end + 1))
+        ):
+            color, is_new = colored[0], True
+        if color is None or not is_new or contrasted(reading.tokens, phrase.start):
+            continue
+        # Another thing of its kind may bear the color, and the old one may still be spoken of.
+        if not color.names & (others | {target.color}) and "" not in others | {target.color}:
+            found.append(color.word)
+    return tuple(found[:1])
 
 
 def _same(one: str, other: str) -> bool:
@@ -296,7 +335,8 @@ def _color_patterns() -> tuple[re.Pattern[str], ...]:
         rf"\b(?:will|would|should|now|to|it)\s+(?:now\s+|all\s+|then\s+)?{_SHOWN}\s+(?:to be\s+|now\s+|in\s+)?{color}",
         rf"\b(?:is|are|appears?|becomes?|looks?|turns?)\s+now\s+(?:in\s+)?{color}",
         rf"\bnow\s+(?:is\s+|appears?\s+|has\s+|features?\s+|sports?\s+|in\s+|wears?\s+)?{color}",
-        rf"\b(?:becomes|turns|appears)\s+{color}",
+        rf"\b(?:becomes?|turns?|appears?)\s+{color}",
+        rf"\b(?:appears?|looks?|gleams?|shines?|glows?|dressed)\s+in\s+{color}",
         rf"\bnew(?:ly)?[- ](?:painted |colou?red |recolou?red )?{color}",
     )
     return tuple(re.compile(pattern) for pattern in patterns)

@@ -28,8 +28,8 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 _ADVERB_AFTER_RIGHT = re.compile(
-    r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|across|"
-    r"outside|inside|where|over|angle|up|down|between|beneath|against|alongside)\b)"
+    r"\bright(?=\s+(?:next|behind|in front|beside|above|below|under|at|on top|after|before|by|near|there|here|now|"
+    r"across|outside|inside|where|over|angle|up|down|between|beneath|against|alongside)\b)"
 )
 _COUNTED_FROM = re.compile(
     r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b"

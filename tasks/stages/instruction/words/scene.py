@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tasks.records.records import Box
+from tasks.records.records import Box, GroundedTarget
 
 SIZE_MARGIN = 1.3
 """Sizes that differ by less than this factor are equal to the eye."""
@@ -80,6 +80,23 @@ class WordScene:
     def labels(self) -> frozenset[str]:
         """Labels of all things."""
         return frozenset(thing.label for thing in (*self.things, *self.weak))
+
+
+def word_scene(target: GroundedTarget) -> WordScene:
+    """The scene of a grounded target as words are compared with it; distractors are its weak finds."""
+    source = target.scene.source
+    return WordScene(
+        width=source.width,
+        height=source.height,
+        things=tuple(
+            Thing(label=each.label, box=each.box, area=each.area, color=each.color)
+            for each in target.scene.objects
+        ),
+        target=target.indices,
+        weak=tuple(
+            Thing(label=each.label, box=each.box, area=each.box.area) for each in target.scene.distractors
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

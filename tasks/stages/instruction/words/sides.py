@@ -8,7 +8,7 @@ from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.places import BESIDE, Place, places, said_of, speaking_of_target
 from tasks.stages.instruction.words.reading import Reading
 from tasks.stages.instruction.words.scene import AXES, Peers, Thing, WordScene, rank_range, usual_starts
-from tasks.stages.instruction.words.vocabulary import FITTING, kinds, relation
+from tasks.stages.instruction.words.vocabulary import FITTING, Relation, kinds, relation
 
 SLACK = 0.1
 """Share of the picture's width or height by which the zones of sides overlap the middle."""
@@ -144,6 +144,7 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
         for t in (*scene.things, *scene.weak)
         if relation(phrase.noun or "", t.label) in FITTING and t not in scene.targets
     ]
+    found = [t for t in found if relation(phrase.noun or "", t.label) is Relation.SAME] or found
     if not found or (len(found) > 1 and not phrase.plural):
         return None
     # In widths of the landmark, positive on the said side; several are "the flowers" and all on one side.
@@ -153,7 +154,7 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
 
 
 def _is_landmark(scene: WordScene, place: Place) -> bool:
-    """Whether left and right of the thing are those of the picture: beside it, or parts of what has no side of its own."""
+    """Whether left and right of the thing are the picture's: beside it, or parts of what has no side of its own."""
     noun = place.landmark.noun if place.landmark is not None else None
     if noun is None:
         return False

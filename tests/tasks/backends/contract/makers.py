@@ -119,7 +119,7 @@ def _bagel(folder: Path) -> Subject:
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder / "tiny")
-    (folder / "tiny" / "intercog.json").write_text('{"flavour": "debug"}', encoding="utf-8")
+    (folder / "tiny" / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     write_lock(folder / "tiny", WEIGHTS, "random")
     options = {"folder": str(folder / "tiny"), "device": "cpu", "dtype": "float32", "points": 3}
     return local("editor", "bagel", ask.edit_questions()[:2], *_editor_bads(), options=options)
@@ -139,7 +139,7 @@ def _inpainter(name: str) -> Maker:
 
 def _edit_judge(folder: Path) -> Subject:
     questions = (
-        ask.judge_question(EditType.COLOR, asked_colour_share=0.9, change_inside_delta_e=40, seam_share=0.01),
+        ask.judge_question(EditType.COLOR, asked_color_share=0.9, change_inside_delta_e=40, seam_share=0.01),
         ask.judge_question(EditType.REMOVE, found_after_score=0.3, new_object_score=0.0),
     )
     return local("edit_judge", "rules", questions, _bad(ask.judge_question(EditType.ADD), None))

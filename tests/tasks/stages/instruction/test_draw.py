@@ -102,7 +102,7 @@ def test_the_funnel_sees_how_many_types_were_allowed_and_why_not_the_others():
     rows = {row.name: row for row in drawn.choices}
     assert rows["edit_types_allowed"].value == 2
     assert rows["allows_color"].value == 0
-    assert "not for the kind person" in rows["allows_color"].threshold
+    assert "not for the kind person" in rows["allows_color"].note
 
 
 def test_a_generative_editor_gives_a_person_every_type_and_leaves_the_argument_to_the_instructor():

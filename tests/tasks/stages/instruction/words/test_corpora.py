@@ -7,16 +7,20 @@ by them; what they showed then stands in their first lines. Here all of them gua
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from copy import deepcopy
+from typing import Any
 
 import pytest
 
-from tasks.stages.instruction.words.gates import GATES
 from tasks.stages.instruction.words.line import check_line
-from tests.tasks.stages.instruction.words.corpus import Case, right_cases, wrong_cases
+from tasks.stages.instruction.words.names import NAMES
+from tests.tasks.stages.instruction.words.corpus import Case, line_of, right_cases, samples, wrong_cases
 
 EXACT = ("figures", "rules")
-FREE = ("varied", "held_out", "held_out_terse", "held_out_long", "held_out_plain")
+FREE = ("varied", "held_out", "held_out_terse", "held_out_long", "held_out_plain", "held_out_last")
+MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05
 MIN_CAUGHT_SHARE = 0.95
 
@@ -30,7 +34,7 @@ def test_right_texts_pass_all_gates(case: Case) -> None:
     verdict = check_line(case.line)
     assert [gate for gate in verdict["gates"] if not gate["passed"]] == []
     assert verdict["refused"] is None
-    assert [gate["name"] for gate in verdict["gates"]] == list(GATES)
+    assert [gate["name"] for gate in verdict["gates"]] == list(NAMES)
 
 
 @pytest.mark.parametrize("case", [c for corpus in EXACT for c in wrong_cases(corpus)], ids=named)
@@ -56,10 +60,35 @@ def test_nearly_all_planted_errors_are_refused_for_their_own_reason() -> None:
     assert len(missed) <= (1 - MIN_CAUGHT_SHARE) * len(cases), missed
 
 
+def test_right_texts_stay_right_when_picture_and_words_are_mirrored() -> None:
+    for corpus in (*EXACT, *FREE):
+        for sample in samples(corpus):
+            text = " ".join(str(sample.get(part, "")) for part in MIRRORED)
+            if re.search(r"\b(?:are|is|gap) left\b", text):  # what is left is not on the left
+                continue
+            assert check_line(json.dumps(line_of(mirrored(sample))))["refused"] is None, sample["id"]
+
+
+def mirrored(sample: dict[str, Any]) -> dict[str, Any]:
+    changed = deepcopy(sample)
+    for thing in changed["objects"]:
+        x0, y0, x1, y1 = thing[1]
+        thing[1] = [sample["size"][0] - x1, y0, sample["size"][0] - x0, y1]
+    for part in MIRRORED:
+        if part in changed:
+            words = re.sub(r"\b(left|right)(most)?\b(?! (?:next|behind|in front))", other_side, changed[part])
+            changed[part] = words
+    return changed
+
+
+def other_side(match: re.Match[str]) -> str:
+    return {"left": "right", "right": "left"}[match.group(1)] + (match.group(2) or "")
+
+
 def test_every_gate_refuses_something_and_decides_something() -> None:
     verdicts = [check_line(case.line) for corpus in (*EXACT, *FREE) for case in wrong_cases(corpus)]
     refusing = {gate["name"] for verdict in verdicts for gate in verdict["gates"] if not gate["passed"]}
-    assert refusing == set(GATES)
+    assert refusing == set(NAMES)
 
 
 def test_verdicts_are_json_and_repeat_themselves() -> None:

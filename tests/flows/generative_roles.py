@@ -206,7 +206,8 @@ def replay(origin: str, out: str) -> Release:
     ASKED.clear()
     assignments = ["execution.pool=in-process", "execution.prefect=false"]
     with open_session(open_replay(origin, out, assignments=assignments)) as session:
-        release = session.run_plainly()
+        session.run_plainly()
+        release = session.finish()
     assert not ASKED, ASKED
     return release
 

@@ -57,7 +57,8 @@ def build(tmp_path: Path, **changes: object):
     }
     ASKED.clear()
     with open_session(open_build(load_config("embedded", arguments=arguments))) as session:
-        return session.run_plainly()
+        session.run_plainly()
+        return session.finish()
 
 
 def contents(store: Store, prefix: str) -> dict[str, bytes]:

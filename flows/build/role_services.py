@@ -1,4 +1,4 @@
-"""Pools and servers of a build in the driver's own process: threads instead of actors, and a plain router."""
+"""Pools and servers of a build inside the driver's process: threads instead of actors, and a plain router."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tasks.worker.role_asks import RouterClient
 
 
 class RoleServices:
-    """Made with a build; the router begins when a stage first asks one of its routes.
+    """Made with a build; the router starts when a stage first asks one of its routes.
 
     Args:
-        plan: pools and servers of the build; none by default.
+        plan: the build's pools and servers; none by default.
     """
 
     def __init__(self, plan: ServicePlan | None = None) -> None:
@@ -32,7 +32,7 @@ class RoleServices:
         self._logs: list[logging.FileHandler] = []
 
     def client(self, engine: Engine, stage: str) -> RouterClient | None:
-        """The way to the router, or None where the stage asks nobody outside its process."""
+        """A client of the router, or None if the stage asks nothing outside its process."""
         return self.router_client(engine) if self._plan.stages.get(stage) else None
 
     def check(self, engine: Engine, servers: Collection[str]) -> None:
@@ -41,7 +41,7 @@ class RoleServices:
         asyncio.run_coroutine_threadsafe(router.check(servers), engine.loop).result()
 
     def router_client(self, engine: Engine) -> LocalClient:
-        """The way to the router, which is made at the first call, on the engine's loop."""
+        """A client of the router, which is made at the first call, on the engine's loop."""
         with self._lock:
             if self._client is None:
                 made = asyncio.run_coroutine_threadsafe(make_router(self._plan), engine.loop)
@@ -54,7 +54,7 @@ class RoleServices:
         return self._client.router.status() if self._client else {}
 
     def close(self, engine: Engine) -> None:
-        """Ends pools and connections."""
+        """Closes pools and connections."""
         if self._client is not None:
             asyncio.run_coroutine_threadsafe(self._client.router.close(), engine.loop).result()
             self._client = None
@@ -62,7 +62,7 @@ class RoleServices:
 
 
 class LocalClient:
-    """A router of the same process and loop."""
+    """Client of a router in the same process and loop."""
 
     def __init__(self, router: Router) -> None:
         self.router = router
@@ -77,7 +77,7 @@ class LocalClient:
 
 
 async def make_router(plan: ServicePlan) -> Router:
-    """The router of a build, in the running loop; with a replay nobody is there to be asked."""
+    """The router of a build, on the running loop; in a replay it has no models to ask."""
     return Router(
         plan.routes,
         pools=plan.pools,

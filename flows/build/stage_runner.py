@@ -1,4 +1,4 @@
-"""One stage of a build on its way: plan it, run its units, close it; the same with and without Prefect."""
+"""Runs one stage of a build: plan it, run its units, close it; the same with and without Prefect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tasks.worker.run_unit import WorkContext, Worker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageWork:
-    """A planned stage: its plan, the units that were done before, and the run of the rest."""
+    """A planned stage: its plan, the units that were already done, and the run of the others."""
 
     stage: str
     plan: Plan
@@ -38,7 +38,7 @@ class StageWork:
 
 
 def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain | None = None) -> StageWork:
-    """Plans a stage and gets its open units ready to run."""
+    """Plans a stage and prepares the run of its open units."""
     planned = plan(build, stage)
     if stage == STAGES[0] and (note := exclusion_note(build)):
         progress.note(note)
@@ -70,7 +70,7 @@ def close(build: Build, stage: str) -> StageEnd:
     Raises:
         DataFault: a unit is missing or the counts do not add up.
     """
-    # Equal bytes at several locations show only when all of ingest is done.
+    # Duplicates across locations are known only when all of ingest is done.
     return close_stage(build.store, build.plans[stage], decide_duplicates if stage == STAGES[0] else None)
 
 
@@ -85,12 +85,12 @@ def run_stage(
     """One stage from plan to end; ``run_partition`` lets Prefect wrap each partition in a task run.
 
     Raises:
-        Drained: SIGTERM came, or ``drain`` was requested before; what was begun is committed.
-        GroundEditError: whatever else stops a stage.
+        Drained: SIGTERM arrived, or ``drain`` was requested before; running units are committed.
+        GroundEditError: any other reason to stop a stage.
     """
     drain = drain or Drain()
     drain.check(stage)
-    with drain.listening():  # here, since Prefect puts a handler of its own around every flow
+    with drain.listening():  # opened here, since Prefect installs its own handler around every flow
         work = begin(build, stage, pool, progress, drain)
         for number in range(len(work.run.partitions)):
             if run_partition is None:
@@ -105,7 +105,7 @@ def run_stage(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredStage:
-    """A stage of a build as it travels to the process that runs it: names and settings only."""
+    """A stage of a build in a form that can be sent to the process that runs it: names and settings only."""
 
     config: BuildConfig
     stage: str
@@ -120,10 +120,10 @@ class ConfiguredStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageWorkerMaker:
-    """Builds a worker in its process: its own connection, and the stage with its models.
+    """Builds a worker in its own process, with its own connection to the store and its own models.
 
     Attributes:
-        material: digest of all that can change the stage's results, as the driver has it.
+        material: digest of everything that can change the stage's results, as the driver computed it.
     """
 
     stage: ConfiguredStage
@@ -135,7 +135,7 @@ class StageWorkerMaker:
         """See `flows.build.fan_out.WorkerMaker`.
 
         Raises:
-            EnvironmentFault: a model cannot be loaded, the store cannot be reached, or this process would work by other
+            EnvironmentFault: a model cannot be loaded, the store cannot be reached, or this process has other
                 code, prompts or models than the driver planned with.
         """
         config, name = self.stage.config, self.stage.stage
@@ -156,7 +156,7 @@ class StageWorkerMaker:
 
 
 def stage_job(build: Build, stage: str) -> StageJob:
-    """What a pool needs to work for the stage."""
+    """What a pool needs in order to run the stage."""
     key = build.key(stage)
     config = build.located
     roles = RolePlan(choices=SPECS[stage].choices(config), routes=routes_of(config, stage))
@@ -176,7 +176,7 @@ def stage_job(build: Build, stage: str) -> StageJob:
 
 
 def limits(execution: ExecutionSettings) -> Limits:
-    """The queue's limits from the configuration."""
+    """The queue's limits, from the configuration."""
     return Limits(
         step_timeout_s=execution.step_timeout_s,
         max_environment_faults=execution.max_environment_faults,
@@ -186,7 +186,7 @@ def limits(execution: ExecutionSettings) -> Limits:
 
 
 def engine_settings(execution: ExecutionSettings) -> EngineSettings:
-    """How much a worker has at work at once, from the configuration."""
+    """How much a worker runs at once, from the configuration."""
     return EngineSettings(
         threads=execution.threads_per_worker,
         megapixels=execution.megapixels_in_flight,
@@ -213,7 +213,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             pool.close()
         return
     from flows.ray.cluster import ClusterSettings, RayCluster  # noqa: PLC0415
-    from flows.ray.pool import RayPool  # noqa: PLC0415  (a build without Ray must not need it)
+    from flows.ray.pool import RayPool  # noqa: PLC0415  (Ray is optional)
     from flows.ray.services import RayServices  # noqa: PLC0415
     from flows.ray.slot import ActorSettings  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""Questions about one photograph for every role of a profile, each made from the answers before it.
+"""Questions about one photograph for every role of a profile, each built from the answers before it.
 
-Where a role gave nothing, something plain takes the place of its answer, so that the roles after it are tried all the
-same: a box in the middle of the photograph, its rectangle as the mask, words without reasoning.
+Where a role gave no answer a plain stand-in is used, so that the later roles are tried nevertheless: a box in the
+middle of the photograph, its rectangle as the mask, an instruction without reasoning.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ OBJECT = "object"
 
 @dataclass(slots=True)
 class TrialQuestions:
-    """Makes the questions in the order of the pipeline; `tell` takes each role's answer.
+    """Builds the questions in the order of the pipeline; `record` takes each role's answer.
 
     Attributes:
-        notes: what stood in for an answer that did not come.
+        notes: which stand-ins were used.
     """
 
     config: BuildConfig
@@ -70,10 +70,10 @@ class TrialQuestions:
 
     @classmethod
     def of_file(cls, path: Path, config: BuildConfig, offers: Offers) -> TrialQuestions:
-        """About the photograph in a file.
+        """Questions about the photograph in a file.
 
         Raises:
-            ConfigurationError: it cannot be read, or is no usable photograph.
+            ConfigurationError: it cannot be read, or is not a usable photograph.
         """
         try:
             data = path.read_bytes()
@@ -100,13 +100,13 @@ class TrialQuestions:
         )
         return cls(config=config, offers=offers, source=source, image=working.rgb)
 
-    def tell(self, role: str, answer: Any) -> None:
-        """The answer of a role; None where there is none."""
+    def record(self, role: str, answer: Any) -> None:
+        """Stores the answer of a role; None if it gave none."""
         if answer is not None:
             self._answers[role] = answer
 
     def question(self, role: str) -> Question:
-        """What the role is asked."""
+        """The question for a role."""
         made: Question = getattr(self, f"_for_{role}")()
         return made
 
@@ -223,7 +223,7 @@ class TrialQuestions:
             mask=from_rle(self._grounded().mask),
         )
 
-    # What stands between the answers
+    # Steps between the roles
 
     @property
     def _picture(self) -> Picture:
@@ -251,7 +251,7 @@ class TrialQuestions:
         )
         if entities:
             return entities
-        self._note("no object was found: a box in the middle of the photograph stands in for one")
+        self._note("no object was found: using a box in the middle of the photograph instead")
         width, height = self.source.width, self.source.height
         middle = Box(x0=width // 3, y0=height // 3, x1=2 * width // 3, y1=2 * height // 3)
         detection = Detection(label=OBJECT, box=middle, score=1.0)
@@ -261,7 +261,7 @@ class TrialQuestions:
         found: Sequence[Segmentation] | None = self._answers.get("segmenter")
         if found is not None and len(found) == len(entities):
             return found
-        self._note("no masks came: rectangles stand in for them")
+        self._note("no masks were returned: using rectangles instead")
         return [
             Segmentation(mask=self._rectangle(e.detection.box), score=1.0, method="rectangle", checks=())
             for e in entities
@@ -273,7 +273,7 @@ class TrialQuestions:
         return mask
 
     def _grounded(self) -> GroundedTarget:
-        """The target; made when the first role needs it, then always the same."""
+        """The target; chosen when the first role needs it, then fixed."""
         if self._target is not None:
             return self._target
         entities = self._entities()
@@ -286,7 +286,7 @@ class TrialQuestions:
         if not drawn:
             best = max(objects, key=lambda thing: (thing.area > 0, thing.score))
             self._note(
-                f"no object may be a target ({best.label}: {best.not_a_target}); it is tried all the same"
+                f"no object qualifies as a target ({best.label}: {best.not_a_target}); trying it anyway"
             )
             drawn = [(best.index,)]
         scene = Scene(
@@ -312,7 +312,7 @@ class TrialQuestions:
         return (drawn.edit_type, drawn.argument) if drawn else self._editable()
 
     def _editable(self) -> tuple[EditType, str]:
-        """An edit that the editor takes: the drawn one, or the first it offers for the target, or at all."""
+        """An edit that the editor offers: the chosen one, else the first for the target, else the first of all."""
         target = self._grounded()
         drawn = draw_edit_type(
             target, self.offers, self.config.instruction.weights, self.config.seed, self._plan_id, []
@@ -331,7 +331,7 @@ class TrialQuestions:
         written: WrittenInstruction | None = self._answers.get("instructor")
         if written is not None:
             return written
-        self._note("no instruction was written: plain words stand in for it")
+        self._note("no instruction was written: using plain words instead")
         edit_type, argument = self._drawn()
         words = f"{edit_type.value} the {self._grounded().label}."
         return WrittenInstruction(

@@ -32,7 +32,7 @@ class Reservation:
 
 
 class RouterActor:
-    """Holds the build's router on its own loop; every call is a coroutine."""
+    """Holds the build's router on its own loop; every method is a coroutine."""
 
     def __init__(self, plan: ServicePlan) -> None:
         self._plan = plan
@@ -50,7 +50,7 @@ class RouterActor:
         return await (await self._ready()).ask(call)
 
     async def reserve(self, reservations: Mapping[str, Reservation]) -> None:
-        """Cards that pools may use from now on."""
+        """Adds cards that pools may use from now on."""
         self._reserved.update(reservations)
         for name, reservation in reservations.items():
             self._bundles[name] = list(range(reservation.placed.replicas))
@@ -58,7 +58,7 @@ class RouterActor:
                 self._router.pool_at(name, reservation.placed.replicas)
 
     async def release(self, names: Sequence[str]) -> None:
-        """Ends pools, so that their cards can be given back."""
+        """Closes pools, so that their cards can be returned."""
         await (await self._ready()).release(names)
         for name in names:
             self._reserved.pop(name, None)
@@ -114,7 +114,7 @@ class RouterActor:
 
 
 class RayReplica:
-    """A replica as the router sees it."""
+    """The router's view of a replica."""
 
     def __init__(self, reservation: Reservation, bundle: int, free: list[int], log: str) -> None:
         placed = reservation.placed
@@ -184,7 +184,7 @@ class ReplicaActor:
             loaded[repr(choice)] = self._backends[route]
 
     def answer(self, route: str, payloads: Sequence[Sequence[Any]]) -> list[Any]:
-        """The answers to a batch; of two calls one fetches its pictures while the other computes."""
+        """The answers to a batch; with two calls at once, one fetches its pictures while the other computes."""
         questions: list[Any] = []
         for payload in payloads:
             try:
@@ -205,7 +205,7 @@ def start_router(plan: ServicePlan) -> Any:
 
 
 def _cause(error: RayError) -> Cause:
-    """Why a replica ended, as far as Ray knows; only a crash can be a question's fault."""
+    """Why a replica ended, as far as Ray reports it; only a crash can be a question's fault."""
     if isinstance(error, ActorUnavailableError) or getattr(error, "preempted", False):
         return Cause.NODE_LOST
     words = str(error)

@@ -1,4 +1,4 @@
-"""The asks that a worker hands to its stage: a model of this process, or a router that knows the rest."""
+"""The asks that a worker passes to its stage: models of this process, or routes through the router."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tasks.worker.engine import AT_WORK, Engine
 
 
 class RouterClient(Protocol):
-    """The way to the router: in this process, through Ray, or through the pipe of a trial."""
+    """A client of the router: in this process, through Ray, or through the pipe of a trial."""
 
     async def kept(self, route: str, key: str, sid: str) -> Answered | None:
-        """A kept answer, if there is one that counts."""
+        """A usable kept answer, if there is one."""
         ...
 
     async def ask(self, call: RoleCall) -> Answered:
-        """The answer, kept before it is returned.
+        """The answer, which is kept before it is returned.
 
         Raises:
             SampleError, EnvironmentFault, StageStopped: as `tasks.roles.router.Router.ask`.
@@ -55,7 +55,7 @@ class HereAsk:
 
 
 class RoutedAsk:
-    """A model elsewhere; what it answers is kept, and the sample that asked rests on it."""
+    """A model elsewhere; its answers are kept, and the sample that asked depends on them."""
 
     def __init__(self, choice: BackendChoice, route: Route, engine: Engine, client: RouterClient) -> None:
         self.identity: ModelIdentity = choice.identity
@@ -74,18 +74,18 @@ class RoutedAsk:
         """See `tasks.roles.asks.Ask`."""
         key = await self._engine.cpu(answer_key, self._choice, self._route.served, question)
         sid = question.subject.partition("-")[0]
-        AT_WORK.get().answers.add(key)  # before it is asked: a row rests on a refusal, too
+        AT_WORK.get().answers.add(key)  # before asking, since a row depends on refusals, too
         try:
             answered = await self._client.kept(self._route.name, key, sid)
         except AnswerMissing:
             if self._served is not None:
-                # A question that cannot be put (`SampleError`) never had an answer to keep.
+                # A question that cannot be asked (`SampleError`) has no answer to keep.
                 await self._engine.cpu(self._served.request, question)
             raise
         if answered is None:
             payload: Any = question
             if self._served is not None:
-                # Encoded here, where there are many of us, and not in the one router.
+                # Encoded here, in many workers, and not in the single router.
                 payload = await self._engine.cpu(self._served.request, question)
             call = RoleCall(
                 route=self._route.name, key=key, sid=sid, subject=question.subject, payload=payload
@@ -96,11 +96,11 @@ class RoutedAsk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolePlan:
-    """Who is asked for the roles of one stage; picklable.
+    """Backends and routes for the roles of one stage; picklable.
 
     Attributes:
         choices: setting -> configured backend.
-        routes: setting -> route, for those that are not answered here.
+        routes: setting -> route, for those not answered in this process.
     """
 
     choices: Mapping[str, BackendChoice]
@@ -108,7 +108,7 @@ class RolePlan:
 
 
 def make_asks(plan: RolePlan, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
-    """Setting -> ask; models of this process are loaded now.
+    """Setting -> ask; models of this process are loaded immediately.
 
     Raises:
         ModelUnavailable, AssetUnavailable: one cannot be loaded.

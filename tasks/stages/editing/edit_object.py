@@ -1,4 +1,4 @@
-"""Editing a target: crop, ask the editor, put the patch back, measure."""
+"""Edits a target: crop, ask the editor, put the patch back, measure."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ async def edit_object(
     seed: int,
     attempt: int,
 ) -> Finished:
-    """The target edited in its crop and blended back.
+    """Edits the target in its crop and blends the result into the picture.
 
     ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
-    part that the instruction speaks of (`tasks.roles.offers.Offer.covers_target`).
+    part named by the instruction (`tasks.roles.offers.Offer.covers_target`).
 
     Raises:
-        SampleError: the target fills too much of the picture, or the editor cannot do this one.
+        SampleError: the target fills too much of the picture, or the editor failed on it.
     """
     window = await bench.cpu(_open_window, plan, source.rgb, settings)
     question = EditQuestion(
@@ -58,7 +58,7 @@ async def edit_object(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Window:
-    """The crop an editor sees; ``mask`` is the target in the picture, ``inside`` in the crop."""
+    """The crop given to an editor; ``mask`` is the target in the picture, ``inside`` in the crop."""
 
     region: Gate
     mask: Mask
@@ -117,7 +117,7 @@ def _measure(
     covers_target: bool,
     settings: GateSettings,
 ) -> Gate | None:
-    """One of the type's gates over the crop before and after; None where it cannot tell."""
+    """One of the type's gates over the crop before and after; None if it cannot be measured."""
     key = gate.bound if covers_target else gate.bound_of_part
     if not key:
         return None
@@ -127,5 +127,5 @@ def _measure(
     if gate.name == "seam":
         return gates.seam_gate(before, after, mask, settings, most=bound, outline=True)
     if plan.argument not in NAMES:
-        return None  # an instructor's own word for a color has no range to measure by
+        return None  # the instructor's own color word has no known range of colors
     return gates.color_gate(after, mask, plan.argument, settings, least=bound)

@@ -1,4 +1,4 @@
-"""The gate on what results: new colors, materials, things and writing, compared with the argument."""
+"""The gate on the result: new colors, materials, things and writing, compared with the argument."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _MADE = re.compile(
 
 
 def result(draft: Draft) -> Finding:
-    """What instruction, part 3 and part 4 say the target becomes, against the argument and each other."""
+    """Checks what the target becomes in instruction, part 3 and part 4, against the argument and each other."""
     if draft.reply is None:
         return finding([], decided=False)
     color, color_decided = _colors(draft)
@@ -68,12 +68,12 @@ def result(draft: Draft) -> Finding:
 
 
 def result_colors(text: str, labels: frozenset[str], *, instruction: bool = False) -> tuple[str, ...]:
-    """Color words that a text says something becomes, in the order they stand.
+    """Color words for what something becomes, in text order.
 
     Args:
         text: an instruction, or part 3 or 4.
         labels: labels of the scene.
-        instruction: whether the text orders the change ("make it red") rather than describes it.
+        instruction: whether the text orders the change ("make it red") instead of describing it.
     """
     spoken = _INSTEAD.sub(lambda match: " " * len(match.group()), plain(text, labels))
     found: dict[int, str] = {}
@@ -89,7 +89,7 @@ def result_colors(text: str, labels: frozenset[str], *, instruction: bool = Fals
 
 
 def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
-    """Known nouns of what is put in the target's place, or added to it; empty when no known noun says it."""
+    """Known nouns of what replaces the target or is added to it; empty if no known noun says it."""
     if edit_type is EditType.ADD:
         phrase = (
             order.object
@@ -102,7 +102,7 @@ def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str
 
 
 def quoted_result(text: str) -> str:
-    """The writing that something is to say: the last quotation after ``to``, ``says``, ``with`` …"""
+    """The new writing: the last quotation after ``to``, ``says``, ``with`` …"""
     found = ""
     for quotation in quotes(text):
         at = text.find(quotation)
@@ -168,7 +168,7 @@ def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
             color, is_new = colored[0], True
         if color is None or not is_new or contrasted(reading.tokens, phrase.start):
             continue
-        # Another thing of its kind may bear the color, and the old one may still be spoken of.
+        # Another thing of its kind may have the color, and the old one may still be mentioned.
         if not color.names & (others | {target.color}) and "" not in others | {target.color}:
             found.append(color.word)
     return tuple(found[:1])
@@ -216,7 +216,7 @@ def _materials(draft: Draft) -> list[str]:
 
 
 def _things(draft: Draft) -> list[str]:
-    """Things put in place or added, against the argument's noun."""
+    """Checks replaced or added things against the argument's noun."""
     if draft.edit_type not in (EditType.REPLACE, EditType.ADD):
         return []
     wanted = _argument_nouns(draft)
@@ -297,7 +297,7 @@ def _nouns_of(reading: Reading, phrase: NounPhrase | None) -> tuple[str, ...]:
 
 
 def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhrase | None:
-    """The first phrase after one of the words, behind the order's thing."""
+    """The first phrase after one of the words that follows the order's thing."""
     if not order.chain:
         return None
     start = max(phrase.end for phrase in order.chain)

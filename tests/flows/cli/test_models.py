@@ -103,6 +103,6 @@ def test_a_file_that_is_not_there_is_a_wrong_argument(
 def test_the_embedded_profile_answers_without_any_server(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (path,) = (p for p in lay_out_photographs("demo", tmp_path) if p.name.startswith("stylish-workspace"))
+    path = next(p for p in lay_out_photographs("demo", tmp_path) if p.name.startswith("stylish-workspace"))
     assert main(["models", "try", str(path)]) == 0
     assert "all 10 roles answered" in capsys.readouterr().out

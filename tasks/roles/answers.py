@@ -16,7 +16,15 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ParamSpec, Self, TypeVar
 
-from tasks.records.errors import AnswerMissing, DataFault, MissingAnswer, Reason, SampleError, StorageFault
+from tasks.records.errors import (
+    FAILURES,
+    AnswerMissing,
+    DataFault,
+    MissingAnswer,
+    Reason,
+    SampleError,
+    StorageFault,
+)
 from tasks.records.outcomes import BlobRef
 from tasks.records.records import Measurement
 from tasks.roles.answer_codec import decode_answer, encode_answer, measurements_from, spell_measurements
@@ -48,6 +56,8 @@ THREADS = 32
 
 FRESH_S = 60.0
 """Age of a listing, seconds, up to which what it does not name is not looked for again."""
+
+_FAILURES = frozenset(reason.value for reason in FAILURES)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -96,6 +106,11 @@ class KeptAnswer:
         return self.file.kind
 
     @property
+    def final(self) -> bool:
+        """An answer, or a rejection by whoever was asked; what failed is asked again by the next build."""
+        return self.kind is Kind.ANSWER or self.file.reason not in _FAILURES
+
+    @property
     def blobs(self) -> dict[str, BlobRef]:
         """Its blobs (``answer.png``), to be referred to instead of stored again."""
         return blob_refs(self.file)
@@ -133,9 +148,9 @@ class KeptAnswer:
 class KeptAnswers:
     """The answers of a dataset, for one build; used from one event loop.
 
-    In an ordinary build only real answers are found. A question that was refused or failed is asked again, under the
-    next *round*, but once per build: what this object stored it finds again, whatever its kind. A build that retries
-    failed samples does the same, so it keeps their good answers.
+    In an ordinary build only answers and rejections are found. A question that failed, or whose reply could not be
+    read, is asked again under the next *round*, but once per build: what this object stored it finds again, whatever
+    its kind. A build that retries failed samples does the same, so it keeps their good answers.
 
     Args:
         store: of the dataset.
@@ -234,7 +249,7 @@ class KeptAnswers:
             kept = await self._call(self._read, name, key)
             if kept is None:
                 continue  # set aside meanwhile
-            if kept.kind is Kind.ANSWER or self._replay or name in self._asked_here:
+            if kept.final or self._replay or name in self._asked_here:
                 return kept
         if again and monotonic() - listing.at > self._fresh_s:
             # Asking costs far more than looking: another build may have stored the answer since.
@@ -247,7 +262,7 @@ class KeptAnswers:
     ) -> KeptAnswer:
         kept = await self._usable(sid, role, key, again=False)
         failed = isinstance(given, NoAnswer) and given.kind is Kind.FAILED
-        if kept is not None and (kept.kind is Kind.ANSWER or failed):
+        if kept is not None and (kept.final or failed):
             # Another build was first, and the listing was read again since `find`; or this very build has the reply
             # that led to the failure.
             return kept
@@ -257,7 +272,7 @@ class KeptAnswers:
         # Not the listing from before: another question may have had it read again while this one was stored.
         rounds = (await self._listing(sid)).rounds
         rounds[place] = tuple(sorted({*rounds.get(place, ()), round_}))
-        if kept.kind is not Kind.ANSWER:
+        if not kept.final:
             self._asked_here.add(kept.file.name)
         return kept
 

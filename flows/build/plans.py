@@ -30,6 +30,9 @@ from tasks.storage.protocol.planning import (
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept_children
 from tasks.storage.protocol.units import Plan, PlanInput
 
+NOT_IDENTITY = ("execution", "out", "pools", "servers")
+"""Sections of the configuration that say how and where a build is run."""
+
 
 @dataclass(slots=True)
 class Build:
@@ -171,8 +174,9 @@ def _record(build: Build, planned: Plan) -> None:
     """Notes the plan in the build's record; the record itself follows from the configuration and the sources."""
     if build.record is None:
         # How and where it is run changes nothing that comes out, so it is no part of the build's identity.
-        content = build.config.model_dump(mode="json", exclude={"execution", "out"})
-        run = {"execution": build.config.execution.model_dump(mode="json"), "out": build.config.out}
+        # Of servers the models are in the stages' digests; where they listen may change from day to day.
+        content = build.config.model_dump(mode="json", exclude=set(NOT_IDENTITY))
+        run = build.config.model_dump(mode="json", include=set(NOT_IDENTITY))
         chain = [build.key(stage) for stage in STAGES]
         build.record = write_build(build.store, content, chain, _plan_of(build, "ingest"), run)
     # All on the way there: a stage that runs alone may be the first of this very build, which has to be followed.

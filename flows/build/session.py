@@ -14,6 +14,7 @@ from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft
 from flows.build.progress import Progress
 from flows.build.run_report import RunReport
+from flows.build.server_check import check_servers
 from flows.build.service_plan import service_plan
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.gallery.release_gallery import release_gallery
@@ -76,15 +77,19 @@ class Session:
 def open_session(
     build: Build, *, progress: Progress | None = None, verbose: bool = False
 ) -> Iterator[Session]:
-    """Checks the store, as far as that needs writing, and opens the pool.
+    """Checks the store, as far as that needs writing, and the servers; then opens the pool.
 
     Raises:
+    for line in check_servers(service_plan(build).servers):
+        progress.note(line)
         ConfigurationError: the store cannot keep the commit protocol.
         StorageFault: the store cannot be written to, or has too little space left.
     """
     opened = time.monotonic()
-    build.store.probe()
     progress = progress or Progress()
+    build.store.probe()
+    for line in check_servers(service_plan(build).servers):
+        progress.note(line)
     try:
         with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):
             session = Session(build=build, pool=pool, progress=progress, opened=opened)

@@ -212,7 +212,8 @@ def _cause(error: RayError) -> Cause:
     if isinstance(error, ActorDiedError):
         if "node" in words and ("died" in words or "terminated" in words) and "worker" not in words.lower():
             return Cause.NODE_LOST
-        if "OOM" in words or "out of memory" in words.lower() or "memory monitor" in words.lower():
+        # Every message explains at length what may have happened; only these words say that Ray itself did it.
+        if "NODE_OUT_OF_MEMORY" in words or "running low on memory" in words:
             return Cause.OUT_OF_MEMORY_KILLED
     return Cause.CRASHED
 

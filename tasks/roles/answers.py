@@ -16,7 +16,15 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ParamSpec, Self, TypeVar
 
-from tasks.records.errors import AnswerMissing, DataFault, MissingAnswer, Reason, SampleError, StorageFault
+from tasks.records.errors import (
+    FAILURES,
+    AnswerMissing,
+    DataFault,
+    MissingAnswer,
+    Reason,
+    SampleError,
+    StorageFault,
+)
 from tasks.records.outcomes import BlobRef
 from tasks.records.records import Measurement
 from tasks.roles.answer_codec import decode_answer, encode_answer, measurements_from, spell_measurements
@@ -94,6 +102,13 @@ class KeptAnswer:
     def kind(self) -> Kind:
         """What became of the question."""
         return self.file.kind
+
+    @property
+    def settled(self) -> bool:
+        """Whether asking again could bring nothing new: an answer, or a rejection in the agreed form."""
+        if self.kind is Kind.REFUSED:
+            return self.file.reason not in {reason.value for reason in FAILURES}
+        return self.kind is Kind.ANSWER
 
     @property
     def blobs(self) -> dict[str, BlobRef]:
@@ -234,7 +249,7 @@ class KeptAnswers:
             kept = await self._call(self._read, name, key)
             if kept is None:
                 continue  # set aside meanwhile
-            if kept.kind is Kind.ANSWER or self._replay or name in self._asked_here:
+            if kept.settled or self._replay or name in self._asked_here:
                 return kept
         if again and monotonic() - listing.at > self._fresh_s:
             # Asking costs far more than looking: another build may have stored the answer since.
@@ -247,7 +262,7 @@ class KeptAnswers:
     ) -> KeptAnswer:
         kept = await self._usable(sid, role, key, again=False)
         failed = isinstance(given, NoAnswer) and given.kind is Kind.FAILED
-        if kept is not None and (kept.kind is Kind.ANSWER or failed):
+        if kept is not None and (kept.settled or failed):
             # Another build was first, and the listing was read again since `find`; or this very build has the reply
             # that led to the failure.
             return kept

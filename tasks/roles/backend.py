@@ -31,6 +31,8 @@ class Backend(ABC, Generic[Q, A]):
         Options: the settings class of its options; all have defaults.
         answering: names of the options that change an answer; the others (thresholds applied afterwards, threads) stay
             out of the key of a kept answer. All of them are part of the stage's digest.
+        idle: names of the options that can change no result at all (a folder, a device, a number of threads); they stay
+            out of the stage's digest as well.
         reproducible: equal questions get equal bytes, in any order, batch, process and number of threads. Answers of a
             backend that is not reproducible are kept (`tasks.roles.answers`).
         wire: raised when the same question is put to the model differently, so that older answers are not reused.
@@ -40,6 +42,7 @@ class Backend(ABC, Generic[Q, A]):
 
     Options: ClassVar[type[Settings]]
     answering: ClassVar[frozenset[str]]
+    idle: ClassVar[frozenset[str]] = frozenset()
     reproducible: ClassVar[bool]
     wire: ClassVar[int]
     prompts: ClassVar[tuple[str, ...]] = ()

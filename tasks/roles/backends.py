@@ -96,7 +96,7 @@ class BackendChoice:
             "revision": identity.revision,
             "digest": identity.digest,
             "wire": self.backend.wire,
-            "options": self.options.model_dump(mode="json"),
+            "options": self.options.model_dump(mode="json", exclude=set(self.backend.idle)),
             "prompts": dict(self.prompts),
         }
 

@@ -261,7 +261,7 @@ class Router:
         finally:
             counts.in_flight -= 1
         counts.ended(given.error)
-        if keeper is None or not given.to_be_kept:
+        if keeper is None:
             if given.error is not None:
                 raise given.error
             return Answered(answer=given.answer, key=call.key, kept=False)
@@ -272,7 +272,12 @@ class Router:
         what = (
             given.answer
             if error is None
-            else NoAnswer(kind=Kind.REFUSED, reason=error.reason, detail=error.detail)
+            else NoAnswer(
+                # A failure is stored for a replay; the next build asks again.
+                kind=Kind.REFUSED if given.to_be_kept else Kind.FAILED,
+                reason=error.reason,
+                detail=error.detail,
+            )
         )
         try:
             kept = await keeper.put(call.sid, route.role, call.key, what, run=route.run, reply=given.reply)

@@ -216,7 +216,14 @@ def _read_profile(profile: str) -> dict[str, Any]:
     if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
         msg = f"profile {profile!r}: expected sections by name, as in deploy/profiles/embedded.yaml"
         raise ConfigurationError(msg)
-    return {**tree, "profile": name}
+    return {**_unshared(tree), "profile": name}
+
+
+def _unshared(node: Any) -> Any:
+    """A copy in which each section is its own: YAML aliases give one, and setting a value there would set it in all."""
+    if isinstance(node, dict):
+        return {key: _unshared(child) for key, child in node.items()}
+    return [_unshared(child) for child in node] if isinstance(node, list) else node
 
 
 def _read_file(path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, cast
 
+from prompts import prompt_digests
 from tasks.records.canonical import canonical_json
 from tasks.records.errors import ConfigurationError
 from tasks.records.outcomes import STAGES
@@ -35,12 +36,14 @@ class StageSpec:
         module: holds ``STEP_VERSIONS`` and ``build(config, asks)``; imported by those who need it.
         roles: setting that names a backend -> role it plays.
         seeded: whether the build's seed can change its results.
+        word_files: files of ``prompts`` that its own code reads (a backend names those it reads by itself).
     """
 
     name: str
     module: str
     roles: Mapping[str, str] = field(default_factory=dict)
     seeded: bool = True
+    word_files: tuple[str, ...] = ()
 
     def settings(self, config: BuildConfig) -> Settings:
         """Its section of the configuration."""
@@ -100,6 +103,7 @@ SPECS: dict[str, StageSpec] = {
                 "referrer": "referrer",
                 "text_judge": "text_judge",
             },
+            word_files=("gate_nouns", "gate_vocabulary", "refusals"),
         ),
         StageSpec(
             name="editing",
@@ -173,6 +177,8 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
     }
     if spec.seeded:
         material["seed"] = config.seed
+    if spec.word_files:
+        material["words"] = dict(prompt_digests(spec.word_files))
     if stage == "instruction":
         # The editor enters by what it offers alone, so editors with the same offer share their instructions.
         material["offers"] = configured_offers(config).material()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tasks.records.errors import SampleError
+from tasks.records.errors import AnswerMissing, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.roles.answer_keys import answer_key
 from tasks.roles.asks import Ask
@@ -74,7 +74,14 @@ class RoutedAsk:
         """See `tasks.roles.asks.Ask`."""
         key = await self._engine.cpu(answer_key, self._choice, self._route.served, question)
         sid = question.subject.partition("-")[0]
-        answered = await self._client.kept(self._route.name, key, sid)
+        AT_WORK.get().answers.add(key)  # before it is asked: a row rests on a refusal, too
+        try:
+            answered = await self._client.kept(self._route.name, key, sid)
+        except AnswerMissing:
+            if self._served is not None:
+                # A question that cannot be put (`SampleError`) never had an answer to keep.
+                await self._engine.cpu(self._served.request, question)
+            raise
         if answered is None:
             payload: Any = question
             if self._served is not None:
@@ -84,7 +91,6 @@ class RoutedAsk:
                 route=self._route.name, key=key, sid=sid, subject=question.subject, payload=payload
             )
             answered = await self._client.ask(call)
-        AT_WORK.get().answers.add(key)
         return answered.answer
 
 

@@ -1,4 +1,4 @@
-"""One Ray for all tests that leave it whole, and the folder on the path so that workers can import the toy stage."""
+"""What tests of builds share: one Ray, the folder on the path so that its workers find the toy stage, drawn models."""
 
 from __future__ import annotations
 
@@ -43,3 +43,12 @@ def ray_address(cluster: RayCluster) -> str:
     import ray  # noqa: PLC0415  (takes a second)
 
     return str(ray.get_runtime_context().gcs_address)
+
+
+@pytest.fixture(scope="module")
+def drawn_models() -> Iterator[None]:
+    """Small models that count their questions, in the table of backends; see `tests.flows.drawn.models`."""
+    from tests.flows.drawn import models  # noqa: PLC0415  (most tests here need none)
+
+    with models.registered():
+        yield

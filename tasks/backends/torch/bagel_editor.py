@@ -52,6 +52,7 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
     Options: ClassVar[type[Settings]] = BagelEditorOptions
     # Not the folder: the digest in the identity says which weights these are, wherever they lie.
     answering = frozenset({"dtype", "points"})
+    idle = frozenset({"folder", "device"})
     reproducible = False
     wire = 1
     offer = "tasks.backends.generative_offer:GenerativeEditorOffer"

@@ -119,8 +119,17 @@ def list_builds(store: Store) -> list[BuildRecord]:
     return sorted(records, key=lambda r: (str(r.run.get("started", "")), r.build), reverse=True)
 
 
-def build_plans(store: Store, record: BuildRecord) -> list[Plan]:
-    """The build's plans in the order of its chain, as far as it has come; newest generations."""
+def build_plans(store: Store, record: BuildRecord, *, partial: bool = False) -> list[Plan]:
+    """The build's plans in the order of its chain, as far as it has come; newest generations.
+
+    Args:
+        store: of the dataset.
+        record: of the build.
+        partial: stop before a plan that is missing, where a dataset may have been thinned out.
+
+    Raises:
+        DataFault: a plan is damaged, or missing.
+    """
     links = [unseal(store.get(o.path), o.path) for o in store.list(f"{BUILDS}/{record.build}")]
     plans: list[Plan] = []
     for key in record.chain:
@@ -133,5 +142,7 @@ def build_plans(store: Store, record: BuildRecord) -> list[Plan]:
         if not mine:
             break
         newest = max(mine, key=lambda link: (link["generation"], link["plan12"]))
+        if partial and not store.exists(key.plan_path(newest["plan12"], newest["generation"])):
+            break
         plans.append(load_plan(store, key, newest["plan12"], newest["generation"]))
     return plans

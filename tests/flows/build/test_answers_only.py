@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from flows.build.answers_only import open_replay, other_libraries
-from flows.build.plans import draft, exclusion_note, plan
+from flows.build.plans import NOT_IDENTITY, draft, exclusion_note, plan
 from tasks.records.errors import ConfigurationError
 from tasks.stages.config import load_config
 from tasks.stages.registry import stage_digests, stage_material
@@ -31,7 +31,7 @@ def origin(tmp_path):
     planned = plan_stage(store, chain[0], entry_inputs(entries_of(photographs)), unit_size=2)
     run_plan(store, planned, chain[0], ReadStage(str(photographs)))
     close_stage(store, planned, decide_duplicates)
-    content = config.model_dump(mode="json", exclude={"execution", "out"})
+    content = config.model_dump(mode="json", exclude=set(NOT_IDENTITY))
     write_build(store, content, chain, planned, {})
     for path in photographs.iterdir():
         path.unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -204,14 +204,18 @@ CASES: dict[str, tuple[type[q.Question], dict[str, tuple[Any, Any, bool]]]] = {
 }
 
 
+def question_of(role: str) -> q.Question:
+    """Of that role, with the first value of every field."""
+    kind, own = CASES[role]
+    return kind(**{name: before for name, (before, _, _) in {**ALWAYS, **own}.items()})
+
+
 @pytest.mark.parametrize("role", q.ROLES)
 def test_each_field_of_a_question_moves_the_key_or_does_not(role):
-    kind, own = CASES[role]
-    case = {**ALWAYS, **own}
-    assert {f.name for f in fields(kind)} == set(case), "a new field needs a line above"
-    question = kind(**{name: before for name, (before, _, _) in case.items()})
+    question, case = question_of(role), {**ALWAYS, **CASES[role][1]}
+    assert {f.name for f in fields(question)} == set(case), "a new field needs a line above"
     key = answer_key(choice(role), None, question)
-    assert key == answer_key(choice(role), None, kind(**{n: before for n, (before, _, _) in case.items()}))
+    assert key == answer_key(choice(role), None, question_of(role))
     for name, (_, after, moves) in case.items():
         changed = replace(question, **{name: after})
         assert (answer_key(choice(role), None, changed) != key) is moves, name
@@ -226,28 +230,31 @@ def identified(**changes: str) -> type[Backend[Any, Any]]:
 
 class Phrased(Served):
     @classmethod
-    def sent(cls, options: Options, question: q.RewriteQuestion) -> Mapping[str, Any]:
-        return {"text": f"Please: {question.instruction}"}
+    def sent(cls, options: Options, question: q.Question) -> Mapping[str, Any]:
+        return {"text": f"Please: {question.material()}"}
 
 
-@pytest.mark.parametrize(
-    ("changed", "moves"),
-    [
-        (choice(role="instructor"), MOVES),
-        (replace(choice(), name="other"), MOVES),
-        (choice(backend=type("Served", (Served,), {"wire": 2})), MOVES),
-        (choice(backend=identified(model="m2")), MOVES),
-        (choice(backend=identified(revision="r2")), MOVES),
-        (choice(backend=identified(digest="f" * 64)), MOVES),
-        (choice(temperature=0.6), MOVES),
-        (choice(backend=Phrased), MOVES),
-        (choice(min_agreement=0.3), STAYS),
-        (replace(choice(), prompts=(("p.md", "1" * 64),)), STAYS),
-        (choice(backend=identified(role="x", backend="y")), STAYS),
-    ],
-)
-def test_each_field_of_the_backend_moves_the_key_or_does_not(changed, moves):
-    assert (answer_key(changed, None, QUESTION) != answer_key(choice(), None, QUESTION)) is moves
+BACKEND_CASES: dict[str, tuple[Callable[[BackendChoice], BackendChoice], bool]] = {
+    "role": (lambda before: replace(before, role="another"), MOVES),
+    "name": (lambda before: replace(before, name="other"), MOVES),
+    "wire": (lambda before: replace(before, backend=type("Served", (Served,), {"wire": 2})), MOVES),
+    "model": (lambda before: replace(before, backend=identified(model="m2")), MOVES),
+    "revision": (lambda before: replace(before, backend=identified(revision="r2")), MOVES),
+    "digest": (lambda before: replace(before, backend=identified(digest="f" * 64)), MOVES),
+    "answering option": (lambda before: replace(before, options=Options(temperature=0.6)), MOVES),
+    "words around": (lambda before: replace(before, backend=Phrased), MOVES),
+    "threshold": (lambda before: replace(before, options=Options(min_agreement=0.3)), STAYS),
+    "prompt file": (lambda before: replace(before, prompts=(("p.md", "1" * 64),)), STAYS),
+    "identity's role": (lambda before: replace(before, backend=identified(role="x", backend="y")), STAYS),
+}
+
+
+@pytest.mark.parametrize("role", q.ROLES)
+@pytest.mark.parametrize("field", BACKEND_CASES)
+def test_each_field_of_the_backend_moves_the_key_or_does_not(role, field):
+    change, moves = BACKEND_CASES[field]
+    before, question = choice(role), question_of(role)
+    assert (answer_key(change(before), None, question) != answer_key(before, None, question)) is moves
 
 
 def test_weights_known_by_digest_are_the_same_under_another_package_version():
@@ -256,13 +263,16 @@ def test_weights_known_by_digest_are_the_same_under_another_package_version():
     assert answer_key(old, None, QUESTION) == answer_key(new, None, QUESTION)
 
 
+@pytest.mark.parametrize("role", q.ROLES)
 @pytest.mark.parametrize("name", ServedModel.model_fields)
-def test_each_field_of_the_served_model_moves_the_key(name):
+def test_each_field_of_the_served_model_moves_the_key(role, name):
+    question = question_of(role)
     values = {str: "another", int: 12_345, tuple[str, ...]: ("lora",)}
     served = ServedModel(id="m")
     changed = served.model_copy(update={name: values[ServedModel.model_fields[name].annotation]})
-    assert answer_key(choice(), changed, QUESTION) != answer_key(choice(), served, QUESTION)
-    assert answer_key(choice(), None, QUESTION) != answer_key(choice(), served, QUESTION)
+    key = answer_key(choice(role), served, question)
+    assert answer_key(choice(role), changed, question) != key
+    assert answer_key(choice(role), None, question) != key
 
 
 def test_a_class_whose_answering_options_do_not_exist_cannot_be_registered():

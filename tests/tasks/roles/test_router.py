@@ -278,7 +278,7 @@ def test_an_answer_that_cannot_be_stored_is_that_questions_row(tmp_path: Path) -
     asyncio.run(build())
 
 
-def test_failures_are_tried_again_and_rejections_are_kept(tmp_path: Path) -> None:
+def test_the_next_build_tries_failures_again_and_keeps_rejections(tmp_path: Path) -> None:
     maker = ScriptedMaker()
 
     def script(route: str, payloads: list[str]) -> list[Any]:
@@ -294,8 +294,9 @@ def test_failures_are_tried_again_and_rejections_are_kept(tmp_path: Path) -> Non
                 assert [a.reason.value for a in answers] == ["backend_error", "no_unique_reference"]
 
     asyncio.run(build())
+    asyncio.run(build())
     assert Counter(p for batch in maker.batches for p in batch) == {"fails": 2, "declines": 1}
-    assert len(list(tmp_path.rglob("*.tar"))) == 1
+    assert len(list(tmp_path.rglob("*.tar"))) == 3  # a failure in each build, and one rejection
 
 
 def test_the_models_of_a_pool_are_loaded_and_asked_in_a_thread_of_their_own(tmp_path: Path) -> None:

@@ -52,6 +52,16 @@ def test_what_cannot_be_meant_is_refused_with_key_and_value(assignment: str, tol
         load_config("embedded", [assignment], SOURCES)
 
 
+def test_sections_that_a_file_spells_once_are_set_apart(tmp_path: Path) -> None:
+    tree = yaml.safe_load(EMBEDDED.read_text(encoding="utf-8"))
+    tree["editing"]["detector"] = tree["grounding"]["detector"]
+    text = yaml.safe_dump(tree)
+    assert "*id001" in text
+    (tmp_path / "mine.yaml").write_text(text)
+    config = load_config(str(tmp_path / "mine.yaml"), ["editing.detector.run=there"])
+    assert (config.grounding.detector.run, config.editing.detector.run) == ("here", "there")
+
+
 EMBEDDED = Path("deploy/profiles/embedded.yaml").resolve()
 VLM = {"model": {"id": "a-model"}, "urls": ["http://127.0.0.1:1/v1"]}
 JUDGE = "grounding.judge={backend: chat, run: vlm}"

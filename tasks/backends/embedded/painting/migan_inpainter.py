@@ -35,6 +35,7 @@ class MiganInpainter(OneByOne[InpaintQuestion, Image]):
 
     Options: ClassVar[type[Settings]] = MiganOptions
     answering = frozenset({"max_side_px"})
+    idle = frozenset({"threads"})
     reproducible = True
     wire = 1
     offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"

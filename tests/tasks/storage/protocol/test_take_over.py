@@ -92,3 +92,10 @@ def test_the_libraries_of_all_units_are_known(origin):
     assert commits
     assert recorded == {name: {version} for name, version in commits[0].run["libraries"].items()}
     assert "numpy" in recorded
+
+
+def test_commits_that_were_removed_tell_no_libraries(origin):
+    source, plans = origin
+    for commit in list(commits_of(source, plans[-1])):
+        source.delete(commit.path)
+    assert recorded_libraries(source, plans) == recorded_libraries(source, plans[:1])

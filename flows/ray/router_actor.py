@@ -208,7 +208,11 @@ def _cause(error: RayError, kills_before: int) -> Cause:
     if isinstance(error, ActorUnavailableError) or getattr(error, "preempted", False):
         return Cause.NODE_LOST
     words = str(error)
-    if isinstance(error, OutOfMemoryError) or "node running low on memory" in words:
+    if (
+        isinstance(error, OutOfMemoryError)
+        or "NODE_OUT_OF_MEMORY" in words
+        or "running low on memory" in words
+    ):
         return Cause.OUT_OF_MEMORY_KILLED
     if kernel_kills() > kills_before:
         return Cause.OUT_OF_MEMORY_KILLED

@@ -192,7 +192,8 @@ def test_a_pool_has_a_log_that_tells_of_its_replicas(
     pool = PoolSettings(holds=("tagger",), gpu_gb=40)
     made = plan(tmp_path, {"perception": pool}, route("tagger", "perception", tmp_path))
     services = services_of(cluster, started, made)
-    ask(services, tag_call("aa-t0"))
+    (answer,) = ask(services, tag_call("aa-t0"))
+    assert not isinstance(answer, BaseException), answer
     text = log_path(made.uri, "perception").read_text()
     assert "pools.perception: replica 1 is ready" in text
     assert services.status()["routes"]["tagger@perception"]["answered"] == 1

@@ -16,7 +16,7 @@ from flows.build.log_files import log_everything, log_path, open_logs
 from flows.build.role_services import keeper_of
 from flows.build.service_plan import ServicePlan
 from flows.ray.placement import PlacedPool
-from tasks.records.errors import ModelUnavailable
+from tasks.records.errors import ModelUnavailable, first_line
 from tasks.roles.backends import BackendChoice
 from tasks.roles.calls import Answered, RoleCall
 from tasks.roles.replicas import Cause, OwnerDied, Replica, ReplicaDied, answer_batch
@@ -146,7 +146,7 @@ class RayReplica:
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise ReplicaDied(Cause.LOADING, _first_line(error)) from error
+            raise ReplicaDied(Cause.LOADING, first_line(error)) from error
 
     async def answer(self, route: str, payloads: Sequence[Any]) -> Sequence[Any]:
         """See `tasks.roles.replicas.Replica`; a payload is a list with one reference."""
@@ -155,7 +155,7 @@ class RayReplica:
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise ReplicaDied(_cause(error), _first_line(error)) from error
+            raise ReplicaDied(_cause(error), first_line(error)) from error
         return answers
 
     async def close(self) -> None:
@@ -215,8 +215,3 @@ def _cause(error: RayError) -> Cause:
         if "OOM" in words or "out of memory" in words.lower() or "memory monitor" in words.lower():
             return Cause.OUT_OF_MEMORY_KILLED
     return Cause.CRASHED
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

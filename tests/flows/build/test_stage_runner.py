@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.build.plans import open_build
-from flows.build.stage_runner import make_worker, stage_job
+from flows.build.stage_runner import StageWorkerMaker, stage_job
 from tasks.records.errors import EnvironmentFault
 from tasks.stages.config import BuildConfig, load_config
+from tasks.worker.engine import Engine
 
 
 @pytest.fixture
@@ -21,9 +23,15 @@ def config(tmp_path: Path) -> BuildConfig:
 
 def test_a_worker_of_other_code_or_prompts_than_the_driver_commits_nothing(config: BuildConfig) -> None:
     build = open_build(config)
-    with pytest.raises(EnvironmentFault, match="instruction: a worker's code, prompts or models"):
-        make_worker(config, "instruction", "0" * 8, build.store.uri, build.store.options)
-    stage_job(build, "instruction").make_worker()
+    maker = stage_job(build, "ingest").make_worker
+    assert isinstance(maker, StageWorkerMaker)
+    engine = Engine()
+    try:
+        maker(engine, None)
+        with pytest.raises(EnvironmentFault, match="ingest: version mismatch"):
+            replace(maker, material="0" * 64)(engine, None)
+    finally:
+        engine.close()
 
 
 def test_a_build_of_all_stages_says_which_job_follows_and_a_stage_alone_does_not(config: BuildConfig) -> None:

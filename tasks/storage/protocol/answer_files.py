@@ -43,9 +43,9 @@ class Kind(StrEnum):
 
     ANSWER = "answer"
     REFUSED = "refused"
-    """Somebody replied, and no parser accepts it."""
+    """Somebody replied, and no parser accepts it; or who was asked declined, for a reason that is a rejection."""
     FAILED = "failed"
-    """Nobody could reply: crash, time limit, memory, an error of the backend. Written with its unit's commit."""
+    """Nobody could reply: crash, time limit, memory, an error of the backend. Kept for a replay alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,16 +23,19 @@ def config(tmp_path: Path) -> BuildConfig:
 
 
 def test_a_worker_of_other_code_or_prompts_than_the_driver_commits_nothing(config: BuildConfig) -> None:
-    build = open_build(config)
-    maker = stage_job(build, "ingest").make_worker
-    assert isinstance(maker, StageWorkerMaker)
+    make = stage_job(open_build(config), "instruction").make_worker
+    assert isinstance(make, StageWorkerMaker)
     engine = Engine()
     try:
-        maker(engine, None)
-        with pytest.raises(EnvironmentFault, match="ingest: version mismatch"):
-            replace(maker, material="0" * 64)(engine, None)
+        with pytest.raises(EnvironmentFault, match="instruction: version mismatch: this worker computed"):
+            replace(make, material="0" * 64)(engine, None)
+        make(engine, None)
     finally:
         engine.close()
+
+
+def test_a_job_travels_with_names_and_settings_only(config: BuildConfig) -> None:
+    assert len(pickle.dumps(stage_job(open_build(config), "editing").make_worker)) < 50_000
 
 
 def test_a_build_of_all_stages_says_which_job_follows_and_a_stage_alone_does_not(config: BuildConfig) -> None:

@@ -17,7 +17,7 @@ from flows.build.log_files import log_everything, log_path, open_logs
 from flows.build.role_services import keeper_of
 from flows.build.service_plan import ServicePlan
 from flows.ray.placement import PlacedPool
-from tasks.records.errors import ModelUnavailable
+from tasks.records.errors import ModelUnavailable, first_line
 from tasks.roles.backends import BackendChoice
 from tasks.roles.calls import Answered, RoleCall
 from tasks.roles.replicas import Cause, OwnerDied, Replica, ReplicaDied, answer_batch
@@ -142,7 +142,7 @@ class RayReplica:
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise ReplicaDied(Cause.LOADING, _first_line(error)) from error
+            raise ReplicaDied(Cause.LOADING, first_line(error)) from error
 
     async def answer(self, route: str, payloads: Sequence[Any]) -> Sequence[Any]:
         """See `tasks.roles.replicas.Replica`; a payload is a list with one reference."""
@@ -152,7 +152,7 @@ class RayReplica:
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise ReplicaDied(_cause(error, kills), _first_line(error)) from error
+            raise ReplicaDied(_cause(error, kills), first_line(error)) from error
         return answers
 
     async def close(self) -> None:
@@ -226,8 +226,3 @@ def kernel_kills() -> int:
     vmstat = Path("/proc/vmstat")
     lines = vmstat.read_text().splitlines() if vmstat.exists() else []
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -32,33 +32,6 @@ def entry_inputs(entries: Iterable[SourceEntry]) -> list[PlanInput]:
     return [PlanInput(id=e.location, digest=_entry_digest(e), entry=e) for e in entries]
 
 
-def plan_stage(
-    store: Store,
-    key: StageKey,
-    inputs: Iterable[PlanInput],
-    *,
-    unit_size: int,
-    upstream: str = "",
-    grouping: Grouping | None = None,
-) -> Plan:
-    """The plan for these inputs: the newest generation in the store, or a new one, stored if nobody was first.
-
-    Args:
-        store: of the dataset.
-        key: the stage.
-        inputs: with different ids, in any order.
-        unit_size: inputs a new unit, at most.
-        upstream: `Plan.reference` of the stage before.
-        grouping: cuts all inputs into units itself; then nothing is kept of earlier plans but equal units.
-
-    Raises:
-        ValueError: two inputs share an id.
-    """
-    wanted = draft_plan(store, key, inputs, unit_size=unit_size, upstream=upstream, grouping=grouping)
-    newest = newest_plan(store, key, wanted.plan12)
-    return newest if newest is not None else store_plan(store, wanted)
-
-
 def draft_plan(
     store: Store,
     key: StageKey,
@@ -68,7 +41,19 @@ def draft_plan(
     upstream: str = "",
     grouping: Grouping | None = None,
 ) -> Plan:
-    """The plan that `plan_stage` would use or store, with nothing written."""
+    """The plan for these inputs: the newest generation in the store, or a new one. Nothing is written.
+
+    Args:
+        store: of the dataset.
+        key: the stage.
+        inputs: with different ids, in any order.
+        unit_size: inputs per new unit, at most.
+        upstream: `Plan.reference` of the stage before.
+        grouping: cuts all inputs into units itself; then nothing is kept of earlier plans but equal units.
+
+    Raises:
+        ValueError: two inputs share an id.
+    """
     members = sorted(inputs, key=lambda i: i.id)
     if len({m.id for m in members}) != len(members):
         twice = next(a.id for a, b in pairwise(members) if a.id == b.id)
@@ -106,19 +91,13 @@ def reusable_units(earlier: Iterable[Unit], committed: set[str], inputs: Sequenc
     return kept
 
 
-def retry_failed(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
-    """The plan of `draft_retry`, stored."""
-    following = draft_retry(store, plan, failed, unit_size)
-    return plan if following is plan else store_plan(store, following)
-
-
 def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
     """The plan's next generation: the failed ids in new units; the plan itself when nothing failed. Nothing is written.
 
     Args:
         store: of the dataset.
         plan: whose every unit is committed.
-        unit_size: inputs a new unit, at most.
+        unit_size: inputs per new unit, at most.
         failed: ids whose input row, or one of whose children, is a failure (`stage_end.failed_inputs`).
     """
     newest = newest_plan(store, plan.key, plan.plan12)
@@ -127,7 +106,7 @@ def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int)
     ids = sorted(set(failed))
     if not ids:
         return plan
-    known = {m.id: m for unit in plan.units for m in _inputs_of(unit)}
+    known = {m.id: m for unit in plan.units for m in inputs_of(unit)}
     generation = 1 + max(unit.generation for unit in plan.units)
     fresh = [make_unit(plan.key, group, generation) for group in cut([known[i] for i in ids], unit_size)]
     return Plan(
@@ -187,6 +166,17 @@ def pending_units(store: Store, plan: Plan) -> list[Unit]:
     return [unit for unit in plan.units if unit.id not in done]
 
 
+def inputs_of(unit: Unit) -> list[PlanInput]:
+    """The members of a unit as the inputs they were planned from."""
+    entries = unit.entries or (None,) * len(unit.members)
+    # A unit doesn't say which of its row files holds which member; a retry reads them all.
+    rows = "\n".join(unit.parents)
+    return [
+        PlanInput(id=i, digest=d, rows=rows, entry=e)
+        for i, d, e in zip(unit.members, unit.digests, entries, strict=True)
+    ]
+
+
 def write_stage_config(store: Store, key: StageKey, hashed: Mapping[str, object]) -> None:
     """Store what was hashed into ``config8``.
 
@@ -197,16 +187,6 @@ def write_stage_config(store: Store, key: StageKey, hashed: Mapping[str, object]
     if not store.put_if_absent(key.config_path, data) and store.get(key.config_path) != data:
         msg = f"{key.config_path}: holds another configuration than the one that leads there"
         raise DataFault(msg)
-
-
-def _inputs_of(unit: Unit) -> list[PlanInput]:
-    entries = unit.entries or (None,) * len(unit.members)
-    # A unit doesn't say which of its row files holds which member; a retry reads them all.
-    rows = "\n".join(unit.parents)
-    return [
-        PlanInput(id=i, digest=d, rows=rows, entry=e)
-        for i, d, e in zip(unit.members, unit.digests, entries, strict=True)
-    ]
 
 
 def _entry_digest(entry: SourceEntry) -> str:

@@ -12,6 +12,7 @@ from flows.cli.main import main
 from tasks.publishing.finish_release import Release
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
+from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.forgetting import count_answers
 from tests.flows.drawn import models
 from tests.flows.drawn.builds import Count, process, profile, release_files, run, written
@@ -86,6 +87,7 @@ def test_the_release_is_made_anew_from_answers_alone(
 ) -> None:
     assert replay(origin, tmp_path / "new") == 0, capsys.readouterr().err
     assert release_files(tmp_path / "new") == release_files(first[0] / "out")
+    assert verify(open_store(str(tmp_path / "new")), deep=True).faults == []
 
 
 def test_commits_rows_and_data_after_ingest_are_not_needed(

@@ -18,9 +18,7 @@ from tasks.stages.config import BuildConfig, config_of
 from tasks.stages.registry import SPECS, check_roles, stage_digests
 from tasks.storage.objects.store import Store, StoreOptions, local_folder, open_store
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
-from tasks.storage.protocol.stage_end import find_stage_end
 from tasks.storage.protocol.take_over import recorded_libraries, take_over, take_over_plans
-from tasks.storage.protocol.units import Plan
 
 NOT_COMPARED = ("python",)
 """Recorded beside the libraries, and no part of the lock file."""
@@ -54,7 +52,7 @@ def open_replay(
     if not plans:
         msg = f"--from {origin!r}: build {record.build} has planned nothing yet"
         raise ConfigurationError(msg)
-    other = other_libraries(recorded_libraries(source, _finished(source, plans)))
+    other = other_libraries(recorded_libraries(source, plans))
     if other and not allow_other_libraries:
         msg = (
             f"--from {origin!r}: made with other libraries than are installed here: {'; '.join(other)}; install those "
@@ -123,10 +121,6 @@ def _check_digests(record: BuildRecord, digests: Mapping[str, str]) -> None:
             f"{theirs}; install the version that the other dataset was made with"
         )
         raise ConfigurationError(msg)
-
-
-def _finished(store: Store, plans: Sequence[Plan]) -> list[Plan]:
-    return [plan for plan in plans if find_stage_end(store, plan) is not None]
 
 
 def _reproducible_here(config: BuildConfig) -> BuildConfig:

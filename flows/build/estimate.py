@@ -1,4 +1,4 @@
-"""What a build would do: units and inputs a stage, reused and open, with time and bytes guessed from what was done."""
+"""What a build would do: units and inputs per stage, reused and open, time and bytes guessed from what was done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from flows.build.plans import Build, draft, draft_following
 from flows.cli.tables import text_table
 from flows.ray.cluster import cores
-from tasks.records.outcomes import STAGES
 from tasks.storage.protocol.commits import find_commit
 from tasks.storage.protocol.planning import committed_units
 from tasks.storage.protocol.stage_end import find_stage_end, kept_children
@@ -26,7 +25,7 @@ BYTES_AN_INPUT = {
 """Stored, measured on the demo; publish counts twice, for the stage's data and the release."""
 
 CHILDREN_AN_INPUT = {"ingest": 1.0, "grounding": 1.5, "instruction": 0.8, "editing": 0.5, "publish": 1.0}
-"""Inputs of the next stage for each of this one's, when this one isn't done."""
+"""Inputs of the next stage for each of this one's, when this one is not done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +47,18 @@ class StageEstimate:
 
 
 def estimate(build: Build) -> list[StageEstimate]:
-    """One line a stage; reads the store, writes nothing."""
+    """One line per stage of the run; reads the store, writes nothing.
+
+    Raises:
+        ConfigurationError: the stage before the first one is not finished.
+    """
     workers = build.config.execution.workers or cores()
     if build.config.execution.pool == "in-process":
         workers = 1
     lines: list[StageEstimate] = []
     inputs = left = 0.0
     guessing = False
-    for stage in STAGES:
+    for stage in build.stages:
         if guessing:
             lines.append(_guess(build, stage, round(inputs), round(left), workers))
             inputs, left = inputs * CHILDREN_AN_INPUT[stage], left * CHILDREN_AN_INPUT[stage]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
 
+from flows.build.drain import Drain
 from flows.build.unit_queue import Limits, QueuedUnit, UnitQueue
 from tasks.worker.engine import Engine
 from tasks.worker.role_asks import RouterClient
@@ -106,10 +107,16 @@ class Pool(Protocol):
         """
         ...
 
+    def status(self) -> Mapping[str, Any]:
+        """Counters of roles that are answered outside the workers (`tasks.roles.router.Router.status`), or nothing."""
+        ...
+
     def drive(
         self, job: StageJob, queue: UnitQueue, until: frozenset[str], on_done: Callable[[UnitDone], None]
     ) -> None:
-        """Works until none of the ids ``until`` is open in the queue; other units may be begun and left in flight.
+        """Works until none of the ids ``until`` is open in the queue, or a drained queue has none in flight.
+
+        Other units may be begun and left in flight, for the next call.
 
         Raises:
             StageStopped: the queue's rules stopped the stage.
@@ -133,9 +140,15 @@ class UnitRun:
     on_done: Callable[[UnitDone], None] = field(default=lambda done: None)
 
     def run_partition(self, number: int) -> int:
-        """Drives the pool until the partition's units are committed; gives their number."""
+        """Drives the pool until the partition's units are committed; gives their number.
+
+        Raises:
+            Drained: the build was asked to stop before all of them were begun.
+            StageStopped, DataFault: see `Pool.drive`.
+        """
         wanted = self.partitions[number]
         self.pool.drive(self.job, self.queue, wanted, self.on_done)
+        self.queue.stop_when_drained(wanted)
         for unit_id in sorted(self.queue.skipped & wanted):
             self.queue.skipped.discard(unit_id)
             self.on_done(UnitDone(unit_id=unit_id, summary=None, seconds=0.0))
@@ -151,13 +164,14 @@ def start_units(
     partitions: int,
     on_done: Callable[[UnitDone], None],
     offset: int | None = None,
+    drain: Drain | None = None,
 ) -> UnitRun:
     """Makes the run of a stage's open ``units``, cut into at most so many partitions.
 
     It begins at ``offset``, by default anywhere, so that two drivers in one place seldom meet at a unit.
     """
     units = in_order(units, offset)
-    queue = UnitQueue(job.stage, units, limits, job.is_committed)
+    queue = UnitQueue(job.stage, units, limits, job.is_committed, drain)
     windows = _cut([unit.id for unit in units], partitions, at_least=2 * pool.workers)
     return UnitRun(job=job, pool=pool, queue=queue, partitions=windows, on_done=on_done)
 

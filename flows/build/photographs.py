@@ -21,7 +21,7 @@ def with_photographs(config: BuildConfig) -> BuildConfig:
     """The configuration with each named collection replaced by its folders; no name, no download.
 
     Raises:
-        AssetUnavailable: a collection can't be fetched; the message names ``--source`` as the way out.
+        AssetUnavailable: a collection cannot be fetched; the message names ``--source`` as the way out.
     """
     sources = tuple(located for source in config.sources for located in _located(source))
     return config if sources == config.sources else config.model_copy(update={"sources": sources})

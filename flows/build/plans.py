@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from flows.build.photographs import with_photographs
+from flows.build.stage_range import stages_of
 from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.publishing.sample_libraries import libraries_of_samples
 from tasks.records.errors import ConfigurationError
@@ -42,7 +43,8 @@ class Build:
         located: the same with named photograph collections replaced by folders of this machine.
         record: known once ingest is planned.
         listing: of the sources, made once.
-        whole: all stages will be run, one after the other, so workers may look ahead.
+        stages: those that this run does, in order.
+        whole: all of them will be run, one after the other, so workers may look ahead.
         replay: answer from kept answers alone; ``origin``: dataset whose answers count as well.
         taken_over: plan of ingest that was copied from ``origin`` with its commits; then no source is looked at.
         other_libraries: in which installed libraries ``origin`` differs, one line each; for the card.
@@ -56,6 +58,7 @@ class Build:
     plans: dict[str, Plan] = field(default_factory=dict)
     record: BuildRecord | None = None
     listing: Listing | None = None
+    stages: tuple[str, ...] = STAGES
     whole: bool = False
     replay: bool = False
     origin: str = ""
@@ -67,14 +70,17 @@ class Build:
         return StageKey(stage=stage, config8=self.digests[stage])
 
 
-def open_build(config: BuildConfig, *, retry: bool = False) -> Build:
-    """The build, its store checked for conditional put and free space.
+def open_build(config: BuildConfig, *, retry: bool = False, stages: str = "") -> Build:
+    """The build, its store opened, not yet checked.
+
+    ``stages`` is a range as in `flows.build.stage_range.stages_of`.
 
     Raises:
-        ConfigurationError: a role, exclusion file or store that cannot work.
-        AssetUnavailable: photographs asked for by name can't be fetched.
-        StorageFault: the store can't be written to.
+        ConfigurationError: a role, range of stages, exclusion file or store that cannot work.
+        AssetUnavailable: photographs asked for by name cannot be fetched.
+        StorageFault: the store cannot be written to.
     """
+    chosen = stages_of(stages, config.execution.pause_after)
     check_roles(config)
     store = open_store(config.out, StoreOptions(min_free_bytes=config.execution.min_free_bytes))
     return Build(
@@ -83,6 +89,7 @@ def open_build(config: BuildConfig, *, retry: bool = False) -> Build:
         store=store,
         digests=stage_digests(config),
         retry=retry,
+        stages=chosen,
     )
 
 
@@ -90,8 +97,8 @@ def listing(build: Build) -> Listing:
     """What the sources hold.
 
     Raises:
-        ConfigurationError: a source or an exclusion file that can't be used.
-        StorageFault: an object store can't be reached.
+        ConfigurationError: a source or an exclusion file that cannot be used.
+        StorageFault: an object store cannot be reached.
     """
     if build.listing is None:
         config = build.located
@@ -100,7 +107,7 @@ def listing(build: Build) -> Listing:
 
 
 def exclusion_note(build: Build) -> str:
-    """Which lines of the exclusion file do nothing, or ``""``; a misspelt one would leave a photograph in."""
+    """Which lines of the exclusion file do nothing, or ``""``; a misspelled one would leave a photograph in."""
     if build.taken_over is not None:
         return ""
     idle = listing(build).idle_exclusions
@@ -119,7 +126,7 @@ def draft(build: Build, stage: str) -> Plan:
     """The stage's plan with nothing written; the stage before must be closed.
 
     Raises:
-        ConfigurationError: the stage before isn't finished under this configuration.
+        ConfigurationError: the stage before is not finished under this configuration.
     """
     if stage == STAGES[0] and build.taken_over is not None:
         return build.taken_over
@@ -158,7 +165,7 @@ def draft_following(build: Build, planned: Plan) -> Plan:
 
 
 def unit_size(config: BuildConfig, stage: str) -> int:
-    """Inputs a unit, at most; publish cuts by shards."""
+    """Inputs per unit, at most; publish cuts by shards."""
     settings = getattr(config, stage)
     return int(settings.samples_per_shard if stage == "publish" else settings.unit_size)
 
@@ -188,7 +195,10 @@ def _upstream(build: Build, stage: str) -> Plan | None:
         build.plans[before] = draft(build, before)
     upstream = build.plans[before]
     if find_stage_end(build.store, upstream) is None:
-        msg = f"{stage}: {before} isn't finished for this configuration in {build.store.uri}; run it first"
+        msg = (
+            f"{stage}: {before} is not finished for this configuration in {build.store.uri}; run it first "
+            f"(--stages ..{before})"
+        )
         raise ConfigurationError(msg)
     return upstream
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from flows.build.fan_out import StageJob, UnitDone, UnitSummary, UnitWorker
 from flows.build.role_services import RoleServices
@@ -44,9 +45,14 @@ class InProcessPool:
         self._loading = threading.Lock()
         self._key = ""
         self._worker: UnitWorker | None = None
+        self._at_work: dict[Future[tuple[UnitSummary, float]], Dispatch] = {}
 
     def ready(self) -> None:
         """See `flows.build.fan_out.Pool`."""
+
+    def status(self) -> Mapping[str, Any]:
+        """See `flows.build.fan_out.Pool`."""
+        return self._services.status()
 
     def close(self) -> None:
         """Ends the engine, the pools and the servers."""
@@ -58,7 +64,7 @@ class InProcessPool:
         self, job: StageJob, queue: UnitQueue, until: frozenset[str], on_done: Callable[[UnitDone], None]
     ) -> None:
         """See `flows.build.fan_out.Pool`."""
-        at_work: dict[Future[tuple[UnitSummary, float]], Dispatch] = {}
+        at_work = self._at_work
         try:
             while queue.open & until:
                 while len(at_work) < self._units_in_flight and (dispatch := queue.take()) is not None:
@@ -68,9 +74,14 @@ class InProcessPool:
                 done, _ = wait(at_work, return_when=FIRST_COMPLETED)
                 for future in done:
                     self._collect(future, at_work.pop(future), queue, on_done)
-        finally:
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C does not wait for units, only for steps at work
+                self._services.close(self._engine)
+                self._engine.close()
             # Nothing may commit behind the back of a driver that has stopped.
             wait(at_work)
+            at_work.clear()
+            raise
 
     def _collect(
         self,

@@ -1,19 +1,20 @@
-"""Live progress in the terminal: a line a stage with inputs, outputs, rate and time left; plain lines without a tty."""
+"""Live progress in the terminal: per stage inputs, outputs, rate and time left; plain lines without a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as LiveProgress
 
 from flows.build.fan_out import UnitDone
 
 QUIET_S = 5.0
 """Plain lines come no more often than this."""
-
-LIVE_S = 0.1
-"""A terminal's line is redrawn no more often than this."""
 
 
 @dataclass(slots=True)
@@ -40,10 +41,10 @@ class StageProgress:
         """Wall seconds from the plan to the stage's end, or 0 while it is open."""
         return self.ended - self.began if self.ended is not None else 0.0
 
-    def line(self, now: float) -> str:
-        """``grounding    12/40 inputs   9 outputs kept   3.1/s   9 s left``."""
+    def words(self, now: float) -> str:
+        """``12/40 inputs   9 outputs kept   3.1/s   9 s left``."""
         seconds = (self.ended or now) - self.began
-        parts = [f"{self.stage:<12}", f"{self.inputs_done:>6}/{self.inputs} inputs"]
+        parts = [f"{self.inputs_done:>6}/{self.inputs} inputs"]
         if self.fresh:
             parts.append(f"{self.kept:>6} outputs kept")
             if self.failed:
@@ -56,22 +57,35 @@ class StageProgress:
             parts.append("done before" if self.inputs else "nothing to do")
         return "  ".join(parts)
 
+    def told(self) -> dict[str, Any]:
+        """Its counters by name, for `flows.build.run_report`."""
+        names = ("units", "units_done", "inputs", "inputs_done", "kept", "failed")
+        return {**{name: getattr(self, name) for name in names}, "done": self.ended is not None}
+
 
 class Progress:
-    """Collects what happens and says so; ``quiet`` collects only."""
+    """Collects what happens and says so; ``quiet`` collects only. `close` gives the terminal back."""
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        self._stream = stream or sys.stderr
-        self._quiet = quiet
-        self._live = not quiet and self._stream.isatty()
+        self._console = Console(
+            file=stream or sys.stderr, quiet=quiet, soft_wrap=True, markup=False, highlight=False, emoji=False
+        )
+        self._is_live = self._console.is_terminal and not quiet
+        self._live: LiveProgress | None = None
         self._last = 0.0
+        self._services = ""
         self.stages: dict[str, StageProgress] = {}
         self._current: StageProgress | None = None
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        if not self._quiet:
-            self._write(text, end="\n")
+        self._console.print(text)
+
+    def services(self, text: str) -> None:
+        """What models outside the workers are doing; shown with the next line of the stage."""
+        self._services = text
+        if self._current is not None and self._current.ended is None and (text or self._is_live):
+            self._show(self._current, finished=False)
 
     def begin(self, stage: str, *, units: int, done: int, inputs: int, open_inputs: int) -> None:
         """A stage is planned: so many units, of which some were done before."""
@@ -84,6 +98,19 @@ class Progress:
             began=time.monotonic(),
         )
         self._last = time.monotonic()
+        self.close()
+        if self._is_live:
+            self._live = LiveProgress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=10),
+                TextColumn("{task.fields[words]}", markup=False),
+                console=self._console,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.add_task(f"{stage:<12}", total=max(1, inputs), words="")
+            self._live.start()
+            self._show(self._current, finished=False)
 
     def advance(self, done: UnitDone) -> None:
         """One more unit is committed."""
@@ -103,20 +130,25 @@ class Progress:
         current = self.stages[stage]
         current.ended = time.monotonic()
         current.inputs_done = current.inputs
+        self._services = ""
         self._show(current, finished=True)
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the last line as it is and shows the cursor again."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def _show(self, current: StageProgress, *, finished: bool) -> None:
         now = time.monotonic()
-        wait = LIVE_S if self._live else QUIET_S
-        if self._quiet or (not finished and now - self._last < wait):
-            return
-        self._last = now
-        self._write(current.line(now), end="\n" if finished or not self._live else "")
-
-    def _write(self, text: str, *, end: str) -> None:
-        # A carriage return and "erase to the end of the line" redraw in place on every terminal.
-        self._stream.write(f"\r\x1b[K{text}{end}" if self._live else f"{text}{end}")
-        self._stream.flush()
+        words = current.words(now) + (f"  [{self._services}]" if self._services else "")
+        if self._live is not None:
+            done = current.inputs_done if current.inputs else int(finished)
+            self._live.update(self._live.task_ids[0], completed=done, words=" ".join(words.split()))
+        elif not self._is_live and (finished or now - self._last >= QUIET_S):
+            self._last = now
+            self._console.print(f"{current.stage:<12}  {words}")
 
 
 def _duration(seconds: float) -> str:

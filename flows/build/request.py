@@ -18,6 +18,7 @@ class BuildRequest(Settings):
     assignments: tuple[str, ...] = Field(default=(), description="a.b=value overrides")
     limit: int | None = Field(default=None, ge=0, description="first so many sources only")
     exclude: str = Field(default="", description="file of ids or locations to leave out")
+    stages: str = Field(default="", description="stages to run: a, a..b, a.. or ..b; all by default")
     retry_failed: bool = Field(default=False, description="try failed inputs again")
 
 

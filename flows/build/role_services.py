@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from flows.build.log_files import close_logs, open_logs
 from flows.build.service_plan import ServicePlan
 from tasks.roles.answers import KeptAnswers
 from tasks.roles.calls import Answered, RoleCall
@@ -27,15 +29,24 @@ class RoleServices:
         self._plan = plan or ServicePlan()
         self._lock = threading.Lock()
         self._client: LocalClient | None = None
+        self._logs: list[logging.FileHandler] = []
 
     def client(self, engine: Engine, stage: str) -> RouterClient | None:
         """The way to the router, or None where the stage asks nobody outside its process."""
-        if not self._plan.stages.get(stage):
-            return None
+        return self.router_client(engine) if self._plan.stages.get(stage) else None
+
+    def check(self, engine: Engine, servers: Collection[str]) -> None:
+        """See `Router.check`."""
+        router = self.router_client(engine).router
+        asyncio.run_coroutine_threadsafe(router.check(servers), engine.loop).result()
+
+    def router_client(self, engine: Engine) -> LocalClient:
+        """The way to the router, which is made at the first call, on the engine's loop."""
         with self._lock:
             if self._client is None:
                 made = asyncio.run_coroutine_threadsafe(make_router(self._plan), engine.loop)
                 self._client = LocalClient(made.result())
+                self._logs = open_logs(self._plan)
             return self._client
 
     def status(self) -> Mapping[str, Any]:
@@ -47,6 +58,7 @@ class RoleServices:
         if self._client is not None:
             asyncio.run_coroutine_threadsafe(self._client.router.close(), engine.loop).result()
             self._client = None
+            close_logs(self._logs)
 
 
 class LocalClient:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from flows.build.drain import Drain
 from flows.build.fan_out import Pool
 from flows.build.licenses import release_context
+from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft
 from flows.build.progress import Progress
+from flows.build.run_report import RunReport
 from flows.build.server_check import check_servers
 from flows.build.service_plan import service_plan
 from flows.build.stage_runner import opened_pool, run_stage
@@ -22,13 +25,14 @@ from tasks.storage.protocol.stage_end import find_stage_end
 
 @dataclass(slots=True)
 class Session:
-    """An open build."""
+    """An open build; ``drain`` stops it in good order."""
 
     build: Build
     pool: Pool
     progress: Progress
     opened: float
     start_up_s: float | None = None
+    drain: Drain = field(default_factory=Drain)
 
     @property
     def dashboard_url(self) -> str:
@@ -46,20 +50,27 @@ class Session:
         self.pool.ready()
         self.start_up_s = time.monotonic() - self.opened
         self.progress.note(f"ready after {self.start_up_s:.1f} s; {self.pool.workers} workers")
+        for line in log_lines(service_plan(self.build)):
+            self.progress.note(line)
         if self.dashboard_url:
             self.progress.note(f"Ray dashboard: {self.dashboard_url}")
 
-    def run_plainly(self) -> Release:
-        """All stages and the release, without Prefect."""
+    def run_plainly(self) -> None:
+        """The build's stages one after the other, without Prefect.
+
+        Raises:
+            Drained: SIGTERM came; what was begun is committed.
+            GroundEditError: as the stages raise them.
+        """
         self.ready()
         self.build.whole = True
-        for stage in STAGES:
-            run_stage(self.build, stage, self.pool, self.progress)
-        return self.finish()
+        for stage in self.build.stages:
+            run_stage(self.build, stage, self.pool, self.progress, drain=self.drain)
 
     def finish(self) -> Release:
         """See `finish`."""
-        return finish(self.build)
+        with self.drain.listening():  # a release that is nearly there is made
+            return finish(self.build)
 
 
 @contextmanager
@@ -69,16 +80,23 @@ def open_session(
     """Checks the store, as far as that needs writing, and the servers; then opens the pool.
 
     Raises:
-        ConfigurationError: the store can't keep the commit protocol, or a server is not the one configured.
-        StorageFault: it can't be written to, or has too little space left.
+    for line in check_servers(service_plan(build).servers):
+        progress.note(line)
+        ConfigurationError: the store cannot keep the commit protocol.
+        StorageFault: the store cannot be written to, or has too little space left.
     """
     opened = time.monotonic()
     progress = progress or Progress()
     build.store.probe()
     for line in check_servers(service_plan(build).servers):
         progress.note(line)
-    with opened_pool(build, verbose=verbose) as pool:
-        yield Session(build=build, pool=pool, progress=progress, opened=opened)
+    try:
+        with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):
+            session = Session(build=build, pool=pool, progress=progress, opened=opened)
+            with session.drain.listening():
+                yield session
+    finally:
+        progress.close()
 
 
 def finished_release(build: Build) -> Release | None:
@@ -93,10 +111,10 @@ def finished_release(build: Build) -> Release | None:
 
 
 def finish(build: Build) -> Release:
-    """The release of closed stages, made if it isn't there.
+    """The release of closed stages, made if it is not there.
 
     Raises:
-        DataFault: a stage is open, or what the store holds doesn't fit its digests.
+        DataFault: a stage is open, or what the store holds does not fit its digests.
     """
     plans = [build.plans[stage] for stage in STAGES]
     return finish_release(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from flows.build.drain import Drain
 from flows.build.fan_out import Pool, StageJob, UnitRun, start_units
 from flows.build.plans import Build, exclusion_note, plan
 from flows.build.pool_in_process import InProcessPool
@@ -36,7 +37,7 @@ class StageWork:
     run: UnitRun
 
 
-def begin(build: Build, stage: str, pool: Pool, progress: Progress) -> StageWork:
+def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain | None = None) -> StageWork:
     """Plans a stage and gets its open units ready to run."""
     planned = plan(build, stage)
     if stage == STAGES[0] and (note := exclusion_note(build)):
@@ -57,6 +58,7 @@ def begin(build: Build, stage: str, pool: Pool, progress: Progress) -> StageWork
         limits=limits(build.config.execution),
         partitions=build.config.execution.partitions,
         on_done=progress.advance,
+        drain=drain,
     )
     done_before = len(planned.units) - len(open_units)
     return StageWork(stage=stage, plan=planned, done_before=done_before, run=run)
@@ -66,7 +68,7 @@ def close(build: Build, stage: str) -> StageEnd:
     """Checks the count law over the stage and writes its end.
 
     Raises:
-        DataFault: a unit is missing or the counts don't add up.
+        DataFault: a unit is missing or the counts do not add up.
     """
     # Equal bytes at several locations show only when all of ingest is done.
     return close_stage(build.store, build.plans[stage], decide_duplicates if stage == STAGES[0] else None)
@@ -78,16 +80,25 @@ def run_stage(
     pool: Pool,
     progress: Progress,
     run_partition: Callable[[StageWork, int], None] | None = None,
+    drain: Drain | None = None,
 ) -> StageEnd:
-    """One stage from plan to end; ``run_partition`` lets Prefect wrap each partition in a task run."""
-    work = begin(build, stage, pool, progress)
-    for number in range(len(work.run.partitions)):
-        if run_partition is None:
-            work.run.run_partition(number)
-        else:
-            run_partition(work, number)
-    work.run.queue.stop_when_answers_are_missing()
-    end = close(build, stage)
+    """One stage from plan to end; ``run_partition`` lets Prefect wrap each partition in a task run.
+
+    Raises:
+        Drained: SIGTERM came, or ``drain`` was requested before; what was begun is committed.
+        GroundEditError: whatever else stops a stage.
+    """
+    drain = drain or Drain()
+    drain.check(stage)
+    with drain.listening():  # here, since Prefect puts a handler of its own around every flow
+        work = begin(build, stage, pool, progress, drain)
+        for number in range(len(work.run.partitions)):
+            if run_partition is None:
+                work.run.run_partition(number)
+            else:
+                run_partition(work, number)
+        work.run.queue.stop_when_answers_are_missing()
+        end = close(build, stage)
     progress.end(stage)
     return end
 
@@ -160,7 +171,7 @@ def stage_job(build: Build, stage: str) -> StageJob:
             options=build.store.options,
         ),
         is_committed=lambda unit_id: build.store.exists(key.commit_path(unit_id)),
-        following=stage_job(build, after[0]) if build.whole and after else None,
+        following=stage_job(build, after[0]) if build.whole and after and after[0] in build.stages else None,
     )
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from flows.build.drain import Drain
 from tasks.records.errors import MissingAnswer, Reason, StageStopped
 from tasks.worker.flight import name_in_log
 
@@ -99,14 +100,21 @@ class UnitQueue:
         units: what is to be done, in the driver's own order.
         limits: see `Limits`.
         is_committed: asks the store whether another driver has done a unit meanwhile.
+        drain: says when no further unit may be handed out.
     """
 
     def __init__(
-        self, stage: str, units: Sequence[QueuedUnit], limits: Limits, is_committed: Callable[[str], bool]
+        self,
+        stage: str,
+        units: Sequence[QueuedUnit],
+        limits: Limits,
+        is_committed: Callable[[str], bool],
+        drain: Drain | None = None,
     ) -> None:
         self._stage = stage
         self._limits = limits
         self._is_committed = is_committed
+        self._drain = drain or Drain()
         self._pending: deque[QueuedUnit] = deque(units)
         self._suspects: dict[str, set[str]] = {}
         self._blamed: dict[str, int] = {}
@@ -117,7 +125,9 @@ class UnitQueue:
         self.skipped: set[str] = set()
 
     def take(self) -> Dispatch | None:
-        """The next unit to run, or None while there is none; units with suspects come last."""
+        """The next unit to run, or None while there is none or none may be begun; units with suspects come last."""
+        if self.draining:
+            return None
         for _ in range(len(self._pending)):
             unit = self._pending.popleft()
             if not self._drop_if_committed(unit):
@@ -216,9 +226,23 @@ class UnitQueue:
         return self._limits.step_timeout_s
 
     @property
+    def draining(self) -> bool:
+        """Whether no further unit is handed out, since the build was asked to stop."""
+        return self._drain.requested
+
+    def stop_when_drained(self, wanted: Collection[str]) -> None:
+        """To be called when a pool has come back.
+
+        Raises:
+            Drained: the build was asked to stop before all of the ``wanted`` units were handed out.
+        """
+        if self.open & set(wanted):
+            self._drain.check(self._stage)
+
+    @property
     def waiting(self) -> int:
-        """Units not handed out."""
-        return len(self._pending)
+        """Units that can still be handed out."""
+        return 0 if self.draining else len(self._pending)
 
     @property
     def in_flight(self) -> int:

@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from flows.cli.tables import text_table
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.text import Text
+
+from flows.cli.tables import WIDTH, new_table, rendered
 from tasks.storage.reports.tallies import FUNNEL_EXPLAINED, StageTally, Tally
 
-WIDTH = 120
-"""Columns that a table with reasons takes, at most."""
-
 REASONS_WIDTH = 30
-"""Columns that the reasons have, at least: no table is cut so narrow that they can't be read."""
+"""Columns that the reasons have, at least: no table is cut so narrow that they cannot be read."""
 
 
 def funnel_table(tallies: Sequence[StageTally], more: Mapping[str, Sequence[str]]) -> str:
-    """Two lines a stage, one for its inputs and one for what it made of them, each with its own reasons.
+    """Two lines per stage, one for its inputs and one for what it made of them, each with its own reasons.
 
-    ``more`` are columns about the stage as a whole: header to one cell a stage.
+    ``more`` are columns about the stage as a whole: header to one cell per stage.
     """
     header = ("stage", "what", "count", "kept", "rejected", "failed", *more)
-    rows: list[tuple[tuple[str, ...], Tally]] = []
+    table = new_table(header, right=range(2, len(header)))
+    table.add_column("because", min_width=1)
     for tally, *own in zip(tallies, *more.values(), strict=True):
         for what, side in tally.sides:
             name, *about = [tally.stage, *own] if side is tally.inputs else [""] * (1 + len(own))
-            rows.append(((name, what, *_counts(side), *about), side))
-    taken = sum(
-        max(len(cells[n]) for cells in (header, *(c for c, _ in rows))) + 2 for n in range(len(header))
-    )
-    wrapped = [(*header, "because")]
-    for cells, side in rows:
-        first, *following = reason_lines(side.reasons, max(WIDTH - taken, REASONS_WIDTH))
-        wrapped.append((*cells, first))
-        wrapped += [(*[""] * len(cells), line) for line in following]
-    return f"{text_table(wrapped, right=range(2, len(header)))}\n{FUNNEL_EXPLAINED}"
+            table.add_row(name, what, *_counts(side), *about, _Reasons(side.reasons))
+    return f"{rendered(table, WIDTH)}\n{FUNNEL_EXPLAINED}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reasons:
+    """A cell that wraps itself, since a count must not be parted from its reason."""
+
+    reasons: Sequence[tuple[str, int]]
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        (line,) = reason_lines(self.reasons, width=1 << 20)
+        return Measurement(min(REASONS_WIDTH, len(line)), len(line)).clamp(1, options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in reason_lines(self.reasons, options.max_width):
+            yield Text(line)
 
 
 def reason_lines(reasons: Sequence[tuple[str, int]], width: int) -> list[str]:

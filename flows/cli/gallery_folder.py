@@ -11,16 +11,16 @@ from tasks.storage.objects.store import Store, local_folder
 
 
 def gallery_folder(store: Store, out: str, to: str) -> Path:
-    """The folder for the gallery of the dataset ``out``: ``to``, or a neighbour of it; nothing is left in it.
+    """The folder for the gallery of the dataset ``out``: ``to``, or a neighbor of it; nothing is left in it.
 
     Raises:
-        ConfigurationError: it isn't local, can't be written to, is part of the dataset, or holds something else.
+        ConfigurationError: it is not local, cannot be written to, is part of the dataset, or holds something else.
     """
     folder = local_folder(to) if to else _beside(store, out)
     try:
         fault = "a local folder is wanted" if folder is None else _fault(folder, store.folder)
     except OSError as error:
-        fault = f"can't be written to ({error.strerror or error})"
+        fault = f"cannot be written to ({error.strerror or error})"
     if folder is None or fault:
         msg = f"--to={to or str(folder)!r}: {fault}"
         raise ConfigurationError(msg)
@@ -42,6 +42,6 @@ def _fault(folder: Path, dataset: Path | None) -> str:
     held = {path.name for path in folder.iterdir()} if nearest == folder else set()
     if held and kind_of(folder, held) != GALLERY:
         return "holds something that is no gallery; a new or an empty folder is wanted"
-    # Permissions don't tell: a superuser has them all, and a file system may still be read-only.
+    # Permissions do not tell: a superuser has them all, and a file system may still be read-only.
     with TemporaryDirectory(dir=nearest):
         return ""

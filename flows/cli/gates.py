@@ -14,7 +14,7 @@ from tasks.stages.instruction.words.line import check_line
 
 
 def gates(arguments: argparse.Namespace) -> int:
-    """One verdict per line of the file, as JSON; a line that can't be read is a verdict, too.
+    """One verdict per line of the file, as JSON; a line that cannot be read is a verdict, too.
 
     Raises:
         ConfigurationError: no such profile, gate or file.

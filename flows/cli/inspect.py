@@ -10,8 +10,10 @@ from typing import Any
 
 from flows.build.licenses import release_context
 from flows.build.recorded import recorded_config
+from flows.build.run_report import newest_run
 from flows.cli.funnel_table import funnel_table
 from flows.cli.gallery_folder import gallery_folder
+from flows.cli.run_table import run_text
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
 from tasks.gallery.build_gallery import write_build_gallery
@@ -25,16 +27,18 @@ from tasks.storage.reports.tallies import tally_of_row
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """The newest build's funnel, its edit types, and what is left."""
+    """The newest build's funnel, its edit types, what is left, and how its last run stands."""
     store = existing_dataset(arguments.out)
     record = _newest(store)
     ledger = Ledger(store, build_plans(store, record))
+    run = newest_run(store, record.build)
     if arguments.json:
         told: dict[str, Any] = {
             "build": record.build,
             "funnel": [asdict(line) for line in ledger.funnel()],
             "edit_types": [asdict(line) for line in ledger.edit_types()],
             "progress": [asdict(line) for line in ledger.progress()],
+            "run": run,
         }
         tell(json.dumps(told, indent=2))
         return 0
@@ -43,6 +47,8 @@ def status(arguments: argparse.Namespace) -> int:
     types = ledger.edit_types()
     if types:
         tell(f"\n{_edit_types(types)}")
+    if run is not None:
+        tell(f"\n{run_text(run)}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The command ``groundedit``: arguments, exit codes and messages; the work is in `flows.commands`.
+"""The command ``groundedit``: arguments, exit codes and messages; the work is in the other modules of this package.
 
 Exit codes: 0 done, 1 the data has a fault, 2 wrong arguments or configuration, 3 a stage stopped itself, 130 Ctrl-C.
 """
@@ -104,6 +104,12 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         each.add_argument(
             "--exclude", type=_text, metavar="FILE", help="ids, locations or patterns to leave out"
         )
+        each.add_argument(
+            "--stages",
+            type=_text,
+            metavar="A..B",
+            help="only these, such as ..grounding, editing or editing..",
+        )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
         _add_set(each)
     build.add_argument("--quiet", action="store_true", help="no progress, only the result")
@@ -189,6 +195,23 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     gates.add_argument("file", type=_text, metavar="FILE", help="JSON lines: scene, target, edit and reply")
     _add_set(gates)
+    text = "the models of a profile"
+    models = commands.add_parser("models", help=text, description=text)
+    tried = _command(
+        models.add_subparsers(metavar="what", required=True),
+        "try",
+        "models:try_profile",
+        "one photograph through every role: answer, seconds, memory",
+    )
+    tried.add_argument(
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="name of a profile, or path of a YAML file (default: %(default)s)",
+    )
+    tried.add_argument("--json", action="store_true", help="for machines")
+    tried.add_argument("photo", type=_text, metavar="PHOTO", help="a picture file")
+    _add_set(tried)
     config = commands.add_parser("config", help="the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "each setting and where its value came from")

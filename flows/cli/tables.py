@@ -1,18 +1,47 @@
-"""Tables as text."""
+"""Tables as text, laid out by rich."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+
+from rich.console import Console, ConsoleRenderable
+from rich.table import Table
+
+WIDTH = 120
+"""Columns that a table with wrapped cells takes, at most."""
+
+ROOM = 100_000
+"""Columns for a table that is never wrapped."""
 
 
 def text_table(rows: Sequence[Sequence[str]], right: range | Sequence[int] = ()) -> str:
     """Rows in aligned columns, the first one a header; columns named in ``right`` are right-aligned."""
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if n in right else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    table = new_table(rows[0], right)
+    for row in rows[1:]:
+        table.add_row(*row)
+    return rendered(table, ROOM)
+
+
+def new_table(header: Sequence[str], right: range | Sequence[int] = ()) -> Table:
+    """A table of text alone: no lines, two spaces between columns; no cell is wrapped."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if number in right else "left", no_wrap=True)
+    return table
+
+
+def rendered(table: ConsoleRenderable, width: int) -> str:
+    """The table as plain text, without colors and without spaces at the ends of lines."""
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    console.print(table)
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n"))

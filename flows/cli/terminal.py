@@ -50,7 +50,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # What wasn't handed on goes nowhere; else Python would try again, and complain, when it flushes at exit.
+        # What was not handed on goes nowhere; else Python would try again, and complain, when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise ReaderGone from error

@@ -1,4 +1,4 @@
-"""The flow ``build-groundedit``: one subflow a stage, and each stage a flow of its own, too.
+"""The flow ``build-groundedit``: one subflow per stage, and each stage a flow of its own, too.
 
 A subflow plans its stage, runs the open units in a few partitions and closes it. What is done is known by the store's
 commits alone, so nothing is cached here and any run may be killed and started again.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -32,14 +32,13 @@ _SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
 
 @flow(name="build-groundedit", flow_run_name="build {request.out}", validate_parameters=True)
 def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
-    """Ingest, ground, instruct, edit, publish; returns the release's URI."""
+    """Ingest, ground, instruct, edit, publish, or a part of that; returns the release's URI, ``""`` without one."""
     with session_for(request) as session:
         session.build.whole = True
-        ingest(request)
-        grounding(request)
-        instruction(request)
-        editing(request)
-        return publish(request)
+        uri = ""
+        for stage in session.build.stages:
+            uri = STAGE_FLOWS[stage](request) or ""
+        return uri
 
 
 @flow(name="ingest", flow_run_name="ingest")
@@ -75,7 +74,9 @@ def publish(request: BuildRequest = DEFAULTS) -> str:
         return report_release(release, session.build.store.url(release.folder))
 
 
-STAGE_FLOWS = dict(zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True))
+STAGE_FLOWS: dict[str, Any] = dict(
+    zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True)
+)
 """Each stage's flow, by the stage's name."""
 
 
@@ -98,7 +99,8 @@ def session_for(request: BuildRequest) -> Iterator[Session]:
         yield running
         return
     config, _ = resolve(request)
-    with open_session(open_build(config, retry=request.retry_failed)) as session, within(session):
+    ready = open_build(config, retry=request.retry_failed, stages=request.stages)
+    with open_session(ready) as session, within(session):
         yield session
 
 
@@ -130,4 +132,6 @@ def _report_stage(stage: str, session: Session) -> None:
             named(cast("StageWork", quote(work)), number)
             report.update()
 
-        report.finish(run_stage(session.build, stage, session.pool, session.progress, partition))
+        report.finish(
+            run_stage(session.build, stage, session.pool, session.progress, partition, session.drain)
+        )

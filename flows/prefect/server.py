@@ -1,14 +1,12 @@
 """Prefect's embedded server as a process of ours: started before Prefect is imported, and never left behind.
 
-Prefect would start one itself, but only when the first flow begins, after importing the whole server into the flow's
-process, and a killed flow would leave it running.
+Prefect would start one itself (`SubprocessASGIServer`, or ``prefect server start --background``), but it imports the
+whole server into the flow's process first, starts when the first flow begins, and outlives a flow that is killed.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import fcntl
 import os
 import socket
 import subprocess
@@ -17,8 +15,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
 
 from tasks.records.errors import EnvironmentFault
 
@@ -99,7 +98,7 @@ class EmbeddedServer:
 
     def _start(self) -> EnvironmentFault | None:
         # Two builds that begin together must not make the database at the same time.
-        with _locked(self._home / "groundedit-start.lock"):
+        with FileLock(self._home / "groundedit-start.lock"):
             self._process = _spawn(self._port)
             deadline = time.monotonic() + START_TIMEOUT_S
             while time.monotonic() < deadline and self._process.poll() is None:
@@ -174,13 +173,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

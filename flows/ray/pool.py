@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -89,6 +89,10 @@ class RayPool:
             while len(self._slots) < self.workers:
                 self._slots.append(Slot.start(settings))
 
+    def status(self) -> Mapping[str, Any]:
+        """See `flows.build.fan_out.Pool`."""
+        return self._services.status() if self._services is not None else {}
+
     def close(self) -> None:
         """Ends the actors, pools and servers; units at work are lost and stay open."""
         self._end_actors()
@@ -115,7 +119,10 @@ class RayPool:
             while queue.open & until:
                 self._hand_out(job, queue)
                 self._look_ahead(job, queue)
-                waited_for = [ref for slot in self._slots for ref in slot.refs]
+                # A drained queue has nothing for models that are still being loaded.
+                waited_for = [
+                    ref for slot in self._slots for ref in (slot.at_work if queue.draining else slot.refs)
+                ]
                 if not waited_for:
                     break
                 ray.wait(waited_for, num_returns=1, timeout=POLL_S)
@@ -148,7 +155,7 @@ class RayPool:
 
     def _look_ahead(self, job: StageJob, queue: UnitQueue) -> None:
         """Lets idle actors load what the next stage needs; a unit that comes back makes them load again."""
-        if job.following is None or queue.waiting:
+        if job.following is None or queue.waiting or queue.draining:
             return
         for slot in self._slots:
             if slot.idle and job.following.key not in (slot.key, slot.refused):

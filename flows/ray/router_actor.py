@@ -12,6 +12,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, OwnerDiedError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from flows.build.log_files import log_everything, log_path, open_logs
 from flows.build.role_services import keeper_of
 from flows.build.service_plan import ServicePlan
 from flows.ray.placement import PlacedPool
@@ -78,6 +79,7 @@ class RouterActor:
     async def _ready(self) -> Router:
         async with self._making:
             if self._router is None:
+                open_logs(self._plan)
                 self._router = Router(
                     self._plan.routes,
                     pools=self._sized_pools(),
@@ -101,7 +103,8 @@ class RouterActor:
             msg = f"pools.{pool}: no cards are reserved for it in this stage"
             raise ModelUnavailable(msg)
         bundle = self._bundles[pool].pop(0)
-        replica = RayReplica(reservation, bundle, self._bundles[pool])
+        log = str(log_path(self._plan.uri, pool))
+        replica = RayReplica(reservation, bundle, self._bundles[pool], log)
         try:
             await replica.load({route.name: route.choice for route in self._plan.routes_in(pool)})
         except BaseException:
@@ -113,7 +116,7 @@ class RouterActor:
 class RayReplica:
     """A replica as the router sees it."""
 
-    def __init__(self, reservation: Reservation, bundle: int, free: list[int]) -> None:
+    def __init__(self, reservation: Reservation, bundle: int, free: list[int], log: str) -> None:
         placed = reservation.placed
         strategy = PlacementGroupSchedulingStrategy(
             placement_group=reservation.group, placement_group_bundle_index=bundle
@@ -131,7 +134,7 @@ class RayReplica:
                 max_task_retries=0,
                 max_concurrency=2,
             )
-            .remote()
+            .remote(log)
         )
         self._bundle, self._free = bundle, free
         self._closed = False
@@ -164,9 +167,10 @@ class RayReplica:
 
 
 class ReplicaActor:
-    """The process of a replica: all backends of its pool on one device."""
+    """The process of a replica: all backends of its pool on one device; ``log`` is the path of the pool's log."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: str) -> None:
+        log_everything(log)
         import threading  # noqa: PLC0415
 
         self._backends: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from flows.build.service_plan import ServicePlan
@@ -20,6 +21,9 @@ from tasks.records.outcomes import STAGES
 from tasks.stages.config import ExecutionSettings
 
 log = logging.getLogger(__name__)
+
+STATUS_S = 5.0
+"""Longest wait for the router's counters."""
 
 
 class RayServices:
@@ -40,6 +44,7 @@ class RayServices:
         self._router: Any = None
         self._groups: dict[str, PlacementGroup] = {}
         self._placed: dict[str, PlacedPool] = {}
+        self._status: dict[str, Any] = {}
 
     def router(self) -> Any:
         """The router actor; the pools of the first stage that has some are reserved with it.
@@ -69,11 +74,15 @@ class RayServices:
         del router
 
     def status(self) -> Mapping[str, Any]:
-        """Counters of the router, as `Router.status`."""
-        if self._router is None:
+        """Counters of the router, as `Router.status`; the last ones known while it is busy."""
+        router = self._router
+        if router is None:
             return {}
-        status: dict[str, Any] = ray.get(self._router.status.remote())
-        return status
+        try:
+            self._status = ray.get(router.status.remote(), timeout=STATUS_S)
+        except RayError:  # busy, or ended meanwhile: what is known is older
+            log.debug("the router did not tell its counters", exc_info=True)
+        return self._status
 
     def close(self) -> None:
         """Ends the router with its replicas and gives all cards back."""

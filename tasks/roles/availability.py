@@ -8,6 +8,7 @@ clock that runs. When no URL has answered for ``patience_s``, all that wait get 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,6 +64,7 @@ class Availability:
         self.name = name
         self.fault: EnvironmentFault | None = None
         self.last_trouble = ""
+        self._log = logging.getLogger(f"servers.{name}")
         self._urls = [_Url(url) for url in urls]
         self._probe_s = probe_s
         self._patience_s = patience_s
@@ -138,6 +140,7 @@ class Availability:
         if turn._probe:
             turn._probe = False
             url.state, url.pause_s = State.UP, 0.0
+            self._log.info("%s: up again", url.url)
             self._away_since = None
             self._wake()
         elif turn._falls != url.falls and self._away_since is not None:
@@ -152,6 +155,7 @@ class Availability:
             url.falls += not turn._probe
             url.pause_s = min(max(2 * url.pause_s, self._probe_s), LONGEST_PAUSE_S)
             url.next_try = now + url.pause_s
+            self._log.warning("%s: down, tried again in %g s: %s", url.url, url.pause_s, words)
             url.state, turn._probe = State.DOWN, False
         url.next_try = max(url.next_try, now + retry_after)
         if self._away_since is None and self.state is State.DOWN:
@@ -167,7 +171,9 @@ class Availability:
 
     def give_up(self, fault: EnvironmentFault) -> None:
         """All that wait, and all that come, get this fault; the first one stays."""
-        self.fault = self.fault or fault
+        if self.fault is None:
+            self.fault = fault
+            self._log.error("takes no more requests: %s", fault)
         self._wake()
 
     def recover(self) -> None:

@@ -36,8 +36,6 @@ from tasks.roles.replicas import Cause, MakeReplica, OwnerDied, ReplicaDied
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.waiting import Waiting, WaitingQuestion
 
-log = logging.getLogger(__name__)
-
 CALLS_PER_REPLICA = 2
 DEATHS_ALONE = 2
 
@@ -266,6 +264,7 @@ class Pool:
         elif isinstance(error, (SampleError, OwnerDied)):
             question.give(error)
         else:
+            log = logging.getLogger(f"pools.{self.name}")
             log.warning("%s: the backend failed on one question", question.route, exc_info=error)
             question.give(SampleError(Reason.BACKEND_ERROR, type(error).__name__))
         return []

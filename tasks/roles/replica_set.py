@@ -12,8 +12,6 @@ from tasks.records.errors import EnvironmentFault, GroundEditError, ModelUnavail
 from tasks.roles.placement import PoolSettings
 from tasks.roles.replicas import MakeReplica, Replica, ReplicaDied
 
-log = logging.getLogger(__name__)
-
 DEATHS_WITHOUT_ANSWER = 3
 
 
@@ -59,6 +57,7 @@ class ReplicaSet:
         self.living: list[HeldReplica] = []
         self.end: GroundEditError | None = None
         self._pool = pool
+        self._log = logging.getLogger(f"pools.{pool}")
         self._ready_s = settings.ready_s
         self.size = 1 if settings.replicas == "auto" else settings.replicas
         self._make = make_replica
@@ -116,7 +115,7 @@ class ReplicaSet:
 
     def _count(self, death: ReplicaDied, deaths_before: int) -> None:
         self._deaths += 1
-        log.warning("pools.%s: a replica ended: %s", self._pool, death)
+        self._log.warning("a replica ended: %s", death)
         if deaths_before < self._counted:
             return  # it stood beside one that ended: a lost machine takes all of its replicas, and is one event
         self._counted += 1
@@ -133,6 +132,7 @@ class ReplicaSet:
         """Makes no more; the first reason stays."""
         if self.end is None:
             self.end = end
+            self._log.error("no more replicas: %s", end)
             self._on_end(end)
 
     async def close(self) -> None:
@@ -170,6 +170,7 @@ class ReplicaSet:
             fault.__cause__ = error
         else:
             self._made += 1
+            self._log.info("replica %d is ready", self._made)
             self.living.append(HeldReplica(replica, deaths_before))
             self._on_ready()
         self._starting.discard(asyncio.current_task())
@@ -177,6 +178,6 @@ class ReplicaSet:
             self.fill_up()
         elif self.living or self._starting:
             self._given_up += 1
-            log.warning("pools.%s: %s; the other replicas go on", self._pool, fault)
+            self._log.warning("%s; the other replicas go on", fault)
         else:
             self.finish(fault)

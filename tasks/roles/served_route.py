@@ -15,8 +15,6 @@ from tasks.roles.chat_http import Complaint
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.servers import Server
 
-log = logging.getLogger(__name__)
-
 OpenRequest: TypeAlias = Callable[[Any], Awaitable[ChatRequest]]
 """The request in a payload for a server; raises `OwnerDied` when it is gone."""
 
@@ -82,5 +80,6 @@ class ServedRoute:
         except SampleError as error:
             return Given(error=error.with_traceback(None), reply=reply)
         except Exception as error:  # a mistake of the parser about one reply
+            log = logging.getLogger(f"servers.{self._server.name}")
             log.warning("%s: the reply could not be read", self._route.name, exc_info=error)
             return Given(error=SampleError(Reason.BACKEND_ERROR, type(error).__name__))

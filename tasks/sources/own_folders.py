@@ -15,11 +15,21 @@ from pathlib import Path
 from tasks.records.canonical import unseal
 from tasks.records.errors import DataFault
 from tasks.storage.objects.store import Store
-from tasks.storage.protocol.layout import ASIDE, BUILDS, MANIFEST, RELEASES, STAGES, is_of_a_dataset
+from tasks.storage.protocol.layout import (
+    ANSWERS,
+    ASIDE,
+    BUILDS,
+    LOGS,
+    MANIFEST,
+    RELEASES,
+    RUNS,
+    STAGES,
+    is_of_a_dataset,
+)
 
 DATASET, RELEASE, GALLERY = "a dataset", "a release", "a gallery"
 
-PARTS_OF_A_DATASET = (ASIDE, BUILDS, RELEASES, STAGES)
+PARTS_OF_A_DATASET = (ANSWERS, ASIDE, BUILDS, LOGS, RELEASES, RUNS, STAGES)
 """All that a build puts into its folder."""
 
 PART = f"part of {DATASET}"

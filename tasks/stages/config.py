@@ -243,7 +243,8 @@ def _parse_assignment(text: str) -> tuple[str, object]:
         msg = f"--set {text!r}: expected key=value"
         raise ConfigurationError(msg)
     try:
-        return key.strip(), yaml.safe_load(value)
+        # Nothing is an empty text, as a shell hands `key=''` over; `null` says that there is no value.
+        return key.strip(), yaml.safe_load(value) if value.strip() else ""
     except yaml.YAMLError as error:
         msg = f"--set {key}: {value!r} is no YAML value"
         raise ConfigurationError(msg) from error

@@ -20,7 +20,7 @@ from tasks.worker.role_asks import RouterClient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToyUnit:
-    """Members are words: a number works; ``kill``, ``hang``, ``away``, ``missing``, ``fault``, ``bug`` do as they say."""
+    """Members are words: a number works; ``kill``, ``hang``, ``away``, ``missing``, ``fault``, ``bug`` do so."""
 
     id: str
     members: tuple[str, ...]

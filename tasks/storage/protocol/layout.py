@@ -14,6 +14,12 @@ ASIDE = "aside"
 ANSWERS = "answers"
 """Answers of models, kept per photograph: what `tasks.roles.answers` writes; no part of any release."""
 
+RUNS = "runs"
+"""How runs of builds stand or ended: overwritten while they run, read by nobody but people."""
+
+LOGS = "logs"
+"""Logs of pools and servers, where the dataset is a local folder; read by nobody but people."""
+
 MANIFEST = "MANIFEST.json"
 """What a release's folder holds, with the digest of each file: put when all of it is there."""
 
@@ -116,6 +122,11 @@ def answers_folder(sid: str) -> str:
         msg = f"{sid!r}: expected the id of a photograph (2 to 64 of a-z, 0-9)"
         raise ValueError(msg)
     return f"{ANSWERS}/{sid[:2]}/{sid}"
+
+
+def run_path(build: str, driver: str) -> str:
+    """Where a run of a build says how it stands; ``driver`` differs between runs."""
+    return f"{RUNS}/{build}-{driver}.json"
 
 
 def unit_of(path: str) -> str:

@@ -58,38 +58,38 @@ def take_over_plans(origin: Store, store: Store, plans: Iterable[Plan]) -> None:
     for plan in plans:
         if plan.generation:
             return
-        store.put_if_absent(plan.key.config_path, origin.get(plan.key.config_path))
+        config = origin.find(plan.key.config_path)
+        if config is not None:
+            store.put_if_absent(plan.key.config_path, config)
         store.put_if_absent(plan.path, plan_bytes(plan))
 
 
-def commits_of(store: Store, plan: Plan) -> Iterator[Commit]:
+def commits_of(store: Store, plan: Plan, *, all_needed: bool = True) -> Iterator[Commit]:
     """Commits of a plan's units, in its order, a few in memory.
 
     Raises:
-        DataFault: one is missing or damaged.
+        DataFault: one is damaged, or missing while all are needed.
     """
     for start in range(0, len(plan.units), BATCH):
         paths = [plan.key.commit_path(unit.id) for unit in plan.units[start : start + BATCH]]
         for path, data in zip(paths, find_many(store, paths), strict=True):
-            if data is None:
+            if data is not None:
+                yield commit_from(data, path)
+            elif all_needed:
                 msg = f"{path}: missing from {store.uri}"
                 raise DataFault(msg)
-            yield commit_from(data, path)
 
 
 def recorded_libraries(store: Store, plans: Sequence[Plan]) -> dict[str, set[str]]:
-    """Library -> versions under which the units of these plans were made, as far as their commits are there.
+    """Library -> versions under which the units of these plans were made, as those commits say that are there.
 
     Raises:
         DataFault: a commit is damaged.
     """
     found: dict[str, set[str]] = defaultdict(set)
-    paths = [plan.key.commit_path(unit.id) for plan in plans for unit in plan.units]
-    for start in range(0, len(paths), BATCH):
-        some = paths[start : start + BATCH]
-        for path, data in zip(some, find_many(store, some), strict=True):
-            # Of later stages nothing but the answers has to be kept.
-            libraries: Mapping[str, str] = commit_from(data, path).run.get("libraries", {}) if data else {}
+    for plan in plans:
+        for commit in commits_of(store, plan, all_needed=False):
+            libraries: Mapping[str, str] = commit.run.get("libraries", {})
             for name, version in libraries.items():
                 found[name].add(version)
     return dict(found)

@@ -16,9 +16,11 @@ from tasks.storage.protocol.layout import (
     ANSWERS,
     ASIDE,
     BUILDS,
+    LOGS,
     MANIFEST,
     RELEASES,
     RUN,
+    RUNS,
     STAGES,
     StageKey,
     finished_path,
@@ -335,6 +337,8 @@ class _Auditor:
             if finished_path(release) not in self._objects:
                 self._audit.notes.append(Fault(path=release, problem=UNFINISHED))
         for path in sorted(self._objects.keys() - self._named):
+            if path.partition("/")[0] in (RUNS, LOGS):
+                continue  # whatever they hold, nothing rests on it
             if _folder(path) in unnamed:
                 continue  # told of as a whole
             kind = "set aside" if path.startswith(f"{ASIDE}/") else "named by nothing"

@@ -87,13 +87,13 @@ def test_a_file_is_no_place_for_a_gallery(store: Store, tmp_path: Path, to: str)
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that refuses even a superuser")
 def test_a_place_that_takes_no_files_is_named(store: Store, tmp_path: Path) -> None:
-    refuse(tmp_path, "/proc/gallery", "can't be written to")
+    refuse(tmp_path, "/proc/gallery", "cannot be written to")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="a superuser may write everywhere")
 def test_a_folder_without_permission_is_named(store: Store, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    refuse(tmp_path, "closed/gallery", "can't be written to", "Permission denied")
+    refuse(tmp_path, "closed/gallery", "cannot be written to", "Permission denied")
 
 
 def test_a_gallery_of_before_an_empty_folder_and_none_at_all_are_fine(store: Store, tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def run(
     )
     build = open_build(resolve(request)[0], retry=retry_failed)
     with open_session(build, progress=Progress(quiet=True)) as session:
-        return session.run_plainly()
+        session.run_plainly()
+        return session.finish()
 
 
 def command(*arguments: str) -> list[str]:

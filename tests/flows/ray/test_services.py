@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import ray
 
+from flows.build.log_files import log_path
 from flows.build.service_plan import ServicePlan
 from flows.ray.cluster import RayCluster
 from flows.ray.router_client import RayRouterClient
@@ -183,3 +184,15 @@ def test_an_answer_that_is_kept_is_not_asked_for_again(
     (again,) = ask(second, tag_call("kk"))
     assert again.kept is True  # type: ignore[attr-defined]
     assert len(list(tmp_path.glob("asked-kk-*"))) == 1
+
+
+def test_a_pool_has_a_log_that_tells_of_its_replicas(
+    cluster: RayCluster, started: list[RayServices], tmp_path: Path
+) -> None:
+    pool = PoolSettings(holds=("tagger",), gpu_gb=40)
+    made = plan(tmp_path, {"perception": pool}, route("tagger", "perception", tmp_path))
+    services = services_of(cluster, started, made)
+    ask(services, tag_call("a-t0"))
+    text = log_path(made.uri, "perception").read_text()
+    assert "pools.perception: replica 1 is ready" in text
+    assert services.status()["routes"]["tagger@perception"]["answered"] == 1

@@ -10,7 +10,8 @@ import numpy as np
 from tasks.backends.assets import PHOTOGRAPHS, AssetCache, default_cache_folder
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.errors import Reason, SampleError
-from tasks.records.records import Box, EditType, Measurement
+from tasks.records.measuring import measure
+from tasks.records.records import Box, EditType
 from tasks.roles.picture import Picture
 from tasks.roles.questions import (
     Detection,
@@ -234,7 +235,7 @@ def inpaint_questions() -> tuple[InpaintQuestion, ...]:
 
 def judge_question(edit_type: EditType, **values: float) -> EditJudgeQuestion:
     """A finished edit with these measurements."""
-    gates = tuple(Measurement(name=n, value=v, decides=False) for n, v in values.items())
+    gates = tuple(measure(name, value) for name, value in values.items())
     return EditJudgeQuestion(
         subject=f"judge {values}",
         source=blank(),

@@ -1,0 +1,98 @@
+"""A build that is asked to stop: what was begun is finished, nothing else is; a second signal stops at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from toy_stage import numbered_units, toy_job
+
+from flows.build.drain import Drain, Drained
+from flows.build.fan_out import UnitDone, start_units
+from flows.build.pool_in_process import InProcessPool
+from flows.build.unit_queue import Limits
+
+
+def commits(folder: Path) -> set[str]:
+    return {path.name.removeprefix("commit-") for path in folder.glob("commit-*")}
+
+
+def test_units_at_work_are_committed_and_no_other_is_begun(tmp_path: Path) -> None:
+    drain, done = Drain(), list[str]()
+
+    def on_done(unit: UnitDone) -> None:
+        done.append(unit.unit_id)
+        drain.request()
+
+    pool = InProcessPool(units_in_flight=2)
+    run = start_units(
+        toy_job(tmp_path),
+        numbered_units(9),
+        pool,
+        limits=Limits(),
+        partitions=1,
+        on_done=on_done,
+        drain=drain,
+    )
+    with pytest.raises(Drained, match=r"toy: stopped as asked; .* the same command goes on"):
+        run.run_partition(0)
+    pool.close()
+    # The first one asks to stop; the second was at work then, and a third may have been begun in that moment.
+    assert set(done) == commits(tmp_path)
+    assert 2 <= len(done) <= 3
+    begun = {path.name.split("-")[1] for path in tmp_path.glob("attempt-*")}
+    assert begun == commits(tmp_path)
+
+
+def test_a_stage_whose_units_are_all_done_ends_as_always(tmp_path: Path) -> None:
+    drain = Drain()
+    pool = InProcessPool()
+    run = start_units(
+        toy_job(tmp_path), numbered_units(1), pool, limits=Limits(), partitions=1, on_done=lambda done: drain.request(),
+        drain=drain,
+    )  # fmt: skip
+    assert run.run_partition(0) == 1
+    with pytest.raises(Drained, match="next: stopped as asked"):
+        drain.check("next")
+
+
+def test_units_of_a_later_partition_that_are_at_work_are_told_of_when_their_turn_comes(
+    tmp_path: Path,
+) -> None:
+    done: list[str] = []
+    pool = InProcessPool(units_in_flight=3)
+    run = start_units(
+        toy_job(tmp_path), numbered_units(8), pool, limits=Limits(), partitions=4,
+        on_done=lambda unit: done.append(unit.unit_id),
+    )  # fmt: skip
+    for number in range(len(run.partitions)):
+        run.run_partition(number)
+        assert run.partitions[number] <= set(done)
+    assert sorted(done) == sorted(unit.id for unit in numbered_units(8))
+
+
+def test_the_first_sigterm_asks_and_the_second_one_interrupts() -> None:
+    drain = Drain()
+    before = signal.getsignal(signal.SIGTERM)
+    with drain.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert drain.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interrupted_pool_waits_for_no_unit(tmp_path: Path) -> None:
+    def interrupt(unit: UnitDone) -> None:
+        raise KeyboardInterrupt
+
+    pool = InProcessPool(units_in_flight=2)
+    run = start_units(
+        toy_job(tmp_path), numbered_units(6), pool, limits=Limits(), partitions=1, on_done=interrupt
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run.run_partition(0)
+    pool.close()
+    assert len(commits(tmp_path)) < 6

@@ -19,7 +19,7 @@ from tasks.stages.config import BuildConfig, ExecutionSettings
 from tasks.stages.registry import SPECS, material_digest, routes_of
 from tasks.stages.sample_stage import SampleStage
 from tasks.storage.objects.store import StoreOptions, open_store
-from tasks.storage.protocol.planning import committed_units
+from tasks.storage.protocol.planning import pending_units
 from tasks.storage.protocol.stage_end import StageEnd, close_stage, decide_duplicates
 from tasks.storage.protocol.units import Plan
 from tasks.worker.engine import Engine, EngineSettings
@@ -42,8 +42,7 @@ def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain
     planned = plan(build, stage)
     if stage == STAGES[0] and (note := exclusion_note(build)):
         progress.note(note)
-    done = committed_units(build.store, planned.key)
-    open_units = [unit for unit in planned.units if unit.id not in done]
+    open_units = pending_units(build.store, planned)
     progress.begin(
         stage,
         units=len(planned.units),

@@ -21,6 +21,9 @@ OBJECT_STORE_BYTES = 80 * 1024 * 1024
 BYTES_PER_MEGAPIXEL = 3_000_000
 """Size of an RGB picture sent from a worker to a pool."""
 
+STARTS = 4
+"""Tries to start a local Ray, which allows its node only 30 s, too little on a busy machine."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 """Variables that numeric libraries read when they are loaded."""
 
@@ -112,13 +115,18 @@ class RayCluster:
         if self.settings.address == "local":
             _stay_on_loopback()
         logging.getLogger("ray").setLevel(logging.WARNING if self.settings.verbose else logging.ERROR)
-        try:
-            context = ray.init(**self._arguments())
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            # A failed start raises any of these, depending on where Ray's launcher stopped.
-            msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
-            self._error = EnvironmentFault(msg)
-            return
+        context: Any = None
+        for attempt in range(STARTS):
+            try:
+                context = ray.init(**self._arguments())
+                break
+            except Exception as error:
+                # A failed start raises any class, even a bare `Exception`, depending on where the launcher stopped.
+                ray.shutdown()
+                msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
+                self._error = EnvironmentFault(msg)
+                if "timed out during startup" not in str(error) or attempt + 1 == STARTS:
+                    return
         self._error = None
         self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else ""
 

@@ -22,7 +22,14 @@ from flows.ray.cluster import RayCluster
 from flows.ray.metrics import StageMetrics
 from flows.ray.services import RayServices
 from flows.ray.slot import ActorSettings, Slot
-from tasks.records.errors import AnswerMissing, ConfigurationError, DataFault, EnvironmentFault, StageStopped
+from tasks.records.errors import (
+    AnswerMissing,
+    ConfigurationError,
+    DataFault,
+    EnvironmentFault,
+    StageStopped,
+    first_line,
+)
 
 POLL_S = 1.0
 """How often slow steps are searched for while nothing returns."""
@@ -230,7 +237,7 @@ class RayPool:
         held, computing = slot.held(), {step.sample for step in slot.steps()}
         slot.replace()
         if loading and not early:
-            queue.fault([], f"a worker died while it loaded its models ({_first_line(error)})")
+            queue.fault([], f"a worker died while it loaded its models ({first_line(error)})")
         elif held:
             queue.worker_died(held, computing, Trouble.CRASHED)
 
@@ -248,8 +255,3 @@ class RayPool:
         ray.kill(slot.actor)
         slot.replace()
         queue.worker_died(held, slow, Trouble.TIMED_OUT)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

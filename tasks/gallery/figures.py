@@ -11,14 +11,13 @@ from tasks.gallery.pictures import (
     crop_around,
     crop_difference,
     crop_outline,
-    cut,
     encode,
     fit,
     fit_crop,
     mark,
 )
 from tasks.imaging.arrays import Image
-from tasks.imaging.geometry import from_rle
+from tasks.imaging.geometry import cropped, from_rle
 from tasks.records.outcomes import BlobRef, PixelReader
 from tasks.records.records import EditedSample, GroundedTarget
 
@@ -100,12 +99,12 @@ def _crops(
     source: Image, sample: EditedSample, blobs: Mapping[str, BlobRef], pixels: PixelReader
 ) -> dict[str, Image]:
     pictures = {
-        "before": fit_crop(cut(source, sample.crop)),
+        "before": fit_crop(cropped(source, sample.crop)),
         "target": crop_outline(source, sample.crop, from_rle(sample.plan.target.mask)),
     }
     if "edited.png" in blobs:
         edited = pixels.rgb(blobs["edited.png"])
-        pictures["after"] = fit_crop(cut(edited, sample.crop))
+        pictures["after"] = fit_crop(cropped(edited, sample.crop))
         pictures["change"] = crop_difference(source, edited, sample.crop, from_rle(sample.allowed))
     elif "patch.png" in blobs:
         pictures["after"] = fit_crop(pixels.rgb(blobs["patch.png"]))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, grow
+from tasks.imaging.geometry import box_of, cropped, grow
 from tasks.imaging.pixels import encode_jpeg
 from tasks.records.records import Box
 
@@ -32,9 +30,6 @@ WHITE = (255, 255, 255)
 
 CROP_MARGIN = 0.25
 """Share of the target's longer side shown around it if no editor has requested a crop yet."""
-
-
-Scalar = TypeVar("Scalar", np.uint8, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +63,9 @@ def sample_pictures(
         ("grounded", encode(fit(grounded))),
         ("edited", encode(fit(edited))),
         ("difference", encode(fit(difference(largest, allowed)))),
-        ("before", encode(fit_crop(cut(source, crop)))),
+        ("before", encode(fit_crop(cropped(source, crop)))),
         ("target", encode(crop_outline(source, crop, mask))),
-        ("after", encode(fit_crop(cut(edited, crop)))),
+        ("after", encode(fit_crop(cropped(edited, crop)))),
         ("change", encode(crop_difference(source, edited, crop, allowed))),
     )
     return SamplePictures(
@@ -100,7 +95,7 @@ def crop_difference(source: Image, edited: Image, crop: Box, allowed: Mask) -> I
     Enlarged before the outline is drawn, so that the outline stays thin on a small crop. The arrays have the
     picture's size.
     """
-    largest = fit_crop(cv2.absdiff(cut(source, crop), cut(edited, crop)).max(axis=2))
+    largest = fit_crop(cv2.absdiff(cropped(source, crop), cropped(edited, crop)).max(axis=2))
     height, width = largest.shape
     inside = allowed[crop.y0 : crop.y1, crop.x0 : crop.x1].astype(np.uint8)
     return difference(largest, cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
@@ -112,10 +107,10 @@ def crop_outline(source: Image, crop: Box, mask: Mask) -> Image:
     Nothing is tinted, so that both sides of the line can be compared. White is visible on dark and red on light;
     the line follows the mask's outermost pixels, holes included.
     """
-    picture = fit_crop(cut(source, crop)).copy()
+    picture = fit_crop(cropped(source, crop)).copy()
     height, width = picture.shape[:2]
     # Blend before thresholding at one half: enlarged mask pixels would give the line steps.
-    soft = cv2.resize(cut(mask, crop).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    soft = cv2.resize(cropped(mask, crop).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     outlines, _ = cv2.findContours((soft > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for color, stroke in ((WHITE, 4), (RED, 2)):
         cv2.drawContours(picture, outlines, -1, color, stroke)
@@ -136,11 +131,6 @@ def mark(source: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
     for box in boxes:
         cv2.rectangle(picture, (box.x0, box.y0), (box.x1 - 1, box.y1 - 1), RED, _stroke(picture))
     return picture
-
-
-def cut(picture: NDArray[Scalar], box: Box) -> NDArray[Scalar]:
-    """The part of the picture or mask inside the box."""
-    return picture[box.y0 : box.y1, box.x0 : box.x1]
 
 
 def fit(picture: Image, long_side: int = LONG_SIDE) -> Image:

@@ -133,29 +133,6 @@ def release_folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
     return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
 
 
-def check_release(store: Store, folder: str) -> list[str]:
-    """Problems of a release, one line each; reads every byte of it.
-
-    Raises:
-        DataFault: the manifest or ``RUN.json`` is missing or damaged.
-    """
-    manifest = unseal(store.get(f"{folder}/{MANIFEST}"), f"{folder}/{MANIFEST}")
-    expected = {f"{folder}/{item['name']}": item for item in manifest["files"]}
-    faults = []
-    for path, item in expected.items():
-        data = store.find(path)
-        if data is None:
-            faults.append(f"{path}: missing")
-        elif len(data) != item["bytes"] or sha256_hex(data) != item["sha256"]:
-            faults.append(f"{path}: bytes do not match the digest in {MANIFEST}")
-    beside = {f"{folder}/{MANIFEST}"}
-    if manifest["schema_version"] > 1:  # version 1 has everything in the manifest
-        unseal(store.get(f"{folder}/{RUN}"), f"{folder}/{RUN}")
-        beside.add(f"{folder}/{RUN}")
-    there = {info.path for info in store.list(folder)} - beside
-    return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
-
-
 def _copy(store: Store, tar: StoredObject, path: str) -> None:
     """Copies the unit's tar to a shard: locally through memory with a check, remotely inside the store."""
     there = store.head(path)

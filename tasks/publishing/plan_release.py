@@ -13,7 +13,7 @@ from tasks.records.records import SourceImage
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import read_rows
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import Grouping, store_plan
+from tasks.storage.protocol.planning import Grouping, inputs_of
 from tasks.storage.protocol.rows import CHILD
 from tasks.storage.protocol.stage_end import plan_commits
 from tasks.storage.protocol.units import Plan, PlanInput, Unit, make_unit
@@ -30,7 +30,7 @@ def shard_grouping(
     seed: int,
     libraries: Callable[[], LibrariesOf],
 ) -> Grouping:
-    """The grouping of publish's inputs for `tasks.storage.protocol.planning.plan_stage`.
+    """The grouping of publish's inputs for `tasks.storage.protocol.planning.draft_plan`.
 
     ``key`` is the publish stage's; ``fingerprints`` maps sid -> fingerprint (16 hex digits), at least for the
     photographs that have samples; ``seed`` is the build's; ``libraries`` reads the commits when units are made.
@@ -59,12 +59,6 @@ def shard_grouping(
     return group
 
 
-def retry_shards(store: Store, plan: Plan, failed: Collection[str]) -> Plan:
-    """The plan of `draft_retry_shards`, stored."""
-    following = draft_retry_shards(plan, failed)
-    return plan if following is plan else store_plan(store, following)
-
-
 def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
     """The publish plan's next generation: shards with failed samples are made again, whole and under their names.
 
@@ -77,7 +71,7 @@ def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
         return plan
     generation = plan.generation + 1
     fresh = [
-        make_unit(plan.key, _inputs_of(unit), generation, unit.extra)
+        make_unit(plan.key, inputs_of(unit), generation, unit.extra)
         for unit in plan.units
         if unit.id in again
     ]
@@ -104,8 +98,3 @@ def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict
 def sid_of(sample_key: str) -> str:
     """The photograph's id inside a derived one: ``<sid>-t0-p0``."""
     return sample_key.partition("-")[0]
-
-
-def _inputs_of(unit: Unit) -> list[PlanInput]:
-    rows = "\n".join(unit.parents)
-    return [PlanInput(id=i, digest=d, rows=rows) for i, d in zip(unit.members, unit.digests, strict=True)]

@@ -196,3 +196,9 @@ class SampleError(GroundEditError):
     def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str, tuple[Measurement, ...]]]:
         """Makes the exception picklable; the default would pass the whole message as the reason."""
         return type(self), (self.reason, self.detail, self.measured)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its class where it has none; what follows is for logs."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

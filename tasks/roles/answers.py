@@ -57,6 +57,8 @@ THREADS = 32
 FRESH_S = 60.0
 """Age of a listing, seconds, up to which what it does not name is not looked for again."""
 
+_FAILURES = frozenset(reason.value for reason in FAILURES)
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -104,11 +106,9 @@ class KeptAnswer:
         return self.file.kind
 
     @property
-    def settled(self) -> bool:
-        """Whether asking again could bring nothing new: an answer, or a rejection in the agreed form."""
-        if self.kind is Kind.REFUSED:
-            return self.file.reason not in {reason.value for reason in FAILURES}
-        return self.kind is Kind.ANSWER
+    def final(self) -> bool:
+        """An answer, or a rejection by whoever was asked; what failed is asked again by the next build."""
+        return self.kind is Kind.ANSWER or self.file.reason not in _FAILURES
 
     @property
     def blobs(self) -> dict[str, BlobRef]:
@@ -148,9 +148,9 @@ class KeptAnswer:
 class KeptAnswers:
     """The answers of a dataset, for one build; used from one event loop.
 
-    In an ordinary build only real answers are found. A question that was refused or failed is asked again, under the
-    next *round*, but once per build: what this object stored it finds again, whatever its kind. A build that retries
-    failed samples does the same, so it keeps their good answers.
+    In an ordinary build only answers and rejections are found. A question that failed, or whose reply could not be
+    read, is asked again under the next *round*, but once per build: what this object stored it finds again, whatever
+    its kind. A build that retries failed samples does the same, so it keeps their good answers.
 
     Args:
         store: of the dataset.
@@ -249,7 +249,7 @@ class KeptAnswers:
             kept = await self._call(self._read, name, key)
             if kept is None:
                 continue  # set aside meanwhile
-            if kept.settled or self._replay or name in self._asked_here:
+            if kept.final or self._replay or name in self._asked_here:
                 return kept
         if again and monotonic() - listing.at > self._fresh_s:
             # Asking costs far more than looking: another build may have stored the answer since.
@@ -262,7 +262,7 @@ class KeptAnswers:
     ) -> KeptAnswer:
         kept = await self._usable(sid, role, key, again=False)
         failed = isinstance(given, NoAnswer) and given.kind is Kind.FAILED
-        if kept is not None and (kept.settled or failed):
+        if kept is not None and (kept.final or failed):
             # Another build was first, and the listing was read again since `find`; or this very build has the reply
             # that led to the failure.
             return kept
@@ -272,7 +272,7 @@ class KeptAnswers:
         # Not the listing from before: another question may have had it read again while this one was stored.
         rounds = (await self._listing(sid)).rounds
         rounds[place] = tuple(sorted({*rounds.get(place, ()), round_}))
-        if kept.kind is not Kind.ANSWER:
+        if not kept.final:
             self._asked_here.add(kept.file.name)
         return kept
 

@@ -14,12 +14,12 @@ from tasks.records.errors import (
     ConfigurationError,
     DataFault,
     EnvironmentFault,
-    OutOfMemory,
     Reason,
     SampleError,
     StageStopped,
 )
 from tasks.records.outcomes import Outcome, StageInput, ended
+from tasks.roles.replicas import trouble_of
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 PROPAGATED = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
@@ -43,23 +43,14 @@ async def outcome_of(
     except SampleError as error:
         outcome = ended(item.id, error)
     except Exception as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory(f"{type(error).__name__} while processing a sample") from error
+        if (trouble := trouble_of(error)) is not None:
+            raise trouble from error
         log.warning("%s crashed", item.id, exc_info=error)
         # Only the class name: messages may hold addresses or paths, and rows must be the same everywhere.
         outcome = Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)
     keys = tuple(sorted(answers))
     children = tuple(replace(child, answers=keys) for child in outcome.children)
     return replace(outcome, children=children, answers=keys)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a library reports that memory ran out; recognized by class names, so that no library is imported."""
-    if isinstance(error, MemoryError):
-        return True
-    name = f"{type(error).__module__}.{type(error).__name__}"
-    # -4 is cv::Error::StsNoMem.
-    return name == "torch.OutOfMemoryError" or (name == "cv2.error" and getattr(error, "code", 0) == -4)
 
 
 def _checked(item: StageInput, outcome: Outcome) -> Outcome:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tasks.records.errors import AnswerMissing, SampleError
 from tasks.records.records import ModelIdentity
@@ -16,6 +16,8 @@ from tasks.roles.calls import Answered, RoleCall, Route
 from tasks.roles.placement import HERE
 from tasks.roles.questions import Question
 from tasks.worker.engine import AT_WORK, Engine
+
+A = TypeVar("A", bound=Answered | None)
 
 
 class RouterClient(Protocol):
@@ -74,24 +76,44 @@ class RoutedAsk:
         """See `tasks.roles.asks.Ask`."""
         key = await self._engine.cpu(answer_key, self._choice, self._route.served, question)
         sid = question.subject.partition("-")[0]
-        AT_WORK.get().answers.add(key)  # before asking, since a row depends on refusals, too
         try:
-            answered = await self._client.kept(self._route.name, key, sid)
+            answered = await self._noted(key, self._client.kept(self._route.name, key, sid))
         except AnswerMissing:
-            if self._served is not None:
-                # A question that cannot be asked (`SampleError`) has no answer to keep.
-                await self._engine.cpu(self._served.request, question)
+            await self._payload(question)  # a question that cannot be put has no answer anywhere
             raise
         if answered is None:
-            payload: Any = question
-            if self._served is not None:
-                # Encoded here, in many workers, and not in the single router.
-                payload = await self._engine.cpu(self._served.request, question)
             call = RoleCall(
-                route=self._route.name, key=key, sid=sid, subject=question.subject, payload=payload
+                route=self._route.name,
+                key=key,
+                sid=sid,
+                subject=question.subject,
+                payload=await self._payload(question),
             )
-            answered = await self._client.ask(call)
+            answered = await self._noted(key, self._client.ask(call))
         return answered.answer
+
+    async def _payload(self, question: Question) -> Any:
+        """What is sent on; encoded here, where there are many of us, and not in the one router.
+
+        Raises:
+            SampleError: the question cannot be put.
+        """
+        return question if self._served is None else await self._engine.cpu(self._served.request, question)
+
+    async def _noted(self, key: str, answering: Awaitable[A]) -> A:
+        """An answer, its key noted with the sample: also one that says why there is none, since that is stored, too."""
+        try:
+            answered = await answering
+        except SampleError:
+            self._note(key)
+            raise
+        if answered is not None:
+            self._note(key)
+        return answered
+
+    def _note(self, key: str) -> None:
+        if self._route.kept:
+            AT_WORK.get().answers.add(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from flows.ray.cluster import ClusterSettings, RayCluster
-from tasks.records.errors import EnvironmentFault
 
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
@@ -25,13 +24,6 @@ def cluster() -> Iterator[RayCluster]:
     """A local Ray with two workers that counts four GPUs, started once."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), HERE]))
     cluster = RayCluster(SETTINGS)
-    for _ in range(4):  # Ray itself gives up after 30 s, which a busy machine may need
-        try:
-            cluster.wait()
-            break
-        except EnvironmentFault:
-            cluster.stop()
-            cluster = RayCluster(SETTINGS)
     cluster.wait()
     yield cluster
     cluster.stop()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import NAMES
-from tasks.imaging.geometry import from_rle
+from tasks.imaging.geometry import cropped, from_rle
 from tasks.records.edit_types import EditGate, spec_of
 from tasks.records.records import Box, EditPlan
 from tasks.roles.asks import AskEditor
@@ -15,7 +15,7 @@ from tasks.roles.questions import EditQuestion
 from tasks.stages.editing import gates
 from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.editing.finished import Finished, cut
+from tasks.stages.editing.finished import Finished
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.settings import EditingSettings, GateSettings
 from tasks.stages.sample_stage import Workbench
@@ -73,7 +73,7 @@ def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _W
     gates.require(region)
     box = union_box([o.box for o in plan.target.objects])
     crop = crop_box(box, plan.edit_type, width, height, settings.crop)
-    return _Window(region=region, mask=mask, crop=crop, inside=cut(mask, crop))
+    return _Window(region=region, mask=mask, crop=crop, inside=cropped(mask, crop))
 
 
 def _put_back(
@@ -84,14 +84,14 @@ def _put_back(
     covers_target: bool,
     settings: EditingSettings,
 ) -> Finished:
-    here, inside = cut(source, window.crop), window.inside
+    here, inside = cropped(source, window.crop), window.inside
     spec = spec_of(plan.edit_type)
     changed = change_map(here, patch, settings.composite)
     corrected = correct_tint(here, patch, changed | inside, settings.composite)
     alpha = alpha_for(inside, changed, spec.region, settings.composite)
     edited, allowed = composite(source, corrected, window.crop, alpha)
     leak = gates.leak_gate(here, patch, alpha > 0, settings.gates)
-    after = cut(edited, window.crop)
+    after = cropped(edited, window.crop)
     measured = (
         _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
     )

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.records import Box, EditPlan
 from tasks.stages.editing.gates import Gate
-
-Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,8 +29,3 @@ class Finished:
     allowed: Mask
     method: str
     gates: tuple[Gate, ...]
-
-
-def cut(array: NDArray[Pixel], box: Box) -> NDArray[Pixel]:
-    """A contiguous copy of the part of ``array`` (H, W, ...) inside ``box``."""
-    return np.ascontiguousarray(array[box.y0 : box.y1, box.x0 : box.x1])

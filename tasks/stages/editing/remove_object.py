@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, from_rle
+from tasks.imaging.geometry import box_of, cropped, from_rle
 from tasks.records.errors import SampleError
 from tasks.records.records import Box, EditPlan
 from tasks.roles.asks import AskDetector, AskInpainter, AskSegmenter
@@ -17,7 +17,7 @@ from tasks.roles.picture import Picture
 from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.compositing import composite
-from tasks.stages.editing.finished import Finished, cut
+from tasks.stages.editing.finished import Finished
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.redetection import Look, compare_looks, look
 from tasks.stages.editing.removal import (
@@ -162,8 +162,8 @@ async def _fill(
         subject=scene.plan.plan_id,
         seed=seed,
         picture=scene.source.crop(crop),
-        hole=cut(hole, crop),
-        avoid=cut(scene.others | scene.mask, crop),
+        hole=cropped(hole, crop),
+        avoid=cropped(scene.others | scene.mask, crop),
     )
     patch = await ask.inpainter(question)
     done = await bench.cpu(_put_back, scene, hole, crop, patch, settings)
@@ -173,10 +173,10 @@ async def _fill(
     if _failures(done):
         return done
     # The most expensive check comes last, and only if no other gate has failed.
-    targets, mask = scene.plan.target.objects, cut(scene.mask, crop)
+    targets, mask = scene.plan.target.objects, cropped(scene.mask, crop)
     trace = await trace_gate(
         ask.segmenter,
-        cut(done.edited, crop),
+        cropped(done.edited, crop),
         crop,
         targets,
         mask,
@@ -189,10 +189,10 @@ async def _fill(
 def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: EditingSettings) -> Finished:
     """Composites and measures the fill; the objects are searched for afterwards."""
     source, bounds = scene.source.rgb, settings.gates
-    here, inside = cut(source, crop), cut(hole, crop)
+    here, inside = cropped(source, crop), cropped(hole, crop)
     alpha = removal_alpha(inside, _radius(scene, settings.removal))
     edited, allowed = composite(source, patch, crop, alpha)
-    after = cut(edited, crop)
+    after = cropped(edited, crop)
     return Finished(
         plan=scene.plan,
         source=source,
@@ -203,7 +203,7 @@ def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: Edit
         allowed=allowed,
         method="inpaint",
         gates=(
-            gates.change_gate(here, after, cut(scene.mask, crop), bounds.min_change),
+            gates.change_gate(here, after, cropped(scene.mask, crop), bounds.min_change),
             gates.leak_gate(here, patch, inside, bounds),
             *_fill_gates(here, after, inside, settings),
         ),

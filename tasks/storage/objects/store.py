@@ -26,7 +26,7 @@ from obstore.exceptions import (
 )
 from obstore.store import LocalStore, S3Store
 
-from tasks.records.errors import ConfigurationError, DataFault, StorageFault
+from tasks.records.errors import ConfigurationError, DataFault, StorageFault, first_line
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -294,18 +294,14 @@ def _faults(where: str) -> Iterator[None]:
     try:
         yield
     except (InvalidPathError, UnknownConfigurationKeyError) as error:
-        msg = f"{where}: {_first_line(error)}"
+        msg = f"{where}: {first_line(error)}"
         raise ConfigurationError(msg) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        msg = f"{where}: access denied ({_first_line(error)})"
+        msg = f"{where}: access denied ({first_line(error)})"
         raise StorageFault(msg) from error
     except (BaseError, OSError) as error:
-        told = _first_line(error)
+        told = first_line(error)
         msg = f"{where}: {told}"
         if _METADATA_SERVICE.search(told):
             msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({told})"
         raise StorageFault(msg) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

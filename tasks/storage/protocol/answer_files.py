@@ -43,9 +43,9 @@ class Kind(StrEnum):
 
     ANSWER = "answer"
     REFUSED = "refused"
-    """There was a reply, but no parser accepts it."""
+    """There was a reply that no parser accepts, or the model declined, which is a rejection."""
     FAILED = "failed"
-    """There was no reply: crash, timeout, memory, an error of the backend. Written with its unit's commit."""
+    """There was no reply: crash, timeout, memory, an error of the backend. Kept only for replays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

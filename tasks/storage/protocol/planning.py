@@ -32,7 +32,7 @@ def entry_inputs(entries: Iterable[SourceEntry]) -> list[PlanInput]:
     return [PlanInput(id=e.location, digest=_entry_digest(e), entry=e) for e in entries]
 
 
-def plan_stage(
+def draft_plan(
     store: Store,
     key: StageKey,
     inputs: Iterable[PlanInput],
@@ -41,7 +41,7 @@ def plan_stage(
     upstream: str = "",
     grouping: Grouping | None = None,
 ) -> Plan:
-    """The plan for these inputs: the newest stored generation, or a new one, stored unless another writer was first.
+    """The plan for these inputs: the newest stored generation, or a new one. Writes nothing.
 
     Args:
         store: of the dataset.
@@ -54,21 +54,6 @@ def plan_stage(
     Raises:
         ValueError: two inputs share an id.
     """
-    drafted = draft_plan(store, key, inputs, unit_size=unit_size, upstream=upstream, grouping=grouping)
-    newest = newest_plan(store, key, drafted.plan12)
-    return newest if newest is not None else store_plan(store, drafted)
-
-
-def draft_plan(
-    store: Store,
-    key: StageKey,
-    inputs: Iterable[PlanInput],
-    *,
-    unit_size: int,
-    upstream: str = "",
-    grouping: Grouping | None = None,
-) -> Plan:
-    """The plan that `plan_stage` would use or store, without writing."""
     members = sorted(inputs, key=lambda i: i.id)
     if len({m.id for m in members}) != len(members):
         twice = next(a.id for a, b in pairwise(members) if a.id == b.id)
@@ -106,20 +91,14 @@ def reusable_units(earlier: Iterable[Unit], committed: set[str], inputs: Sequenc
     return kept
 
 
-def retry_failed(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
-    """The plan of `draft_retry`, stored."""
-    following = draft_retry(store, plan, failed, unit_size)
-    return plan if following is plan else store_plan(store, following)
-
-
 def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
     """The plan's next generation, with the failed ids in new units; the plan itself if none failed. Writes nothing.
 
     Args:
         store: of the dataset.
-        plan: with all units committed.
+        plan: whose every unit is committed.
         unit_size: maximum inputs per new unit.
-        failed: ids whose input row or a child row is a failure (`stage_end.failed_inputs`).
+        failed: ids whose input row, or one of whose children, is a failure (`stage_end.failed_inputs`).
     """
     newest = newest_plan(store, plan.key, plan.plan12)
     if newest is not None and newest.generation > plan.generation:
@@ -127,7 +106,7 @@ def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int)
     ids = sorted(set(failed))
     if not ids:
         return plan
-    known = {m.id: m for unit in plan.units for m in _inputs_of(unit)}
+    known = {m.id: m for unit in plan.units for m in inputs_of(unit)}
     generation = 1 + max(unit.generation for unit in plan.units)
     fresh = [make_unit(plan.key, group, generation) for group in cut([known[i] for i in ids], unit_size)]
     return Plan(
@@ -187,6 +166,17 @@ def pending_units(store: Store, plan: Plan) -> list[Unit]:
     return [unit for unit in plan.units if unit.id not in done]
 
 
+def inputs_of(unit: Unit) -> list[PlanInput]:
+    """The members of a unit as the inputs they were planned from."""
+    entries = unit.entries or (None,) * len(unit.members)
+    # A unit doesn't say which of its row files holds which member; a retry reads them all.
+    rows = "\n".join(unit.parents)
+    return [
+        PlanInput(id=i, digest=d, rows=rows, entry=e)
+        for i, d, e in zip(unit.members, unit.digests, entries, strict=True)
+    ]
+
+
 def write_stage_config(store: Store, key: StageKey, hashed: Mapping[str, object]) -> None:
     """Stores the material that was hashed into ``config8``.
 
@@ -197,16 +187,6 @@ def write_stage_config(store: Store, key: StageKey, hashed: Mapping[str, object]
     if not store.put_if_absent(key.config_path, data) and store.get(key.config_path) != data:
         msg = f"{key.config_path}: contents do not match the configuration hash in the path"
         raise DataFault(msg)
-
-
-def _inputs_of(unit: Unit) -> list[PlanInput]:
-    entries = unit.entries or (None,) * len(unit.members)
-    # A unit does not record which row file holds which member, so a retry reads all of them.
-    rows = "\n".join(unit.parents)
-    return [
-        PlanInput(id=i, digest=d, rows=rows, entry=e)
-        for i, d, e in zip(unit.members, unit.digests, entries, strict=True)
-    ]
 
 
 def _entry_digest(entry: SourceEntry) -> str:

@@ -14,9 +14,9 @@ from tasks.stages.registry import stage_digests, stage_material
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.builds import write_build
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import entry_inputs, plan_stage, write_stage_config
+from tasks.storage.protocol.planning import entry_inputs, write_stage_config
 from tasks.storage.protocol.stage_end import close_stage, decide_duplicates, kept_children
-from tests.tasks.storage.drawn_stages import ReadStage, draw_photographs, entries_of, run_plan
+from tests.tasks.storage.drawn_stages import ReadStage, draw_photographs, entries_of, run_plan, stored_plan
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def origin(tmp_path):
     config = load_config("embedded", arguments={"sources": [{"uri": str(photographs)}], "out": store.uri})
     chain = [StageKey(stage=stage, config8=config8) for stage, config8 in stage_digests(config).items()]
     write_stage_config(store, chain[0], stage_material(config, "ingest"))
-    planned = plan_stage(store, chain[0], entry_inputs(entries_of(photographs)), unit_size=2)
+    planned = stored_plan(store, chain[0], entry_inputs(entries_of(photographs)), unit_size=2)
     run_plan(store, planned, chain[0], ReadStage(str(photographs)))
     close_stage(store, planned, decide_duplicates)
     content = config.model_dump(mode="json", exclude=set(NOT_IDENTITY))

@@ -61,6 +61,26 @@ def test_a_build_to_come_that_tries_failed_inputs_again_is_estimated_with_them(t
     assert {info.path for info in first.store.list()} == before
 
 
+@pytest.mark.parametrize(
+    ("assignment", "same"),
+    [
+        ("servers.vlm={model: {id: m}, urls: ['http://127.0.0.1:2/v1'], in_flight: 3}", True),
+        ("pools.perception={holds: [detector], replicas: 2}", True),
+        ("execution.workers=7", True),
+        ("seed=7", False),
+    ],
+)
+def test_where_a_build_is_run_is_no_part_of_its_identity(tmp_path: Path, assignment: str, same: bool) -> None:
+    first = opened(tmp_path, "first")
+    plan(first, "ingest")
+    arguments = {"sources": [{"uri": str(tmp_path / "in")}], "out": str(tmp_path / "out"), "name": "first"}
+    other = open_build(load_config("embedded", (assignment,), arguments))
+    plan(other, "ingest")
+    assert first.record is not None
+    assert other.record is not None
+    assert (first.record.build == other.record.build) is same
+
+
 def test_a_misspelt_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = opened(tmp_path, "first")
     assert exclusion_note(build) == ""

@@ -168,7 +168,7 @@ def test_a_question_that_kills_is_one_failure_and_its_neighbors_are_answered(
     names = [f"n{n}" for n in range(7)]
     answers = ask(services, *(tag_call(name) for name in [*names[:3], "xx-kill", *names[3:]]))
     failed = [each for each in answers if isinstance(each, BaseException)]
-    assert [type(each) for each in failed] == [SampleError]
+    assert [type(each) for each in failed] == [SampleError], failed
     assert failed[0].reason is Reason.CRASHED  # type: ignore[union-attr]
 
 
@@ -192,7 +192,8 @@ def test_a_pool_has_a_log_that_tells_of_its_replicas(
     pool = PoolSettings(holds=("tagger",), gpu_gb=40)
     made = plan(tmp_path, {"perception": pool}, route("tagger", "perception", tmp_path))
     services = services_of(cluster, started, made)
-    ask(services, tag_call("a-t0"))
+    (answer,) = ask(services, tag_call("aa-t0"))
+    assert not isinstance(answer, BaseException), answer
     text = log_path(made.uri, "perception").read_text()
     assert "pools.perception: replica 1 is ready" in text
     assert services.status()["routes"]["tagger@perception"]["answered"] == 1

@@ -43,10 +43,10 @@ from tasks.stages.publish.stage import publish as publish_sample
 from tasks.stages.sample_stage import Workbench
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import entry_inputs, plan_stage
+from tasks.storage.protocol.planning import entry_inputs
 from tasks.storage.protocol.stage_end import close_stage, kept_children
 from tasks.storage.protocol.units import Plan
-from tests.tasks.storage.drawn_stages import worker
+from tests.tasks.storage.drawn_stages import stored_plan, worker
 
 ODD = 'shots/Zoë & <b>co</b> | "50%" \U0001f33c/{{ 7*7 }}.jpg'
 CONFIG8 = {
@@ -285,7 +285,7 @@ def build_up_to_editing(
     for stage, function in DRAWN.items():
         key = StageKey(stage=stage, config8=CONFIG8[stage])
         upstream = plans[-1].reference if plans else ""
-        plans.append(plan_stage(store, key, inputs, unit_size=unit_size, upstream=upstream))
+        plans.append(stored_plan(store, key, inputs, unit_size=unit_size, upstream=upstream))
         with worker(store, key, DrawnStage(function)) as at_work:
             for unit in plans[-1].units:
                 at_work.run(unit)
@@ -299,7 +299,7 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
     key = StageKey(stage="publish", config8=CONFIG8["publish"])
     inputs = list(kept_children(store, plans[-1]))
     prints = read_fingerprints(store, plans[0], {sid_of(item.id) for item in inputs})
-    plan = plan_stage(
+    plan = stored_plan(
         store,
         key,
         inputs,

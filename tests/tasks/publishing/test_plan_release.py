@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.publishing.plan_release import SHARD, read_fingerprints, retry_shards, sid_of
+from tasks.publishing.plan_release import SHARD, draft_retry_shards, read_fingerprints, sid_of
 from tasks.publishing.splits import split_of
 from tasks.records.errors import DataFault
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.commits import read_rows
+from tasks.storage.protocol.planning import store_plan
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, plan_commits
 
 
@@ -54,7 +55,7 @@ def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
     failed = failed_inputs(store, plans[-1])
     assert len(failed) == 1
     editing.write_bytes(whole)
-    again = retry_shards(store, plans[-1], failed)
+    again = store_plan(store, draft_retry_shards(plans[-1], failed))
     drawn.run_publish(store, again, drawn.SETTINGS)
     release = drawn.finish(store, [*plans[:-1], again], "b")
     other = open_store(str(tmp_path / "other"))
@@ -64,8 +65,8 @@ def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
 
 
 def test_without_failures_a_retry_is_the_same_plan(built):
-    store, plans = built
-    assert retry_shards(store, plans[-1], []) is plans[-1]
+    _, plans = built
+    assert draft_retry_shards(plans[-1], []) is plans[-1]
 
 
 def test_the_photographs_id_is_the_first_part_of_a_key():

@@ -18,7 +18,7 @@ from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.backend import LocalBackend
 from tasks.roles.backends import BACKENDS, BackendChoice, choose
-from tasks.roles.offers import Offers, offer_material, offer_of
+from tasks.roles.offers import Offers, offer_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,8 +52,13 @@ def _choice(backend: type[LocalBackend[Any, Any]]) -> BackendChoice:
 
 
 def test_editors_with_the_same_offer_share_what_enters_the_instructions_digest():
-    assert offer_material(_choice(Editor)) == offer_material(_choice(OtherEditor))
-    assert offer_material(_choice(Editor)) == {"offer": "generative editor", "version": 1, "options": {}}
+    inpainter = GenerativeInpainterOffer(Settings())
+    first, second = (
+        Offers(editor=offer_of(_choice(editor)), inpainter=inpainter).material()
+        for editor in (Editor, OtherEditor)
+    )
+    assert first == second
+    assert first["editor"] == {"offer": "generative editor", "version": 1, "options": {}}
 
 
 def test_other_offers_have_another_material():

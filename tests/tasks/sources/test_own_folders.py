@@ -54,8 +54,8 @@ def test_names_alone_prove_nothing(tmp_path):
 def test_of_a_dataset_that_is_the_whole_store_the_parts_are_told_and_a_whole_release_is_meant(tmp_path):
     files = {"x.jpg": b"x", "stages/ingest-0123abcd/config.json": b"{}", "releases/r/MANIFEST.json": MANIFEST}
     parts = found(tmp_path / "one", **files)
-    assert {parts[name] for name in ("stages", "releases", "builds", "aside")} == {"part of a dataset"}
-    assert len(parts) == 4
+    names = {"answers", "aside", "builds", "logs", "releases", "runs", "stages"}
+    assert parts == dict.fromkeys(names, "part of a dataset")
     files = {"MANIFEST.json": MANIFEST, "gallery/index.html": PAGE, "gallery/style.css": b""}
     assert found(tmp_path / "two", **files) == {"gallery": "a gallery"}
 

@@ -7,11 +7,12 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +23,16 @@ from tasks.records.records import GroundedTarget, Rle, Scene, SourceImage
 from tasks.stages.sample_stage import SampleStage, Workbench
 from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import entry_inputs, pending_units, plan_stage, write_stage_config
+from tasks.storage.protocol.planning import (
+    draft_plan,
+    draft_retry,
+    entry_inputs,
+    pending_units,
+    store_plan,
+    write_stage_config,
+)
 from tasks.storage.protocol.stage_end import close_stage, decide_duplicates, kept_children
-from tasks.storage.protocol.units import Plan
+from tasks.storage.protocol.units import Plan, PlanInput
 from tasks.worker.engine import Engine
 from tasks.worker.run_unit import WorkContext, Worker
 
@@ -133,10 +141,10 @@ def run_pipeline(
     """Both stages to their ends, in this process; returns their plans."""
     for key in (INGEST, GROUNDING):
         write_stage_config(store, key, {"stage": key.stage})
-    plan = plan_stage(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
+    plan = stored_plan(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
     run_plan(store, plan, INGEST, ReadStage(str(folder)), witness, offset)
     close_stage(store, plan, decide_duplicates)
-    following = plan_stage(
+    following = stored_plan(
         store, GROUNDING, kept_children(store, plan), unit_size=unit_size, upstream=plan.reference
     )
     run_plan(store, following, GROUNDING, MeasureStage(), witness, offset)
@@ -147,6 +155,16 @@ def run_pipeline(
 def given(stage: SampleStage, engine: Engine, client: object) -> SampleStage:
     """A builder (`functools.partial` of it can be pickled) of a stage that is there already."""
     return stage
+
+
+def stored_plan(store: Store, key: StageKey, inputs: Iterable[PlanInput], **options: Any) -> Plan:
+    """The plan that a driver would work by."""
+    return store_plan(store, draft_plan(store, key, inputs, **options))
+
+
+def stored_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
+    """The plan's next generation as a driver would store it."""
+    return store_plan(store, draft_retry(store, plan, failed, unit_size))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tasks.storage.protocol.attempts import begin_attempt, read_attempts, subset
 from tasks.storage.protocol.commits import find_commit, read_rows
 from tasks.storage.protocol.fault_points import VARIABLE
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import committed_units, entry_inputs, plan_stage
+from tasks.storage.protocol.planning import committed_units, entry_inputs
 from tasks.storage.protocol.rows import Row
 from tasks.storage.protocol.stage_end import close_stage
 from tasks.storage.protocol.units import Plan, Unit
@@ -36,6 +36,7 @@ from tests.tasks.storage.drawn_stages import (
     draw_photographs,
     entries_of,
     run_pipeline,
+    stored_plan,
     worker,
 )
 
@@ -47,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 def one_unit(store: Store, tmp_path: Path, count: int = 4) -> Unit:
     draw_photographs(tmp_path / "in", count)
-    (unit,) = plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=count).units
+    (unit,) = stored_plan(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=count).units
     return unit
 
 
@@ -362,7 +363,7 @@ def test_the_ledger_tells_a_samples_whole_history(store: Store, tmp_path: Path):
 
 
 def the_plan(store: Store, tmp_path: Path) -> Plan:
-    return plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
+    return stored_plan(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
 
 
 @pytest.mark.slow

@@ -199,6 +199,8 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
             ):
                 if phrase.noun in (None, "one") or phrase.colors or phrase.modifiers or phrase.sizes:
                     continue
+                if phrase.number == len(draft.scene.target) > 1:  # "the two hikers at either end"
+                    continue
                 said.setdefault(name, phrase.number)
     faults = []
     if len(set(said.values())) > 1 and len({_noun_in(draft, name) for name in said}) == 1:

@@ -9,6 +9,7 @@ from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import Color, NounPhrase, color_at
 from tasks.stages.instruction.words.reading import Reading, mentions, to_target
 from tasks.stages.instruction.words.scene import SIZE_MARGIN, Peers, Thing, WordScene
+from tasks.stages.instruction.words.subjects import subjects
 from tasks.stages.instruction.words.tokens import contrasted
 from tasks.stages.instruction.words.vocabulary import FITTING, kinds, relation, word_set, words
 
@@ -63,6 +64,8 @@ def _texts(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...],
         yield name, reading, (order.target,) if order.target is not None else (), True
     reading = draft.part("localization")
     yield "localization", reading, mentions(reading, draft.scene), False
+    for name, reading, named in subjects(draft, result=False):
+        yield name, reading, named, True
 
 
 def _fits_size(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene) -> bool | None:

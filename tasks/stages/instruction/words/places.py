@@ -9,6 +9,7 @@ from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.phrases import NounPhrase
 from tasks.stages.instruction.words.reading import Reading, mentions, named_by, subject_is_other, to_target
 from tasks.stages.instruction.words.scene import WordScene
+from tasks.stages.instruction.words.subjects import subjects
 from tasks.stages.instruction.words.tokens import contrasted
 from tasks.stages.instruction.words.vocabulary import (
     ANYTHING,
@@ -63,13 +64,18 @@ class Place:
 
 
 def speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...], bool]]:
-    """Instruction, rewriting and localization with their phrases for the target; and whether the text is an order."""
+    """Instruction, rewriting, localization and beginnings of parts 3 and 4 with their phrases for the target.
+
+    The last value is whether the text is about the target alone, as an order is.
+    """
     if draft.reply is None:
         return
     for name, reading, order in draft.orders():
         yield name, reading, named_by(reading, order), True
     reading = draft.part("localization")
     yield "localization", reading, mentions(reading, draft.scene), False
+    for name, reading, named in subjects(draft, result=True):
+        yield name, reading, named, True
 
 
 def places(reading: Reading) -> Iterator[Place]:
@@ -111,6 +117,8 @@ def said_of(  # noqa: PLR0911
         if {"it", "she", "he", "they"} & set(reading.words(phrase.end, place.start)):
             break
         relates = reading.word(phrase.start - 1)
+        if relates == "of" and reading.word(phrase.start - 2) in _PLACE and reading.word(phrase.end) == "and":
+            continue  # "to the right of the red apple and to the left of the banana"
         if to_target(phrase, scene) in FITTING and phrase.noun not in (None, "one"):
             return ""
         if not (relates in word_set("holders") or kinds(phrase.noun or "") & (PARTS | {QUANTITY, ANYTHING})):

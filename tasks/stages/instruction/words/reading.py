@@ -127,11 +127,14 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
         first = owned_by(reading, first) or first
     start = first
     if verb in ("add", "write") and first is not None:
-        anchor = _after_place(reading, first) if verb == "add" or first.text else None
-        start = anchor or (first if verb == "write" else None)
+        if reading.word(first.start - 1) in word_set("onto") and reading.word(first.start - 1) != "with":
+            start = first  # "write 'STAFF' on the back of the shirt": quoted writing is no phrase
+        else:
+            anchor = _after_place(reading, first) if verb == "add" or first.text else None
+            start = anchor or (first if verb == "write" else None)
     elif not verb and first is not None:
         start = next((p for p in reading.phrases if to_target(p, scene) in FITTING and p.noun), first)
-    chain, denotes = _chain(reading, start, scene)
+    chain, denotes = chain_of(reading, start, scene)
     return Order(verb=verb, at=at, object=first, chain=chain, denotes=denotes)
 
 
@@ -255,9 +258,10 @@ def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
     return None
 
 
-def _chain(
+def chain_of(
     reading: Reading, start: NounPhrase | None, scene: WordScene
 ) -> tuple[tuple[NounPhrase, ...], Relation]:
+    """Phrases from one that is acted on to what it belongs to, and how the last one relates to the target."""
     chain: list[NounPhrase] = []
     phrase, denotes = start, Relation.UNKNOWN
     while phrase is not None:

@@ -127,6 +127,8 @@ def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
     if side == "center" or len(peers) < 2:
         return False
     axis = AXES[side]
+    if side not in usual_starts(peers):  # the lowest of a row is not "at the bottom"
+        return False
     out = sum(1 for peer in peers if peer is not thing and axis(peer) < axis(thing))
     return out < (len(peers) - 1) / 2 or (len(peers) > 2 and out <= (len(peers) - 1) / 2)
 

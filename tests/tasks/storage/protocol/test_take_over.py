@@ -8,11 +8,17 @@ import pytest
 
 from tasks.records.errors import DataFault
 from tasks.storage.objects.store import open_store
-from tasks.storage.protocol.planning import newest_plan, plan_stage, retry_failed
+from tasks.storage.protocol.planning import newest_plan
 from tasks.storage.protocol.stage_end import find_stage_end, kept_children
 from tasks.storage.protocol.take_over import commits_of, recorded_libraries, take_over, take_over_plans
 from tasks.storage.reports.auditing import verify
-from tests.tasks.storage.drawn_stages import GROUNDING, draw_photographs, run_pipeline
+from tests.tasks.storage.drawn_stages import (
+    GROUNDING,
+    draw_photographs,
+    run_pipeline,
+    stored_plan,
+    stored_retry,
+)
 
 
 @pytest.fixture
@@ -55,12 +61,12 @@ def test_the_next_stage_is_planned_as_it_was_cut_there(origin, store):
     take_over(source, store, plans[0])
     take_over_plans(source, store, plans[1:])
     inputs = list(kept_children(store, plans[0]))
-    assert plan_stage(store, GROUNDING, inputs, unit_size=1, upstream=plans[0].reference) == plans[1]
+    assert stored_plan(store, GROUNDING, inputs, unit_size=1, upstream=plans[0].reference) == plans[1]
 
 
 def test_a_plan_of_a_retry_is_not_taken_over(origin, store):
     source, plans = origin
-    following = retry_failed(source, plans[1], [plans[1].units[0].members[0]], 4)
+    following = stored_retry(source, plans[1], [plans[1].units[0].members[0]], 4)
     assert following.generation == 1
     take_over_plans(source, store, [following])
     assert newest_plan(store, GROUNDING, following.plan12) is None

@@ -12,12 +12,13 @@ from tasks.roles.answers import KeptAnswers
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.commits import commit_unit, find_commit
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import newest_plan, pending_units, plan_stage, write_stage_config
+from tasks.storage.protocol.planning import newest_plan, pending_units, write_stage_config
 from tasks.storage.protocol.stage_end import close_stage, find_stage_end
 from tasks.storage.protocol.units import PlanInput
 from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.forgetting import AnswerCount, count_answers, forget
 from tasks.storage.reports.repairing import repair
+from tests.tasks.storage.drawn_stages import stored_plan
 
 STAGE = StageKey(stage="grounding", config8="0" * 8)
 SIDS = ["ab" + letter * 24 for letter in "cdef"]
@@ -43,7 +44,7 @@ def store(tmp_path):
     with KeptAnswers(store) as kept:
         asyncio.run(answer(kept))
     write_stage_config(store, STAGE, {"stage": "grounding"})
-    plan = plan_stage(store, STAGE, [PlanInput(id=sid, digest="1") for sid in SIDS], unit_size=1)
+    plan = stored_plan(store, STAGE, [PlanInput(id=sid, digest="1") for sid in SIDS], unit_size=1)
     for unit in plan.units:
         n = SIDS.index(unit.members[0])
         answers = (key(n), key(9)) if n == 0 else (key(n),)

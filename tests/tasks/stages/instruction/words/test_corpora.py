@@ -19,7 +19,16 @@ from tasks.stages.instruction.words.names import NAMES
 from tests.tasks.stages.instruction.words.corpus import Case, line_of, right_cases, samples, wrong_cases
 
 EXACT = ("figures", "rules")
-FREE = ("varied", "held_out", "held_out_terse", "held_out_long", "held_out_plain", "held_out_last")
+FREE = (
+    "varied",
+    "held_out",
+    "held_out_terse",
+    "held_out_long",
+    "held_out_plain",
+    "held_out_last",
+    "held_out_two",
+    "held_out_three",
+)
 MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05
 MIN_CAUGHT_SHARE = 0.95

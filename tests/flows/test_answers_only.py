@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from flows.cli.main import main
+from tasks.publishing.finish_release import Release
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
+from tasks.storage.reports.auditing import verify
+from tasks.storage.reports.forgetting import count_answers
 from tests.flows.drawn import models
 from tests.flows.drawn.builds import Count, process, profile, release_files, run, written
 from tests.flows.drawn.photographs import lay_out
-from tests.flows.drawn.script import DrawnScript
+from tests.flows.drawn.script import DrawnScript, instruction_of, is_half
 from tests.serving.chat_server import ChatServer
+from tests.serving.scripts import Answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_models")]
 
@@ -83,6 +87,7 @@ def test_the_release_is_made_anew_from_answers_alone(
 ) -> None:
     assert replay(origin, tmp_path / "new") == 0, capsys.readouterr().err
     assert release_files(tmp_path / "new") == release_files(first[0] / "out")
+    assert verify(open_store(str(tmp_path / "new")), deep=True).faults == []
 
 
 def test_commits_rows_and_data_after_ingest_are_not_needed(
@@ -159,3 +164,36 @@ def test_forgotten_answers_and_what_rests_on_them_are_asked_again_and_nothing_el
         run(path, tmp_path / "photographs", tmp_path / "out")
         assert count.stop().roles == {"referrer": whole["referrer"]}
         assert release_files(tmp_path / "out") == before
+
+
+def test_failures_are_kept_for_a_replay_and_a_retry_mends_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DRAWN_JITTER")
+    lay_out(tmp_path / "photographs", COUNT)
+    script, out = DrawnScript(), tmp_path / "out"
+    script.instead["edit_judge"] = lambda asked, answer: (
+        Answer(text="?") if is_half(instruction_of(asked)) else answer
+    )
+    models.BROKEN.add("editor")
+    with ChatServer(script) as server:
+        path = written(tmp_path, profile(server.url))
+        troubled = run(path, tmp_path / "photographs", out, "execution.max_failed_share=1.0")
+        models.BROKEN.clear()
+        script.instead.clear()
+        kinds = {(count.role, count.kind) for count in count_answers(open_store(str(out)))}
+        assert kinds >= {("editor", "failed"), ("edit_judge", "refused")}
+        assert replay(out, tmp_path / "troubled") == 0, capsys.readouterr().err
+        assert release_files(tmp_path / "troubled") == release_files(out)
+        mended = run(path, tmp_path / "photographs", out, retry_failed=True)
+        run(path, tmp_path / "photographs", tmp_path / "healthy")
+    assert samples(mended) > samples(troubled)
+    shutil.rmtree(out / troubled.folder)
+    assert release_files(out) == release_files(tmp_path / "healthy")
+    assert replay(out, tmp_path / "mended") == 0, capsys.readouterr().err
+    assert release_files(tmp_path / "mended") == release_files(out)
+
+
+def samples(release: Release) -> int:
+    """How many a release holds."""
+    return sum(release.manifest["samples"].values())

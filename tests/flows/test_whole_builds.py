@@ -105,7 +105,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 def test_a_second_run_does_nothing(photographs: Path, copied: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()}
-    assert "nothing was left to do" in build(photographs, str(copied), *PLAIN)
+    assert "this build is already finished" in build(photographs, str(copied), *PLAIN)
     assert {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()} == before
 
 

@@ -87,7 +87,7 @@ def test_a_misspelt_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixt
     listed = tmp_path / "leave-out.txt"
     listed.write_text("in/a.png\n" + "".join(f"in/{n}.png\n" for n in range(7)))
     build.listing, build.located = None, build.located.model_copy(update={"exclude": str(listed)})
-    told = "nothing in the sources is named in/0.png, in/1.png, in/2.png, in/3.png, in/4.png and 2 more"
+    told = "no source matches in/0.png, in/1.png, in/2.png, in/3.png, in/4.png and 2 more"
     assert told in exclusion_note(build)
     arguments = ["--source", str(tmp_path / "in"), "--out", str(tmp_path / "new"), "--exclude", str(listed)]
     assert main(["plan", *arguments]) == 0

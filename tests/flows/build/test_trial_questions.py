@@ -46,7 +46,7 @@ def test_each_role_is_asked_although_none_answered(questions: TrialQuestions) ->
     assert subjects["edit_judge"] == f"{sid}-t0-p0"
     for question in map(questions.question, ROLES):
         question.material()  # pictures, crops and marks can all be named
-    assert "no object was found: a box in the middle of the photograph stands in for one" in questions.notes
+    assert "no object was found: using a box in the middle of the photograph instead" in questions.notes
 
 
 def test_answers_go_into_the_questions_after_them(questions: TrialQuestions) -> None:

@@ -134,7 +134,7 @@ def test_a_unit_whose_kept_answers_are_missing_stays_undone_and_the_others_go_on
     lines = str(raised.value).splitlines()
     assert lines[0] == "toy stopped: kept answers about 2 samples are missing, by role and key:"
     assert lines[1:3] == [f"  editor: 1 ({'f' * 24})", f"  referrer: 1 ({'0' * 24})"]
-    assert "others may be missing" in lines[3]
+    assert "may lack answers" in lines[3]
 
 
 def test_nothing_stops_when_no_answer_is_missing() -> None:

@@ -163,7 +163,7 @@ def test_plan_says_that_its_stages_are_left_as_they_are(old, capsys):
     before = digests(old)
     assert main(["plan", *BUILD]) == 0
     told = capsys.readouterr()
-    assert "stages of an earlier version are left as they are: editing-" in told.err + told.out
+    assert "stages of an earlier version are left unchanged: editing-" in told.err + told.out
     assert digests(old) == before
 
 

@@ -129,7 +129,7 @@ def test_a_wrong_setting_is_named_with_its_value(
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
 def test_a_limit_of_no_photographs_is_refused(tmp_path: Path, limit: str) -> None:
     result = groundedit("build", f"--limit={limit}", cwd=tmp_path)
-    assert_wrong(result, f"argument --limit: {limit} is not a number of photographs")
+    assert_wrong(result, f"argument --limit: {limit}: expected a number of photographs")
 
 
 @pytest.mark.parametrize("option", ["--out", "--name", "--source", "--exclude", "--profile"])

@@ -86,7 +86,7 @@ def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
         "after.csv": (b'uri\na.jpg\n"b"x.jpg\nc.jpg\n', "line 3: ',' expected after '\"'"),
         "headless-one.csv": (
             b"a.jpg\n",
-            "not with a header line; the columns 'uri' and, if wanted, 'license'",
+            "not with a header line; expected the columns 'uri' and optionally 'license'",
         ),
         "headless.csv": (b"s3://b/a,CC0\nb.jpg,CC0\n", "not with a header line; the columns 'uri'"),
         "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; the columns 'uri'"),

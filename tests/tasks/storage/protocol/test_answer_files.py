@@ -88,7 +88,7 @@ def test_an_unknown_format_is_a_fault_that_names_path_and_format():
 
 
 def test_an_answer_under_another_path_is_a_fault():
-    with pytest.raises(DataFault, match="is the answer of"):
+    with pytest.raises(DataFault, match="holds the answer of"):
         answer_from(answer_bytes(FILE), FILE.path.replace(".r3.", ".r4."))
 
 

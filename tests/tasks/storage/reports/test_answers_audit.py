@@ -64,7 +64,7 @@ def test_a_flipped_bit_is_found_by_a_deep_look_and_repaired(built):
     built.put(bad, bytes(data))
     assert not verify(built, deep=False).faults
     (fault,) = verify(built, deep=True).faults
-    assert (fault.path, fault.problem) == (bad, "its bytes do not fit the digest they carry")
+    assert (fault.path, fault.problem) == (bad, "bytes do not match their own digest")
     done = repair(built)
     assert (done.moved, done.missing) == ((bad,), ())
     assert built.exists(good)
@@ -76,7 +76,7 @@ def test_a_flipped_bit_is_found_by_a_deep_look_and_repaired(built):
 def test_what_is_no_answer_is_noted(built):
     built.put("answers/ab/notes.txt", b"")
     (note,) = [n for n in verify(built, deep=False).notes if n.path.startswith("answers/")]
-    assert (note.path, note.problem) == ("answers/ab/notes.txt", "no part of a dataset")
+    assert (note.path, note.problem) == ("answers/ab/notes.txt", "not part of a dataset")
 
 
 def test_an_answer_that_a_unit_is_made_of_may_not_be_missing_or_short(store):

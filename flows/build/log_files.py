@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from tasks.storage.objects.store import local_folder
 from tasks.storage.protocol.layout import LOGS
 
@@ -23,14 +23,14 @@ def log_path(uri: str, run: str) -> Path:
     return base / LOGS / f"{run}.log"
 
 
-def open_logs(plan: ServicePlan) -> list[logging.FileHandler]:
-    """Opens the logs of all pools and servers of a plan, in the process that holds their router.
+def open_logs(spec: ServiceSpec) -> list[logging.FileHandler]:
+    """Opens the logs of all pools and servers of a spec, in the process that holds their router.
 
     Events of one go through the logger of its name: ``pools.<name>`` or ``servers.<name>``.
     """
     return [
-        _to_file(logging.getLogger(f"{kind}.{name}"), log_path(plan.uri, name))
-        for kind, names in (("pools", plan.pools), ("servers", plan.servers))
+        _to_file(logging.getLogger(f"{kind}.{name}"), log_path(spec.uri, name))
+        for kind, names in (("pools", spec.pools), ("servers", spec.servers))
         for name in names
     ]
 
@@ -49,11 +49,11 @@ def close_logs(handlers: Iterable[logging.FileHandler]) -> None:
         handler.close()
 
 
-def log_lines(plan: ServicePlan, about: str = "") -> list[str]:
+def log_lines(spec: ServiceSpec, about: str = "") -> list[str]:
     """One line per pool and server with the path of its log; if ``about`` is given, only those that it mentions."""
     return [
-        f"log of {kind}.{name}: {log_path(plan.uri, name)}"
-        for kind, names in (("pools", plan.pools), ("servers", plan.servers))
+        f"log of {kind}.{name}: {log_path(spec.uri, name)}"
+        for kind, names in (("pools", spec.pools), ("servers", spec.servers))
         for name in names
         if not about or f"{kind}.{name}" in about or f"@{name}" in about
     ]

@@ -15,7 +15,7 @@ from flows.build.plans import Build, draft
 from flows.build.progress import Progress
 from flows.build.run_report import RunReport
 from flows.build.server_check import check_servers
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.gallery.release_gallery import release_gallery
 from tasks.publishing.finish_release import Release, find_release, finish_release
@@ -50,7 +50,7 @@ class Session:
         self.pool.ready()
         self.start_up_s = time.monotonic() - self.opened
         self.progress.note(f"ready after {self.start_up_s:.1f} s; {self.pool.workers} workers")
-        for line in log_lines(service_plan(self.build)):
+        for line in log_lines(service_spec(self.build)):
             self.progress.note(line)
         if self.dashboard_url:
             self.progress.note(f"Ray dashboard: {self.dashboard_url}")
@@ -86,7 +86,7 @@ def open_session(
     opened = time.monotonic()
     progress = progress or Progress()
     build.store.probe()
-    for line in check_servers(service_plan(build).servers):
+    for line in check_servers(service_spec(build).servers):
         progress.note(line)
     try:
         with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):

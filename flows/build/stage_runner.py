@@ -11,7 +11,7 @@ from flows.build.fan_out import Pool, StageJob, UnitRun, start_units
 from flows.build.plans import Build, exclusion_note, plan
 from flows.build.pool_in_process import InProcessPool
 from flows.build.progress import Progress
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.unit_queue import Limits
 from tasks.records.errors import EnvironmentFault
 from tasks.records.outcomes import STAGES
@@ -23,7 +23,7 @@ from tasks.storage.protocol.planning import pending_units
 from tasks.storage.protocol.stage_end import StageEnd, close_stage, decide_duplicates
 from tasks.storage.protocol.units import Plan
 from tasks.worker.engine import Engine, EngineSettings
-from tasks.worker.role_asks import RolePlan, RouterClient, make_asks
+from tasks.worker.role_asks import RouterClient, StageRoles, make_asks
 from tasks.worker.run_unit import WorkContext, Worker
 
 
@@ -109,7 +109,7 @@ class ConfiguredStage:
     config: BuildConfig
     stage: str
     digests: Mapping[str, str]
-    roles: RolePlan
+    roles: StageRoles
 
     def __call__(self, engine: Engine, client: RouterClient | None) -> SampleStage:
         """See `tasks.worker.run_unit.StageBuilder`."""
@@ -158,7 +158,7 @@ def stage_job(build: Build, stage: str) -> StageJob:
     """What a pool needs in order to run the stage."""
     key = build.key(stage)
     config = build.located
-    roles = RolePlan(choices=SPECS[stage].choices(config), routes=routes_of(config, stage))
+    roles = StageRoles(choices=SPECS[stage].choices(config), routes=routes_of(config, stage))
     after = STAGES[STAGES.index(stage) + 1 :]
     return StageJob(
         stage=stage,
@@ -197,14 +197,14 @@ def engine_settings(execution: ExecutionSettings) -> EngineSettings:
 def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
     """The pool of the configuration; a local Ray starts in the background."""
     execution = build.config.execution
-    plan = service_plan(build)
+    spec = service_spec(build)
     if execution.pool == "in-process":
         from flows.build.role_services import RoleServices  # noqa: PLC0415
 
         pool = InProcessPool(
             engine_settings(execution),
             units_in_flight=execution.units_in_flight,
-            services=RoleServices(plan),
+            services=RoleServices(spec),
         )
         try:
             yield pool
@@ -223,8 +223,8 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             threads=execution.threads_per_worker,
             dashboard=execution.dashboard,
             gpus=execution.local_gpus,
-            megapixels=execution.megapixels_in_flight if plan.pools else 0.0,
-            more_cpus=plan.pool_cpus(),
+            megapixels=execution.megapixels_in_flight if spec.pools else 0.0,
+            more_cpus=spec.pool_cpus(),
             verbose=verbose,
         )
     )
@@ -233,7 +233,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
         units_in_flight=execution.units_in_flight,
         engine=engine_settings(execution),
     )
-    services = RayServices(cluster, plan, execution) if plan.routes else None
+    services = RayServices(cluster, spec, execution) if spec.routes else None
     ray_pool = RayPool(cluster, settings, services)
     try:
         yield ray_pool

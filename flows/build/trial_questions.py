@@ -46,8 +46,8 @@ from tasks.stages.editing.crop import crop_box, union_box
 from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.grounding.scene import describe_object, union_mask
 from tasks.stages.grounding.suppression import Entity, split_detections
-from tasks.stages.grounding.targets import draw_targets
-from tasks.stages.instruction.draw import draw_edit_type
+from tasks.stages.grounding.targets import choose_targets
+from tasks.stages.instruction.choose import choose_edit_type
 
 OBJECT = "object"
 
@@ -138,7 +138,7 @@ class TrialQuestions:
 
     def _for_instructor(self) -> Question:
         target = self._grounded()
-        edit_type, argument = self._drawn()
+        edit_type, argument = self._chosen()
         return InstructQuestion(
             subject=self._plan_id,
             picture=self._picture,
@@ -150,7 +150,7 @@ class TrialQuestions:
 
     def _for_rewriter(self) -> Question:
         return RewriteQuestion(
-            subject=self._plan_id, instruction=self._written().instruction, edit_type=self._drawn()[0]
+            subject=self._plan_id, instruction=self._written().instruction, edit_type=self._chosen()[0]
         )
 
     def _for_referrer(self) -> Question:
@@ -170,7 +170,7 @@ class TrialQuestions:
             marked=marked_with_mask(self._picture, self._grounded()),
             instruction=self._instruction(),
             reasoning=written.reasoning,
-            edit_type=self._drawn()[0],
+            edit_type=self._chosen()[0],
             argument=written.argument,
         )
 
@@ -282,13 +282,15 @@ class TrialQuestions:
             describe_object(index, entity, mask, self.image, self.config.grounding)
             for index, (entity, mask) in pairs
         )
-        drawn = draw_targets(objects, sid=self.source.sid, seed=self.config.seed, max_targets=1, groups=False)
-        if not drawn:
+        chosen = choose_targets(
+            objects, sid=self.source.sid, seed=self.config.seed, max_targets=1, groups=False
+        )
+        if not chosen:
             best = max(objects, key=lambda thing: (thing.area > 0, thing.score))
             self._note(
                 f"no object qualifies as a target ({best.label}: {best.not_a_target}); trying it anyway"
             )
-            drawn = [(best.index,)]
+            chosen = [(best.index,)]
         scene = Scene(
             source=self.source,
             tags=tuple(self._answers.get("tagger", ())),
@@ -299,27 +301,27 @@ class TrialQuestions:
         self._target = GroundedTarget(
             target_id=f"{self.source.sid}-t0",
             scene=scene,
-            indices=drawn[0],
-            mask=to_rle(union_mask([objects[index].mask for index in drawn[0]])),
+            indices=chosen[0],
+            mask=to_rle(union_mask([objects[index].mask for index in chosen[0]])),
             judgement=(),
             models=(),
         )
         return self._target
 
-    def _drawn(self) -> tuple[EditType, str]:
+    def _chosen(self) -> tuple[EditType, str]:
         weights = self.config.instruction.weights
-        drawn = draw_edit_type(self._grounded(), self.offers, weights, self.config.seed, self._plan_id, [])
-        return (drawn.edit_type, drawn.argument) if drawn else self._editable()
+        chosen = choose_edit_type(self._grounded(), self.offers, weights, self.config.seed, self._plan_id, [])
+        return (chosen.edit_type, chosen.argument) if chosen else self._editable()
 
     def _editable(self) -> tuple[EditType, str]:
         """An edit that the editor offers: the chosen one, else the first for the target, else the first of all."""
         target = self._grounded()
-        drawn = draw_edit_type(
+        chosen = choose_edit_type(
             target, self.offers, self.config.instruction.weights, self.config.seed, self._plan_id, []
         )
         written: WrittenInstruction | None = self._answers.get("instructor")
-        if drawn is not None and spec_of(drawn.edit_type).maker is Maker.EDITOR:
-            return drawn.edit_type, drawn.argument or (written.argument if written else "")
+        if chosen is not None and spec_of(chosen.edit_type).maker is Maker.EDITOR:
+            return chosen.edit_type, chosen.argument or (written.argument if written else "")
         made = [row.edit_type for row in EDIT_TYPES if row.maker is Maker.EDITOR]
         for edit_type in made:
             offered = self.offers.of(edit_type).offer(edit_type, target)
@@ -332,7 +334,7 @@ class TrialQuestions:
         if written is not None:
             return written
         self._note("no instruction was written: using plain words instead")
-        edit_type, argument = self._drawn()
+        edit_type, argument = self._chosen()
         words = f"{edit_type.value} the {self._grounded().label}."
         return WrittenInstruction(
             edit_type=edit_type.value,

@@ -13,7 +13,7 @@ from typing import Any
 from flows.build.plans import Build
 from flows.build.process_memory import MemoryPeak, gpu_peak_bytes
 from flows.build.role_services import RoleServices
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.short_answers import in_short
 from flows.build.stage_runner import engine_settings
 from flows.build.trial_questions import TrialQuestions
@@ -29,7 +29,7 @@ from tasks.stages.config import BuildConfig
 from tasks.stages.registry import SPECS, check_roles, routes_of
 from tasks.storage.objects.store import open_store
 from tasks.worker.engine import AT_WORK, Engine, SampleAtWork
-from tasks.worker.role_asks import RolePlan, make_asks
+from tasks.worker.role_asks import StageRoles, make_asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +96,10 @@ def try_models(
     questions = TrialQuestions.of_file(photograph, config, configured_offers(config))
     with tempfile.TemporaryDirectory(prefix="groundedit-try-") as folder:
         build = Build(config=config, located=config, store=open_store(folder), digests={})
-        plan = service_plan(build)
-        engine, services = Engine(engine_settings(config.execution)), RoleServices(plan)
+        spec = service_spec(build)
+        engine, services = Engine(engine_settings(config.execution)), RoleServices(spec)
         try:
-            away = _away_servers(engine, services, list(plan.servers))
+            away = _away_servers(engine, services, list(spec.servers))
             tried = []
             for setting in _settings(config):
                 on_tried(one := _try(setting, questions, engine, services, away))
@@ -157,7 +157,7 @@ def _try(
         try:
             client = services.router_client(engine) if setting.route else None
             routes = {"it": setting.route} if setting.route else {}
-            ask = make_asks(RolePlan(choices={"it": setting.choice}, routes=routes), engine, client)["it"]
+            ask = make_asks(StageRoles(choices={"it": setting.choice}, routes=routes), engine, client)["it"]
             load_s, begun = time.monotonic() - begun, time.monotonic()
             answer = _ask(engine, ask, questions.question(setting.role))
         except SampleError as error:

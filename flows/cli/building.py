@@ -17,7 +17,7 @@ from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.session import finished_release, open_session
 from flows.build.stage_range import stages_of
 from flows.cli.answers import open_answers_only
@@ -59,7 +59,7 @@ def build(arguments: argparse.Namespace) -> int:
         progress.note(str(stop))
         return STOPPED
     except (StageStopped, EnvironmentFault) as error:
-        for line in log_lines(service_plan(ready), str(error)):
+        for line in log_lines(service_spec(ready), str(error)):
             progress.note(line)
         raise
     seconds = {name: stage.seconds for name, stage in progress.stages.items() if stage.fresh}

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tasks.records.errors import ConfigurationError
-from tasks.sources.own_folders import GALLERY, kind_of
+from tasks.sources.groundedit_folders import GALLERY, kind_of
 from tasks.storage.objects.store import Store, local_folder
 
 

@@ -10,7 +10,7 @@ from flows.build.request import BuildRequest, resolve
 from flows.cli.terminal import tell
 from tasks.records.errors import ConfigurationError
 from tasks.stages.instruction.words.gates import gates_named
-from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.json_line import check_line
 
 
 def gates(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from flows.build.log_files import log_everything, log_path, open_logs
 from flows.build.role_services import keeper_of
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.placement import PlacedPool
 from tasks.records.errors import ModelUnavailable, first_line
 from tasks.roles.backends import BackendChoice
@@ -35,8 +35,8 @@ class Reservation:
 class RouterActor:
     """Holds the build's router on its own loop; every method is a coroutine."""
 
-    def __init__(self, plan: ServicePlan) -> None:
-        self._plan = plan
+    def __init__(self, spec: ServiceSpec) -> None:
+        self._spec = spec
         self._router: Router | None = None
         self._making = asyncio.Lock()
         self._reserved: dict[str, Reservation] = {}
@@ -78,12 +78,12 @@ class RouterActor:
     async def _ready(self) -> Router:
         async with self._making:
             if self._router is None:
-                open_logs(self._plan)
+                open_logs(self._spec)
                 self._router = Router(
-                    self._plan.routes,
+                    self._spec.routes,
                     pools=self._sized_pools(),
-                    servers=self._plan.servers,
-                    keeper=keeper_of(self._plan),
+                    servers=self._spec.servers,
+                    keeper=keeper_of(self._spec),
                     make_replica=self._make_replica,
                 )
         return self._router
@@ -93,7 +93,7 @@ class RouterActor:
             name: pool.model_copy(update={"replicas": self._reserved[name].placed.replicas})
             if name in self._reserved
             else pool
-            for name, pool in self._plan.pools.items()
+            for name, pool in self._spec.pools.items()
         }
 
     async def _make_replica(self, pool: str) -> Replica:
@@ -101,10 +101,10 @@ class RouterActor:
         if reservation is None:
             msg = f"pools.{pool}: no cards are reserved for it in this stage"
             raise ModelUnavailable(msg)
-        log = str(log_path(self._plan.uri, pool))
+        log = str(log_path(self._spec.uri, pool))
         replica = RayReplica(reservation, log)
         try:
-            await replica.load({route.name: route.choice for route in self._plan.routes_in(pool)})
+            await replica.load({route.name: route.choice for route in self._spec.routes_in(pool)})
         except BaseException:
             await replica.close()
             raise
@@ -193,11 +193,11 @@ class ReplicaActor:
         return [question if isinstance(question, OwnerDied) else next(answers) for question in questions]
 
 
-def start_router(plan: ServicePlan) -> Any:
+def start_router(spec: ServiceSpec) -> Any:
     """The router actor of a build; it takes no CPU, and dies with the driver."""
     as_actor: Any = ray.remote
     options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
-    return as_actor(RouterActor).options(**options).remote(plan)
+    return as_actor(RouterActor).options(**options).remote(spec)
 
 
 def _cause(error: RayError, kills_before: int) -> Cause:

@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
 from flows.ray.placement import PlacedPool, fits, place
 from flows.ray.router_actor import Reservation, start_router
@@ -32,13 +32,13 @@ class RayServices:
 
     Args:
         cluster: the Ray of the build.
-        plan: pools and servers of the build.
+        spec: pools and servers of the build.
         execution: size of a card, and the time to wait for resources.
     """
 
-    def __init__(self, cluster: RayCluster, plan: ServicePlan, execution: ExecutionSettings) -> None:
+    def __init__(self, cluster: RayCluster, spec: ServiceSpec, execution: ExecutionSettings) -> None:
         self._cluster = cluster
-        self._plan = plan
+        self._spec = spec
         self._execution = execution
         self._lock = threading.Lock()
         self._router: Any = None
@@ -56,8 +56,8 @@ class RayServices:
         with self._lock:
             if self._router is None:
                 self._check_all()
-                self._router = start_router(self._plan)
-                first = next((stage for stage in STAGES if self._plan.pools_in(stage)), "")
+                self._router = start_router(self._spec)
+                first = next((stage for stage in STAGES if self._spec.pools_in(stage)), "")
                 if first:
                     self._reserve(first)
         return self._router
@@ -99,10 +99,10 @@ class RayServices:
     def _check_all(self) -> None:
         """Checks that the pools of each stage fit by themselves."""
         for stage in STAGES:
-            self._sized(self._plan.pools_in(stage))
+            self._sized(self._spec.pools_in(stage))
 
     def _sized(self, names: Sequence[str] | frozenset[str]) -> tuple[PlacedPool, ...]:
-        pools = {name: self._plan.pools[name] for name in sorted(names)}
+        pools = {name: self._spec.pools[name] for name in sorted(names)}
         return place(
             pools,
             card_gb=self._execution.card_gb,
@@ -111,11 +111,11 @@ class RayServices:
         )
 
     def _reserve(self, stage: str) -> None:
-        needed = self._plan.pools_in(stage)
+        needed = self._spec.pools_in(stage)
         missing = sorted(needed - set(self._groups))
         if not missing:
             return
-        later = {name for after in STAGES[STAGES.index(stage) :] for name in self._plan.pools_in(after)}
+        later = {name for after in STAGES[STAGES.index(stage) :] for name in self._spec.pools_in(after)}
         self._release([name for name in self._groups if name not in later])
         new = self._sized(frozenset(missing))
         if not self._fit_beside(new):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tasks.publishing.sample_libraries import LibrariesOf, write_extra
 from tasks.publishing.settings import PublishSettings
-from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
+from tasks.publishing.splits import REFUSED, SampleRef, assign_shards
 from tasks.records.errors import DataFault
 from tasks.records.records import SourceImage
 from tasks.storage.objects.store import Store
@@ -39,7 +39,7 @@ def shard_grouping(
     def group(inputs: Sequence[PlanInput]) -> list[Unit]:
         by_key = {item.id: item for item in inputs}
         refs = [SampleRef(key=k, sid=sid_of(k), fingerprint=fingerprints[sid_of(k)]) for k in by_key]
-        release = plan_shards(refs, settings, seed)
+        release = assign_shards(refs, settings, seed)
         libraries_of = libraries()
         units = [
             make_unit(

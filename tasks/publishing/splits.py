@@ -28,7 +28,7 @@ class SampleRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShardPlan:
+class ShardLayout:
     """The ordered members of one shard."""
 
     split: str
@@ -42,14 +42,14 @@ class ShardPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasePlan:
+class ReleaseLayout:
     """All shards in order, and the samples left out because a near-duplicate is in the other split.
 
     Attributes:
         conflicts: (key, detail), sorted by key; the detail names a similar photograph.
     """
 
-    shards: tuple[ShardPlan, ...]
+    shards: tuple[ShardLayout, ...]
     conflicts: tuple[tuple[str, str], ...]
 
 
@@ -58,7 +58,7 @@ def split_of(seed: int, sid: str, validation_share: float) -> str:
     return VALIDATION if unit_interval(seed, sid, "split") < validation_share else TRAIN
 
 
-def plan_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: int) -> ReleasePlan:
+def assign_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: int) -> ReleaseLayout:
     """Assigns splits, leaves out conflicts, orders by hash(seed, key), and cuts shards of equal sample count.
 
     Near-duplicate photographs stay in one split: where a group's hashes fall into both, its members of the validation
@@ -79,11 +79,11 @@ def plan_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: i
         if ref.sid in twin_in_train
     )
     kept = [ref for ref in refs if ref.sid not in twin_in_train]
-    shards: list[ShardPlan] = []
+    shards: list[ShardLayout] = []
     for split in SPLITS:
         members = sorted((r.key for r in kept if splits[r.sid] == split), key=lambda k: _order(seed, k))
         shards += _cut(split, members, settings.samples_per_shard)
-    return ReleasePlan(shards=tuple(shards), conflicts=conflicts)
+    return ReleaseLayout(shards=tuple(shards), conflicts=conflicts)
 
 
 def near_duplicate_groups(fingerprints: Mapping[str, str], max_bits: int) -> list[tuple[str, ...]]:
@@ -124,8 +124,8 @@ def _order(seed: int, key: str) -> tuple[bytes, str]:
     return hashlib.sha256(f"{seed}\x00{key}\x00order".encode()).digest(), key
 
 
-def _cut(split: str, keys: Sequence[str], size: int) -> list[ShardPlan]:
+def _cut(split: str, keys: Sequence[str], size: int) -> list[ShardLayout]:
     return [
-        ShardPlan(split=split, number=number, keys=tuple(keys[start : start + size]))
+        ShardLayout(split=split, number=number, keys=tuple(keys[start : start + size]))
         for number, start in enumerate(range(0, len(keys), size))
     ]

@@ -11,8 +11,8 @@ from pathlib import Path
 from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
+from tasks.sources.groundedit_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.locations import is_too_long, join, location_of
-from tasks.sources.own_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.places import Place
 
 
@@ -24,9 +24,9 @@ def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
     folder that is listed anyway is a ``duplicate``, a broken link ``source_missing``, an unreadable folder
     ``unreadable``; sockets, pipes and devices are ``not_an_image``.
 
-    So is a folder written by GroundEdit (another dataset, a release or a gallery, see `own_folders`): it gets a single
-    entry and its files are not listed. If the source itself is the folder of a dataset, each part of that dataset is
-    such an entry and other files are listed. A release or gallery given as the source is listed normally.
+    So is a folder written by GroundEdit (another dataset, a release or a gallery, see `groundedit_folders`): it
+    gets a single entry and its files are not listed. If the source itself is the folder of a dataset, each part of that
+    dataset is such an entry and other files are listed. A release or gallery given as the source is listed normally.
 
     Args:
         place: the source.
@@ -79,8 +79,8 @@ def entry_of(
     )
 
 
-def own_entry(place: Place, path: str, kind: str) -> SourceEntry:
-    """The entry for a whole folder written by GroundEdit; ``kind`` as in `own_folders`."""
+def groundedit_entry(place: Place, path: str, kind: str) -> SourceEntry:
+    """The entry for a whole folder written by GroundEdit; ``kind`` as in `groundedit_folders`."""
     detail = f"{kind} of GroundEdit, left out as a whole"
     return entry_of(place, path, problem=Reason.NOT_AN_IMAGE, detail=detail)
 
@@ -187,7 +187,7 @@ class _Walk:
             self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=special_file(info.st_mode))
 
     def _add_own(self, parts: tuple[str, ...], kind: str) -> None:
-        self.entries.append(own_entry(self.place, join(parts), kind))
+        self.entries.append(groundedit_entry(self.place, join(parts), kind))
 
     def _add(
         self,

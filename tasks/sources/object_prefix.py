@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 
 from tasks.records.outcomes import SourceEntry
-from tasks.sources.folder import entry_of, own_entry
+from tasks.sources.folder import entry_of, groundedit_entry
+from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.sources.locations import join
-from tasks.sources.own_folders import folder_around, own_folders
 from tasks.sources.places import Place
 from tasks.storage.objects.store import ObjectInfo, Store
 
@@ -26,12 +26,12 @@ def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
     store = place.store()
     passed = skip.rstrip("/") + "/" if skip else ""
     objects = [i for i in store.list() if not (passed and f"{place.remote}/{i.path}".startswith(passed))]
-    own = own_folders(store, (info.path for info in objects))
+    own = groundedit_folders(store, (info.path for info in objects))
     entries = {}
     for info in objects:
         folder = folder_around(info.path, own)
         if folder:
-            entries[folder] = own_entry(place, join(folder.split("/")), own[folder])
+            entries[folder] = groundedit_entry(place, join(folder.split("/")), own[folder])
         else:
             path = join(info.path.split("/"))
             entries[info.path] = entry_of(place, path, version=object_version(info), length=info.size)

@@ -117,7 +117,7 @@ class RoutedAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolePlan:
+class StageRoles:
     """Backends and routes for the roles of one stage; picklable.
 
     Attributes:
@@ -129,15 +129,15 @@ class RolePlan:
     routes: Mapping[str, Route]
 
 
-def make_asks(plan: RolePlan, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
+def make_asks(roles: StageRoles, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
     """Setting -> ask; models of this process are loaded immediately.
 
     Raises:
         ModelUnavailable, AssetUnavailable: one cannot be loaded.
     """
     asks: dict[str, Ask[Any, Any]] = {}
-    for setting, choice in plan.choices.items():
-        route = plan.routes.get(setting)
+    for setting, choice in roles.choices.items():
+        route = roles.routes.get(setting)
         if route is None:
             asks[setting] = HereAsk(choice, engine)
         else:

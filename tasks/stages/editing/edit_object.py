@@ -15,7 +15,7 @@ from tasks.roles.questions import EditQuestion
 from tasks.stages.editing import gates
 from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.editing.finished import Finished
+from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.settings import EditingSettings, GateSettings
 from tasks.stages.sample_stage import Workbench
@@ -31,7 +31,7 @@ async def edit_object(
     settings: EditingSettings,
     seed: int,
     attempt: int,
-) -> Finished:
+) -> EditResult:
     """Edits the target in its crop and blends the result into the picture.
 
     ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
@@ -83,7 +83,7 @@ def _put_back(
     patch: Image,
     covers_target: bool,
     settings: EditingSettings,
-) -> Finished:
+) -> EditResult:
     here, inside = cropped(source, window.crop), window.inside
     spec = spec_of(plan.edit_type)
     changed = change_map(here, patch, settings.composite)
@@ -95,7 +95,7 @@ def _put_back(
     measured = (
         _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
     )
-    return Finished(
+    return EditResult(
         plan=plan,
         source=source,
         edited=edited,

@@ -17,8 +17,9 @@ from tasks.roles.picture import Picture
 from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.compositing import composite
-from tasks.stages.editing.finished import Finished
+from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.gates import Gate
+from tasks.stages.editing.object_context import ObjectContext, classify_context
 from tasks.stages.editing.redetection import Look, compare_looks, look
 from tasks.stages.editing.removal import (
     dilation_px,
@@ -29,7 +30,6 @@ from tasks.stages.editing.removal import (
 )
 from tasks.stages.editing.removal_trace import trace_gate
 from tasks.stages.editing.settings import EditingSettings, RemovalSettings
-from tasks.stages.editing.surroundings import Surroundings, look_around
 from tasks.stages.sample_stage import Workbench
 
 
@@ -61,7 +61,7 @@ async def remove_object(
     carriers: Sequence[str],
     settings: EditingSettings,
     seed: int,
-) -> Finished:
+) -> EditResult:
     """Fills the target's area from its environment: the first try that passes every gate, else the best one.
 
     The tries differ in the hole (`RemovalSettings.tries`): a bad fill is mostly caused by a rim left outside the hole.
@@ -76,7 +76,7 @@ async def remove_object(
     carried = gates.carrier_gate(plan.target.label, carriers)
     gates.require(carried)
     scene = await bench.cpu(_open_scene, plan, source)
-    best: Finished | None = None
+    best: EditResult | None = None
     before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):
         try:
@@ -123,7 +123,7 @@ def _hole(
     radius = _radius(scene, hole_settings)
     hole = removal_hole(scene.mask, scene.boxes, scene.others, hole_settings)
     reach = round(hole_settings.shadow_reach * radius)
-    around = look_around(scene.source.rgb, scene.mask, hole, scene.others, reach)
+    around = classify_context(scene.source.rgb, scene.mask, hole, scene.others, reach)
     hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
     return hole, _early_gates(scene, hole, around, settings)
 
@@ -133,7 +133,7 @@ def _radius(scene: _Scene, settings: RemovalSettings) -> int:
 
 
 def _early_gates(
-    scene: _Scene, hole: Mask, around: Surroundings, settings: EditingSettings
+    scene: _Scene, hole: Mask, around: ObjectContext, settings: EditingSettings
 ) -> tuple[Gate, ...]:
     beside = hole & ~scene.mask
     found = (
@@ -154,7 +154,7 @@ async def _fill(
     ask: RemovalAsks,
     settings: EditingSettings,
     seed: int,
-) -> Finished:
+) -> EditResult:
     """Fills and measures one hole, without the gates measured before."""
     height, width = scene.mask.shape
     crop = removal_window(box_of(hole), width, height, settings.removal)
@@ -186,14 +186,14 @@ async def _fill(
     return replace(done, gates=(*done.gates, trace))
 
 
-def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: EditingSettings) -> Finished:
+def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: EditingSettings) -> EditResult:
     """Composites and measures the fill; the objects are searched for afterwards."""
     source, bounds = scene.source.rgb, settings.gates
     here, inside = cropped(source, crop), cropped(hole, crop)
     alpha = removal_alpha(inside, _radius(scene, settings.removal))
     edited, allowed = composite(source, patch, crop, alpha)
     after = cropped(edited, crop)
-    return Finished(
+    return EditResult(
         plan=scene.plan,
         source=source,
         edited=edited,
@@ -210,7 +210,7 @@ def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: Edit
     )
 
 
-def _failures(done: Finished) -> int:
+def _failures(done: EditResult) -> int:
     return sum(not gate.passed for gate in done.gates)
 
 

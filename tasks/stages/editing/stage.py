@@ -22,7 +22,7 @@ from tasks.roles.questions import EditJudgeQuestion, EditScores
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.edit_object import edit_object
-from tasks.stages.editing.finished import Finished
+from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.remove_object import remove_object
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.red_picture import marked_with_boxes
@@ -128,7 +128,12 @@ def _seed(seed: int, plan: EditPlan, step: str, attempt: int) -> int:
 
 
 async def _checked(
-    done: Finished, source: Picture, bench: Workbench, ask: EditingAsks, settings: EditingSettings, seed: int
+    done: EditResult,
+    source: Picture,
+    bench: Workbench,
+    ask: EditingAsks,
+    settings: EditingSettings,
+    seed: int,
 ) -> Child:
     """The sample with its pictures; the judge is asked only if no gate failed."""
     record = EditedSample(
@@ -162,7 +167,7 @@ async def _checked(
     return Child(id=plan_id, record=judged, reason=reason, measured=measured, blobs=blobs)
 
 
-def _question(done: Finished, source: Picture, record: EditedSample, seed: int) -> EditJudgeQuestion:
+def _question(done: EditResult, source: Picture, record: EditedSample, seed: int) -> EditJudgeQuestion:
     boxes = [thing.box for thing in done.plan.target.objects]
     edited = Picture.of_pixels(done.edited)
     return EditJudgeQuestion(
@@ -190,7 +195,7 @@ def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | No
     return (None, ()) if seamlessness.passed else (Reason.LOW_SEAMLESSNESS, (seamlessness,))
 
 
-def _blobs(done: Finished) -> tuple[Blob, ...]:
+def _blobs(done: EditResult) -> tuple[Blob, ...]:
     return (
         Blob(name="edited.png", data=encode_png(done.edited)),
         Blob(name="patch.png", data=encode_png(done.patch)),

@@ -10,7 +10,7 @@ from tasks.records.records import SceneObject
 from tasks.records.seeds import unit_interval
 
 
-def draw_targets(
+def choose_targets(
     objects: Sequence[SceneObject], *, sid: str, seed: int, max_targets: int, groups: bool
 ) -> list[tuple[int, ...]]:
     """Indices of each chosen target, best first.

@@ -10,7 +10,7 @@ from tasks.records.edit_types import EDIT_TYPES
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.backends import WORD_GATES
-from tasks.stages.instruction.words.names import ALL, NAMES
+from tasks.stages.instruction.words.gate_names import ALL, NAMES
 
 PAPER_COUNTS = {row.edit_type: row.weight for row in EDIT_TYPES}
 """Samples per edit type in the paper's Figure 2: the default weights."""

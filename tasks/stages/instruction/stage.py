@@ -26,7 +26,7 @@ from tasks.roles.questions import (
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
-from tasks.stages.instruction.draw import DrawnEdit, allowed_types, draw_edit_type
+from tasks.stages.instruction.choose import ChosenEdit, allowed_types, choose_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, first_refusal
 from tasks.stages.sample_stage import SampleStage, Workbench
@@ -104,22 +104,22 @@ async def instruct(
         raise TypeError(f"{item.id}: instruction takes GroundedTarget, got {type(target).__name__}")
     tools = _Tools(ask=ask, offers=offers, gates=gates, settings=settings, seed=seed)
     picture = bench.picture(item.blobs["source.jpg"])
-    drawn: list[DrawnEdit] = []
+    chosen: list[ChosenEdit] = []
     for number in range(settings.plans_per_target):
         plan_id = f"{target.target_id}-p{number}"
-        taken = [(edit.edit_type, edit.argument) for edit in drawn]
-        edit = draw_edit_type(target, offers, settings.weights, seed, plan_id, taken)
+        taken = [(edit.edit_type, edit.argument) for edit in chosen]
+        edit = choose_edit_type(target, offers, settings.weights, seed, plan_id, taken)
         if edit is None:
             break  # each plan of a target must be a different edit, and none is left
-        drawn.append(edit)
-    if not drawn:
+        chosen.append(edit)
+    if not chosen:
         against = allowed_types(target, offers, settings.weights)
         raise SampleError(
             Reason.NO_EDIT_TYPE, ", ".join(f"{kind.value}: {why}" for kind, why in against.items())
         )
     plans = [
         _Plan(plan_id=f"{target.target_id}-p{number}", target=target, edit=edit, picture=picture, tools=tools)
-        for number, edit in enumerate(drawn)
+        for number, edit in enumerate(chosen)
     ]
     children = await asyncio.gather(*(plan.child() for plan in plans))
     return Outcome(input_id=item.id, children=tuple(children))
@@ -131,7 +131,7 @@ class _Plan:
 
     plan_id: str
     target: GroundedTarget
-    edit: DrawnEdit
+    edit: ChosenEdit
     picture: Picture
     tools: _Tools
 

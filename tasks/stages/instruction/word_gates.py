@@ -12,7 +12,7 @@ from tasks.records.records import EditType, GroundedTarget, Measurement, Reasoni
 from tasks.roles.offers import Offers
 from tasks.roles.questions import WrittenInstruction
 from tasks.stages.instruction.arguments import settled_argument
-from tasks.stages.instruction.draw import DrawnEdit
+from tasks.stages.instruction.choose import ChosenEdit
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.gates import WordResult, check_words, gates_named
@@ -47,7 +47,7 @@ class Wording:
     referred: tuple[int, ...] | None = None
 
     @classmethod
-    def written(cls, target: GroundedTarget, edit: DrawnEdit, written: WrittenInstruction) -> Wording:
+    def written(cls, target: GroundedTarget, edit: ChosenEdit, written: WrittenInstruction) -> Wording:
         """The words of an instructor that was asked for ``edit``."""
         argument = settled_argument(edit.edit_type, edit.argument, written.argument, written.instruction)
         return cls(

@@ -78,7 +78,9 @@ def test_the_dataset_itself_is_no_place_for_the_new_one(origin):
 
 
 def test_only_execution_may_be_set(origin, tmp_path):
-    with pytest.raises(ConfigurationError, match=r"not allowed with --answers-only \(available: execution\.…\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"not allowed with --answers-only \(available: execution\.…\)"
+    ):
         open_replay(origin.uri, str(tmp_path / "new"), assignments=["editing.min_accuracy=2"])
 
 

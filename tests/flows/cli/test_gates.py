@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.main import main
-from tasks.stages.instruction.words.names import NAMES
+from tasks.stages.instruction.words.gate_names import NAMES
 from tests.tasks.stages.instruction.words.corpus import right_cases, wrong_cases
 
 

@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from flows.build.log_files import log_path
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
 from flows.ray.router_client import RayRouterClient
 from flows.ray.services import RayServices
@@ -37,8 +37,8 @@ def route(role: str, run: str, folder: Path) -> Route:
     return Route(name=f"{role}@{run}", role=role, choice=choice, run=run)
 
 
-def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> ServicePlan:
-    return ServicePlan(
+def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> ServiceSpec:
+    return ServiceSpec(
         routes=routes,
         stages={"grounding": frozenset(each.name for each in routes)},
         pools=pools,
@@ -56,7 +56,7 @@ def started(cluster: RayCluster) -> Iterator[list[RayServices]]:
 
 
 def services_of(
-    cluster: RayCluster, started: list[RayServices], made: ServicePlan, **execution: object
+    cluster: RayCluster, started: list[RayServices], made: ServiceSpec, **execution: object
 ) -> RayServices:
     services = RayServices(cluster, made, ExecutionSettings(card_gb=80.0, **execution))  # type: ignore[arg-type]
     started.append(services)

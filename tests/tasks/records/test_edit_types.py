@@ -118,14 +118,14 @@ from tasks.stages.editing.compositing import alpha_for
 from tasks.stages.editing.crop import crop_box
 from tasks.stages.editing.settings import CompositeSettings, CropSettings
 from tasks.stages.instruction.arguments import settled_argument
-from tasks.stages.instruction.draw import draw_edit_type
+from tasks.stages.instruction.choose import choose_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
 from tests.tasks.stages.instruction.drawn_scenes import street, target
 role = RoleSettings(backend="b")
 weights = InstructionSettings(instructor=role, rewriter=role, referrer=role).weights
 assert weights[EditType.STYLE] == 50.0
 offers = Offers(editor=GenerativeEditorOffer(Settings()), inpainter=GenerativeInpainterOffer(Settings()))
-drawn = draw_edit_type(target(street(), 1), offers, {EditType.STYLE: 1.0}, 0, "p")
+drawn = choose_edit_type(target(street(), 1), offers, {EditType.STYLE: 1.0}, 0, "p")
 assert (drawn.edit_type, drawn.argument) == (EditType.STYLE, "")
 assert drawn.choices[-1].name == "allows_style"
 question = questions(edit_type=EditType.STYLE, argument="")["instructor"]

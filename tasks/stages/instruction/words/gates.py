@@ -30,11 +30,11 @@ from dataclasses import dataclass
 
 from tasks.records.errors import ConfigurationError, Reason
 from tasks.roles.backends import WORD_GATES, word_gate
+from tasks.stages.instruction.words.appearance import color, size
 from tasks.stages.instruction.words.counts import count
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.form import degenerate, marking, refusal, schema
-from tasks.stages.instruction.words.looks import color, size
-from tasks.stages.instruction.words.names import ALL, NAMES
+from tasks.stages.instruction.words.gate_names import ALL, NAMES
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import edit_type, one_edit
 from tasks.stages.instruction.words.ordinals import ordinal

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 
 from tasks.records.records import EditType
+from tasks.stages.instruction.words.appearance import color, size
 from tasks.stages.instruction.words.counting import axis_of
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
-from tasks.stages.instruction.words.looks import color, size
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import types_of
 from tasks.stages.instruction.words.ordinals import ordinal

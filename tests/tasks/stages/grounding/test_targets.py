@@ -4,7 +4,7 @@ import numpy as np
 
 from tasks.imaging.geometry import to_rle
 from tasks.records.records import Box, SceneObject
-from tasks.stages.grounding.targets import draw_targets
+from tasks.stages.grounding.targets import choose_targets
 
 
 def thing(index, label, x0, why=""):
@@ -18,7 +18,7 @@ def thing(index, label, x0, why=""):
 
 
 def draw(objects, seed=0, sid="s", max_targets=1, groups=False):
-    return draw_targets(objects, sid=sid, seed=seed, max_targets=max_targets, groups=groups)
+    return choose_targets(objects, sid=sid, seed=seed, max_targets=max_targets, groups=groups)
 
 
 def test_only_objects_without_a_reason_against_them_are_drawn():

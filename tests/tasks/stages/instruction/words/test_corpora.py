@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tasks.stages.instruction.words.line import check_line
-from tasks.stages.instruction.words.names import NAMES
+from tasks.stages.instruction.words.gate_names import NAMES
+from tasks.stages.instruction.words.json_line import check_line
 from tests.tasks.stages.instruction.words.corpus import Case, line_of, right_cases, samples, wrong_cases
 
 EXACT = ("figures", "rules")

@@ -60,7 +60,7 @@ def kind_of(folder: Path, names: Collection[str]) -> str:
         return ""  # an unreadable file gets its own entry later
 
 
-def own_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
+def groundedit_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
     """The outermost folders below a store that GroundEdit wrote, and what each is.
 
     If the store itself holds a dataset, the parts of that are returned instead; a store that is a release or gallery

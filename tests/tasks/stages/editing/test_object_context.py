@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.imaging.masks import dilate
-from tasks.stages.editing.surroundings import look_around
+from tasks.stages.editing.object_context import classify_context
 
 SHAPE = (160, 200)
 
@@ -24,7 +24,7 @@ def _ground(spread: float) -> np.ndarray:
 def _around(image: np.ndarray, blocked: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     mask = _object()
     image[mask] = (200, 40, 40)
-    found = look_around(
+    found = classify_context(
         image, mask, dilate(mask, 8), np.zeros(SHAPE, bool) if blocked is None else blocked, 16
     )
     return found.shadow, found.thing
@@ -74,6 +74,6 @@ def test_a_named_neighbour_is_neither() -> None:
 
 def test_an_object_that_fills_the_picture_has_no_surroundings() -> None:
     whole = np.ones(SHAPE, bool)
-    found = look_around(_ground(3), whole, whole, ~whole, 16)
+    found = classify_context(_ground(3), whole, whole, ~whole, 16)
     assert not found.shadow.any()
     assert not found.thing.any()

@@ -12,7 +12,7 @@ from tasks.imaging.geometry import to_rle
 from tasks.records.errors import ConfigurationError
 from tasks.records.records import Box, EditType
 from tasks.stages.instruction.words.gates import gates_named
-from tasks.stages.instruction.words.line import BAD_LINE, check_line, draft_of_reply
+from tasks.stages.instruction.words.json_line import BAD_LINE, check_line, draft_of_reply
 from tasks.stages.instruction.words.scene import Thing, WordScene
 from tests.tasks.stages.instruction.words.corpus import line_of, samples
 

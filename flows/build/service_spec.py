@@ -15,7 +15,7 @@ from tasks.storage.objects.store import StoreOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServicePlan:
+class ServiceSpec:
     """All models outside the workers; picklable.
 
     Attributes:
@@ -54,14 +54,14 @@ class ServicePlan:
         return math.ceil(count)
 
 
-def service_plan(build: Build) -> ServicePlan:
+def service_spec(build: Build) -> ServiceSpec:
     """The plan of a build; a replay starts no models."""
     config = build.config
     by_stage = {stage: tuple(routes_of(config, stage).values()) for stage in STAGES}
     routes = tuple({route.name: route for found in by_stage.values() for route in found}.values())
     runs = {route.run for route in routes}
     asked = not build.replay
-    return ServicePlan(
+    return ServiceSpec(
         routes=routes,
         stages={stage: frozenset(route.name for route in found) for stage, found in by_stage.items()},
         pools={name: pool for name, pool in config.pools.items() if name in runs and asked},

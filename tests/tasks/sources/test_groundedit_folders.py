@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.records.canonical import seal
-from tasks.sources.own_folders import folder_around, own_folders
+from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.storage.objects.store import open_store
 
 MANIFEST = seal({"shards": [], "chain": []})
@@ -17,7 +17,7 @@ def found(tmp_path, **files):
     store = open_store(str(tmp_path))
     for name, data in files.items():
         store.put(name, data)
-    return own_folders(store, [info.path for info in store.list()])
+    return groundedit_folders(store, [info.path for info in store.list()])
 
 
 def test_the_outermost_folder_counts_and_each_kind_is_told(tmp_path):

@@ -28,8 +28,8 @@ from tasks.roles.chat import BadReply, ChatReply
 from tasks.roles.instruction_reply import read_instruction, read_rewriting
 from tasks.roles.questions import WrittenInstruction
 from tasks.stages.instruction.words.draft import Draft
+from tasks.stages.instruction.words.gate_names import ALL
 from tasks.stages.instruction.words.gates import WordResult, check_words, first_refused
-from tasks.stages.instruction.words.names import ALL
 from tasks.stages.instruction.words.orders import named_type
 from tasks.stages.instruction.words.scene import Thing, WordScene
 

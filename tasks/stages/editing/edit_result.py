@@ -10,7 +10,7 @@ from tasks.stages.editing.gates import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Finished:
+class EditResult:
     """Result of an edit; all arrays are in pixels of the source, except ``patch``.
 
     Attributes:

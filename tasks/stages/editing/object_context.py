@@ -30,7 +30,7 @@ OWN = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Surroundings:
+class ObjectContext:
     """Classes of the pixels within reach of an object, (H, W) each; pixels of the plain ground are in neither.
 
     Attributes:
@@ -42,7 +42,7 @@ class Surroundings:
     thing: Mask
 
 
-def look_around(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> Surroundings:
+def classify_context(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> ObjectContext:
     """Classifies the pixels outside ``mask``, in the ``hole`` or within ``reach`` px of it, by the ground beyond.
 
     The ground's own variance is used: on a busy ground nothing stands out. ``blocked`` pixels are scene objects, which
@@ -52,7 +52,7 @@ def look_around(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int
     band = (away <= reach) & ~dilate(mask, 3) & ~dilate(blocked, 2)
     shadow, thing = np.zeros_like(mask), np.zeros_like(mask)
     if not band.any() or not mask.any():
-        return Surroundings(shadow=shadow, thing=thing)
+        return ObjectContext(shadow=shadow, thing=thing)
     deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)[band].max()
     lab = np.asarray(cv2.GaussianBlur(to_lab(source), (0, 0), 1.0), np.float32)
     beyond = _usual(lab, (away > reach) & (away <= 3 * reach) & ~dilate(blocked, 3))
@@ -65,7 +65,7 @@ def look_around(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int
     own = np.cov(lab[mask], rowvar=False).astype(np.float32) + noise
     foreign = _deviations(lab[band] - lab[mask].mean(axis=0), own) > OWN
     shadow[band], thing[band] = unlike & cast, unlike & ~cast & foreign
-    return Surroundings(shadow=_opened(shadow), thing=_opened(thing))
+    return ObjectContext(shadow=_opened(shadow), thing=_opened(thing))
 
 
 def _usual(lab: Plane, where: Mask) -> Mask:

@@ -13,7 +13,7 @@ from tasks.roles.offers import Offered, Offers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnEdit:
+class ChosenEdit:
     """A chosen edit.
 
     Attributes:
@@ -26,14 +26,14 @@ class DrawnEdit:
     choices: tuple[Measurement, ...]
 
 
-def draw_edit_type(
+def choose_edit_type(
     target: GroundedTarget,
     offers: Offers,
     weights: Mapping[EditType, float],
     seed: int,
     key: str,
     taken: Collection[tuple[EditType, str]] = (),
-) -> DrawnEdit | None:
+) -> ChosenEdit | None:
     """Chooses a type by weight among those offered for the target, then one of its offered arguments uniformly.
 
     Types not used by another plan of this target come first; if there are none, a type with another argument.
@@ -57,15 +57,15 @@ def draw_edit_type(
     if not free:
         return None
     point = unit_interval(seed, key, "edit_type") * sum(weights[row.edit_type] for row in free)
-    drawn = free[-1]
+    chosen = free[-1]
     for row in free:
         point -= weights[row.edit_type]
         if point < 0:
-            drawn = row
+            chosen = row
             break
-    argument = left[drawn][derive_seed(seed, key, "edit_argument") % len(left[drawn])]
+    argument = left[chosen][derive_seed(seed, key, "edit_argument") % len(left[chosen])]
     choices = measure_choices({edit_type: each.why_not for edit_type, each in offered.items()})
-    return DrawnEdit(edit_type=drawn.edit_type, argument=argument, choices=choices)
+    return ChosenEdit(edit_type=chosen.edit_type, argument=argument, choices=choices)
 
 
 def allowed_types(

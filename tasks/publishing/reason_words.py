@@ -174,7 +174,7 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.TEXT_REFUSED: _say("text refused", "The text judge found that words and picture do not agree."),
     Reason.BAD_REPLY: _say("bad reply", "The model's replies do not have the required form."),
-    Reason.REFUSED_BY_MODEL: _say("refused by model", "The model declined to answer."),
+    Reason.REFUSED_BY_MODEL: _say("refused by model", "The model declined to answer this question."),
     Reason.ENDPOINT_REFUSED: _say(
         "endpoint refused", "The model's server rejected this question as too long or too large."
     ),

@@ -18,7 +18,7 @@ SRGB_TOLERANCE = 1
 ProfileKind = Literal["none", "srgb", "other", "unusable"]
 
 _GRID_STEPS = 9
-_DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
+_DEEP_GRAY = ("I;16", "I;16L", "I;16B", "I;16N")
 _PROFILE_MODES = ("RGB", "L", "CMYK", "LAB")
 
 
@@ -56,7 +56,7 @@ def to_srgb(picture: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, tuple[
 
 
 def _to_eight_bits(picture: Pillow.Image) -> tuple[Pillow.Image, list[str]]:
-    if picture.mode in _DEEP_GREY or (picture.mode == "I" and picture.format in ("PPM", "PNG")):
+    if picture.mode in _DEEP_GRAY or (picture.mode == "I" and picture.format in ("PPM", "PNG")):
         # Pillow's own conversion clips at 255 instead of scaling.
         deep = np.asarray(picture).astype(np.uint32)
         return Pillow.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8)), ["depth_reduced"]

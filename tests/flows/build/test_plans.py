@@ -81,7 +81,7 @@ def test_where_a_build_is_run_is_no_part_of_its_identity(tmp_path: Path, assignm
     assert (first.record.build == other.record.build) is same
 
 
-def test_a_misspelt_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelled_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = opened(tmp_path, "first")
     assert exclusion_note(build) == ""
     listed = tmp_path / "leave-out.txt"

@@ -27,8 +27,8 @@ def test_a_model_that_one_sample_alone_used_stands_with_it(drawn):
     ]
     files = written(drawn, accepted=entries, accepted_totals={"Color": 2})
     page = Page(files["accepted-color-1.html"].decode())
-    assert "models of its own editor: Other editor" in page.text
-    assert "models of its own editor: Drawn editor" in page.text
+    assert "own models editor: Other editor" in page.text
+    assert "own models editor: Drawn editor" in page.text
     assert page.text.count("Drawn edit_judge") == 1
 
 
@@ -59,7 +59,7 @@ def test_plans_of_a_target_that_ended_alike_are_told_once_with_how_many(drawn):
     page = Page(files["rejected-instruction-no-unique-reference-1.html"].decode())
     assert page.tags["article"] == 3
     assert "4 of 9 shown in 3 entries" in page.text
-    assert page.text.count("2 plans for edits of this target ended in this same way: p0, p1") == 1
+    assert page.text.count("2 plans for edits of this target ended the same way: p0, p1") == 1
     assert page.text.count("for edits of this target") == 1
 
 
@@ -73,7 +73,7 @@ def test_plans_with_words_or_an_edit_of_their_own_stay_apart(drawn):
     files = written(drawn, rejected=entries, rejected_totals={("editing", "seam_visible"): 5})
     page = Page(files["rejected-editing-seam-visible-1.html"].decode())
     assert page.tags["article"] == 4
-    assert "ended in this same way: p0, p2" in page.text
+    assert "ended the same way: p0, p2" in page.text
 
 
 def test_samples_of_one_photograph_lead_to_each_other_and_no_sample_to_itself(drawn):

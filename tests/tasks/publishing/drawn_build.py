@@ -82,7 +82,7 @@ def sid(location: str) -> str:
 
 
 def picture(location: str) -> np.ndarray:
-    """A smooth ground with four discs of plain colours, 240 x 320."""
+    """A smooth ground with four discs of plain colors, 240 x 320."""
     rng = np.random.default_rng(list(hashlib.sha256(location.encode()).digest()))
     small = rng.integers(90, 220, (6, 8, 3)).astype(np.uint8)
     ground = cv2.resize(small, (320, 240), interpolation=cv2.INTER_CUBIC)
@@ -155,7 +155,7 @@ def target(source: SourceImage) -> GroundedTarget:
 
 
 def edit_plan(grounded: GroundedTarget, kind: EditType) -> EditPlan:
-    """Recolouring has one more gate and a prompt; removal neither argument nor prompt: as unlike as records get."""
+    """Recoloring has one more gate and a prompt; removal neither argument nor prompt: as unlike as records get."""
     color = kind is EditType.COLOR
     return EditPlan(
         plan_id=f"{grounded.target_id}-p0",

@@ -66,7 +66,7 @@ def test_each_stage_has_a_line_for_inputs_and_one_for_outputs_with_reasons_in_wo
     text = render_card(CardFacts(types=(), models=[MODEL], sources=[]), context)
     table = text.partition("## How the inputs ended\n\n")[2].partition("\n\n")[0].splitlines()
     assert table == [
-        "| stage | what | count | kept | rejected | failed | because |",
+        "| stage | what | count | kept | rejected | failed | reasons |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
         "| editing | inputs | 4 | 3 | 1 | 0 | region too large 1 |",
         "|  | outputs | 3 | 1 | 2 | 0 | doubtful target 1, wrong color 1 |",

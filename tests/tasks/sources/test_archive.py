@@ -153,7 +153,7 @@ def test_archives_that_can_not_serve_are_refused_before_work(tmp_path):
         ("renamed.tar", "compressed"),
         ("empty.tar", "no members"),
         ("nothing.tar", "no members"),
-        ("text.tar", "no tar"),
+        ("text.tar", "not a tar"),
     ):
         with pytest.raises(ConfigurationError, match=why):
             list_sources([SourceSettings(uri=str(tmp_path / name))])

@@ -1,4 +1,4 @@
-"""Lists of URIs: local paths, web addresses, licences; nothing private leaves the list."""
+"""Lists of URIs: local paths, web addresses, licenses; nothing private leaves the list."""
 
 import functools
 import http.server
@@ -53,8 +53,8 @@ def test_csv_with_relative_absolute_and_file_paths(tmp_path, photo, ingest):
         "s/row-6": Reason.BAD_NAME,
         "s/row-7": Reason.BAD_NAME,
     }
-    licences = {location: o.children[0].record.license for location, o in outcomes.items() if o.children}
-    assert licences == {
+    licenses = {location: o.children[0].record.license for location, o in outcomes.items() if o.children}
+    assert licenses == {
         "s/a.jpg": "CC0",
         "s/a.jpg#2": "ODbL",
         "s/sub/b ü.jpg": "ODbL",

@@ -158,7 +158,7 @@ def test_an_srgb_profile_goes_and_the_image_data_stays(pictures):
 
 @pytest.mark.parametrize("space", ["ADOBE_RGB", "DISPLAY_P3"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_wide_colours_become_srgb(pictures, space, kind):
+def test_wide_colors_become_srgb(pictures, space, kind):
     primaries, gamma = np.array(getattr(pictures, space)), 2.2
     value = np.array((180, 90, 70), np.uint8)
     linear = (value / 255) ** gamma @ primaries
@@ -200,14 +200,14 @@ def test_cmyk_is_converted_with_its_profile_and_without(pictures):
     assert np.ptp(light) <= 3
 
 
-def test_grey_becomes_rgb(pictures):
+def test_gray_becomes_rgb(pictures):
     working = make_working_source(pictures.save(Image.fromarray(pictures.draw()).convert("L")), SETTINGS)
     assert working.actions == ("grey_to_rgb", "encoded")
     assert np.ptp(working.rgb, axis=2).max() == 0
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
-def test_sixteen_bit_grey_is_scaled_not_clipped(pictures, kind):
+def test_sixteen_bit_gray_is_scaled_not_clipped(pictures, kind):
     ramp = np.linspace(0, 65535, 320 * 288).astype(np.uint16).reshape(288, 320)
     working = make_working_source(pictures.save(Image.fromarray(ramp), kind), SETTINGS)
     assert "depth_reduced" in working.actions
@@ -215,7 +215,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(pictures, kind):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_sixteen_bit_colour_is_scaled_not_clipped(suffix):
+def test_sixteen_bit_color_is_scaled_not_clipped(suffix):
     ramp = np.linspace(0, 65535, 320 * 288).astype(np.uint16).reshape(288, 320)
     deep = np.dstack([ramp, ramp[::-1], ramp[:, ::-1]])
     data = cv2.imencode(suffix, deep[:, :, ::-1])[1].tobytes()
@@ -249,13 +249,13 @@ def test_transparency_is_composited_on_white_and_recorded(pictures):
         assert (working.rgb[:100] == 255).all()
         assert np.array_equal(working.rgb[100:], rgb[100:])
     assert "composited_on_white" in make_working_source(pictures.save(rgba, "WEBP"), SETTINGS).actions
-    grey = make_working_source(pictures.save(rgba.convert("LA"), "PNG"), SETTINGS)
-    assert grey.actions == ("grey_to_rgb", "composited_on_white", "encoded")
+    gray = make_working_source(pictures.save(rgba.convert("LA"), "PNG"), SETTINGS)
+    assert gray.actions == ("grey_to_rgb", "composited_on_white", "encoded")
     opaque = make_working_source(pictures.save(Image.fromarray(rgb).convert("RGBA"), "PNG"), SETTINGS)
     assert opaque.actions == ("encoded",)
 
 
-def test_transparent_palette_entries_and_key_colours_become_white(pictures):
+def test_transparent_palette_entries_and_key_colors_become_white(pictures):
     indexed = np.zeros((288, 320), np.uint8)
     indexed[50:150] = 1
     palette = Image.fromarray(indexed, "P")
@@ -338,7 +338,7 @@ def test_a_cut_jpeg_that_was_given_an_end_mark_is_found_out(pictures, options):
     picture = Image.fromarray(pictures.draw()).convert(options.pop("mode", "RGB"))
     data = pictures.save(picture, **options)
     cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
-    Image.open(io.BytesIO(cut)).load()  # the usual decoder fills up with grey and says nothing
+    Image.open(io.BytesIO(cut)).load()  # the usual decoder fills up with gray and says nothing
     assert reason_of(cut) == Reason.TRUNCATED
 
 

@@ -242,7 +242,7 @@ def test_pictures_are_decoded_once_and_forgotten_after_their_unit(store: Store, 
 
 
 @pytest.mark.slow
-def test_a_poison_photograph_is_found_and_its_neighbours_are_kept(store: Store, tmp_path: Path):
+def test_a_poison_photograph_is_found_and_its_neighbors_are_kept(store: Store, tmp_path: Path):
     draw_photographs(tmp_path / "in", 4)
     status = [child_process(store, tmp_path, "p002:kill") for _ in range(3)]
     assert status == [-signal.SIGKILL, -signal.SIGKILL, 0]

@@ -114,11 +114,11 @@ def test_a_remaining_part_inside_the_hole_still_counts() -> None:
     ).passed
 
 
-def test_a_known_neighbour_does_not_count_as_still_there() -> None:
-    neighbour = Box(x0=45, y0=45, x1=100, y1=100)
-    after = [_seen("cup", 0.9, neighbour)]
+def test_a_known_neighbor_does_not_count_as_still_there() -> None:
+    neighbor = Box(x0=45, y0=45, x1=100, y1=100)
+    after = [_seen("cup", 0.9, neighbor)]
     assert redetection.gone_gate(
-        after, [neighbour], target=TARGET, label="cup", hole=HOLE, settings=SETTINGS
+        after, [neighbor], target=TARGET, label="cup", hole=HOLE, settings=SETTINGS
     ).passed
     assert not redetection.gone_gate(
         after, [], target=TARGET, label="cup", hole=HOLE, settings=SETTINGS

@@ -62,7 +62,7 @@ def test_on_a_busy_ground_a_darker_patch_does_not_stand_out() -> None:
     assert shadow.mean() < 0.01
 
 
-def test_a_named_neighbour_is_neither() -> None:
+def test_a_named_neighbor_is_neither() -> None:
     image = _ground(3)
     blocked = np.zeros(SHAPE, bool)
     blocked[60:100, 124:140] = True

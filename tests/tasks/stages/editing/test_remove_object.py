@@ -52,7 +52,7 @@ def test_a_filling_that_shows_the_object_again_is_refused_as_still_there(
     assert_refused_alone(only_child(run(image, plan, fill=fill)), Reason.STILL_THERE)
 
 
-def test_a_neighbour_of_the_same_class_is_not_taken_for_the_removed_one(
+def test_a_neighbor_of_the_same_class_is_not_taken_for_the_removed_one(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     twin = disc(225, 125, 18)
@@ -93,7 +93,7 @@ def test_a_smear_on_grainy_ground_is_refused_as_flat(
     assert_refused_alone(child, Reason.FLAT_FILL)
 
 
-def test_a_patch_of_a_colour_from_nowhere_is_refused_as_foreign(
+def test_a_patch_of_a_color_from_nowhere_is_refused_as_foreign(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     fill = ground.copy()

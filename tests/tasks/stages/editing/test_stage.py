@@ -76,7 +76,7 @@ def test_a_mask_that_cuts_through_a_surface_is_refused_for_its_seam(
     assert_refused_alone(child, Reason.SEAM_VISIBLE)
 
 
-def test_another_colour_than_the_asked_one_is_refused(
+def test_another_color_than_the_asked_one_is_refused(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     editor = PlantedEditor(lambda image, mask: np.where(mask[..., None], np.uint8([150, 60, 190]), image))

@@ -28,7 +28,7 @@ LABS = {
     "gray": (55.0, 0.0, 0.0),
     "mixed": (50.0, 5.0, 5.0),
 }
-"""A typical Lab value of each colour name."""
+"""A typical Lab value of each color name."""
 
 
 def thing(
@@ -40,7 +40,7 @@ def thing(
     share: float | None = None,
     not_a_target: str = "",
 ) -> dict[str, object]:
-    """A thing for `scene`; ``share`` defaults to 0.85 for a named colour and 0.4 for a mixed one."""
+    """A thing for `scene`; ``share`` defaults to 0.85 for a named color and 0.4 for a mixed one."""
     if share is None:
         share = 0.4 if color == "mixed" else 0.85
     return {

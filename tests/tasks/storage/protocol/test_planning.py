@@ -109,7 +109,7 @@ def test_ten_more_photographs_redo_nothing(tmp_path: Path):
     assert sum(len(u.members) for u in fresh) <= 20
 
 
-def test_a_photograph_that_changed_is_read_again_and_so_are_its_neighbours_only(tmp_path: Path):
+def test_a_photograph_that_changed_is_read_again_and_so_are_its_neighbors_only(tmp_path: Path):
     draw_photographs(tmp_path / "in", 12)
     store = open_store(str(tmp_path / "out"))
     first = run_pipeline(store, tmp_path / "in")[0]

@@ -82,7 +82,7 @@ def test_two_builds_of_these_models_are_never_equal(first: tuple[Path, Count], t
     assert release_files(tmp_path / "out") != release_files(first[0] / "out")
 
 
-def test_the_release_is_made_anew_from_answers_alone(
+def test_the_release_is_rebuilt_from_answers_alone(
     origin: Path, first: tuple[Path, Count], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert replay(origin, tmp_path / "new") == 0, capsys.readouterr().err
@@ -143,7 +143,7 @@ def test_answers_missing_for_several_roles_are_all_named(
     assert re.search(r"^  target_judge: 1 ", told, re.MULTILINE)
 
 
-def test_forgotten_answers_and_what_rests_on_them_are_asked_again_and_nothing_else(
+def test_forgotten_answers_and_what_depends_on_them_are_asked_again_and_nothing_else(
     first: tuple[Path, Count],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -139,7 +139,7 @@ def test_another_models_name_is_a_wrong_configuration_before_any_work(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("role", ["target_judge", "instructor", "edit_judge"])
-def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_command_goes_on(
+def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_command_resumes(
     build: tuple[DrawnScript, ChatServer, list[str]], healthy: dict[str, str], tmp_path: Path, role: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -161,7 +161,7 @@ def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_comman
 
 
 @pytest.mark.slow
-def test_a_server_that_stays_away_stops_the_build_and_the_same_command_goes_on(
+def test_a_server_that_stays_away_stops_the_build_and_the_same_command_resumes(
     build: tuple[DrawnScript, ChatServer, list[str]], healthy: dict[str, str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

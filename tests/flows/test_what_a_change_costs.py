@@ -115,11 +115,11 @@ def test_the_first_build_asks_every_role(first: tuple[Path, Count]) -> None:
     assert set(first[1].roles) == set(ROLES)
 
 
-def test_the_same_command_asks_nobody(world: World) -> None:
+def test_the_same_command_asks_no_model(world: World) -> None:
     assert world.build()[0].roles == {}
 
 
-def test_a_threshold_of_the_edit_check_asks_nobody(world: World, first: tuple[Path, Count]) -> None:
+def test_a_threshold_of_the_edit_check_asks_no_model(world: World, first: tuple[Path, Count]) -> None:
     count, name = world.build(VERY_GOOD_EDIT)
     assert count.roles == {}
     assert name != world.build()[1]
@@ -229,7 +229,7 @@ def test_a_text_that_can_change_an_outcome_moves_a_digest(
     assert digests(world) != before
 
 
-def test_where_a_model_is_and_how_it_is_run_asks_nobody(world: World) -> None:
+def test_where_a_model_is_and_how_it_is_run_asks_no_model(world: World) -> None:
     name = world.build()[1]
     with ChatServer(world.script) as other:
         server = f"{{model: {{id: test-model, max_pixels: 400000}}, urls: [{other.url!r}]}}"

@@ -169,7 +169,7 @@ def pending_units(store: Store, plan: Plan) -> list[Unit]:
 def inputs_of(unit: Unit) -> list[PlanInput]:
     """The members of a unit as the inputs they were planned from."""
     entries = unit.entries or (None,) * len(unit.members)
-    # A unit doesn't say which of its row files holds which member; a retry reads them all.
+    # A unit does not say which of its row files holds which member; a retry reads them all.
     rows = "\n".join(unit.parents)
     return [
         PlanInput(id=i, digest=d, rows=rows, entry=e)

@@ -106,7 +106,7 @@ def collect_garbage(store: Store, older_than: timedelta) -> list[str]:
         older_than: longer than any unit takes, since a worker stores its objects before its commit.
 
     Raises:
-        DataFault: a commit is damaged; what it names can't be known, so nothing is removed.
+        DataFault: a commit is damaged; what it names cannot be known, so nothing is removed.
     """
     before = datetime.now(UTC) - older_than
     objects = {o.path: o for o in store.list(STAGES)}

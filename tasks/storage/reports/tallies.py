@@ -48,7 +48,7 @@ def tally_of_end(end: StageEnd) -> StageTally:
     """Of a stage that is closed.
 
     Raises:
-        DataFault: the rejected and failed ones of a side don't add up to the reasons given.
+        DataFault: the rejected and failed ones of a side do not add up to the reasons given.
     """
     return StageTally(stage=end.key.stage, inputs=_side(end, INPUT), outputs=_side(end, CHILD))
 

@@ -72,7 +72,7 @@ def test_a_dataset_without_a_build_is_refused_and_not_made(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_dataset_itself_is_no_place_for_the_new_one(origin):
+def test_the_dataset_itself_is_not_a_place_for_the_new_one(origin):
     with pytest.raises(ConfigurationError, match="expected a dataset other than"):
         open_replay(origin.uri, f"{origin.uri}/")
 

@@ -58,7 +58,7 @@ def test_a_stage_whose_units_are_all_done_ends_as_always(tmp_path: Path) -> None
         drain.check("next")
 
 
-def test_units_of_a_later_partition_that_are_at_work_are_told_of_when_their_turn_comes(
+def test_running_units_of_a_later_partition_are_reported_when_their_turn_comes(
     tmp_path: Path,
 ) -> None:
     done: list[str] = []

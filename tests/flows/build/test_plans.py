@@ -70,7 +70,7 @@ def test_a_build_to_come_that_tries_failed_inputs_again_is_estimated_with_them(t
         ("seed=7", False),
     ],
 )
-def test_where_a_build_is_run_is_no_part_of_its_identity(tmp_path: Path, assignment: str, same: bool) -> None:
+def test_where_a_build_runs_is_not_part_of_its_identity(tmp_path: Path, assignment: str, same: bool) -> None:
     first = opened(tmp_path, "first")
     plan(first, "ingest")
     arguments = {"sources": [{"uri": str(tmp_path / "in")}], "out": str(tmp_path / "out"), "name": "first"}
@@ -81,7 +81,7 @@ def test_where_a_build_is_run_is_no_part_of_its_identity(tmp_path: Path, assignm
     assert (first.record.build == other.record.build) is same
 
 
-def test_a_misspelled_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelled_exclusion_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = opened(tmp_path, "first")
     assert exclusion_note(build) == ""
     listed = tmp_path / "leave-out.txt"

@@ -90,7 +90,7 @@ def test_answers_go_into_the_questions_after_them(questions: TrialQuestions) -> 
     assert np.array_equal(from_rle(questions._grounded().mask), mask)
 
 
-def test_what_is_no_photograph_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_photograph_is_refused_by_name(tmp_path: Path) -> None:
     config = load_config("embedded")
     (tmp_path / "text.jpg").write_text("words")
     for name, why in (("text.jpg", "not_an_image"), ("none.jpg", "No such file")):

@@ -49,7 +49,7 @@ def test_a_death_makes_suspects_of_what_was_computed_and_blames_no_other_unit() 
     assert queue.take() is None
 
 
-def test_a_worker_that_only_waited_blames_nobody() -> None:
+def test_a_worker_that_only_waited_blames_no_sample() -> None:
     queue = queue_of(2)
     held = [take(queue).unit.id, take(queue).unit.id]
     queue.worker_died(held, (), Trouble.CRASHED)
@@ -111,7 +111,7 @@ def test_unreadable_files_do_not_speak_against_the_stage() -> None:
     assert queue.open == set()
 
 
-def test_a_unit_that_goes_on_killing_although_its_suspects_run_apart_stops_the_stage() -> None:
+def test_a_unit_that_keeps_killing_although_its_suspects_run_separately_stops_the_stage() -> None:
     queue = UnitQueue("toy", [ToyUnit(id="u", members=("1", "2"))], Limits(), lambda _: False)
 
     def kill_eight_times() -> None:

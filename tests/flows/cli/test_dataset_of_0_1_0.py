@@ -144,7 +144,7 @@ def test_training_reads_it(old):
     assert {type(example).__name__ for example in found} == {"GroundingExample"}
 
 
-def test_repair_leaves_it_alone_and_sets_aside_what_rests_on_a_damaged_file(old, capsys):
+def test_repair_leaves_it_alone_and_sets_aside_what_depends_on_a_damaged_file(old, capsys):
     before = digests(old)
     assert "nothing is damaged" in run(capsys, "repair", "dataset")
     assert digests(old) == before

@@ -1,4 +1,4 @@
-"""Where the gallery may go: nothing of a person's is ever mixed up with it, and what can't be is said at once."""
+"""Where the gallery may go: nothing of a person's is ever mixed up with it, and what cannot be is said at once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_folder_of_photographs_is_left_alone(store: Store, tmp_path: Path) -> 
     refuse(tmp_path, "photographs", "no gallery")
 
 
-def test_a_page_of_someone_else_is_no_gallery(store: Store, tmp_path: Path) -> None:
+def test_a_page_of_someone_else_is_not_a_gallery(store: Store, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("<h1>How we ended here</h1>")
     (tmp_path / "site" / "style.css").write_text("")
@@ -80,7 +80,7 @@ def test_a_gallery_is_local(store: Store, tmp_path: Path, to: str) -> None:
 
 
 @pytest.mark.parametrize("to", ["file", "file/below/it"])
-def test_a_file_is_no_place_for_a_gallery(store: Store, tmp_path: Path, to: str) -> None:
+def test_a_file_is_not_a_place_for_a_gallery(store: Store, tmp_path: Path, to: str) -> None:
     (tmp_path / "file").write_text("a file")
     refuse(tmp_path, to, f"{tmp_path / 'file'} is a file")
 

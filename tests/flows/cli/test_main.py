@@ -70,7 +70,7 @@ def test_the_module_runs_as_a_process_with_the_same_exit_code(tmp_path: Path) ->
     assert_wrong(Result(result.returncode, result.stdout, result.stderr), "nothing")
 
 
-def test_what_nobody_foresaw_is_one_line_and_debug_shows_the_rest(
+def test_an_unexpected_error_is_one_line_and_debug_shows_the_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(_: object) -> int:
@@ -84,7 +84,7 @@ def test_what_nobody_foresaw_is_one_line_and_debug_shows_the_rest(
         groundedit("status", "x", "--debug", cwd=tmp_path)
 
 
-def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_that_the_same_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
@@ -142,7 +142,7 @@ def test_an_option_with_an_empty_value_is_refused_not_passed_over(
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
-def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
+def test_an_empty_name_is_not_a_dataset(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
 
 
@@ -186,7 +186,7 @@ def test_looking_at_what_is_not_there_makes_no_folder(tmp_path: Path, command: s
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "repair"])
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, command: str) -> None:
+def test_a_folder_that_is_not_a_dataset_is_refused(tmp_path: Path, command: str) -> None:
     assert_wrong(
         groundedit(command, str(photograph_folder(tmp_path)), cwd=tmp_path), "holds no build", "photographs"
     )
@@ -241,7 +241,7 @@ def redirected(redirection: str, *arguments: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_reader_that_goes_away_is_no_fault():
+def test_a_reader_that_closes_the_pipe_is_not_an_error():
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "flows.cli.main", "config", "show", "--profile", "embedded"]

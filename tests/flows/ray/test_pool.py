@@ -187,7 +187,7 @@ def test_an_endpoint_that_is_away_stops_the_stage_without_a_commit_of_that_unit(
     assert "u01" not in commits(tmp_path)
 
 
-def test_a_model_that_cannot_be_loaded_stops_the_stage_and_the_same_call_goes_on(
+def test_a_model_that_cannot_be_loaded_stops_the_stage_and_the_same_call_resumes(
     pool: RayPool, tmp_path: Path
 ) -> None:
     (tmp_path / "no-model").touch()

@@ -50,7 +50,7 @@ def test_a_doubtful_label_is_not_called_an_imprecise_mask(drawn):
     assert "is 0.74 , must be at least 0.85 label_confidence" in page.text
 
 
-def test_plans_of_a_target_that_ended_alike_are_told_once_with_how_many(drawn):
+def test_plans_of_a_target_that_ended_alike_are_shown_once_with_their_number(drawn):
     first, second = (drawn.target(drawn.source_image(f"shots/{n}.jpg")) for n in "ab")
     told = (("p0", first, "no"), ("p1", first, "no"), ("p2", first, "other"), ("q0", second, "no"))
     reason = "no_unique_reference"
@@ -166,7 +166,7 @@ def test_all_refused_ones_are_paged_and_how_many_are_left_out_is_said(drawn):
     assert "70 of 75" in Page(files["index.html"].decode()).text
 
 
-def test_a_name_that_is_no_text_breaks_no_page(drawn):
+def test_a_name_that_is_not_text_breaks_no_page(drawn):
     entry = refused("ingest", "bad_name", None, "", "shots/\udcff.jpg")
     files = written(drawn, rejected=[entry], rejected_totals={("ingest", "bad_name"): 1})
     assert b"\\udcff" in files["rejected-ingest-bad-name-1.html"]

@@ -98,7 +98,7 @@ def test_the_whole_scene_is_kept_and_the_target_marked(drawn):
     assert meta.target.mask.size == (240, 320)
 
 
-def test_a_gate_that_is_no_number_is_named(drawn):
+def test_a_gate_that_is_not_a_number_is_named(drawn):
     gate = Measurement(name="odd", value=float("nan"), low=0)
     with pytest.raises(DataFault, match=r"t0-p0: not publishable.*value"):
         described(drawn, EditType.COLOR, gates=(gate,))

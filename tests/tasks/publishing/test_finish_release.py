@@ -143,7 +143,7 @@ def test_a_build_killed_before_it_noted_its_release_finished_leaves_that_to_the_
     assert copied.get(note) == data
 
 
-def test_a_folder_without_a_manifest_is_no_release(tmp_path):
+def test_a_folder_without_a_manifest_is_not_a_release(tmp_path):
     with pytest.raises(DataFault, match="no finished release"):
         list(iterate_release(str(tmp_path)))
 

@@ -45,7 +45,7 @@ def test_a_photograph_that_ingest_did_not_keep_is_named(built):
         read_fingerprints(store, plans[0], {"zzz"})
 
 
-def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
+def test_a_shard_with_a_failed_sample_is_made_again_as_a_whole(drawn, tmp_path):
     store = open_store(str(tmp_path))
     plans = drawn.build_up_to_editing(store, drawn.LOCATIONS)
     editing = sorted((tmp_path / plans[-1].key.folder / "data").rglob("*.tar"))[0]

@@ -90,7 +90,7 @@ def test_a_link_to_a_folder_elsewhere_is_walked(tmp_path):
     assert names(root) == {"a/sub/x.jpg": "", "b": "duplicate"}
 
 
-def test_what_is_no_file_is_no_image(tmp_path, monkeypatch):
+def test_special_files_are_not_images(tmp_path, monkeypatch):
     (tmp_path / "x.jpg").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "full.jpg").mkdir()

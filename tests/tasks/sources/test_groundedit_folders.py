@@ -20,7 +20,7 @@ def found(tmp_path, **files):
     return groundedit_folders(store, [info.path for info in store.list()])
 
 
-def test_the_outermost_folder_counts_and_each_kind_is_told(tmp_path):
+def test_the_outermost_folder_counts_and_each_kind_is_reported(tmp_path):
     files = {
         "a/b/stages/ingest-0123abcd/config.json": b"{}",
         "a/b/releases/r/MANIFEST.json": MANIFEST,
@@ -51,7 +51,7 @@ def test_names_alone_prove_nothing(tmp_path):
     assert found(tmp_path, **files) == {}
 
 
-def test_of_a_dataset_that_is_the_whole_store_the_parts_are_told_and_a_whole_release_is_meant(tmp_path):
+def test_parts_of_a_dataset_that_is_the_store_are_reported_and_a_release_as_a_whole_is_listed(tmp_path):
     files = {"x.jpg": b"x", "stages/ingest-0123abcd/config.json": b"{}", "releases/r/MANIFEST.json": MANIFEST}
     parts = found(tmp_path / "one", **files)
     names = {"answers", "aside", "builds", "logs", "releases", "runs", "stages"}

@@ -75,7 +75,7 @@ def test_parquet(tmp_path, photo, ingest):
     }
 
 
-def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
+def test_unusable_lists_are_refused_before_work(tmp_path):
     cases = {
         "no-column.csv": (b"path,x\na.jpg,1\n", "'uri'"),
         "empty.csv": (b"", "no rows"),
@@ -181,14 +181,14 @@ def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, ph
 
 
 @pytest.mark.parametrize("column", ["uri", "licence"])
-def test_a_column_there_twice_is_refused_for_nobody_knows_which_is_meant(tmp_path, column):
+def test_a_duplicate_column_is_refused_as_ambiguous(tmp_path, column):
     path = tmp_path / "list.csv"
     path.write_text(f"uri,licence,{column}\na.jpg,b,c\n")
     with pytest.raises(ConfigurationError, match=f"has the column '{column}' more than once"):
         list_sources([SourceSettings(uri=str(path))])
 
 
-def test_a_csv_list_in_another_encoding_is_told_with_its_line(tmp_path):
+def test_a_csv_list_in_another_encoding_is_reported_with_its_line(tmp_path):
     path = tmp_path / "list.csv"
     path.write_bytes("uri\na.jpg\nZoë.jpg\n".encode("latin-1"))
     with pytest.raises(ConfigurationError, match=r"line 3: not UTF-8"):

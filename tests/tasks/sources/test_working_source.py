@@ -98,7 +98,7 @@ def test_a_thumbnail_in_the_jfif_header_goes(pictures):
     assert np.array_equal(working.rgb, decode_rgb(data))
 
 
-def test_an_odd_version_in_the_jfif_header_is_no_damage(pictures):
+def test_an_odd_version_in_the_jfif_header_is_not_damage(pictures):
     data = bytearray(pictures.save(pictures.draw()))
     assert data[6:13] == b"JFIF\0\x01\x01"
     data[11] = 107
@@ -285,7 +285,7 @@ def test_other_formats_are_read(pictures, kind):
     assert close(decode_rgb(working.jpeg), pictures.draw(), 12)
 
 
-def test_bytes_that_are_no_picture_of_ours_are_named(pictures):
+def test_bytes_of_other_formats_are_named(pictures):
     assert reason_of(b"") == Reason.EMPTY_FILE
     assert reason_of(b"some text that is called a.jpg") == Reason.NOT_AN_IMAGE
     assert reason_of(bytes(4000)) == Reason.NOT_AN_IMAGE
@@ -320,7 +320,7 @@ def test_a_cut_off_file_is_never_kept(pictures, kind):
     else:
         data = pictures.save(picture, kind)
     reasons = [reason_of(data[: int(len(data) * share)]) for share in (0.02, 0.2, 0.5, 0.9, 0.99)]
-    # Formats without an end mark can't tell a cut file from a damaged one.
+    # Formats without an end mark cannot tell a cut file from a damaged one.
     allowed = (
         {Reason.TRUNCATED}
         if kind in ("JPEG", "progressive", "CMYK", "PNG", "WEBP", "BMP")

@@ -31,7 +31,7 @@ def test_a_later_assignment_wins() -> None:
     ("assignment", "told"),
     [
         ("sources=[{uri: c}]", "--set sources=.*is also given as an argument"),
-        ("sources.2.uri=c", "sources.2.uri='c': index 2 is out of range (0-1)"),
+        ("sources.2.uri=c", "sources.2.uri='c': index 2 is out of range \\(0-1\\)"),
         ("sources.uri=c", "index uri is out of range"),
         ("sources.0=c", r"sources.0: .*\(value 'c'\)"),
         ("sources.-1.uri=c", "index -1 is out of range"),

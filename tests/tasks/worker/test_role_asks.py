@@ -93,7 +93,7 @@ def test_an_error_that_was_given_is_stored_and_noted_as_well(engine, tmp_path):
     assert (found.reason, len(found.answers)) == (Reason.BAD_REPLY, 1)
 
 
-def test_a_question_that_cannot_be_put_rests_on_nothing(engine, tmp_path):
+def test_a_question_that_cannot_be_asked_depends_on_nothing(engine, tmp_path):
     client = Client()
     found = outcome(engine, tmp_path, client, "too long")
     assert (found.reason, found.answers, client.asked) == (Reason.BACKEND_ERROR, (), 0)

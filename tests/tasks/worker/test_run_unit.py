@@ -112,7 +112,7 @@ def test_one_bad_sample_is_a_row_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize(("what", "error"), [("away", EnvironmentFault), ("memory", OutOfMemory)])
-def test_a_fault_of_the_environment_commits_nothing_and_blames_nobody(
+def test_an_environment_fault_commits_nothing_and_blames_no_sample(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type[Exception]
 ):
     unit = one_unit(store, tmp_path)
@@ -274,7 +274,7 @@ def test_an_operator_who_kills_again_and_again_makes_no_failures(store: Store, t
     assert close_stage(store, the_plan(store, tmp_path)).totals["inputs_kept"] == 1
 
 
-def test_an_attempt_that_still_runs_is_nobodys_death(store: Store, tmp_path: Path):
+def test_an_attempt_that_still_runs_is_not_a_death(store: Store, tmp_path: Path):
     unit = one_unit(store, tmp_path)
     for _ in range(3):
         begin_attempt(store, INGEST, unit.id)
@@ -367,7 +367,7 @@ def the_plan(store: Store, tmp_path: Path) -> Plan:
 
 
 @pytest.mark.slow
-def test_a_driver_killed_while_a_sample_is_on_trial_blames_nobody(store: Store, tmp_path: Path):
+def test_a_driver_killed_while_a_sample_is_on_trial_blames_no_sample(store: Store, tmp_path: Path):
     unit = one_unit(store, tmp_path, 1)
     environment = {**os.environ, TROUBLE: "p000:sleep"}
     module = "tests.tasks.storage.drawn_stages"

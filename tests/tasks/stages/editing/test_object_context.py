@@ -46,7 +46,7 @@ def test_a_darker_gray_is_a_shadow_and_a_blue_one_a_thing() -> None:
     assert not (shadow & thing).any()
 
 
-def test_a_part_of_the_object_that_its_mask_missed_is_no_thing() -> None:
+def test_a_part_of_the_object_that_its_mask_missed_is_not_a_thing() -> None:
     image = _ground(3)
     image[70:90, 124:132] = (200, 40, 40)
     _, thing = _around(image)
@@ -72,7 +72,7 @@ def test_a_named_neighbor_is_neither() -> None:
     assert not thing.any()
 
 
-def test_an_object_that_fills_the_picture_has_no_surroundings() -> None:
+def test_an_object_that_fills_the_picture_has_no_context() -> None:
     whole = np.ones(SHAPE, bool)
     found = classify_context(_ground(3), whole, whole, ~whole, 16)
     assert not found.shadow.any()

@@ -23,7 +23,7 @@ from tests.tasks.stages.editing.planted_stage import (
 )
 
 
-def test_a_removed_ball_is_kept_when_the_ground_goes_on(
+def test_a_removed_ball_is_kept_when_the_ground_continues(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=ground))
@@ -72,7 +72,7 @@ def test_a_filling_with_another_object_is_refused(
     assert_refused_alone(child, Reason.NEW_OBJECT_APPEARED)
 
 
-def test_a_filling_that_does_not_meet_its_surroundings_is_refused_for_its_seam(
+def test_a_fill_that_does_not_match_its_environment_is_refused_for_its_seam(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     lighter = np.clip(ground.astype(int) + 40, 0, 255).astype(np.uint8)
@@ -200,7 +200,7 @@ def test_a_shadow_beside_the_object_goes_with_it(
     assert np.abs(after - ground.astype(int))[shade].mean() < 6
 
 
-def test_a_thing_nobody_named_close_to_the_object_is_not_removed_with_it(
+def test_an_undetected_thing_close_to_the_object_is_not_removed_with_it(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     image = ground.copy()

@@ -55,7 +55,7 @@ def test_a_faint_edit_is_refused_as_not_changed(
     assert_refused_alone(child, Reason.NOT_CHANGED)
 
 
-def test_an_editor_that_touches_the_surroundings_is_refused_as_leaking(
+def test_an_editor_that_changes_the_environment_is_refused_as_leaking(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     def leaking(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def test_a_photograph_is_grounded_alike_alone_and_in_company():
     assert together == alone
 
 
-def test_no_mask_is_drawn_where_no_object_could_be_a_target_whatever_its_mask():
+def test_no_mask_is_segmented_if_no_object_can_be_a_target():
     segmenter = BlockSegmenter()
     (outcome,) = answered(
         stage(segmenter, target={"exclude_labels": ("cup", "book")}), [item("p")], Pictures(p=SCENE)

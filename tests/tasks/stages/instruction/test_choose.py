@@ -35,7 +35,7 @@ class NoEditor(Offer):
 WITHOUT_EDITOR = Offers(editor=NoEditor(Settings()), inpainter=INPAINTER)
 
 
-def test_a_type_that_the_editor_does_not_offer_is_never_drawn():
+def test_a_type_that_the_editor_does_not_offer_is_never_chosen():
     why = allowed_types(target(cups(), 1), WITHOUT_EDITOR, PAPER_COUNTS)
     assert why[EditType.COLOR] == "not offered by the editor"
     assert why[EditType.REMOVE] == ""
@@ -85,7 +85,7 @@ def test_removal_needs_no_argument():
     assert (drawn.edit_type, drawn.argument) == (EditType.REMOVE, NO_ARGUMENT)
 
 
-def test_the_draw_depends_on_seed_and_key_alone_and_follows_the_weights():
+def test_the_choice_depends_only_on_seed_and_key_and_follows_the_weights():
     cup = target(cups(), 1)
     weights = {EditType.COLOR: 3.0, EditType.REMOVE: 1.0}
     assert choose_edit_type(cup, EMBEDDED, weights, 5, "a") == choose_edit_type(
@@ -95,7 +95,7 @@ def test_the_draw_depends_on_seed_and_key_alone_and_follows_the_weights():
     assert 0.68 < counts[EditType.COLOR] / 800 < 0.82
 
 
-def test_no_type_left_gives_no_draw():
+def test_nothing_is_chosen_if_no_type_is_left():
     assert choose_edit_type(target(street(), 1), EMBEDDED, {EditType.COLOR: 1.0}, 0, "p") is None
 
 
@@ -125,7 +125,7 @@ def test_each_plan_of_a_target_is_another_edit_until_none_is_left():
     assert sorted(taken) == [(EditType.ACTION, ""), (EditType.REPLACE, "")]
 
 
-def test_a_type_that_was_drawn_already_comes_again_with_another_argument():
+def test_a_type_used_before_is_chosen_again_with_another_argument():
     cup, weights = target(cups(), 1), {EditType.COLOR: 1.0}
     first = choose_edit_type(cup, EMBEDDED, weights, 0, "p")
     again = choose_edit_type(cup, EMBEDDED, weights, 0, "p", [(first.edit_type, first.argument)])

@@ -154,7 +154,7 @@ WRONG = WrittenInstruction(
 )
 
 
-def test_a_refused_plan_keeps_its_record_and_the_writer_is_told_why():
+def test_a_rejected_plan_keeps_its_record_and_the_writer_gets_the_reason():
     instructor = scripted(WRONG, WRONG)
     stage = _stage(
         instructor, weights={EditType.REMOVE: 1.0}, tries=2, rewrite_tries=0, gates=("marking", "round_trip")
@@ -166,7 +166,7 @@ def test_a_refused_plan_keeps_its_record_and_the_writer_is_told_why():
     assert [len(question.refusals) for question in instructor.asked] == [0, 1]
 
 
-def test_a_refused_rewriting_is_rewritten_and_then_the_original_goes_on_without_the_instructor():
+def test_a_rejected_rewriting_is_rewritten_and_then_the_original_is_used_without_the_instructor():
     instructor = scripted(None, None)
     rewriter = GivenAsk("rewriter", lambda question: "Remove the green elephant on the moon.")
     stage = _stage(instructor, rewriter=rewriter, rewrite_tries=2)

@@ -60,7 +60,7 @@ def test_the_path_says_photograph_role_key_and_round():
         "aside/1/answers/ab/abc/tagger-0123456789abcdef01234567.r0.tar",
     ],
 )
-def test_other_paths_are_no_answers(path):
+def test_other_paths_are_not_answers(path):
     assert answer_name(path) is None
 
 
@@ -83,7 +83,7 @@ def test_a_file_that_was_cut_off_is_a_fault(length):
 
 def test_an_unknown_format_is_a_fault_that_names_path_and_format():
     data, _ = pack([("answer.json", seal({"format": 2}))])
-    with pytest.raises(DataFault, match=rf"^{FILE.path}: format 2 .* \(known: 1\)"):
+    with pytest.raises(DataFault, match=rf"^{FILE.path}: unknown format 2 .* \(available: 1\)"):
         answer_from(data, FILE.path)
 
 

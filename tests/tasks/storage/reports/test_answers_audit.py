@@ -48,7 +48,7 @@ def built(tmp_path, store):
     return store
 
 
-def test_answers_are_checked_folder_by_folder_and_are_no_strangers(built):
+def test_answers_are_checked_folder_by_folder_and_are_not_strangers(built):
     before = verify(built, deep=True)
     for sid in ("aa11", "ab22", "ab33"):
         put(built, drawn(sid=sid))
@@ -73,7 +73,7 @@ def test_a_flipped_bit_is_found_by_a_deep_look_and_repaired(built):
     assert not verify(built, deep=True).faults
 
 
-def test_what_is_no_answer_is_noted(built):
+def test_an_object_that_is_not_an_answer_is_noted(built):
     built.put("answers/ab/notes.txt", b"")
     (note,) = [n for n in verify(built, deep=False).notes if n.path.startswith("answers/")]
     assert (note.path, note.problem) == ("answers/ab/notes.txt", "not part of a dataset")

@@ -105,9 +105,7 @@ def test_a_missing_or_shortened_file_is_named_without_reading_it(tmp_path: Path)
         "builds/*/grounding.*.json",
     ],
 )
-def test_what_another_object_tells_of_is_named_when_it_is_gone_and_made_anew_after_a_repair(
-    tmp_path: Path, kind: str
-):
+def test_a_referenced_object_that_is_gone_is_named_and_made_again_after_a_repair(tmp_path: Path, kind: str):
     store, _ = build_dataset(tmp_path)
     (file,) = (tmp_path / "out").glob(kind)
     data = file.read_bytes()
@@ -164,7 +162,7 @@ def test_a_link_is_missed_by_the_one_that_follows_it(tmp_path: Path):
     assert [f.path for f in verify(store, deep=False).faults] == [path]
 
 
-def test_attempts_are_no_promise(tmp_path: Path):
+def test_attempts_are_not_audited_as_promises(tmp_path: Path):
     store, _ = build_dataset(tmp_path)
     for path in [o.path for o in store.list() if "/attempts/" in o.path]:
         store.delete(path)

@@ -111,7 +111,7 @@ def test_nothing_moves_when_no_answer_fits(store):
     assert sorted(item.path for item in store.list()) == before
 
 
-def test_a_damaged_row_file_is_told_before_anything_moves(store):
+def test_a_damaged_row_file_is_reported_before_anything_moves(store):
     commit = find_commit(store, STAGE, plan_of(store).units[0].id)
     store.put(commit.rows.path, b"no parquet")
     before = sorted(item.path for item in store.list())

@@ -44,7 +44,7 @@ def test_the_reply_may_be_text_with_a_fence_and_prose() -> None:
         assert verdict(reply=text)["refused"] is None
 
 
-def test_an_argument_in_the_reply_is_no_fault_of_its_form() -> None:
+def test_an_argument_in_the_reply_is_not_a_fault_of_its_form() -> None:
     reply = right_line()["reply"]
     assert verdict(reply=reply | {"Editing_Argument": "blue"})["refused"] is None
     assert verdict(reply=json.dumps(reply | {"Editing_Argument": "blue"}))["refused"] is None

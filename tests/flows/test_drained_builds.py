@@ -1,4 +1,4 @@
-"""SIGTERM to a real build: what is at work is committed, the same command goes on, and a second one stops at once."""
+"""SIGTERM to a real build: running units are committed, the same command resumes, a second signal stops at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A build from another dataset's answers says what keeps it from being the same build."""
+"""Rebuilding from another dataset's answers reports anything that would make the build differ."""
 
 from __future__ import annotations
 

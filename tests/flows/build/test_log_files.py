@@ -1,4 +1,4 @@
-"""Each pool and server has a log of its own, whose place is told."""
+"""Each pool and server has its own log, whose path is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A build's record: what it links is enough to follow the build from its photographs to its release."""
+"""A build's record links everything needed to follow the build from its photographs to its release."""
 
 from __future__ import annotations
 

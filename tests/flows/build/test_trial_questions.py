@@ -1,4 +1,4 @@
-"""Every role gets a question about the photograph, whatever those before it answered."""
+"""Every role gets a question about the photograph, whatever the roles before it answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``answers list`` and ``answers forget`` as a person types them."""
+"""``answers list`` and ``answers forget`` on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `build` does with part of the stages, and what it prints at its end."""
+"""`build` with some of the stages, and what it prints at its end."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_pause_says_how_to_look_and_how_to_go_on(
     tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paused = command(tmp_path, "build", "--set", "execution.pause_after=ingest")
-    for again in (False, True):  # the second time it pauses there with nothing to do
+    for again in (False, True):  # the second run pauses at the same stage with nothing to do
         assert main(paused) == 0
         out = capsys.readouterr().out
         assert ("before" in out.splitlines()[1].split()) is again
@@ -118,7 +118,7 @@ def test_a_pilot_s_units_and_answers_are_used_by_the_whole_build(
     whole = set((tmp_path / "out").glob("stages/*/commits/*/*.json"))
     assert pilot < whole
     capsys.readouterr()
-    # Units of another cut: nothing of the pilot's commits can be used, and all of its answers are.
+    # Other unit sizes: none of the pilot's commits can be reused, but all of its answers.
     for folder in (tmp_path / "out").glob("stages/grounding-*"):
         shutil.rmtree(folder)
     shutil.rmtree(tmp_path / "out" / "builds")

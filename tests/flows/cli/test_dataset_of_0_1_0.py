@@ -1,4 +1,4 @@
-"""A dataset of version 0.1.0: every command reads it, building on leaves it as it is."""
+"""A dataset of version 0.1.0: every command reads it, and building leaves it unchanged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture
 def old(unpacked, tmp_path, monkeypatch):
-    """A copy whose folders ``dataset`` and ``photographs`` lie in the working directory, as when it was made."""
+    """A copy whose folders ``dataset`` and ``photographs`` are in the working directory, as when it was made."""
     shutil.copytree(unpacked, tmp_path / "w")
     monkeypatch.chdir(tmp_path / "w")
     return tmp_path / "w" / "dataset"

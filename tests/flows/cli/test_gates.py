@@ -1,4 +1,4 @@
-"""``groundedit gates`` as a person runs it: one JSON line out per line in, and exit codes."""
+"""``groundedit gates`` on the command line: one JSON line out per line in, and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a person runs it: exit codes and what is printed; in this process, to save imports."""
+"""The command: exit codes and output; run in this process to save imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left."""
+    """Result of a run."""
 
     returncode: int
     stdout: str
@@ -31,13 +31,13 @@ def groundedit(*arguments: str, cwd: Path) -> Result:
     with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(arguments)
-        except SystemExit as left:  # argparse leaves this way
+        except SystemExit as left:  # argparse exits this way
             code = int(left.code or 0)
     return Result(code, out.getvalue(), err.getvalue())
 
 
 def assert_wrong(result: Result, *parts: str) -> None:
-    """Exit code 2, one line, no traceback, and the message names what is wrong."""
+    """Exit code 2, one line, no traceback, and the message names the problem."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     last = result.stderr.strip().splitlines()[-1]
@@ -225,7 +225,7 @@ def photograph_folder(tmp_path: Path) -> Path:
 
 
 def redirected(redirection: str, *arguments: str) -> Result:
-    """The command as a shell starts it with this redirection; ``stdout`` is what still arrived."""
+    """Runs the command in a shell with this redirection; ``stdout`` is what still arrived."""
     command = [
         "sh",
         "-c",
@@ -236,7 +236,7 @@ def redirected(redirection: str, *arguments: str) -> Result:
         "flows.cli.main",
         *arguments,
     ]
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse keeps an error of its own printing to itself
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse hides errors of its own printing
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=buffered, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
 

@@ -1,4 +1,4 @@
-"""Where pools fit, without any Ray."""
+"""Where pools fit, tested without Ray."""
 
 from __future__ import annotations
 

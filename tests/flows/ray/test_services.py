@@ -48,7 +48,7 @@ def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> Servic
 
 @pytest.fixture
 def started(cluster: RayCluster) -> Iterator[list[RayServices]]:
-    """Services of a test; they are ended with it."""
+    """Services for a test, closed with it."""
     services: list[RayServices] = []
     yield services
     for each in services:
@@ -156,7 +156,7 @@ def test_a_killed_replica_loses_and_doubles_nothing(
     assert [each for each in answers if isinstance(each, BaseException)] == []
     answered = [path.name.split("-")[1] for path in tmp_path.glob("asked-*")]
     assert sorted(set(answered)) == sorted({*(name for name in names if name[0] == "p"), "qq"})
-    # Asked again after the death only what was in the two calls of the replica that died.
+    # Only the two calls of the replica that died are asked again.
     assert len(answered) - len(set(answered)) <= 8
 
 

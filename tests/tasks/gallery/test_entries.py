@@ -1,4 +1,4 @@
-"""What a page says of single entries: paging, what refused them, who made them, names that are no text."""
+"""Entries on pages: paging, failed gates, provenance, names that are not text."""
 
 from __future__ import annotations
 

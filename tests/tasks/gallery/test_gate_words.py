@@ -1,4 +1,4 @@
-"""Gates in plain words, and which of them refused something."""
+"""Gates in plain words, and which of them failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gallery: whole, without outside resources, and safe whatever names and words come in."""
+"""The gallery: complete, without external resources, and safe for any names and words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of the gallery, on arrays one can check by eye."""
+"""The gallery's pictures, on arrays that can be checked by eye."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small build with drawn photographs, taken through the real planning, rows and commits up to editing."""
+"""A small build of drawn photographs, with the real planning, rows and commits up to editing."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ RELEASE = ReleaseContext(
 
 
 def sid(location: str) -> str:
-    """A legal id that follows from the location."""
+    """A valid id derived from the location."""
     digest = hashlib.sha256(location.encode()).digest()
     return "".join("abcdefghijklmnopqrstuvwxyz234567"[byte % 32] for byte in digest[:26])
 
@@ -155,7 +155,7 @@ def target(source: SourceImage) -> GroundedTarget:
 
 
 def edit_plan(grounded: GroundedTarget, kind: EditType) -> EditPlan:
-    """Recoloring has one more gate and a prompt; removal neither argument nor prompt: as unlike as records get."""
+    """Recoloring has one more gate and a prompt; removal neither argument nor prompt: as different as records get."""
     color = kind is EditType.COLOR
     return EditPlan(
         plan_id=f"{grounded.target_id}-p0",
@@ -200,7 +200,7 @@ def edited_picture(source: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class DrawnStage:
-    """A stage made of one function; what it does is told by the location: "…bad…" is refused and so on."""
+    """A stage made of one function, which acts by the location: "…bad…" is rejected and so on."""
 
     one: Callable[[StageInput, PixelReader], Outcome]
 
@@ -318,7 +318,7 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
 
 
 def run_publish(store: Store, plan: Plan, settings: PublishSettings) -> None:
-    """Do the open units of a publish plan and close it."""
+    """Runs the open units of a publish plan and closes it."""
     stage = partial(publish_sample, settings=settings, context=CONTEXT)
     with worker(store, plan.key, stage) as at_work:
         for unit in plan.units:

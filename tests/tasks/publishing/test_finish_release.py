@@ -1,4 +1,4 @@
-"""The finished release: read by others' readers, whole, and the same however it came about."""
+"""The finished release: complete, readable by other readers, and independent of how it was made."""
 
 from __future__ import annotations
 

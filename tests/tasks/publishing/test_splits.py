@@ -1,4 +1,4 @@
-"""Splits and shards: stable, equal, and near-duplicates on one side."""
+"""Splits and shards: stable, of equal size, and near-duplicates on one side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SETTINGS = PublishSettings(samples_per_shard=5, validation_share=0.25, near_dupl
 
 
 def refs(count, start=0):
-    # 64-bit numbers drawn at random lie about 32 bits apart, so none of them are near-duplicates.
+    # Random 64-bit numbers are about 32 bits apart, so none of them are near-duplicates.
     rng = random.Random(start)
     return [
         SampleRef(key=f"s{n:05d}-t0-p0", sid=f"s{n:05d}", fingerprint=f"{rng.getrandbits(64):016x}")
@@ -74,7 +74,7 @@ def test_near_duplicates_across_splits_lose_their_validation_members():
     twins = {held_out[0].sid: f"{bits ^ 0b111:016x}", held_out[1].sid: f"{bits ^ 0b1111000:016x}"}
     samples = [SampleRef(key=r.key, sid=r.sid, fingerprint=twins.get(r.sid, r.fingerprint)) for r in samples]
     plan = assign_shards(samples, SETTINGS, 1)
-    # Three bits away is refused, four bits are another photograph.
+    # Three bits apart is a near-duplicate, four bits is another photograph.
     assert plan.conflicts == ((held_out[0].key, f"photograph resembles {train.sid} of the train split"),)
     assert held_out[0].key not in placed(plan)
     assert placed(plan)[held_out[1].key] == "validation"

@@ -1,4 +1,4 @@
-"""Records become canonical JSON and come back as they were."""
+"""Records become canonical JSON and are read back unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One table of edit types: complete, in order, and the only place that knows one type from another."""
+"""One table of edit types: complete, in order, and the only place that distinguishes types."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ OWN_WORDS = {
     "tasks/backends/embedded/painting/edit_judge.py": "by what the embedded judge scores it",
     "tasks/backends/embedded/language/descriptions.py": "how the embedded writers say it",
 }
-"""Modules that name single types, and why they may: each knows the few types that it makes, and no others."""
+"""Modules that may name single types: each knows only the few types that it makes."""
 
 READS_SENTENCES = "tasks/stages/instruction/words/"
-"""Gates on words know what sentences about the paper's types look like; one of another type passes the general ones."""
+"""Word gates know what sentences about the paper's types look like; other types pass the general gates."""
 
 
 def _names_a_type(path: Path) -> bool:

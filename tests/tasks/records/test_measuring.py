@@ -1,4 +1,4 @@
-"""One function measures: what is recorded is what was judged."""
+"""One function measures: the recorded value is the judged one."""
 
 from __future__ import annotations
 

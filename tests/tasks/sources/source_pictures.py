@@ -1,4 +1,4 @@
-"""Drawn pictures in every shape a camera, a program or a hostile hand may give them."""
+"""Drawn pictures in every form that a camera, a program or an attacker may give them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 
 def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
-    """The JPEG with segments put behind its start marker."""
+    """The JPEG with segments inserted after its start marker."""
     return jpeg[:2] + b"".join(segments) + jpeg[2:]
 
 
@@ -117,7 +117,7 @@ def bomb() -> bytes:
 
 
 class Pictures:
-    """The functions above, for tests (test folders are no packages)."""
+    """The functions above, for tests (test folders are not packages)."""
 
     Image, ADOBE_RGB, DISPLAY_P3 = Image, ADOBE_RGB, DISPLAY_P3
     draw, save, icc_profile, cmyk_profile = map(staticmethod, (draw, save, icc_profile, cmyk_profile))

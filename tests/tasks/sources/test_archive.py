@@ -1,4 +1,4 @@
-"""Members of a tar, damaged ones included."""
+"""Members of a tar, including damaged ones."""
 
 import io
 import tarfile

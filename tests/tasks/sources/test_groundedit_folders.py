@@ -1,4 +1,4 @@
-"""Which folders are GroundEdit's own: told alike for a folder and for the objects of a store."""
+"""Detecting GroundEdit's own folders, in a local folder and among the objects of a store."""
 
 from __future__ import annotations
 

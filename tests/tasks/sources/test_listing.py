@@ -1,4 +1,4 @@
-"""Sources as a whole: what is wrong is said before work, what is left out is counted."""
+"""Sources as a whole: errors are reported before work, exclusions are counted."""
 
 from functools import partial
 
@@ -121,7 +121,7 @@ def test_exclusions_that_name_nothing_are_reported(tmp_path, pictures):
     assert list_sources(sources, exclude=str(listed)).idle_exclusions == (
         *sorted([strange, "s/B.jpg", "t/*"]),
     )
-    # b.jpg lies beyond the limit, and whose id the other is nobody has read
+    # b.jpg is beyond the limit, and the other line's id is unknown since not all files were read
     assert list_sources(sources, exclude=str(listed), limit=1).idle_exclusions == ("s/B.jpg", "t/*")
     assert list_sources(sources).idle_exclusions == ()
 

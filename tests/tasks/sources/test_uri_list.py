@@ -126,7 +126,7 @@ def test_an_object_that_is_out_of_reach_is_named_when_it_stops_the_work(tmp_path
         monkeypatch.delenv(name)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
-    # Where credentials are asked for when the environment has none; the real address may be slow to refuse.
+    # Where credentials are requested if the environment has none; the real address may be slow to respond.
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody}")
     monkeypatch.setattr(reading, "open_store", lambda uri: open_store(uri, StoreOptions(retries=0)))
     reading._store.cache_clear()

@@ -1,4 +1,4 @@
-"""The working source: kept to the bit where it can be, turned and converted where it must, refused by name."""
+"""The working source: bit-identical where possible, rotated and converted where necessary, rejected with a reason."""
 
 import io
 
@@ -125,7 +125,7 @@ def test_all_orientations_end_upright(pictures, orientation, kind):
         3: upright[::-1, ::-1],
         4: upright[::-1],
         5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),  # turned a quarter clockwise, it is upright
+        6: np.rot90(upright),  # rotated a quarter clockwise, it is upright
         7: upright[::-1, ::-1].transpose(1, 0, 2),
         8: np.rot90(upright, -1),
     }[orientation]
@@ -338,7 +338,7 @@ def test_a_cut_jpeg_that_was_given_an_end_mark_is_found_out(pictures, options):
     picture = Image.fromarray(pictures.draw()).convert(options.pop("mode", "RGB"))
     data = pictures.save(picture, **options)
     cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
-    Image.open(io.BytesIO(cut)).load()  # the usual decoder fills up with gray and says nothing
+    Image.open(io.BytesIO(cut)).load()  # the usual decoder silently fills up with gray
     assert reason_of(cut) == Reason.TRUNCATED
 
 
@@ -367,7 +367,7 @@ def test_flipped_bytes_end_in_a_picture_or_a_reason(pictures, kind):
     kept = 0
     for number in range(80):
         damaged = bytearray(data)
-        # Half of the blows go to the headers, where the parsers are.
+        # Half of the changed bytes are in the headers, where the parsers are.
         span = 700 if number % 2 else len(data)
         for position in rng.integers(0, min(span, len(data)), int(rng.integers(1, 6))):
             damaged[position] = int(rng.integers(0, 256))

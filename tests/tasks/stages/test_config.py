@@ -1,4 +1,4 @@
-"""Profile, arguments and `--set` make one configuration; what contradicts or names nothing is refused."""
+"""Profile, arguments and `--set` make one configuration; contradictions and unknown names are errors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ JUDGE = "grounding.judge={backend: chat, run: vlm}"
 def test_every_profile_of_the_project_holds_together() -> None:
     assert profile_names() == ["cluster", "embedded"]
     for name in profile_names():
-        # The weights' digest of the cluster's editor is its user's to state.
+        # The digest of the editor's weights on the cluster is set by its user.
         digest = ["editing.editor.options.digest=" + "ab" * 32] if name == "cluster" else []
         check_roles(load_config(name, digest))
 

@@ -1,4 +1,4 @@
-"""The engine: samples at work at once, room by megapixels, threads, cancellation."""
+"""The engine: concurrent samples, limit by megapixels, threads, cancellation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def photograph(name: str, megapixels: float) -> StageInput:
 
 
 class Counting:
-    """Notes how many samples and megapixels are inside at once; each waits until it is told to go on."""
+    """Records how many samples and megapixels are inside at once; each waits until it is released."""
 
     def __init__(self) -> None:
         self.inside: list[float] = []

@@ -1,4 +1,4 @@
-"""What an ask to the router notes with its sample: keys of what is stored, an error included, and of nothing else."""
+"""What a routed ask records for its sample: keys of stored answers, including errors, and nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Repeating(Served):
 
 
 class Client:
-    """Has kept nothing; answers, declines, or is a replay."""
+    """Has no kept answers; answers, declines, or is a replay."""
 
     def __init__(self, trouble: Exception | None = None, *, replay: bool = False) -> None:
         self.trouble, self.replay, self.asked = trouble, replay, 0

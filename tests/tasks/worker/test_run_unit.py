@@ -1,4 +1,4 @@
-"""The worker: isolation of samples, faults of the environment, lost races, poison."""
+"""The worker: isolation of samples, environment faults, lost races, poison."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def endings(store: Store, unit: Unit) -> dict[str, str]:
 
 
 def child_process(store: Store, tmp_path: Path, trouble: str, fault: str = "", witness: bool = True) -> int:
-    """Run the pipeline as a driver of its own; returns its exit status (-9 when it was killed)."""
+    """Runs the pipeline in a separate driver; returns its exit status (-9 if it was killed)."""
     environment = {**os.environ, TROUBLE: trouble, VARIABLE: fault or "none"}
     module = "tests.tasks.storage.drawn_stages"
     command = [
@@ -128,7 +128,7 @@ def test_an_environment_fault_commits_nothing_and_blames_no_sample(
 
 @dataclass(frozen=True)
 class OddStage(ReadStage):
-    """Returns outcomes of other inputs, two children of one name, or numbers that JSON cannot hold."""
+    """Returns outcomes of other inputs, two children with one name, or numbers that JSON cannot represent."""
 
     how: str = ""
 
@@ -216,7 +216,7 @@ def test_changed_rows_stop_the_next_stage_and_are_named(store: Store, tmp_path: 
 
 @dataclass(frozen=True)
 class CountingPixels(MeasureStage):
-    """Notes how many decoded pictures the worker holds."""
+    """Records how many decoded pictures the worker holds."""
 
     held: list[int] = field(default_factory=list)
 

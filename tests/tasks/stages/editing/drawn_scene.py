@@ -90,7 +90,7 @@ def disc(x: int, y: int, radius: int, shape: tuple[int, int] = SHAPE) -> np.ndar
 
 
 def shaded(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> None:
-    """Paint ``mask`` with a color that is lit from above."""
+    """Paints ``mask`` with a color that is lit from above."""
     light = np.linspace(1.15, 0.85, image.shape[0])[:, None, None]
     image[mask] = np.clip(np.broadcast_to(np.array(color) * light, image.shape)[mask], 0, 255)
 

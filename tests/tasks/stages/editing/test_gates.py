@@ -1,4 +1,4 @@
-"""Single gates on drawn pictures: values one can check by eye, and the bound on both sides."""
+"""Single gates on drawn pictures: values that can be checked by eye, on both sides of the bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around an object is told from its ground by color, in measure of the ground's own variety."""
+"""Pixels around an object are distinguished from its ground by color, relative to the ground's own variance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The editing stage keeps clean removals, and each gate alone refuses a filling planted for it."""
+"""The editing stage keeps clean removals, and each gate alone rejects a fill planted for it."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_photograph_is_looked_at_once_however_many_fillings_are_tried(
 
     run(picture, plan_for(RED, EditType.REMOVE), fill=bad, detector=Counting())
     windows = len(WINDOW_FACTORS) + 1  # and the whole picture
-    assert len(seen) == 3 * windows  # the source, and the result of either try
+    assert len(seen) == 3 * windows  # the source, and the result of each try
 
 
 def test_a_class_that_carries_other_things_is_not_removed(

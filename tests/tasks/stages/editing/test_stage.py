@@ -1,4 +1,4 @@
-"""The editing stage keeps good recolorings and effects, and each gate alone refuses a sample planted for it."""
+"""The editing stage keeps good recolorings and effects, and each gate alone rejects a sample planted for it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ ROLE = RoleSettings(backend="blocks")
 
 
 class Pictures:
-    """Hands out arrays by blob path; a path that is not there has changed since ingest."""
+    """Returns arrays by blob path; a missing path means that the blob changed since ingest."""
 
     def __init__(self, **arrays):
         self.arrays = arrays
@@ -89,7 +89,7 @@ def test_the_blobs_are_the_mask_and_the_red_picture_of_that_target():
     box = child.record.objects[0].box
     outside[box.y0 - 8 : box.y1 + 8, box.x0 - 8 : box.x1 + 8] = False
     tinted = (SCENE.astype(int) + np.array([255, 0, 0])) / 2
-    assert np.abs(red - tinted)[inside].mean() < 12  # the box line runs over the rim
+    assert np.abs(red - tinted)[inside].mean() < 12  # the box line overlaps the rim
     assert np.abs(red - SCENE.astype(int))[outside].mean() < 2
 
 

@@ -1,4 +1,4 @@
-"""The seeded draw of targets."""
+"""The seeded choice of targets."""
 
 import numpy as np
 

@@ -25,7 +25,7 @@ GOLDEN = {
         "turned.jpg": "d136d169e0bf",
     }
 }
-"""First digits of the working source's digest by the version of its step; when one changes, raise the version."""
+"""First digits of the working source's digest by its step's version; if one changes, increase the version."""
 
 
 def stage_of(sources):

@@ -1,4 +1,4 @@
-"""Small scenes built by hand, whose facts one can check by eye: things on a 1000 x 800 picture."""
+"""Small scenes built by hand, whose facts can be checked by eye: things on a 1000 x 800 picture."""
 
 from __future__ import annotations
 
@@ -158,4 +158,4 @@ def living_room() -> Scene:
 
 
 ALL = (desk, cups, street, living_room)
-"""Every scene, for tests that go through all targets."""
+"""All scenes, for tests that run over all targets."""

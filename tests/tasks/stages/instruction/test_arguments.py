@@ -1,4 +1,4 @@
-"""What the target becomes: asked, stated, or read from the sentence."""
+"""What the target becomes: as requested, stated, or read from the sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seeded draw of an edit among those that are offered for a target."""
+"""The seeded choice of an edit among those offered for a target."""
 
 from __future__ import annotations
 

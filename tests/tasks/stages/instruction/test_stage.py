@@ -43,7 +43,7 @@ CLOSED = ("all", "closed_parts", "closed_rewriting")
 
 
 class NoPixels:
-    """A reader nobody may ask."""
+    """A reader that must not be used."""
 
     def data(self, ref):
         raise AssertionError(ref)
@@ -60,7 +60,7 @@ class GrayPixels(NoPixels):
 
 
 def scripted(*replies):
-    """An instructor that gives prepared replies in turn, None standing for the embedded one's own."""
+    """An instructor with prepared replies in turn; None means the embedded one's own reply."""
     left, own = list(replies), SceneFactsInstructor()
     return GivenAsk("instructor", lambda question: left.pop(0) or own.answer([question])[0])
 
@@ -223,7 +223,7 @@ def test_a_backend_that_looks_at_pixels_gets_the_source_and_the_box_and_others_c
     box = question.target.objects[0].box
     assert question.picture.rgb[box.y0, box.x0].tolist() == [128, 128, 128]
     assert question.boxed.rgb[box.y0, box.x0].tolist() == [255, 0, 0]
-    # The instructor sees the box only: inside it the picture is untouched.
+    # The instructor sees only the box: inside it the picture is unchanged.
     middle = question.boxed.rgb[(box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2]
     assert middle.tolist() == [128, 128, 128]
 
@@ -235,7 +235,7 @@ def test_another_kind_of_record_is_a_crash_of_that_input():
 
 
 def test_the_frozen_draft_is_reproducible():
-    # A golden sentence: when it changes, a step's version must be raised.
+    # A golden sentence: if it changes, a step's version must be increased.
     plan = answered(_stage(seed=7), [_input(target(cups(), 1))], NoPixels())[0].children[0].record
     again = answered(_stage(seed=7), [_input(replace(target(cups(), 1)))], NoPixels())[0].children[0].record
     assert plan == again

@@ -1,4 +1,4 @@
-"""A kept answer's file gives back what was put into it, or says that it was changed."""
+"""A kept answer's file returns what was stored in it, or reports that it was changed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_flipped_bit_is_found():
     data = answer_bytes(FILE)
     for position in range(
         0, 8 * len(data), 7
-    ):  # 7 and 8 have no common divisor: every bit of a byte has its turn
+    ):  # 7 and 8 have no common divisor, so every bit of a byte is tested
         changed = bytearray(data)
         changed[position // 8] ^= 1 << position % 8
         with pytest.raises(DataFault, match=f"^{FILE.path}: "):

@@ -1,4 +1,4 @@
-"""Rows, tars and commits: the count law, reproducible bytes, ranges that hold what they say."""
+"""Rows, tars and commits: the count law, reproducible bytes, correct byte ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset begins with another one's ingest: everything is there, checked, and stays when it was there before."""
+"""A dataset starts with another one's ingest: it is copied completely, checked, and existing objects stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`verify` finds damaged answers, `repair` sets them aside with the units that are made of them."""
+"""`verify` finds damaged answers, `repair` sets them aside with the units that depend on them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_answers_are_walked_in_order(store):
 
 
 def edited(store, file):
-    """A unit whose one blob is the image of an answer."""
+    """A unit whose single blob is the image of an answer."""
     (ref,) = blob_refs(file).values()
     child = Child(id="x-t0-p0", record=None, blobs=(Blob(name="patch.png", data=file.blobs["answer.png"]),))
     unit = make_unit(EDITING, [PlanInput(id="x-t0", digest="1")])

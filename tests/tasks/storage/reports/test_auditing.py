@@ -1,4 +1,4 @@
-"""Every flipped byte is named; repair and the next build bring the same digests back."""
+"""Every flipped byte is reported; repair and the next build restore the same digests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.tasks.storage.drawn_stages import (
 
 
 def build_dataset(tmp_path: Path) -> tuple[Store, list[StageEnd]]:
-    """A dataset with everything in it: two stages, a decision, a build, a release, and a worker's left note."""
+    """A complete dataset: two stages, a decision, a build, a release, and an attempt left by a worker."""
     draw_photographs(tmp_path / "in", 7)
     (tmp_path / "in" / "twin.png").write_bytes((tmp_path / "in" / "p003.png").read_bytes())
     store = open_store(str(tmp_path / "out"))
@@ -114,10 +114,10 @@ def test_a_referenced_object_that_is_gone_is_named_and_made_again_after_a_repair
     assert [f.path for f in verify(store, deep=False).faults] == [path]
     done = repair(store)
     assert done.missing == (path,)
-    # A finished build is only reported, so without its manifest's move nothing would be made anew.
+    # A finished build is only reported, so if its manifest stayed nothing would be made again.
     assert not store.exists("releases/drawn-1/MANIFEST.json")
     build_again(store, tmp_path)
-    if kind != "builds/*.json":  # which says when it began
+    if kind != "builds/*.json":  # it contains the build's start time
         assert file.read_bytes() == data
     assert verify(store, deep=True).faults == []
 

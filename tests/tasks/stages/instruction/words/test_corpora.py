@@ -1,4 +1,4 @@
-"""Right texts pass every gate, and one planted error is refused for its own reason.
+"""Correct texts pass every gate, and one planted error is rejected for its own reason.
 
 `figures` and `rules` must be right without exception. The held-out corpora were measured before anything was mended
 by them; what they showed then stands in their first lines. Here all of them guard what has been reached.

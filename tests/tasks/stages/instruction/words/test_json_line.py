@@ -1,4 +1,4 @@
-"""Lines of JSON: what is read, what is left out, and what is no line."""
+"""Lines of JSON: what is read, what is optional, and what is invalid."""
 
 from __future__ import annotations
 

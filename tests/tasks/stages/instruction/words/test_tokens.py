@@ -1,4 +1,4 @@
-"""Texts as tokens: quotations, names and numbers on things are mute."""
+"""Texts as tokens: quotations, names and numbers on things are masked."""
 
 from __future__ import annotations
 

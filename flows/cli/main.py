@@ -261,7 +261,7 @@ def _command(
 
 def _text(text: str) -> str:
     if not text.strip():
-        msg = "expected a non-empty value"
+        msg = f"{text!r}: expected a non-empty value"
         raise argparse.ArgumentTypeError(msg)
     return text
 

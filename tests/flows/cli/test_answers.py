@@ -96,8 +96,14 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--answers-only"], "expected --from DATASET and --out NEW"),
-        (["--answers-only", "--from", "a", "--out", "b", "--limit", "3"], "--limit: not with --answers-only"),
-        (["--answers-only", "--from", "a", "--out", "b", "--retry-failed"], "--retry-failed: not with"),
+        (
+            ["--answers-only", "--from", "a", "--out", "b", "--limit", "3"],
+            "--limit: not allowed with --answers-only",
+        ),
+        (
+            ["--answers-only", "--from", "a", "--out", "b", "--retry-failed"],
+            "--retry-failed: not allowed with",
+        ),
         (["--from", "a"], "--from: only allowed with --answers-only"),
         (["--allow-other-libraries"], "--allow-other-libraries: only allowed with --answers-only"),
     ],

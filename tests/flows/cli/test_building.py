@@ -61,7 +61,7 @@ def test_a_stage_whose_predecessor_is_not_finished_is_refused_before_anything_is
         assert "ingest is not finished for this configuration" in line
         assert "--stages ..ingest" in line
     assert main(command(tmp_path, "build", "--stages", "painting")) == 2
-    assert "no stage 'painting'" in capsys.readouterr().err
+    assert "unknown stage 'painting'" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*/*"))
 
 

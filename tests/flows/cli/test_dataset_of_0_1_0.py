@@ -109,7 +109,10 @@ def test_the_gallery_shows_it_with_bounds_in_words(old, capsys, tmp_path):
     refused = (tmp_path / "g" / "rejected-editing-wrong-color-1.html").read_text()
     assert "share of the target in the asked color" in refused
     assert "at least 1" in refused
-    assert "none fit to be a target" in (tmp_path / "g" / "rejected-grounding-no-target-1.html").read_text()
+    assert (
+        "none of which qualifies as a target"
+        in (tmp_path / "g" / "rejected-grounding-no-target-1.html").read_text()
+    )
     accepted = "".join(path.read_text() for path in (tmp_path / "g").glob("accepted-*.html"))
     assert accepted.count('<article class="card"') == 3
     assert ">=" not in accepted

@@ -56,14 +56,14 @@ def refuse(tmp_path: Path, to: str, *parts: str) -> None:
 def test_a_folder_of_photographs_is_left_alone(store: Store, tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "a.jpg").write_bytes(b"\xff\xd8")
-    refuse(tmp_path, "photographs", "no gallery")
+    refuse(tmp_path, "photographs", "not a gallery")
 
 
 def test_a_page_of_someone_else_is_not_a_gallery(store: Store, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("<h1>How we ended here</h1>")
     (tmp_path / "site" / "style.css").write_text("")
-    refuse(tmp_path, "site", "no gallery")
+    refuse(tmp_path, "site", "not a gallery")
 
 
 @pytest.mark.parametrize("to", ["data", "data/gallery", "data/../data/x/y", "link/gallery"])
@@ -111,5 +111,5 @@ def test_without_a_wish_it_goes_beside_the_dataset_under_the_same_rules(store: S
     assert gallery_folder(store, store.uri, "") == tmp_path / "data-gallery"
     (tmp_path / "data-gallery").mkdir()
     (tmp_path / "data-gallery" / "a.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(ConfigurationError, match=r"--to='.*/data-gallery'.*no gallery"):
+    with pytest.raises(ConfigurationError, match=r"--to='.*/data-gallery'.*not a gallery"):
         gallery_folder(store, store.uri, "")

@@ -79,7 +79,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_the_traceback(
     monkeypatch.setattr("flows.cli.inspect.status", explode)
     result = groundedit("status", "x", cwd=tmp_path)
     assert result.returncode == 3
-    assert result.stderr.startswith("error: ZeroDivisionError: seven by nothing")
+    assert result.stderr.startswith("unexpected ZeroDivisionError: seven by nothing")
     with pytest.raises(ZeroDivisionError):
         groundedit("status", "x", "--debug", cwd=tmp_path)
 

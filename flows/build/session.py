@@ -80,8 +80,6 @@ def open_session(
     """Checks the store, as far as that needs writing, and the servers; then opens the pool.
 
     Raises:
-    for line in check_servers(service_plan(build).servers):
-        progress.note(line)
         ConfigurationError: the store cannot keep the commit protocol.
         StorageFault: the store cannot be written to, or has too little space left.
     """

@@ -29,7 +29,7 @@ from tasks.publishing.finish_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
 from tasks.records.errors import ConfigurationError, EnvironmentFault, StageStopped
 from tasks.records.outcomes import STAGES
-from tasks.storage.objects.store import local_folder
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.reports.tallies import tally_of_end
 
 STOPPED = 3

@@ -19,7 +19,8 @@ from flows.cli.terminal import tell
 from tasks.gallery.build_gallery import write_build_gallery
 from tasks.records.errors import ConfigurationError
 from tasks.records.measuring import measured_words
-from tasks.storage.objects.store import Store, local_folder, open_store
+from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.reports import auditing, repairing
 from tasks.storage.reports.ledger import EditTypeRow, Ledger

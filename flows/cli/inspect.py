@@ -1,4 +1,4 @@
-"""``groundedit status``, ``verify``, ``repair``, ``show`` and ``gallery``: they read a dataset, and need no workers."""
+"""``groundedit status``, ``verify``, ``repair``, ``gc``, ``show`` and ``gallery``: a dataset looked at, without workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from flows.build.licenses import release_context
@@ -80,6 +81,17 @@ def repair(arguments: argparse.Namespace) -> int:
         if done.moved or done.missing
         else "nothing is damaged"
     )
+    return 0
+
+
+def gc(arguments: argparse.Namespace) -> int:
+    """Removes what no commit names: leftovers of killed processes and lost races."""
+    store = existing_dataset(arguments.out)
+    _newest(store)  # refuses a folder that holds no dataset: nothing there is ours to remove
+    removed = repairing.collect_garbage(store, timedelta(hours=arguments.older_than_hours))
+    for path in removed:
+        tell(f"removed: {path}")
+    tell(f"{len(removed)} objects removed" if removed else "nothing to remove")
     return 0
 
 

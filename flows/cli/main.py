@@ -162,13 +162,21 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     verify = _command(commands, "verify", "inspect:verify", "re-reads a dataset and names every fault")
     repair = _command(commands, "repair", "inspect:repair", "sets damaged units aside for the next build")
+    gc = _command(commands, "gc", "inspect:gc", "removes leftovers that no commit names; not during a build")
     show = _command(commands, "show", "inspect:show", "the whole history of one id")
     gallery = _command(commands, "gallery", "inspect:gallery", "a static HTML gallery")
-    for each in (status, verify, repair, show, gallery):
+    for each in (status, verify, repair, gc, show, gallery):
         each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
     for each in (status, verify, show):
         each.add_argument("--json", action="store_true", help="for machines")
     verify.add_argument("--deep", action="store_true", help="read every byte, not only sizes")
+    gc.add_argument(
+        "--older-than-hours",
+        type=_count,
+        default=24,
+        metavar="HOURS",
+        help="and were written longer ago than any unit takes (default: %(default)s)",
+    )
     show.add_argument(
         "key", type=_text, metavar="KEY", help="id of a sample, target or photograph, or a location"
     )
@@ -267,7 +275,7 @@ def _count(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        msg = f"{text} is not a number of photographs"
+        msg = f"{text!r}: expected a whole number, at least 1"
         raise argparse.ArgumentTypeError(msg)
     return number
 

@@ -1,4 +1,4 @@
-"""``groundedit status``, ``verify``, ``repair``, ``gc``, ``show`` and ``gallery``: a dataset looked at, without workers."""
+"""Commands that look at a dataset or mend it: status, verify, repair, gc, show, gallery. They need no workers."""
 
 from __future__ import annotations
 

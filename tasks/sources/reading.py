@@ -26,6 +26,7 @@ from tasks.sources.places import Place, resolve_places
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import ListRow, read_rows
 from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import in_object_store, split_object
 
 HTTP_TIMEOUT_S = 60.0
 """Of one request to a web server."""
@@ -106,9 +107,8 @@ class SourceReader:
         row = self._row(place, entry.path)
         if row.path:
             return _read_local(Path(row.path), wanted)
-        if row.uri.startswith("s3://"):
-            bucket, _, key = row.uri.removeprefix("s3://").partition("/")
-            return _read_object(f"s3://{bucket}", key, wanted)
+        if in_object_store(row.uri):
+            return _read_object(*split_object(row.uri), wanted)
         if urlsplit(row.uri).scheme in ("http", "https"):
             return _read_http(row.uri, wanted.max_bytes)
         # A relative path in a list that itself lies in an object store.

@@ -16,7 +16,8 @@ from tasks.records.settings_base import RoleSettings
 from tasks.roles.placement import HERE
 from tasks.stages.config import BuildConfig, config_of
 from tasks.stages.registry import SPECS, check_roles, stage_digests
-from tasks.storage.objects.store import Store, StoreOptions, local_folder, open_store
+from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.protocol.take_over import recorded_libraries, take_over, take_over_plans
 

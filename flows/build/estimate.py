@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flows.build.plans import Build, draft, draft_following
-from flows.cli.tables import text_table
 from flows.ray.cluster import cores
 from tasks.storage.protocol.commits import find_commit
 from tasks.storage.protocol.planning import committed_units
@@ -74,31 +73,6 @@ def estimate(build: Build) -> list[StageEstimate]:
                 left = line.open_inputs * CHILDREN_PER_INPUT[stage]
                 inputs = left + sum(1 for _ in kept_children(build.store, before))
     return lines
-
-
-def estimate_text(lines: list[StageEstimate]) -> str:
-    """The estimate as a table with a summary line."""
-    rows = [("stage", "inputs", "units", "reused", "inputs left", "seconds", "MB", "configuration")]
-    for line in lines:
-        about = "" if line.known else "~"
-        rows.append(
-            (
-                line.stage,
-                f"{about}{line.inputs}",
-                f"{about}{line.units}" if line.units else "-",
-                str(line.reused_units),
-                f"{about}{line.open_inputs}",
-                f"~{line.seconds:.0f}",
-                f"~{line.bytes / 1e6:.0f}",
-                line.config8,
-            )
-        )
-    seconds = sum(line.seconds for line in lines)
-    size = sum(line.bytes for line in lines)
-    total = (
-        f"about {seconds / 60:.1f} minutes and {size / 1e6:.0f} MB to go, excluding start-up; nothing was run"
-    )
-    return f"{text_table(rows, right=range(1, 7))}\n{total}"
 
 
 def _planned(build: Build, stage: str, planned: Plan, workers: int) -> StageEstimate:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flows.build.service_spec import ServiceSpec
-from tasks.storage.objects.store import local_folder
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.layout import LOGS
 
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"

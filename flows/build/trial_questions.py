@@ -43,11 +43,11 @@ from tasks.sources.reading import source_id
 from tasks.sources.working_source import make_working_source
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.grounding.scene import describe_object, union_mask
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
 from tasks.stages.instruction.choose import choose_edit_type
+from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, numbered
 
 OBJECT = "object"
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flows.build.drain import Drained
-from flows.build.estimate import estimate, estimate_text
+from flows.build.estimate import estimate
 from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build
 from flows.build.progress import Progress
@@ -21,6 +21,7 @@ from flows.build.service_spec import service_spec
 from flows.build.session import finished_release, open_session
 from flows.build.stage_range import stages_of
 from flows.cli.answers import open_answers_only
+from flows.cli.estimate_table import estimate_text
 from flows.cli.funnel_table import funnel_table
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
@@ -29,7 +30,7 @@ from tasks.publishing.finish_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
 from tasks.records.errors import ConfigurationError, EnvironmentFault, StageStopped
 from tasks.records.outcomes import STAGES
-from tasks.storage.objects.store import local_folder
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.reports.tallies import tally_of_end
 
 STOPPED = 3

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 from tasks.records.errors import ConfigurationError
 from tasks.sources.groundedit_folders import GALLERY, kind_of
-from tasks.storage.objects.store import Store, local_folder
+from tasks.storage.objects.store import Store
+from tasks.storage.objects.uris import local_folder
 
 
 def gallery_folder(store: Store, out: str, to: str) -> Path:

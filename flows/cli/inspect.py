@@ -1,4 +1,4 @@
-"""``groundedit status``, ``verify``, ``repair``, ``show`` and ``gallery``: commands that need no workers."""
+"""``groundedit status``, ``verify``, ``repair``, ``gc``, ``show`` and ``gallery``: commands that need no workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from flows.build.licenses import release_context
@@ -19,7 +20,8 @@ from flows.cli.terminal import tell
 from tasks.gallery.build_gallery import write_build_gallery
 from tasks.records.errors import ConfigurationError
 from tasks.records.measuring import measured_words
-from tasks.storage.objects.store import Store, local_folder, open_store
+from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.reports import auditing, repairing
 from tasks.storage.reports.ledger import EditTypeRow, Ledger
@@ -79,6 +81,17 @@ def repair(arguments: argparse.Namespace) -> int:
         if done.moved or done.missing
         else "nothing is damaged"
     )
+    return 0
+
+
+def gc(arguments: argparse.Namespace) -> int:
+    """Removes objects that no commit refers to: leftovers of killed processes and lost races."""
+    store = existing_dataset(arguments.out)
+    _newest(store)  # raises for a folder without a dataset, where nothing may be removed
+    removed = repairing.collect_garbage(store, timedelta(hours=arguments.older_than_hours))
+    for path in removed:
+        tell(f"removed: {path}")
+    tell(f"{len(removed)} objects removed" if removed else "nothing to remove")
     return 0
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 
 from flows.cli.terminal import ReaderGone, open_missing_streams, send
 from tasks.records.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped
+from tasks.storage.objects.uris import DATASET_URIS
 
 DONE, FAULT, WRONG, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -96,7 +97,7 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             metavar="URI",
             help="folders, tars, lists or prefixes of photographs",
         )
-        each.add_argument("--out", type=_text, metavar="URI", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("--out", type=_text, metavar="URI", help=f"dataset: {DATASET_URIS}")
         each.add_argument("--name", type=_text, help="name of the release")
         each.add_argument(
             "--limit", type=_count, metavar="SOURCES", help="use only the first SOURCES photographs"
@@ -145,7 +146,7 @@ def _add_answers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "set answers and the units that depend on them aside, so that they are asked again",
     )
     for each in (listed, forgotten):
-        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
         each.add_argument("--role", type=_text, required=each is forgotten, help="whose answers")
     listed.add_argument("--json", action="store_true", help="for machines")
     forgotten.add_argument(
@@ -163,13 +164,23 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     verify = _command(commands, "verify", "inspect:verify", "re-read a dataset and report every fault")
     repair = _command(commands, "repair", "inspect:repair", "set damaged units aside for the next build")
+    gc = _command(
+        commands, "gc", "inspect:gc", "remove leftovers that no commit refers to; not during a build"
+    )
     show = _command(commands, "show", "inspect:show", "show the whole history of one id")
     gallery = _command(commands, "gallery", "inspect:gallery", "write a static HTML gallery")
-    for each in (status, verify, repair, show, gallery):
-        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
+    for each in (status, verify, repair, gc, show, gallery):
+        each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
     for each in (status, verify, show):
         each.add_argument("--json", action="store_true", help="for machines")
     verify.add_argument("--deep", action="store_true", help="read every byte, not only sizes")
+    gc.add_argument(
+        "--older-than-hours",
+        type=_count,
+        default=24,
+        metavar="HOURS",
+        help="and were written longer ago than any unit takes (default: %(default)s)",
+    )
     show.add_argument(
         "key", type=_text, metavar="KEY", help="id of a sample, target or photograph, or a location"
     )
@@ -272,7 +283,7 @@ def _count(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        msg = f"{text}: expected a number of photographs, at least 1"
+        msg = f"{text!r}: expected a whole number, at least 1"
         raise argparse.ArgumentTypeError(msg)
     return number
 

@@ -18,7 +18,7 @@ from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import looks_like_sa1b, pair_annotations
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import list_rows
-from tasks.storage.objects.store import local_folder
+from tasks.storage.objects.uris import local_folder
 
 MAX_SNIFFED = 1000
 """Files without an image suffix that are sniffed before a source counts as having no pictures."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from urllib.parse import urlparse
 
 from tasks.records.errors import ConfigurationError
 from tasks.sources.locations import escape
 from tasks.sources.settings import SourceSettings
-from tasks.storage.objects.store import Store, local_folder, open_store
+from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import EXAMPLES, in_object_store, local_folder, scheme_of
 
 Kind = Literal["folder", "tar", "sa1b", "list"]
 
@@ -92,9 +92,9 @@ def check_place(place: Place) -> None:
 
 
 def _resolve(key: str, source: SourceSettings) -> Place:
-    scheme = urlparse(source.uri).scheme if "://" in source.uri else ""
-    if not source.uri.strip() or scheme not in ("", "file", "s3"):
-        msg = f"{key}.uri={source.uri!r}: expected a local path, file:// or s3://bucket/prefix"
+    known = scheme_of(source.uri) in ("", "file") or in_object_store(source.uri)
+    if not source.uri.strip() or not known:
+        msg = f"{key}.uri={source.uri!r}: expected a local path, file:// or {EXAMPLES}"
         raise ConfigurationError(msg)
     path = local_folder(source.uri)
     kind = _kind(source, path)

@@ -26,6 +26,7 @@ from tasks.sources.places import Place, resolve_places
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import ListRow, read_rows
 from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import in_object_store, split_object
 
 HTTP_TIMEOUT_S = 60.0
 """Timeout of one request to a web server."""
@@ -108,9 +109,8 @@ class SourceReader:
         row = self._row(place, entry.path)
         if row.path:
             return _read_local(Path(row.path), request)
-        if row.uri.startswith("s3://"):
-            bucket, _, key = row.uri.removeprefix("s3://").partition("/")
-            return _read_object(f"s3://{bucket}", key, request)
+        if in_object_store(row.uri):
+            return _read_object(*split_object(row.uri), request)
         if urlsplit(row.uri).scheme in ("http", "https"):
             return _read_http(row.uri, request.max_bytes)
         # A relative path in a list that is itself in an object store.

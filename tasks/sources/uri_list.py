@@ -23,9 +23,10 @@ from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import join
 from tasks.sources.places import Place
+from tasks.storage.objects.uris import in_object_store, scheme_of
 
 _LICENSE_COLUMNS = ("license", "licence")
-_REMOTE = ("http", "https", "s3")
+_WEB = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +97,10 @@ def _row(place: Place, uri: str, license: str, number: int) -> ListRow:
 
 def _resolve(place: Place, uri: str) -> tuple[str, str]:
     """Key and local path (``""`` for an address) of a URI; ValueError if it points to nothing readable."""
-    scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
-    parts = urlsplit(uri)
-    if scheme in _REMOTE and parts.hostname and parts.path.strip("/"):
+    scheme, parts = scheme_of(uri), urlsplit(uri)
+    if (scheme in _WEB or in_object_store(uri)) and parts.hostname and parts.path.strip("/"):
         # `hostname` drops user and password; the query is dropped as a whole.
-        return join((parts.hostname, *_parts(parts.path if scheme == "s3" else unquote(parts.path)))), ""
+        return join((parts.hostname, *_parts(unquote(parts.path) if scheme in _WEB else parts.path))), ""
     if not uri:
         raise ValueError("no uri in this row")
     if "\x00" in uri or scheme not in ("", "file"):

@@ -28,6 +28,7 @@ from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
+from tasks.storage.objects.uris import DATASET_URIS
 
 PROFILES = resources.files("deploy") / "profiles"
 """Folder of the profiles shipped with the project."""
@@ -87,9 +88,7 @@ class BuildConfig(Settings):
         default="groundedit", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$", description="release name"
     )
     seed: int = Field(default=0, ge=0, lt=2**31)
-    out: str = Field(
-        default="out/demo", min_length=1, description="dataset URI: folder or s3://bucket/prefix"
-    )
+    out: str = Field(default="out/demo", min_length=1, description=f"dataset: {DATASET_URIS}")
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     exclude: str = Field(default="", description="file of ids or locations to leave out")
     limit: int = Field(default=0, ge=0, description="maximum number of sources; 0: all")

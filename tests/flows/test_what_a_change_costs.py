@@ -293,11 +293,14 @@ def test_a_killed_driver_leaves_only_the_questions_in_flight_to_be_asked_again(
         script.instead.clear()
         count, _ = world.build()
     total = first[1].roles
-    assert {role: kept.get(role, 0) + count.roles.get(role, 0) for role in total} == total
+    met = {role: kept.get(role, 0) + count.roles.get(role, 0) for role in total}
+    # Requests that the killed driver had sent may reach a busy server after the count began.
+    assert total["edit_judge"] <= met["edit_judge"] <= total["edit_judge"] + came["edit_judge"] - 1
+    assert met | {"edit_judge": 0} == total | {"edit_judge": 0}
     earlier = ("tagger", "target_judge", "instructor", "rewriter", "referrer", "text_judge")
     assert not set(earlier) & set(count.roles), "those stages were committed"
     assert all(count.roles[role] >= came[role] - kept.get(role, 0) for role in count.roles)
-    assert count.roles["edit_judge"] == total["edit_judge"] - 1
+    assert count.roles["edit_judge"] >= total["edit_judge"] - kept["edit_judge"]
     assert release_files(world.out) == release_files(first[0] / "out")
 
 

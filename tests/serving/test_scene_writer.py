@@ -16,8 +16,8 @@ from tasks.roles.chat import ChatReply
 from tasks.roles.chat_http import chat_body
 from tasks.roles.picture import Picture
 from tasks.roles.placement import ServedModel
-from tasks.stages.grounding.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tasks.stages.instruction.words.json_line import check_line
+from tasks.stages.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tests.serving.scene_eyes import KnownObject, KnownScene
 from tests.serving.scene_words import ARGUMENTS, references, referred, rewritten, written
 from tests.serving.scene_writer import SceneWriter

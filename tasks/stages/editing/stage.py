@@ -25,7 +25,7 @@ from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.remove_object import remove_object
 from tasks.stages.editing.settings import EditingSettings
-from tasks.stages.grounding.red_picture import marked_with_boxes
+from tasks.stages.red_picture import marked_with_boxes
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 5}

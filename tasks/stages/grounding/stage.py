@@ -31,11 +31,11 @@ from tasks.roles.questions import (
     TargetVerdict,
 )
 from tasks.stages.config import BuildConfig
-from tasks.stages.grounding.red_picture import marked_with_mask
 from tasks.stages.grounding.scene import describe_object, take_hints, union_mask, why_never
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
+from tasks.stages.red_picture import marked_with_mask
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"scene": 3, "targets": 1, "red_picture": 1}

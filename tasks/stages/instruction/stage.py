@@ -25,10 +25,10 @@ from tasks.roles.questions import (
 )
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
-from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.instruction.choose import ChosenEdit, allowed_types, choose_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, first_refusal
+from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 2, "rewrite": 2, "gates": 2}

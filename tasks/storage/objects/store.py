@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 import obstore
 from obstore.exceptions import (
@@ -27,38 +27,34 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, S3Store
 
 from tasks.records.errors import ConfigurationError, DataFault, StorageFault, first_line
+from tasks.storage.objects.uris import DATASET_URIS, in_object_store, local_folder
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Hosts to which plain HTTP is allowed; elsewhere it would send the keys unencrypted."""
+"""Hosts that plain HTTP is allowed to; to others only with ``AWS_ALLOW_HTTP``, as it may carry photographs in clear."""
 
 
 _METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
 """Where the client looks for credentials if the environment has none; that address says nothing to a user."""
 
 _AWS_HINT = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS"
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS "
+    "(AWS_ALLOW_HTTP=true for plain HTTP)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """How to reach a store; empty values are taken from the ``AWS_*`` environment variables.
+    """What a build asks of its store. Where a bucket lies and who may use it is told by ``AWS_*`` of the environment.
 
     Attributes:
-        endpoint_url: of an S3 server that is not AWS.
-        region: of the bucket.
-        allow_http: allow plain HTTP beyond loopback.
-        min_free_bytes: free space that a local folder must have before work starts.
-        timeout_s: per request.
-        retries: per request that failed for a transient reason.
+        min_free_bytes: free space a local folder must have before work.
+        timeout_s: of one request.
+        retries: of one request that failed for a passing reason.
     """
 
-    endpoint_url: str = ""
-    region: str = ""
-    allow_http: bool = False
     min_free_bytes: int = 0
     timeout_s: float = 60.0
     retries: int = 5
@@ -225,21 +221,13 @@ class Store:
 
 
 def open_store(uri: str, options: StoreOptions | None = None) -> Store:
-    """Opens the store at a folder (path or ``file://``) or ``s3://bucket/prefix``.
+    """The store at a folder (path or ``file://``) or in an object store (`tasks.storage.objects.uris`).
 
     Raises:
         ConfigurationError: a URI of another kind, or a path that is a file.
         StorageFault: the folder cannot be created.
     """
     return Store(uri, options or StoreOptions())
-
-
-def local_folder(uri: str) -> Path | None:
-    """The folder that a URI names, absolute; None for a URI that is not local."""
-    parts = urlparse(uri)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path)).absolute()
-    return None if "://" in uri else Path(uri).expanduser().absolute()
 
 
 def check_free_space(folder: Path, min_free_bytes: int) -> None:
@@ -258,16 +246,21 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
             _refuse_files(uri, root)
             root.mkdir(parents=True, exist_ok=True)
             return LocalStore(str(root))
-    if urlparse(uri).scheme != "s3" or not urlparse(uri).netloc:
-        msg = f"out={uri!r}: expected a folder or s3://bucket/prefix"
+    if not in_object_store(uri) or not urlparse(uri).netloc:
+        msg = f"out={uri!r}: expected {DATASET_URIS}"
         raise ConfigurationError(msg)
-    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    return _open_s3(uri, options)
+
+
+def _open_s3(uri: str, options: StoreOptions) -> object:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     config: S3Config = {}
     if endpoint:
         config["endpoint"] = endpoint
-    if options.region or not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
-        config["region"] = options.region or "us-east-1"
-    plain = options.allow_http or urlparse(endpoint).hostname in LOOPBACK
+    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        config["region"] = "us-east-1"
+    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    plain = plain or urlparse(endpoint).hostname in LOOPBACK
     with _faults(uri):
         return S3Store.from_url(
             uri,

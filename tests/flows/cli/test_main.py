@@ -55,6 +55,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         "status",
         "verify",
         "repair",
+        "gc",
         "show",
         "gallery",
         "fetch",
@@ -129,7 +130,7 @@ def test_a_wrong_setting_is_named_with_its_value(
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
 def test_a_limit_of_no_photographs_is_refused(tmp_path: Path, limit: str) -> None:
     result = groundedit("build", f"--limit={limit}", cwd=tmp_path)
-    assert_wrong(result, f"argument --limit: {limit}: expected a number of photographs")
+    assert_wrong(result, f"argument --limit: {limit!r}")
 
 
 @pytest.mark.parametrize("option", ["--out", "--name", "--source", "--exclude", "--profile"])
@@ -141,8 +142,8 @@ def test_an_option_with_an_empty_value_is_refused_not_passed_over(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
-def test_an_empty_name_is_not_a_dataset(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gc", "gallery"])
+def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
 
 
@@ -179,14 +180,14 @@ def test_too_little_space_stops_before_work_with_exit_code_3(tmp_path: Path) -> 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gc", "gallery"])
 def test_looking_at_what_is_not_there_makes_no_folder(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "nothing", cwd=tmp_path), "nothing")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "repair"])
-def test_a_folder_that_is_not_a_dataset_is_refused(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gc"])
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, command: str) -> None:
     assert_wrong(
         groundedit(command, str(photograph_folder(tmp_path)), cwd=tmp_path), "holds no build", "photographs"
     )

@@ -11,7 +11,15 @@ from tasks.stages.instruction.words.reading import Reading, mentions, to_target
 from tasks.stages.instruction.words.scene import SIZE_MARGIN, Peers, Thing, WordScene
 from tasks.stages.instruction.words.subjects import subjects
 from tasks.stages.instruction.words.tokens import contrasted
-from tasks.stages.instruction.words.vocabulary import FITTING, kinds, relation, word_set, words
+from tasks.stages.instruction.words.vocabulary import (
+    FITTING,
+    kinds,
+    measured_names,
+    relation,
+    same_color,
+    word_set,
+    words,
+)
 
 _WORN = frozenset({"in", "wearing", "wears", "with", "dressed", "sporting", "and", "has"})
 _IS = frozenset({"is", "appears", "looks"})
@@ -41,20 +49,26 @@ def color(draft: Draft) -> Finding:
     faults, decided = [], False
     if len(draft.scene.target) != 1:
         return finding([], decided=False)
-    own = draft.scene.targets[0].color
+    own = measured_names(draft.scene.targets[0].color)
     said: dict[str, tuple[Color, ...]] = {}
     for name, reading, named, is_order in _texts(draft):
         said[name] = _colors_of_target(reading, named, draft.scene, is_order=is_order)
-        if not said[name] or own in ("", "mixed"):
+        if not said[name] or not own:
             continue
         decided = True
-        if not any(own in each.names for each in said[name]):
-            faults.append(f"{name} says {said[name][0].text!r}, the target is {own}")
+        if not any(own & each.names for each in said[name]):
+            faults.append(f"{name} says {said[name][0].text!r}, the target is {draft.scene.targets[0].color}")
     if not faults and "localization" in said and said.get("instruction"):
         first, second = said["instruction"], said["localization"]
-        if len(first) == len(second) == 1 and not first[0].names & second[0].names:
+        if len(first) == len(second) == 1 and not _may_be_same(first[0], second[0]):
             faults.append(f"instruction says {first[0].text!r}, localization {second[0].text!r}")
     return finding(faults, decided)
+
+
+def _may_be_same(one: Color, other: Color) -> bool:
+    """Whether two texts may name one color; a measured one is told apart less strictly than two plain words."""
+    shaded = one.text != one.word or other.text != other.word
+    return bool(one.names & other.names) if shaded else same_color(one.word, other.word)
 
 
 def _texts(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...], bool]]:

@@ -14,6 +14,7 @@ from tasks.stages.instruction.words.vocabulary import (
     PARTS,
     Relation,
     kinds,
+    measured_names,
     relation,
     word_set,
     words,
@@ -147,9 +148,10 @@ def _counted(phrase: NounPhrase, thing: Thing, scene: WordScene) -> bool | None:
             fits = None
     if fits is None or not phrase.colors or thing in scene.targets:
         return fits
-    if thing.color in ("", "mixed"):
+    own = measured_names(thing.color)
+    if not own:
         return False
-    return fits if any(thing.color in color.names for color in phrase.colors) else None
+    return fits if any(own & color.names for color in phrase.colors) else None
 
 
 def _start_at(reading: Reading, index: int) -> str:

@@ -190,7 +190,8 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
                 "contains",
                 "captures",
             )
-            of_all = of_all or phrase.start == reading.sentence_start(phrase.start)
+            # "Two musicians are seated to his left" counts some; only the scene is described as a whole.
+            of_all = of_all or (name == "scene" and phrase.start == reading.sentence_start(phrase.start))
             if (
                 phrase.number
                 and of_all

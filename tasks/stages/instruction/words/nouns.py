@@ -80,6 +80,9 @@ def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
     if own & _EMPTY and not names_another:  # a door is a part of a car, too
         return False
     to_label = to_target(phrase, scene)
+    genders = [word for word in phrase.modifiers if word in ("male", "female")]
+    if _is_person(scene) and any(relation(word, scene.label) is Relation.OTHER for word in genders):
+        return True
     if to_label is Relation.OTHER:
         return True
     if to_label is Relation.UNKNOWN:

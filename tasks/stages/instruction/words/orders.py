@@ -8,8 +8,8 @@ from itertools import pairwise
 from tasks.records.edit_types import EDIT_TYPES, Maker
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
+from tasks.stages.instruction.words.new_colors import result_colors
 from tasks.stages.instruction.words.reading import Order, Reading, verb_kind
-from tasks.stages.instruction.words.results import result_colors
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import QUOTE
 from tasks.stages.instruction.words.vocabulary import (
@@ -212,6 +212,13 @@ def _second_edit(reading: Reading, order: Order) -> str:
             "who",
             "that",
             "beside",
+            "labeled",
+            "labelled",
+            "marked",
+            "saying",
+            "behind",
+            "below",
+            "above",
         )
         if not is_told_apart and _is_same_thing(order, phrase.noun, phrase.determiner):
             continue

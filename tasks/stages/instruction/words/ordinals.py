@@ -56,12 +56,15 @@ def _fits_ordinals(
     opposite = False
     if not fits and start:
         other = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[start]
-        # An offset of one is more likely a miscount than the wrong side.
+        # An offset of one, or a rank from the nearer side, is more likely a miscount than the wrong side.
         miscounts = (
             len(scene.target) == 1
             and abs(rank_range(scene.targets[0], peers, start)[0] - phrase.ordinals[0]) == 1
         )
-        opposite = _ranks_fit(phrase, scene, peers, other) and not (miscounts and phrase.ordinals[0] > 1)
+        nearer = rank_range(scene.targets[0], peers, start)[0] < rank_range(scene.targets[0], peers, other)[0]
+        opposite = _ranks_fit(phrase, scene, peers, other) and not (
+            (miscounts or nearer) and phrase.ordinals[0] > 1
+        )
     return fits, f"from the {start}" if start else "", opposite
 
 

@@ -51,6 +51,7 @@ class Place:
         of: ``picture``, ``bare`` (not stated), or ``thing``.
         landmark: the phrase of that thing.
         to: whether it is "to the left of", that is, beside the thing and not part of it.
+        beside: whether it is certainly "to the left of", so that the target is not on the thing.
         reach: how far out: ``half``, ``edge`` (an edge or corner, or "far"), or ``center`` ("left of the center").
     """
 
@@ -61,6 +62,7 @@ class Place:
     landmark: NounPhrase | None
     to: bool
     reach: str = "half"
+    beside: bool = False
 
 
 def speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...], bool]]:
@@ -205,9 +207,8 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
         return None
     said = set(reading.words(start, regions))
     reach = "edge" if said & {"far", "extreme", "edge", "corner", "margin"} else "half"
-    return Place(
-        start, regions, sides, of, landmark, to=before in ("to", "on", "at") and not has_region, reach=reach
-    )
+    to = before in ("to", "on", "at") and not has_region
+    return Place(start, regions, sides, of, landmark, to=to, reach=reach, beside=to and before == "to")
 
 
 def _past_center(reading: Reading, end: int) -> int:

@@ -22,6 +22,11 @@ from tasks.stages.instruction.words.vocabulary import (
 
 IS = frozenset({"is", "are", "as", "being", "be", "was", "were", "appears", "looks", "seems", "comes"})
 
+_STANDS = frozenset(
+    {"stands", "sits", "hangs", "lies", "ranks", "placed", "positioned", "parked", "standing"}
+)
+"""Before a rank alone: "it stands third from the left"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -146,7 +151,7 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
-        apposed = apposed or (before == ":" and bool(found))
+        apposed = apposed or (before == ":" and bool(found)) or _is_of_piece(reading, phrase)
         if (phrase.noun in (None, "one") and before in (",", "and", "(", "also")) or before.endswith(
             ("ing", "ed")
         ):  # "…, second from the left"
@@ -167,7 +172,7 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         if (
             phrase.noun in (None, "one")
             and not apposed
-            and before not in IS | {"", ".", ":"}
+            and before not in IS | {"", ".", ":"} | (_STANDS if phrase.ordinals else frozenset())
             and reading.word(phrase.start - 2) not in IS
         ):
             continue
@@ -180,6 +185,18 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         found.append(phrase)
     return tuple(found)
+
+
+def _is_of_piece(reading: Reading, phrase: NounPhrase) -> bool:
+    """``the yellow piece of cheese``: the piece is the thing, unless it is one of a group of several."""
+    if reading.word(phrase.start - 1) != "of" or phrase.plural or phrase.determiner:
+        return False
+    return any(
+        each.end == phrase.start - 1
+        and kinds(each.noun or "") & {QUANTITY}
+        and reading.word(each.start - 1) in IS | {"", "."}
+        for each in reading.phrases
+    )
 
 
 def owned_by(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
@@ -276,6 +293,8 @@ def chain_of(
             phrase = phrase.owner
         elif follows:
             phrase = _linked(reading, phrase)
+            if phrase is not None:  # "the color of the welder's helmet"
+                phrase = owned_by(reading, phrase) or phrase
         elif reading.word(phrase.end) == "of" and (whole := reading.phrase_at(phrase.end + 1)) is not None:
             # "the license plate of the car": a part of the target is named instead of it
             phrase = whole if to_target(whole, scene) in FITTING else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from tasks.records.errors import Reason
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
+from tasks.stages.instruction.words.new_colors import result_colors
 from tasks.stages.instruction.words.phrases import NounPhrase, color_at
 from tasks.stages.instruction.words.reading import Order, Reading, mentions, to_target
 from tasks.stages.instruction.words.tokens import contrasted, plain, quotes
@@ -19,26 +19,11 @@ from tasks.stages.instruction.words.vocabulary import (
     canonical_material,
     color_names,
     kinds,
+    measured_names,
     same_color,
     word_set,
-    words,
 )
 
-_CHANGING = (
-    r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|"
-    r"mak|made|tint|go|fad|bleach|becom|giv)\w*"
-)
-_SHOWN = (
-    r"(?:appear|become|be|look|turn|show|display|have turned|have become|"
-    r"be (?:shown|rendered|painted|dyed|recolored|colored))"
-)
-_OF_OTHERS = re.compile(
-    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background(?! of the)|everything|still|unchanged|"
-    r"unlike|original\w*|previous\w*|before)\b"
-)
-_INSTEAD = re.compile(
-    r"\b(?:instead of|rather than|in place of|unlike|as opposed to|not)\s+(?:[a-z-]+\s+){0,2}?[a-z-]+"
-)
 _NEW_THING = (
     r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?"
     r"(?:with|by|for|into)\s"
@@ -65,27 +50,6 @@ def result(draft: Draft) -> Finding:
         draft.argument and draft.edit_type in (EditType.REPLACE, EditType.MATERIAL, EditType.TEXT)
     )
     return finding(other, decided=decided, reason=Reason.WRONG_ARGUMENT)
-
-
-def result_colors(text: str, labels: frozenset[str], *, instruction: bool = False) -> tuple[str, ...]:
-    """Color words for what something becomes, in text order.
-
-    Args:
-        text: an instruction, or part 3 or 4.
-        labels: labels of the scene.
-        instruction: whether the text orders the change ("make it red") instead of describing it.
-    """
-    spoken = _INSTEAD.sub(lambda match: " " * len(match.group()), plain(text, labels))
-    found: dict[int, str] = {}
-    for pattern in _color_patterns():
-        for match in pattern.finditer(spoken):
-            clause = re.split(r"[.;]|,\s*(?:while|and|but|whereas)\b|\bwhile\b", spoken[: match.start()])[-1]
-            if not instruction and _OF_OTHERS.search(clause + match.group()):
-                continue
-            found.setdefault(match.start("color"), match.group("color"))
-    if instruction and (ending := _ending_color().search(spoken)):
-        found.setdefault(ending.start("color"), ending.group("color"))
-    return tuple(found[at] for at in sorted(found))
 
 
 def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
@@ -147,7 +111,12 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
 def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
     """Colors that part 4 gives the target without a verb of change: "the mug is blue", "she wears a red dress"."""
     target, reading = draft.scene.targets[0], draft.part("result")
-    others = {thing.color for thing in draft.scene.things if thing not in draft.scene.targets}
+    kin = [
+        thing
+        for thing in draft.scene.things
+        if thing not in draft.scene.targets and kinds(thing.label) & kinds(target.label)
+    ]
+    stated = [measured_names(thing.color) for thing in (target, *kin)]
     named = mentions(reading, draft.scene)
     found = []
     for phrase in reading.phrases:
@@ -169,7 +138,7 @@ def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
         if color is None or not is_new or contrasted(reading.tokens, phrase.start):
             continue
         # Another thing of its kind may have the color, and the old one may still be mentioned.
-        if not color.names & (others | {target.color}) and "" not in others | {target.color}:
+        if all(stated) and not color.names & frozenset().union(*stated):
             found.append(color.word)
     return tuple(found[:1])
 
@@ -316,37 +285,3 @@ def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhra
             ):
                 return following
     return None
-
-
-@cache
-def _color_words() -> str:
-    return "(?P<color>" + "|".join(sorted(map(str, words()["colors"]), key=len, reverse=True)) + ")"
-
-
-@cache
-def _color_patterns() -> tuple[re.Pattern[str], ...]:
-    adverbs = "|".join(sorted(word_set("color_adverbs"), key=len, reverse=True))
-    before = rf"(?:(?:a|an|the|its|this)\s+)?(?:(?:{adverbs}|\w+ly)(?:,|\s+and)?[\s-]+)*"
-    color = rf"{before}{_color_words()}(?:[- ](?!is\b))?\b"
-    gap = r"[^.;:]{0,90}?"
-    patterns = (
-        rf"\b{_CHANGING}\s+(?:{gap}\s)?(?:to|into)\s+(?:be\s+)?{color}",
-        rf"\b(?:painted|repainted|dyed|rendered|tinted|recolou?red|turned|turns)\s+(?:in\s+)?{color}",
-        rf"\b(?:will|would|should|now|to|it)\s+(?:now\s+|all\s+|then\s+)?{_SHOWN}\s+(?:to be\s+|now\s+|in\s+)?{color}",
-        rf"\b(?:is|are|appears?|becomes?|looks?|turns?)\s+now\s+(?:in\s+)?{color}",
-        rf"\bnow\s+(?:is\s+|appears?\s+|has\s+|features?\s+|sports?\s+|in\s+|wears?\s+)?{color}",
-        rf"\b(?:becomes?|turns?|appears?)\s+{color}",
-        rf"\b(?:appears?|looks?|gleams?|shines?|glows?|dressed)\s+in\s+{color}",
-        rf"\bnew(?:ly)?[- ](?:painted |colou?red |recolou?red )?{color}",
-    )
-    return tuple(re.compile(pattern) for pattern in patterns)
-
-
-@cache
-def _ending_color() -> re.Pattern[str]:
-    """``make the second cup (bright) red.``"""
-    return re.compile(
-        rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b"
-        rf"[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
-        r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?(?:,?\s+please)?\s*[.!?]?\s*$"
-    )

@@ -22,6 +22,7 @@ from tasks.stages.instruction.words.vocabulary import (
     are_different,
     canonical_color,
     color_names,
+    genders,
     relation,
     same_color,
     words,
@@ -53,6 +54,7 @@ def rewriting(draft: Draft) -> Finding:
         *_swapped_colors(before, after),
         *_swapped("number", _numbers(before), _numbers(after)),
         *_other_thing(draft, order_before, order_after),
+        *_other_company(draft, before, after),
         *_other_result(draft, before, after, order_before, order_after),
     ]
     for gate in (side, ordinal, size, color, noun):
@@ -185,6 +187,28 @@ def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
     ):
         return [f"noun {first} became {word}"]
     return []
+
+
+def _other_company(draft: Draft, before: Reading, after: Reading) -> list[str]:
+    """Things around the target that are gone, where others of the scene have come; and men who became women."""
+    first, second = _nouns(before), _nouns(after)
+    labels = {thing.label for thing in draft.scene.things} - {thing.label for thing in draft.scene.targets}
+    lost = {label for label in labels & first if not any(_may_mean(noun, label) for noun in second)}
+    new = {label for label in labels & second if not any(_may_mean(noun, label) for noun in first)}
+    if lost and new:
+        return [f"noun {', '.join(sorted(lost))} became {', '.join(sorted(new))}"]
+    was, now = ({gender for noun in nouns for gender in genders(noun)} for nouns in (first, second))
+    if was and now and was.isdisjoint(now):
+        return [f"{', '.join(sorted(was))} became {', '.join(sorted(now))}"]
+    return []
+
+
+def _nouns(reading: Reading) -> set[str]:
+    return {phrase.noun for phrase in reading.phrases if phrase.noun and phrase.noun != "one"}
+
+
+def _may_mean(noun: str, label: str) -> bool:
+    return relation(noun, label) is not Relation.OTHER
 
 
 def _other_result(

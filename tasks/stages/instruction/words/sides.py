@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tasks.stages.instruction.words.counting import peers_of
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
-from tasks.stages.instruction.words.phrases import NounPhrase
+from tasks.stages.instruction.words.phrases import NounPhrase, color_at
 from tasks.stages.instruction.words.places import BESIDE, Place, places, said_of, speaking_of_target
 from tasks.stages.instruction.words.reading import Reading
 from tasks.stages.instruction.words.scene import AXES, Peers, Thing, WordScene, rank_range, usual_starts
-from tasks.stages.instruction.words.vocabulary import FITTING, Relation, kinds, relation
+from tasks.stages.instruction.words.vocabulary import FITTING, Relation, kinds, measured_names, relation
 
 SLACK = 0.1
 """Share of the picture's width or height by which the zones of sides extend over the middle."""
@@ -41,7 +41,7 @@ def side(draft: Draft) -> Finding:
             told = said_of(reading, place, named, draft.scene, is_order=is_order)
             if not told:
                 continue
-            verdict = _fits_place(draft.scene, place)
+            verdict = _fits_place(draft.scene, place, reading)
             if told == BESIDE and verdict is False and not _is_across(draft.scene, place):
                 verdict = None
             decided = decided or verdict is not None
@@ -73,10 +73,11 @@ def _is_across(scene: WordScene, place: Place) -> bool:
     )
 
 
-def _fits_place(scene: WordScene, place: Place) -> bool | None:
+def _fits_place(scene: WordScene, place: Place, reading: Reading) -> bool | None:
     """Whether every target is there; None if boxes cannot decide."""
     if place.of == "thing":
-        return _fits_landmark(scene, place) if _is_landmark(scene, place) else _fits_surface(scene, place)
+        is_landmark = _is_landmark(scene, place)
+        return _fits_landmark(scene, place, reading) if is_landmark else _fits_surface(scene, place)
     slack = SLACKS[place.reach]
     verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
     if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
@@ -133,7 +134,7 @@ def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
     return out < (len(peers) - 1) / 2 or (len(peers) > 2 and out <= (len(peers) - 1) / 2)
 
 
-def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
+def _fits_landmark(scene: WordScene, place: Place, reading: Reading) -> bool | None:
     """``to the left of the bus``: wrong only if the target is clearly on the other side of the only bus."""
     if place.landmark is None or place.landmark.noun is None or len(scene.target) > 1:
         return None
@@ -147,12 +148,25 @@ def _fits_landmark(scene: WordScene, place: Place) -> bool | None:
         if relation(phrase.noun or "", t.label) in FITTING and t not in scene.targets
     ]
     found = [t for t in found if relation(phrase.noun or "", t.label) is Relation.SAME] or found
+    if len(found) > 1 and not phrase.plural:
+        found = _of_color(found, reading, phrase)
     if not found or (len(found) > 1 and not phrase.plural):
         return None
     # In widths of the landmark, positive on the stated side; several are "the flowers", all on one side.
     sign = 1 if side == "right" else -1
     steps = [sign * (scene.targets[0].x - other.x) / max(1, other.box.width) for other in found]
     return False if max(steps) <= -BESIDE_SHARE else True if min(steps) >= BESIDE_SHARE else None
+
+
+def _of_color(things: list[Thing], reading: Reading, phrase: NounPhrase) -> list[Thing]:
+    """The things that ``the woman in (the) blue (coat)`` may mean: all where a color is not said or not known."""
+    colors = list(phrase.colors)
+    if not colors and reading.word(phrase.end) in ("in", "wearing"):
+        at = phrase.end + (2 if reading.word(phrase.end + 1) in ("the", "a") else 1)
+        colors = [found[0] for found in (color_at(reading.tokens, at),) if found]
+    if len(colors) != 1 or not all(measured_names(thing.color) for thing in things):
+        return things
+    return [thing for thing in things if measured_names(thing.color) & colors[0].names] or things
 
 
 def _is_landmark(scene: WordScene, place: Place) -> bool:
@@ -172,6 +186,7 @@ def _fits_surface(scene: WordScene, place: Place) -> bool | None:
         or place.sides[0] not in _ACROSS
         or len(scene.target) > 1
         or noun in _ALONG_A_WAY
+        or place.beside
     ):
         return None
     if noun is not None and (

@@ -151,7 +151,7 @@ def relation(noun: str, label: str) -> Relation:  # noqa: PLR0911
         return Relation.WIDER
     if not said or not meant:
         return _by_last_word(noun, label)
-    if _genders(noun) and _genders(label) and _genders(noun).isdisjoint(_genders(label)):
+    if genders(noun) and genders(label) and genders(noun).isdisjoint(genders(label)):
         return Relation.OTHER
     pairs = [_compare(a, b) for a in said for b in meant]
     for best in (Relation.SAME, Relation.WIDER, Relation.NARROWER, Relation.ALIKE):
@@ -192,6 +192,16 @@ def color_names(word: str) -> frozenset[str]:
         parts = [color_names(part) for part in word.split("-") if part]
         return frozenset().union(*parts)
     return frozenset()
+
+
+@cache
+def measured_names(color: str) -> frozenset[str]:
+    """The measured names that a thing's stated color may stand for; empty when it tells nothing (``mixed``)."""
+    if color in _BASIC:
+        return frozenset({color})
+    found = [color_names(word) for word in color.split()]
+    shades = [frozenset(words()["shades"].get(word, ())) for word in color.split()]
+    return frozenset().union(*found, *shades) if any(found) else frozenset()
 
 
 def same_color(one: str, other: str) -> bool:
@@ -254,7 +264,8 @@ def _compare_kinds(said: str, meant: str) -> Relation:
     return Relation.OTHER
 
 
-def _genders(noun: str) -> frozenset[str]:
+def genders(noun: str) -> frozenset[str]:
+    """``female`` or ``male`` for a noun that says so of a person."""
     found = set()
     for word, gender in (("woman", "female"), ("man", "male")):
         group = senses()[word][0].group

@@ -111,7 +111,8 @@ def test_a_file_or_a_strange_uri_is_not_a_place_for_a_dataset(tmp_path: Path):
 def test_a_server_that_is_away_is_an_environment_fault(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    options = StoreOptions(endpoint_url="http://127.0.0.1:9", retries=0, timeout_s=2.0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    options = StoreOptions(retries=0, timeout_s=2.0)
     with pytest.raises(StorageFault, match="s3://drawn"):
         open_store("s3://drawn/x", options).get("a")
 

@@ -28,6 +28,8 @@ FREE = (
     "held_out_last",
     "held_out_two",
     "held_out_three",
+    "held_out_four",
+    "held_out_five",
 )
 MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05

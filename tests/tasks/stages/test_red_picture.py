@@ -3,7 +3,7 @@
 import numpy as np
 
 from tasks.records.records import Box
-from tasks.stages.grounding.red_picture import (
+from tasks.stages.red_picture import (
     draw_box,
     draw_mask_and_box,
     draw_numbers,

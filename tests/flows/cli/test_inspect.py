@@ -34,7 +34,7 @@ def test_gc_removes_what_no_commit_names_once_it_is_old_enough(
     assert main(["verify", str(dataset), "--deep"]) == 0
 
 
-def test_gc_leaves_a_folder_alone_that_is_no_dataset(tmp_path: Path) -> None:
+def test_gc_leaves_a_folder_alone_that_is_not_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "notes#1").write_bytes(b"mine")
     os.utime(tmp_path / "notes#1", (0, 0))
     assert main(["gc", str(tmp_path)]) == 2

@@ -143,7 +143,7 @@ def test_an_option_with_an_empty_value_is_refused_not_passed_over(
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "repair", "gc", "gallery"])
-def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
+def test_an_empty_name_is_not_a_dataset(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
 
 
@@ -187,7 +187,7 @@ def test_looking_at_what_is_not_there_makes_no_folder(tmp_path: Path, command: s
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "repair", "gc"])
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, command: str) -> None:
+def test_a_folder_that_is_not_a_dataset_is_refused(tmp_path: Path, command: str) -> None:
     assert_wrong(
         groundedit(command, str(photograph_folder(tmp_path)), cwd=tmp_path), "holds no build", "photographs"
     )

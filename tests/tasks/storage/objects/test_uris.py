@@ -19,7 +19,7 @@ from tasks.storage.objects.uris import in_object_store, local_folder, split_obje
         ("a/b", False, Path("a/b").absolute()),
     ],
 )
-def test_folders_and_object_stores_are_told_apart(uri: str, remote: bool, folder: Path | None) -> None:
+def test_folders_and_object_stores_are_reported_apart(uri: str, remote: bool, folder: Path | None) -> None:
     assert in_object_store(uri) is remote
     assert local_folder(uri) == folder
 

@@ -145,13 +145,13 @@ class UnitRun:
             Drained: the build was asked to stop before all of them were started.
             StageStopped, DataFault: see `Pool.drive`.
         """
-        wanted = self.partitions[number]
-        self.pool.drive(self.job, self.queue, wanted, self.on_done)
-        self.queue.stop_when_drained(wanted)
-        for unit_id in sorted(self.queue.skipped & wanted):
+        window = self.partitions[number]
+        self.pool.drive(self.job, self.queue, window, self.on_done)
+        self.queue.stop_when_drained(window)
+        for unit_id in sorted(self.queue.skipped & window):
             self.queue.skipped.discard(unit_id)
             self.on_done(UnitDone(unit_id=unit_id, summary=None, seconds=0.0))
-        return len(wanted)
+        return len(window)
 
 
 def start_units(

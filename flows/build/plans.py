@@ -145,13 +145,13 @@ def plan(build: Build, stage: str) -> Plan:
     """The stage's plan, stored; with ``retry``, a finished plan that has failures gets its next generation."""
     drafted = draft(build, stage)
     write_stage_config(build.store, build.key(stage), stage_material(build.config, stage))
-    wanted = store_plan(build.store, drafted)
-    following = draft_following(build, wanted)
-    if following is not wanted:
-        wanted = store_plan(build.store, following)
-    build.plans[stage] = wanted
-    _record(build, wanted)
-    return wanted
+    stored = store_plan(build.store, drafted)
+    following = draft_following(build, stored)
+    if following is not stored:
+        stored = store_plan(build.store, following)
+    build.plans[stage] = stored
+    _record(build, stored)
+    return stored
 
 
 def draft_following(build: Build, planned: Plan) -> Plan:

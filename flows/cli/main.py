@@ -179,7 +179,7 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=_count,
         default=24,
         metavar="HOURS",
-        help="and were written longer ago than any unit takes (default: %(default)s)",
+        help="minimum age; choose more than any unit takes (default: %(default)s)",
     )
     show.add_argument(
         "key", type=_text, metavar="KEY", help="id of a sample, target or photograph, or a location"

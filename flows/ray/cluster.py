@@ -132,8 +132,8 @@ class RayCluster:
 
     def _object_store_bytes(self) -> int:
         """Twice the size of the pictures of all samples in flight, limited by the machine's shared memory."""
-        wanted = 2 * BYTES_PER_MEGAPIXEL * self.settings.megapixels * self.workers
-        return max(OBJECT_STORE_BYTES, min(int(wanted), shared_memory_bytes() * 8 // 10))
+        room = 2 * BYTES_PER_MEGAPIXEL * self.settings.megapixels * self.workers
+        return max(OBJECT_STORE_BYTES, min(int(room), shared_memory_bytes() * 8 // 10))
 
     def _arguments(self) -> dict[str, Any]:
         settings = self.settings

@@ -64,12 +64,12 @@ def place(
         )
         for name, pool in pools.items()
     ]
-    wanted = [placed.fraction for placed in fixed for _ in range(placed.replicas) if placed.fraction]
-    if wanted and final and not fits(wanted, sum(cards)):
+    fractions = [placed.fraction for placed in fixed for _ in range(placed.replicas) if placed.fraction]
+    if fractions and final and not fits(fractions, sum(cards)):
         needs = ", ".join(f"{p.name} {p.replicas} x {p.settings.gpu_gb:g} GB" for p in fixed if p.fraction)
         msg = f"pools: {needs} do not fit on {sum(cards)} cards of {card_gb:g} GB (execution.card_gb)"
         raise ConfigurationError(msg)
-    return tuple(_grown(placed, wanted, sum(cards)) for placed in fixed)
+    return tuple(_grown(placed, fractions, sum(cards)) for placed in fixed)
 
 
 def fits(fractions: Sequence[float], cards: int) -> bool:
@@ -83,12 +83,12 @@ def fits(fractions: Sequence[float], cards: int) -> bool:
     return True
 
 
-def _grown(placed: PlacedPool, wanted: list[float], cards: int) -> PlacedPool:
-    """``auto`` pools get as many actors as fit beside the others; ``wanted`` grows with them."""
+def _grown(placed: PlacedPool, fractions: list[float], cards: int) -> PlacedPool:
+    """``auto`` pools get as many actors as fit beside the others; ``fractions`` grows with them."""
     if placed.settings.replicas != "auto" or not placed.fraction:
         return placed
     replicas = placed.replicas
-    while fits([*wanted, placed.fraction], cards):
-        wanted.append(placed.fraction)
+    while fits([*fractions, placed.fraction], cards):
+        fractions.append(placed.fraction)
         replicas += 1
     return PlacedPool(name=placed.name, settings=placed.settings, fraction=placed.fraction, replicas=replicas)

@@ -203,7 +203,7 @@ def start_router(spec: ServiceSpec) -> Any:
 def _cause(error: RayError, kills_before: int) -> Cause:
     """Why a replica ended, as far as Ray and the kernel report it; only a crash can be a question's fault.
 
-    Ray's message on any death lists the kernel's killer among the possible causes, so that word alone says nothing.
+    Ray lists the kernel's OOM killer as a possible cause of any death, so the word alone is not conclusive.
     """
     if isinstance(error, ActorUnavailableError) or getattr(error, "preempted", False):
         return Cause.NODE_LOST
@@ -222,7 +222,7 @@ def _cause(error: RayError, kills_before: int) -> Cause:
 
 
 def kernel_kills() -> int:
-    """How many processes the kernel of this machine has killed for want of memory; 0 where it does not say."""
+    """Number of processes that this machine's kernel has killed for lack of memory; 0 if not available."""
     vmstat = Path("/proc/vmstat")
     lines = vmstat.read_text().splitlines() if vmstat.exists() else []
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -159,10 +159,10 @@ class RayServices:
         if waiting:
             state: Any = ray
             have, free = state.cluster_resources(), state.available_resources()
-            wanted = ", ".join(f"{p.name} {p.replicas} x {p.bundle}" for p in self._placed.values())
+            requested = ", ".join(f"{p.name} {p.replicas} x {p.bundle}" for p in self._placed.values())
             msg = (
                 f"pools wait for resources for {self._execution.wait_for_resources_s:g} s "
-                f"(execution.wait_for_resources_s): asked {wanted}; the cluster has {_few(have)}, free {_few(free)}"
+                f"(execution.wait_for_resources_s): asked {requested}; the cluster has {_few(have)}, free {_few(free)}"
             )
             raise ModelUnavailable(msg)
 

@@ -81,15 +81,15 @@ def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
 
 def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict[str, str]:
     """Sid -> fingerprint, for these photographs of a finished ingest."""
-    wanted = set(sids)
+    requested = set(sids)
     found: dict[str, str] = {}
     for commit in plan_commits(store, ingest):
         for row in read_rows(store, commit):
-            if row.kind == CHILD and row.outcome == "kept" and row.id in wanted:
+            if row.kind == CHILD and row.outcome == "kept" and row.id in requested:
                 record = row.decoded()
                 if isinstance(record, SourceImage):
                     found[row.id] = record.fingerprint
-    missing = wanted.difference(found)
+    missing = requested.difference(found)
     if missing:
         raise DataFault(f"{ingest.path}: no photograph {min(missing)}")
     return found

@@ -141,13 +141,11 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "The detector did not find the object before the edit, so not finding it afterwards proves nothing.",
     ),
     Reason.NEW_OBJECT_APPEARED: _say(
-        "new object appeared", "The filling shows an object that was not there before."
+        "new object appeared", "The fill shows an object that was not there before."
     ),
-    Reason.FLAT_FILL: _say(
-        "flat fill", "The filling is smooth where its surroundings have texture: a smear."
-    ),
+    Reason.FLAT_FILL: _say("flat fill", "The fill is smooth where its environment has texture: a smear."),
     Reason.FOREIGN_FILL: _say(
-        "foreign fill", "The filling has patches of a color or texture that nothing around it has."
+        "foreign fill", "The fill has patches of a color or texture that nothing around it has."
     ),
     Reason.ENTANGLED: _say(
         "entangled", "The object is too entangled with others, or carries them, to be removed cleanly."

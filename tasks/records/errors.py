@@ -199,6 +199,6 @@ class SampleError(GroundEditError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its class where it has none; what follows is for logs."""
+    """The first line of an error's message, or its class if it has none; further lines are for logs only."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__

@@ -92,15 +92,15 @@ def read_rows_table(data: bytes, path: str, columns: list[str] | None = None) ->
     Raises:
         DataFault: naming ``path``, if the bytes are not such a table.
     """
-    wanted = columns or ROWS.names
+    names = columns or ROWS.names
     try:
         present = pq.read_schema(io.BytesIO(data)).names
     except (pa.ArrowException, ValueError, OSError) as error:
         raise DataFault(f"{path}: not a table of the expected shape ({type(error).__name__})") from error
     if "schema_version" in present:
-        return read_parquet(data, ROWS, path, wanted)
-    table = read_parquet(data, ROWS_1, path, [name for name in wanted if name in ROWS_1.names])
-    if "reason" in wanted:
+        return read_parquet(data, ROWS, path, names)
+    table = read_parquet(data, ROWS_1, path, [name for name in names if name in ROWS_1.names])
+    if "reason" in names:
         reasons = [version_1.reason_of(code) for code in table["reason"].to_pylist()]
         table = table.set_column(table.column_names.index("reason"), ROWS.field("reason"), [reasons])
     defaults: dict[str, list[object]] = {
@@ -108,11 +108,11 @@ def read_rows_table(data: bytes, path: str, columns: list[str] | None = None) ->
         "answers": [[]] * len(table),
         "schema_version": [version_1.VERSION] * len(table),
     }
-    for name in wanted:
+    for name in names:
         if name in defaults:
             column = pa.array(defaults[name], ROWS.field(name).type)
             table = table.append_column(ROWS.field(name), column)
-    return table.select(wanted)
+    return table.select(names)
 
 
 def read_parquet(data: bytes, schema: pa.Schema, path: str, columns: list[str] | None = None) -> pa.Table:
@@ -123,8 +123,8 @@ def read_parquet(data: bytes, schema: pa.Schema, path: str, columns: list[str] |
     """
     try:
         table = pq.read_table(io.BytesIO(data), columns=columns, use_threads=False)
-        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        return table.select(wanted.names).cast(wanted)
+        selected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        return table.select(selected.names).cast(selected)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         msg = f"{path}: not a table of the expected shape ({type(error).__name__})"
         raise DataFault(msg) from error

@@ -79,7 +79,7 @@ class RoutedAsk:
         try:
             answered = await self._noted(key, self._client.kept(self._route.name, key, sid))
         except AnswerMissing:
-            await self._payload(question)  # a question that cannot be put has no answer anywhere
+            await self._payload(question)  # a question that cannot be asked has no kept answer
             raise
         if answered is None:
             call = RoleCall(
@@ -93,15 +93,15 @@ class RoutedAsk:
         return answered.answer
 
     async def _payload(self, question: Question) -> Any:
-        """What is sent on; encoded here, where there are many of us, and not in the one router.
+        """The payload to send; encoded here, in many workers, and not in the single router.
 
         Raises:
-            SampleError: the question cannot be put.
+            SampleError: the question cannot be asked.
         """
         return question if self._served is None else await self._engine.cpu(self._served.request, question)
 
     async def _noted(self, key: str, answering: Awaitable[A]) -> A:
-        """An answer, its key noted with the sample: also one that says why there is none, since that is stored, too."""
+        """Awaits an answer and records its key with the sample, also for a stored error."""
         try:
             answered = await answering
         except SampleError:

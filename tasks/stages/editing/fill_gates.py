@@ -27,6 +27,7 @@ def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
 def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
     """Median local deviation of lightness (L units, 7 px window) deep in the hole and in the ring around it."""
     deviation = local_deviation(edited)
+    # The blended rim belongs to neither side, so 4 px on both sides of the border are excluded.
     deep = erode(hole, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 4)
     if not deep.any() or not ring.any():
@@ -57,6 +58,7 @@ def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Ga
     if not line.any() or not ring.any():
         return gate("strange_border_share", 0.0, Reason.ENTANGLED, high=settings.max_strange)
     lab = cv2.GaussianBlur(to_lab(edited), (0, 0), max(1.5, 0.006 * max(hole.shape)))
+    # A color (in steps of 5 Lab units) is common if it covers at least 1 % of the ring.
     bins, counts = np.unique(np.rint(lab[ring] / 5).astype(np.int16), axis=0, return_counts=True)
     usual = bins[counts >= 0.01 * counts.sum()].astype(np.float32) * 5
     asked, weights = np.unique(np.rint(lab[line]).astype(np.int16), axis=0, return_counts=True)
@@ -74,5 +76,6 @@ def _ring_width(hole: Mask) -> int:
 
 def _nearest(points: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
     """Distance of each point (N, 3) to the nearest of ``known`` (M, 3)."""
+    # |p - k|^2 = |p|^2 - 2 p k + |k|^2 needs a matrix of N x M numbers only.
     squares = (points**2).sum(axis=1)[:, None] - 2 * points @ known.T + (known**2).sum(axis=1)[None]
     return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0)), np.float32)

@@ -113,7 +113,9 @@ def seam_gate(
     line, before, after = border_steps(source, edited, region)
     if not line.any():
         return gate("seam_share", 0.0, Reason.SEAM_VISIBLE, high=bound)
+    # Visual masking: on a textured surface a step must be larger to be seen.
     seen = settings.seam_step + settings.seam_masking * local_deviation(source)
+    # The step must also be new: clearly larger than the source's own, and not on an existing edge.
     excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
     if outline:
         excess &= steepest(source, 2) < settings.edge_slope
@@ -129,6 +131,7 @@ def border_steps(
     """
     reach = int(np.clip(round(0.012 * max(region.shape)), 2, 12))
     inner, outer = region & ~erode(region, reach), dilate(region, reach) & ~region
+    # Near the frame one of the two bands would be missing.
     line = (region & ~erode(region, 1)) & clear_of_frame(region.shape, reach + 1)
     steps = []
     for picture in (source, edited):
@@ -140,6 +143,7 @@ def border_steps(
 def steepest(image: Image, reach: int) -> NDArray[np.float32]:
     """The steepest slope (Lab per pixel) within ``reach`` px of each pixel, (H, W), so that thin edges count."""
     lab = cv2.GaussianBlur(to_lab(image), (0, 0), 0.8)
+    # The response of a 3 x 3 Sobel filter is 8 times the slope per pixel.
     slopes = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
     slope = np.asarray(np.sqrt((slopes[0] ** 2 + slopes[1] ** 2).sum(axis=2)), np.float32)
     size = 2 * reach + 1
@@ -151,6 +155,7 @@ def _delta(a: Image, b: Image) -> NDArray[np.float32]:
 
 
 def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.float32]:
+    # A mean over the band's pixels alone: filtered sum over filtered count.
     weight = band.astype(np.float32)
     size = (4 * reach + 1, 4 * reach + 1)
     total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False)
@@ -162,4 +167,5 @@ def local_deviation(image: Image) -> NDArray[np.float32]:
     """Local deviation of lightness, (H, W) in L units over 7 x 7 px."""
     light = to_lab(image)[..., 0]
     mean = cv2.blur(light, (7, 7))
+    # Rounding may make the variance of a flat area slightly negative.
     return np.asarray(np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0)), np.float32)

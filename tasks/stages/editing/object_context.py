@@ -53,15 +53,18 @@ def classify_context(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach
     shadow, thing = np.zeros_like(mask), np.zeros_like(mask)
     if not band.any() or not mask.any():
         return ObjectContext(shadow=shadow, thing=thing)
+    # From the deepest pixel of the hole, the window of the local mean must still reach the ground.
     deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)[band].max()
     lab = np.asarray(cv2.GaussianBlur(to_lab(source), (0, 0), 1.0), np.float32)
     beyond = _usual(lab, (away > reach) & (away <= 3 * reach) & ~dilate(blocked, 3))
     ground = near_colors(lab, beyond, round(2 * reach + float(deep)), band)
+    # All distances are in deviations of the ground around each pixel, so texture is not taken for a thing.
     off = lab[band] - ground.mean
     noise = GROUND_NOISE**2 * np.eye(3, dtype=np.float32)
     unlike = (_deviations(off, ground.covariance + noise) > UNLIKE) & (ground.seen > 0.5)
     darker = (off[:, 0] < GROUND_NOISE) & (off[:, 0] > -SHADOW_DEPTH)
     cast = darker & (np.hypot(off[:, 1], off[:, 2]) <= SHADOW_CHROMA)
+    # What has the object's own colors is a part that the mask missed, not another thing.
     own = np.cov(lab[mask], rowvar=False).astype(np.float32) + noise
     foreign = _deviations(lab[band] - lab[mask].mean(axis=0), own) > OWN
     shadow[band], thing[band] = unlike & cast, unlike & ~cast & foreign
@@ -74,6 +77,7 @@ def _usual(lab: Plane, where: Mask) -> Mask:
         return where
     colors = lab[where]
     middle = np.median(colors, axis=0)
+    # 1.48 x the median absolute deviation estimates a standard deviation, ignoring outliers.
     spread = 1.48 * np.median(np.abs(colors - middle), axis=0) + GROUND_NOISE
     usual = where.copy()
     usual[where] = (np.abs(colors - middle) <= 3 * spread).all(axis=1)

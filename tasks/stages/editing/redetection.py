@@ -62,6 +62,7 @@ def compare_looks(
         for b, a in zip(before, after, strict=True)
         if found_before_gate(b, target, label, settings).passed
     ]
+    # If no window found the target, all of them go to the first gate, which fails.
     pairs = found or list(zip(before, after, strict=True))
     others = [
         o.box for o in plan.target.scene.objects if o.index not in plan.target.indices and o.label == label
@@ -132,6 +133,7 @@ def _moved(found: Detection, window: Box) -> Detection:
 
 
 def _same_place(found: Box, target: Box, settings: GateSettings) -> bool:
+    # A box of a part that is still visible has a low IoU but lies inside the target's.
     return iou(found, target) > settings.same_place or containment(found, target) > 0.8
 
 

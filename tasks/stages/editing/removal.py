@@ -16,8 +16,8 @@ from tasks.stages.editing.settings import RemovalSettings
 
 def dilation_px(box: Box, settings: RemovalSettings) -> int:
     """How far the hole extends beyond the object, in pixels."""
-    wanted = round(settings.dilation * max(box.width, box.height))
-    return min(max(wanted, settings.min_dilation_px), settings.max_dilation_px)
+    radius = round(settings.dilation * max(box.width, box.height))
+    return min(max(radius, settings.min_dilation_px), settings.max_dilation_px)
 
 
 def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSettings) -> Mask:

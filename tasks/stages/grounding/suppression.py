@@ -57,6 +57,7 @@ def split_detections(
     for detection in boxes:
         hit = next((i for i, k in enumerate(kept) if iou(k.box, detection.box) > nms_iou), None)
         if hit is not None:
+            # Boxes come best first, so the first one of another class is the strongest rival.
             if detection.label != kept[hit].label and hit not in rivals:
                 rivals[hit] = detection
         elif detection.score >= least.get(detection.label, object_score) and len(kept) < max_objects:
@@ -72,6 +73,7 @@ def split_detections(
         )
         for i, d in enumerate(kept)
     ]
+    # Indices depend on positions, so a small change of scores does not renumber the scene.
     entities.sort(key=lambda e: (e.detection.box.x0, e.detection.box.y0, e.detection.label))
     distractors = [Distractor(label=d.label, box=d.box, score=d.score) for d in _suppress(weak, nms_iou)]
     return entities, distractors

@@ -57,7 +57,7 @@ def choose_edit_type(
     if not free:
         return None
     point = unit_interval(seed, key, "edit_type") * sum(weights[row.edit_type] for row in free)
-    chosen = free[-1]
+    chosen = free[-1]  # if rounding leaves a positive rest after the last row
     for row in free:
         point -= weights[row.edit_type]
         if point < 0:
@@ -91,8 +91,8 @@ def _offered(
     target: GroundedTarget, offers: Offers, weights: Mapping[EditType, float]
 ) -> dict[EditType, Offered]:
     types = [row.edit_type for row in EDIT_TYPES]
-    unwanted = Offered(why_not="weight is 0")
-    return {t: offers.of(t).offer(t, target) if weights.get(t, 0.0) > 0 else unwanted for t in types}
+    excluded = Offered(why_not="weight is 0")
+    return {t: offers.of(t).offer(t, target) if weights.get(t, 0.0) > 0 else excluded for t in types}
 
 
 def _arguments_left(

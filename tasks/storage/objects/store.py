@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Hosts that plain HTTP is allowed to; to others only with ``AWS_ALLOW_HTTP``, as it may carry photographs in clear."""
+"""Hosts to which plain HTTP is allowed; others need ``AWS_ALLOW_HTTP``, since it sends photographs unencrypted."""
 
 
 _METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
@@ -47,7 +47,7 @@ _AWS_HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """What a build asks of its store. Where a bucket lies and who may use it is told by ``AWS_*`` of the environment.
+    """What a build requires of its store. Address and keys of a bucket come from the ``AWS_*`` environment variables.
 
     Attributes:
         min_free_bytes: free space a local folder must have before work.
@@ -221,7 +221,7 @@ class Store:
 
 
 def open_store(uri: str, options: StoreOptions | None = None) -> Store:
-    """The store at a folder (path or ``file://``) or in an object store (`tasks.storage.objects.uris`).
+    """Opens the store at a folder (path or ``file://``) or in an object store (`tasks.storage.objects.uris`).
 
     Raises:
         ConfigurationError: a URI of another kind, or a path that is a file.
@@ -293,8 +293,8 @@ def _faults(where: str) -> Iterator[None]:
         msg = f"{where}: access denied ({first_line(error)})"
         raise StorageFault(msg) from error
     except (BaseError, OSError) as error:
-        told = first_line(error)
-        msg = f"{where}: {told}"
-        if _METADATA_SERVICE.search(told):
-            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({told})"
+        reason = first_line(error)
+        msg = f"{where}: {reason}"
+        if _METADATA_SERVICE.search(reason):
+            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({reason})"
         raise StorageFault(msg) from error

@@ -1,4 +1,4 @@
-"""URIs of datasets and sources: which kinds there are. A new kind of store is named here and opened in `store`."""
+"""Kinds of URIs for datasets and sources. A new kind of store is named here and opened in `store`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ OBJECT_STORES = ("s3",)
 """Schemes of the object stores that can be opened."""
 
 EXAMPLES = "s3://bucket/prefix"
-"""One URI of each, for messages and help."""
+"""One example of each, for messages and help."""
 
 DATASET_URIS = f"a folder or {EXAMPLES}"
-"""What a dataset may lie in."""
+"""Allowed places for a dataset, for messages and help."""
 
 
 def scheme_of(uri: str) -> str:

@@ -66,7 +66,7 @@ def color(draft: Draft) -> Finding:
 
 
 def _may_be_same(one: Color, other: Color) -> bool:
-    """Whether two texts may name one color; a measured one is told apart less strictly than two plain words."""
+    """Whether two texts may name one color; a measured color is compared less strictly than two words."""
     shaded = one.text != one.word or other.text != other.word
     return bool(one.names & other.names) if shaded else same_color(one.word, other.word)
 

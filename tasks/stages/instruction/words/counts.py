@@ -190,7 +190,7 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
                 "contains",
                 "captures",
             )
-            # "Two musicians are seated to his left" counts some; only the scene is described as a whole.
+            # "Two musicians are seated to his left" counts some of them; only the scene part describes the whole.
             of_all = of_all or (name == "scene" and phrase.start == reading.sentence_start(phrase.start))
             if (
                 phrase.number

@@ -133,7 +133,7 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
     start = first
     if verb in ("add", "write") and first is not None:
         if reading.word(first.start - 1) in word_set("onto") and reading.word(first.start - 1) != "with":
-            start = first  # "write 'STAFF' on the back of the shirt": quoted writing is no phrase
+            start = first  # "write 'STAFF' on the back of the shirt": quoted writing is not a phrase
         else:
             anchor = _after_place(reading, first) if verb == "add" or first.text else None
             start = anchor or (first if verb == "write" else None)

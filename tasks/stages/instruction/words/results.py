@@ -83,16 +83,16 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
         for name, text in draft.texts()
         if name in ("instruction", "rewriting")
     }
-    wanted = tuple(
+    expected = tuple(
         word for word in re.findall(r"[a-z]+(?:-[a-z]+)?", draft.argument.lower()) if color_names(word)
     )
     if draft.edit_type is not EditType.COLOR and not (
-        wanted and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)
+        expected and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)
     ):
         return [], False
-    if not wanted:
-        wanted = said["instruction"]
-    if not wanted:
+    if not expected:
+        expected = said["instruction"]
+    if not expected:
         return [], False
     for name in ("editing", "result"):
         said[name] = result_colors(dict(draft.texts())[name], labels)
@@ -102,9 +102,9 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
         said["result"] = _colors_of_new_state(draft)
     faults = []
     for name, colors in said.items():
-        wrong = [color for color in colors if not any(_same(color, want) for want in wanted)]
+        wrong = [color for color in colors if not any(_same(color, want) for want in expected)]
         if wrong and (name in ("editing", "result") or len(wrong) == len(colors)):
-            faults.append(f"{name} says it becomes {wrong[0]}, asked was {' '.join(wanted)}")
+            faults.append(f"{name} says it becomes {wrong[0]}, asked was {' '.join(expected)}")
     return faults, any(said.values())
 
 
@@ -150,12 +150,12 @@ def _same(one: str, other: str) -> bool:
 def _materials(draft: Draft) -> list[str]:
     if draft.edit_type is not EditType.MATERIAL:
         return []
-    wanted = {
+    expected = {
         canonical_material(word)
         for word in re.findall(r"[a-z]+", draft.argument.lower())
         if word in word_set("materials")
     }
-    if not wanted:
+    if not expected:
         return []
     faults = []
     for name, text in draft.texts():
@@ -179,8 +179,8 @@ def _materials(draft: Draft) -> list[str]:
             for word in re.findall(r"[a-z]+", spoken)
             if word in word_set("materials")
         }
-        if after and not named & wanted:
-            faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(wanted))}")
+        if after and not named & expected:
+            faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(expected))}")
     return faults
 
 
@@ -188,18 +188,18 @@ def _things(draft: Draft) -> list[str]:
     """Checks replaced or added things against the argument's noun."""
     if draft.edit_type not in (EditType.REPLACE, EditType.ADD):
         return []
-    wanted = _argument_nouns(draft)
+    expected = _argument_nouns(draft)
     orders = list(draft.orders())
-    if not wanted and orders:
+    if not expected and orders:
         _, reading, order = orders[0]
-        wanted = new_things(reading, order, draft.edit_type)
-    if not wanted:
+        expected = new_things(reading, order, draft.edit_type)
+    if not expected:
         return []
     faults = []
     for name, reading, order in orders:
         found = new_things(reading, order, draft.edit_type)
-        if found and _all_other(found, wanted):
-            faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
+        if found and _all_other(found, expected):
+            faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(expected)}")
     if draft.edit_type is EditType.REPLACE:
         for name in ("editing", "result"):
             reading = draft.part(name)
@@ -212,25 +212,25 @@ def _things(draft: Draft) -> list[str]:
                     phrase is not None
                     and reading.tokens[phrase.start].start - match.end() < 2
                     and found
-                    and _all_other(found, wanted)
+                    and _all_other(found, expected)
                 ):
-                    faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
+                    faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(expected)}")
     return faults
 
 
 def _writing(draft: Draft) -> list[str]:
     if draft.edit_type is not EditType.TEXT or draft.reply is None:
         return []
-    wanted = draft.argument.strip().strip("'\"") or quoted_result(draft.reply.instruction)
-    if not wanted:
+    expected = draft.argument.strip().strip("'\"") or quoted_result(draft.reply.instruction)
+    if not expected:
         return []
     faults = []
     for name, text in draft.texts():
         if name in ("scene", "localization"):
             continue
         said = quoted_result(text)
-        if said and not _same_writing(said, wanted) and wanted.lower() not in text.lower():
-            faults.append(f"{name} says {said!r}, asked was {wanted!r}")
+        if said and not _same_writing(said, expected) and expected.lower() not in text.lower():
+            faults.append(f"{name} says {said!r}, asked was {expected!r}")
     return faults
 
 
@@ -239,8 +239,8 @@ def _same_writing(one: str, other: str) -> bool:
     return letters[0] in letters[1] or letters[1] in letters[0]
 
 
-def _all_other(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    return all(are_different(a, b) for a in found for b in wanted)
+def _all_other(found: tuple[str, ...], expected: tuple[str, ...]) -> bool:
+    return all(are_different(a, b) for a in found for b in expected)
 
 
 def _argument_nouns(draft: Draft) -> tuple[str, ...]:

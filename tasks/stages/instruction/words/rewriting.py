@@ -190,7 +190,7 @@ def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
 
 
 def _other_company(draft: Draft, before: Reading, after: Reading) -> list[str]:
-    """Things around the target that are gone, where others of the scene have come; and men who became women."""
+    """Things around the target that were replaced by others of the scene; and men that became women."""
     first, second = _nouns(before), _nouns(after)
     labels = {thing.label for thing in draft.scene.things} - {thing.label for thing in draft.scene.targets}
     lost = {label for label in labels & first if not any(_may_mean(noun, label) for noun in second)}

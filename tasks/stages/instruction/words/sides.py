@@ -38,11 +38,11 @@ def side(draft: Draft) -> Finding:
     faults, decided = [], False
     for name, reading, named, is_order in speaking_of_target(draft):
         for place in places(reading):
-            told = said_of(reading, place, named, draft.scene, is_order=is_order)
-            if not told:
+            refers_to = said_of(reading, place, named, draft.scene, is_order=is_order)
+            if not refers_to:
                 continue
             verdict = _fits_place(draft.scene, place, reading)
-            if told == BESIDE and verdict is False and not _is_across(draft.scene, place):
+            if refers_to == BESIDE and verdict is False and not _is_across(draft.scene, place):
                 verdict = None
             decided = decided or verdict is not None
             if verdict is False:
@@ -159,7 +159,7 @@ def _fits_landmark(scene: WordScene, place: Place, reading: Reading) -> bool | N
 
 
 def _of_color(things: list[Thing], reading: Reading, phrase: NounPhrase) -> list[Thing]:
-    """The things that ``the woman in (the) blue (coat)`` may mean: all where a color is not said or not known."""
+    """The things that ``the woman in (the) blue (coat)`` may mean: all if a color is not stated or not known."""
     colors = list(phrase.colors)
     if not colors and reading.word(phrase.end) in ("in", "wearing"):
         at = phrase.end + (2 if reading.word(phrase.end + 1) in ("the", "a") else 1)

@@ -196,7 +196,7 @@ def color_names(word: str) -> frozenset[str]:
 
 @cache
 def measured_names(color: str) -> frozenset[str]:
-    """The measured names that a thing's stated color may stand for; empty when it tells nothing (``mixed``)."""
+    """The measured names that a thing's stated color may stand for; empty if it is not informative (``mixed``)."""
     if color in _BASIC:
         return frozenset({color})
     found = [color_names(word) for word in color.split()]
@@ -226,7 +226,9 @@ def _senses_of(noun: str) -> tuple[Sense, ...]:
     found = senses().get(noun)
     if found is None and " " in noun:  # "red brick house" is a house
         found = senses().get(_singulars().get(noun.rpartition(" ")[2], ""))
-        if found is not None and any(sense.kind in _EMPTY for sense in found):  # a chess piece is no quantity
+        if found is not None and any(
+            sense.kind in _EMPTY for sense in found
+        ):  # a chess piece is not a quantity
             found = ()
     if found is None:
         found = senses().get(_singulars().get(noun, ""), ())
@@ -265,7 +267,7 @@ def _compare_kinds(said: str, meant: str) -> Relation:
 
 
 def genders(noun: str) -> frozenset[str]:
-    """``female`` or ``male`` for a noun that says so of a person."""
+    """``female`` or ``male`` for a noun that states it of a person."""
     found = set()
     for word, gender in (("woman", "female"), ("man", "male")):
         group = senses()[word][0].group

@@ -22,7 +22,7 @@ from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.roles.questions import ROLES
 from tasks.stages.config import BuildConfig, load_config
 from tasks.stages.instruction.words.gates import GATES
-from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.json_line import check_line
 from tests.tasks.backends.served.asked import SERVED, questions
 from tests.tasks.roles.contract import Bad, Subject, check_all, check_declarations, check_identity
 from tests.tasks.roles.role_questions import block, inpaint_question, inpaint_questions

@@ -1,4 +1,4 @@
-"""What tests of builds share: one Ray, the folder on the path so that its workers find the toy stage, drawn models."""
+"""Shared by tests of builds: one Ray, the path for its workers to import the toy stage, drawn models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cluster() -> Iterator[RayCluster]:
 
 @pytest.fixture(scope="session")
 def ray_address(cluster: RayCluster) -> str:
-    """Where a build in a process of its own finds that Ray; it inherits the token with the environment."""
+    """The address of that Ray for a build in another process, which inherits the token with the environment."""
     import ray  # noqa: PLC0415  (takes a second)
 
     return str(ray.get_runtime_context().gcs_address)

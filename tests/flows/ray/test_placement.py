@@ -1,4 +1,4 @@
-"""Where pools fit, without any Ray."""
+"""Where pools fit, tested without Ray."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_no_actor_is_split_over_two_cards() -> None:
 
 
 def test_what_is_larger_than_a_card_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match=r"pools\.p\.gpu_gb=81: more than a card has"):
+    with pytest.raises(ConfigurationError, match=r"pools\.p\.gpu_gb=81: larger than a card"):
         place({"p": pool(81)}, card_gb=80, cards=[8], final=True)
 
 

@@ -1,4 +1,4 @@
-"""The engine: samples at work at once, room by megapixels, threads, cancellation."""
+"""The engine: concurrent samples, limit by megapixels, threads, cancellation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def photograph(name: str, megapixels: float) -> StageInput:
 
 
 class Counting:
-    """Notes how many samples and megapixels are inside at once; each waits until it is told to go on."""
+    """Records how many samples and megapixels are inside at once; each waits until it is released."""
 
     def __init__(self) -> None:
         self.inside: list[float] = []
@@ -75,7 +75,7 @@ def test_units_of_several_threads_share_the_room(engine: Engine) -> None:
     assert max(megapixels for _, megapixels in stage.most) == 8.0
 
 
-def test_computing_goes_on_while_another_sample_waits(engine: Engine) -> None:
+def test_computing_continues_while_another_sample_waits(engine: Engine) -> None:
     waiting = threading.Event()
 
     async def stage(item: StageInput, bench: Workbench) -> Outcome:
@@ -109,7 +109,7 @@ def test_models_of_this_process_are_asked_one_at_a_time_by_one_thread(engine: En
     assert inside[1] == 1
 
 
-def test_steps_are_noted_with_their_sample_and_waiting_is_no_step() -> None:
+def test_steps_are_recorded_with_their_sample_and_waiting_is_not_a_step() -> None:
     log = MemoryLog()
     engine = Engine(flight=log)
     seen: list[list[tuple[str, str]]] = []
@@ -127,7 +127,7 @@ def test_steps_are_noted_with_their_sample_and_waiting_is_no_step() -> None:
     assert seen == [[("one", "step")], []]
 
 
-def test_a_fault_of_the_environment_cancels_the_other_samples_and_leaves(engine: Engine) -> None:
+def test_an_environment_fault_cancels_the_other_samples_and_leaves(engine: Engine) -> None:
     canceled: list[str] = []
 
     async def stage(item: StageInput, bench: Workbench) -> Outcome:

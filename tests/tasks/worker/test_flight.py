@@ -1,4 +1,4 @@
-"""Flight logs: what a process computes is known after its death."""
+"""Flight logs: what a process was computing is known after its death."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate on what results: new colors, materials, things and writing, compared with the argument."""
+"""The gate on the result: new colors, materials, things and writing, compared with the argument."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MADE = re.compile(
 
 
 def result(draft: Draft) -> Finding:
-    """What instruction, part 3 and part 4 say the target becomes, against the argument and each other."""
+    """Checks what the target becomes in instruction, part 3 and part 4, against the argument and each other."""
     if draft.reply is None:
         return finding([], decided=False)
     color, color_decided = _colors(draft)
@@ -53,7 +53,7 @@ def result(draft: Draft) -> Finding:
 
 
 def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
-    """Known nouns of what is put in the target's place, or added to it; empty when no known noun says it."""
+    """Known nouns of what replaces the target or is added to it; empty if no known noun says it."""
     if edit_type is EditType.ADD:
         phrase = (
             order.object
@@ -66,7 +66,7 @@ def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str
 
 
 def quoted_result(text: str) -> str:
-    """The writing that something is to say: the last quotation after ``to``, ``says``, ``with`` …"""
+    """The new writing: the last quotation after ``to``, ``says``, ``with`` …"""
     found = ""
     for quotation in quotes(text):
         at = text.find(quotation)
@@ -185,7 +185,7 @@ def _materials(draft: Draft) -> list[str]:
 
 
 def _things(draft: Draft) -> list[str]:
-    """Things put in place or added, against the argument's noun."""
+    """Checks replaced or added things against the argument's noun."""
     if draft.edit_type not in (EditType.REPLACE, EditType.ADD):
         return []
     wanted = _argument_nouns(draft)
@@ -266,7 +266,7 @@ def _nouns_of(reading: Reading, phrase: NounPhrase | None) -> tuple[str, ...]:
 
 
 def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhrase | None:
-    """The first phrase after one of the words, behind the order's thing."""
+    """The first phrase after one of the words that follows the order's thing."""
     if not order.chain:
         return None
     start = max(phrase.end for phrase in order.chain)

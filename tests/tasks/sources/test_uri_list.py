@@ -89,7 +89,7 @@ def test_unusable_lists_are_refused_before_work(tmp_path):
             "not with a header line; expected the columns 'uri' and optionally 'license'",
         ),
         "headless.csv": (b"s3://b/a,CC0\nb.jpg,CC0\n", "not with a header line; expected the columns 'uri'"),
-        "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; the columns 'uri'"),
+        "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; expected the columns 'uri'"),
     }
     for name, (data, why) in cases.items():
         (tmp_path / name).write_bytes(data)

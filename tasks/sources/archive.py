@@ -163,7 +163,7 @@ def _open(place: Place) -> Iterator[tuple[BinaryIO, str]]:
         try:
             stream = (place.folder / place.file).open("rb")
         except OSError as error:
-            raise place.fault(f"can't be read ({error.strerror})") from error
+            raise place.fault(f"cannot be read ({error.strerror})") from error
         with stream:
             yield stream, version_of(os.fstat(stream.fileno()))
     else:

@@ -52,11 +52,11 @@ def read_exclusions(path: str) -> Exclusions:
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        msg = f"exclude={path!r}: can't be read as a text file (not UTF-8)"
+        msg = f"exclude={path!r}: cannot be read as a text file (not UTF-8)"
         raise ConfigurationError(msg) from error
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        msg = f"exclude={path!r}: can't be read as a text file ({why})"
+        msg = f"exclude={path!r}: cannot be read as a text file ({why})"
         raise ConfigurationError(msg) from error
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]

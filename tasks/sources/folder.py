@@ -144,7 +144,7 @@ class _Walk:
                 children = sorted(found, key=lambda child: os.fsencode(child.name))
         except OSError as error:
             if not parts:
-                raise self.place.fault(f"can't be read ({error.strerror})") from error
+                raise self.place.fault(f"cannot be read ({error.strerror})") from error
             self._add(parts, problem=problem_of(error))
             return
         self.entered.add((info.st_dev, info.st_ino))

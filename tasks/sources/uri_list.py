@@ -134,9 +134,9 @@ def _columns(place: Place) -> list[tuple[str, str]]:
         names, table = _csv_rows(place, data) if csv_list else _parquet_rows(place, data)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise place.fault(f"can't be read as a list (line {line}: not UTF-8)") from error
+        raise place.fault(f"cannot be read as a list (line {line}: not UTF-8)") from error
     except (OSError, pa.ArrowException) as error:
-        raise place.fault(f"can't be read as a list ({type(error).__name__})") from error
+        raise place.fault(f"cannot be read as a list ({type(error).__name__})") from error
     if not names:
         raise place.fault("has no rows")
     if "uri" not in names:
@@ -172,7 +172,7 @@ def _csv_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, str]
             line = reader.line_num
     except csv.Error as error:
         # The line where the row begins: for an unclosed quote the parser would report the file's last line.
-        raise place.fault(f"can't be read as a list (line {line + 1}: {error})") from error
+        raise place.fault(f"cannot be read as a list (line {line + 1}: {error})") from error
     names = rows[0] if rows else []
     return names, [dict(zip(names, row, strict=False)) for row in rows[1:]]
 

@@ -89,7 +89,7 @@ class _Line(BaseModel):
     @model_validator(mode="after")
     def _indices_exist(self) -> _Line:
         if min(self.size) < 1:
-            msg = f"size {list(self.size)} is no picture"
+            msg = f"size {list(self.size)} is not a picture size"
             raise ValueError(msg)
         for index in self.target:
             if not 0 <= index < len(self.objects):

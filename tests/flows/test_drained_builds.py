@@ -67,7 +67,7 @@ def test_units_at_work_are_finished_and_the_same_command_resumes(
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == STOPPED, told
-    assert "the same command goes on" in told
+    assert "the same command resumes" in told
     assert "Traceback" not in told
     finished = commits(out)
     assert 0 < len(finished) < len(NAMES)

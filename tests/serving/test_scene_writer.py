@@ -23,7 +23,7 @@ from tests.serving.scene_words import ARGUMENTS, references, referred, rewritten
 from tests.serving.scene_writer import SceneWriter
 from tests.serving.scripts import Asked
 from tests.tasks.backends.served.asked import questions
-from tests.tasks.stages.instruction.drawn_scenes import (
+from tests.tasks.stages.instruction.example_scenes import (
     HEIGHT,
     WIDTH,
     cups,

@@ -121,7 +121,7 @@ from tasks.stages.editing.settings import CompositeSettings, CropSettings
 from tasks.stages.instruction.arguments import settled_argument
 from tasks.stages.instruction.choose import choose_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
-from tests.tasks.stages.instruction.drawn_scenes import street, target
+from tests.tasks.stages.instruction.example_scenes import street, target
 role = RoleSettings(backend="b")
 weights = InstructionSettings(instructor=role, rewriter=role, referrer=role).weights
 assert weights[EditType.STYLE] == 50.0

@@ -10,7 +10,7 @@ from tasks.stages.red_picture import (
     line_width,
     number_marks,
 )
-from tests.tasks.stages.instruction.drawn_scenes import HEIGHT, WIDTH, scene, thing
+from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, thing
 
 BOX = Box(x0=20, y0=30, x1=60, y1=80)
 

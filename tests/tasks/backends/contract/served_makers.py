@@ -40,7 +40,7 @@ from tests.serving.scripts import Answer, Asked, Script
 from tests.tasks.backends.served.asked import WORDS
 from tests.tasks.roles.contract import Bad, Subject
 from tests.tasks.roles.role_questions import damaged
-from tests.tasks.stages.instruction.drawn_scenes import HEIGHT, WIDTH, scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, target, thing
 
 MODEL = ServedModel(id="test-model", max_pixels=400_000)
 

@@ -13,7 +13,7 @@ from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offer, Offered, Offers
 from tasks.stages.instruction.choose import allowed_types, choose_edit_type
 from tasks.stages.instruction.settings import PAPER_COUNTS
-from tests.tasks.stages.instruction.drawn_scenes import cups, desk, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import cups, desk, scene, street, target, thing
 
 INPAINTER = EmbeddedInpainterOffer(RemovalOptions())
 EMBEDDED = Offers(editor=EmbeddedEditorOffer(Settings()), inpainter=INPAINTER)

@@ -21,7 +21,7 @@ from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.stage import InstructionAsks, instruct
 from tasks.stages.instruction.word_gates import WordGates
 from tests.tasks.stages.answering import BackendAsk, GivenAsk, answered
-from tests.tasks.stages.instruction.drawn_scenes import (
+from tests.tasks.stages.instruction.example_scenes import (
     ALL,
     HEIGHT,
     WIDTH,
@@ -101,7 +101,7 @@ def test_a_kept_plan_says_everything_that_provenance_needs():
     assert plan.instruction != ""
 
 
-def test_every_target_of_the_drawn_scenes_gets_exactly_one_outcome():
+def test_every_target_of_the_example_scenes_gets_exactly_one_outcome():
     for make in ALL:
         whole = make()
         inputs = [_input(target(whole, o.index, name=f"t{o.index}")) for o in whole.objects]

@@ -117,7 +117,7 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     build.add_argument(
         "--verbose", action="store_true", help="also print messages of Prefect, Ray and the workers"
     )
-    plan.add_argument("--json", action="store_true", help="for machines")
+    plan.add_argument("--json", action="store_true", help="print JSON")
     build.add_argument(
         "--answers-only",
         action="store_true",
@@ -147,8 +147,10 @@ def _add_answers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     for each in (listed, forgotten):
         each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
-        each.add_argument("--role", type=_text, required=each is forgotten, help="whose answers")
-    listed.add_argument("--json", action="store_true", help="for machines")
+        each.add_argument(
+            "--role", type=_text, required=each is forgotten, help="role whose answers are meant"
+        )
+    listed.add_argument("--json", action="store_true", help="print JSON")
     forgotten.add_argument(
         "--since", type=_text, metavar="TIME", help="only those stored at TIME or later, such as 2026-01-31"
     )
@@ -172,7 +174,7 @@ def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for each in (status, verify, repair, gc, show, gallery):
         each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
     for each in (status, verify, show):
-        each.add_argument("--json", action="store_true", help="for machines")
+        each.add_argument("--json", action="store_true", help="print JSON")
     verify.add_argument("--deep", action="store_true", help="read every byte, not only sizes")
     gc.add_argument(
         "--older-than-hours",
@@ -226,10 +228,10 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
         default=PROFILE_DEFAULT,
         help="name of a profile, or path to a YAML file (default: %(default)s)",
     )
-    tried.add_argument("--json", action="store_true", help="for machines")
+    tried.add_argument("--json", action="store_true", help="print JSON")
     tried.add_argument("photo", type=_text, metavar="PHOTO", help="an image file")
     _add_set(tried)
-    config = commands.add_parser("config", help="the configuration", description="the configuration")
+    config = commands.add_parser("config", help="show the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "show each setting and the origin of its value")
     show.add_argument(
@@ -238,7 +240,7 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
         default=PROFILE_DEFAULT,
         help="name of a profile, or path to a YAML file (default: %(default)s)",
     )
-    show.add_argument("--json", action="store_true", help="for machines")
+    show.add_argument("--json", action="store_true", help="print JSON")
     _add_set(show)
 
 

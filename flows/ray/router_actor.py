@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from flows.build.log_files import log_everything, log_path, open_logs
 from flows.build.role_services import keeper_of
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.placement import PlacedPool
 from tasks.records.errors import ModelUnavailable, first_line
 from tasks.roles.backends import BackendChoice
@@ -33,10 +33,10 @@ class Reservation:
 
 
 class RouterActor:
-    """Holds the build's router on its own loop; every call is a coroutine."""
+    """Holds the build's router on its own loop; every method is a coroutine."""
 
-    def __init__(self, plan: ServicePlan) -> None:
-        self._plan = plan
+    def __init__(self, spec: ServiceSpec) -> None:
+        self._spec = spec
         self._router: Router | None = None
         self._making = asyncio.Lock()
         self._reserved: dict[str, Reservation] = {}
@@ -50,14 +50,14 @@ class RouterActor:
         return await (await self._ready()).ask(call)
 
     async def reserve(self, reservations: Mapping[str, Reservation]) -> None:
-        """Cards that pools may use from now on."""
+        """Adds cards that pools may use from now on."""
         self._reserved.update(reservations)
         for name, reservation in reservations.items():
             if self._router is not None:
                 self._router.pool_at(name, reservation.placed.replicas)
 
     async def release(self, names: Sequence[str]) -> None:
-        """Ends pools, so that their cards can be given back."""
+        """Closes pools, so that their cards can be returned."""
         await (await self._ready()).release(names)
         for name in names:
             self._reserved.pop(name, None)
@@ -78,12 +78,12 @@ class RouterActor:
     async def _ready(self) -> Router:
         async with self._making:
             if self._router is None:
-                open_logs(self._plan)
+                open_logs(self._spec)
                 self._router = Router(
-                    self._plan.routes,
+                    self._spec.routes,
                     pools=self._sized_pools(),
-                    servers=self._plan.servers,
-                    keeper=keeper_of(self._plan),
+                    servers=self._spec.servers,
+                    keeper=keeper_of(self._spec),
                     make_replica=self._make_replica,
                 )
         return self._router
@@ -93,7 +93,7 @@ class RouterActor:
             name: pool.model_copy(update={"replicas": self._reserved[name].placed.replicas})
             if name in self._reserved
             else pool
-            for name, pool in self._plan.pools.items()
+            for name, pool in self._spec.pools.items()
         }
 
     async def _make_replica(self, pool: str) -> Replica:
@@ -101,10 +101,10 @@ class RouterActor:
         if reservation is None:
             msg = f"pools.{pool}: no cards are reserved for it in this stage"
             raise ModelUnavailable(msg)
-        log = str(log_path(self._plan.uri, pool))
+        log = str(log_path(self._spec.uri, pool))
         replica = RayReplica(reservation, log)
         try:
-            await replica.load({route.name: route.choice for route in self._plan.routes_in(pool)})
+            await replica.load({route.name: route.choice for route in self._spec.routes_in(pool)})
         except BaseException:
             await replica.close()
             raise
@@ -112,11 +112,11 @@ class RouterActor:
 
 
 class RayReplica:
-    """A replica as the router sees it."""
+    """The router's view of a replica."""
 
     def __init__(self, reservation: Reservation, log: str) -> None:
         placed = reservation.placed
-        # Any bundle of the group: that of a replica that has just died is free a moment later.
+        # Any bundle of the group, since that of a replica that just died is freed a moment later.
         strategy = PlacementGroupSchedulingStrategy(placement_group=reservation.group)
         as_actor: Any = ray.remote
         resources = {name: amount for name, amount in placed.bundle.items() if name not in ("CPU", "GPU")}
@@ -180,7 +180,7 @@ class ReplicaActor:
             loaded[repr(choice)] = self._backends[route]
 
     def answer(self, route: str, payloads: Sequence[Sequence[Any]]) -> list[Any]:
-        """The answers to a batch; of two calls one fetches its pictures while the other computes."""
+        """The answers to a batch; with two calls at once, one fetches its pictures while the other computes."""
         questions: list[Any] = []
         for payload in payloads:
             try:
@@ -193,15 +193,15 @@ class ReplicaActor:
         return [question if isinstance(question, OwnerDied) else next(answers) for question in questions]
 
 
-def start_router(plan: ServicePlan) -> Any:
+def start_router(spec: ServiceSpec) -> Any:
     """The router actor of a build; it takes no CPU, and dies with the driver."""
     as_actor: Any = ray.remote
     options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
-    return as_actor(RouterActor).options(**options).remote(plan)
+    return as_actor(RouterActor).options(**options).remote(spec)
 
 
 def _cause(error: RayError, kills_before: int) -> Cause:
-    """Why a replica ended, as far as Ray and the kernel tell; only a crash can be a question's fault.
+    """Why a replica ended, as far as Ray and the kernel report it; only a crash can be a question's fault.
 
     Ray's message on any death lists the kernel's killer among the possible causes, so that word alone says nothing.
     """

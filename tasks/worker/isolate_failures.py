@@ -1,4 +1,7 @@
-"""One outcome per sample, whatever its stage raises: what is tied to the sample is a row, all else leaves the unit."""
+"""Runs a stage on one input and returns exactly one outcome.
+
+An error tied to the sample becomes a rejected or failed outcome; environment errors propagate.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tasks.roles.replicas import trouble_of
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 PROPAGATED = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
-"""Errors that abort the unit without a commit; every other one is attributed to the sample that met it."""
+"""Errors that abort the unit without committing; all others are attributed to the individual sample."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 async def outcome_of(
     stage: SampleStage, item: StageInput, bench: Workbench, answers: Collection[str] = ()
 ) -> Outcome:
-    """The outcome of one input, with the kept answers it rests on (``answers`` is read after the stage has run).
+    """The outcome of one input, with the kept answers it depends on (``answers`` is read after the stage has run).
 
     Raises:
         EnvironmentFault, DataFault, ConfigurationError, StageStopped: as the stage raised them.
@@ -43,7 +46,7 @@ async def outcome_of(
         if (trouble := trouble_of(error)) is not None:
             raise trouble from error
         log.warning("%s crashed", item.id, exc_info=error)
-        # The class alone: messages may hold addresses or paths, and rows must be the same everywhere.
+        # Only the class name: messages may hold addresses or paths, and rows must be the same everywhere.
         outcome = Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)
     keys = tuple(sorted(answers))
     children = tuple(replace(child, answers=keys) for child in outcome.children)
@@ -52,12 +55,12 @@ async def outcome_of(
 
 def _checked(item: StageInput, outcome: Outcome) -> Outcome:
     if outcome.input_id != item.id:
-        msg = f"the outcome of {outcome.input_id!r} was returned for {item.id!r}"
+        msg = f"outcome {outcome.input_id!r}: expected the outcome of {item.id!r}"
         raise ValueError(msg)
     if len({child.id for child in outcome.children}) != len(outcome.children):
         msg = f"{item.id}: two children share an id"
         raise ValueError(msg)
     for child in outcome.children:
         if child.record is not None:
-            encode_record(child.record)  # a number that JSON cannot hold is this sample's fault
+            encode_record(child.record)  # a number that JSON cannot represent counts against this sample
     return outcome

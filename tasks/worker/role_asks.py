@@ -1,4 +1,4 @@
-"""The asks that a worker hands to its stage: a model of this process, or a router that knows the rest."""
+"""The asks that a worker passes to its stage: models of this process, or routes through the router."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ A = TypeVar("A", bound=Answered | None)
 
 
 class RouterClient(Protocol):
-    """The way to the router: in this process, through Ray, or through the pipe of a trial."""
+    """A client of the router: in this process, through Ray, or through the pipe of a trial."""
 
     async def kept(self, route: str, key: str, sid: str) -> Answered | None:
-        """A kept answer, if there is one that counts."""
+        """A usable kept answer, if there is one."""
         ...
 
     async def ask(self, call: RoleCall) -> Answered:
-        """The answer, kept before it is returned.
+        """The answer, which is kept before it is returned.
 
         Raises:
             SampleError, EnvironmentFault, StageStopped: as `tasks.roles.router.Router.ask`.
@@ -57,7 +57,7 @@ class HereAsk:
 
 
 class RoutedAsk:
-    """A model elsewhere; what it answers is kept, and the sample that asked rests on it."""
+    """A model elsewhere; its answers are kept, and the sample that asked depends on them."""
 
     def __init__(self, choice: BackendChoice, route: Route, engine: Engine, client: RouterClient) -> None:
         self.identity: ModelIdentity = choice.identity
@@ -117,27 +117,27 @@ class RoutedAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolePlan:
-    """Who is asked for the roles of one stage; picklable.
+class StageRoles:
+    """Backends and routes for the roles of one stage; picklable.
 
     Attributes:
         choices: setting -> configured backend.
-        routes: setting -> route, for those that are not answered here.
+        routes: setting -> route, for those not answered in this process.
     """
 
     choices: Mapping[str, BackendChoice]
     routes: Mapping[str, Route]
 
 
-def make_asks(plan: RolePlan, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
-    """Setting -> ask; models of this process are loaded now.
+def make_asks(roles: StageRoles, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
+    """Setting -> ask; models of this process are loaded immediately.
 
     Raises:
         ModelUnavailable, AssetUnavailable: one cannot be loaded.
     """
     asks: dict[str, Ask[Any, Any]] = {}
-    for setting, choice in plan.choices.items():
-        route = plan.routes.get(setting)
+    for setting, choice in roles.choices.items():
+        route = roles.routes.get(setting)
         if route is None:
             asks[setting] = HereAsk(choice, engine)
         else:

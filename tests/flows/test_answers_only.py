@@ -1,4 +1,4 @@
-"""Releases made anew from kept answers alone: the same bytes, though no model of the build repeats itself."""
+"""Releases rebuilt from kept answers alone: the same bytes, although no model of the build is reproducible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLAIN = ("--set", "execution.pool=in-process", "--set", "execution.prefect=false
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory, drawn_models: None) -> tuple[Path, Count]:
-    """A built dataset of which the photographs are gone and the server listens no more; and what was asked."""
+    """A built dataset whose photographs are gone and whose server has stopped; and the questions that were asked."""
     folder = tmp_path_factory.mktemp("first")
     lay_out(folder / "photographs", COUNT)
     with ChatServer(DrawnScript()) as server, pytest.MonkeyPatch.context() as patch:
@@ -50,7 +50,7 @@ def origin(first: tuple[Path, Count], tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks a model again gets another answer."""
+    """Makes every model give another answer if asked again."""
     monkeypatch.setenv("DRAWN_JITTER", "1")
 
 
@@ -60,7 +60,7 @@ def answers_only(origin: Path, out: Path) -> list[str]:
 
 
 def replay(origin: Path, out: Path) -> int:
-    """Exit code of the command in this process; no model was asked."""
+    """Exit code of the command in this process; checks that no model was asked."""
     before = len(models.ASKED)
     code = main(answers_only(origin, out))
     assert len(models.ASKED) == before
@@ -82,7 +82,7 @@ def test_two_builds_of_these_models_are_never_equal(first: tuple[Path, Count], t
     assert release_files(tmp_path / "out") != release_files(first[0] / "out")
 
 
-def test_the_release_is_made_anew_from_answers_alone(
+def test_the_release_is_rebuilt_from_answers_alone(
     origin: Path, first: tuple[Path, Count], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert replay(origin, tmp_path / "new") == 0, capsys.readouterr().err
@@ -143,7 +143,7 @@ def test_answers_missing_for_several_roles_are_all_named(
     assert re.search(r"^  target_judge: 1 ", told, re.MULTILINE)
 
 
-def test_forgotten_answers_and_what_rests_on_them_are_asked_again_and_nothing_else(
+def test_forgotten_answers_and_what_depends_on_them_are_asked_again_and_nothing_else(
     first: tuple[Path, Count],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -195,5 +195,5 @@ def test_failures_are_kept_for_a_replay_and_a_retry_mends_them(
 
 
 def samples(release: Release) -> int:
-    """How many a release holds."""
+    """Number of samples in a release."""
     return sum(release.manifest["samples"].values())

@@ -1,4 +1,4 @@
-"""Gates of a removal's filling: is it textured, native and whole, and does anything stick out of the hole."""
+"""Gates on a removal's fill: texture, similarity to its environment, and structures crossing the border."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tasks.stages.editing.settings import GateSettings
 
 
 def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Fine contrast of the filling over that of its surroundings; flat surroundings ask for nothing."""
+    """Fine contrast of the fill relative to its environment; a flat environment requires none."""
     inside, around = fine_contrast(edited, hole)
     value = inside / around if around >= settings.textured else 1.0
     return gate("fill_contrast_ratio", value, Reason.FLAT_FILL, low=settings.flat_ratio)
 
 
 def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
-    """Median local deviation of lightness (L units, 7 px) deep in the hole and in the ring around it."""
+    """Median local deviation of lightness (L units, 7 px window) deep in the hole and in the ring around it."""
     deviation = local_deviation(edited)
     deep = erode(hole, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 4)
@@ -35,22 +35,22 @@ def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
 
 
 def novel_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the filling that resembles nothing around the hole: a thing that the inpainter made up."""
+    """Share of the fill that resembles nothing around the hole: an object made up by the inpainter."""
     nothing = np.zeros_like(hole)
     value = novel_share(edited, hole, nothing, settings.novel_distance)
     return gate("novel_fill_share", value, Reason.FOREIGN_FILL, high=settings.max_novel)
 
 
 def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the hole's border where structures run into it, as `ragged_share` has it."""
+    """Share of the hole's border where structures end at it, see `ragged_share`."""
     value = ragged_share(edited, hole, settings.structure_step)
     return gate("ragged_border_share", value, Reason.ENTANGLED, high=settings.max_ragged)
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the hole's border in colors that are rare in the wider surroundings.
+    """Share of the hole's border in colors that are rare in the wider environment.
 
-    Most often this is a part of the object that its box missed (a handle, a saucer), left behind.
+    This is usually a part of the object that its box missed (a handle, a saucer) and that was left behind.
     """
     line = dilate(hole, 3) & ~dilate(hole, 1) & clear_of_frame(hole.shape, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 6)

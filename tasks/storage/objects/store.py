@@ -1,4 +1,4 @@
-"""One object-store layer for a local folder or S3: put, put-if-absent, get, ranged get, list."""
+"""One interface to a local folder or S3: put, put-if-absent, get, ranged get, list."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 _METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
-"""Where the client asks for credentials when the environment has none; a person never heard of that address."""
+"""Where the client looks for credentials if the environment has none; that address says nothing to a user."""
 
 _AWS_HINT = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS "
@@ -72,7 +72,7 @@ class ObjectInfo:
 class Store:
     """A dataset's objects by path (``/`` between parts, relative to the store's URI).
 
-    Every operation raises `StorageFault` when the store refuses or can't be reached.
+    Every operation raises `StorageFault` if the store denies access or cannot be reached.
     """
 
     def __init__(self, uri: str, options: StoreOptions) -> None:
@@ -82,7 +82,7 @@ class Store:
         self._objects: Any = _open(uri, self._root, options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A worker elsewhere opens its own connection.
+        # A pickled copy in another process opens its own connection.
         return (Store, (self.uri, self.options))
 
     @property
@@ -91,19 +91,19 @@ class Store:
         return self._root
 
     def url(self, path: str) -> str:
-        """``path`` as a person would write it."""
+        """The URI of ``path``, for messages."""
         return f"{self.uri.rstrip('/')}/{path}"
 
     def put(self, path: str, data: bytes | bytearray | memoryview) -> None:
-        """Store the bytes, atomically, whatever was there."""
+        """Stores the bytes atomically, replacing any object at that path."""
         with _faults(self.url(path)):
             obstore.put(self._objects, path, data, use_multipart=None if self._root is None else False)
 
     def put_if_absent(self, path: str, data: bytes | bytearray | memoryview) -> bool:
-        """Store the bytes if nothing is there, atomically; False when another was first (with other bytes).
+        """Stores the bytes atomically if the path is free; False if another writer was first with other bytes.
 
-        A request that succeeded but whose answer was lost is repeated by the client and then refused: equal bytes
-        there count as ours.
+        A request that succeeded but whose reply was lost is repeated by the client and then refused, so equal bytes
+        found there count as ours.
         """
         with _faults(self.url(path)):
             try:
@@ -116,7 +116,7 @@ class Store:
         """The object's bytes.
 
         Raises:
-            DataFault: nothing is there; callers ask only for what another object names.
+            DataFault: it does not exist; callers ask only for paths named by another object.
         """
         data = self.find(path)
         if data is None:
@@ -125,7 +125,7 @@ class Store:
         return data
 
     def find(self, path: str) -> bytes | None:
-        """The object's bytes, or None when nothing is there."""
+        """The object's bytes, or None if it does not exist."""
         with _faults(self.url(path)):
             try:
                 return bytes(obstore.get(self._objects, path).bytes())
@@ -133,10 +133,10 @@ class Store:
                 return None
 
     def get_range(self, path: str, offset: int, length: int) -> bytes:
-        """``length`` bytes from ``offset``; fewer where the object ends before.
+        """``length`` bytes from ``offset``; fewer if the object ends before that.
 
         Raises:
-            DataFault: nothing is there.
+            DataFault: the object does not exist.
         """
         if length == 0:
             return b""
@@ -148,20 +148,20 @@ class Store:
                 raise DataFault(msg) from error
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects below a folder, in no particular order; none when it doesn't exist."""
+        """Objects below a folder, in no particular order; empty if it does not exist."""
         with _faults(self.url(prefix)):
             for chunk in obstore.list(self._objects, prefix or None, chunk_size=1000):
                 for meta in chunk:
                     yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
-        """Paths of the folders directly below a folder, sorted, without listing what is in them."""
+        """Paths of the folders directly below a folder, sorted, without listing their contents."""
         with _faults(self.url(prefix)):
             found = obstore.list_with_delimiter(self._objects, prefix or None)
         return tuple(sorted(str(path) for path in found["common_prefixes"]))
 
     def list_without(self, folder: str) -> Iterator[ObjectInfo]:
-        """All objects but those below a top-level folder, which is not listed at all."""
+        """All objects except those below one top-level folder, which is not listed at all."""
         with _faults(self.url("")):
             top = obstore.list_with_delimiter(self._objects)
         for meta in top["objects"]:
@@ -171,7 +171,7 @@ class Store:
                 yield from self.list(name)
 
     def head(self, path: str) -> ObjectInfo | None:
-        """Size and time of an object, or None when nothing is there."""
+        """Size and time of an object, or None if it does not exist."""
         with _faults(self.url(path)):
             try:
                 meta = obstore.head(self._objects, path)
@@ -180,11 +180,11 @@ class Store:
         return ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
 
     def exists(self, path: str) -> bool:
-        """Whether an object is there."""
+        """Whether an object exists."""
         return self.head(path) is not None
 
     def copy(self, source: str, target: str) -> None:
-        """A second object with the same bytes, made by the store itself."""
+        """Copies an object inside the store."""
         with _faults(self.url(source)):
             try:
                 obstore.copy(self._objects, source, target)
@@ -193,7 +193,7 @@ class Store:
                 raise DataFault(msg) from error
 
     def delete(self, path: str) -> None:
-        """Remove an object; for `gc` and `repair` alone."""
+        """Deletes an object; only for `repair`."""
         with _faults(self.url(path)):
             try:
                 obstore.delete(self._objects, path)
@@ -201,11 +201,11 @@ class Store:
                 return
 
     def probe(self) -> None:
-        """Refuse, before any work, a store that can't keep the protocol.
+        """Checks, before any work, that the store can keep the protocol.
 
         Raises:
             ConfigurationError: the store overwrites where it should refuse (no conditional put).
-            StorageFault: it can't be written to, or the local disk has too little free space.
+            StorageFault: it cannot be written to, or the local disk has too little free space.
         """
         if self._root is not None:
             check_free_space(self._root, self.options.min_free_bytes)
@@ -216,9 +216,7 @@ class Store:
         finally:
             self.delete(path)
         if not first or second:
-            msg = (
-                f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits aren't safe"
-            )
+            msg = f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits are not safe"
             raise ConfigurationError(msg)
 
 
@@ -227,16 +225,18 @@ def open_store(uri: str, options: StoreOptions | None = None) -> Store:
 
     Raises:
         ConfigurationError: a URI of another kind, or a path that is a file.
-        StorageFault: the folder can't be made.
+        StorageFault: the folder cannot be created.
     """
     return Store(uri, options or StoreOptions())
 
 
 def check_free_space(folder: Path, min_free_bytes: int) -> None:
-    """Raise `StorageFault` when the disk below ``folder`` has less free space than that."""
+    """Raises `StorageFault` if the disk that holds ``folder`` has less free space."""
     free = shutil.disk_usage(folder).free
     if free < min_free_bytes:
-        msg = f"{folder}: {free:,} bytes free, at least {min_free_bytes:,} wanted (execution.min_free_bytes)"
+        msg = (
+            f"{folder}: {free:,} bytes free, expected at least {min_free_bytes:,} (execution.min_free_bytes)"
+        )
         raise StorageFault(msg)
 
 
@@ -274,11 +274,11 @@ def _open_s3(uri: str, options: StoreOptions) -> object:
 
 
 def _refuse_files(uri: str, root: Path) -> None:
-    """Raise `ConfigurationError` when ``root`` can't be a folder, since it, or one above it, is a file."""
+    """Raises `ConfigurationError` if ``root`` cannot be a folder because it, or a parent, is a file."""
     nearest = next(path for path in (root, *root.parents) if path.exists())
     if not nearest.is_dir():
         where = "is" if nearest == root else f"{nearest} is"
-        msg = f"out={uri!r}: {where} a file, a folder is wanted"
+        msg = f"out={uri!r}: {where} a file; expected a folder"
         raise ConfigurationError(msg)
 
 
@@ -290,7 +290,7 @@ def _faults(where: str) -> Iterator[None]:
         msg = f"{where}: {first_line(error)}"
         raise ConfigurationError(msg) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        msg = f"{where}: access refused ({first_line(error)})"
+        msg = f"{where}: access denied ({first_line(error)})"
         raise StorageFault(msg) from error
     except (BaseError, OSError) as error:
         told = first_line(error)

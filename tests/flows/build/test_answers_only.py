@@ -1,4 +1,4 @@
-"""A build from another dataset's answers says what keeps it from being the same build."""
+"""Rebuilding from another dataset's answers reports anything that would make the build differ."""
 
 from __future__ import annotations
 
@@ -72,19 +72,21 @@ def test_a_dataset_without_a_build_is_refused_and_not_made(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_dataset_itself_is_no_place_for_the_new_one(origin):
-    with pytest.raises(ConfigurationError, match="expected another dataset"):
+def test_the_dataset_itself_is_not_a_place_for_the_new_one(origin):
+    with pytest.raises(ConfigurationError, match="expected a dataset other than"):
         open_replay(origin.uri, f"{origin.uri}/")
 
 
 def test_only_execution_may_be_set(origin, tmp_path):
-    with pytest.raises(ConfigurationError, match=r"only execution\.… may be set"):
+    with pytest.raises(
+        ConfigurationError, match=r"not allowed with --answers-only \(available: execution\.…\)"
+    ):
         open_replay(origin.uri, str(tmp_path / "new"), assignments=["editing.min_accuracy=2"])
 
 
 def test_other_code_or_prompts_than_the_other_dataset_had_are_refused(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.stages.grounding.stage.STEP_VERSIONS", {"scene": 99})
-    with pytest.raises(ConfigurationError, match="grounding: code, prompts or models of this installation"):
+    with pytest.raises(ConfigurationError, match="grounding: version mismatch: this installation"):
         open_replay(origin.uri, str(tmp_path / "new"))
 
 

@@ -1,4 +1,4 @@
-"""Servers are looked at before any work."""
+"""Servers are checked before any work."""
 
 from __future__ import annotations
 

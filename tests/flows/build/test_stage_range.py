@@ -1,4 +1,4 @@
-"""Which stages a range names, and what a pause makes of it."""
+"""Which stages a range names, and the effect of a pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage's worker as another process would make it."""
+"""A stage's worker, built as in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a person runs it: exit codes and what is printed; in this process, to save imports."""
+"""The command: exit codes and output; run in this process to save imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left."""
+    """Result of a run."""
 
     returncode: int
     stdout: str
@@ -31,13 +31,13 @@ def groundedit(*arguments: str, cwd: Path) -> Result:
     with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(arguments)
-        except SystemExit as left:  # argparse leaves this way
+        except SystemExit as left:  # argparse exits this way
             code = int(left.code or 0)
     return Result(code, out.getvalue(), err.getvalue())
 
 
 def assert_wrong(result: Result, *parts: str) -> None:
-    """Exit code 2, one line, no traceback, and the message names what is wrong."""
+    """Exit code 2, one line, no traceback, and the message names the problem."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     last = result.stderr.strip().splitlines()[-1]
@@ -71,7 +71,7 @@ def test_the_module_runs_as_a_process_with_the_same_exit_code(tmp_path: Path) ->
     assert_wrong(Result(result.returncode, result.stdout, result.stderr), "nothing")
 
 
-def test_what_nobody_foresaw_is_one_line_and_debug_shows_the_rest(
+def test_an_unexpected_error_is_one_line_and_debug_shows_the_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(_: object) -> int:
@@ -85,7 +85,7 @@ def test_what_nobody_foresaw_is_one_line_and_debug_shows_the_rest(
         groundedit("status", "x", "--debug", cwd=tmp_path)
 
 
-def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_that_the_same_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
@@ -226,7 +226,7 @@ def photograph_folder(tmp_path: Path) -> Path:
 
 
 def redirected(redirection: str, *arguments: str) -> Result:
-    """The command as a shell starts it with this redirection; ``stdout`` is what still arrived."""
+    """Runs the command in a shell with this redirection; ``stdout`` is what still arrived."""
     command = [
         "sh",
         "-c",
@@ -237,12 +237,12 @@ def redirected(redirection: str, *arguments: str) -> Result:
         "flows.cli.main",
         *arguments,
     ]
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse keeps an error of its own printing to itself
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse hides errors of its own printing
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=buffered, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_reader_that_goes_away_is_no_fault():
+def test_a_reader_that_closes_the_pipe_is_not_an_error():
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "flows.cli.main", "config", "show", "--profile", "embedded"]

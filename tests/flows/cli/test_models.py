@@ -1,4 +1,4 @@
-"""``models try`` as a person types it: with servers that answer, that are away, and that are others."""
+"""``models try`` on the command line, with servers that answer, are away, or run another model."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class DrawnModel(OneByOne[Any, Any]):
 
 
 class DrawnTagger(DrawnModel):
-    """Labels of the paints that are there."""
+    """Labels of the paints in the picture."""
 
     role = "tagger"
 
@@ -210,7 +210,7 @@ def _paint(words: str) -> tuple[int, int, int]:
 
 
 def _shaken(value: float) -> float:
-    """The value, or one a little beside it that nobody can foresee."""
+    """The value, or one close to it, chosen at random."""
     if not os.environ.get("DRAWN_JITTER"):
         return value
     return round(value + random.SystemRandom().uniform(-0.004, 0.004), 6)

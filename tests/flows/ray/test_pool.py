@@ -148,7 +148,7 @@ def test_a_sample_that_kills_its_worker_ends_as_a_failure_and_the_others_are_unt
     run_units(toy_job(tmp_path, trouble_ends_after=1), units, pool, on_done=done.append)
     assert commits(tmp_path) == {u.id for u in units}
     suspects = {path.name for path in tmp_path.glob("suspect-*")}
-    # What another unit computed in the same moment is suspected as well, and cleared.
+    # A sample of another unit computed at that moment is suspected as well, and cleared.
     assert "suspect-u04-kill" in suspects
     assert len(suspects) <= pool._settings.units_in_flight
     poisoned = next(d for d in done if d.unit_id == "u04")
@@ -187,7 +187,7 @@ def test_an_endpoint_that_is_away_stops_the_stage_without_a_commit_of_that_unit(
     assert "u01" not in commits(tmp_path)
 
 
-def test_a_model_that_cannot_be_loaded_stops_the_stage_and_the_same_call_goes_on(
+def test_a_model_that_cannot_be_loaded_stops_the_stage_and_the_same_call_resumes(
     pool: RayPool, tmp_path: Path
 ) -> None:
     (tmp_path / "no-model").touch()

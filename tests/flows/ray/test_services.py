@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from flows.build.log_files import log_path
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
 from flows.ray.router_client import RayRouterClient
 from flows.ray.services import RayServices
@@ -37,8 +37,8 @@ def route(role: str, run: str, folder: Path) -> Route:
     return Route(name=f"{role}@{run}", role=role, choice=choice, run=run)
 
 
-def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> ServicePlan:
-    return ServicePlan(
+def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> ServiceSpec:
+    return ServiceSpec(
         routes=routes,
         stages={"grounding": frozenset(each.name for each in routes)},
         pools=pools,
@@ -48,7 +48,7 @@ def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> Servic
 
 @pytest.fixture
 def started(cluster: RayCluster) -> Iterator[list[RayServices]]:
-    """Services of a test; they are ended with it."""
+    """Services for a test, closed with it."""
     services: list[RayServices] = []
     yield services
     for each in services:
@@ -56,7 +56,7 @@ def started(cluster: RayCluster) -> Iterator[list[RayServices]]:
 
 
 def services_of(
-    cluster: RayCluster, started: list[RayServices], made: ServicePlan, **execution: object
+    cluster: RayCluster, started: list[RayServices], made: ServiceSpec, **execution: object
 ) -> RayServices:
     services = RayServices(cluster, made, ExecutionSettings(card_gb=80.0, **execution))  # type: ignore[arg-type]
     started.append(services)
@@ -156,7 +156,7 @@ def test_a_killed_replica_loses_and_doubles_nothing(
     assert [each for each in answers if isinstance(each, BaseException)] == []
     answered = [path.name.split("-")[1] for path in tmp_path.glob("asked-*")]
     assert sorted(set(answered)) == sorted({*(name for name in names if name[0] == "p"), "qq"})
-    # Asked again after the death only what was in the two calls of the replica that died.
+    # Only the two calls of the replica that died are asked again.
     assert len(answered) - len(set(answered)) <= 8
 
 

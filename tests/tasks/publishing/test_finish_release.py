@@ -1,4 +1,4 @@
-"""The finished release: read by others' readers, whole, and the same however it came about."""
+"""The finished release: complete, readable by other readers, and independent of how it was made."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_build_killed_before_it_noted_its_release_finished_leaves_that_to_the_
     assert copied.get(note) == data
 
 
-def test_a_folder_without_a_manifest_is_no_release(tmp_path):
+def test_a_folder_without_a_manifest_is_not_a_release(tmp_path):
     with pytest.raises(DataFault, match="no finished release"):
         list(iterate_release(str(tmp_path)))
 

@@ -1,4 +1,4 @@
-"""The publish stage's planner, taken through the real worker: shards in order, conflicts as rows."""
+"""The planner of publish with the real worker: shards in order, conflicts as rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_units_members_are_the_shards_samples_in_order(built):
 
 
 def test_near_duplicates_across_splits_are_rejected_rows_and_counted(drawn, tmp_path):
-    # "a~b" is drawn with the fingerprint of "a": a twin whose split another name decides.
+    # "a~b" is drawn with the fingerprint of "a": a near-duplicate whose split another name decides.
     seed, share = drawn.CONTEXT.seed, drawn.SETTINGS.validation_share
     splits = {n: split_of(seed, drawn.sid(f"shots/twin{n}.jpg"), share) for n in range(20)}
     first = next(n for n, split in splits.items() if split == "train")
@@ -45,7 +45,7 @@ def test_a_photograph_that_ingest_did_not_keep_is_named(built):
         read_fingerprints(store, plans[0], {"zzz"})
 
 
-def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
+def test_a_shard_with_a_failed_sample_is_made_again_as_a_whole(drawn, tmp_path):
     store = open_store(str(tmp_path))
     plans = drawn.build_up_to_editing(store, drawn.LOCATIONS)
     editing = sorted((tmp_path / plans[-1].key.folder / "data").rglob("*.tar"))[0]

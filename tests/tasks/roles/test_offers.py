@@ -106,12 +106,12 @@ from tasks.backends.embedded.painting.offer import EmbeddedEditorOffer
 from tasks.backends.embedded.painting.removal_offer import EmbeddedInpainterOffer, RemovalOptions
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offers
-from tasks.stages.instruction.draw import draw_edit_type
+from tasks.stages.instruction.choose import choose_edit_type
 from tasks.stages.instruction.settings import PAPER_COUNTS
 from tests.tasks.stages.instruction.drawn_scenes import cups, target
 for editor in (EmbeddedEditorOffer, GenerativeEditorOffer):
     offers = Offers(editor=editor(Settings()), inpainter=EmbeddedInpainterOffer(RemovalOptions()))
-    assert draw_edit_type(target(cups(), 1), offers, PAPER_COUNTS, 0, "p")
+    assert choose_edit_type(target(cups(), 1), offers, PAPER_COUNTS, 0, "p")
 """
 
 CHOOSE = """

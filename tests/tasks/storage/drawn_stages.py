@@ -1,4 +1,4 @@
-"""Tiny real stages over drawn pictures: one reads files, one measures them; some photographs do harm on request."""
+"""Tiny real stages over drawn pictures: one reads files, one measures them; some photographs fail on request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tasks.worker.run_unit import WorkContext, Worker
 INGEST = StageKey(stage="ingest", config8="00000001")
 GROUNDING = StageKey(stage="grounding", config8="00000002")
 TROUBLE = "TROUBLE"
-"""Environment variable: ``word:what`` makes a photograph whose name holds the word do what is said."""
+"""Environment variable: ``word:what`` makes a photograph whose name contains the word do ``what``."""
 
 
 def draw_photographs(folder: Path, count: int, first: int = 0) -> None:
@@ -71,7 +71,7 @@ def entries_of(folder: Path) -> list[SourceEntry]:
 
 @dataclass(frozen=True)
 class ReadStage:
-    """Ingest in small: file to SourceImage; empty files are rejected, missing ones are failures."""
+    """A small ingest: file to SourceImage; empty files are rejected, missing ones are failures."""
 
     folder: str
 
@@ -108,7 +108,7 @@ class ReadStage:
 
 @dataclass(frozen=True)
 class MeasureStage:
-    """Grounding in small: the bright pixels are the target; every third photograph has a refused one, too."""
+    """A small grounding: the bright pixels are the target; every third photograph also has a rejected one."""
 
     async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
         return await bench.cpu(self.measure, item, await bench.rgb(item.blobs["source.jpg"]))
@@ -138,7 +138,7 @@ class MeasureStage:
 def run_pipeline(
     store: Store, folder: Path, unit_size: int = 4, witness: bool = True, offset: int = 0
 ) -> list[Plan]:
-    """Both stages to their ends, in this process; returns their plans."""
+    """Runs both stages to their ends, in this process; returns their plans."""
     for key in (INGEST, GROUNDING):
         write_stage_config(store, key, {"stage": key.stage})
     plan = stored_plan(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
@@ -153,12 +153,12 @@ def run_pipeline(
 
 
 def given(stage: SampleStage, engine: Engine, client: object) -> SampleStage:
-    """A builder (`functools.partial` of it can be pickled) of a stage that is there already."""
+    """A builder of an existing stage; as a `functools.partial` it can be pickled."""
     return stage
 
 
 def stored_plan(store: Store, key: StageKey, inputs: Iterable[PlanInput], **options: Any) -> Plan:
-    """The plan that a driver would work by."""
+    """The plan that a driver would use."""
     return store_plan(store, draft_plan(store, key, inputs, **options))
 
 
@@ -169,7 +169,7 @@ def stored_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int
 
 @contextmanager
 def worker(store: Store, key: StageKey, stage: SampleStage, *, witness: bool = False) -> Iterator[Worker]:
-    """A worker on an engine of its own."""
+    """A worker on its own engine."""
     context = WorkContext(
         config8=key.config8, build_stage=partial(given, stage), trials=witness, trial_timeout_s=30.0
     )
@@ -194,7 +194,7 @@ def run_plan(
 
 
 def main(uri: str, folder: str, witness: str) -> None:
-    """A driver as a process of its own, so that it can be killed."""
+    """A driver in its own process, so that it can be killed."""
     store = open_store(uri, StoreOptions())
     store.probe()
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""What an ask to the router notes with its sample: keys of what is stored, an error included, and of nothing else."""
+"""What a routed ask records for its sample: keys of stored answers, including errors, and nothing else."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Repeating(Served):
 
 
 class Client:
-    """Has kept nothing; answers, declines, or is a replay."""
+    """Has no kept answers; answers, declines, or is a replay."""
 
     def __init__(self, trouble: Exception | None = None, *, replay: bool = False) -> None:
         self.trouble, self.replay, self.asked = trouble, replay, 0
@@ -93,7 +93,7 @@ def test_an_error_that_was_given_is_stored_and_noted_as_well(engine, tmp_path):
     assert (found.reason, len(found.answers)) == (Reason.BAD_REPLY, 1)
 
 
-def test_a_question_that_cannot_be_put_rests_on_nothing(engine, tmp_path):
+def test_a_question_that_cannot_be_asked_depends_on_nothing(engine, tmp_path):
     client = Client()
     found = outcome(engine, tmp_path, client, "too long")
     assert (found.reason, found.answers, client.asked) == (Reason.BACKEND_ERROR, (), 0)

@@ -1,4 +1,4 @@
-"""A text read against a scene: what it is an order for, and which of its phrases mean the target."""
+"""Parses a text against a scene: what it orders, and which of its phrases mean the target."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from tasks.stages.instruction.words.vocabulary import (
 
 IS = frozenset({"is", "are", "as", "being", "be", "was", "were", "appears", "looks", "seems", "comes"})
 
+_STANDS = frozenset(
+    {"stands", "sits", "hangs", "lies", "ranks", "placed", "positioned", "parked", "standing"}
+)
+"""Before a rank alone: "it stands third from the left"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -32,7 +37,7 @@ class Reading:
     phrases: tuple[NounPhrase, ...]
 
     def word(self, index: int) -> str:
-        """The token's text, ``""`` outside of the text."""
+        """The token's text, ``""`` outside the text."""
         return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
 
     def words(self, start: int, end: int) -> tuple[str, ...]:
@@ -65,10 +70,10 @@ class Order:
     """What an instruction asks for.
 
     Attributes:
-        verb: kind of its first verb of editing (``remove``, ``add``, ``change`` …), ``""`` when none is known.
+        verb: kind of its first editing verb (``remove``, ``add``, ``change`` …), ``""`` if none is known.
         at: that verb's token, or 0.
         object: the first phrase after the verb.
-        chain: phrases from what the verb acts on to what it belongs to; the last one should be the target.
+        chain: phrases from the verb's object to what it belongs to; the last one should be the target.
         denotes: how the last one's noun relates to the target's label.
     """
 
@@ -80,19 +85,19 @@ class Order:
 
     @property
     def target(self) -> NounPhrase | None:
-        """The phrase that means the target, or None when no noun of the order does."""
+        """The phrase that means the target, or None if no noun of the order does."""
         return self.chain[-1] if self.chain and self.denotes in FITTING else None
 
 
 @cache
 def read(text: str, labels: frozenset[str]) -> Reading:
-    """Reads a text; labels of the scene count as known nouns."""
+    """Parses a text; labels of the scene count as known nouns."""
     tokens = tokenize(text, labels)
     return Reading(text, tokens, noun_phrases(tokens, labels))
 
 
 def to_target(phrase: NounPhrase, scene: WordScene) -> Relation:
-    """How a phrase's noun relates to the target's label; phrases without a noun take the target's."""
+    """How a phrase's noun relates to the target's label; a phrase without a noun takes the target's."""
     if phrase.noun is None:
         return Relation.UNKNOWN if phrase.text else Relation.SAME
     if phrase.noun == "one":
@@ -120,18 +125,21 @@ def verb_kind(reading: Reading, index: int) -> str:
 
 
 def order_of(reading: Reading, scene: WordScene) -> Order:
-    """What an instruction asks for, and which phrase of it should be the target."""
+    """What an instruction asks for, and which of its phrases should be the target."""
     at, verb = _main_verb(reading)
     first = next((phrase for phrase in reading.phrases if phrase.end > at + 1), None)
     if first is not None:
         first = owned_by(reading, first) or first
     start = first
     if verb in ("add", "write") and first is not None:
-        anchor = _after_place(reading, first) if verb == "add" or first.text else None
-        start = anchor or (first if verb == "write" else None)
+        if reading.word(first.start - 1) in word_set("onto") and reading.word(first.start - 1) != "with":
+            start = first  # "write 'STAFF' on the back of the shirt": quoted writing is no phrase
+        else:
+            anchor = _after_place(reading, first) if verb == "add" or first.text else None
+            start = anchor or (first if verb == "write" else None)
     elif not verb and first is not None:
         start = next((p for p in reading.phrases if to_target(p, scene) in FITTING and p.noun), first)
-    chain, denotes = _chain(reading, start, scene)
+    chain, denotes = chain_of(reading, start, scene)
     return Order(verb=verb, at=at, object=first, chain=chain, denotes=denotes)
 
 
@@ -143,7 +151,7 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
-        apposed = apposed or (before == ":" and bool(found))
+        apposed = apposed or (before == ":" and bool(found)) or _is_of_piece(reading, phrase)
         if (phrase.noun in (None, "one") and before in (",", "and", "(", "also")) or before.endswith(
             ("ing", "ed")
         ):  # "…, second from the left"
@@ -164,7 +172,7 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         if (
             phrase.noun in (None, "one")
             and not apposed
-            and before not in IS | {"", ".", ":"}
+            and before not in IS | {"", ".", ":"} | (_STANDS if phrase.ordinals else frozenset())
             and reading.word(phrase.start - 2) not in IS
         ):
             continue
@@ -179,13 +187,25 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
     return tuple(found)
 
 
+def _is_of_piece(reading: Reading, phrase: NounPhrase) -> bool:
+    """``the yellow piece of cheese``: the piece is the thing, unless it is one of a group of several."""
+    if reading.word(phrase.start - 1) != "of" or phrase.plural or phrase.determiner:
+        return False
+    return any(
+        each.end == phrase.start - 1
+        and kinds(each.noun or "") & {QUANTITY}
+        and reading.word(each.start - 1) in IS | {"", "."}
+        for each in reading.phrases
+    )
+
+
 def owned_by(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
     """The phrase right after ``'s``: "the cyclist's bicycle" is a bicycle."""
     return next((each for each in reading.phrases if each.owner == phrase), None)
 
 
 def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
-    """Phrases of an order that mean the target: its noun phrase, and ranks said after it ("the cup, second from …")."""
+    """Phrases of an order that mean the target: its noun phrase, and ranks after it ("the cup, second from …")."""
     target = order.target
     if target is None:
         return ()
@@ -203,7 +223,7 @@ def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
 
 
 def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:
-    """Whether the sentence of a token is about something else than the target, by its first phrase."""
+    """Whether the sentence of a token is about something other than the target, by its first phrase."""
     start = reading.sentence_start(index)
     for phrase in reading.phrases:
         if phrase.start >= start and phrase.start < index:
@@ -241,7 +261,7 @@ def _main_verb(reading: Reading) -> tuple[int, str]:
 
 
 def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
-    """The phrase after the first place word behind what is added."""
+    """The phrase after the first place word that follows what is added."""
     end = reading.sentence_end(first.start)
     for index in range(first.end, end):
         if reading.word(index) in word_set("onto"):
@@ -255,9 +275,10 @@ def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
     return None
 
 
-def _chain(
+def chain_of(
     reading: Reading, start: NounPhrase | None, scene: WordScene
 ) -> tuple[tuple[NounPhrase, ...], Relation]:
+    """Phrases from one that is acted on to what it belongs to, and how the last one relates to the target."""
     chain: list[NounPhrase] = []
     phrase, denotes = start, Relation.UNKNOWN
     while phrase is not None:
@@ -272,8 +293,10 @@ def _chain(
             phrase = phrase.owner
         elif follows:
             phrase = _linked(reading, phrase)
+            if phrase is not None:  # "the color of the welder's helmet"
+                phrase = owned_by(reading, phrase) or phrase
         elif reading.word(phrase.end) == "of" and (whole := reading.phrase_at(phrase.end + 1)) is not None:
-            # "the license plate of the car": what is the target's is spoken of in its place
+            # "the license plate of the car": a part of the target is named instead of it
             phrase = whole if to_target(whole, scene) in FITTING else None
         else:
             break

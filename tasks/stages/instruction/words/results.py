@@ -1,13 +1,13 @@
-"""The gate on what results: new colors, materials, things and writing, compared with the argument."""
+"""The gate on the result: new colors, materials, things and writing, compared with the argument."""
 
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from tasks.records.errors import Reason
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
+from tasks.stages.instruction.words.new_colors import result_colors
 from tasks.stages.instruction.words.phrases import NounPhrase, color_at
 from tasks.stages.instruction.words.reading import Order, Reading, mentions, to_target
 from tasks.stages.instruction.words.tokens import contrasted, plain, quotes
@@ -19,26 +19,11 @@ from tasks.stages.instruction.words.vocabulary import (
     canonical_material,
     color_names,
     kinds,
+    measured_names,
     same_color,
     word_set,
-    words,
 )
 
-_CHANGING = (
-    r"(?:chang|turn|recolou?r|repaint|paint|dye|dying|transform|alter|switch|shift|convert|modif|adjust|transition|updat|"
-    r"mak|made|tint|go|fad|bleach|becom|giv)\w*"
-)
-_SHOWN = (
-    r"(?:appear|become|be|look|turn|show|display|have turned|have become|"
-    r"be (?:shown|rendered|painted|dyed|recolored|colored))"
-)
-_OF_OTHERS = re.compile(
-    r"\b(?:others?|rest|remaining|remains?|surrounding\w*|background(?! of the)|everything|still|unchanged|"
-    r"unlike|original\w*|previous\w*|before)\b"
-)
-_INSTEAD = re.compile(
-    r"\b(?:instead of|rather than|in place of|unlike|as opposed to|not)\s+(?:[a-z-]+\s+){0,2}?[a-z-]+"
-)
 _NEW_THING = (
     r"\b(?:replac|swap|substitut|exchang|transform|turn|chang|convert)\w*\s+(?:[^.;]{0,80}?\s)?"
     r"(?:with|by|for|into)\s"
@@ -54,7 +39,7 @@ _MADE = re.compile(
 
 
 def result(draft: Draft) -> Finding:
-    """What instruction, part 3 and part 4 say the target becomes, against the argument and each other."""
+    """Checks what the target becomes in instruction, part 3 and part 4, against the argument and each other."""
     if draft.reply is None:
         return finding([], decided=False)
     color, color_decided = _colors(draft)
@@ -67,29 +52,8 @@ def result(draft: Draft) -> Finding:
     return finding(other, decided=decided, reason=Reason.WRONG_ARGUMENT)
 
 
-def result_colors(text: str, labels: frozenset[str], *, instruction: bool = False) -> tuple[str, ...]:
-    """Color words that a text says something becomes, in the order they stand.
-
-    Args:
-        text: an instruction, or part 3 or 4.
-        labels: labels of the scene.
-        instruction: whether the text orders the change ("make it red") rather than describes it.
-    """
-    spoken = _INSTEAD.sub(lambda match: " " * len(match.group()), plain(text, labels))
-    found: dict[int, str] = {}
-    for pattern in _color_patterns():
-        for match in pattern.finditer(spoken):
-            clause = re.split(r"[.;]|,\s*(?:while|and|but|whereas)\b|\bwhile\b", spoken[: match.start()])[-1]
-            if not instruction and _OF_OTHERS.search(clause + match.group()):
-                continue
-            found.setdefault(match.start("color"), match.group("color"))
-    if instruction and (ending := _ending_color().search(spoken)):
-        found.setdefault(ending.start("color"), ending.group("color"))
-    return tuple(found[at] for at in sorted(found))
-
-
 def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
-    """Known nouns of what is put in the target's place, or added to it; empty when no known noun says it."""
+    """Known nouns of what replaces the target or is added to it; empty if no known noun says it."""
     if edit_type is EditType.ADD:
         phrase = (
             order.object
@@ -102,7 +66,7 @@ def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str
 
 
 def quoted_result(text: str) -> str:
-    """The writing that something is to say: the last quotation after ``to``, ``says``, ``with`` …"""
+    """The new writing: the last quotation after ``to``, ``says``, ``with`` …"""
     found = ""
     for quotation in quotes(text):
         at = text.find(quotation)
@@ -147,7 +111,12 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
 def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
     """Colors that part 4 gives the target without a verb of change: "the mug is blue", "she wears a red dress"."""
     target, reading = draft.scene.targets[0], draft.part("result")
-    others = {thing.color for thing in draft.scene.things if thing not in draft.scene.targets}
+    kin = [
+        thing
+        for thing in draft.scene.things
+        if thing not in draft.scene.targets and kinds(thing.label) & kinds(target.label)
+    ]
+    stated = [measured_names(thing.color) for thing in (target, *kin)]
     named = mentions(reading, draft.scene)
     found = []
     for phrase in reading.phrases:
@@ -169,7 +138,7 @@ def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
         if color is None or not is_new or contrasted(reading.tokens, phrase.start):
             continue
         # Another thing of its kind may bear the color, and the old one may still be spoken of.
-        if not color.names & (others | {target.color}) and "" not in others | {target.color}:
+        if all(stated) and not color.names & frozenset().union(*stated):
             found.append(color.word)
     return tuple(found[:1])
 
@@ -216,7 +185,7 @@ def _materials(draft: Draft) -> list[str]:
 
 
 def _things(draft: Draft) -> list[str]:
-    """Things put in place or added, against the argument's noun."""
+    """Checks replaced or added things against the argument's noun."""
     if draft.edit_type not in (EditType.REPLACE, EditType.ADD):
         return []
     wanted = _argument_nouns(draft)
@@ -297,7 +266,7 @@ def _nouns_of(reading: Reading, phrase: NounPhrase | None) -> tuple[str, ...]:
 
 
 def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhrase | None:
-    """The first phrase after one of the words, behind the order's thing."""
+    """The first phrase after one of the words that follows the order's thing."""
     if not order.chain:
         return None
     start = max(phrase.end for phrase in order.chain)
@@ -316,37 +285,3 @@ def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhra
             ):
                 return following
     return None
-
-
-@cache
-def _color_words() -> str:
-    return "(?P<color>" + "|".join(sorted(map(str, words()["colors"]), key=len, reverse=True)) + ")"
-
-
-@cache
-def _color_patterns() -> tuple[re.Pattern[str], ...]:
-    adverbs = "|".join(sorted(word_set("color_adverbs"), key=len, reverse=True))
-    before = rf"(?:(?:a|an|the|its|this)\s+)?(?:(?:{adverbs}|\w+ly)(?:,|\s+and)?[\s-]+)*"
-    color = rf"{before}{_color_words()}(?:[- ](?!is\b))?\b"
-    gap = r"[^.;:]{0,90}?"
-    patterns = (
-        rf"\b{_CHANGING}\s+(?:{gap}\s)?(?:to|into)\s+(?:be\s+)?{color}",
-        rf"\b(?:painted|repainted|dyed|rendered|tinted|recolou?red|turned|turns)\s+(?:in\s+)?{color}",
-        rf"\b(?:will|would|should|now|to|it)\s+(?:now\s+|all\s+|then\s+)?{_SHOWN}\s+(?:to be\s+|now\s+|in\s+)?{color}",
-        rf"\b(?:is|are|appears?|becomes?|looks?|turns?)\s+now\s+(?:in\s+)?{color}",
-        rf"\bnow\s+(?:is\s+|appears?\s+|has\s+|features?\s+|sports?\s+|in\s+|wears?\s+)?{color}",
-        rf"\b(?:becomes?|turns?|appears?)\s+{color}",
-        rf"\b(?:appears?|looks?|gleams?|shines?|glows?|dressed)\s+in\s+{color}",
-        rf"\bnew(?:ly)?[- ](?:painted |colou?red |recolou?red )?{color}",
-    )
-    return tuple(re.compile(pattern) for pattern in patterns)
-
-
-@cache
-def _ending_color() -> re.Pattern[str]:
-    """``make the second cup (bright) red.``"""
-    return re.compile(
-        rf"\b(?:make|turn|paint|repaint|dye|colou?r|tint|recolou?r|be|become|to)\b"
-        rf"[^.;]*(?<!\bin )(?<!\band )(?<!the )\b{_color_words()}"
-        r"(?:\s+(?:in\s+)?(?:colou?r|hue|shade|tone))?(?:,?\s+please)?\s*[.!?]?\s*$"
-    )

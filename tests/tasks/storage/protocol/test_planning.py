@@ -1,4 +1,4 @@
-"""Plans: cut by photograph, reused whole, won by the first, retried in generations."""
+"""Plans: cut by photograph, reused whole, stored by the first writer, retried in generations."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_ten_more_photographs_redo_nothing(tmp_path: Path):
     assert sum(len(u.members) for u in fresh) <= 20
 
 
-def test_a_photograph_that_changed_is_read_again_and_so_are_its_neighbours_only(tmp_path: Path):
+def test_a_photograph_that_changed_is_read_again_and_so_are_its_neighbors_only(tmp_path: Path):
     draw_photographs(tmp_path / "in", 12)
     store = open_store(str(tmp_path / "out"))
     first = run_pipeline(store, tmp_path / "in")[0]
@@ -153,7 +153,7 @@ def test_failed_ones_are_retried_in_a_new_generation_whose_rows_count(tmp_path: 
     end = close_stage(store, again)
     assert end.totals == {"inputs_kept": 6, "children_kept": 6, "reasons": {}}
     assert len(list(kept_children(store, again))) == 6
-    # The same command without the option goes on with the newest generation.
+    # The same command without the option continues with the newest generation.
     assert stored_plan(store, INGEST, entries, unit_size=4) == again
     assert stored_retry(store, again, failed_inputs(store, again), 4) == again
 

@@ -1,4 +1,4 @@
-"""A dataset begins with another one's ingest: everything is there, checked, and stays when it was there before."""
+"""A dataset starts with another one's ingest: it is copied completely, checked, and existing objects stay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_ingest_is_closed_in_the_new_dataset_and_nothing_else_is_there(origin, s
     assert {item.path.split("/")[1] for item in store.list("stages")} == {plans[0].key.folder.split("/")[1]}
 
 
-def test_a_copy_that_was_cut_off_goes_on(origin, store):
+def test_an_interrupted_copy_is_continued(origin, store):
     source, plans = origin
     take_over(source, store, plans[0])
     last = plans[0].key.commit_path(plans[0].units[-1].id)
@@ -79,7 +79,7 @@ def test_a_damaged_object_is_not_taken_over(origin, store, part):
     data = bytearray(source.get(path))
     data[-1] ^= 1
     source.put(path, bytes(data))
-    with pytest.raises(DataFault, match=f"^{path}: its bytes do not fit"):
+    with pytest.raises(DataFault, match=f"^{path}: bytes do not match"):
         take_over(source, store, plans[0])
     assert find_stage_end(store, plans[0]) is None
 

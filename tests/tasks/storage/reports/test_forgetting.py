@@ -1,4 +1,4 @@
-"""Forgotten answers take the units with them whose rows name them; all else stays."""
+"""Forgetting answers also removes the units whose rows name them, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def key(n: int) -> str:
 
 @pytest.fixture
 def store(tmp_path):
-    """Four photographs in four units; each rests on an answer of the detector, the first on one of the judge too."""
+    """Four photographs in four units; each depends on a detector's answer, the first also on the judge's."""
     store = open_store(str(tmp_path / "out"))
 
     async def answer(kept):
@@ -111,7 +111,7 @@ def test_nothing_moves_when_no_answer_fits(store):
     assert sorted(item.path for item in store.list()) == before
 
 
-def test_a_damaged_row_file_is_told_before_anything_moves(store):
+def test_a_damaged_row_file_is_reported_before_anything_moves(store):
     commit = find_commit(store, STAGE, plan_of(store).units[0].id)
     store.put(commit.rows.path, b"no parquet")
     before = sorted(item.path for item in store.list())
@@ -141,7 +141,7 @@ def test_a_command_that_was_killed_can_be_given_again(store, monkeypatch):
 
 
 def forget_in_a_copy(store):
-    """The paths that are moved when nothing comes between."""
+    """The paths that are moved if nothing interferes."""
     copy = open_store(f"{store.uri}-copy")
     for item in store.list():
         copy.put(item.path, store.get(item.path))

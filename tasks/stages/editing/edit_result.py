@@ -1,4 +1,4 @@
-"""An edit that was made and put back, before it is judged."""
+"""The result of an edit after compositing, before it is judged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tasks.stages.editing.gates import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Finished:
-    """Everything in pixels of the source, except ``patch``.
+class EditResult:
+    """Result of an edit; all arrays are in pixels of the source, except ``patch``.
 
     Attributes:
-        patch: the backend's raw answer, of the crop's size.
+        patch: the backend's raw output, of the crop's size.
         mask: the target.
         allowed: pixels that may differ from the source.
         method: how the patch was put back (``blend``, ``inpaint``).

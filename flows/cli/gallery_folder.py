@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tasks.sources.own_folders import GALLERY, kind_of
+from tasks.sources.groundedit_folders import GALLERY, kind_of
 
 from tasks.records.errors import ConfigurationError
 from tasks.storage.objects.store import Store

@@ -7,7 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.json_line import check_line
 
 from tasks.backends.served.target_judge import TargetJudgeOptions
 from tasks.records.records import Box, EditType

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tasks.sources.groundedit_folders import GALLERY, kind_of
-
 from tasks.records.errors import ConfigurationError
+from tasks.sources.groundedit_folders import GALLERY, kind_of
 from tasks.storage.objects.store import Store
 from tasks.storage.objects.uris import local_folder
 

@@ -7,7 +7,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from tasks.stages.instruction.words.json_line import check_line
 
 from tasks.backends.served.target_judge import TargetJudgeOptions
 from tasks.records.records import Box, EditType
@@ -17,6 +16,7 @@ from tasks.roles.chat import ChatReply
 from tasks.roles.chat_http import chat_body
 from tasks.roles.picture import Picture
 from tasks.roles.placement import ServedModel
+from tasks.stages.instruction.words.json_line import check_line
 from tasks.stages.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tests.serving.scene_eyes import KnownObject, KnownScene
 from tests.serving.scene_words import ARGUMENTS, references, referred, rewritten, written

@@ -9,7 +9,8 @@ import pytest
 
 from flows.cli.main import main
 from tasks.records.errors import Reason
-from tasks.roles.answers import KeptAnswers, NoAnswer
+from tasks.roles.answers import KeptAnswers
+from tasks.roles.kept_answer import NoAnswer
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import Kind
 
@@ -96,8 +97,8 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--answers-only"], "expected --from DATASET and --out NEW"),
-        (["--answers-only", "--from", "a", "--out", "b", "--limit", "3"], "--limit: not with --answers-only"),
-        (["--answers-only", "--from", "a", "--out", "b", "--retry-failed"], "--retry-failed: not with"),
+        (["--answers-only", "--from", "a", "--out", "b", "--limit", "3"], "--limit: not allowed with --answers-only"),
+        (["--answers-only", "--from", "a", "--out", "b", "--retry-failed"], "--retry-failed: not allowed with"),
         (["--from", "a"], "--from: only allowed with --answers-only"),
         (["--allow-other-libraries"], "--allow-other-libraries: only allowed with --answers-only"),
     ],

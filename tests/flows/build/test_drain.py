@@ -36,7 +36,7 @@ def test_units_at_work_are_committed_and_no_other_is_begun(tmp_path: Path) -> No
         on_done=on_done,
         drain=drain,
     )
-    with pytest.raises(Drained, match=r"toy: stopped as asked; .* the same command goes on"):
+    with pytest.raises(Drained, match=r"toy: stopped on request; .* the same command resumes"):
         run.run_partition(0)
     pool.close()
     # The first unit requests the stop; the second was running then, and a third may have just been started.
@@ -54,7 +54,7 @@ def test_a_stage_whose_units_are_all_done_ends_as_always(tmp_path: Path) -> None
         drain=drain,
     )  # fmt: skip
     assert run.run_partition(0) == 1
-    with pytest.raises(Drained, match="next: stopped as asked"):
+    with pytest.raises(Drained, match="next: stopped on request"):
         drain.check("next")
 
 

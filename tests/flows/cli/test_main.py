@@ -80,7 +80,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_the_traceback(
     monkeypatch.setattr("flows.cli.inspect.status", explode)
     result = groundedit("status", "x", cwd=tmp_path)
     assert result.returncode == 3
-    assert result.stderr.startswith("error: ZeroDivisionError: seven by nothing")
+    assert result.stderr.startswith("unexpected ZeroDivisionError: seven by nothing")
     with pytest.raises(ZeroDivisionError):
         groundedit("status", "x", "--debug", cwd=tmp_path)
 
@@ -138,13 +138,13 @@ def test_a_limit_of_no_photographs_is_refused(tmp_path: Path, limit: str) -> Non
 def test_an_option_with_an_empty_value_is_refused_not_passed_over(
     tmp_path: Path, option: str, value: str
 ) -> None:
-    assert_wrong(groundedit("plan", option, value, cwd=tmp_path), f"argument {option}: {value!r}")
+    assert_wrong(groundedit("plan", option, value, cwd=tmp_path), f"argument {option}: expected a non-empty value")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "repair", "gc", "gallery"])
 def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
-    assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
+    assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: expected a non-empty value")
 
 
 def test_a_source_that_is_not_there_is_named_before_any_work(tmp_path: Path) -> None:

@@ -73,4 +73,4 @@ def test_each_stage_has_a_line_for_inputs_and_one_for_outputs_with_reasons_in_wo
         "| publish | inputs | 1 | 1 | 0 | 0 |  |",
         "|  | outputs | 1 | 1 | 0 | 0 |  |",
     ]
-    assert "the next stage's inputs. Each line adds up.\n\nPhotographs that resemble" in text
+    assert "the next stage's inputs. Each line adds up.\n\nNear-duplicate photographs" in text

@@ -17,30 +17,7 @@ from flows.build.drain import Drain
 from flows.build.unit_queue import Limits, QueuedUnit, UnitQueue
 from tasks.worker.engine import Engine
 from tasks.worker.role_asks import RouterClient
-
-
-class UnitSummary(Protocol):
-    """What a worker returns for a committed unit."""
-
-    @property
-    def unit_id(self) -> str:
-        """The unit's id."""
-        ...
-
-    @property
-    def inputs(self) -> int:
-        """Inputs of the unit."""
-        ...
-
-    @property
-    def kept(self) -> int:
-        """Kept children."""
-        ...
-
-    @property
-    def failures(self) -> Mapping[str, int]:
-        """Failed inputs and children by reason."""
-        ...
+from tasks.worker.run_unit import UnitSummary
 
 
 class UnitWorker(Protocol):

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from flows.build.fan_out import StageJob, UnitDone, UnitSummary, UnitWorker
+from flows.build.fan_out import StageJob, UnitDone, UnitWorker
 from flows.build.role_services import RoleServices
 from flows.build.unit_queue import Dispatch, UnitQueue
 from tasks.records.errors import AnswerMissing, EnvironmentFault, OutOfMemory
 from tasks.worker.engine import Engine, EngineSettings
+from tasks.worker.run_unit import UnitSummary
 
 
 class InProcessPool:

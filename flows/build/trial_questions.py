@@ -51,6 +51,9 @@ from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, number
 
 OBJECT = "object"
 
+INPAINTED = next(row.edit_type for row in EDIT_TYPES if row.maker is Maker.INPAINTER)
+"""A type that the inpainter makes."""
+
 
 @dataclass(slots=True)
 class TrialQuestions:
@@ -190,7 +193,7 @@ class TrialQuestions:
         )
 
     def _for_inpainter(self) -> Question:
-        crop = self._crop(EditType.REMOVE)
+        crop = self._crop(INPAINTED)
         return InpaintQuestion(
             subject=self._plan_id, picture=self._picture.crop(crop), hole=self._inside(crop)
         )
@@ -199,7 +202,7 @@ class TrialQuestions:
         edit_type, argument = self._editable()
         patch, crop = self._answers.get("editor"), self._crop(edit_type)
         if patch is None and (patch := self._answers.get("inpainter")) is not None:
-            edit_type, argument, crop = EditType.REMOVE, NO_ARGUMENT, self._crop(EditType.REMOVE)
+            edit_type, argument, crop = INPAINTED, NO_ARGUMENT, self._crop(INPAINTED)
         edited = self.image.copy()
         if patch is None:
             self._note("no edit was made: the judge sees the photograph unchanged")

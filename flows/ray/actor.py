@@ -10,12 +10,13 @@ from typing import Any
 
 import ray
 
-from flows.build.fan_out import UnitSummary, UnitWorker, WorkerMaker
+from flows.build.fan_out import UnitWorker, WorkerMaker
 from flows.build.unit_queue import QueuedUnit
 from flows.ray.router_client import RayRouterClient
 from tasks.records.errors import EnvironmentFault
 from tasks.worker.engine import Engine, EngineSettings
 from tasks.worker.flight import FileLog
+from tasks.worker.run_unit import UnitSummary
 
 
 class UnitActor:

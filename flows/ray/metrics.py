@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from flows.build.fan_out import UnitSummary
+from tasks.worker.run_unit import UnitSummary
 
 UNIT_SECONDS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600]
 """Upper bounds of the histogram's buckets; a unit should take from seconds to a few minutes."""

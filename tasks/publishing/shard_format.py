@@ -196,7 +196,10 @@ class SourceShape(Shape):
 
 
 class SampleMeta(Shape):
-    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for samples of version 1."""
+    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for samples of version 1.
+
+    A field added here, or in a part of it, has a default (``none`` or no items), which a sample written before it gets.
+    """
 
     schema_version: int
     key: Text

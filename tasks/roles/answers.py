@@ -7,46 +7,32 @@ are stored first and used as stored; whoever loses the race for a name uses what
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from tasks.records.errors import (
-    FAILURES,
     AnswerMissing,
     DataFault,
     MissingAnswer,
-    Reason,
-    SampleError,
     StorageFault,
 )
-from tasks.records.outcomes import BlobRef
-from tasks.records.records import Measurement
-from tasks.roles.answer_codec import decode_answer, encode_answer, measurements_from, spell_measurements
 from tasks.roles.chat import ChatReply
+from tasks.roles.kept_answer import KeptAnswer, NoAnswer, answer_file, opened
 from tasks.roles.questions import Answer
-from tasks.roles.scrubbing import scrub
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.answer_files import (
     KEY_DIGITS,
-    AnswerFile,
     AnswerName,
-    Asked,
     Kind,
     answer_bytes,
     answer_from,
     answer_name,
-    blob_refs,
 )
 from tasks.storage.protocol.layout import answers_folder
-
-REPLY_BLOB = "reply.txt"
-"""Blob with a server's whole reply."""
 
 LISTINGS = 4096
 """Photographs whose listings are remembered; about 3 KB each."""
@@ -56,8 +42,6 @@ THREADS = 32
 
 FRESH_S = 60.0
 """Age of a listing, seconds, up to which what it does not name is not looked for again."""
-
-_FAILURES = frozenset(reason.value for reason in FAILURES)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -69,80 +53,6 @@ class _Listing:
 
     at: float
     rounds: dict[tuple[str, str], tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoAnswer:
-    """A question that got none.
-
-    Attributes:
-        kind: ``refused`` where a reply came that no parser accepts, ``failed`` where nobody could reply.
-        reason, detail, measured: of the sample's row; deterministic, without addresses and the reply's own words.
-        note: the error's own text, for people; kept scrubbed and cut.
-    """
-
-    kind: Kind
-    reason: Reason
-    detail: str = ""
-    measured: tuple[Measurement, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAnswer:
-    """A stored answer; ``value`` is None for the kinds that hold none."""
-
-    file: AnswerFile
-    value: Answer | None
-
-    @property
-    def key(self) -> str:
-        """Its key, 64 hex digits."""
-        return self.file.key
-
-    @property
-    def kind(self) -> Kind:
-        """What became of the question."""
-        return self.file.kind
-
-    @property
-    def final(self) -> bool:
-        """An answer, or a rejection by whoever was asked; what failed is asked again by the next build."""
-        return self.kind is Kind.ANSWER or self.file.reason not in _FAILURES
-
-    @property
-    def blobs(self) -> dict[str, BlobRef]:
-        """Its blobs (``answer.png``), to be referred to instead of stored again."""
-        return blob_refs(self.file)
-
-    @property
-    def reply(self) -> ChatReply | None:
-        """The server's reply, where a server answered."""
-        if REPLY_BLOB not in self.file.blobs:
-            return None
-        kept = self.file.reply
-        return ChatReply(
-            text=self.file.blobs[REPLY_BLOB].decode("utf-8", errors="surrogatepass"),
-            finish=kept["finish"],
-            logprobs={token: float(value) for token, value in kept["logprobs"].items()},
-            model=kept["model"],
-        )
-
-    def unwrap(self) -> Answer:
-        """The answer.
-
-        Raises:
-            SampleError: there is none; with the reason that was stored.
-            DataFault: the stored reason is unknown.
-        """
-        if self.value is not None:
-            return self.value
-        try:
-            reason, measured = Reason(self.file.reason), measurements_from(self.file.measured)
-        except (ValueError, TypeError) as error:
-            msg = f"{self.file.path}: no reason that is known here ({error})"
-            raise DataFault(msg) from error
-        raise SampleError(reason, self.file.detail, measured)
 
 
 class KeptAnswers:
@@ -331,7 +241,7 @@ class KeptAnswers:
         run: str,
         reply: ChatReply | None,
     ) -> KeptAnswer:
-        file = _file(sid, role, key, round_, given, run, reply)
+        file = answer_file(sid, role, key, round_, given, run, reply)
         data, path = answer_bytes(file), file.path
         if self._store.put_if_absent(path, data):
             # As it will be read: an answer given as another number type may not lead elsewhere than the stored one.
@@ -341,63 +251,3 @@ class KeptAnswers:
             msg = f"{path}: refused as existing, but nothing is there"
             raise StorageFault(msg)
         return kept
-
-
-def opened(file: AnswerFile) -> KeptAnswer:
-    """A stored answer with its value decoded. Raises `DataFault` when it is no answer of its role."""
-    if file.kind is not Kind.ANSWER:
-        return KeptAnswer(file=file, value=None)
-    return KeptAnswer(file=file, value=decode_answer(file.role, file.answer, file.blobs, file.path))
-
-
-def _file(
-    sid: str,
-    role: str,
-    key: str,
-    round_: int,
-    given: Answer | NoAnswer,
-    run: str,
-    reply: ChatReply | None,
-) -> AnswerFile:
-    said: Mapping[str, Any] = {}
-    blobs: dict[str, bytes] = {}
-    if reply is not None:
-        blobs[REPLY_BLOB] = reply.text.encode("utf-8", errors="surrogatepass")
-        said = {
-            "finish": reply.finish,
-            "model": reply.model,
-            "logprobs": {token: _number(value) for token, value in reply.logprobs.items()},
-        }
-    asked = Asked(at=datetime.now(UTC), run=run)
-    if isinstance(given, NoAnswer):
-        return AnswerFile(
-            sid=sid,
-            role=role,
-            key=key,
-            round=round_,
-            kind=given.kind,
-            asked=asked,
-            reason=given.reason.value,
-            detail=given.detail,
-            measured=spell_measurements(given.measured),
-            note=scrub(given.note),
-            reply=said,
-            blobs=blobs,
-        )
-    encoded = encode_answer(role, given)
-    return AnswerFile(
-        sid=sid,
-        role=role,
-        key=key,
-        round=round_,
-        kind=Kind.ANSWER,
-        asked=asked,
-        answer=encoded.value,
-        reply=said,
-        blobs={**blobs, **encoded.blobs},
-    )
-
-
-def _number(value: float) -> float | str:
-    # A token that cannot come has the log-probability -inf, which JSON has no number for.
-    return float(value) if math.isfinite(value) else str(float(value))

@@ -21,9 +21,9 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from tasks.records.errors import EnvironmentFault, Reason, SampleError
-from tasks.roles.answers import NoAnswer
 from tasks.roles.batching import Pool
 from tasks.roles.calls import Answered, AnswerKeeper, Given, RoleCall, Route
+from tasks.roles.kept_answer import NoAnswer
 from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.roles.replicas import MakeReplica, OwnerDied, threads_for
 from tasks.roles.route_counts import RouteCounts

@@ -80,7 +80,7 @@ class EditTypeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageProgress:
+class StageUnits:
     """Units of a stage; ``seconds`` is the workers' time, ``inputs_left`` counts the members of open units."""
 
     stage: str
@@ -176,14 +176,14 @@ class Ledger:
             for stage, kind, kept, rejected, failed in found
         ]
 
-    def progress(self) -> list[StageProgress]:
+    def progress(self) -> list[StageUnits]:
         """What is done and what is left, per stage."""
         found = self._ask(
             "SELECT stage, count(*), count(*) FILTER (done), coalesce(sum(members) FILTER (NOT done), 0),"
             " coalesce(sum(seconds), 0), coalesce(max(ended), '') FROM units GROUP BY step, stage ORDER BY step"
         )
         return [
-            StageProgress(stage=s, units=u, units_done=d, inputs_left=int(left), seconds=t, last_commit=e)
+            StageUnits(stage=s, units=u, units_done=d, inputs_left=int(left), seconds=t, last_commit=e)
             for s, u, d, left, t, e in found
         ]
 

@@ -32,6 +32,9 @@ _SAID = re.compile(
     r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|"
     r"becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
 )
+_BESIDE = re.compile(
+    r"\b(?:between|among|amid|beside|next to|against|unlike|contrast\w*|others?|while|whereas|remain\w*|still|rest)\b"
+)
 _MADE = re.compile(
     r"\b(?:to|into|of|in|with|like|as|now|becomes?|be|appears?|looks?|from|made|a|an|solid|polished|shiny)\s+"
     r"(?:[a-z-]+\s+){0,2}$"
@@ -169,6 +172,7 @@ def _materials(draft: Draft) -> list[str]:
                 spoken,
             )
             if _MADE.search(spoken[: match.start()])
+            and not (name == "result" and _BESIDE.search(re.split(r"[.;]", spoken[: match.start()])[-1]))
             and not re.search(r"\bfrom\s+(?:\w+\s+)?$", spoken[: match.start()])
         ]
         if name in ("instruction", "rewriting") and not after:

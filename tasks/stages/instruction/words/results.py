@@ -194,6 +194,8 @@ def _things(draft: Draft) -> list[str]:
         return []
     wanted = _argument_nouns(draft)
     orders = list(draft.orders())
+    if not wanted and draft.argument and (faults := _without_argument(draft)):
+        return faults
     if not wanted and orders:
         _, reading, order = orders[0]
         wanted = new_things(reading, order, draft.edit_type)
@@ -220,6 +222,19 @@ def _things(draft: Draft) -> list[str]:
                 ):
                     faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
     return faults
+
+
+def _without_argument(draft: Draft) -> list[str]:
+    """Orders with a known noun in place of an argument that no list knows, where part 3 or 4 has that argument."""
+    word = re.findall(r"[a-z-]+", draft.argument.lower())[-1:]
+    said = {name: set(re.findall(r"[a-z-]+", text.lower())) for name, text in draft.texts()}
+    if not word or not any(word[0] in said[name] for name in ("editing", "result")):
+        return []
+    return [
+        f"{name} says {', '.join(found)}, asked was {draft.argument}"
+        for name, reading, order in draft.orders()
+        if word[0] not in said[name] and (found := new_things(reading, order, draft.edit_type))
+    ]
 
 
 def _writing(draft: Draft) -> list[str]:

@@ -32,6 +32,7 @@ FREE = (
     "held_out_five",
     "held_out_six",
     "held_out_seven",
+    "held_out_eight",
 )
 MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05

@@ -26,7 +26,9 @@ def gates(arguments: argparse.Namespace) -> int:
         gates_named(names, "--gates")
     for line in _lines(Path(arguments.file)):
         if line.strip():
-            tell(json.dumps(check_line(line, names), ensure_ascii=False))
+            # Half of a surrogate pair can't be written; as "\\ud800" it stays JSON.
+            verdict = json.dumps(check_line(line, names), ensure_ascii=False)
+            tell(verdict.encode("utf-8", "backslashreplace").decode("utf-8"))
     return 0
 
 

@@ -30,6 +30,8 @@ def size(draft: Draft) -> Finding:
     faults, decided = [], False
     for name, reading, named, _ in _texts(draft):
         for phrase in named:
+            if "as" in (reading.word(phrase.start - 1), reading.word(phrase.end)):
+                continue  # "a third as tall as the first one"
             for word in phrase.sizes:
                 fits = (
                     _fits_than(reading, phrase, word, draft.scene)
@@ -187,6 +189,7 @@ def _colors_of_target(
             found.append(colored[0])
     if "person" not in kinds(scene.label):
         return tuple(found)
+    found += _clad_in(reading, named)
     # A garment may have the measured color only in part: pants and skin count as much as a shirt.
     garments: list[Color] = []
     main = False
@@ -199,6 +202,20 @@ def _colors_of_target(
             garments += phrase.colors
             main = main or (is_main and bool(phrase.colors))
     return (*found, *(garments if main else ()))
+
+
+def _clad_in(reading: Reading, named: tuple[NounPhrase, ...]) -> list[Color]:
+    """``the jockey in red``: the color alone, and no shoes in it."""
+    found = []
+    for phrase in named:
+        at = phrase.end
+        while reading.word(at) in ("dressed", "clad", "wearing", "all", "in"):
+            at += 1
+        if at > phrase.end and (colored := color_at(reading.tokens, at)) is not None:
+            after = reading.word(at + colored[1])
+            if not after or not after[0].isalnum() or after in ("who", "that", "on", "at", "between", "with"):
+                found.append(colored[0])
+    return found
 
 
 def _is_worn_by_target(

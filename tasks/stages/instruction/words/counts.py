@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from tasks.records.records import EditType
 from tasks.stages.instruction.words.counting import Counted, is_narrowed
@@ -96,7 +97,14 @@ def counted_in(draft: Draft) -> Counted:
 
 def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:  # noqa: PLR0911
     """What was found if it contradicts the number, ``""`` if it does not, None if that cannot be decided."""
-    if phrase.number is None or phrase.noun is None or phrase.ordinals or _is_no_thing(phrase, scene):
+    number = phrase.number
+    if number is None or phrase.noun is None or phrase.ordinals:
+        return None
+    if number > 1 and _is_single(phrase):  # "the eight ball"
+        return None
+    if (whole := _in_pieces(reading, phrase, scene)) is not None:
+        phrase = whole
+    if _is_no_thing(phrase, scene):
         return None
     if reading.word(phrase.start - 1) == "of" and is_plural(reading.word(phrase.start - 2)):
         return None
@@ -123,12 +131,32 @@ def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) 
         low, high = (max(0, low - len(scene.target)), high - len(scene.target)) if is_kind else (low, high)
     elif gone and is_kind:
         low = max(0, low - gone)
-    if phrase.number >= high + MISSED:
+    if number >= high + MISSED:
         return f"found were {high}"
     narrowed = is_narrowed(reading, phrase, scene) or bool(phrase.colors) or bool(phrase.sizes)
-    if phrase.number <= low - MISSED and _is_total(reading, phrase) and not narrowed:
+    if number <= low - MISSED and _is_total(reading, phrase) and not narrowed:
         return f"found were {low}"
-    return "" if low <= phrase.number <= high else None
+    return "" if low <= number <= high else None
+
+
+def _is_single(phrase: NounPhrase) -> bool:
+    return (
+        not phrase.plural
+        and phrase.text == phrase.noun
+        and not phrase.text.endswith("s")
+        and phrase.text.rpartition(" ")[2] not in word_set("unchanged")
+    )
+
+
+def _in_pieces(reading: Reading, phrase: NounPhrase, scene: WordScene) -> NounPhrase | None:
+    """``nine pieces of sushi`` as nine of the target's kind, where several were found and so are the pieces."""
+    if phrase.noun not in ("piece", "slice") or reading.word(phrase.end) != "of":
+        return None
+    whole = reading.phrase_at(phrase.end + 1)
+    if whole is None or sum(1 for thing in scene.things if thing.label == scene.label) <= MISSED:
+        return None
+    is_kind = to_target(whole, scene) is Relation.SAME
+    return replace(phrase, noun=whole.noun, plural=True) if is_kind else None
 
 
 def _is_no_thing(phrase: NounPhrase, scene: WordScene) -> bool:
@@ -226,7 +254,12 @@ def _remaining(draft: Draft) -> int | None:
     for phrase in reading.phrases:
         if phrase.number is None or to_target(phrase, draft.scene) not in FITTING or phrase.noun == "one":
             continue
-        around = set(reading.words(phrase.start - 3, phrase.end + 3)) | set(phrase.modifiers)
+        around = {
+            reading.word(index)
+            for index in range(phrase.start - 3, phrase.end + 3)
+            if reading.word(index) != "left"
+            or reading.word(index - 1) not in word_set("possessives") | {"the", "to", "far", "on", "from"}
+        } | set(phrase.modifiers)
         if around & _REMAINING and not around & (
             words()["numbers"].keys() - set(reading.words(phrase.start, phrase.end))
         ):

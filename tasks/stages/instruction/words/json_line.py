@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -38,8 +39,20 @@ BAD_LINE = "bad_line"
 
 NO_ARGUMENT = frozenset({"", "none", "null", "n/a"})
 
-_Label = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1)]
-_Coordinates = tuple[float, float, float, float]
+MAX_SIDE = 1_000_000
+"""Pixels; no picture is larger, and boxes may reach beyond it a little."""
+
+MAX_OBJECTS, MAX_LABEL, MAX_TEXT = 2_000, 200, 20_000
+"""Objects of a scene, letters of a label or an argument, and of a text; a line with more is no draft."""
+
+_Label = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=MAX_LABEL)
+]
+_Coordinate = Annotated[float, Field(ge=-MAX_SIDE, le=MAX_SIDE)]
+_Coordinates = tuple[_Coordinate, _Coordinate, _Coordinate, _Coordinate]
+_Side = Annotated[int, Field(le=MAX_SIDE)]
+_Argument = Annotated[str, StringConstraints(max_length=MAX_LABEL)]
+_Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 
 
 def _or_empty(value: object) -> object:
@@ -54,6 +67,12 @@ class _Mask(BaseModel):
     model_config = ConfigDict(extra="forbid")
     size: tuple[int, int]
     counts: str
+
+    @field_validator("counts")
+    @classmethod
+    def _are_run_lengths(cls, counts: str) -> str:
+        run_lengths(counts)
+        return counts
 
 
 class _Object(BaseModel):
@@ -77,13 +96,13 @@ class _Line(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     id: str | int
-    size: Annotated[tuple[int, int], Field(description="width, height in pixels")]
-    objects: list[_Object] = Field(min_length=1)
+    size: Annotated[tuple[_Side, _Side], Field(description="width, height in pixels")]
+    objects: list[_Object] = Field(min_length=1, max_length=MAX_OBJECTS)
     target: list[int] = Field(min_length=1)
     edit_type: Annotated[EditType, BeforeValidator(_type_of)]
-    argument: Annotated[str, BeforeValidator(_or_empty)] = ""
+    argument: Annotated[_Argument, BeforeValidator(_or_empty)] = ""
     reply: dict[str, Any] | str
-    rewritten: Annotated[str, BeforeValidator(_or_empty)] = ""
+    rewritten: Annotated[_Text, BeforeValidator(_or_empty)] = ""
     referred: list[int] | None = None
 
     @model_validator(mode="after")
@@ -112,12 +131,12 @@ def check_line(text: str, names: tuple[str, ...] = (ALL,)) -> dict[str, Any]:
         data = json.loads(text)
         key = data.get("id") if isinstance(data, dict) else None
         line = _Line.model_validate(data)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return _bad_line(None, f"not JSON: {error}")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "line"
         return _bad_line(key if isinstance(key, str | int) else None, f"{where}: {first['msg']}")
+    except (ValueError, RecursionError) as error:  # JSON's own errors, and a number of thousands of digits
+        return _bad_line(None, f"not JSON: {error}")
     results = check_words(_draft_of(line), names)
     refused = first_refused(results)
     return {

@@ -57,7 +57,7 @@ def _color_words() -> str:
 def _color_list() -> re.Pattern[str]:
     """``red, blue and white``: colors of several things."""
     colors = "(?:" + "|".join(sorted(map(str, words()["colors"]), key=len, reverse=True)) + ")"
-    return re.compile(rf"{colors}(?:,\s*(?:and\s+)?{colors}\b)+")
+    return re.compile(rf"{colors}(?:,\s*(?:and\s+)?(?:(?:an?|the|one)\s+)?{colors}\b)+")
 
 
 @cache

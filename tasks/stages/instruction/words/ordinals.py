@@ -31,12 +31,19 @@ def ordinal(draft: Draft) -> Finding:
             if fits is False and not unsure:
                 found = _rank_words(reading, phrase, draft.scene, counted)
                 faults.append(f"{name} says {reading.quoted(phrase)!r} {from_where}; the target is {found}")
-                reason = Reason.WRONG_SIDE if opposite else reason
+                # Of several ranks that would fit from the other side, those said twice are meant: the side is wrong.
+                if opposite and (len(phrase.ordinals) == 1 or _is_repeated(draft, phrase)):
+                    reason = Reason.WRONG_SIDE
         if (fault := _wrong_row(reading, draft.scene)) is not None:
             decided = True
             if fault:
                 faults.append(f"{name} {fault}")
     return finding(faults, decided, reason=reason)
+
+
+def _is_repeated(draft: Draft, phrase: NounPhrase) -> bool:
+    said = [each.ordinals for _, text in draft.texts() for each in draft.read(text).phrases]
+    return said.count(phrase.ordinals) > 1
 
 
 def _fits_ordinals(

@@ -130,8 +130,10 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
     first = next((phrase for phrase in reading.phrases if phrase.end > at + 1), None)
     if first is not None:
         first = owned_by(reading, first) or first
-    start = first
-    if verb in ("add", "write") and first is not None:
+    start: NounPhrase | None = first
+    if reading.word(at + 1) in ("what", "whatever", "whoever", "everything"):
+        start = None  # "replace what the woman holds": no noun says what it is
+    elif verb in ("add", "write") and first is not None:
         if reading.word(first.start - 1) in word_set("onto") and reading.word(first.start - 1) != "with":
             start = first  # "write 'STAFF' on the back of the shirt": quoted writing is not a phrase
         else:

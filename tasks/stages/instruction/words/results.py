@@ -32,6 +32,9 @@ _SAID = re.compile(
     r"(?:\b(?:to|into|with|says?|saying|reads?|reading|as|write|words?|text|be|display\w*|show\w*|spell\w*|phrase|by|"
     r"becomes?|for)|:)[\s:,]*(?:the\s+(?:words?|text|phrase|name)\s+)?$"
 )
+_BESIDE = re.compile(
+    r"\b(?:between|among|amid|beside|next to|against|unlike|contrast\w*|others?|while|whereas|remain\w*|still|rest)\b"
+)
 _MADE = re.compile(
     r"\b(?:to|into|of|in|with|like|as|now|becomes?|be|appears?|looks?|from|made|a|an|solid|polished|shiny)\s+"
     r"(?:[a-z-]+\s+){0,2}$"
@@ -169,6 +172,7 @@ def _materials(draft: Draft) -> list[str]:
                 spoken,
             )
             if _MADE.search(spoken[: match.start()])
+            and not (name == "result" and _BESIDE.search(re.split(r"[.;]", spoken[: match.start()])[-1]))
             and not re.search(r"\bfrom\s+(?:\w+\s+)?$", spoken[: match.start()])
         ]
         if name in ("instruction", "rewriting") and not after:
@@ -190,6 +194,8 @@ def _things(draft: Draft) -> list[str]:
         return []
     expected = _argument_nouns(draft)
     orders = list(draft.orders())
+    if not expected and draft.argument and (faults := _without_argument(draft)):
+        return faults
     if not expected and orders:
         _, reading, order = orders[0]
         expected = new_things(reading, order, draft.edit_type)
@@ -216,6 +222,19 @@ def _things(draft: Draft) -> list[str]:
                 ):
                     faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(expected)}")
     return faults
+
+
+def _without_argument(draft: Draft) -> list[str]:
+    """Orders with a known noun in place of an argument that no list knows, where part 3 or 4 has that argument."""
+    word = re.findall(r"[a-z-]+", draft.argument.lower())[-1:]
+    said = {name: set(re.findall(r"[a-z-]+", text.lower())) for name, text in draft.texts()}
+    if not word or not any(word[0] in said[name] for name in ("editing", "result")):
+        return []
+    return [
+        f"{name} says {', '.join(found)}, asked was {draft.argument}"
+        for name, reading, order in draft.orders()
+        if word[0] not in said[name] and (found := new_things(reading, order, draft.edit_type))
+    ]
 
 
 def _writing(draft: Draft) -> list[str]:

@@ -79,7 +79,11 @@ def _fits_place(scene: WordScene, place: Place, reading: Reading) -> bool | None
         is_landmark = _is_landmark(scene, place)
         return _fits_landmark(scene, place, reading) if is_landmark else _fits_surface(scene, place)
     slack = SLACKS[place.reach]
-    verdicts = [_within(scene, thing, side, slack) for thing in scene.targets for side in place.sides]
+    verdicts = [
+        _within(scene, thing, side, slack) and not _by_slack_alone(scene, thing, side)
+        for thing in scene.targets
+        for side in place.sides
+    ]
     if "center" in place.sides and len(place.sides) > 1:  # "center left": the zones of both overlap
         verdicts = [
             _within(scene, thing, side) for thing in scene.targets for side in place.sides if side != "center"
@@ -95,6 +99,15 @@ def _fits_place(scene: WordScene, place: Place, reading: Reading) -> bool | None
     if len(scene.target) > 1 and any(verdicts):
         return None
     return False
+
+
+def _by_slack_alone(scene: WordScene, thing: Thing, side: str) -> bool:
+    """Whether a thing past the middle is on the other side among its kind, too: "top left" in the lower row."""
+    if side == "center" or _within(scene, thing, side, 0.0):
+        return False
+    peers = [each for each in scene.things if each.label == thing.label]
+    other = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[side]
+    return _among_peers(thing, peers, other) and not _among_peers(thing, peers, side)
 
 
 def _within(scene: WordScene, thing: Thing, side: str, slack: float = SLACK) -> bool:

@@ -30,6 +30,9 @@ FREE = (
     "held_out_three",
     "held_out_four",
     "held_out_five",
+    "held_out_six",
+    "held_out_seven",
+    "held_out_eight",
 )
 MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05

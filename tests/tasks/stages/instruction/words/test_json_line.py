@@ -70,6 +70,19 @@ def test_a_refusal_in_place_of_json_is_the_models_refusal_and_other_prose_a_bad_
         (json.dumps(right_line(objects=[{"label": "car", "box": [5, 5, 5, 9]}])), "no area"),
         (json.dumps(right_line(objects=[{"box": [0, 0, 5, 9]}])), "label"),
         ("[" * 100_000, "not JSON"),
+        ('{"id": 1' + "0" * 5000 + "}", "not JSON"),
+        (json.dumps(right_line(objects=[{"label": "car", "box": [0, 0, 1e308, 9]}])), "box"),
+        (json.dumps(right_line(objects=[{"label": "car", "box": [0, 0, float("inf"), 9]}])), "box"),
+        (json.dumps(right_line(objects=[{"label": "c" * 10_000, "box": [0, 0, 5, 9]}])), "label"),
+        (
+            json.dumps(
+                right_line(
+                    objects=[{"label": "car", "box": [0, 0, 5, 9], "mask": {"size": [9, 9], "counts": "~~~"}}]
+                )
+            ),
+            "mask.counts",
+        ),
+        (json.dumps(right_line(rewritten="a car " * 10_000)), "rewritten"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_a_verdict_with_what_is_wrong(text: str, says: str) -> None:

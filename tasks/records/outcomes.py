@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasks.imaging.arrays import Image
+import numpy as np
+from numpy.typing import NDArray
+
 from tasks.records.errors import FAILURES, Reason, SampleError
 from tasks.records.records import (
     EditedSample,
@@ -168,6 +170,6 @@ class PixelReader(Protocol):
         """The blob's bytes."""
         ...
 
-    def rgb(self, ref: BlobRef) -> Image:
+    def rgb(self, ref: BlobRef) -> NDArray[np.uint8]:
         """The blob decoded as (H, W, 3) uint8 RGB (read-only array, shared while the unit is running)."""
         ...

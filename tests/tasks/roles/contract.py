@@ -66,6 +66,7 @@ def check_declarations(choice: BackendChoice) -> None:
     backend = choice.backend
     assert choice.role in ROLES
     assert backend.answering <= backend.Options.model_fields.keys()
+    assert set(backend.idle) <= backend.Options.model_fields.keys() - backend.answering
     assert isinstance(backend.wire, int)
     assert backend.wire >= 1
     assert isinstance(backend.reproducible, bool)
@@ -80,7 +81,7 @@ def check_identity(choice: BackendChoice) -> None:
     assert identity == choice.identity
     assert (identity.role, identity.backend) == (choice.role, choice.name)
     assert all((identity.model, identity.revision, identity.digest))
-    assert set(choice.material()["options"]) == set(choice.backend.Options.model_fields)
+    assert set(choice.material()["options"]) == choice.backend.Options.model_fields.keys() - set(choice.backend.idle)
 
 
 def check_options(choice: BackendChoice) -> None:

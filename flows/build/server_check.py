@@ -14,7 +14,7 @@ def check_servers(servers: Mapping[str, ServerSettings]) -> tuple[str, ...]:
     """Asks each URL of each server for its models.
 
     Args:
-        servers: settings by name; servers started by the build itself have no URL yet and are skipped.
+        servers: settings by name.
 
     Returns:
         One line per server that does not answer. Questions to it wait for up to ``patience_s``.
@@ -22,7 +22,7 @@ def check_servers(servers: Mapping[str, ServerSettings]) -> tuple[str, ...]:
     Raises:
         ConfigurationError: the key, address, model or context length differs from the configured one.
     """
-    return asyncio.run(_check_all({name: server for name, server in servers.items() if server.urls}))
+    return asyncio.run(_check_all(servers))
 
 
 async def _check_all(servers: Mapping[str, ServerSettings]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from tasks.records.settings_base import Settings
 
@@ -56,24 +56,12 @@ class ServedModel(Settings):
     context_length: int = Field(default=32_768, gt=0, description="tokens")
 
 
-class ServeSettings(Settings):
-    """A server that the build starts by itself."""
-
-    gpus: int = Field(default=1, ge=1, description="GPUs of one server")
-    arguments: dict[str, str | int | float | bool] = Field(
-        default={}, description="further arguments of the server that cannot change answers"
-    )
-
-
 class ServerSettings(Settings):
     """An OpenAI-style endpoint shared by the roles that name it."""
 
     model: ServedModel
     urls: tuple[str, ...] = Field(
-        default=(), description="base URLs ending in /v1; questions are spread over them"
-    )
-    serve: ServeSettings | None = Field(
-        default=None, description="start the server instead of naming its URLs"
+        min_length=1, description="base URLs ending in /v1; questions are spread over them"
     )
     in_flight: int = Field(default=64, ge=1, description="requests at work at the same time, over all URLs")
     timeout_s: float = Field(
@@ -90,8 +78,6 @@ class ServerSettings(Settings):
     bad_replies: int = Field(
         default=2, ge=0, description="how often a question is asked again after a reply that cannot be read"
     )
-    ready_s: float = Field(default=600.0, gt=0, description="longest wait for a server to start")
-    gpu_gb: float = Field(default=0.0, ge=0, description="GPU memory of one server of ours, GB per GPU")
     api_key_env: str = Field(default="", description="environment variable that holds the key")
 
     @field_validator("urls")
@@ -107,13 +93,3 @@ class ServerSettings(Settings):
                 msg = "a URL may hold no user, key or query; name the key's variable in api_key_env"
                 raise ValueError(msg)
         return urls
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ServerSettings:
-        if bool(self.urls) == (self.serve is not None):
-            msg = "expected either urls or serve"
-            raise ValueError(msg)
-        if self.serve is not None and self.patience_s < self.ready_s:
-            msg = f"patience_s {self.patience_s:g} is less than ready_s {self.ready_s:g}, which a new start may take"
-            raise ValueError(msg)
-        return self

@@ -81,7 +81,9 @@ def check_identity(choice: BackendChoice) -> None:
     assert identity == choice.identity
     assert (identity.role, identity.backend) == (choice.role, choice.name)
     assert all((identity.model, identity.revision, identity.digest))
-    assert set(choice.material()["options"]) == choice.backend.Options.model_fields.keys() - set(choice.backend.idle)
+    assert set(choice.material()["options"]) == choice.backend.Options.model_fields.keys() - set(
+        choice.backend.idle
+    )
 
 
 def check_options(choice: BackendChoice) -> None:

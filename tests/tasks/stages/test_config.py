@@ -150,7 +150,8 @@ def test_a_profile_that_cannot_be_read_is_named_with_what_is_wrong(
         ),
         ([f"servers.here={VLM}"], "^'here': used in both pools and servers"),
         (["pools.vlm={holds: [editor]}", f"servers.vlm={VLM}"], "^'vlm': used in both pools and servers"),
-        (["servers.vlm={model: {id: m}}"], "^servers.vlm: expected either urls or serve$"),
+        (["servers.vlm={model: {id: m}}"], "^servers.vlm.urls: "),
+        (["servers.vlm={model: {id: m}, urls: []}"], "^servers.vlm.urls: "),
         ([JUDGE, f"servers.vlm={VLM}", "grounding.judge.options={served: {id: x}}"], "belongs to the server"),
     ],
 )

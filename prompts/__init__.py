@@ -1,4 +1,4 @@
-"""The words models are asked with, and the word lists and sentence patterns of the embedded writers, as data."""
+"""Prompts for models, and the word lists and sentence patterns of the embedded writers, as data."""
 
 from prompts.loading import Prompt, load_data, load_prompt, prompt_digests
 

@@ -1,7 +1,7 @@
 """Reads prompt files and word lists as package resources, each with the SHA-256 of its bytes.
 
-A prompt is ``<name>.md``: YAML front matter between two ``---`` lines, then the text a model is sent. Sentences that
-are sent only with some questions, or with values filled in (``$name``), stand in the front matter under ``sentences``.
+A prompt is ``<name>.md``: YAML front matter between two ``---`` lines, then the text sent to a model. Sentences sent
+only with some questions, or with values filled in (``$name``), are in the front matter under ``sentences``.
 Sentence patterns are prompts whose front matter holds ``patterns``. A word list is ``<name>.yaml``.
 """
 
@@ -30,10 +30,10 @@ class Prompt:
 
     Attributes:
         name: file name without ``.md``.
-        role: which role is asked with it (``patterns`` for the embedded writers' sentences).
-        version: raised by hand when the meaning changes; the digest changes with every byte.
-        sentences: by name, those that are sent with some questions or with values filled in.
-        text: what the model is sent, without the front matter.
+        role: the role that reads it (``patterns`` for the embedded writers' sentences).
+        version: increased by hand when the meaning changes; the digest changes with every byte.
+        sentences: by name: sentences sent with some questions only, or with values filled in.
+        text: the text sent to the model, without the front matter.
         sha256: hex digest of the file's bytes.
     """
 
@@ -45,10 +45,10 @@ class Prompt:
     sha256: str
 
     def sentence(self, name: str, /, **values: object) -> str:
-        """The sentence of that name with its ``$values`` filled in.
+        """The named sentence with its ``$values`` filled in.
 
         Raises:
-            KeyError: no such sentence, or a value that it needs is not given.
+            KeyError: there is no such sentence, or a value it needs is missing.
         """
         filled = {key: str(value) for key, value in values.items()}
         return Template(self.sentences[name]).substitute(filled).strip()
@@ -56,10 +56,10 @@ class Prompt:
 
 @cache
 def load_prompt(name: str) -> Prompt:
-    """The prompt of that name.
+    """Loads the prompt with that name.
 
     Raises:
-        ConfigurationError: when there is no such file, or its front matter is not as described above.
+        ConfigurationError: there is no such file, or its front matter is not as described above.
     """
     data = _read(f"{name}.md")
     head, text = _front_matter(name, data)
@@ -80,23 +80,23 @@ def load_prompt(name: str) -> Prompt:
 
 @cache
 def load_data(name: str) -> dict[str, Any]:
-    """The mapping in ``<name>.yaml``, or under ``patterns`` in the front matter of ``<name>.md``; don't change it.
+    """The mapping in ``<name>.yaml``, or under ``patterns`` in the front matter of ``<name>.md``; do not modify it.
 
     Raises:
-        ConfigurationError: when there is no such file or it holds no mapping.
+        ConfigurationError: there is no such file, or it does not hold a mapping.
     """
     if (files("prompts") / f"{name}.yaml").is_file():
         found = yaml.safe_load(_read(f"{name}.yaml"))
     else:
         found = _front_matter(name, _read(f"{name}.md"))[0].get("patterns")
     if not isinstance(found, dict):
-        msg = f"prompts/{name}: holds no mapping"
+        msg = f"prompts/{name}: not a mapping"
         raise ConfigurationError(msg)
     return found
 
 
 def prompt_digests(names: Sequence[str] | None = None) -> tuple[tuple[str, str], ...]:
-    """(name, SHA-256 hex of the file's bytes) of prompts and word lists: in the order asked for, or all by name."""
+    """(name, SHA-256 hex of the file's bytes) of prompts and word lists: in the requested order, or all by name."""
     if names is None:
         found = (p.name.rpartition(".") for p in files("prompts").iterdir())
         names = sorted(stem for stem, _, ending in found if ending in {"md", "yaml"})
@@ -120,6 +120,6 @@ def _front_matter(name: str, data: bytes) -> tuple[dict[str, Any], str]:
     head, fence, body = text.removeprefix(FENCE).partition(f"\n{FENCE}")
     parsed = yaml.safe_load(head) if text.startswith(FENCE) and fence else None
     if not isinstance(parsed, dict):
-        msg = f"prompts/{name}.md: must begin with YAML front matter between two '---' lines"
+        msg = f"prompts/{name}.md: expected YAML front matter between two '---' lines"
         raise ConfigurationError(msg)
     return parsed, body.strip() + "\n"

@@ -17,7 +17,7 @@ from tests.tasks.stages.answering import answered
 from tests.tasks.stages.editing.drawn_scene import PAINTS, draw_ground, make_plan, shaded
 from tests.tasks.stages.editing.planted_stage import RED, PlantedEditor, run
 from tests.tasks.stages.grounding.test_stage import SCENE, Pictures, item, stage
-from tests.tasks.stages.instruction.drawn_scenes import cups, desk, street, target
+from tests.tasks.stages.instruction.example_scenes import cups, desk, street, target
 from tests.tasks.stages.instruction.test_stage import NoPixels, _input, _stage
 
 GOLDEN = {

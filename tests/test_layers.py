@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from flows.build.plans import open_build
+from flows.build.stage_runner import stage_job
+from tasks.records.outcomes import STAGES
+from tasks.stages.config import load_config
+from tasks.stages.registry import SPECS, StageSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("flows", "tasks", "prompts", "intercog_model")
@@ -121,23 +128,19 @@ def test_backends_know_no_stage_and_no_store() -> None:
     assert found == []
 
 
-def test_a_stage_does_not_run_another_stage() -> None:
-    found = [
-        f"{i.module} imports {i.name}"
-        for i in ALL["tasks"]
-        if any(part.endswith("_stage") and part not in i.module for part in i.name.split(".")[:-1])
-        and i.module.split(".")[1]
-        in ("sources", "grounding", "instruction", "editing", "publishing", "storage")
-    ]
-    assert found == []
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_knows_nothing_of_another_stage(stage: str) -> None:
+    others = [f"tasks.stages.{other}" for other in STAGES if other != stage]
+    found = [i for i in ALL["tasks"] if i.module.startswith(f"tasks.stages.{stage}.") and i.is_of(*others)]
+    assert [f"{i.module} imports {i.name}" for i in found] == []
 
 
 def rooms_known() -> dict[str, set[str]]:
-    """Room -> rooms that it imports, apart from the names of array types, which all may use."""
+    """Room -> rooms that it imports."""
     known: dict[str, set[str]] = {room: set() for room in ROOMS}
     for i in ALL["tasks"]:
         parts, own = i.name.split("."), i.module.split(".")
-        if i.is_of("tasks.imaging.arrays") or parts[0] != "tasks" or len(parts) < 3 or len(own) < 3:
+        if parts[0] != "tasks" or len(parts) < 3 or len(own) < 3:
             continue
         if parts[1] != own[1]:
             known[own[1]].add(parts[1])
@@ -192,3 +195,62 @@ def test_the_command_can_say_what_it_does_without_prefect_ray_or_a_model() -> No
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+MADE_BY_A_WORKER = """
+import os, pickle, sys
+make = pickle.load(sys.stdin.buffer)
+from tasks.worker.engine import Engine
+make(Engine(), None)
+print(*sorted(sys.modules), flush=True)
+os._exit(0)
+"""
+
+
+def modules_of_a_worker(stage: str, folder: Path) -> set[str]:
+    """What a process has imported that made the stage of the embedded profile, its models loaded."""
+    (folder / "photographs").mkdir()
+    arguments = {"sources": [{"uri": str(folder / "photographs")}], "out": str(folder / "out")}
+    job = stage_job(open_build(load_config("embedded", (), arguments)), stage)
+    result = subprocess.run(
+        [sys.executable, "-c", MADE_BY_A_WORKER], cwd=ROOT, input=pickle.dumps(job.make_worker),
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr.decode()
+    return set(result.stdout.decode().split())
+
+
+def rooms_of_backends(stage: str) -> set[str]:
+    """Rooms of the backends that the embedded profile gives the stage; instruction asks two more for their offers."""
+    config = load_config("embedded")
+    asked: list[tuple[StageSpec, str]] = [(SPECS[stage], name) for name in SPECS[stage].role_settings(config)]
+    if stage == "instruction":
+        asked += [(SPECS["editing"], "editor"), (SPECS["editing"], "inpainter")]
+    classes = [spec.choices(config)[name].backend for spec, name in asked]
+    return {backend.__module__.rpartition(".")[0] for backend in classes}
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "ingest",
+        pytest.param("grounding", marks=pytest.mark.assets),
+        "instruction",
+        pytest.param("editing", marks=pytest.mark.assets),
+        "publish",
+    ],
+)
+def test_a_worker_imports_its_own_stage_and_backends_alone(stage: str, tmp_path: Path) -> None:
+    modules = modules_of_a_worker(stage, tmp_path)
+    assert {m for m in modules if m.startswith("tasks.stages.") and m.endswith(".stage")} == {
+        f"tasks.stages.{stage}.stage"
+    }
+    rooms = {m.rpartition(".")[0] for m in modules if m.startswith("tasks.backends.")}
+    kinds = {room for room in rooms if room.startswith(("tasks.backends.embedded.", "tasks.backends.torch"))}
+    assert kinds - {"tasks.backends.embedded.runtimes"} == rooms_of_backends(stage)
+    assert not modules & {"torch", "transformers", "intercog_model", "ray", "prefect"}
+
+
+def test_a_worker_that_writes_instructions_needs_no_inference_library(tmp_path: Path) -> None:
+    modules = modules_of_a_worker("instruction", tmp_path)
+    assert not modules & {"torch", "onnxruntime", "ai_edge_litert", "transformers"}

@@ -1,7 +1,7 @@
-"""A build made anew from another dataset's photographs and kept answers: nobody is asked, no photograph is read.
+"""Rebuilds a dataset from the photographs and kept answers of another one: no model or photograph is requested.
 
-Configuration, plans and the whole of ingest are taken from the other dataset; grounding to publish are done again by
-the reproducible models of this machine and by the answers that are stored there.
+Configuration, plans and all of ingest are copied from the other dataset. Grounding to publish run again, with this
+machine's reproducible models and with the answers stored there.
 """
 
 from __future__ import annotations
@@ -16,57 +16,58 @@ from tasks.records.settings_base import RoleSettings
 from tasks.roles.placement import HERE
 from tasks.stages.config import BuildConfig, config_of
 from tasks.stages.registry import SPECS, check_roles, stage_digests
-from tasks.storage.objects.store import Store, StoreOptions, local_folder, open_store
+from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.protocol.take_over import recorded_libraries, take_over, take_over_plans
 
 NOT_COMPARED = ("python",)
-"""Recorded beside the libraries, and no part of the lock file."""
+"""Recorded beside the libraries, but not pinned by the lock file."""
 
 
 def open_replay(
     origin: str, out: str, *, assignments: Sequence[str] = (), allow_other_libraries: bool = False
 ) -> Build:
-    """The last build of a dataset, to be made anew elsewhere; ingest is copied, so that no photograph is needed.
+    """Opens the last build of a dataset for rebuilding elsewhere; ingest is copied, so no photograph is needed.
 
     Args:
         origin: URI of the dataset whose answers are used; nothing is written there.
         out: URI of the new dataset.
         assignments: ``execution.…=value`` texts; nothing else may differ from the other build.
-        allow_other_libraries: go on though other versions are installed than the other dataset was made with; its
-            pixels may then come out otherwise.
+        allow_other_libraries: continue although the installed library versions differ from the recorded ones; pixels
+            may then differ.
 
     Raises:
-        ConfigurationError: nothing to start from, other code, prompts or libraries than there, or an assignment of
-            something that is not execution.
+        ConfigurationError: there is no build to start from; code, prompts or libraries differ; or an assignment
+            changes something other than execution settings.
         DataFault: the other dataset is damaged.
-        StorageFault: one of the stores cannot be used.
+        StorageFault: a store cannot be read or written.
     """
     source, record = _last_build(origin)
     config = _config_of(record, out, assignments)
     check_roles(config)
     digests = stage_digests(config)
     _check_digests(record, digests)
-    # Ingest and the answers are all that is needed; plans of later stages keep the units as they were.
+    # Only ingest and the answers are needed; the plans of later stages keep the same units.
     plans = build_plans(source, record, partial=True)
     if not plans:
-        msg = f"--from {origin!r}: build {record.build} has planned nothing yet"
+        msg = f"--from {origin!r}: build {record.build} has no plans yet"
         raise ConfigurationError(msg)
     other = other_libraries(recorded_libraries(source, plans))
     if other and not allow_other_libraries:
         msg = (
-            f"--from {origin!r}: made with other libraries than are installed here: {'; '.join(other)}; install those "
-            "of the lock file, or say --allow-other-libraries"
+            f"--from {origin!r}: made with other library versions ({'; '.join(other)}); install those of the "
+            "lock file, or pass --allow-other-libraries"
         )
         raise ConfigurationError(msg)
     if _place(out) == _place(origin):
-        msg = f"--out {out!r}: expected another dataset than --from"
+        msg = f"--out {out!r}: expected a dataset other than --from"
         raise ConfigurationError(msg)
     store = open_store(out, StoreOptions(min_free_bytes=config.execution.min_free_bytes))
     store.probe()
     take_over(source, store, plans[0])
     if not other:
-        # Under other libraries rows have other names, which the plans of later stages spell.
+        # Other libraries change row names, which the plans of later stages refer to.
         take_over_plans(source, store, plans[1:])
     return Build(
         config=config,
@@ -81,7 +82,7 @@ def open_replay(
 
 
 def other_libraries(recorded: Mapping[str, Iterable[str]]) -> list[str]:
-    """One line per library that is installed in another version than ``recorded`` (library -> versions)."""
+    """One line per library whose installed version differs from ``recorded`` (library -> versions)."""
     lines = []
     for name, versions in sorted(recorded.items()):
         here = _installed(name)
@@ -104,9 +105,9 @@ def _last_build(uri: str) -> tuple[Store, BuildRecord]:
 def _config_of(record: BuildRecord, out: str, assignments: Sequence[str]) -> BuildConfig:
     wrong = [text for text in assignments if not text.strip().startswith("execution.")]
     if wrong:
-        msg = f"--set {wrong[0]!r}: only execution.… may be set with --answers-only"
+        msg = f"--set {wrong[0]!r}: not allowed with --answers-only (available: execution.…)"
         raise ConfigurationError(msg)
-    # Pools and servers are named by the roles; whether they are part of a build's identity does not matter here.
+    # Roles name their pools and servers; which of them count for the build's identity does not matter here.
     places = {name: record.run[name] for name in ("pools", "servers") if name in record.run}
     return config_of({**record.config, **places, "out": out}, assignments)
 
@@ -117,14 +118,14 @@ def _check_digests(record: BuildRecord, digests: Mapping[str, str]) -> None:
         first = changed[0]
         theirs = next(key.config8 for key in record.chain if key.stage == first)
         msg = (
-            f"{first}: code, prompts or models of this installation make it {digests[first]}, build {record.build} has "
-            f"{theirs}; install the version that the other dataset was made with"
+            f"{first}: version mismatch: this installation computes {digests[first]}, build {record.build} has "
+            f"{theirs}; install the code, prompts and models that the other dataset was made with"
         )
         raise ConfigurationError(msg)
 
 
 def _reproducible_here(config: BuildConfig) -> BuildConfig:
-    """Reproducible models that had a pool answer in the workers: their answers are not kept."""
+    """Moves reproducible models from pools into the workers, since their answers are not kept."""
     changes = {}
     for stage in STAGES:
         spec, section = SPECS[stage], getattr(config, stage)

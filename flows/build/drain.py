@@ -1,4 +1,4 @@
-"""Stopping in good order: the first SIGTERM lets units at work end, the second one stops at once."""
+"""Graceful stop: after the first SIGTERM running units finish, the second one stops immediately."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from types import FrameType
 
 from tasks.records.errors import StageStopped
 
-TOLD = b"stopping: units at work are finished first; a second SIGTERM or Ctrl-C stops at once\n"
+NOTICE = b"stopping: running units are finished first; a second SIGTERM or Ctrl-C stops at once\n"
 
 
 class Drained(StageStopped):
-    """A build was asked to stop, and everything it had begun is committed."""
+    """A build was asked to stop, and all units it had started are committed."""
 
 
 class Drain:
-    """Whether a build was asked to stop."""
+    """Whether the build has been asked to stop."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -30,22 +30,22 @@ class Drain:
         return self._requested.is_set()
 
     def request(self) -> None:
-        """No further unit is handed out from now on."""
+        """Hands out no further units from now on."""
         self._requested.set()
 
     def check(self, stage: str) -> None:
-        """To be called where a stage or partition cannot go on without further units.
+        """Call this where a stage or partition cannot continue without further units.
 
         Raises:
-            Drained: the build was asked to stop.
+            Drained: the build has been asked to stop.
         """
         if self.requested:
-            msg = f"{stage}: stopped as asked; units at work were finished, and the same command goes on from here"
+            msg = f"{stage}: stopped on request; running units were finished, and the same command resumes the build"
             raise Drained(msg)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """SIGTERM drains as long as this is open; outside the main thread signals are left as they are."""
+        """Drains on SIGTERM while the context is open; outside the main thread signal handlers are unchanged."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -60,4 +60,4 @@ class Drain:
         if self.requested:
             raise KeyboardInterrupt
         self.request()
-        os.write(2, TOLD)  # a stream may be in the middle of a write of its own
+        os.write(2, NOTICE)  # not print(): the signal may interrupt a write to the same stream

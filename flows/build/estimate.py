@@ -1,38 +1,37 @@
-"""What a build would do: units and inputs per stage, reused and open, time and bytes guessed from what was done."""
+"""Dry run: units and inputs per stage, how many are reused or open, and the estimated time and bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from flows.build.plans import Build, draft, draft_following
-from flows.cli.tables import text_table
 from flows.ray.cluster import cores
 from tasks.storage.protocol.commits import find_commit
 from tasks.storage.protocol.planning import committed_units
 from tasks.storage.protocol.stage_end import find_stage_end, kept_children
 from tasks.storage.protocol.units import Plan
 
-SECONDS_AN_INPUT = {"ingest": 0.15, "grounding": 3.0, "instruction": 0.05, "editing": 1.5, "publish": 0.1}
-"""Of one core, measured on the demo; a stage that has commits is judged by those."""
+SECONDS_PER_INPUT = {"ingest": 0.15, "grounding": 3.0, "instruction": 0.05, "editing": 1.5, "publish": 0.1}
+"""On one core, measured on the demo; a stage that has commits is estimated from those instead."""
 
-BYTES_AN_INPUT = {
+BYTES_PER_INPUT = {
     "ingest": 300_000,
     "grounding": 300_000,
     "instruction": 10_000,
     "editing": 1_000_000,
     "publish": 2_000_000,
 }
-"""Stored, measured on the demo; publish counts twice, for the stage's data and the release."""
+"""Bytes stored, measured on the demo; publish counts twice, for the stage's data and for the release."""
 
-CHILDREN_AN_INPUT = {"ingest": 1.0, "grounding": 1.5, "instruction": 0.8, "editing": 0.5, "publish": 1.0}
-"""Inputs of the next stage for each of this one's, when this one is not done."""
+CHILDREN_PER_INPUT = {"ingest": 1.0, "grounding": 1.5, "instruction": 0.8, "editing": 0.5, "publish": 1.0}
+"""Expected inputs of the next stage per input of this one, while this one is unfinished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageEstimate:
-    """One stage: ``known`` is False while its inputs are guessed from the stage before; bytes and seconds are guesses.
+    """One stage; ``known`` is False while its number of inputs is itself an estimate.
 
-    ``seconds`` counts the open inputs on all workers together.
+    ``seconds`` covers the open inputs, divided over all workers; ``bytes`` is what they will store.
     """
 
     stage: str
@@ -47,7 +46,7 @@ class StageEstimate:
 
 
 def estimate(build: Build) -> list[StageEstimate]:
-    """One line per stage of the run; reads the store, writes nothing.
+    """One entry per stage of the run; reads the store, writes nothing.
 
     Raises:
         ConfigurationError: the stage before the first one is not finished.
@@ -61,7 +60,7 @@ def estimate(build: Build) -> list[StageEstimate]:
     for stage in build.stages:
         if guessing:
             lines.append(_guess(build, stage, round(inputs), round(left), workers))
-            inputs, left = inputs * CHILDREN_AN_INPUT[stage], left * CHILDREN_AN_INPUT[stage]
+            inputs, left = inputs * CHILDREN_PER_INPUT[stage], left * CHILDREN_PER_INPUT[stage]
             continue
         before = draft(build, stage)
         planned = build.plans[stage] = draft_following(build, before)
@@ -69,34 +68,11 @@ def estimate(build: Build) -> list[StageEstimate]:
         lines.append(line)
         if find_stage_end(build.store, planned) is None:
             guessing = True
-            inputs = left = line.inputs * CHILDREN_AN_INPUT[stage]
-            if planned is not before:  # what was kept the first time is kept, and done in the next stage
-                left = line.open_inputs * CHILDREN_AN_INPUT[stage]
+            inputs = left = line.inputs * CHILDREN_PER_INPUT[stage]
+            if planned is not before:  # a retry adds its outputs to those kept the first time
+                left = line.open_inputs * CHILDREN_PER_INPUT[stage]
                 inputs = left + sum(1 for _ in kept_children(build.store, before))
     return lines
-
-
-def estimate_text(lines: list[StageEstimate]) -> str:
-    """The estimate as a table and a sentence."""
-    rows = [("stage", "inputs", "units", "reused", "inputs left", "seconds", "MB", "configuration")]
-    for line in lines:
-        about = "" if line.known else "~"
-        rows.append(
-            (
-                line.stage,
-                f"{about}{line.inputs}",
-                f"{about}{line.units}" if line.units else "-",
-                str(line.reused_units),
-                f"{about}{line.open_inputs}",
-                f"~{line.seconds:.0f}",
-                f"~{line.bytes / 1e6:.0f}",
-                line.config8,
-            )
-        )
-    seconds = sum(line.seconds for line in lines)
-    size = sum(line.bytes for line in lines)
-    total = f"about {seconds / 60:.1f} minutes and {size / 1e6:.0f} MB to go; start-up not counted; nothing was done"
-    return f"{text_table(rows, right=range(1, 7))}\n{total}"
 
 
 def _planned(build: Build, stage: str, planned: Plan, workers: int) -> StageEstimate:
@@ -126,13 +102,13 @@ def _guess(build: Build, stage: str, inputs: int, left: int, workers: int) -> St
         units=0,
         reused_units=0,
         open_inputs=left,
-        seconds=left * SECONDS_AN_INPUT[stage] / workers,
-        bytes=left * BYTES_AN_INPUT[stage],
+        seconds=left * SECONDS_PER_INPUT[stage] / workers,
+        bytes=left * BYTES_PER_INPUT[stage],
     )
 
 
 def _measured(build: Build, planned: Plan, done: set[str], looked_at: int = 20) -> tuple[float, float]:
-    """Seconds of a worker and bytes for one input, from some commits of the stage, or the demo's."""
+    """Worker seconds and bytes per input, from up to ``looked_at`` commits of the stage, else the demo's figures."""
     commits = [
         commit
         for unit in [u for u in planned.units if u.id in done][:looked_at]
@@ -140,7 +116,7 @@ def _measured(build: Build, planned: Plan, done: set[str], looked_at: int = 20) 
     ]
     inputs = sum(int(commit.counts["inputs"]) for commit in commits)
     if not inputs:
-        return SECONDS_AN_INPUT[planned.key.stage], BYTES_AN_INPUT[planned.key.stage]
+        return SECONDS_PER_INPUT[planned.key.stage], BYTES_PER_INPUT[planned.key.stage]
     seconds = sum(float(commit.run.get("seconds", 0.0)) for commit in commits)
     size = sum((commit.tar.bytes if commit.tar else 0) + commit.rows.bytes for commit in commits)
     return seconds / inputs, size / inputs

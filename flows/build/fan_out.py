@@ -1,8 +1,8 @@
-"""The units of one stage through a pool of workers: the contract between the two.
+"""The contract between a driver and a pool of workers, for the units of one stage.
 
-A driver decides (`flows.build.unit_queue`), a pool carries (`flows.build.pool_in_process`, `flows.ray.pool`), a
-worker works (`tasks.worker.run_unit`). Between them go units (ids), summaries (counts) and nothing else: no pixels, no
-records.
+The driver decides what runs next (`flows.build.unit_queue`), a pool transports units to workers
+(`flows.build.pool_in_process`, `flows.ray.pool`), and a worker processes them (`tasks.worker.run_unit`). Only unit ids
+and summaries of counts pass between them: no pixels, no records.
 """
 
 from __future__ import annotations
@@ -17,62 +17,38 @@ from flows.build.drain import Drain
 from flows.build.unit_queue import Limits, QueuedUnit, UnitQueue
 from tasks.worker.engine import Engine
 from tasks.worker.role_asks import RouterClient
-
-
-class UnitSummary(Protocol):
-    """What a worker says about a committed unit."""
-
-    @property
-    def unit_id(self) -> str:
-        """The unit."""
-        ...
-
-    @property
-    def inputs(self) -> int:
-        """Inputs of the unit."""
-        ...
-
-    @property
-    def kept(self) -> int:
-        """Kept children."""
-        ...
-
-    @property
-    def failures(self) -> Mapping[str, int]:
-        """Failed inputs and children by reason."""
-        ...
+from tasks.worker.run_unit import UnitSummary
 
 
 class UnitWorker(Protocol):
-    """A stage with its models loaded, in some process."""
+    """A stage with its models loaded, in one process."""
 
     def run(self, unit: Any, *, suspects: Collection[str] = ()) -> UnitSummary:
-        """Processes and commits one unit; a unit that is committed already is not done again.
+        """Processes and commits one unit; a committed unit is not processed again.
 
-        May be called from several threads at once. ``suspects``: inputs at whose computing a worker died.
+        May be called from several threads at once. ``suspects``: inputs that were being computed when a worker died.
         """
         ...
 
 
 class WorkerMaker(Protocol):
-    """Builds a worker where it is to run; picklable, and cheap to pickle."""
+    """Builds a worker in the process where it will run; picklable, and small when pickled."""
 
     def __call__(self, engine: Engine, client: RouterClient | None) -> UnitWorker:
-        """The worker, on the process's engine and its way to the router."""
+        """Builds the worker on the process's engine and its client of the router."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageJob:
-    """What a pool needs to work for one stage.
+    """What a pool needs in order to run one stage.
 
     Attributes:
-        stage: name.
-        key: equal keys mean the same models: a worker that has them keeps them.
-        make_worker: builds the worker.
-        is_committed: asks the store for one unit's commit.
-        following: the job that comes next in this build, if any: a worker that this one needs no more may load
-            its models.
+        stage: name of the stage.
+        key: equal keys mean equal models, so a worker that has them loaded keeps them.
+        make_worker: builds a worker.
+        is_committed: asks the store whether a unit is committed.
+        following: the next job of this build, if any: a worker that this one no longer needs may load its models.
     """
 
     stage: str
@@ -84,7 +60,7 @@ class StageJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitDone:
-    """One unit is committed: by this driver (``summary``), or by another one meanwhile (None)."""
+    """A committed unit: ``summary`` if this driver ran it, None if another one did meanwhile."""
 
     unit_id: str
     summary: UnitSummary | None
@@ -92,11 +68,11 @@ class UnitDone:
 
 
 class Pool(Protocol):
-    """Carries units to workers."""
+    """Transports units to workers."""
 
     @property
     def workers(self) -> int:
-        """How many units can be at work at the same time."""
+        """How many units can run at the same time."""
         ...
 
     def ready(self) -> None:
@@ -108,19 +84,19 @@ class Pool(Protocol):
         ...
 
     def status(self) -> Mapping[str, Any]:
-        """Counters of roles that are answered outside the workers (`tasks.roles.router.Router.status`), or nothing."""
+        """Counters of roles answered outside the workers (`tasks.roles.router.Router.status`); may be empty."""
         ...
 
     def drive(
         self, job: StageJob, queue: UnitQueue, until: frozenset[str], on_done: Callable[[UnitDone], None]
     ) -> None:
-        """Works until none of the ids ``until`` is open in the queue, or a drained queue has none in flight.
+        """Runs until none of the ids in ``until`` is open in the queue, or a draining queue has none in flight.
 
-        Other units may be begun and left in flight, for the next call.
+        Other units may be started and left in flight for the next call.
 
         Raises:
-            StageStopped: the queue's rules stopped the stage.
-            DataFault: a worker found the store contradicting itself.
+            StageStopped: a limit of the queue was reached.
+            DataFault: a worker found a contradiction in the store.
         """
         ...
 
@@ -129,8 +105,8 @@ class Pool(Protocol):
 class UnitRun:
     """The units of one stage on their way through a pool; partitions are windows over one continuous run.
 
-    A partition ends when *its* units are committed while units of the next ones are at work already, so cutting
-    a stage into Prefect task runs costs no idle worker.
+    A partition ends when *its* units are committed. Units of the next partitions may be running by then, so
+    splitting a stage into Prefect task runs leaves no worker idle.
     """
 
     job: StageJob
@@ -140,19 +116,19 @@ class UnitRun:
     on_done: Callable[[UnitDone], None] = field(default=lambda done: None)
 
     def run_partition(self, number: int) -> int:
-        """Drives the pool until the partition's units are committed; gives their number.
+        """Drives the pool until the partition's units are committed; returns their number.
 
         Raises:
-            Drained: the build was asked to stop before all of them were begun.
+            Drained: the build was asked to stop before all of them were started.
             StageStopped, DataFault: see `Pool.drive`.
         """
-        wanted = self.partitions[number]
-        self.pool.drive(self.job, self.queue, wanted, self.on_done)
-        self.queue.stop_when_drained(wanted)
-        for unit_id in sorted(self.queue.skipped & wanted):
+        window = self.partitions[number]
+        self.pool.drive(self.job, self.queue, window, self.on_done)
+        self.queue.stop_when_drained(window)
+        for unit_id in sorted(self.queue.skipped & window):
             self.queue.skipped.discard(unit_id)
             self.on_done(UnitDone(unit_id=unit_id, summary=None, seconds=0.0))
-        return len(wanted)
+        return len(window)
 
 
 def start_units(
@@ -166,9 +142,9 @@ def start_units(
     offset: int | None = None,
     drain: Drain | None = None,
 ) -> UnitRun:
-    """Makes the run of a stage's open ``units``, cut into at most so many partitions.
+    """Makes the run over a stage's open ``units``, split into at most ``parts`` partitions.
 
-    It begins at ``offset``, by default anywhere, so that two drivers in one place seldom meet at a unit.
+    It starts at ``offset``, by default a random one, so that two drivers of one dataset rarely pick the same unit.
     """
     units = in_order(units, offset)
     queue = UnitQueue(job.stage, units, limits, job.is_committed, drain)
@@ -177,16 +153,16 @@ def start_units(
 
 
 def in_order(units: Sequence[QueuedUnit], offset: int | None = None) -> list[QueuedUnit]:
-    """The units from ``offset`` (None: anywhere) on and round, those with the most inputs first.
+    """Rotates the units to start at ``offset`` (None: random), then sorts by number of inputs, largest first.
 
-    A large unit begun last would leave the other workers without work until it is done.
+    A large unit started last would leave the other workers idle until it is done.
     """
     start = (secrets.randbelow(len(units)) if offset is None else offset % len(units)) if units else 0
     return sorted([*units[start:], *units[:start]], key=lambda unit: -len(unit.members))
 
 
 def _cut(ids: Sequence[str], parts: int, *, at_least: int) -> tuple[frozenset[str], ...]:
-    """Near-equal windows over ids, at most ``parts``, of at least so many ids where there are that many."""
+    """Near-equal windows over the ids: at most ``parts``, each of at least ``at_least`` ids where possible."""
     if not ids:
         return ()
     count = max(1, min(parts, len(ids) // max(1, at_least)))

@@ -1,4 +1,4 @@
-"""What a build takes from outside (packaged models, photographs) and what its release says of them."""
+"""The packaged models and photographs that a build uses, and what its release states about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.stages.registry import SPECS
 
 
 def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseContext:
-    """The context of a build's card and gallery; ``digests`` is stage to config8; no model is loaded."""
+    """The context for a build's card and gallery; ``digests`` maps stage to config8. Loads no model."""
     editing = config.editing
     models = [_attribution("model", asset) for asset in used_models(config)]
     photographs = [_attribution("photographs", asset) for asset in used_photographs(config)]
@@ -29,11 +29,11 @@ def release_context(config: BuildConfig, digests: Mapping[str, str]) -> ReleaseC
 
 
 def used_models(config: BuildConfig) -> list[Asset]:
-    """Packaged model files behind the configured roles, by name; a role's identity holds the digest of each."""
+    """Packaged model files used by the configured roles, by name; a role's identity holds the digest of each."""
     digests: set[str] = set()
     for spec in SPECS.values():
         for setting, role in spec.role_settings(config).items():
-            # A recorded build of an earlier version may name a backend that is gone.
+            # A build recorded by an earlier version may name a backend that no longer exists.
             with suppress(ConfigurationError):
                 choice = choose(spec.roles[setting], role, setting, served_by(config, role.run))
                 digests.update(choice.identity.digest.split("+"))
@@ -43,7 +43,7 @@ def used_models(config: BuildConfig) -> list[Asset]:
 
 
 def used_photographs(config: BuildConfig) -> list[Asset]:
-    """Packaged photographs among the configured sources."""
+    """Packaged photographs used by the configured sources."""
     return [asset_table()[asset] for name in named_collections(config) for asset in PHOTOGRAPHS[name]]
 
 

@@ -1,4 +1,4 @@
-"""Photograph collections by name: a source called ``demo-photographs`` is fetched and becomes a folder in the cache."""
+"""Named photograph collections: a source called ``demo-photographs`` is fetched and becomes a folder in the cache."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ SUFFIX = "-photographs"
 
 
 def with_photographs(config: BuildConfig) -> BuildConfig:
-    """The configuration with each named collection replaced by its folders; no name, no download.
+    """The configuration with each named collection replaced by its folders; downloads only if one is named.
 
     Raises:
-        AssetUnavailable: a collection cannot be fetched; the message names ``--source`` as the way out.
+        AssetUnavailable: a collection cannot be fetched; the message suggests ``--source`` as an alternative.
     """
     sources = tuple(located for source in config.sources for located in _located(source))
     return config if sources == config.sources else config.model_copy(update={"sources": sources})
 
 
 def named_collections(config: BuildConfig) -> list[str]:
-    """Collections among the sources, by their names in `PHOTOGRAPHS`."""
+    """Names of the collections among the sources, as in `PHOTOGRAPHS`."""
     names = [source.uri.removesuffix(SUFFIX) for source in config.sources if source.uri.endswith(SUFFIX)]
     return [name for name in names if name in PHOTOGRAPHS]
 
 
 def _located(source: SourceSettings) -> list[SourceSettings]:
-    """A source for each package that a collection comes from, since each has its license."""
+    """One source per package of the collection, since each has its own license."""
     collection = source.uri.removesuffix(SUFFIX)
     if not source.uri.endswith(SUFFIX) or collection not in PHOTOGRAPHS:
         return [source]
@@ -44,7 +44,7 @@ def _located(source: SourceSettings) -> list[SourceSettings]:
 def _from_package(source: SourceSettings, collection: str, asset: Asset) -> SourceSettings:
     cache = AssetCache(default_cache_folder())
     title = asset.name.removeprefix("photographs-")
-    # By its digest, too: a collection that was cut or grew must not find the photographs of before.
+    # The digest is part of the path, so an updated collection cannot pick up photographs of an earlier version.
     folder = cache.folder / "photographs" / f"{title}-{asset.version}-{asset.digest[:8]}"
     lay_out_asset(cache, asset.name, folder)
     return source.model_copy(

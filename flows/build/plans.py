@@ -1,4 +1,4 @@
-"""A build and its plans: what each stage is to do, from the sources and from what the stage before kept."""
+"""A build and its stage plans, made from the sources and from the kept outputs of the stage before."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept
 from tasks.storage.protocol.units import Plan, PlanInput
 
 NOT_IDENTITY = ("execution", "out", "pools", "servers")
-"""Sections of the configuration that say how and where a build is run."""
+"""Sections of the configuration that say how and where a build runs; they do not change its results."""
 
 
 @dataclass(slots=True)
@@ -39,15 +39,15 @@ class Build:
     """A configuration, its store, and the plans of the stages so far.
 
     Attributes:
-        config: as asked for; it is what the build's record holds.
-        located: the same with named photograph collections replaced by folders of this machine.
-        record: known once ingest is planned.
-        listing: of the sources, made once.
-        stages: those that this run does, in order.
-        whole: all of them will be run, one after the other, so workers may look ahead.
-        replay: answer from kept answers alone; ``origin``: dataset whose answers count as well.
-        taken_over: plan of ingest that was copied from ``origin`` with its commits; then no source is looked at.
-        other_libraries: in which installed libraries ``origin`` differs, one line each; for the card.
+        config: as requested; stored in the build's record.
+        located: the same, with named photograph collections replaced by local folders.
+        record: set once ingest is planned.
+        listing: of the sources, computed once.
+        stages: those that this run covers, in order.
+        whole: whether all stages run one after the other, so that workers may load the next stage's models early.
+        replay: use kept answers only; ``origin``: a second dataset whose answers count.
+        taken_over: the plan of ingest copied from ``origin`` with its commits; no source is read then.
+        other_libraries: one line per installed library whose version differs from ``origin``'s; for the card.
     """
 
     config: BuildConfig
@@ -66,18 +66,18 @@ class Build:
     other_libraries: tuple[str, ...] = ()
 
     def key(self, stage: str) -> StageKey:
-        """Where the stage lies under this configuration."""
+        """Where the stage is stored under this configuration."""
         return StageKey(stage=stage, config8=self.digests[stage])
 
 
 def open_build(config: BuildConfig, *, retry: bool = False, stages: str = "") -> Build:
-    """The build, its store opened, not yet checked.
+    """Opens the store and returns the build; the store is not checked yet.
 
     ``stages`` is a range as in `flows.build.stage_range.stages_of`.
 
     Raises:
-        ConfigurationError: a role, range of stages, exclusion file or store that cannot work.
-        AssetUnavailable: photographs asked for by name cannot be fetched.
+        ConfigurationError: an invalid role, range of stages, exclusion file or store.
+        AssetUnavailable: photographs requested by name cannot be fetched.
         StorageFault: the store cannot be written to.
     """
     chosen = stages_of(stages, config.execution.pause_after)
@@ -94,10 +94,10 @@ def open_build(config: BuildConfig, *, retry: bool = False, stages: str = "") ->
 
 
 def listing(build: Build) -> Listing:
-    """What the sources hold.
+    """Lists the sources.
 
     Raises:
-        ConfigurationError: a source or an exclusion file that cannot be used.
+        ConfigurationError: a source or an exclusion file is invalid.
         StorageFault: an object store cannot be reached.
     """
     if build.listing is None:
@@ -107,23 +107,23 @@ def listing(build: Build) -> Listing:
 
 
 def exclusion_note(build: Build) -> str:
-    """Which lines of the exclusion file do nothing, or ``""``; a misspelled one would leave a photograph in."""
+    """Names lines of the exclusion file that match nothing, or ``""``; a typo there would let a photograph in."""
     if build.taken_over is not None:
         return ""
     idle = listing(build).idle_exclusions
     named = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
-    return f"exclude={build.config.exclude!r}: nothing in the sources is named {named}" if idle else ""
+    return f"exclude={build.config.exclude!r}: no source matches {named}" if idle else ""
 
 
 def earlier_note(build: Build) -> str:
-    """Which stages an earlier version of the program left in the dataset, or ``""``; they are read, never written."""
+    """Names stages in the dataset written by an earlier version, or ``""``; they are read but never written."""
     chains = [r.chain for r in list_builds(build.store) if r.schema_version < SCHEMA_VERSION]
     names = sorted({f"{key.stage}-{key.config8}" for chain in chains for key in chain})
-    return f"stages of an earlier version are left as they are: {', '.join(names)}" if names else ""
+    return f"stages of an earlier version are left unchanged: {', '.join(names)}" if names else ""
 
 
 def draft(build: Build, stage: str) -> Plan:
-    """The stage's plan with nothing written; the stage before must be closed.
+    """The stage's plan, without writing it; the stage before must be closed.
 
     Raises:
         ConfigurationError: the stage before is not finished under this configuration.
@@ -142,20 +142,20 @@ def draft(build: Build, stage: str) -> Plan:
 
 
 def plan(build: Build, stage: str) -> Plan:
-    """The stage's plan, stored; with ``retry``, a finished plan with failures is followed by its next generation."""
+    """The stage's plan, stored; with ``retry``, a finished plan that has failures gets its next generation."""
     drafted = draft(build, stage)
     write_stage_config(build.store, build.key(stage), stage_material(build.config, stage))
-    wanted = store_plan(build.store, drafted)
-    following = draft_following(build, wanted)
-    if following is not wanted:
-        wanted = store_plan(build.store, following)
-    build.plans[stage] = wanted
-    _record(build, wanted)
-    return wanted
+    stored = store_plan(build.store, drafted)
+    following = draft_following(build, stored)
+    if following is not stored:
+        stored = store_plan(build.store, following)
+    build.plans[stage] = stored
+    _record(build, stored)
+    return stored
 
 
 def draft_following(build: Build, planned: Plan) -> Plan:
-    """With ``retry``, what follows a finished plan with failures; else the plan itself. Nothing is written."""
+    """With ``retry``, the successor of a finished plan that has failures; else the plan itself. Writes nothing."""
     if not build.retry or find_stage_end(build.store, planned) is None:
         return planned
     failed = failed_inputs(build.store, planned)
@@ -165,23 +165,23 @@ def draft_following(build: Build, planned: Plan) -> Plan:
 
 
 def unit_size(config: BuildConfig, stage: str) -> int:
-    """Inputs per unit, at most; publish cuts by shards."""
+    """Maximum inputs per unit; publish splits by shards instead."""
     settings = getattr(config, stage)
     return int(settings.samples_per_shard if stage == "publish" else settings.unit_size)
 
 
 def _record(build: Build, planned: Plan) -> None:
-    """Notes the plan in the build's record; the record itself follows from the configuration and the sources."""
+    """Adds the plan to the build's record, whose identity follows from the configuration and the sources."""
     if build.record is None:
-        # How and where it is run changes nothing that comes out, so it is no part of the build's identity.
-        # Of servers the models are in the stages' digests; where they listen may change from day to day.
+        # How and where a build runs does not change its results, so it is not part of its identity.
+        # The models of servers are in the stages' digests; their addresses may change from day to day.
         content = build.config.model_dump(mode="json", exclude=set(NOT_IDENTITY))
         run = build.config.model_dump(mode="json", include=set(NOT_IDENTITY))
         chain = [build.key(stage) for stage in STAGES]
         build.record = write_build(build.store, content, chain, _plan_of(build, "ingest"), run)
-    # All on the way there: a stage that runs alone may be the first of this very build, which has to be followed.
+    # All plans up to here: a stage run alone may be the first of this build, whose plans must be traceable.
     for before, stage in pairwise(STAGES[: STAGES.index(planned.key.stage) + 1]):
-        # Not the plan's own note of it: another build with other plans before may have stored this very plan.
+        # Not the note inside the plan: another build with different earlier plans may have stored this same plan.
         link_plan(build.store, build.record, build.plans[stage], build.plans[before].reference)
 
 
@@ -191,7 +191,7 @@ def _upstream(build: Build, stage: str) -> Plan | None:
         return None
     before = STAGES[position - 1]
     if before not in build.plans:
-        # A stage run alone finds its way through the plans of those before it, which write nothing.
+        # A stage run alone follows the plans of the stages before it, without writing.
         build.plans[before] = draft(build, before)
     upstream = build.plans[before]
     if find_stage_end(build.store, upstream) is None:

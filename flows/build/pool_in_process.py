@@ -1,7 +1,7 @@
-"""The pool without Ray: one worker in this very process, for CI, debugging and small machines.
+"""The pool without Ray: one worker in the driver's process, for CI, debugging and small machines.
 
-A sample that kills the process kills the driver too; the store's attempts then tell the next driver which unit it was.
-Nothing here can cut off a step that takes too long.
+A sample that kills the process kills the driver too; the attempts in the store tell the next driver which unit it was.
+Steps that take too long cannot be cut off here.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from flows.build.fan_out import StageJob, UnitDone, UnitSummary, UnitWorker
+from flows.build.fan_out import StageJob, UnitDone, UnitWorker
 from flows.build.role_services import RoleServices
 from flows.build.unit_queue import Dispatch, UnitQueue
 from tasks.records.errors import AnswerMissing, EnvironmentFault, OutOfMemory
 from tasks.worker.engine import Engine, EngineSettings
+from tasks.worker.run_unit import UnitSummary
 
 
 class InProcessPool:
-    """One worker: this process. Keeps one stage's models at a time; pools and servers live as long as it does.
+    """One worker in this process. Keeps the models of one stage at a time; pools and servers live as long as the pool.
 
     Args:
-        engine: how much is at work at once.
-        units_in_flight: units at work at once.
-        services: makes the router of this build's pools and servers, in this process.
+        engine: how much runs at once.
+        units_in_flight: units running at once.
+        services: makes the router of the build's pools and servers in this process.
     """
 
     workers = 1
@@ -55,7 +56,7 @@ class InProcessPool:
         return self._services.status()
 
     def close(self) -> None:
-        """Ends the engine, the pools and the servers."""
+        """Stops the engine, the pools and the servers."""
         self._units.shutdown(wait=True, cancel_futures=True)
         self._services.close(self._engine)
         self._engine.close()
@@ -75,10 +76,10 @@ class InProcessPool:
                 for future in done:
                     self._collect(future, at_work.pop(future), queue, on_done)
         except BaseException as error:
-            if not isinstance(error, Exception):  # Ctrl-C does not wait for units, only for steps at work
+            if not isinstance(error, Exception):  # Ctrl-C waits only for running steps, not for units
                 self._services.close(self._engine)
                 self._engine.close()
-            # Nothing may commit behind the back of a driver that has stopped.
+            # After the driver has stopped nothing may commit.
             wait(at_work)
             at_work.clear()
             raise

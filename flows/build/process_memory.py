@@ -1,4 +1,4 @@
-"""How much memory this process takes while something runs."""
+"""Peak memory of this process while a block of code runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ EVERY_S = 0.02
 
 
 class MemoryPeak:
-    """Measures how far the resident memory of this process rises inside the ``with``, in bytes.
+    """Measures by how many bytes the resident memory of this process rises inside the ``with`` block.
 
-    On Linux it is sampled. Elsewhere only the peak of the whole process is known, so what stays below an earlier peak
+    On Linux it is sampled. Elsewhere only the peak of the whole process is available, so a rise below an earlier peak
     counts as nothing.
     """
 
@@ -47,7 +47,7 @@ class MemoryPeak:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process; its peak so far where the present value is not told."""
+    """Resident memory of this process; its peak so far where the current value is not available."""
     if STATM.exists():
         return int(STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -55,7 +55,7 @@ def resident_bytes() -> int:
 
 
 def gpu_peak_bytes() -> int | None:
-    """Most memory that tensors took on the first GPU since the last call; None without torch or a GPU."""
+    """Peak memory of tensors on the first GPU since the last call; None without torch or a GPU."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None

@@ -1,4 +1,4 @@
-"""Live progress in the terminal: per stage inputs, outputs, rate and time left; plain lines without a terminal."""
+"""Live progress in the terminal: inputs, outputs, rate and time left per stage; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rich.progress import Progress as LiveProgress
 from flows.build.fan_out import UnitDone
 
 QUIET_S = 5.0
-"""Plain lines come no more often than this."""
+"""Minimum interval between plain lines."""
 
 
 @dataclass(slots=True)
 class StageProgress:
-    """Where one stage stands; inputs are counted, since units differ in size.
+    """Progress of one stage; counts inputs, since units differ in size.
 
     Attributes:
-        kept: outputs, as in the funnel's lines of outputs; a duplicate shows only at the end of ingest.
+        kept: outputs, as in the funnel's output lines; duplicates are found only at the end of ingest.
     """
 
     stage: str
@@ -38,7 +38,7 @@ class StageProgress:
 
     @property
     def seconds(self) -> float:
-        """Wall seconds from the plan to the stage's end, or 0 while it is open."""
+        """Wall seconds from the plan to the stage's end; 0 while it is running."""
         return self.ended - self.began if self.ended is not None else 0.0
 
     def words(self, now: float) -> str:
@@ -57,14 +57,14 @@ class StageProgress:
             parts.append("done before" if self.inputs else "nothing to do")
         return "  ".join(parts)
 
-    def told(self) -> dict[str, Any]:
+    def counters(self) -> dict[str, Any]:
         """Its counters by name, for `flows.build.run_report`."""
         names = ("units", "units_done", "inputs", "inputs_done", "kept", "failed")
         return {**{name: getattr(self, name) for name in names}, "done": self.ended is not None}
 
 
 class Progress:
-    """Collects what happens and says so; ``quiet`` collects only. `close` gives the terminal back."""
+    """Collects and shows progress; ``quiet`` only collects. `close` restores the terminal."""
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
         self._console = Console(
@@ -78,17 +78,17 @@ class Progress:
         self._current: StageProgress | None = None
 
     def note(self, text: str) -> None:
-        """A line of its own."""
+        """Prints a separate line."""
         self._console.print(text)
 
     def services(self, text: str) -> None:
-        """What models outside the workers are doing; shown with the next line of the stage."""
+        """Sets the status of models outside the workers, shown with the stage's next line."""
         self._services = text
         if self._current is not None and self._current.ended is None and (text or self._is_live):
             self._show(self._current, finished=False)
 
     def begin(self, stage: str, *, units: int, done: int, inputs: int, open_inputs: int) -> None:
-        """A stage is planned: so many units, of which some were done before."""
+        """A stage is planned, with so many units, some of them done before."""
         self._current = self.stages[stage] = StageProgress(
             stage=stage,
             units=units,
@@ -135,7 +135,7 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Leaves the last line as it is and shows the cursor again."""
+        """Leaves the last line in place and shows the cursor again."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -14,9 +14,9 @@ from tasks.storage.protocol.builds import BuildRecord
 
 
 def recorded_config(record: BuildRecord, out: str) -> BuildConfig:
-    """The configuration as this version knows it; ``out`` is where the dataset lies now.
+    """The configuration in this version's terms; ``out`` is where the dataset is now.
 
-    Of a build by an earlier version, keys that are gone are left out: it is read, never run again.
+    Keys that this version no longer has are dropped: such a build is read, never run again.
     """
     tree = dict(record.config)
     if record.schema_version < SCHEMA_VERSION:

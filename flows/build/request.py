@@ -1,4 +1,4 @@
-"""What a person asks for, as a command or as a deployment's parameters, before it is a configuration."""
+"""What a user requests, as a command or as a deployment's parameters, before it becomes a configuration."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from tasks.stages.config import BuildConfig, load_with_origins
 
 
 class BuildRequest(Settings):
-    """The arguments of ``groundedit build``; empty ones leave the profile's values."""
+    """The arguments of ``groundedit build``; empty ones keep the profile's values."""
 
-    profile: str = Field(default="embedded", description="name of a profile, or path of a YAML file")
+    profile: str = Field(default="embedded", description="name of a profile, or path to a YAML file")
     source: tuple[str, ...] = Field(default=(), description="URIs of photographs, instead of the profile's")
     out: str = Field(default="", description="dataset URI")
     name: str = Field(default="", description="release name")
     assignments: tuple[str, ...] = Field(default=(), description="a.b=value overrides")
-    limit: int | None = Field(default=None, ge=0, description="first so many sources only")
-    exclude: str = Field(default="", description="file of ids or locations to leave out")
+    limit: int | None = Field(default=None, ge=0, description="maximum number of sources")
+    exclude: str = Field(default="", description="file with ids or locations to exclude")
     stages: str = Field(default="", description="stages to run: a, a..b, a.. or ..b; all by default")
     retry_failed: bool = Field(default=False, description="try failed inputs again")
 
 
 def resolve(request: BuildRequest) -> tuple[BuildConfig, dict[str, str]]:
-    """The configuration and where each of its values came from.
+    """Returns the configuration and the origin of each of its values.
 
     Raises:
         ConfigurationError: an unknown profile or key, or a bad value.

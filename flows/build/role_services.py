@@ -1,4 +1,4 @@
-"""Pools and servers of a build in the driver's own process: threads instead of actors, and a plain router."""
+"""Pools and servers of a build inside the driver's process: threads instead of actors, and a plain router."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flows.build.log_files import close_logs, open_logs
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from tasks.roles.answers import KeptAnswers
 from tasks.roles.calls import Answered, RoleCall
 from tasks.roles.router import Router
@@ -19,21 +19,21 @@ from tasks.worker.role_asks import RouterClient
 
 
 class RoleServices:
-    """Made with a build; the router begins when a stage first asks one of its routes.
+    """Made with a build; the router starts when a stage first asks one of its routes.
 
     Args:
-        plan: pools and servers of the build; none by default.
+        spec: the build's pools and servers; none by default.
     """
 
-    def __init__(self, plan: ServicePlan | None = None) -> None:
-        self._plan = plan or ServicePlan()
+    def __init__(self, spec: ServiceSpec | None = None) -> None:
+        self._spec = spec or ServiceSpec()
         self._lock = threading.Lock()
         self._client: LocalClient | None = None
         self._logs: list[logging.FileHandler] = []
 
     def client(self, engine: Engine, stage: str) -> RouterClient | None:
-        """The way to the router, or None where the stage asks nobody outside its process."""
-        return self.router_client(engine) if self._plan.stages.get(stage) else None
+        """A client of the router, or None if the stage asks nothing outside its process."""
+        return self.router_client(engine) if self._spec.stages.get(stage) else None
 
     def check(self, engine: Engine, servers: Collection[str]) -> None:
         """See `Router.check`."""
@@ -41,12 +41,12 @@ class RoleServices:
         asyncio.run_coroutine_threadsafe(router.check(servers), engine.loop).result()
 
     def router_client(self, engine: Engine) -> LocalClient:
-        """The way to the router, which is made at the first call, on the engine's loop."""
+        """A client of the router, which is made at the first call, on the engine's loop."""
         with self._lock:
             if self._client is None:
-                made = asyncio.run_coroutine_threadsafe(make_router(self._plan), engine.loop)
+                made = asyncio.run_coroutine_threadsafe(make_router(self._spec), engine.loop)
                 self._client = LocalClient(made.result())
-                self._logs = open_logs(self._plan)
+                self._logs = open_logs(self._spec)
             return self._client
 
     def status(self) -> Mapping[str, Any]:
@@ -54,7 +54,7 @@ class RoleServices:
         return self._client.router.status() if self._client else {}
 
     def close(self, engine: Engine) -> None:
-        """Ends pools and connections."""
+        """Closes pools and connections."""
         if self._client is not None:
             asyncio.run_coroutine_threadsafe(self._client.router.close(), engine.loop).result()
             self._client = None
@@ -62,7 +62,7 @@ class RoleServices:
 
 
 class LocalClient:
-    """A router of the same process and loop."""
+    """Client of a router in the same process and loop."""
 
     def __init__(self, router: Router) -> None:
         self.router = router
@@ -76,17 +76,17 @@ class LocalClient:
         return await self.router.ask(call)
 
 
-async def make_router(plan: ServicePlan) -> Router:
-    """The router of a build, in the running loop; with a replay nobody is there to be asked."""
+async def make_router(spec: ServiceSpec) -> Router:
+    """The router of a build, on the running loop; in a replay it has no models to ask."""
     return Router(
-        plan.routes,
-        pools=plan.pools,
-        servers=plan.servers,
-        keeper=keeper_of(plan),
+        spec.routes,
+        pools=spec.pools,
+        servers=spec.servers,
+        keeper=keeper_of(spec),
     )
 
 
-def keeper_of(plan: ServicePlan) -> KeptAnswers:
-    """The kept answers of the plan's dataset."""
-    origin = open_store(plan.origin) if plan.origin else None
-    return KeptAnswers(open_store(plan.uri, plan.options), replay=plan.replay, origin=origin)
+def keeper_of(spec: ServiceSpec) -> KeptAnswers:
+    """The kept answers of the spec's dataset."""
+    origin = open_store(spec.origin) if spec.origin else None
+    return KeptAnswers(open_store(spec.uri, spec.options), replay=spec.replay, origin=origin)

@@ -1,7 +1,7 @@
-"""How a running build stands, written beside it every few seconds, for ``groundedit status`` in another terminal.
+"""State of a running build, written to the dataset every few seconds for ``groundedit status`` in another terminal.
 
-The file belongs to one run of one driver and is overwritten in place. It is no part of the dataset: nothing is read
-from it but what a person looks at.
+The file belongs to one run of one driver and is overwritten in place. It is not part of the dataset; nothing but
+``status`` reads it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from tasks.storage.protocol.layout import RUNS, run_path
 EVERY_S = 5.0
 
 RATE_OVER_S = 30.0
-"""Questions per second are those of the last so many seconds."""
+"""Window over which questions per second are averaged."""
 
 log = logging.getLogger(__name__)
 
 
 class RunReport:
-    """Writes how a build stands while it is open, and once more when it ends.
+    """Writes a build's state while the context is open, and once more at its end.
 
     Args:
         build: its record is known once the first stage is planned; nothing is written before.
-        pool: tells the counters of roles that are answered outside the workers.
-        progress: tells where the stages stand, and shows the rates in the terminal.
+        pool: has the counters of roles answered outside the workers.
+        progress: has the state of the stages, and shows the rates in the terminal.
     """
 
     def __init__(self, build: Build, pool: Pool, progress: Progress, *, every_s: float = EVERY_S) -> None:
@@ -67,13 +67,13 @@ class RunReport:
         )
 
     def write(self, state: str = "running", error: BaseException | None = None) -> None:
-        """Writes the file now; a store that does not take it is noted in the log and disturbs nothing else."""
+        """Writes the file now; a store that rejects it is logged and has no other effect."""
         services = self._pool.status()
         rates = self._rates.at(time.monotonic(), services)
         self._progress.services(brief(services, rates))
         if self._build.record is None:
             return
-        told = {
+        state_of_run = {
             "build": self._build.record.build,
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -81,13 +81,13 @@ class RunReport:
             "reason": str(error) if isinstance(error, GroundEditError) else "",
             "began": self._began,
             "written": _now(),
-            "stages": {name: stage.told() for name, stage in list(self._progress.stages.items())},
+            "stages": {name: stage.counters() for name, stage in list(self._progress.stages.items())},
             "services": services,
             "per_s": rates,
         }
         path = run_path(self._build.record.build, f"{socket.gethostname()}-{os.getpid()}")
         try:
-            self._build.store.put(path, json.dumps(told, indent=1).encode())
+            self._build.store.put(path, json.dumps(state_of_run, indent=1).encode())
         except StorageFault as fault:
             log.warning("the state of this run could not be written: %s", fault)
 
@@ -103,7 +103,7 @@ class Rates:
         self._seen: deque[tuple[float, dict[str, int]]] = deque()
 
     def at(self, now: float, services: Mapping[str, Any]) -> dict[str, float]:
-        """Rates by route at ``now`` (seconds of any clock); kept answers are not counted."""
+        """Rates by route at ``now`` (seconds on any clock), without kept answers."""
         counts = {
             name: sum(int(route.get(kind, 0)) for kind in ("answered", "refused", "failed"))
             for name, route in services.get("routes", {}).items()
@@ -120,7 +120,7 @@ class Rates:
 
 
 def brief(services: Mapping[str, Any], rates: Mapping[str, float]) -> str:
-    """Roles that are being asked, for a line of progress: ``editor 0.4/s, 12 in flight, 30 queued``."""
+    """Active roles for a progress line: ``editor 0.4/s, 12 in flight, 30 queued``."""
     parts = []
     for name, route in services.get("routes", {}).items():
         if not (route["in_flight"] or route["queued"]):
@@ -131,7 +131,7 @@ def brief(services: Mapping[str, Any], rates: Mapping[str, float]) -> str:
 
 
 def newest_run(store: Store, build: str) -> dict[str, Any] | None:
-    """What the last run of a build wrote, with ``age_s``: how long ago; None where it wrote nothing."""
+    """What the last run of a build wrote, with its age in seconds as ``age_s``; None if there is none."""
     found = [info for info in store.list(RUNS) if info.path.startswith(f"{RUNS}/{build}-")]
     if not found:
         return None
@@ -139,8 +139,8 @@ def newest_run(store: Store, build: str) -> dict[str, Any] | None:
     data = store.find(newest.path)
     if data is None:
         return None
-    told: dict[str, Any] = json.loads(data)
-    return {**told, "age_s": round((datetime.now(UTC) - newest.modified).total_seconds(), 1)}
+    written: dict[str, Any] = json.loads(data)
+    return {**written, "age_s": round((datetime.now(UTC) - newest.modified).total_seconds(), 1)}
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""A look at the configured servers before any work: a wrong one is told at once, an absent one is waited for later."""
+"""Checks the configured servers before any work: a wrong one is an error, an absent one is waited for later."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def check_servers(servers: Mapping[str, ServerSettings]) -> tuple[str, ...]:
     """Asks each URL of each server for its models.
 
     Args:
-        servers: settings by name; those that the build starts by itself have no URL yet and are left out.
+        servers: settings by name; servers started by the build itself have no URL yet and are skipped.
 
     Returns:
-        One line for each server that does not answer. Its questions wait for ``patience_s``, if any are asked.
+        One line per server that does not answer. Questions to it wait for up to ``patience_s``.
 
     Raises:
-        ConfigurationError: a key, an address, a model or its context length is not the one configured.
+        ConfigurationError: the key, address, model or context length differs from the configured one.
     """
     return asyncio.run(_check_all({name: server for name, server in servers.items() if server.urls}))
 

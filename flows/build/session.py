@@ -1,4 +1,4 @@
-"""What a build holds open while it runs: its store, its pool of workers and its progress."""
+"""What a build keeps open while it runs: its store, its pool of workers and its progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flows.build.plans import Build, draft
 from flows.build.progress import Progress
 from flows.build.run_report import RunReport
 from flows.build.server_check import check_servers
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.gallery.release_gallery import release_gallery
 from tasks.publishing.finish_release import Release, find_release, finish_release
@@ -40,7 +40,7 @@ class Session:
         return str(getattr(self.pool, "dashboard_url", ""))
 
     def ready(self) -> None:
-        """Waits for the workers, once, and says how long everything took to start.
+        """Waits for the workers, once, and reports how long start-up took.
 
         Raises:
             EnvironmentFault: they could not be started.
@@ -50,7 +50,7 @@ class Session:
         self.pool.ready()
         self.start_up_s = time.monotonic() - self.opened
         self.progress.note(f"ready after {self.start_up_s:.1f} s; {self.pool.workers} workers")
-        for line in log_lines(service_plan(self.build)):
+        for line in log_lines(service_spec(self.build)):
             self.progress.note(line)
         if self.dashboard_url:
             self.progress.note(f"Ray dashboard: {self.dashboard_url}")
@@ -69,7 +69,7 @@ class Session:
 
     def finish(self) -> Release:
         """See `finish`."""
-        with self.drain.listening():  # a release that is nearly there is made
+        with self.drain.listening():  # a release that is almost complete is still finished
             return finish(self.build)
 
 
@@ -77,18 +77,16 @@ class Session:
 def open_session(
     build: Build, *, progress: Progress | None = None, verbose: bool = False
 ) -> Iterator[Session]:
-    """Checks the store, as far as that needs writing, and the servers; then opens the pool.
+    """Checks the store and the servers, then opens the pool.
 
     Raises:
-    for line in check_servers(service_plan(build).servers):
-        progress.note(line)
         ConfigurationError: the store cannot keep the commit protocol.
         StorageFault: the store cannot be written to, or has too little space left.
     """
     opened = time.monotonic()
     progress = progress or Progress()
     build.store.probe()
-    for line in check_servers(service_plan(build).servers):
+    for line in check_servers(service_spec(build).servers):
         progress.note(line)
     try:
         with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):
@@ -100,7 +98,7 @@ def open_session(
 
 
 def finished_release(build: Build) -> Release | None:
-    """The build's release if every stage and the manifest are there; nothing is written, no model is loaded."""
+    """The build's release if every stage and the manifest exist; writes nothing, loads no model."""
     for stage in STAGES:
         build.plans[stage] = draft(build, stage)
         if find_stage_end(build.store, build.plans[stage]) is None:
@@ -111,10 +109,10 @@ def finished_release(build: Build) -> Release | None:
 
 
 def finish(build: Build) -> Release:
-    """The release of closed stages, made if it is not there.
+    """The release of closed stages, written unless it exists.
 
     Raises:
-        DataFault: a stage is open, or what the store holds does not fit its digests.
+        DataFault: a stage is open, or data in the store does not match its digests.
     """
     plans = [build.plans[stage] for stage in STAGES]
     return finish_release(

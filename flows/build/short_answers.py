@@ -1,4 +1,4 @@
-"""Answers of any role in a few words, for a person who looks whether a model works."""
+"""One-line summaries of answers of any role, to check by eye whether a model works."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.roles.questions import (
 )
 
 SHOWN = 4
-"""Items of a list that are named."""
+"""Maximum number of list items shown."""
 
 
 @singledispatch

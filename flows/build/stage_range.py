@@ -1,4 +1,4 @@
-"""Which stages a command runs: ``--stages a..b``, and the stop after one of them that the configuration asks for."""
+"""Parses ``--stages a..b``, and applies the configured ``pause_after``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def stages_of(text: str, pause_after: str = "") -> tuple[str, ...]:
 
     Args:
         text: ``""`` (all), ``"grounding"``, ``"ingest..grounding"``, ``"..grounding"`` or ``"editing.."``.
-        pause_after: ``execution.pause_after``; it ends the run where the stage is one of those, and does nothing else.
+        pause_after: ``execution.pause_after``; ends the run after this stage if it is one of them.
 
     Raises:
-        ConfigurationError: an unknown stage, or a range that ends before it begins.
+        ConfigurationError: an unknown stage, or a reversed range.
     """
     first, dots, last = text.strip().partition(DOTS)
     begin = _position(text, first, 0)
@@ -35,6 +35,6 @@ def _position(text: str, name: str, default: int) -> int:
     if not name:
         return default
     if name not in STAGES:
-        msg = f"--stages {text!r}: no stage {name!r} (available: {', '.join(STAGES)}; a range as a..b)"
+        msg = f"--stages {text!r}: unknown stage {name!r} (available: {', '.join(STAGES)}; ranges as a..b)"
         raise ConfigurationError(msg)
     return STAGES.index(name)

@@ -1,4 +1,4 @@
-"""One stage of a build on its way: plan it, run its units, close it; the same with and without Prefect."""
+"""Runs one stage of a build: plan it, run its units, close it; the same with and without Prefect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flows.build.fan_out import Pool, StageJob, UnitRun, start_units
 from flows.build.plans import Build, exclusion_note, plan
 from flows.build.pool_in_process import InProcessPool
 from flows.build.progress import Progress
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.unit_queue import Limits
 from tasks.records.errors import EnvironmentFault
 from tasks.records.outcomes import STAGES
@@ -19,17 +19,17 @@ from tasks.stages.config import BuildConfig, ExecutionSettings
 from tasks.stages.registry import SPECS, material_digest, routes_of
 from tasks.stages.sample_stage import SampleStage
 from tasks.storage.objects.store import StoreOptions, open_store
-from tasks.storage.protocol.planning import committed_units
+from tasks.storage.protocol.planning import pending_units
 from tasks.storage.protocol.stage_end import StageEnd, close_stage, decide_duplicates
 from tasks.storage.protocol.units import Plan
 from tasks.worker.engine import Engine, EngineSettings
-from tasks.worker.role_asks import RolePlan, RouterClient, make_asks
+from tasks.worker.role_asks import RouterClient, StageRoles, make_asks
 from tasks.worker.run_unit import WorkContext, Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageWork:
-    """A planned stage: its plan, the units that were done before, and the run of the rest."""
+    """A planned stage: its plan, the units that were already done, and the run of the others."""
 
     stage: str
     plan: Plan
@@ -38,12 +38,11 @@ class StageWork:
 
 
 def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain | None = None) -> StageWork:
-    """Plans a stage and gets its open units ready to run."""
+    """Plans a stage and prepares the run of its open units."""
     planned = plan(build, stage)
     if stage == STAGES[0] and (note := exclusion_note(build)):
         progress.note(note)
-    done = committed_units(build.store, planned.key)
-    open_units = [unit for unit in planned.units if unit.id not in done]
+    open_units = pending_units(build.store, planned)
     progress.begin(
         stage,
         units=len(planned.units),
@@ -70,7 +69,7 @@ def close(build: Build, stage: str) -> StageEnd:
     Raises:
         DataFault: a unit is missing or the counts do not add up.
     """
-    # Equal bytes at several locations show only when all of ingest is done.
+    # Duplicates across locations are known only when all of ingest is done.
     return close_stage(build.store, build.plans[stage], decide_duplicates if stage == STAGES[0] else None)
 
 
@@ -85,12 +84,12 @@ def run_stage(
     """One stage from plan to end; ``run_partition`` lets Prefect wrap each partition in a task run.
 
     Raises:
-        Drained: SIGTERM came, or ``drain`` was requested before; what was begun is committed.
-        GroundEditError: whatever else stops a stage.
+        Drained: SIGTERM arrived, or ``drain`` was requested before; running units are committed.
+        GroundEditError: any other reason to stop a stage.
     """
     drain = drain or Drain()
     drain.check(stage)
-    with drain.listening():  # here, since Prefect puts a handler of its own around every flow
+    with drain.listening():  # opened here, since Prefect installs its own handler around every flow
         work = begin(build, stage, pool, progress, drain)
         for number in range(len(work.run.partitions)):
             if run_partition is None:
@@ -105,12 +104,12 @@ def run_stage(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredStage:
-    """A stage of a build as it travels to the process that runs it: names and settings only."""
+    """A stage of a build in a form that can be sent to the process that runs it: names and settings only."""
 
     config: BuildConfig
     stage: str
     digests: Mapping[str, str]
-    roles: RolePlan
+    roles: StageRoles
 
     def __call__(self, engine: Engine, client: RouterClient | None) -> SampleStage:
         """See `tasks.worker.run_unit.StageBuilder`."""
@@ -120,10 +119,10 @@ class ConfiguredStage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageWorkerMaker:
-    """Builds a worker in its process: its own connection, and the stage with its models.
+    """Builds a worker in its own process, with its own connection to the store and its own models.
 
     Attributes:
-        material: digest of all that can change the stage's results, as the driver has it.
+        material: digest of everything that can change the stage's results, as the driver computed it.
     """
 
     stage: ConfiguredStage
@@ -135,7 +134,7 @@ class StageWorkerMaker:
         """See `flows.build.fan_out.WorkerMaker`.
 
         Raises:
-            EnvironmentFault: a model cannot be loaded, the store cannot be reached, or this process would work by other
+            EnvironmentFault: a model cannot be loaded, the store cannot be reached, or this process has other
                 code, prompts or models than the driver planned with.
         """
         config, name = self.stage.config, self.stage.stage
@@ -156,10 +155,10 @@ class StageWorkerMaker:
 
 
 def stage_job(build: Build, stage: str) -> StageJob:
-    """What a pool needs to work for the stage."""
+    """What a pool needs in order to run the stage."""
     key = build.key(stage)
     config = build.located
-    roles = RolePlan(choices=SPECS[stage].choices(config), routes=routes_of(config, stage))
+    roles = StageRoles(choices=SPECS[stage].choices(config), routes=routes_of(config, stage))
     after = STAGES[STAGES.index(stage) + 1 :]
     return StageJob(
         stage=stage,
@@ -176,7 +175,7 @@ def stage_job(build: Build, stage: str) -> StageJob:
 
 
 def limits(execution: ExecutionSettings) -> Limits:
-    """The queue's limits from the configuration."""
+    """The queue's limits, from the configuration."""
     return Limits(
         step_timeout_s=execution.step_timeout_s,
         max_environment_faults=execution.max_environment_faults,
@@ -186,7 +185,7 @@ def limits(execution: ExecutionSettings) -> Limits:
 
 
 def engine_settings(execution: ExecutionSettings) -> EngineSettings:
-    """How much a worker has at work at once, from the configuration."""
+    """How much a worker runs at once, from the configuration."""
     return EngineSettings(
         threads=execution.threads_per_worker,
         megapixels=execution.megapixels_in_flight,
@@ -198,14 +197,14 @@ def engine_settings(execution: ExecutionSettings) -> EngineSettings:
 def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
     """The pool of the configuration; a local Ray starts in the background."""
     execution = build.config.execution
-    plan = service_plan(build)
+    spec = service_spec(build)
     if execution.pool == "in-process":
         from flows.build.role_services import RoleServices  # noqa: PLC0415
 
         pool = InProcessPool(
             engine_settings(execution),
             units_in_flight=execution.units_in_flight,
-            services=RoleServices(plan),
+            services=RoleServices(spec),
         )
         try:
             yield pool
@@ -213,7 +212,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             pool.close()
         return
     from flows.ray.cluster import ClusterSettings, RayCluster  # noqa: PLC0415
-    from flows.ray.pool import RayPool  # noqa: PLC0415  (a build without Ray must not need it)
+    from flows.ray.pool import RayPool  # noqa: PLC0415  (Ray is optional)
     from flows.ray.services import RayServices  # noqa: PLC0415
     from flows.ray.slot import ActorSettings  # noqa: PLC0415
 
@@ -224,8 +223,8 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             threads=execution.threads_per_worker,
             dashboard=execution.dashboard,
             gpus=execution.local_gpus,
-            megapixels=execution.megapixels_in_flight if plan.pools else 0.0,
-            more_cpus=plan.pool_cpus(),
+            megapixels=execution.megapixels_in_flight if spec.pools else 0.0,
+            more_cpus=spec.pool_cpus(),
             verbose=verbose,
         )
     )
@@ -234,7 +233,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
         units_in_flight=execution.units_in_flight,
         engine=engine_settings(execution),
     )
-    services = RayServices(cluster, plan, execution) if plan.routes else None
+    services = RayServices(cluster, spec, execution) if spec.routes else None
     ray_pool = RayPool(cluster, settings, services)
     try:
         yield ray_pool

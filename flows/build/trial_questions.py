@@ -1,7 +1,7 @@
-"""Questions about one photograph for every role of a profile, each made from the answers before it.
+"""Questions about one photograph for every role of a profile, each built from the answers before it.
 
-Where a role gave nothing, something plain takes the place of its answer, so that the roles after it are tried all the
-same: a box in the middle of the photograph, its rectangle as the mask, words without reasoning.
+Where a role gave no answer a plain stand-in is used, so that the later roles are tried nevertheless: a box in the
+middle of the photograph, its rectangle as the mask, an instruction without reasoning.
 """
 
 from __future__ import annotations
@@ -43,21 +43,24 @@ from tasks.sources.reading import source_id
 from tasks.sources.working_source import make_working_source
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.grounding.scene import describe_object, union_mask
 from tasks.stages.grounding.suppression import Entity, split_detections
-from tasks.stages.grounding.targets import draw_targets
-from tasks.stages.instruction.draw import draw_edit_type
+from tasks.stages.grounding.targets import choose_targets
+from tasks.stages.instruction.choose import choose_edit_type
+from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, numbered
 
 OBJECT = "object"
+
+INPAINTED = next(row.edit_type for row in EDIT_TYPES if row.maker is Maker.INPAINTER)
+"""A type that the inpainter makes."""
 
 
 @dataclass(slots=True)
 class TrialQuestions:
-    """Makes the questions in the order of the pipeline; `tell` takes each role's answer.
+    """Builds the questions in the order of the pipeline; `record` takes each role's answer.
 
     Attributes:
-        notes: what stood in for an answer that did not come.
+        notes: which stand-ins were used.
     """
 
     config: BuildConfig
@@ -70,10 +73,10 @@ class TrialQuestions:
 
     @classmethod
     def of_file(cls, path: Path, config: BuildConfig, offers: Offers) -> TrialQuestions:
-        """About the photograph in a file.
+        """Questions about the photograph in a file.
 
         Raises:
-            ConfigurationError: it cannot be read, or is no usable photograph.
+            ConfigurationError: it cannot be read, or is not a usable photograph.
         """
         try:
             data = path.read_bytes()
@@ -100,13 +103,13 @@ class TrialQuestions:
         )
         return cls(config=config, offers=offers, source=source, image=working.rgb)
 
-    def tell(self, role: str, answer: Any) -> None:
-        """The answer of a role; None where there is none."""
+    def record(self, role: str, answer: Any) -> None:
+        """Stores the answer of a role; None if it gave none."""
         if answer is not None:
             self._answers[role] = answer
 
     def question(self, role: str) -> Question:
-        """What the role is asked."""
+        """The question for a role."""
         made: Question = getattr(self, f"_for_{role}")()
         return made
 
@@ -138,7 +141,7 @@ class TrialQuestions:
 
     def _for_instructor(self) -> Question:
         target = self._grounded()
-        edit_type, argument = self._drawn()
+        edit_type, argument = self._chosen()
         return InstructQuestion(
             subject=self._plan_id,
             picture=self._picture,
@@ -150,7 +153,7 @@ class TrialQuestions:
 
     def _for_rewriter(self) -> Question:
         return RewriteQuestion(
-            subject=self._plan_id, instruction=self._written().instruction, edit_type=self._drawn()[0]
+            subject=self._plan_id, instruction=self._written().instruction, edit_type=self._chosen()[0]
         )
 
     def _for_referrer(self) -> Question:
@@ -170,7 +173,7 @@ class TrialQuestions:
             marked=marked_with_mask(self._picture, self._grounded()),
             instruction=self._instruction(),
             reasoning=written.reasoning,
-            edit_type=self._drawn()[0],
+            edit_type=self._chosen()[0],
             argument=written.argument,
         )
 
@@ -190,7 +193,7 @@ class TrialQuestions:
         )
 
     def _for_inpainter(self) -> Question:
-        crop = self._crop(EditType.REMOVE)
+        crop = self._crop(INPAINTED)
         return InpaintQuestion(
             subject=self._plan_id, picture=self._picture.crop(crop), hole=self._inside(crop)
         )
@@ -199,7 +202,7 @@ class TrialQuestions:
         edit_type, argument = self._editable()
         patch, crop = self._answers.get("editor"), self._crop(edit_type)
         if patch is None and (patch := self._answers.get("inpainter")) is not None:
-            edit_type, argument, crop = EditType.REMOVE, NO_ARGUMENT, self._crop(EditType.REMOVE)
+            edit_type, argument, crop = INPAINTED, NO_ARGUMENT, self._crop(INPAINTED)
         edited = self.image.copy()
         if patch is None:
             self._note("no edit was made: the judge sees the photograph unchanged")
@@ -223,7 +226,7 @@ class TrialQuestions:
             mask=from_rle(self._grounded().mask),
         )
 
-    # What stands between the answers
+    # Steps between the roles
 
     @property
     def _picture(self) -> Picture:
@@ -251,7 +254,7 @@ class TrialQuestions:
         )
         if entities:
             return entities
-        self._note("no object was found: a box in the middle of the photograph stands in for one")
+        self._note("no object was found: using a box in the middle of the photograph instead")
         width, height = self.source.width, self.source.height
         middle = Box(x0=width // 3, y0=height // 3, x1=2 * width // 3, y1=2 * height // 3)
         detection = Detection(label=OBJECT, box=middle, score=1.0)
@@ -261,7 +264,7 @@ class TrialQuestions:
         found: Sequence[Segmentation] | None = self._answers.get("segmenter")
         if found is not None and len(found) == len(entities):
             return found
-        self._note("no masks came: rectangles stand in for them")
+        self._note("no masks were returned: using rectangles instead")
         return [
             Segmentation(mask=self._rectangle(e.detection.box), score=1.0, method="rectangle", checks=())
             for e in entities
@@ -273,7 +276,7 @@ class TrialQuestions:
         return mask
 
     def _grounded(self) -> GroundedTarget:
-        """The target; made when the first role needs it, then always the same."""
+        """The target; chosen when the first role needs it, then fixed."""
         if self._target is not None:
             return self._target
         entities = self._entities()
@@ -282,13 +285,15 @@ class TrialQuestions:
             describe_object(index, entity, mask, self.image, self.config.grounding)
             for index, (entity, mask) in pairs
         )
-        drawn = draw_targets(objects, sid=self.source.sid, seed=self.config.seed, max_targets=1, groups=False)
-        if not drawn:
+        chosen = choose_targets(
+            objects, sid=self.source.sid, seed=self.config.seed, max_targets=1, groups=False
+        )
+        if not chosen:
             best = max(objects, key=lambda thing: (thing.area > 0, thing.score))
             self._note(
-                f"no object may be a target ({best.label}: {best.not_a_target}); it is tried all the same"
+                f"no object qualifies as a target ({best.label}: {best.not_a_target}); trying it anyway"
             )
-            drawn = [(best.index,)]
+            chosen = [(best.index,)]
         scene = Scene(
             source=self.source,
             tags=tuple(self._answers.get("tagger", ())),
@@ -299,27 +304,27 @@ class TrialQuestions:
         self._target = GroundedTarget(
             target_id=f"{self.source.sid}-t0",
             scene=scene,
-            indices=drawn[0],
-            mask=to_rle(union_mask([objects[index].mask for index in drawn[0]])),
+            indices=chosen[0],
+            mask=to_rle(union_mask([objects[index].mask for index in chosen[0]])),
             judgement=(),
             models=(),
         )
         return self._target
 
-    def _drawn(self) -> tuple[EditType, str]:
+    def _chosen(self) -> tuple[EditType, str]:
         weights = self.config.instruction.weights
-        drawn = draw_edit_type(self._grounded(), self.offers, weights, self.config.seed, self._plan_id, [])
-        return (drawn.edit_type, drawn.argument) if drawn else self._editable()
+        chosen = choose_edit_type(self._grounded(), self.offers, weights, self.config.seed, self._plan_id, [])
+        return (chosen.edit_type, chosen.argument) if chosen else self._editable()
 
     def _editable(self) -> tuple[EditType, str]:
-        """An edit that the editor takes: the drawn one, or the first it offers for the target, or at all."""
+        """An edit that the editor offers: the chosen one, else the first for the target, else the first of all."""
         target = self._grounded()
-        drawn = draw_edit_type(
+        chosen = choose_edit_type(
             target, self.offers, self.config.instruction.weights, self.config.seed, self._plan_id, []
         )
         written: WrittenInstruction | None = self._answers.get("instructor")
-        if drawn is not None and spec_of(drawn.edit_type).maker is Maker.EDITOR:
-            return drawn.edit_type, drawn.argument or (written.argument if written else "")
+        if chosen is not None and spec_of(chosen.edit_type).maker is Maker.EDITOR:
+            return chosen.edit_type, chosen.argument or (written.argument if written else "")
         made = [row.edit_type for row in EDIT_TYPES if row.maker is Maker.EDITOR]
         for edit_type in made:
             offered = self.offers.of(edit_type).offer(edit_type, target)
@@ -331,8 +336,8 @@ class TrialQuestions:
         written: WrittenInstruction | None = self._answers.get("instructor")
         if written is not None:
             return written
-        self._note("no instruction was written: plain words stand in for it")
-        edit_type, argument = self._drawn()
+        self._note("no instruction was written: using plain words instead")
+        edit_type, argument = self._chosen()
         words = f"{edit_type.value} the {self._grounded().label}."
         return WrittenInstruction(
             edit_type=edit_type.value,

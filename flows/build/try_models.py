@@ -1,4 +1,4 @@
-"""One photograph through every role of a profile: what each answers, how long it takes, and why it fails."""
+"""Runs one photograph through every role of a profile: each role's answer, time, memory and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from flows.build.plans import Build
 from flows.build.process_memory import MemoryPeak, gpu_peak_bytes
 from flows.build.role_services import RoleServices
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.short_answers import in_short
 from flows.build.stage_runner import engine_settings
 from flows.build.trial_questions import TrialQuestions
@@ -29,21 +29,21 @@ from tasks.stages.config import BuildConfig
 from tasks.stages.registry import SPECS, check_roles, routes_of
 from tasks.storage.objects.store import open_store
 from tasks.worker.engine import AT_WORK, Engine, SampleAtWork
-from tasks.worker.role_asks import RolePlan, make_asks
+from tasks.worker.role_asks import StageRoles, make_asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What became of one role.
+    """The result for one role.
 
     Attributes:
-        setting: where it is configured (``grounding.detector``).
+        setting: its configuration key (``grounding.detector``).
         run: ``here``, or the pool or server that answers.
-        answer: in short; ``""`` where there is none.
-        problem: why there is none, or ``""``.
-        load_s: seconds until the model was there; a pool loads with its first question, which counts as the answer.
-        answer_s: seconds until the answer was there.
-        memory_bytes: how far this process grew meanwhile; 0 for a server, which tells nothing about its memory.
+        answer: one-line summary; ``""`` if there is none.
+        problem: why there is no answer, or ``""``.
+        load_s: seconds to load the model; a pool loads with its first question, which counts as answer time.
+        answer_s: seconds to answer.
+        memory_bytes: growth of this process meanwhile; 0 for a server, whose memory is not visible.
         gpu_bytes: peak of tensors on the GPU; None without torch or a GPU.
     """
 
@@ -61,7 +61,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Setting:
-    """A configured role, and its route where it is not answered here."""
+    """A configured role, and its route unless it is answered in this process."""
 
     role: str
     key: str
@@ -78,28 +78,28 @@ def try_models(
 ) -> tuple[list[Tried], list[str]]:
     """Asks every role of the configuration once, in the order of the pipeline, in this process.
 
-    Pools are threads of this process. Nothing is written beside the build's dataset; answers are kept in a folder
-    that is gone afterwards.
+    Pools run as threads of this process. Nothing is written to the build's dataset; answers are kept in a temporary
+    folder.
 
     Args:
         config: whose roles are asked.
         photograph: a picture file.
-        on_tried: called with each role when it is done.
+        on_tried: called with each role's result.
 
     Returns:
-        One entry per role (two settings with one model are one), and notes on what stood in for missing answers.
+        One entry per role (settings that share a model count once), and notes on stand-ins for missing answers.
 
     Raises:
-        ConfigurationError: a role, placement, server or photograph that is not as configured.
+        ConfigurationError: a role, placement, server or photograph is not usable as configured.
     """
     check_roles(config)
     questions = TrialQuestions.of_file(photograph, config, configured_offers(config))
     with tempfile.TemporaryDirectory(prefix="groundedit-try-") as folder:
         build = Build(config=config, located=config, store=open_store(folder), digests={})
-        plan = service_plan(build)
-        engine, services = Engine(engine_settings(config.execution)), RoleServices(plan)
+        spec = service_spec(build)
+        engine, services = Engine(engine_settings(config.execution)), RoleServices(spec)
         try:
-            away = _away_servers(engine, services, list(plan.servers))
+            away = _away_servers(engine, services, list(spec.servers))
             tried = []
             for setting in _settings(config):
                 on_tried(one := _try(setting, questions, engine, services, away))
@@ -125,10 +125,10 @@ def _settings(config: BuildConfig) -> list[_Setting]:
 
 
 def _away_servers(engine: Engine, services: RoleServices, names: list[str]) -> dict[str, str]:
-    """Servers that do not answer, with what is known; asked before any work.
+    """Servers that do not answer, each with the reason; checked before any work.
 
     Raises:
-        ConfigurationError: one is not the server that is configured.
+        ConfigurationError: a server differs from its configuration.
     """
     away = {}
     for name in names:
@@ -157,16 +157,16 @@ def _try(
         try:
             client = services.router_client(engine) if setting.route else None
             routes = {"it": setting.route} if setting.route else {}
-            ask = make_asks(RolePlan(choices={"it": setting.choice}, routes=routes), engine, client)["it"]
+            ask = make_asks(StageRoles(choices={"it": setting.choice}, routes=routes), engine, client)["it"]
             load_s, begun = time.monotonic() - begun, time.monotonic()
             answer = _ask(engine, ask, questions.question(setting.role))
         except SampleError as error:
             problem = f"declined: {error}" if error.reason not in FAILURES else f"failed: {error}"
         except GroundEditError as error:
             problem = f"failed: {error}"
-        except Exception as error:  # whatever a model raises is what is to be found out here
+        except Exception as error:  # any error of a model is a result here
             problem = f"failed: {type(error).__name__}: {error}"
-    questions.tell(setting.role, answer)
+    questions.record(setting.role, answer)
     served = setting.route is not None and setting.route.served is not None
     declined = problem.startswith("declined")
     return replace(

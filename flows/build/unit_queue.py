@@ -1,15 +1,17 @@
-"""Which unit goes next, whom a worker's death is blamed on, and when a stage must stop: no Prefect, no Ray, no clock.
+"""Decides which unit runs next, which sample a worker's death is attributed to, and when a stage stops.
 
-A unit moves through these states; only `UnitQueue` moves it:
+Independent of Prefect, Ray and the clock.
+
+A unit moves through these states; only `UnitQueue` changes them:
 
     pending -> in flight -> finished
-                  |-> pending            its worker died while it computed nothing of this unit; the environment failed
-                  |-> suspect            a worker died, or was cut off, while it computed a sample of this unit
-                  |-> undone             it needs kept answers that are not there, and nobody may be asked
-    suspect -> in flight -> finished     those samples run in processes of their own, the others in the worker
+                  |-> pending            its worker died while computing nothing of this unit, or the environment failed
+                  |-> suspect            a worker died, or was cut off, while computing a sample of this unit
+                  |-> undone             it needs kept answers that are missing, and no model may be asked
+    suspect -> in flight -> finished     those samples run in separate processes, the others in the worker
 
-Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that holds eight units and
-dies once is one death.
+Deaths and faults are counted per event (a worker, an endpoint), never per unit: a worker that dies while it holds
+eight units is one death.
 """
 
 from __future__ import annotations
@@ -25,17 +27,17 @@ from tasks.records.errors import MissingAnswer, Reason, StageStopped
 from tasks.worker.flight import name_in_log
 
 DEATHS_THAT_STOP = 3
-"""So many workers that died with no unit finished in between mean a broken model or machine."""
+"""Deaths without a finished unit in between after which the model or the machine is considered broken."""
 
 NAMED = 10
-"""Missing answers that a message names, per role."""
+"""Missing answers named in a message, per role."""
 
 MODEL_FAILURES = (Reason.CRASHED, Reason.TIMED_OUT, Reason.BACKEND_ERROR)
-"""Failures that speak against the stage; an unreadable file speaks only against itself."""
+"""Failures that count against the stage; an unreadable file counts only against itself."""
 
 
 class QueuedUnit(Protocol):
-    """What the queue needs to know of a unit."""
+    """What the queue needs to know about a unit."""
 
     @property
     def id(self) -> str:
@@ -49,7 +51,7 @@ class QueuedUnit(Protocol):
 
 
 class Trouble(StrEnum):
-    """What a worker did instead of returning a summary."""
+    """How a worker ended instead of returning a summary."""
 
     CRASHED = "died"
     TIMED_OUT = "were cut off"
@@ -57,13 +59,13 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When to stop a stage (see `tasks.stages.config.ExecutionSettings`).
+    """When a stage stops (see `tasks.stages.config.ExecutionSettings`).
 
     Attributes:
-        step_timeout_s: a computing step is cut off after this.
-        max_environment_faults: faults of the environment that stop a stage.
+        step_timeout_s: limit for one computing step.
+        max_environment_faults: environment faults that stop a stage.
         max_failed_share: share of inputs failed by the model that stops a stage, 0..1.
-        failed_share_after: inputs seen before that share counts.
+        failed_share_after: inputs processed before that share is checked.
     """
 
     step_timeout_s: float = 300.0
@@ -77,7 +79,7 @@ class Dispatch:
     """One unit handed to one worker.
 
     Attributes:
-        suspects: ids of its inputs that are to be run apart.
+        suspects: ids of its inputs that run in separate processes.
     """
 
     unit: QueuedUnit
@@ -97,9 +99,9 @@ class UnitQueue:
 
     Args:
         stage: name, for messages.
-        units: what is to be done, in the driver's own order.
+        units: units to run, in the driver's order.
         limits: see `Limits`.
-        is_committed: asks the store whether another driver has done a unit meanwhile.
+        is_committed: asks the store whether another driver has committed a unit meanwhile.
         drain: says when no further unit may be handed out.
     """
 
@@ -125,7 +127,7 @@ class UnitQueue:
         self.skipped: set[str] = set()
 
     def take(self) -> Dispatch | None:
-        """The next unit to run, or None while there is none or none may be begun; units with suspects come last."""
+        """The next unit to run, or None if none is available or allowed; units with suspects come last."""
         if self.draining:
             return None
         for _ in range(len(self._pending)):
@@ -137,10 +139,10 @@ class UnitQueue:
         return None
 
     def finished(self, unit_id: str, *, inputs: int, failures: dict[str, int]) -> None:
-        """A worker returned: the unit is committed. ``failures`` counts failed inputs and children by reason.
+        """A worker returned, so the unit is committed. ``failures`` counts failed inputs and children by reason.
 
         Raises:
-            StageStopped: the model fails more often than the limits allow.
+            StageStopped: too many inputs were failed by the model.
         """
         self._in_flight.pop(unit_id, None)
         self.open.discard(unit_id)
@@ -153,13 +155,13 @@ class UnitQueue:
         """A worker died, or was killed because a step took too long: one event, however many units it held.
 
         Args:
-            held: ids of the units that it had.
-            computing: inputs that it was computing at that moment; empty when it only waited, or nobody knows.
+            held: ids of its units.
+            computing: inputs it was computing at that moment; empty if it was waiting, or if this is unknown.
             trouble: which of the two.
 
         Raises:
-            StageStopped: workers die one after the other and nothing gets done, or a unit goes on killing although
-                its suspects run apart.
+            StageStopped: workers die repeatedly without finishing a unit, or a unit keeps killing workers although
+                its suspects run separately.
         """
         for unit_id in held:
             unit = self._in_flight.pop(unit_id).unit
@@ -174,7 +176,7 @@ class UnitQueue:
         self._tally.deaths_in_a_row += 1
         if self._tally.deaths_in_a_row >= DEATHS_THAT_STOP:
             deaths = f"{self._tally.deaths_in_a_row} workers {trouble.value}"
-            msg = f"{self._stage} stopped: {deaths} with no unit finished between"
+            msg = f"{self._stage} stopped: {deaths} without finishing a unit"
             raise StageStopped(msg)
 
     def fault(self, unit_ids: Collection[str], message: str) -> None:
@@ -193,7 +195,7 @@ class UnitQueue:
             raise StageStopped(msg)
 
     def answers_missing(self, unit_id: str, missing: Collection[MissingAnswer]) -> None:
-        """The unit needs kept answers that are not there: it stays undone, and the others go on to tell theirs."""
+        """The unit needs kept answers that are missing: it stays undone; other units still run, to collect theirs."""
         self._in_flight.pop(unit_id)
         self.open.discard(unit_id)
         self._missing.update(missing)
@@ -202,7 +204,7 @@ class UnitQueue:
         """To be called when no unit is open.
 
         Raises:
-            StageStopped: some unit needs kept answers that are not there; naming them by role.
+            StageStopped: a unit needs kept answers that are missing; the message names them by role.
         """
         if not self._missing:
             return
@@ -216,7 +218,7 @@ class UnitQueue:
         text = "\n".join(lines)
         msg = (
             f"{self._stage} stopped: kept answers about {samples} samples are missing, by role and key:\n{text}\n"
-            "These are the first that each sample needs; behind them others may be missing, too."
+            "These are the first that each sample needs; later questions of these samples may lack answers, too."
         )
         raise StageStopped(msg)
 
@@ -227,16 +229,16 @@ class UnitQueue:
 
     @property
     def draining(self) -> bool:
-        """Whether no further unit is handed out, since the build was asked to stop."""
+        """Whether no further unit is handed out because the build was asked to stop."""
         return self._drain.requested
 
-    def stop_when_drained(self, wanted: Collection[str]) -> None:
-        """To be called when a pool has come back.
+    def stop_when_drained(self, expected: Collection[str]) -> None:
+        """To be called when a pool returns.
 
         Raises:
-            Drained: the build was asked to stop before all of the ``wanted`` units were handed out.
+            Drained: the build was asked to stop before all ``expected`` units were handed out.
         """
-        if self.open & set(wanted):
+        if self.open & set(expected):
             self._drain.check(self._stage)
 
     @property
@@ -264,12 +266,12 @@ class UnitQueue:
             worst = max(failures, key=lambda reason: failures[reason]) if failures else "failed"
             msg = (
                 f"{self._stage} stopped: {tally.failed} of {tally.inputs} inputs failed (last: {worst}); "
-                f"mend the cause and run again with --retry-failed"
+                f"fix the cause and run again with --retry-failed"
             )
             raise StageStopped(msg)
 
     def _stop_when_blame_does_not_end(self, unit: QueuedUnit) -> None:
-        # Each death adds at least one suspect, so a unit can be blamed once per member.
+        # Each death adds at least one suspect, so a unit can be blamed at most once per member.
         if self._blamed[unit.id] > len(unit.members) + 1:
             msg = f"{self._stage} stopped: unit {unit.id} killed its worker {self._blamed[unit.id]} times"
             raise StageStopped(msg)

@@ -19,11 +19,11 @@ from tasks.roles.questions import ROLES
 from tasks.storage.reports.forgetting import count_answers, forget
 
 NOT_WITH_ANSWERS_ONLY = ("source", "name", "limit", "exclude", "retry_failed")
-"""Arguments of ``build`` that say something else than the other dataset does."""
+"""Arguments of ``build`` that would contradict the other dataset."""
 
 
 def list_answers(arguments: argparse.Namespace) -> int:
-    """Counts per role, kind and round, with their bytes."""
+    """Prints counts and bytes per role, kind and round."""
     counts = count_answers(existing_dataset(arguments.out), _role(arguments.role) if arguments.role else "")
     if arguments.json:
         tell(json.dumps([asdict(count) for count in counts]))
@@ -41,7 +41,7 @@ def list_answers(arguments: argparse.Namespace) -> int:
 
 
 def forget_answers(arguments: argparse.Namespace) -> int:
-    """Answers and the units that rest on them are set aside; the next build asks again."""
+    """Sets aside answers and the units that depend on them; the next build asks again."""
     done = forget(
         existing_dataset(arguments.out),
         role=_role(arguments.role),
@@ -50,12 +50,12 @@ def forget_answers(arguments: argparse.Namespace) -> int:
         key=_digits(arguments.key) if arguments.key else "",
     )
     if not done.answers:
-        tell("no kept answer fits: nothing was moved")
+        tell("no kept answer matches: nothing was moved")
         return 0
     by_stage = Counter(key.stage for key, _ in done.units)
     units = ", ".join(f"{count} of {stage}" for stage, count in by_stage.items())
     tell(f"set aside {len(done.answers)} answers and {len(done.units)} units{f' ({units})' if units else ''}")
-    tell(f"{len(done.moved)} objects now lie below aside/; the next build asks again")
+    tell(f"{len(done.moved)} objects moved to aside/; the next build asks again")
     return 0
 
 
@@ -70,9 +70,7 @@ def open_answers_only(arguments: argparse.Namespace) -> Build:
         raise ConfigurationError(msg)
     given = [name for name in NOT_WITH_ANSWERS_ONLY if getattr(arguments, name)]
     if given:
-        msg = (
-            f"--{given[0].replace('_', '-')}: not with --answers-only, which takes it from {arguments.origin}"
-        )
+        msg = f"--{given[0].replace('_', '-')}: not allowed with --answers-only (it comes from {arguments.origin})"
         raise ConfigurationError(msg)
     return open_replay(
         arguments.origin,
@@ -84,13 +82,13 @@ def open_answers_only(arguments: argparse.Namespace) -> Build:
 
 def _role(name: str) -> str:
     if name not in ROLES:
-        msg = f"--role {name!r}: no such role (available: {', '.join(ROLES)})"
+        msg = f"--role {name!r}: unknown role (available: {', '.join(ROLES)})"
         raise ConfigurationError(msg)
     return name
 
 
 def _moment(text: str) -> datetime:
-    """A time as ``2026-01-31`` or ``2026-01-31T12:00``; without a zone it is UTC."""
+    """Parses a time as ``2026-01-31`` or ``2026-01-31T12:00``; UTC unless a zone is given."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
@@ -101,6 +99,6 @@ def _moment(text: str) -> datetime:
 
 def _digits(text: str) -> str:
     if re.fullmatch(r"[0-9a-f]{1,64}", text) is None:
-        msg = f"--key {text!r}: expected the first hex digits of a key, 64 at most"
+        msg = f"--key {text!r}: expected the first 1 to 64 hex digits of a key"
         raise ConfigurationError(msg)
     return text

@@ -12,15 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flows.build.drain import Drained
-from flows.build.estimate import estimate, estimate_text
+from flows.build.estimate import estimate
 from flows.build.log_files import log_lines
 from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
-from flows.build.service_plan import service_plan
+from flows.build.service_spec import service_spec
 from flows.build.session import finished_release, open_session
 from flows.build.stage_range import stages_of
 from flows.cli.answers import open_answers_only
+from flows.cli.estimate_table import estimate_text
 from flows.cli.funnel_table import funnel_table
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
@@ -29,7 +30,7 @@ from tasks.publishing.finish_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
 from tasks.records.errors import ConfigurationError, EnvironmentFault, StageStopped
 from tasks.records.outcomes import STAGES
-from tasks.storage.objects.store import local_folder
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.reports.tallies import tally_of_end
 
 STOPPED = 3
@@ -37,20 +38,18 @@ STOPPED = 3
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """Photographs to a release; a finished build is only reported."""
+    """Builds a release from photographs; a finished build is only reported."""
     began = time.monotonic()
     request = request_of(arguments)
     progress = Progress(quiet=arguments.quiet)
     ready = _opened(arguments, request)
     if ready.stages[0] != STAGES[0]:
-        draft(
-            ready, ready.stages[0]
-        )  # raises where the stage before is not finished, before anything is started
+        draft(ready, ready.stages[0])  # raises before anything is started if the stage before is not finished
     config = ready.config
     release = None if request.retry_failed else finished_release(ready)
     if release is not None:
         mark_finished(ready.store, release)
-        progress.note("this build is finished: nothing was left to do")
+        progress.note("this build is already finished")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0
     if note := earlier_note(ready):
@@ -61,7 +60,7 @@ def build(arguments: argparse.Namespace) -> int:
         progress.note(str(stop))
         return STOPPED
     except (StageStopped, EnvironmentFault) as error:
-        for line in log_lines(service_plan(ready), str(error)):
+        for line in log_lines(service_spec(ready), str(error)):
             progress.note(line)
         raise
     seconds = {name: stage.seconds for name, stage in progress.stages.items() if stage.fresh}
@@ -76,7 +75,7 @@ def build(arguments: argparse.Namespace) -> int:
 def _run(
     ready: Build, request: BuildRequest, progress: Progress, *, verbose: bool
 ) -> tuple[Release | None, float]:
-    """The build's stages, with the release where publish is one of them; and the seconds until workers were ready."""
+    """Runs the build's stages; returns the release if publish is one of them, and the start-up seconds."""
     execution = ready.config.execution
     server = start_prefect(verbose=verbose) if execution.prefect else None
     with open_session(ready, progress=progress, verbose=verbose) as session:
@@ -89,7 +88,7 @@ def _run(
 
 
 def plan(arguments: argparse.Namespace) -> int:
-    """What `build` would do with the same arguments."""
+    """Shows what `build` would do with the same arguments."""
     request = request_of(arguments)
     config, _ = resolve(request)
     with _not_made(local_folder(config.out)):
@@ -104,12 +103,12 @@ def plan(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _not_made(folder: Path | None) -> Iterator[None]:
-    """Opening a store makes its folder; those made within are taken away again, as long as they are empty."""
+    """Removes folders that were created inside the context, if still empty: opening a store creates its folder."""
     made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
     try:
         yield
     finally:
-        with suppress(OSError):  # not made after all, or somebody else's by now
+        with suppress(OSError):  # it was not created after all, or another process uses it by now
             for path in made:
                 path.rmdir()
 
@@ -123,13 +122,13 @@ def _opened(arguments: argparse.Namespace, request: BuildRequest) -> Build:
         "--from" if arguments.origin else "--allow-other-libraries" if arguments.allow_other_libraries else ""
     )
     if unused:
-        msg = f"{unused}: only with --answers-only"
+        msg = f"{unused}: only allowed with --answers-only"
         raise ConfigurationError(msg)
     return open_build(resolve(request)[0], retry=request.retry_failed, stages=request.stages)
 
 
 def request_of(arguments: argparse.Namespace) -> BuildRequest:
-    """The request that the command line spells."""
+    """The request given by the command line."""
     return BuildRequest(
         profile=arguments.profile,
         source=tuple(arguments.source),
@@ -146,7 +145,7 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
 def print_part(
     build: Build, seconds: Mapping[str, float], total: float, start_up: float = 0.0, *, out: str
 ) -> None:
-    """The same for a build that stopped before its release, as it was asked to; then how to look and to go on."""
+    """The result of a build that stopped before its release on request, and how to look at it and resume."""
     last = build.stages[-1]
     _print_funnel(build, STAGES[: STAGES.index(last) + 1], seconds)
     tell(f"\n{'seconds':<9}{_seconds(total, start_up)}")
@@ -155,15 +154,15 @@ def print_part(
     further = "--set execution.pause_after=''" if paused else f"--stages {STAGES[STAGES.index(last) + 1]}.."
     tell(because)
     tell(f"{'look':<9}groundedit gallery {shlex.quote(out)}")
-    tell(f"{'go on':<9}the same command with {further}")
+    tell(f"{'resume':<9}the same command with {further}")
 
 
 def print_result(
     build: Build, release: Release, seconds: Mapping[str, float], total: float, start_up: float = 0.0
 ) -> None:
-    """Tables of what became of every input, then where the release and its gallery lie.
+    """Prints tables of the outcome of every input, then the paths of the release and its gallery.
 
-    ``seconds`` are wall seconds by stage; a stage that was done before has none, nor has one without inputs.
+    ``seconds`` are wall seconds by stage; stages that ran before, or that have no inputs, have none.
     """
     _print_funnel(build, STAGES, seconds)
     types = release.manifest["edit_types"]
@@ -175,7 +174,7 @@ def print_result(
     ]
     tell(f"\n{text_table(rows, right=[1])}\n")
     if not samples:
-        tell("no sample came out: the table above says what was refused and why, the gallery shows it")
+        tell("no sample was accepted: the table above counts the reasons, the gallery shows the pictures")
     tell(f"{'seconds':<9}{_seconds(total, start_up)}")
     tell(f"{'release':<9}{build.store.url(release.folder)}")
     tell(f"{'gallery':<9}{build.store.url(release.folder)}/gallery/index.html")

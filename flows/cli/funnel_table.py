@@ -1,4 +1,4 @@
-"""The table a command ends with: how every stage's inputs and outputs ended, and why; each line adds up."""
+"""The table printed at the end of a command: outcomes of each stage's inputs and outputs; each line adds up."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flows.cli.tables import WIDTH, new_table, rendered
 from tasks.storage.reports.tallies import FUNNEL_EXPLAINED, StageTally, Tally
 
 REASONS_WIDTH = 30
-"""Columns that the reasons have, at least: no table is cut so narrow that they cannot be read."""
+"""Minimum width of the column of reasons, so that it stays readable in a narrow terminal."""
 
 
 def funnel_table(tallies: Sequence[StageTally], more: Mapping[str, Sequence[str]]) -> str:
-    """Two lines per stage, one for its inputs and one for what it made of them, each with its own reasons.
+    """Two lines per stage, one for its inputs and one for its outputs, each with its own reasons.
 
-    ``more`` are columns about the stage as a whole: header to one cell per stage.
+    ``more`` holds columns about the stage as a whole: header -> one cell per stage.
     """
     header = ("stage", "what", "count", "kept", "rejected", "failed", *more)
     table = new_table(header, right=range(2, len(header)))
@@ -34,7 +34,7 @@ def funnel_table(tallies: Sequence[StageTally], more: Mapping[str, Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class _Reasons:
-    """A cell that wraps itself, since a count must not be parted from its reason."""
+    """A cell with its own wrapping, which keeps each count next to its reason."""
 
     reasons: Sequence[tuple[str, int]]
 
@@ -48,7 +48,7 @@ class _Reasons:
 
 
 def reason_lines(reasons: Sequence[tuple[str, int]], width: int) -> list[str]:
-    """``no_target 3, easy_target 2``, all of them, on as many lines as it takes; no count is parted from its reason."""
+    """``no_target 3, easy_target 2``, all of them, wrapped to ``width`` only between reasons."""
     text = ", ".join(f"{reason}\N{NO-BREAK SPACE}{count}" for reason, count in reasons)
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] or [""]

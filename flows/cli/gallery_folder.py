@@ -1,4 +1,4 @@
-"""Where ``groundedit gallery`` may write: a new or an empty folder, or a gallery of before; never among other files."""
+"""Where ``groundedit gallery`` may write: a new or empty folder or an earlier gallery, never among other files."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tasks.records.errors import ConfigurationError
-from tasks.sources.own_folders import GALLERY, kind_of
-from tasks.storage.objects.store import Store, local_folder
+from tasks.sources.groundedit_folders import GALLERY, kind_of
+from tasks.storage.objects.store import Store
+from tasks.storage.objects.uris import local_folder
 
 
 def gallery_folder(store: Store, out: str, to: str) -> Path:
-    """The folder for the gallery of the dataset ``out``: ``to``, or a neighbor of it; nothing is left in it.
+    """The folder for the gallery of the dataset ``out``: ``to``, or one beside it; it is emptied.
 
     Raises:
-        ConfigurationError: it is not local, cannot be written to, is part of the dataset, or holds something else.
+        ConfigurationError: it is not local, is not writable, is part of the dataset, or holds other files.
     """
     folder = local_folder(to) if to else _beside(store, out)
     try:
-        fault = "a local folder is wanted" if folder is None else _fault(folder, store.folder)
+        fault = "expected a local folder" if folder is None else _fault(folder, store.folder)
     except OSError as error:
         fault = f"cannot be written to ({error.strerror or error})"
     if folder is None or fault:
@@ -33,15 +34,15 @@ def _beside(store: Store, out: str) -> Path:
 
 
 def _fault(folder: Path, dataset: Path | None) -> str:
-    """What speaks against the folder, or ``""``; an `OSError` does, too."""
+    """Why the folder cannot be used, or ``""``; may also raise `OSError`."""
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():
-        return f"{nearest} is a file, a folder is wanted"
+        return f"{nearest} is a file; expected a folder"
     if dataset is not None and folder.resolve().is_relative_to(dataset.resolve()):
-        return f"lies in the dataset {dataset}, which holds nothing but itself; a folder outside it is wanted"
+        return f"is inside the dataset {dataset}, which holds nothing else; expected a folder outside it"
     held = {path.name for path in folder.iterdir()} if nearest == folder else set()
     if held and kind_of(folder, held) != GALLERY:
-        return "holds something that is no gallery; a new or an empty folder is wanted"
-    # Permissions do not tell: a superuser has them all, and a file system may still be read-only.
+        return "holds files that are not a gallery; expected a new or empty folder"
+    # Try to write, since permission bits are not conclusive: root passes them all, a file system may be read-only.
     with TemporaryDirectory(dir=nearest):
         return ""

@@ -1,4 +1,4 @@
-"""``groundedit gates``: the gates on words, tried on texts without any model."""
+"""``groundedit gates``: tries the word gates on texts, without any model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from flows.build.request import BuildRequest, resolve
 from flows.cli.terminal import tell
 from tasks.records.errors import ConfigurationError
 from tasks.stages.instruction.words.gates import gates_named
-from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.json_line import check_line
 
 
 def gates(arguments: argparse.Namespace) -> int:
-    """One verdict per line of the file, as JSON; a line that cannot be read is a verdict, too.
+    """Prints one verdict per line of the file, as JSON; an unreadable line gets a verdict, too.
 
     Raises:
-        ConfigurationError: no such profile, gate or file.
+        ConfigurationError: an unknown profile or gate, or an unreadable file.
     """
     config, _ = resolve(BuildRequest(profile=arguments.profile, assignments=tuple(arguments.assignments)))
     names: tuple[str, ...] = config.instruction.gates
@@ -38,5 +38,5 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         msg = f"{path}: {error.strerror or error}"
         raise ConfigurationError(msg) from error
-    # Only a line feed ends a line: JSON may hold other separators of Unicode in a text.
+    # Split at line feeds only: JSON strings may contain other Unicode line separators.
     return data.decode("utf-8-sig", errors="replace").split("\n")

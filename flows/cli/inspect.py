@@ -1,4 +1,4 @@
-"""``groundedit status``, ``verify``, ``repair``, ``show`` and ``gallery``: they read a dataset, and need no workers."""
+"""``groundedit status``, ``verify``, ``repair``, ``gc``, ``show`` and ``gallery``: commands that need no workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from flows.build.licenses import release_context
@@ -19,7 +20,8 @@ from flows.cli.terminal import tell
 from tasks.gallery.build_gallery import write_build_gallery
 from tasks.records.errors import ConfigurationError
 from tasks.records.measuring import measured_words
-from tasks.storage.objects.store import Store, local_folder, open_store
+from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
 from tasks.storage.reports import auditing, repairing
 from tasks.storage.reports.ledger import EditTypeRow, Ledger
@@ -27,22 +29,22 @@ from tasks.storage.reports.tallies import tally_of_row
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """The newest build's funnel, its edit types, what is left, and how its last run stands."""
+    """Prints the newest build's funnel, its edit types, what is left, and the state of its last run."""
     store = existing_dataset(arguments.out)
     record = _newest(store)
     ledger = Ledger(store, build_plans(store, record))
     run = newest_run(store, record.build)
     if arguments.json:
-        told: dict[str, Any] = {
+        report: dict[str, Any] = {
             "build": record.build,
             "funnel": [asdict(line) for line in ledger.funnel()],
             "edit_types": [asdict(line) for line in ledger.edit_types()],
             "progress": [asdict(line) for line in ledger.progress()],
             "run": run,
         }
-        tell(json.dumps(told, indent=2))
+        tell(json.dumps(report, indent=2))
         return 0
-    tell(f"build {record.build}, begun {record.run.get('started', 'some time')}\n")
+    tell(f"build {record.build}, started {record.run.get('started', 'at an unknown time')}\n")
     tell(_funnel(ledger))
     types = ledger.edit_types()
     if types:
@@ -53,11 +55,11 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Exit code 1 and a line for each fault; 0 when there is none."""
+    """Prints a line per fault; exit code 1 if there is any, else 0."""
     audit = auditing.verify(existing_dataset(arguments.out), deep=arguments.deep)
     if arguments.json:
-        told = {"faults": [asdict(f) for f in audit.faults], "notes": [asdict(n) for n in audit.notes]}
-        tell(json.dumps({**told, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
+        report = {"faults": [asdict(f) for f in audit.faults], "notes": [asdict(n) for n in audit.notes]}
+        tell(json.dumps({**report, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
     else:
         for fault in audit.faults:
             tell(f"fault: {fault.path}: {fault.problem}")
@@ -68,30 +70,41 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def repair(arguments: argparse.Namespace) -> int:
-    """Moves damaged objects, and what rests on them, below ``aside/``."""
+    """Moves damaged objects, and those that depend on them, to ``aside/``."""
     done = repairing.repair(existing_dataset(arguments.out))
     for path in done.moved:
         tell(f"set aside: {path}")
     for path in done.missing:
         tell(f"missing: {path}")
     tell(
-        f"{len(done.moved)} objects set aside, {len(done.missing)} missing; the next build makes them anew"
+        f"{len(done.moved)} objects set aside, {len(done.missing)} missing; the next build makes them again"
         if done.moved or done.missing
         else "nothing is damaged"
     )
     return 0
 
 
+def gc(arguments: argparse.Namespace) -> int:
+    """Removes objects that no commit refers to: leftovers of killed processes and lost races."""
+    store = existing_dataset(arguments.out)
+    _newest(store)  # raises for a folder without a dataset, where nothing may be removed
+    removed = repairing.collect_garbage(store, timedelta(hours=arguments.older_than_hours))
+    for path in removed:
+        tell(f"removed: {path}")
+    tell(f"{len(removed)} objects removed" if removed else "nothing to remove")
+    return 0
+
+
 def show(arguments: argparse.Namespace) -> int:
-    """Every step of one id, its ancestors and descendants, over the newest build that knows it."""
+    """Prints every step of one id, its ancestors and descendants, in the newest build that knows it."""
     store = existing_dataset(arguments.out)
     for record in list_builds(store):
         steps = Ledger(store, build_plans(store, record)).history(arguments.key)
         if not steps:
             continue
         if arguments.json:
-            told = [{**asdict(s), "record": json.loads(s.record) if s.record else None} for s in steps]
-            tell(json.dumps(told, indent=2, ensure_ascii=False))
+            history = [{**asdict(s), "record": json.loads(s.record) if s.record else None} for s in steps]
+            tell(json.dumps(history, indent=2, ensure_ascii=False))
             return 0
         for step in steps:
             why = [step.reason, step.detail, measured_words(step.measured)]
@@ -100,12 +113,12 @@ def show(arguments: argparse.Namespace) -> int:
             if step.record and step.kind == "child":
                 tell(_indented(json.loads(step.record)))
         return 0
-    msg = f"KEY={arguments.key!r}: no build in {store.uri} knows this id or location"
+    msg = f"KEY={arguments.key!r}: unknown id or location (searched all builds in {store.uri})"
     raise ConfigurationError(msg)
 
 
 def gallery(arguments: argparse.Namespace) -> int:
-    """A gallery of the newest build, finished or not."""
+    """Writes a gallery of the newest build, finished or not."""
     store = existing_dataset(arguments.out)
     to = gallery_folder(store, arguments.out, arguments.to or "")
     record = _newest(store)
@@ -124,10 +137,10 @@ def gallery(arguments: argparse.Namespace) -> int:
 
 
 def existing_dataset(uri: str) -> Store:
-    """An existing dataset; looking must not make a folder."""
+    """Opens an existing dataset; a read command must not create a folder."""
     folder = local_folder(uri)
     if folder is not None and not folder.is_dir():
-        msg = f"OUT={uri!r}: there is no such folder"
+        msg = f"OUT={uri!r}: no such folder"
         raise ConfigurationError(msg)
     return open_store(uri)
 

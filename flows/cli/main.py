@@ -1,6 +1,6 @@
-"""The command ``groundedit``: arguments, exit codes and messages; the work is in the other modules of this package.
+"""The command ``groundedit``: arguments, exit codes and messages; the other modules of this package do the work.
 
-Exit codes: 0 done, 1 the data has a fault, 2 wrong arguments or configuration, 3 a stage stopped itself, 130 Ctrl-C.
+Exit codes: 0 done, 1 fault in the data, 2 invalid arguments or configuration, 3 stage stopped, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib import import_module
 
 from flows.cli.terminal import ReaderGone, open_missing_streams, send
 from tasks.records.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped
+from tasks.storage.objects.uris import DATASET_URIS
 
 DONE, FAULT, WRONG, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -20,12 +21,12 @@ PROFILE_DEFAULT = "embedded"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and gives its exit code; also the entry point of the installed script."""
+    """Runs one command and returns its exit code; entry point of the installed script."""
     open_missing_streams()
     try:
         return run(_parsed(argv))
     except KeyboardInterrupt:
-        _say("interrupted: nothing that was committed is lost; the same command goes on from here")
+        _say("interrupted: everything committed is kept; the same command resumes the build")
         with suppress(ReaderGone, EnvironmentFault):
             send()
         return INTERRUPTED
@@ -34,12 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the command that was parsed; every expected error becomes one line and an exit code."""
+    """Runs the parsed command; every expected error becomes one line and an exit code."""
     module, _, name = arguments.command.partition(":")
     try:
         command: Callable[[argparse.Namespace], int] = getattr(import_module(f"flows.cli.{module}"), name)
         code = command(arguments)
-        send()  # here, where a full disk or a reader that went away can still be told
+        send()  # flush here, where a full disk or a closed pipe can still be reported
     except GroundEditError as error:
         if arguments.debug:
             raise
@@ -48,23 +49,21 @@ def run(arguments: argparse.Namespace) -> int:
             return WRONG
         return STOPPED if isinstance(error, StageStopped | EnvironmentFault) else FAULT
     except ReaderGone:
-        raise  # not a fault: `main` knows what to do
-    except Exception as error:  # the edge: whatever was not foreseen is one line, too
+        raise  # not an error: `main` handles it
+    except Exception as error:  # top level: unexpected errors are one line, too
         if arguments.debug:
             raise
-        _say(
-            f"error: {type(error).__name__}: {error} (not foreseen; the same command with --debug says where)"
-        )
+        _say(f"unexpected {type(error).__name__}: {error} (re-run with --debug for a traceback)")
         return STOPPED
     return code
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their arguments."""
+    """The parser of all commands and their arguments."""
     root = argparse.ArgumentParser(
         prog="groundedit",
-        description="Builds data for grounded image editing: photographs in, accounted-for samples out.",
-        epilog="Exit codes: 0 done, 1 the data has a fault, 2 wrong arguments, 3 a stage stopped itself.",
+        description="Builds data for grounded image editing: from photographs to samples, every input accounted for.",
+        epilog="Exit codes: 0 done, 1 fault in the data, 2 invalid arguments or configuration, 3 stage stopped.",
     )
     root.add_argument("--version", action="version", version=f"groundedit {_version()}")
     commands = root.add_subparsers(metavar="command", required=True)
@@ -77,17 +76,17 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     build = _command(
-        commands, "build", "building:build", "photographs to a release; goes on where it was left"
+        commands, "build", "building:build", "build a release from photographs; resumes an unfinished build"
     )
     plan = _command(
-        commands, "plan", "building:plan", "what build would do, and how much of it; does nothing"
+        commands, "plan", "building:plan", "show what build would do and how much of it, without doing it"
     )
     for each in (build, plan):
         each.add_argument(
             "--profile",
             type=_text,
             default=PROFILE_DEFAULT,
-            help="name of a profile, or path of a YAML file (default: %(default)s)",
+            help="name of a profile, or path to a YAML file (default: %(default)s)",
         )
         each.add_argument(
             "--source",
@@ -96,31 +95,33 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             nargs="+",
             default=[],
             metavar="URI",
-            help="folders, tars, lists, prefixes",
+            help="folders, tars, lists or prefixes of photographs",
         )
-        each.add_argument("--out", type=_text, metavar="URI", help="dataset: a folder or s3://bucket/prefix")
+        each.add_argument("--out", type=_text, metavar="URI", help=f"dataset: {DATASET_URIS}")
         each.add_argument("--name", type=_text, help="name of the release")
-        each.add_argument("--limit", type=_count, metavar="SOURCES", help="first so many photographs")
         each.add_argument(
-            "--exclude", type=_text, metavar="FILE", help="ids, locations or patterns to leave out"
+            "--limit", type=_count, metavar="SOURCES", help="use only the first SOURCES photographs"
+        )
+        each.add_argument(
+            "--exclude", type=_text, metavar="FILE", help="file of ids, locations or patterns to leave out"
         )
         each.add_argument(
             "--stages",
             type=_text,
             metavar="A..B",
-            help="only these, such as ..grounding, editing or editing..",
+            help="run only these stages, such as ..grounding, editing or editing..",
         )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
         _add_set(each)
-    build.add_argument("--quiet", action="store_true", help="no progress, only the result")
+    build.add_argument("--quiet", action="store_true", help="print only the result, no progress")
     build.add_argument(
-        "--verbose", action="store_true", help="with Prefect's, Ray's and the workers' own messages"
+        "--verbose", action="store_true", help="also print messages of Prefect, Ray and the workers"
     )
-    plan.add_argument("--json", action="store_true", help="for machines")
+    plan.add_argument("--json", action="store_true", help="print JSON")
     build.add_argument(
         "--answers-only",
         action="store_true",
-        help="make another dataset's last build anew from its photographs and kept answers, asking nobody",
+        help="rebuild another dataset's last build from its photographs and kept answers, without asking any model",
     )
     build.add_argument(
         "--from", type=_text, dest="origin", metavar="DATASET", help="the other dataset, for --answers-only"
@@ -128,100 +129,118 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     build.add_argument(
         "--allow-other-libraries",
         action="store_true",
-        help="with --answers-only: go on though other versions are installed than the dataset was made with",
+        help="with --answers-only: continue although installed library versions differ from the dataset's",
     )
 
 
 def _add_answers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    text = "answers of models that a dataset keeps"
+    text = "list or forget the model answers kept in a dataset"
     parts = commands.add_parser("answers", help=text, description=text).add_subparsers(
         metavar="what", required=True
     )
-    listed = _command(parts, "list", "answers:list_answers", "counts per role, kind and round")
+    listed = _command(parts, "list", "answers:list_answers", "count answers per role, kind and round")
     forgotten = _command(
         parts,
         "forget",
         "answers:forget_answers",
-        "sets answers and what rests on them aside, to be asked again",
+        "set answers and the units that depend on them aside, so that they are asked again",
     )
     for each in (listed, forgotten):
-        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
-        each.add_argument("--role", type=_text, required=each is forgotten, help="whose answers")
-    listed.add_argument("--json", action="store_true", help="for machines")
+        each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
+        each.add_argument(
+            "--role", type=_text, required=each is forgotten, help="role whose answers are meant"
+        )
+    listed.add_argument("--json", action="store_true", help="print JSON")
     forgotten.add_argument(
-        "--since", type=_text, metavar="TIME", help="stored then or later, such as 2026-01-31"
+        "--since", type=_text, metavar="TIME", help="only those stored at TIME or later, such as 2026-01-31"
     )
-    forgotten.add_argument("--server", type=_text, metavar="NAME", help="of this pool or server")
-    forgotten.add_argument("--key", type=_text, metavar="DIGITS", help="whose key begins so")
+    forgotten.add_argument("--server", type=_text, metavar="NAME", help="only those of this pool or server")
+    forgotten.add_argument(
+        "--key", type=_text, metavar="DIGITS", help="only those whose key starts with DIGITS"
+    )
 
 
 def _add_looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     status = _command(
-        commands, "status", "inspect:status", "the funnel by stage and edit type, and what is left"
+        commands, "status", "inspect:status", "show the funnel by stage and edit type, and what is left"
     )
-    verify = _command(commands, "verify", "inspect:verify", "re-reads a dataset and names every fault")
-    repair = _command(commands, "repair", "inspect:repair", "sets damaged units aside for the next build")
-    show = _command(commands, "show", "inspect:show", "the whole history of one id")
-    gallery = _command(commands, "gallery", "inspect:gallery", "a static HTML gallery")
-    for each in (status, verify, repair, show, gallery):
-        each.add_argument("out", type=_text, metavar="OUT", help="dataset: a folder or s3://bucket/prefix")
+    verify = _command(commands, "verify", "inspect:verify", "re-read a dataset and report every fault")
+    repair = _command(commands, "repair", "inspect:repair", "set damaged units aside for the next build")
+    gc = _command(
+        commands, "gc", "inspect:gc", "remove leftovers that no commit refers to; not during a build"
+    )
+    show = _command(commands, "show", "inspect:show", "show the whole history of one id")
+    gallery = _command(commands, "gallery", "inspect:gallery", "write a static HTML gallery")
+    for each in (status, verify, repair, gc, show, gallery):
+        each.add_argument("out", type=_text, metavar="OUT", help=f"dataset: {DATASET_URIS}")
     for each in (status, verify, show):
-        each.add_argument("--json", action="store_true", help="for machines")
+        each.add_argument("--json", action="store_true", help="print JSON")
     verify.add_argument("--deep", action="store_true", help="read every byte, not only sizes")
+    gc.add_argument(
+        "--older-than-hours",
+        type=_count,
+        default=24,
+        metavar="HOURS",
+        help="minimum age; choose more than any unit takes (default: %(default)s)",
+    )
     show.add_argument(
         "key", type=_text, metavar="KEY", help="id of a sample, target or photograph, or a location"
     )
-    gallery.add_argument("--rejected", action="store_true", help="also what was refused")
-    gallery.add_argument("--to", type=_text, metavar="DIR", help="where to (default: OUT-gallery)")
+    gallery.add_argument("--rejected", action="store_true", help="include rejected samples")
+    gallery.add_argument("--to", type=_text, metavar="DIR", help="output folder (default: OUT-gallery)")
 
 
 def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    fetch = _command(
-        commands, "fetch", "setup:fetch", "everything a build needs from outside, for work offline"
-    )
+    fetch = _command(commands, "fetch", "setup:fetch", "download everything a build needs, for offline work")
     fetch.add_argument(
         "--profile",
         type=_text,
         default=PROFILE_DEFAULT,
-        help="name of a profile, or path of a YAML file (default: %(default)s)",
+        help="name of a profile, or path to a YAML file (default: %(default)s)",
     )
     _add_set(fetch)
-    gates = _command(commands, "gates", "gates:gates", "tries the gates on words on texts, without any model")
+    gates = _command(commands, "gates", "gates:gates", "try the word gates on texts, without any model")
     gates.add_argument(
-        "--profile", type=_text, default=PROFILE_DEFAULT, help="whose gates (default: %(default)s)"
+        "--profile",
+        type=_text,
+        default=PROFILE_DEFAULT,
+        help="profile whose gates apply (default: %(default)s)",
     )
     gates.add_argument(
-        "--gates", type=_text, metavar="NAMES", help="'all', or names with commas (default: the profile's)"
+        "--gates",
+        type=_text,
+        metavar="NAMES",
+        help="'all', or comma-separated names (default: the profile's)",
     )
     gates.add_argument("file", type=_text, metavar="FILE", help="JSON lines: scene, target, edit and reply")
     _add_set(gates)
-    text = "the models of a profile"
+    text = "try the models of a profile"
     models = commands.add_parser("models", help=text, description=text)
     tried = _command(
         models.add_subparsers(metavar="what", required=True),
         "try",
         "models:try_profile",
-        "one photograph through every role: answer, seconds, memory",
+        "run one photograph through every role: answer, seconds, memory",
     )
     tried.add_argument(
         "--profile",
         type=_text,
         default=PROFILE_DEFAULT,
-        help="name of a profile, or path of a YAML file (default: %(default)s)",
+        help="name of a profile, or path to a YAML file (default: %(default)s)",
     )
-    tried.add_argument("--json", action="store_true", help="for machines")
-    tried.add_argument("photo", type=_text, metavar="PHOTO", help="a picture file")
+    tried.add_argument("--json", action="store_true", help="print JSON")
+    tried.add_argument("photo", type=_text, metavar="PHOTO", help="an image file")
     _add_set(tried)
-    config = commands.add_parser("config", help="the configuration", description="the configuration")
+    config = commands.add_parser("config", help="show the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
-    show = _command(parts, "show", "setup:show_config", "each setting and where its value came from")
+    show = _command(parts, "show", "setup:show_config", "show each setting and the origin of its value")
     show.add_argument(
         "--profile",
         type=_text,
         default=PROFILE_DEFAULT,
-        help="name of a profile, or path of a YAML file (default: %(default)s)",
+        help="name of a profile, or path to a YAML file (default: %(default)s)",
     )
-    show.add_argument("--json", action="store_true", help="for machines")
+    show.add_argument("--json", action="store_true", help="print JSON")
     _add_set(show)
 
 
@@ -232,7 +251,7 @@ def _add_set(command: argparse.ArgumentParser) -> None:
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; leaves, as argparse does, when only help was asked for or something is wrong."""
+    """Parses the arguments; exits as argparse does for ``--help`` and for errors."""
     try:
         return parser().parse_args(argv)
     except SystemExit:
@@ -249,13 +268,13 @@ def _command(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(command=target)
-    command.add_argument("--debug", action="store_true", help="show where an error came from")
+    command.add_argument("--debug", action="store_true", help="print a traceback on errors")
     return command
 
 
 def _text(text: str) -> str:
     if not text.strip():
-        msg = f"{text!r} says nothing: a value is wanted"
+        msg = f"{text!r}: expected a non-empty value"
         raise argparse.ArgumentTypeError(msg)
     return text
 
@@ -266,7 +285,7 @@ def _count(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        msg = f"{text} is not a number of photographs"
+        msg = f"{text!r}: expected a whole number, at least 1"
         raise argparse.ArgumentTypeError(msg)
     return number
 
@@ -281,7 +300,7 @@ def _version() -> str:
 
 
 def _say(text: str) -> None:
-    with suppress(OSError):  # where not even an error can be told, the exit code still says it
+    with suppress(OSError):  # with stderr gone the exit code still reports the error
         sys.stderr.write(f"{text}\n")
 
 

@@ -1,4 +1,4 @@
-"""How the last run of a build stands or ended, and per role what its pools and servers do: for ``status``."""
+"""For ``status``: the state of a build's last run, and the counters of its pools and servers per role."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ HEADER = (
 )  # fmt: skip
 
 SILENT_S = 60.0
-"""A run that has not written for so long has probably been killed."""
+"""A run that has not written for this long was probably killed."""
 
 
 def run_text(run: Mapping[str, Any]) -> str:
-    """A sentence on the run, then a line per role that is answered outside the workers."""
+    """A sentence about the run, then a line per role answered outside the workers."""
     state, age = run["state"], float(run["age_s"])
     if state == "running":
         state = f"running, {age:.0f} s ago" if age < SILENT_S else f"silent for {age / 60:.0f} min (killed?)"

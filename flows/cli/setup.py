@@ -15,7 +15,7 @@ from tasks.stages.registry import check_roles
 
 
 def fetch(arguments: argparse.Namespace) -> int:
-    """Model files and photographs of a profile into the cache, each checked against its digest."""
+    """Downloads the model files and photographs of a profile into the cache, checking each digest."""
     config, _ = resolve(BuildRequest(profile=arguments.profile, assignments=tuple(arguments.assignments)))
     check_roles(config)
     assets = [*used_models(config), *used_photographs(config)]
@@ -31,7 +31,7 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 
 def show_config(arguments: argparse.Namespace) -> int:
-    """Every setting with its value and where it came from."""
+    """Prints every setting with its value and the origin of that value."""
     config, origins = resolve(
         BuildRequest(profile=arguments.profile, assignments=tuple(arguments.assignments))
     )

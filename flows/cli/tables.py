@@ -1,4 +1,4 @@
-"""Tables as text, laid out by rich."""
+"""Text tables, laid out by rich."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rich.console import Console, ConsoleRenderable
 from rich.table import Table
 
 WIDTH = 120
-"""Columns that a table with wrapped cells takes, at most."""
+"""Maximum width of a table with wrapped cells."""
 
 ROOM = 100_000
-"""Columns for a table that is never wrapped."""
+"""Width for a table that is never wrapped."""
 
 
 def text_table(rows: Sequence[Sequence[str]], right: range | Sequence[int] = ()) -> str:
-    """Rows in aligned columns, the first one a header; columns named in ``right`` are right-aligned."""
+    """Rows in aligned columns, the first row a header; column numbers in ``right`` are right-aligned."""
     table = new_table(rows[0], right)
     for row in rows[1:]:
         table.add_row(*row)
@@ -24,7 +24,7 @@ def text_table(rows: Sequence[Sequence[str]], right: range | Sequence[int] = ())
 
 
 def new_table(header: Sequence[str], right: range | Sequence[int] = ()) -> Table:
-    """A table of text alone: no lines, two spaces between columns; no cell is wrapped."""
+    """A borderless table of text, with two spaces between columns and no wrapping."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number in right else "left", no_wrap=True)
@@ -32,7 +32,7 @@ def new_table(header: Sequence[str], right: range | Sequence[int] = ()) -> Table
 
 
 def rendered(table: ConsoleRenderable, width: int) -> str:
-    """The table as plain text, without colors and without spaces at the ends of lines."""
+    """The table as plain text, without colors and trailing spaces."""
     stream = io.StringIO()
     console = Console(
         file=stream,

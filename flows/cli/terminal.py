@@ -1,4 +1,4 @@
-"""Where results go: standard output, one text at a time."""
+"""Writes results to standard output, one text at a time."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from tasks.records.errors import EnvironmentFault
 
 
 class ReaderGone(Exception):
-    """Who read our standard output has seen enough: no fault, but the end of the command."""
+    """stdout was closed by its reader (e.g. ``| head``); the command exits quietly."""
 
 
 def tell(text: str) -> None:
     """Prints a result; progress and errors go to standard error instead.
 
     Raises:
-        ReaderGone: nobody reads standard output any more.
-        EnvironmentFault: it takes no more.
+        ReaderGone: the reader of standard output has closed it.
+        EnvironmentFault: standard output cannot be written, e.g. a full disk.
     """
     with _named():
         sys.stdout.write(f"{text}\n")
 
 
 def send() -> None:
-    """Hands on what was printed; raises as `tell` does."""
+    """Flushes what was printed; raises as `tell` does."""
     with _named():
         sys.stdout.flush()
 
 
 def open_missing_streams() -> None:
-    """Gives a process that was started without a standard stream (``>&-``) an empty one.
+    """Opens the null device for each standard stream the process was started without (``>&-``).
 
-    The order is that of their numbers: no file that is opened later, here or in a child, may take one of them and get
-    what was meant to be printed.
+    They are opened in the order of their numbers, so that no file opened later, here or in a child, gets the number of
+    a standard stream and receives what was meant to be printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -50,7 +50,7 @@ def _named() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # What was not handed on goes nowhere; else Python would try again, and complain, when it flushes at exit.
+        # Drop what could not be written; else Python would retry, and complain, when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             raise ReaderGone from error

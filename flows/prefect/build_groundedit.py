@@ -1,7 +1,7 @@
-"""The flow ``build-groundedit``: one subflow per stage, and each stage a flow of its own, too.
+"""The flow ``build-groundedit``: one subflow per stage; each stage is also a flow of its own.
 
-A subflow plans its stage, runs the open units in a few partitions and closes it. What is done is known by the store's
-commits alone, so nothing is cached here and any run may be killed and started again.
+A subflow plans its stage, runs the open units in a few partitions and closes it. Only the store's commits record what
+is done, so nothing is cached here and any run may be killed and started again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
 
 @flow(name="build-groundedit", flow_run_name="build {request.out}", validate_parameters=True)
 def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
-    """Ingest, ground, instruct, edit, publish, or a part of that; returns the release's URI, ``""`` without one."""
+    """Runs ingest to publish, or the requested stages; returns the release's URI, ``""`` without one."""
     with session_for(request) as session:
         session.build.whole = True
         uri = ""
@@ -77,23 +77,23 @@ def publish(request: BuildRequest = DEFAULTS) -> str:
 STAGE_FLOWS: dict[str, Any] = dict(
     zip(STAGES, (ingest, grounding, instruction, editing, publish), strict=True)
 )
-"""Each stage's flow, by the stage's name."""
+"""Stage name -> its flow."""
 
 
 def is_passing_fault(_task: object, _run: object, state: State[int]) -> bool:
-    """Whether a partition is worth another try: the store was away for a moment. Stages judge all else themselves."""
+    """Whether a partition is retried: only if the store was unavailable. Stages handle all other errors themselves."""
     return isinstance(state.result(raise_on_failure=False), StorageFault)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=is_passing_fault)
 def run_partition(work: StageWork, number: int) -> int:
-    """Runs one partition of a stage; gives its number of units."""
+    """Runs one partition of a stage; returns its number of units."""
     return work.run.run_partition(number)
 
 
 @contextmanager
 def session_for(request: BuildRequest) -> Iterator[Session]:
-    """The session of the flow around this one, or a new one for a stage that runs alone."""
+    """The session of the enclosing flow, or a new one for a stage that runs alone."""
     running = _SESSION.get()
     if running is not None:
         yield running
@@ -106,7 +106,7 @@ def session_for(request: BuildRequest) -> Iterator[Session]:
 
 @contextmanager
 def within(session: Session) -> Iterator[None]:
-    """Flows called inside use this session."""
+    """Flows called inside this context use this session."""
     token = _SESSION.set(session)
     try:
         yield
@@ -125,7 +125,7 @@ def _report_stage(stage: str, session: Session) -> None:
     with StageReport(stage, session.progress) as report:
 
         def partition(work: StageWork, number: int) -> None:
-            # Quoted: Prefect is to hand the work over, not to look into it.
+            # Quoted, so that Prefect passes the work on without inspecting it.
             named = run_partition.with_options(
                 task_run_name=f"{stage} {number + 1}/{len(work.run.partitions)}"
             )

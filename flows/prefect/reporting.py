@@ -1,4 +1,4 @@
-"""What Prefect shows of a build: progress and funnel of each stage, Ray's dashboard, the release."""
+"""Prefect artifacts of a build: progress and funnel of each stage, link to Ray's dashboard, the release."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tasks.storage.protocol.stage_end import StageEnd
 from tasks.storage.reports.tallies import Tally, tally_of_end
 
 UPDATE_S = 5.0
-"""Progress is reported no more often: each update is a request and a row in the server's database."""
+"""Minimum interval between updates: each one is a request and a row in the server's database."""
 
 
 class StageReport:
-    """A stage's artifacts; made when the stage begins, updated after partitions and at its end."""
+    """A stage's artifacts: created when the stage begins, updated after partitions and at its end."""
 
     def __init__(self, stage: str, progress: Progress) -> None:
         self._stage = stage
@@ -47,12 +47,12 @@ class StageReport:
             self._send()
 
     def update(self) -> None:
-        """Sends the share of units done, if the last time was a while ago."""
+        """Sends the share of units done, at most every `UPDATE_S` seconds."""
         if time.monotonic() - self._updated >= UPDATE_S:
             self._send()
 
     def finish(self, end: StageEnd) -> None:
-        """The full bar and the stage's funnel, one line a verdict and reason, of inputs and of outputs."""
+        """Completes the progress bar and writes the funnel: a row per verdict and reason, for inputs and outputs."""
         self._send()
         tally = tally_of_end(end)
         table = [*_lines("inputs", tally.inputs), *_lines("outputs", tally.outputs)]
@@ -78,13 +78,13 @@ def _lines(what: str, tally: Tally) -> list[dict[str, Any]]:
 
 
 def link_dashboard(url: str) -> None:
-    """A link to Ray's dashboard, when it runs."""
+    """Links to Ray's dashboard, if it runs."""
     if url:
         create_link_artifact(url, link_text="Ray dashboard", key="ray-dashboard")
 
 
 def report_release(release: Release, uri: str) -> str:
-    """Where the release lies and what it holds; gives its URI."""
+    """Writes where the release is and what it holds; returns its URI."""
     samples = ", ".join(f"{count} {split}" for split, count in release.manifest["samples"].items())
     types = "\n".join(f"| {kind} | {count} |" for kind, count in release.manifest["edit_types"].items())
     create_markdown_artifact(

@@ -1,7 +1,7 @@
-"""Prefect's embedded server as a process of ours: started before Prefect is imported, and never left behind.
+"""Runs Prefect's server as a child process: started before Prefect is imported, and always stopped.
 
-Prefect would start one itself (`SubprocessASGIServer`, or ``prefect server start --background``), but it imports the
-whole server into the flow's process first, starts when the first flow begins, and outlives a flow that is killed.
+Prefect could start one itself (`SubprocessASGIServer`, or ``prefect server start --background``), but then the whole
+server is imported into the flow's process first, starts with the first flow, and outlives a flow that is killed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from filelock import FileLock
 from tasks.records.errors import EnvironmentFault
 
 START_TIMEOUT_S = 180.0
-"""Seconds to wait for it; the first start makes the database, which takes half a minute on a loaded machine."""
+"""The first start creates the database, which takes half a minute on a loaded machine."""
 
 POLL_S = 0.1
 
 RESTARTS = 3
-"""A server that dies more often than this has a reason of its own."""
+"""A server that dies more often than this has a persistent problem."""
 
 IDLE_SERVICES = (
     "SCHEDULER",
@@ -39,11 +39,11 @@ IDLE_SERVICES = (
     "REPOSSESSOR",
     "DB_VACUUM",
 )
-"""Services of a server with schedules, workers or automations; here there is one flow."""
+"""Server services for schedules, workers or automations; a single flow needs none of them."""
 
 
 class EmbeddedServer:
-    """A server on loopback, starting in the background; `wait` before the first flow.
+    """A server on loopback that starts in the background; call `wait` before the first flow.
 
     Args:
         home: Prefect's home folder, with the database; several builds may share it.
@@ -60,7 +60,7 @@ class EmbeddedServer:
         self._answered = threading.Event()
         self._stopped = threading.Event()
         threading.Thread(target=self._keep, name="prefect-server", daemon=True).start()
-        # Registered before Prefect's own farewell, so it runs after that has sent its last events.
+        # Registered before Prefect's own exit handler, so it runs after that has sent its last events.
         atexit.register(self.stop)
 
     def wait(self) -> None:
@@ -74,7 +74,7 @@ class EmbeddedServer:
             raise self._error
 
     def stop(self) -> None:
-        """Ends the server."""
+        """Stops the server."""
         self._stopped.set()
         process = self._process
         if process is not None and process.poll() is None:
@@ -86,7 +86,7 @@ class EmbeddedServer:
                 process.wait()
 
     def _keep(self) -> None:
-        """Starts the server, and again when it died: the flow's requests are repeated until it is back."""
+        """Starts the server, and restarts it when it dies; the flow repeats its requests until it is back."""
         for _ in range(1 + RESTARTS):
             if self._stopped.is_set():
                 return
@@ -97,7 +97,7 @@ class EmbeddedServer:
             self._process.wait()
 
     def _start(self) -> EnvironmentFault | None:
-        # Two builds that begin together must not make the database at the same time.
+        # Two builds that start together must not create the database at the same time.
         with FileLock(self._home / "groundedit-start.lock"):
             self._process = _spawn(self._port)
             deadline = time.monotonic() + START_TIMEOUT_S
@@ -129,7 +129,7 @@ def _spawn(port: int) -> subprocess.Popen[bytes]:
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
     }
-    # The pipe ends with us, however we end.
+    # The pipe closes when this process ends, in whatever way.
     with (Path(environment["PREFECT_HOME"]) / "groundedit-server.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.prefect.server", str(port)],
@@ -137,12 +137,12 @@ def _spawn(port: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in the terminal is for the flow; it still has states to report
+            start_new_session=True,  # Ctrl-C must not reach the server: the flow still reports its states to it
         )
 
 
 def _serve(port: int) -> None:
-    import uvicorn  # noqa: PLC0415  (in the server's process alone)
+    import uvicorn  # noqa: PLC0415  (only in the server's process)
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     uvicorn.run(
@@ -156,7 +156,7 @@ def _serve(port: int) -> None:
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 1):  # not `sys.stdin`: Python aborts when it ends while a thread holds the lock of that
+    while os.read(0, 1):  # not sys.stdin: Python aborts at exit while a thread holds that object's lock
         pass
     os._exit(0)
 

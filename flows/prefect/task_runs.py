@@ -1,4 +1,4 @@
-"""Runs the flow from the command line: on the server the environment names, else on an embedded one."""
+"""Runs the flow from the command line: on the server named by the environment, else on an embedded one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flows.prefect.server import EmbeddedServer, default_home
 
 
 def start_prefect(*, verbose: bool) -> EmbeddedServer | None:
-    """Settings that Prefect reads when it is imported, and its server, starting; None when a server is given.
+    """Sets what Prefect reads when it is imported and starts its server; None if a server is configured already.
 
-    Values of the user's own stay.
+    Variables set by the user are kept.
     """
     level = "INFO" if verbose else "CRITICAL"
     for name, value in {
@@ -26,7 +26,7 @@ def start_prefect(*, verbose: bool) -> EmbeddedServer | None:
 
 
 def run_flow(session: Session, request: BuildRequest, server: EmbeddedServer | None) -> None:
-    """Runs ``build-groundedit`` in this process, in a session that is open already.
+    """Runs ``build-groundedit`` in this process, in an open session.
 
     Raises:
         GroundEditError: as the stages raise them.
@@ -36,7 +36,7 @@ def run_flow(session: Session, request: BuildRequest, server: EmbeddedServer | N
     from flows.prefect.build_groundedit import build_groundedit, within  # noqa: PLC0415  (imports take seconds: meanwhile
     # the server starts)
 
-    # An embedded server ends with its flow: nobody would miss a heartbeat, and each subflow waits a second for its.
+    # An embedded server ends with its flow, so heartbeats are useless, and each subflow waits a second for its own.
     no_heartbeat = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None} if server is not None else {}
     if server is not None:
         server.wait()

@@ -1,4 +1,4 @@
-"""What runs in a Ray worker process: any stage, its models of this process loaded once, several units at a time."""
+"""The actor in a Ray worker process: runs any stage, with one set of models loaded and several units at a time."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any
 
 import ray
 
-from flows.build.fan_out import UnitSummary, UnitWorker, WorkerMaker
+from flows.build.fan_out import UnitWorker, WorkerMaker
 from flows.build.unit_queue import QueuedUnit
 from flows.ray.router_client import RayRouterClient
 from tasks.records.errors import EnvironmentFault
 from tasks.worker.engine import Engine, EngineSettings
 from tasks.worker.flight import FileLog
+from tasks.worker.run_unit import UnitSummary
 
 
 class UnitActor:
-    """Holds one stage's worker; `run` may be called several times at once."""
+    """Holds one stage's worker; `run` may be called concurrently."""
 
     def __init__(self, threads: int, settings: EngineSettings, log: str, router: Any) -> None:
         if not ray.get_gpu_ids():
-            # Ray lets an actor without GPUs see them all; a library that looks would take memory on the first.
+            # Ray lets an actor without GPUs see all of them; some libraries would then take memory on the first.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        import cv2  # noqa: PLC0415  (in the worker alone)
+        import cv2  # noqa: PLC0415  (only in the worker)
 
         cv2.setNumThreads(threads)
         self._engine = Engine(settings, FileLog(Path(log)))
@@ -33,13 +34,13 @@ class UnitActor:
         self._worker: UnitWorker | None = None
 
     def prepare(self, make_worker: WorkerMaker) -> str:
-        """Drops the worker of the stage before and makes this stage's; gives the id of the node it is on."""
+        """Drops the worker of the previous stage and makes this stage's; returns the id of the actor's node."""
         self._worker = None
         self._worker = make_worker(self._engine, self._client)
         return str(ray.get_runtime_context().get_node_id())
 
     def run(self, unit: QueuedUnit, suspects: Collection[str]) -> tuple[UnitSummary, float]:
-        """One unit: its summary, and the seconds it took here."""
+        """Runs one unit; returns its summary and the seconds it took."""
         if self._worker is None:
             msg = "the worker has no stage"
             raise EnvironmentFault(msg)
@@ -48,12 +49,12 @@ class UnitActor:
         return summary, time.monotonic() - begun
 
     def sees_gpus(self) -> str:
-        """What CUDA would show this process."""
+        """The devices that CUDA would show this process."""
         return os.environ.get("CUDA_VISIBLE_DEVICES", "all")
 
 
 def start_actor(threads: int, settings: EngineSettings, log: str, router: Any, units_in_flight: int) -> Any:
-    """A new actor, starting; Ray's own retries are off, since a restart would not know which unit to blame."""
+    """Starts a new actor; Ray's own restarts are off, since they would not know which unit to blame."""
     as_actor: Any = ray.remote
     options = {
         "num_cpus": threads,

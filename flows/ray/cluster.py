@@ -1,4 +1,4 @@
-"""A local Ray of our own (loopback only, token on, quick to start) or a cluster's; started beside other work."""
+"""A local Ray (loopback only, with a token, fast to start) or a cluster's; it starts in the background."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from typing import Any
 from tasks.records.errors import EnvironmentFault
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
-"""Without pools only ids and counts pass through it; Ray's smallest store is 75 MiB."""
+"""Without pools only ids and counts pass through it; Ray's minimum is 75 MiB."""
 
 BYTES_PER_MEGAPIXEL = 3_000_000
-"""Of an RGB picture on its way from a worker to a pool."""
+"""Size of an RGB picture sent from a worker to a pool."""
+
+STARTS = 4
+"""Tries to start a local Ray, which allows its node only 30 s, too little on a busy machine."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-"""What numeric libraries read when they are loaded."""
+"""Variables that numeric libraries read when they are loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
-    """Which Ray.
+    """Which Ray to use, and its size.
 
     Attributes:
         address: ``local`` starts one; ``auto`` or ``host:port`` joins one.
-        workers: actors; 0 means one for each `threads` cores of the cluster.
-        threads: a worker's numeric threads, and the cores it asks Ray for.
+        workers: actors; 0 means one per `threads` cores of the cluster.
+        threads: a worker's numeric threads, and the cores it requests from Ray.
         dashboard: start the dashboard of a local Ray.
-        gpus: GPUs that a local Ray counts; None: those it finds.
-        megapixels: photographs at work in a worker whose pictures may travel to pools; 0 without pools.
-        more_cpus: CPUs that a local Ray counts beside those of the workers, for pools.
-        verbose: let the workers' output through to the terminal.
+        gpus: GPUs of a local Ray; None: those that Ray detects.
+        megapixels: of all photographs in one worker whose pictures may be sent to pools; 0 without pools.
+        more_cpus: CPUs that a local Ray has beyond those of the workers, for pools.
+        verbose: print the workers' output.
     """
 
     address: str = "local"
@@ -51,7 +54,7 @@ class ClusterSettings:
 
 
 class RayCluster:
-    """Starts Ray in a thread of its own, so that planning and Prefect's server need not wait for it."""
+    """Starts Ray in a thread, so that planning and Prefect's server start at the same time."""
 
     def __init__(self, settings: ClusterSettings) -> None:
         self.settings = settings
@@ -77,7 +80,7 @@ class RayCluster:
 
     @property
     def workers(self) -> int:
-        """How many actors are to run."""
+        """Number of actors to run."""
         if self.settings.workers:
             return self.settings.workers
         if self.settings.address == "local":
@@ -89,7 +92,7 @@ class RayCluster:
         return max(1, int(resources.get("CPU", 1)) // self.settings.threads)
 
     def stop(self) -> None:
-        """Ends a local Ray, or leaves the cluster."""
+        """Stops a local Ray, or disconnects from the cluster."""
         import ray  # noqa: PLC0415
 
         self._answered.wait()
@@ -99,7 +102,7 @@ class RayCluster:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _live(self) -> None:
-        # Linux ends Ray's processes together with the *thread* that started them, so it has to stay.
+        # On Linux Ray's processes end with the *thread* that started them, so this one stays alive.
         try:
             self._start()
         finally:
@@ -112,20 +115,25 @@ class RayCluster:
         if self.settings.address == "local":
             _stay_on_loopback()
         logging.getLogger("ray").setLevel(logging.WARNING if self.settings.verbose else logging.ERROR)
-        try:
-            context = ray.init(**self._arguments())
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            # Ray reports a failed start by whichever of these its launcher ran into.
-            msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
-            self._error = EnvironmentFault(msg)
-            return
+        context: Any = None
+        for attempt in range(STARTS):
+            try:
+                context = ray.init(**self._arguments())
+                break
+            except Exception as error:
+                # A failed start raises any class, even a bare `Exception`, depending on where the launcher stopped.
+                ray.shutdown()
+                msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
+                self._error = EnvironmentFault(msg)
+                if "timed out during startup" not in str(error) or attempt + 1 == STARTS:
+                    return
         self._error = None
         self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else ""
 
     def _object_store_bytes(self) -> int:
-        """Room for the pictures of all samples at work, twice, within what shared memory has."""
-        wanted = 2 * BYTES_PER_MEGAPIXEL * self.settings.megapixels * self.workers
-        return max(OBJECT_STORE_BYTES, min(int(wanted), shared_memory_bytes() * 8 // 10))
+        """Twice the size of the pictures of all samples in flight, limited by the machine's shared memory."""
+        room = 2 * BYTES_PER_MEGAPIXEL * self.settings.megapixels * self.workers
+        return max(OBJECT_STORE_BYTES, min(int(room), shared_memory_bytes() * 8 // 10))
 
     def _arguments(self) -> dict[str, Any]:
         settings = self.settings
@@ -137,7 +145,7 @@ class RayCluster:
         }
         if settings.address != "local":
             return {**common, "runtime_env": {"env_vars": thread_limits(settings.threads)}}
-        # Unix sockets allow some hundred characters, and two builds must not share a session folder.
+        # Unix socket paths are limited to about 100 characters, and two builds must not share a session folder.
         _sweep(_short_folder())
         self._folder = tempfile.mkdtemp(prefix=f"ge-{os.getpid()}-", dir=_short_folder())
         return {
@@ -161,22 +169,22 @@ def shared_memory_bytes() -> int:
 
 
 def prepare_environment(settings: ClusterSettings) -> None:
-    """Sets what Ray reads from the environment; a value of the user's own stays.
+    """Sets the variables that Ray reads; those set by the user are kept.
 
-    Its processes inherit the thread limits from here: a runtime environment would start each of them anew.
+    Ray's processes inherit the thread limits from here: a runtime environment would start each of them a second time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if settings.address == "local":
-        # The switch that lets a Mac's Ray stay on loopback does so on Linux, too (for the processes Ray starts).
+        # The switch meant to keep Ray on loopback on a Mac works on Linux, too (for the processes Ray starts).
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        # Ray's workers run at nice 15 otherwise: whatever else the machine does would come before the build.
+        # Ray's workers run at nice 15 otherwise, so any other process on the machine would take precedence.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        # Else an actor without GPUs sees them all; our workers hide them from themselves as well.
+        # Otherwise an actor without GPUs sees all of them; our workers hide them from themselves as well.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-        # Networks free their activations after each picture; glibc would keep half a gigabyte of them a worker.
-        # 1 MiB costs a fifth of a worker's CPU (pictures are mapped anew each time), 8 MiB a twentieth over 24 MiB,
-        # which holds 0.1 GB more: two workers and all else stay below 4 GB.
+        # Networks free their activations after each picture; glibc would keep half a gigabyte of them per worker.
+        # 1 MiB costs a fifth of a worker's CPU (pictures are mapped again each time), 8 MiB a twentieth over 24 MiB,
+        # which takes 0.1 GB more: two workers and everything else stay below 4 GB.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(8 << 20))
         os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(128 << 20))
         os.environ.update(thread_limits(settings.threads))
@@ -184,10 +192,10 @@ def prepare_environment(settings: ClusterSettings) -> None:
 
 
 def _stay_on_loopback() -> None:
-    """Lets this process's Ray take 127.0.0.1 for the node's address, which all it starts then listens on.
+    """Makes this process's Ray use 127.0.0.1 as the node's address, on which everything it starts then listens.
 
-    Ray reads its switch when it is first imported, which may have been before `prepare_environment` set it; there is
-    no other way (`ray.init` turns a loopback address it is given into the machine's own).
+    Ray reads its switch when it is first imported, possibly before `prepare_environment` sets it; there is no other
+    way (`ray.init` replaces a loopback address by the machine's own).
     """
     from ray._private import ray_constants  # noqa: PLC0415
 
@@ -195,17 +203,17 @@ def _stay_on_loopback() -> None:
 
 
 def thread_limits(threads: int) -> Mapping[str, str]:
-    """Environment variables that hold a worker to so many numeric threads."""
+    """Environment variables that limit a worker to so many numeric threads."""
     return dict.fromkeys(THREAD_VARIABLES, str(threads))
 
 
 def cores() -> int:
-    """Cores this process may use (a container's or `taskset`'s share, not the machine's)."""
+    """Cores this process may use (the share of its container or `taskset`, not the machine's)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def _let_workers_import_us() -> None:
-    # From a checkout that is not installed, the driver's own search path does not reach the workers.
+    # In a checkout that is not installed, the driver's search path does not reach the workers by itself.
     root = str(Path(__file__).resolve().parents[2])
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if root not in known:
@@ -218,7 +226,7 @@ def _short_folder() -> str:
 
 
 def _sweep(folder: str) -> None:
-    """Removes what killed drivers of this user left: session folders named after a process that is gone."""
+    """Removes session folders of this user's killed drivers; each is named after its process."""
     for path in Path(folder).glob("ge-*-*"):
         pid = path.name.split("-")[1]
         if pid.isdigit() and path.stat().st_uid == os.getuid() and not _runs(int(pid)):

@@ -1,17 +1,17 @@
-"""Stage and counts as Ray metrics, scraped with Ray's own."""
+"""Unit counts and times per stage as Ray metrics, scraped together with Ray's own."""
 
 from __future__ import annotations
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from flows.build.fan_out import UnitSummary
+from tasks.worker.run_unit import UnitSummary
 
 UNIT_SECONDS = [0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600]
-"""Upper bounds of the histogram's buckets; a unit is meant to take seconds to a few minutes."""
+"""Upper bounds of the histogram's buckets; a unit should take from seconds to a few minutes."""
 
 
 class StageMetrics:
-    """What a driver reports; made after Ray is up."""
+    """Metrics reported by a driver; create it after Ray is up."""
 
     def __init__(self) -> None:
         tags = ("stage",)
@@ -26,13 +26,13 @@ class StageMetrics:
         self._stage = {"stage": ""}
 
     def observe(self, stage: str, *, open_units: int, in_flight: int) -> None:
-        """Where the stage stands now."""
+        """Reports the state of the stage."""
         self._stage = {"stage": stage}
         self._open.set(open_units, tags=self._stage)
         self._in_flight.set(in_flight, tags=self._stage)
 
     def count(self, summary: UnitSummary, seconds: float) -> None:
-        """One more committed unit."""
+        """Counts one more committed unit."""
         self._units.inc(1, tags=self._stage)
         if summary.inputs:
             self._inputs.inc(summary.inputs, tags=self._stage)

@@ -1,4 +1,4 @@
-"""Where pools fit: GPU memory to fractions of cards, replicas to cards, and what can never fit."""
+"""Fits pools to GPUs: memory to fractions of a card, replicas to cards; finds what can never fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tasks.records.errors import ConfigurationError
 from tasks.roles.placement import PoolSettings
 
 STEPS = 1000
-"""Fractions of a card are multiples of a thousandth; Ray counts finer, but nobody knows memory finer."""
+"""Fractions are rounded up to thousandths of a card; memory needs are not known more precisely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +30,13 @@ class PlacedPool:
 
 
 def fraction_of(name: str, pool: PoolSettings, card_gb: float) -> float:
-    """The share of a card that one actor takes, rounded up.
+    """The fraction of a card that one actor takes, rounded up.
 
     Raises:
-        ConfigurationError: it is larger than a card.
+        ConfigurationError: the actor needs more than one card.
     """
     if pool.gpu_gb > card_gb:
-        msg = f"pools.{name}.gpu_gb={pool.gpu_gb:g}: more than a card has (execution.card_gb={card_gb:g})"
+        msg = f"pools.{name}.gpu_gb={pool.gpu_gb:g}: larger than a card (execution.card_gb={card_gb:g})"
         raise ConfigurationError(msg)
     return math.ceil(pool.gpu_gb / card_gb * STEPS) / STEPS
 
@@ -44,16 +44,16 @@ def fraction_of(name: str, pool: PoolSettings, card_gb: float) -> float:
 def place(
     pools: Mapping[str, PoolSettings], *, card_gb: float, cards: Sequence[int], final: bool
 ) -> tuple[PlacedPool, ...]:
-    """Sizes the pools that are up at the same time.
+    """Sizes the pools that run at the same time.
 
     Args:
         pools: by name.
         card_gb: memory of a card, GB.
         cards: number of cards of each node.
-        final: no more nodes can come, so what does not fit now never will.
+        final: no more nodes can be added, so what does not fit now never will.
 
     Raises:
-        ConfigurationError: they can never fit together; with the numbers.
+        ConfigurationError: they can never fit together; the message has the numbers.
     """
     fixed = [
         PlacedPool(
@@ -64,16 +64,16 @@ def place(
         )
         for name, pool in pools.items()
     ]
-    wanted = [placed.fraction for placed in fixed for _ in range(placed.replicas) if placed.fraction]
-    if wanted and final and not fits(wanted, sum(cards)):
+    fractions = [placed.fraction for placed in fixed for _ in range(placed.replicas) if placed.fraction]
+    if fractions and final and not fits(fractions, sum(cards)):
         needs = ", ".join(f"{p.name} {p.replicas} x {p.settings.gpu_gb:g} GB" for p in fixed if p.fraction)
         msg = f"pools: {needs} do not fit on {sum(cards)} cards of {card_gb:g} GB (execution.card_gb)"
         raise ConfigurationError(msg)
-    return tuple(_grown(placed, wanted, sum(cards)) for placed in fixed)
+    return tuple(_grown(placed, fractions, sum(cards)) for placed in fixed)
 
 
 def fits(fractions: Sequence[float], cards: int) -> bool:
-    """Whether actors with these shares fit on so many cards; none is split over two cards."""
+    """Whether actors with these fractions fit on so many cards; an actor is never split over two cards."""
     free = [STEPS] * cards
     for share in sorted((round(fraction * STEPS) for fraction in fractions), reverse=True):
         room = [index for index, left in enumerate(free) if left >= share]
@@ -83,12 +83,12 @@ def fits(fractions: Sequence[float], cards: int) -> bool:
     return True
 
 
-def _grown(placed: PlacedPool, wanted: list[float], cards: int) -> PlacedPool:
-    """``auto`` pools get as many actors as fit beside the others; ``wanted`` grows with them."""
+def _grown(placed: PlacedPool, fractions: list[float], cards: int) -> PlacedPool:
+    """``auto`` pools get as many actors as fit beside the others; ``fractions`` grows with them."""
     if placed.settings.replicas != "auto" or not placed.fraction:
         return placed
     replicas = placed.replicas
-    while fits([*wanted, placed.fraction], cards):
-        wanted.append(placed.fraction)
+    while fits([*fractions, placed.fraction], cards):
+        fractions.append(placed.fraction)
         replicas += 1
     return PlacedPool(name=placed.name, settings=placed.settings, fraction=placed.fraction, replicas=replicas)

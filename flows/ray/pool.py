@@ -1,7 +1,7 @@
-"""The pool of Ray actors: each holds one stage's models and a few units; the driver retries and blames.
+"""The pool of Ray actors: each holds one stage's models and a few units; the driver handles retries and blame.
 
-Ray's own retries are off (an actor's restart would not know which unit to blame); truth lies in the store's
-commits, so an actor may be killed at any moment.
+Ray's own retries are off (a restarted actor would not know which unit to blame). Only commits in the store count, so
+an actor may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -22,19 +22,26 @@ from flows.ray.cluster import RayCluster
 from flows.ray.metrics import StageMetrics
 from flows.ray.services import RayServices
 from flows.ray.slot import ActorSettings, Slot
-from tasks.records.errors import AnswerMissing, ConfigurationError, DataFault, EnvironmentFault, StageStopped
+from tasks.records.errors import (
+    AnswerMissing,
+    ConfigurationError,
+    DataFault,
+    EnvironmentFault,
+    StageStopped,
+    first_line,
+)
 
 POLL_S = 1.0
-"""How often slow steps are looked for while nothing returns."""
+"""How often slow steps are searched for while nothing returns."""
 
 UNITS_LEFT_TO_SHARE = 2
 """Prefetch only while at least this many units per worker remain, so that none queues behind a busy worker."""
 
 
 class RayPool:
-    """As many actors as workers; they stay alive from stage to stage.
+    """One actor per worker; they stay alive from stage to stage.
 
-    An actor that finds nothing more to do in a stage drops its models for those of the stage that follows.
+    An actor without further units in a stage loads the models of the following one.
 
     Args:
         cluster: may still be starting; it is waited for at the first unit.
@@ -51,7 +58,7 @@ class RayPool:
         self._slots: list[Slot] = []
         self._making = threading.Lock()
         self._metrics: StageMetrics | None = None
-        # Their processes start while the driver still plans; a failure shows when they are first needed.
+        # The actors start while the driver is still planning; a failure surfaces when they are first needed.
         threading.Thread(target=self._make_early, name="start-actors", daemon=True).start()
 
     @property
@@ -84,7 +91,7 @@ class RayPool:
         with self._making:
             settings = self._settings
             if self._services is not None:
-                # GPUs are reserved first: workers would take all CPUs, and a replica would wait for one for ever.
+                # Reserve GPUs first: workers would take all CPUs, and replicas would wait for one forever.
                 settings = replace(settings, router=self._services.router())
             while len(self._slots) < self.workers:
                 self._slots.append(Slot.start(settings))
@@ -94,7 +101,7 @@ class RayPool:
         return self._services.status() if self._services is not None else {}
 
     def close(self) -> None:
-        """Ends the actors, pools and servers; units at work are lost and stay open."""
+        """Stops the actors, pools and servers; running units are lost and stay open."""
         self._end_actors()
         if self._services is not None:
             self._services.close()
@@ -119,7 +126,7 @@ class RayPool:
             while queue.open & until:
                 self._hand_out(job, queue)
                 self._look_ahead(job, queue)
-                # A drained queue has nothing for models that are still being loaded.
+                # In a draining queue, models that are still loading will not be needed.
                 waited_for = [
                     ref for slot in self._slots for ref in (slot.at_work if queue.draining else slot.refs)
                 ]
@@ -132,7 +139,7 @@ class RayPool:
                 self._metrics.observe(job.stage, open_units=len(queue.open), in_flight=queue.in_flight)
             self._look_ahead(job, queue)
         except (StageStopped, DataFault, ConfigurationError, KeyboardInterrupt):
-            # Units still at work would go on and commit behind the driver's back.
+            # Otherwise units still running would commit after the driver has returned.
             self._end_actors()
             raise
 
@@ -154,7 +161,7 @@ class RayPool:
         return slot.preparing is None and slot.key == job.key
 
     def _look_ahead(self, job: StageJob, queue: UnitQueue) -> None:
-        """Lets idle actors load what the next stage needs; a unit that comes back makes them load again."""
+        """Lets idle actors load the next stage's models; a unit of this stage would make them load again."""
         if job.following is None or queue.waiting or queue.draining:
             return
         for slot in self._slots:
@@ -166,7 +173,7 @@ class RayPool:
         done, _ = ray.wait(refs, num_returns=len(refs), timeout=0) if refs else ([], [])
         for ref in done:
             if ref not in slot.refs:
-                return  # the actor was replaced meanwhile, with all that it held
+                return  # the actor was replaced meanwhile
             try:
                 answer: Any = ray.get(ref)
             except RayTaskError as error:
@@ -211,7 +218,7 @@ class RayPool:
         queue.fault(units, message)
 
     def _same_fault(self, slot: Slot, message: str) -> list[str]:
-        """Units of the same worker that ended by the same fault: an endpoint that is away is one event."""
+        """Units of the same worker that failed with the same fault: an unreachable endpoint is one event."""
         refs = list(slot.at_work)
         done, _ = ray.wait(refs, num_returns=len(refs), timeout=0) if refs else ([], [])
         units = []
@@ -222,7 +229,7 @@ class RayPool:
                 if isinstance(error.cause, EnvironmentFault) and str(error.cause) == message:
                     units.append(slot.at_work.pop(ref).unit.id)
             except RayError:
-                continue  # a death, which the loop takes next
+                continue  # a death, which the loop handles next
         return units
 
     def _take_death(self, slot: Slot, queue: UnitQueue, error: RayError) -> None:
@@ -230,7 +237,7 @@ class RayPool:
         held, computing = slot.held(), {step.sample for step in slot.steps()}
         slot.replace()
         if loading and not early:
-            queue.fault([], f"a worker died while it loaded its models ({_first_line(error)})")
+            queue.fault([], f"a worker died while it loaded its models ({first_line(error)})")
         elif held:
             queue.worker_died(held, computing, Trouble.CRASHED)
 
@@ -248,8 +255,3 @@ class RayPool:
         ray.kill(slot.actor)
         slot.replace()
         queue.worker_died(held, slow, Trouble.TIMED_OUT)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, OwnerDiedError, RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, OwnerDiedError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from flows.build.log_files import log_everything, log_path, open_logs
 from flows.build.role_services import keeper_of
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.placement import PlacedPool
-from tasks.records.errors import ModelUnavailable
+from tasks.records.errors import ModelUnavailable, first_line
 from tasks.roles.backends import BackendChoice
 from tasks.roles.calls import Answered, RoleCall
 from tasks.roles.replicas import Cause, OwnerDied, Replica, ReplicaDied, answer_batch
@@ -32,14 +33,13 @@ class Reservation:
 
 
 class RouterActor:
-    """Holds the build's router on its own loop; every call is a coroutine."""
+    """Holds the build's router on its own loop; every method is a coroutine."""
 
-    def __init__(self, plan: ServicePlan) -> None:
-        self._plan = plan
+    def __init__(self, spec: ServiceSpec) -> None:
+        self._spec = spec
         self._router: Router | None = None
         self._making = asyncio.Lock()
         self._reserved: dict[str, Reservation] = {}
-        self._bundles: dict[str, list[int]] = {}
 
     async def kept(self, route: str, key: str, sid: str) -> Answered | None:
         """See `Router.kept`."""
@@ -50,15 +50,14 @@ class RouterActor:
         return await (await self._ready()).ask(call)
 
     async def reserve(self, reservations: Mapping[str, Reservation]) -> None:
-        """Cards that pools may use from now on."""
+        """Adds cards that pools may use from now on."""
         self._reserved.update(reservations)
         for name, reservation in reservations.items():
-            self._bundles[name] = list(range(reservation.placed.replicas))
             if self._router is not None:
                 self._router.pool_at(name, reservation.placed.replicas)
 
     async def release(self, names: Sequence[str]) -> None:
-        """Ends pools, so that their cards can be given back."""
+        """Closes pools, so that their cards can be returned."""
         await (await self._ready()).release(names)
         for name in names:
             self._reserved.pop(name, None)
@@ -79,12 +78,12 @@ class RouterActor:
     async def _ready(self) -> Router:
         async with self._making:
             if self._router is None:
-                open_logs(self._plan)
+                open_logs(self._spec)
                 self._router = Router(
-                    self._plan.routes,
+                    self._spec.routes,
                     pools=self._sized_pools(),
-                    servers=self._plan.servers,
-                    keeper=keeper_of(self._plan),
+                    servers=self._spec.servers,
+                    keeper=keeper_of(self._spec),
                     make_replica=self._make_replica,
                 )
         return self._router
@@ -94,7 +93,7 @@ class RouterActor:
             name: pool.model_copy(update={"replicas": self._reserved[name].placed.replicas})
             if name in self._reserved
             else pool
-            for name, pool in self._plan.pools.items()
+            for name, pool in self._spec.pools.items()
         }
 
     async def _make_replica(self, pool: str) -> Replica:
@@ -102,11 +101,10 @@ class RouterActor:
         if reservation is None:
             msg = f"pools.{pool}: no cards are reserved for it in this stage"
             raise ModelUnavailable(msg)
-        bundle = self._bundles[pool].pop(0)
-        log = str(log_path(self._plan.uri, pool))
-        replica = RayReplica(reservation, bundle, self._bundles[pool], log)
+        log = str(log_path(self._spec.uri, pool))
+        replica = RayReplica(reservation, log)
         try:
-            await replica.load({route.name: route.choice for route in self._plan.routes_in(pool)})
+            await replica.load({route.name: route.choice for route in self._spec.routes_in(pool)})
         except BaseException:
             await replica.close()
             raise
@@ -114,13 +112,12 @@ class RouterActor:
 
 
 class RayReplica:
-    """A replica as the router sees it."""
+    """The router's view of a replica."""
 
-    def __init__(self, reservation: Reservation, bundle: int, free: list[int], log: str) -> None:
+    def __init__(self, reservation: Reservation, log: str) -> None:
         placed = reservation.placed
-        strategy = PlacementGroupSchedulingStrategy(
-            placement_group=reservation.group, placement_group_bundle_index=bundle
-        )
+        # Any bundle of the group, since that of a replica that just died is freed a moment later.
+        strategy = PlacementGroupSchedulingStrategy(placement_group=reservation.group)
         as_actor: Any = ray.remote
         resources = {name: amount for name, amount in placed.bundle.items() if name not in ("CPU", "GPU")}
         self._actor = (
@@ -136,7 +133,6 @@ class RayReplica:
             )
             .remote(log)
         )
-        self._bundle, self._free = bundle, free
         self._closed = False
 
     async def load(self, choices: Mapping[str, BackendChoice]) -> None:
@@ -146,16 +142,17 @@ class RayReplica:
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise ReplicaDied(Cause.LOADING, _first_line(error)) from error
+            raise ReplicaDied(Cause.LOADING, first_line(error)) from error
 
     async def answer(self, route: str, payloads: Sequence[Any]) -> Sequence[Any]:
         """See `tasks.roles.replicas.Replica`; a payload is a list with one reference."""
+        kills = kernel_kills()
         try:
             answers: Sequence[Any] = await self._actor.answer.remote(route, list(payloads))
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            raise ReplicaDied(_cause(error), _first_line(error)) from error
+            raise ReplicaDied(_cause(error, kills), first_line(error)) from error
         return answers
 
     async def close(self) -> None:
@@ -163,7 +160,6 @@ class RayReplica:
         if not self._closed:
             self._closed = True
             ray.kill(self._actor)
-            self._free.append(self._bundle)
 
 
 class ReplicaActor:
@@ -184,7 +180,7 @@ class ReplicaActor:
             loaded[repr(choice)] = self._backends[route]
 
     def answer(self, route: str, payloads: Sequence[Sequence[Any]]) -> list[Any]:
-        """The answers to a batch; of two calls one fetches its pictures while the other computes."""
+        """The answers to a batch; with two calls at once, one fetches its pictures while the other computes."""
         questions: list[Any] = []
         for payload in payloads:
             try:
@@ -197,26 +193,36 @@ class ReplicaActor:
         return [question if isinstance(question, OwnerDied) else next(answers) for question in questions]
 
 
-def start_router(plan: ServicePlan) -> Any:
+def start_router(spec: ServiceSpec) -> Any:
     """The router actor of a build; it takes no CPU, and dies with the driver."""
     as_actor: Any = ray.remote
     options = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 10_000}
-    return as_actor(RouterActor).options(**options).remote(plan)
+    return as_actor(RouterActor).options(**options).remote(spec)
 
 
-def _cause(error: RayError) -> Cause:
-    """Why a replica ended, as far as Ray knows; only a crash can be a question's fault."""
+def _cause(error: RayError, kills_before: int) -> Cause:
+    """Why a replica ended, as far as Ray and the kernel report it; only a crash can be a question's fault.
+
+    Ray lists the kernel's OOM killer as a possible cause of any death, so the word alone is not conclusive.
+    """
     if isinstance(error, ActorUnavailableError) or getattr(error, "preempted", False):
         return Cause.NODE_LOST
     words = str(error)
-    if isinstance(error, ActorDiedError):
-        if "node" in words and ("died" in words or "terminated" in words) and "worker" not in words.lower():
-            return Cause.NODE_LOST
-        if "OOM" in words or "out of memory" in words.lower() or "memory monitor" in words.lower():
-            return Cause.OUT_OF_MEMORY_KILLED
+    if (
+        isinstance(error, OutOfMemoryError)
+        or "NODE_OUT_OF_MEMORY" in words
+        or "running low on memory" in words
+    ):
+        return Cause.OUT_OF_MEMORY_KILLED
+    if kernel_kills() > kills_before:
+        return Cause.OUT_OF_MEMORY_KILLED
+    if "node" in words and ("has been marked dead" in words or "was terminated" in words):
+        return Cause.NODE_LOST
     return Cause.CRASHED
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+def kernel_kills() -> int:
+    """Number of processes that this machine's kernel has killed for lack of memory; 0 if not available."""
+    vmstat = Path("/proc/vmstat")
+    lines = vmstat.read_text().splitlines() if vmstat.exists() else []
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -1,4 +1,4 @@
-"""The way of a worker on Ray to the build's router."""
+"""A Ray worker's client of the build's router."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RayRouterClient:
         """See `tasks.worker.role_asks.RouterClient`."""
         payload = call.payload
         if isinstance(payload, Question):
-            # In a list, or Ray would hand the router the pictures themselves. Copying them is no work for the loop.
+            # In a list, since Ray would resolve a bare reference for the router. Serializing must not block the loop.
             payload = [await asyncio.to_thread(ray.put, payload)]
         answered: Answered = await _result(self._router.ask.remote(replace(call, payload=payload)))
         return answered

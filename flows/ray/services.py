@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
 from flows.ray.placement import PlacedPool, fits, place
 from flows.ray.router_actor import Reservation, start_router
@@ -23,22 +23,22 @@ from tasks.stages.config import ExecutionSettings
 log = logging.getLogger(__name__)
 
 STATUS_S = 5.0
-"""Longest wait for the router's counters."""
+"""Timeout for reading the router's counters."""
 
 
 class RayServices:
-    """Reserves GPUs stage by stage, before workers take the CPUs; pools stay up while a later stage needs them and
-    the cards hold them.
+    """Reserves GPUs stage by stage, before workers take the CPUs. A pool stays up for a later stage while the cards
+    have room for it.
 
     Args:
         cluster: the Ray of the build.
-        plan: pools and servers of the build.
-        execution: size of a card, and how long resources are waited for.
+        spec: pools and servers of the build.
+        execution: size of a card, and the time to wait for resources.
     """
 
-    def __init__(self, cluster: RayCluster, plan: ServicePlan, execution: ExecutionSettings) -> None:
+    def __init__(self, cluster: RayCluster, spec: ServiceSpec, execution: ExecutionSettings) -> None:
         self._cluster = cluster
-        self._plan = plan
+        self._spec = spec
         self._execution = execution
         self._lock = threading.Lock()
         self._router: Any = None
@@ -47,23 +47,23 @@ class RayServices:
         self._status: dict[str, Any] = {}
 
     def router(self) -> Any:
-        """The router actor; the pools of the first stage that has some are reserved with it.
+        """The router actor; the first stage with pools has its cards reserved before this returns.
 
         Raises:
             ConfigurationError: pools that can never fit.
-            ModelUnavailable: they could fit, and did not within the time to wait.
+            ModelUnavailable: they could fit, but resources did not become free in time.
         """
         with self._lock:
             if self._router is None:
                 self._check_all()
-                self._router = start_router(self._plan)
-                first = next((stage for stage in STAGES if self._plan.pools_in(stage)), "")
+                self._router = start_router(self._spec)
+                first = next((stage for stage in STAGES if self._spec.pools_in(stage)), "")
                 if first:
                     self._reserve(first)
         return self._router
 
     def begin_stage(self, stage: str) -> None:
-        """Reserves what the stage needs, and gives back what neither it nor, for want of room, a later one can keep.
+        """Reserves the stage's pools; closes those that neither this stage nor, for lack of room, a later one keeps.
 
         Raises:
             ConfigurationError, ModelUnavailable: see `router`.
@@ -74,18 +74,18 @@ class RayServices:
         del router
 
     def status(self) -> Mapping[str, Any]:
-        """Counters of the router, as `Router.status`; the last ones known while it is busy."""
+        """Counters of the router, as `Router.status`; the last known ones while it is busy."""
         router = self._router
         if router is None:
             return {}
         try:
             self._status = ray.get(router.status.remote(), timeout=STATUS_S)
-        except RayError:  # busy, or ended meanwhile: what is known is older
-            log.debug("the router did not tell its counters", exc_info=True)
+        except RayError:  # busy or gone: keep the older counters
+            log.debug("the router did not return its counters", exc_info=True)
         return self._status
 
     def close(self) -> None:
-        """Ends the router with its replicas and gives all cards back."""
+        """Stops the router and its replicas and returns all cards."""
         with self._lock:
             if self._router is not None:
                 ray.get(self._router.close.remote())
@@ -97,12 +97,12 @@ class RayServices:
             self._placed.clear()
 
     def _check_all(self) -> None:
-        """Every stage's pools must fit by themselves."""
+        """Checks that the pools of each stage fit by themselves."""
         for stage in STAGES:
-            self._sized(self._plan.pools_in(stage))
+            self._sized(self._spec.pools_in(stage))
 
     def _sized(self, names: Sequence[str] | frozenset[str]) -> tuple[PlacedPool, ...]:
-        pools = {name: self._plan.pools[name] for name in sorted(names)}
+        pools = {name: self._spec.pools[name] for name in sorted(names)}
         return place(
             pools,
             card_gb=self._execution.card_gb,
@@ -111,11 +111,11 @@ class RayServices:
         )
 
     def _reserve(self, stage: str) -> None:
-        needed = self._plan.pools_in(stage)
+        needed = self._spec.pools_in(stage)
         missing = sorted(needed - set(self._groups))
         if not missing:
             return
-        later = {name for after in STAGES[STAGES.index(stage) :] for name in self._plan.pools_in(after)}
+        later = {name for after in STAGES[STAGES.index(stage) :] for name in self._spec.pools_in(after)}
         self._release([name for name in self._groups if name not in later])
         new = self._sized(frozenset(missing))
         if not self._fit_beside(new):
@@ -152,17 +152,17 @@ class RayServices:
         return group
 
     def _wait(self, groups: Sequence[PlacementGroup]) -> None:
-        """Until all are there, or it has taken too long."""
+        """Waits until all groups are placed, or raises after the configured time."""
         refs = [group.ready() for group in groups]
         ready, waiting = ray.wait(refs, num_returns=len(refs), timeout=self._execution.wait_for_resources_s)
         del ready
         if waiting:
             state: Any = ray
             have, free = state.cluster_resources(), state.available_resources()
-            wanted = ", ".join(f"{p.name} {p.replicas} x {p.bundle}" for p in self._placed.values())
+            requested = ", ".join(f"{p.name} {p.replicas} x {p.bundle}" for p in self._placed.values())
             msg = (
                 f"pools wait for resources for {self._execution.wait_for_resources_s:g} s "
-                f"(execution.wait_for_resources_s): asked {wanted}; the cluster has {_few(have)}, free {_few(free)}"
+                f"(execution.wait_for_resources_s): asked {requested}; the cluster has {_few(have)}, free {_few(free)}"
             )
             raise ModelUnavailable(msg)
 

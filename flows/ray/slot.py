@@ -1,4 +1,4 @@
-"""One Ray actor as the driver sees it: whose models it holds, which units it was given, what it computes."""
+"""The driver's view of one Ray actor: whose models it holds, which units it was given, what it is computing."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class ActorSettings:
 
 @dataclass(slots=True)
 class Slot:
-    """A place for an actor.
+    """A slot for an actor.
 
     Attributes:
         settings: of the actor.
         log: path of its flight log, on its node.
         node: id of that node, ``""`` until its first stage is loaded.
         key: of the stage whose models it holds, or is loading (``preparing``).
-        early: it loads them before that stage has begun, so a failure is not yet that stage's.
-        refused: key of a stage whose models could not be loaded early; the stage itself will report why.
-        at_work: its units.
+        early: whether it loads them before that stage begins; a failure then does not count for that stage yet.
+        refused: key of a stage whose models could not be loaded early; the stage itself will report the error.
+        at_work: its running units.
         looked: when its log was last searched for slow steps, seconds since 1970.
     """
 
@@ -59,7 +59,7 @@ class Slot:
 
     @classmethod
     def start(cls, settings: ActorSettings) -> Slot:
-        """A slot with a new actor, starting."""
+        """A slot with a new actor that is starting."""
         slot = cls(settings=settings)
         slot._start()
         return slot
@@ -77,34 +77,34 @@ class Slot:
 
     @property
     def refs(self) -> list[Ref]:
-        """What to wait for."""
+        """References to wait for."""
         return [self.preparing] if self.preparing is not None else list(self.at_work)
 
     @property
     def idle(self) -> bool:
-        """Whether it has nothing to do."""
+        """Whether it has no task."""
         return not self.refs
 
     def load(self, job: StageJob, *, early: bool) -> None:
-        """Lets it drop its models for the job's."""
+        """Makes it replace its models by the job's."""
         self.key, self.early = job.key, early
         self.preparing = self.actor.prepare.remote(job.make_worker)
 
     def loaded(self, node: str) -> None:
-        """What it was to load is there."""
+        """Loading finished."""
         self.preparing, self.node = None, node
 
     def not_loaded(self) -> None:
-        """What it was to load could not be loaded."""
+        """Loading failed."""
         self.refused = self.key if self.early else ""
         self.preparing, self.key = None, ""
 
     def give(self, dispatch: Dispatch) -> None:
-        """One more unit."""
+        """Gives it one more unit."""
         self.at_work[self.actor.run.remote(dispatch.unit, dispatch.suspects)] = dispatch
 
     def steps(self) -> tuple[Step, ...]:
-        """What it computes, or computed when it died; nothing when its node is gone."""
+        """What it is computing, or was computing when it died; nothing if its node is gone."""
         if not self.node:
             return ()
         if self.node == ray.get_runtime_context().get_node_id():
@@ -115,7 +115,7 @@ class Slot:
         try:
             steps: tuple[Step, ...] = ray.get(ref, timeout=30)
         except ray.exceptions.RayError:
-            return ()  # the node is lost with all that was on it, and a lost node is nobody's fault
+            return ()  # the node is lost with its log; a lost node is not a sample's fault
         return steps
 
     def held(self) -> list[str]:
@@ -123,7 +123,7 @@ class Slot:
         return [dispatch.unit.id for dispatch in self.at_work.values()]
 
     def replace(self) -> None:
-        """A new actor instead of a dead one, with nothing loaded and nothing to do."""
+        """Replaces a dead actor by a new one, without models or units."""
         if self.preparing is not None:
             self.not_loaded()
         self.forget_log()
@@ -132,5 +132,5 @@ class Slot:
         self._start()
 
     def forget_log(self) -> None:
-        """Removes the flight log of this machine."""
+        """Removes the flight log from this machine."""
         Path(self.log).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The gallery of a build in a local folder, finished or not: `groundedit gallery`."""
+"""Writes the gallery of a build, finished or not, into a local folder: `groundedit gallery`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.storage.objects.store import Store
 from tasks.storage.protocol.units import Plan
 
 EARLIER = ("accepted-*.html", "rejected-*.html", "pictures/*.jpg")
-"""What a larger gallery leaves when a smaller one is written over it."""
+"""Files of an earlier, larger gallery in the same folder, which are removed."""
 
 
 def write_build_gallery(
@@ -29,10 +29,10 @@ def write_build_gallery(
     *,
     rejected: bool = False,
 ) -> Path:
-    """A gallery of all accepted samples, and all refused ones if wanted, in the local folder ``to``.
+    """Writes a gallery of all accepted samples, and optionally all rejected ones, into the local folder ``to``.
 
-    ``plans`` are one a stage in order from ``ingest``, as far as the build has come; open ones are left out. Pages
-    and pictures that an earlier gallery left in the folder go.
+    ``plans`` has one plan per stage in order from ``ingest``, as far as the build has come; open ones are left out.
+    Pages and pictures of an earlier gallery in the folder are removed.
 
     Returns:
         The path of ``index.html``.

@@ -1,4 +1,4 @@
-"""What the gallery shows of one accepted or rejected sample, ready for the templates."""
+"""View models for the gallery's templates: one accepted or rejected sample each."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from tasks.records.records import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """An input or child that ended, with what is known of it.
+    """A rejected or failed input or child, with what is known about it.
 
-    ``record`` is its own, or else its parent's (what the stage was given); ``blobs`` those of both.
-    ``measured`` are the numbers behind the reason; ``twins`` ids of others of which the page would show and say the
-    same.
+    ``record`` is its own, or else its parent's (the stage's input); ``blobs`` are those of both.
+    ``measured`` are the numbers behind the reason; ``twins`` are ids of others whose entry on the page would be
+    identical.
     """
 
     stage: str
@@ -52,8 +52,8 @@ class Rejected:
     twins: tuple[str, ...] = ()
 
     @property
-    def told(self) -> Hashable:
-        """Equal for plans of one target that ended before they had pictures, with the same words and numbers."""
+    def appearance(self) -> Hashable:
+        """Equal for plans of one target that ended before they had pictures, with equal words and numbers."""
         match self.record:
             case GroundedTarget(target_id=target):
                 return self.verdict, self.detail, self.measured, target
@@ -65,7 +65,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedView:
-    """What the page of accepted samples needs; the numbers are measured on the pictures shown."""
+    """Data for the page of accepted samples; the numbers are measured on the pictures shown."""
 
     meta: SampleMeta
     made: Made
@@ -78,14 +78,14 @@ class AcceptedView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedView:
-    """What the page of rejected samples needs.
+    """Data for the page of rejected samples.
 
     Attributes:
         title: of the reason, in plain words.
-        failed: the gates that said no.
-        counts: for a scene without a target, (what kept objects from being one, how many objects).
-        remark: what the stage said beyond the gates and counts.
-        gates: all that were measured, the failing ones first.
+        failed: the gates that failed.
+        counts: for a scene without a target: (why objects do not qualify, number of objects).
+        remark: the stage's explanation beyond gates and counts.
+        gates: everything measured, failed gates first.
     """
 
     entry: Rejected
@@ -105,7 +105,7 @@ class RejectedView:
 
 
 def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
-    """Decode the three pictures once and draw the rest from them."""
+    """Decodes the three pictures once and derives the others from them."""
     meta = entry.meta
     source, grounded, edited = (
         pixels.rgb(entry.blobs[n]) for n in ("source.jpg", "grounded.jpg", "edited.png")
@@ -128,7 +128,7 @@ def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
 
 
 def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
-    """What can be shown of something refused: as many pictures and gates as it got to."""
+    """All pictures and gates that exist for a rejected sample."""
     record = entry.record
     sample = record if isinstance(record, EditedSample) else None
     plan = sample.plan if sample else record if isinstance(record, EditPlan) else None

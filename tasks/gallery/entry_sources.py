@@ -1,4 +1,4 @@
-"""Finds what the gallery shows in a build's plans: accepted samples and refused inputs, with their blobs."""
+"""Finds the gallery's entries in a build's plans: accepted samples and rejected inputs, with their blobs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tasks.storage.protocol.stage_end import (
 from tasks.storage.protocol.units import Plan, by_unit
 
 ROW_FILES_HELD = 64
-"""Row files kept in memory while entries are put together; neighbors come from the same files."""
+"""Row files kept in memory; consecutive entries come from the same files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """An input or child that ended: its row's place, and the verdict that counts."""
+    """An input or child that ended: the place of its row, and its final verdict."""
 
     id: str
     parent: str
@@ -45,7 +45,7 @@ class Ended:
 def accepted_samples(
     store: Store, plans: Sequence[Plan], context: SampleContext, validation_share: float
 ) -> Iterator[Accepted]:
-    """Kept samples of plans up to ``publish`` or, before publishing, ``editing``, in the order of the last one's units.
+    """Kept samples of plans up to ``publish`` (before that, ``editing``), in the order of the last plan's units.
 
     Raises:
         DataFault: a unit of these plans is not committed.
@@ -56,7 +56,7 @@ def accepted_samples(
     extra = {unit.id: unit.extra for unit in plan.units}
     ids = by_unit(plan.owners())
     for commit in plan_commits(store, plan):
-        # A retried input may have kept children in its old unit, too: the newest unit's rows count.
+        # A retried input may have kept children in its old unit, too; the newest unit's rows count.
         owned = ids.get(commit.unit, set())
         for row in read_rows(store, commit):
             if row.kind == CHILD and row.outcome == "kept" and row.parent in owned:
@@ -67,10 +67,10 @@ def accepted_samples(
 def rejected_samples(
     store: Store, plans: Sequence[Plan], limit: int | None = None
 ) -> tuple[list[Rejected], Counter[tuple[str, str]]]:
-    """Refused and failed inputs and children of the closed plans, and how many there are by (stage, reason).
+    """Rejected and failed inputs and children of the closed plans, and their total per (stage, reason).
 
-    ``plans`` are one a stage in order from ``ingest``; at most ``limit`` of each (stage, reason) are taken, drawn by
-    hash of the id (None: all).
+    ``plans`` has one plan per stage in order from ``ingest``; at most ``limit`` of each (stage, reason) are taken,
+    sampled by hash of the id (None: all).
     """
     totals: Counter[tuple[str, str]] = Counter()
     found: list[Rejected] = []
@@ -112,7 +112,7 @@ def _ended(store: Store, plan: Plan, light: Iterable[LightRow]) -> Iterator[Ende
 
 
 class _RowReader:
-    """Rows by (file, id, parent); files are read once while they are in use."""
+    """Rows by (file, id, parent); each file is read once while it is in use."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

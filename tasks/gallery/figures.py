@@ -1,4 +1,4 @@
-"""The pictures beside a sample of the gallery: which there are, their captions, and words for who can't see them."""
+"""The pictures beside a sample in the gallery: which exist, their captions and alternative texts."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from tasks.gallery.pictures import (
     crop_around,
     crop_difference,
     crop_outline,
-    cut,
     encode,
     fit,
     fit_crop,
     mark,
 )
 from tasks.imaging.arrays import Image
-from tasks.imaging.geometry import from_rle
+from tasks.imaging.geometry import cropped, from_rle
 from tasks.records.outcomes import BlobRef, PixelReader
 from tasks.records.records import EditedSample, GroundedTarget
 
 WHOLE, CROP, DIFFERENCE = "whole", "crop", "difference"
-"""Whole pictures, the largest; the part around the target; and what changed, the smallest."""
+"""Rows of pictures: whole pictures, the largest; the crop around the target; the difference, the smallest."""
 
 CAPTIONS = {
     "source": (WHOLE, "Photograph", "The photograph, {thing} unmarked"),
@@ -48,7 +47,7 @@ CAPTIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A picture of a page: its row, file name below the gallery's folder, words, and bytes of the JPEG."""
+    """A picture on a page: its row, file name below the gallery's folder, texts, and JPEG bytes."""
 
     row: str
     name: str
@@ -58,7 +57,7 @@ class Figure:
 
 
 def sample_figures(stem: str, label: str, pictures: SamplePictures) -> tuple[Figure, ...]:
-    """All pictures of a finished sample, in files that begin with ``stem``."""
+    """All pictures of a finished sample; file names start with ``stem``."""
     jpegs = dict(pictures.jpegs)
     return tuple(_figure(stem, name, label, jpegs[name]) for name in CAPTIONS if name in jpegs)
 
@@ -70,7 +69,7 @@ def refused_figures(
     sample: EditedSample | None,
     pixels: PixelReader,
 ) -> tuple[Figure, ...]:
-    """As many pictures of something refused as there are blobs for; none without its photograph."""
+    """The pictures of a rejected sample for which there are blobs; none without its photograph."""
     if "source.jpg" not in blobs:
         return ()
     source = pixels.rgb(blobs["source.jpg"])
@@ -91,7 +90,7 @@ def refused_figures(
 
 
 def refused_stem(stage: str, id_: str) -> str:
-    """How the files of something refused begin: ids of ingest are locations with any characters, hence a digest."""
+    """Start of a rejected sample's file names: a digest, since ids of ingest are locations with any characters."""
     name = f"{stage}\x00{id_}".encode("utf-8", errors="surrogatepass")
     return "pictures/rejected-" + hashlib.sha256(name).hexdigest()[:20]
 
@@ -100,12 +99,12 @@ def _crops(
     source: Image, sample: EditedSample, blobs: Mapping[str, BlobRef], pixels: PixelReader
 ) -> dict[str, Image]:
     pictures = {
-        "before": fit_crop(cut(source, sample.crop)),
+        "before": fit_crop(cropped(source, sample.crop)),
         "target": crop_outline(source, sample.crop, from_rle(sample.plan.target.mask)),
     }
     if "edited.png" in blobs:
         edited = pixels.rgb(blobs["edited.png"])
-        pictures["after"] = fit_crop(cut(edited, sample.crop))
+        pictures["after"] = fit_crop(cropped(edited, sample.crop))
         pictures["change"] = crop_difference(source, edited, sample.crop, from_rle(sample.allowed))
     elif "patch.png" in blobs:
         pictures["after"] = fit_crop(pixels.rgb(blobs["patch.png"]))

@@ -1,4 +1,4 @@
-"""Gates in plain words: what each number measures, how a bound is read, and which gates refused something."""
+"""Descriptions of gates: what each number measures, its bound, and which gates failed."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ GATES: Mapping[str, str] = {
     "region_share": "edited region's share of the picture",
     "carries_others": "class that carries other things (1 yes, 0 no)",
     "hole_other_objects_share": "share of its box taken by other objects",
-    "hole_unnamed_things_share": "share of what lies close around it that is another thing",
+    "hole_unnamed_things_share": "share of its close environment that is another thing",
     "change_inside_delta_e": "mean color change of the target (Lab)",
     "raw_leak_delta_e": "mean color change around it (Lab), before putting back",
     "asked_color_share": "share of the target in the asked color",
     "seam_share": "share of the border with a new edge",
     "ragged_border_share": "share of the border where structures run into it",
     "strange_border_share": "share of the border in colors rare around it",
-    "fill_contrast_ratio": "texture of the filling against its surroundings",
-    "novel_fill_share": "share of the filling unlike anything around it",
+    "fill_contrast_ratio": "texture of the fill relative to its environment",
+    "novel_fill_share": "share of the fill unlike anything around it",
     "found_before_score": "detector's score for the target before",
     "found_after_score": "detector's score for the target afterwards",
     "new_object_score": "detector's score for something new",
@@ -84,7 +84,7 @@ GATES: Mapping[str, str] = {
     "accuracy": "edit judge's score for accuracy, 1 to 5",
     "seamlessness": "edit judge's score for seamlessness, 1 to 5",
 }
-"""Plain words by the name a gate is recorded under; a gate that is not here is said by its name."""
+"""Description by recorded name of a gate; gates missing here are shown by name."""
 
 FAULTS: Mapping[str, str] = {
     "excluded_label": "class excluded by the settings",
@@ -109,20 +109,20 @@ FAULTS: Mapping[str, str] = {
     "mask_solidity": "something sticks out of it",
     "person_head_score": "no head seen",
 }
-"""Why an object may not be a target, by the check's name: what is wrong where `GATES` says what is measured."""
+"""Why an object does not qualify as a target, by the name of the failed check."""
 
 JUDGE = {
     "accuracy_": "edit judge's points for accuracy by the",
     "seamless_": "edit judge's points for blending in by the",
 }
-"""Prefixes of the edit judge's single scores, each of which rests on one gate's number."""
+"""Prefixes of the edit judge's partial scores; each is based on one gate's number."""
 
 CONDITIONS = {
     "hard_to_locate": (
         "it fills little of the picture, and there is another of its class or, among several objects, a larger one"
     ),
 }
-"""What a yes-or-no gate asks for, by its name."""
+"""What a yes-or-no gate requires, by name."""
 
 SCORES = {
     "region_edit_accuracy": "edit judge's score for accuracy, 1 to 5",
@@ -134,7 +134,7 @@ BEST_SCORE = 5.0
 
 
 class Measured(Protocol):
-    """A `tasks.records.records.Measurement`, or what is released of it."""
+    """A `tasks.records.records.Measurement`, or its released form."""
 
     @property
     def name(self) -> str:
@@ -169,7 +169,7 @@ class Measured(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedGate:
-    """A gate that said no: its recorded name, plain words, value, and the bound in words."""
+    """A failed gate: its recorded name, description, value, and the bound in words."""
 
     name: str
     words: str
@@ -179,7 +179,7 @@ class FailedGate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeakestGate:
-    """The number that came closest to its bound; ``spare`` as `spare_share` measures it."""
+    """The number closest to its bound; ``spare`` as computed by `spare_share`."""
 
     words: str
     value: float
@@ -200,7 +200,7 @@ def gate_words(name: str) -> str:
 
 
 def fault_words(name: str) -> str:
-    """Why an object may not be a target."""
+    """Why an object does not qualify as a target."""
     return FAULTS.get(name) or gate_words(name)
 
 
@@ -213,7 +213,7 @@ def gate_bound(gate: Measured) -> str:
 
 
 def weakest_gate(measured: Iterable[Measured]) -> WeakestGate | None:
-    """The number with the least spare share, the first of equals; None where nothing has any."""
+    """The number with the least spare share, the first of equals; None if no number has any."""
     found: WeakestGate | None = None
     for gate in measured:
         spare = spare_share(gate)
@@ -225,10 +225,10 @@ def weakest_gate(measured: Iterable[Measured]) -> WeakestGate | None:
 
 
 def spare_share(gate: Measured) -> float | None:
-    """How far inside its bound a value lies: 0 on the bound, 1 at the best there is; None where closeness says nothing.
+    """How far inside its bound a value lies: 0 at the bound, 1 at the best value; None if closeness has no meaning.
 
-    The best is 0 under "at most", the middle of a range, the scale's end or 1 for shares over "at least"; a number
-    without an end, such as a color change, is at 1 with twice its bound. Yes-or-no gates and counts have no closeness.
+    The best value is 0 for "at most", the middle of a range, and for "at least" the scale's end, or 1 for shares. A
+    number without an end, such as a color change, reaches 1 at twice its bound. Yes-or-no gates and counts: None.
     """
     low, high = gate.bounds
     if not gate.decides or low == high:
@@ -245,7 +245,7 @@ def spare_share(gate: Measured) -> float | None:
 
 
 def failed_gates(measured: Iterable[Measured]) -> tuple[FailedGate, ...]:
-    """Each gate that said no, once."""
+    """Each failed gate, once."""
     found: dict[str, FailedGate] = {}
     for gate in measured:
         if not gate.passed:
@@ -257,5 +257,5 @@ def failed_gates(measured: Iterable[Measured]) -> tuple[FailedGate, ...]:
 
 
 def object_counts(measured: Iterable[Measured]) -> tuple[tuple[str, int], ...]:
-    """(plain words, count) of what kept the objects of a scene from being a target."""
+    """(description, count) of why the objects of a scene do not qualify as targets."""
     return tuple((fault_words(m.name), int(m.value)) for m in measured)

@@ -1,4 +1,4 @@
-"""Static HTML to look at a build: accepted samples by edit type, refused ones by reason; no server, no scripts."""
+"""Static HTML gallery of a build: accepted samples by edit type, rejected ones by reason; no server, no scripts."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ from tasks.records.records import EditType
 from tasks.storage.reports.tallies import FUNNEL_EXPLAINED
 
 SHEET_SIZE = 12
-"""Samples of an edit type on the first page."""
+"""Samples per edit type on the first page."""
 
 PAGE_SIZE = 50
-"""Samples a page: more make a browser slow and a person tired."""
+"""Samples per page; larger pages load slowly and are tiring to read."""
 
 BOUNDS = {
     "accepted": ("publish.gallery_samples", "groundedit gallery OUT"),
     "rejected": ("publish.gallery_rejected", "groundedit gallery OUT --rejected"),
 }
-"""Kind of chapter: the setting that bounds how many a release shows, and the command that shows all."""
+"""Kind of chapter: the setting that limits how many a release shows, and the command that shows all."""
 
 View = TypeVar("View", AcceptedView, RejectedView)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """Samples of one edit type, or inputs refused for one reason.
+    """Samples of one edit type, or inputs rejected for one reason.
 
     Attributes:
         kind: ``accepted`` or ``rejected``.
         title: the edit type, or the reason in two or three plain words.
-        note: the stage that refused; empty for accepted ones.
+        note: the stage that rejected; empty for accepted ones.
         meaning: the reason in a plain sentence; empty for accepted ones.
-        code, recorded: the reason as rows hold it, and half a line on that name; empty for accepted ones.
-        count, shown: how many there are, and how many of them are on the pages.
-        entries: what is shown, with those that ended alike told once.
+        code, recorded: the reason as stored in rows, and a remark on that name; empty for accepted ones.
+        count, shown: total number, and number on the pages.
+        entries: what is shown; samples that ended alike appear once.
         pages: file names in order.
     """
 
@@ -71,13 +71,13 @@ class Chapter:
 
     @property
     def name(self) -> str:
-        """How links call it."""
+        """Name used in links."""
         return f"{self.note}: {self.title}" if self.note else self.title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Where an accepted sample is shown: its key, edit type, words, and page with anchor."""
+    """Where an accepted sample is shown: its key, edit type, instruction, and page with anchor."""
 
     key: str
     kind: str
@@ -87,13 +87,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryContent:
-    """What is shown, and of how many.
+    """Entries to show, and totals.
 
     Attributes:
-        accepted: in the order wanted within their edit type.
+        accepted: in display order within each edit type.
         rejected: in any order; grouped by stage and reason.
-        accepted_totals: edit type to how many there are.
-        rejected_totals: (stage, reason) to how many there are.
+        accepted_totals: edit type -> total number.
+        rejected_totals: (stage, reason) -> total number.
     """
 
     accepted: Sequence[Accepted]
@@ -105,10 +105,10 @@ class GalleryContent:
 def write_gallery(
     content: GalleryContent, context: ReleaseContext, open_pixels: Callable[[], PixelReader], sink: Sink
 ) -> None:
-    """Write ``index.html``, the pages, ``style.css`` and the pictures.
+    """Writes ``index.html``, the pages, ``style.css`` and the pictures.
 
-    ``context`` gives title, funnel and provenance; ``open_pixels`` a reader for one sample's blobs, so that what it
-    keeps is dropped with it; ``sink`` receives every file once. Equal inputs give equal bytes.
+    ``context`` has title, funnel and provenance; ``open_pixels`` makes a reader for one sample's blobs, whose cache is
+    dropped with it; ``sink`` receives every file once. Equal inputs give equal bytes.
     """
     by_type = {kind.value: [a for a in content.accepted if a.meta.edit_type == kind] for kind in EditType}
     by_type = {kind: found for kind, found in by_type.items() if found}
@@ -144,12 +144,12 @@ class _Book:
     sink: Sink
 
     def page(self, name: str, template: str, **values: object) -> None:
-        """Render one page into the sink."""
+        """Renders one page into the sink."""
         text = self.environment.get_template(template).render(**self.common, **values)
         self.sink(name, text.encode("utf-8", errors="backslashreplace"))
 
     def chapter(self, template: str, chapter: Chapter, views: Iterator[View]) -> None:
-        """One page after the other; pictures go to the sink as they are drawn and are not kept."""
+        """Renders page after page; pictures go to the sink as they are made and are not kept."""
         for number, name in enumerate(chapter.pages):
             shown = []
             for view in islice(views, PAGE_SIZE):
@@ -217,16 +217,16 @@ def _group(rejected: Sequence[Rejected]) -> dict[tuple[str, str], list[Rejected]
     groups: dict[tuple[str, str], dict[Hashable, Rejected]] = {}
     for entry in sorted(rejected, key=lambda e: (STAGES.index(e.stage), e.reason, e.id)):
         group = groups.setdefault((entry.stage, entry.reason), {})
-        first = group.setdefault(entry.told, entry)
+        first = group.setdefault(entry.appearance, entry)
         if first is not entry:
-            group[entry.told] = replace(first, twins=(*first.twins, entry.id))
+            group[entry.appearance] = replace(first, twins=(*first.twins, entry.id))
     return {key: list(group.values()) for key, group in groups.items()}
 
 
 def _by_photograph(
     chapters: Sequence[Chapter], entries: Sequence[Sequence[Accepted]]
 ) -> dict[str, list[Shown]]:
-    """Each photograph's accepted samples that are shown, by its sid."""
+    """Sid -> the photograph's accepted samples that are shown."""
     found: dict[str, list[Shown]] = {}
     for chapter, samples in zip(chapters, entries, strict=True):
         for n, entry in enumerate(samples):
@@ -238,5 +238,5 @@ def _by_photograph(
 
 
 def _number(value: float) -> str:
-    """A measured value, short and the same everywhere."""
+    """A measured value, short and formatted the same everywhere."""
     return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

@@ -1,29 +1,27 @@
-"""The pictures of the gallery: downscaled JPEGs, crops before and after, the amplified difference, marked targets."""
+"""The gallery's pictures: downscaled JPEGs, crops before and after, the amplified difference, marked targets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, grow
+from tasks.imaging.geometry import box_of, cropped, grow
 from tasks.imaging.pixels import encode_jpeg
 from tasks.records.records import Box
 
 LONG_SIDE = 800
-"""Pixels of a picture's longer side: what a 1280 px page shows in three columns, with room to look closer."""
+"""Longer side in pixels: a 1280 px page shows three columns, with some room for zooming."""
 
 CROP_SIDE = 480
-"""Pixels of a crop's longer side; smaller crops are enlarged up to `CROP_ZOOM` times."""
+"""Longer side of a crop in pixels; smaller crops are enlarged up to `CROP_ZOOM` times."""
 
 CROP_ZOOM = 4.0
 AMPLIFICATION = 4
-"""A difference of 64 levels is black already."""
+"""With this factor a difference of 64 levels is black."""
 
 QUALITY = 88
 RED = (230, 30, 30)
@@ -31,20 +29,17 @@ BLUE = (40, 90, 220)
 WHITE = (255, 255, 255)
 
 CROP_MARGIN = 0.25
-"""Of the target's longer side, shown around it where no editor has asked for a crop yet."""
-
-
-Scalar = TypeVar("Scalar", np.uint8, np.bool_)
+"""Share of the target's longer side shown around it if no editor has requested a crop yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplePictures:
-    """Encoded JPEGs by name, and what the two pictures say when compared pixel by pixel.
+    """Encoded JPEGs by name, and the result of comparing source and edit pixel by pixel.
 
     Attributes:
         jpegs: (name, bytes): source, grounded, edited and difference in full; before, target, after and change of
             the crop.
-        changed_outside: pixels outside the allowed region that differ; the promise is 0.
+        changed_outside: number of differing pixels outside the allowed region; must be 0.
         changed_inside: share of the allowed region's pixels that differ, 0..1.
     """
 
@@ -68,9 +63,9 @@ def sample_pictures(
         ("grounded", encode(fit(grounded))),
         ("edited", encode(fit(edited))),
         ("difference", encode(fit(difference(largest, allowed)))),
-        ("before", encode(fit_crop(cut(source, crop)))),
+        ("before", encode(fit_crop(cropped(source, crop)))),
         ("target", encode(crop_outline(source, crop, mask))),
-        ("after", encode(fit_crop(cut(edited, crop)))),
+        ("after", encode(fit_crop(cropped(edited, crop)))),
         ("change", encode(crop_difference(source, edited, crop, allowed))),
     )
     return SamplePictures(
@@ -97,25 +92,25 @@ def difference(largest: Image, allowed: Mask) -> Image:
 def crop_difference(source: Image, edited: Image, crop: Box, allowed: Mask) -> Image:
     """The amplified difference inside the crop, as large as the crops beside it.
 
-    Enlarged first and outlined then, so that the outline stays thin on a small crop. The arrays have the
+    Enlarged before the outline is drawn, so that the outline stays thin on a small crop. The arrays have the
     picture's size.
     """
-    largest = fit_crop(cv2.absdiff(cut(source, crop), cut(edited, crop)).max(axis=2))
+    largest = fit_crop(cv2.absdiff(cropped(source, crop), cropped(edited, crop)).max(axis=2))
     height, width = largest.shape
     inside = allowed[crop.y0 : crop.y1, crop.x0 : crop.x1].astype(np.uint8)
     return difference(largest, cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
 
 
 def crop_outline(source: Image, crop: Box, mask: Mask) -> Image:
-    """The crop, as large as the one beside it, with the mask's outline in red between two white lines.
+    """The crop, scaled like the one beside it, with the mask's outline in red between two white lines.
 
-    Nothing is tinted, so that what lies on either side of the line can be compared. White shows on dark and red on
-    light; the line runs along the mask's outermost pixels, holes included.
+    Nothing is tinted, so that both sides of the line can be compared. White is visible on dark and red on light;
+    the line follows the mask's outermost pixels, holes included.
     """
-    picture = fit_crop(cut(source, crop)).copy()
+    picture = fit_crop(cropped(source, crop)).copy()
     height, width = picture.shape[:2]
-    # Blended before it is cut at one half: enlarged pixels would give the line steps that the mask doesn't have.
-    soft = cv2.resize(cut(mask, crop).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    # Blend before thresholding at one half: enlarged mask pixels would give the line steps.
+    soft = cv2.resize(cropped(mask, crop).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     outlines, _ = cv2.findContours((soft > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for color, stroke in ((WHITE, 4), (RED, 2)):
         cv2.drawContours(picture, outlines, -1, color, stroke)
@@ -123,24 +118,19 @@ def crop_outline(source: Image, crop: Box, mask: Mask) -> Image:
 
 
 def crop_around(mask: Mask) -> Box:
-    """The mask's extent with `CROP_MARGIN` around it, inside the picture; of no area for an empty mask."""
+    """The mask's extent with `CROP_MARGIN` around it, inside the picture; of area zero for an empty mask."""
     extent, (height, width) = box_of(mask), mask.shape
     return grow(extent, round(CROP_MARGIN * max(extent.width, extent.height)), width, height)
 
 
 def mark(source: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
-    """The source with a red mask (opacity 0.5) and red boxes, for targets that have no grounded picture."""
+    """The source with a red mask (opacity 0.5) and red boxes, for targets without a grounded picture."""
     picture = source.copy()
     tint = np.array(RED, dtype=np.uint16)
     picture[mask] = ((picture[mask].astype(np.uint16) + tint) // 2).astype(np.uint8)
     for box in boxes:
         cv2.rectangle(picture, (box.x0, box.y0), (box.x1 - 1, box.y1 - 1), RED, _stroke(picture))
     return picture
-
-
-def cut(picture: NDArray[Scalar], box: Box) -> NDArray[Scalar]:
-    """The part of the picture or mask inside the box."""
-    return picture[box.y0 : box.y1, box.x0 : box.x1]
 
 
 def fit(picture: Image, long_side: int = LONG_SIDE) -> Image:
@@ -150,7 +140,7 @@ def fit(picture: Image, long_side: int = LONG_SIDE) -> Image:
 
 
 def fit_crop(picture: Image) -> Image:
-    """A crop brought to `CROP_SIDE`, enlarging small ones up to `CROP_ZOOM` times."""
+    """A crop scaled to `CROP_SIDE`, enlarging small ones up to `CROP_ZOOM` times."""
     scale = min(CROP_SIDE / max(*picture.shape[:2], 1), CROP_ZOOM)
     return _resize(picture, scale, cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
@@ -167,5 +157,5 @@ def _resize(picture: Image, scale: float, interpolation: int) -> Image:
 
 
 def _stroke(picture: Image) -> int:
-    """Line width that is still seen after shrinking."""
+    """Line width that stays visible after downscaling."""
     return max(2, round(int(max(picture.shape[:2])) / 400))

@@ -1,4 +1,4 @@
-"""What made the samples of a page: said once where they share it, and with a sample only where it differs."""
+"""What made the samples of a page: listed once where they share it, and per sample only where it differs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """Models that answered, prompt files that were read and libraries that were there, each once."""
+    """Models that answered, prompt files that were read and installed libraries, each once."""
 
     models: tuple[ModelShape, ...] = ()
     prompts: tuple[PromptShape, ...] = ()
     libraries: tuple[LibraryShape, ...] = ()
 
     def without(self, other: Made) -> Made:
-        """What is not in the other one."""
+        """What the other one does not contain."""
         return Made(
             models=tuple(m for m in self.models if m not in other.models),
             prompts=tuple(p for p in self.prompts if p not in other.prompts),
@@ -30,7 +30,7 @@ class Made:
 
 
 def made_of_sample(meta: SampleMeta) -> Made:
-    """What a released sample says of itself."""
+    """Provenance of a released sample."""
     named = tuple(p for p in meta.provenance.prompts if p.name != NONE)
     libraries = tuple(item for item in meta.provenance.libraries if item.name != NONE)
     return Made(models=meta.provenance.models, prompts=named, libraries=libraries)
@@ -39,7 +39,7 @@ def made_of_sample(meta: SampleMeta) -> Made:
 def made_of_refused(
     target: GroundedTarget | None, plan: EditPlan | None, sample: EditedSample | None
 ) -> Made:
-    """The same of something refused, as far as it got; its libraries stand in its units' commits alone."""
+    """The same for a rejected sample, up to where it ended; its libraries are only in its units' commits."""
     chain: list[ModelIdentity] = list(target.scene.models) if target else []
     read: list[tuple[str, str]] = []
     for record in (target, plan, sample):
@@ -50,7 +50,7 @@ def made_of_refused(
 
 
 def shared_by(all_made: Sequence[Made]) -> Made:
-    """What every one of them has, in the order of the first."""
+    """What all of them contain, in the order of the first."""
     if not all_made:
         return Made()
     first, rest = all_made[0], all_made[1:]

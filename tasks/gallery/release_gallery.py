@@ -1,4 +1,4 @@
-"""The gallery inside a release: some of its samples, and some of what was refused."""
+"""The gallery inside a release: some of its samples, and some of the rejected ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.storage.protocol.units import Plan
 
 
 def release_gallery(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> WriteGallery:
-    """What `tasks.publishing.finish_release.finish_release` asks for; ``plans`` are one per stage, in order."""
+    """The writer that `tasks.publishing.finish_release.finish_release` expects; ``plans``: one per stage, in order."""
 
     def write(survey: Survey, context: ReleaseContext, sink: Sink) -> None:
         refused, totals = rejected_samples(store, plans, settings.gallery_rejected)

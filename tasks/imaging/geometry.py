@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from tasks.imaging.arrays import Mask
 from tasks.records.records import Box, Rle
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 _MAX_GROUPS = 6
 """Groups of five bits per run length: up to 2**30 pixels."""
@@ -66,6 +70,11 @@ def box_of(mask: Mask) -> Box:
     if not rows.size:
         return Box(x0=0, y0=0, x1=0, y1=0)
     return Box(x0=int(columns[0]), y0=int(rows[0]), x1=int(columns[-1]) + 1, y1=int(rows[-1]) + 1)
+
+
+def cropped(array: NDArray[Pixel], box: Box) -> NDArray[Pixel]:
+    """A contiguous copy of the part of ``array`` (H, W, ...) inside ``box``."""
+    return np.ascontiguousarray(array[box.y0 : box.y1, box.x0 : box.x1])
 
 
 def to_rle(mask: Mask) -> Rle:

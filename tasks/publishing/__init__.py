@@ -1,1 +1,1 @@
-"""From finished samples to a release: shard format, splits, writer, index, card and gallery."""
+"""From finished samples to a release: shard format, splits, writer, index, card."""

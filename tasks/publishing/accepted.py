@@ -1,4 +1,4 @@
-"""A finished sample as the index, the card and the gallery see it: its JSON, and where its pictures lie."""
+"""A finished sample as used by the index, the card and the gallery: its JSON, and where its pictures are."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def accepted_of(row: Row, context: SampleContext, validation_share: float, libra
     """The sample of a kept child's row.
 
     Raises:
-        DataFault: the row holds no finished sample.
+        DataFault: the row does not hold a finished sample.
     """
     sample = row.decoded()
     if not isinstance(sample, EditedSample):

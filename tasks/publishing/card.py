@@ -1,4 +1,4 @@
-"""README.md of a release: a dataset card that Hugging Face reads, and the account of where everything came from."""
+"""README.md of a release: a Hugging Face dataset card with the provenance of everything in it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CITATION = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """What the card counts over a release's samples; small however many there are.
+    """Facts about a release's samples for the card; small however many samples there are.
 
     Attributes:
         types: (edit type, split) of each sample.
-        models: who answered, each once.
+        models: those that answered, each once.
         sources: (source name, license, sid) of each sample.
     """
 
@@ -113,7 +113,7 @@ def _source_rows(facts: CardFacts) -> list[dict[str, object]]:
 
 
 def _cell(text: str) -> str:
-    """Text for a table cell: nothing in it may end the cell, the row or the Markdown."""
+    """Text for a table cell, escaped so that it cannot end the cell, the row or the Markdown."""
     flat = " ".join(text.split())
     for sign in "\\`*_[]<>|":
         flat = flat.replace(sign, "&lt;" if sign == "<" else "&gt;" if sign == ">" else f"\\{sign}")

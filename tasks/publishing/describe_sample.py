@@ -1,4 +1,4 @@
-"""From an `EditedSample` to the JSON that is shipped with it."""
+"""Converts an `EditedSample` to its released JSON."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def describe_sample(
     ``libraries`` are those of the processes that made it.
 
     Raises:
-        DataFault: the record holds what the shape can't (a gate that is not a finite number).
+        DataFault: the record holds a value that the shape does not allow (a gate that is not a finite number).
     """
     try:
         return _describe(sample, split, context, libraries)
@@ -61,7 +61,7 @@ def describe_sample(
 
 
 def gates_of(sample: EditedSample) -> tuple[GateShape, ...]:
-    """Everything that was measured to let the sample through, in the order of the stages."""
+    """All measurements that let the sample through, in the order of the stages."""
     by_stage = (
         ("grounding", sample.plan.target.judgement),
         ("instruction", sample.plan.gates),
@@ -82,7 +82,7 @@ def scores_of(sample: EditedSample, context: SampleContext) -> tuple[MeasuredSha
 
 
 def models_of(sample: EditedSample) -> tuple[ModelShape, ...]:
-    """Who answered for each role, each once, in the order of the stages."""
+    """The models that answered, each role once, in the order of the stages."""
     plan = sample.plan
     chain: Sequence[ModelIdentity] = (
         *plan.target.scene.models,
@@ -210,7 +210,7 @@ _NOTHING: Mapping[str, Any] = {
     "decides": False,
     "note": NONE,
 }
-"""Stands where nothing was measured."""
+"""Placeholder where nothing was measured."""
 
 
 def _judged(name: str, value: float, least: float) -> MeasuredShape:

@@ -1,7 +1,7 @@
-"""Puts a published plan together as a release: shards, index, card, gallery and, last in its folder, the manifest.
+"""Assembles a published plan into a release: shards, index, card, gallery and, last in its folder, the manifest.
 
-Equal samples under an equal configuration give equal bytes, manifest included; what differs from build to build (its
-name, times, hosts, ends of stages) stands in ``RUN.json``.
+Equal samples under an equal configuration give equal bytes, manifest included. What differs from build to build (its
+name, times, hosts, stage ends) is in ``RUN.json``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tasks.storage.protocol.units import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A finished release: its folder below the dataset, and what its manifest says."""
+    """A finished release: its folder below the dataset, and its manifest."""
 
     folder: str
     manifest: dict[str, Any]
@@ -54,10 +54,10 @@ def finish_release(
     build: str,
     write_gallery: WriteGallery,
 ) -> Release:
-    """The release of closed plans, one a stage from ``ingest`` to ``publish``; a finished one is only read.
+    """The release of closed plans, one per stage from ``ingest`` to ``publish``; a finished release is only read.
 
-    Every step may be repeated after a crash and puts the same bytes, but for ``RUN.json``; the manifest, create-only,
-    comes last, and then the note that it was there (`mark_finished`).
+    Every step may be repeated after a crash and writes the same bytes, except ``RUN.json``. The manifest, create-only,
+    is written last, followed by the completion marker (`mark_finished`).
 
     Args:
         store: of the dataset.
@@ -65,10 +65,10 @@ def finish_release(
         context: of the build.
         settings: of publish.
         build: the build's name.
-        write_gallery: makes the files below ``gallery/``.
+        write_gallery: writes the files below ``gallery/``.
 
     Raises:
-        DataFault: a plan is open, or what the store holds doesn't fit its digests.
+        DataFault: a plan is open, or data in the store does not match its digests.
     """
     done = find_release(store, plans, context)
     if done is not None:
@@ -83,7 +83,7 @@ def finish_release(
     for shard in survey.shards:
         _copy(store, shard.tar, f"{folder}/{shard.name}")
     files = _write_beside(store, folder, context, survey, write_gallery)
-    # Whatever a killed build left: its ends may have been repaired since.
+    # Replace what a killed build left: its stage ends may have been repaired since.
     store.put(f"{folder}/{RUN}", seal(_run(folder, build, ends, survey)))
     path = f"{folder}/{MANIFEST}"
     store.put_if_absent(path, seal(_manifest(context.name, ends, survey, files)))
@@ -93,10 +93,10 @@ def finish_release(
 
 
 def mark_finished(store: Store, release: Release) -> None:
-    """Note beside a release that its manifest was there, unless that is noted.
+    """Records that the release was completed.
 
-    Only that tells a lost manifest from one that a killed build hadn't put yet; a build killed between the two leaves
-    the note to the next.
+    Without this marker a deleted manifest cannot be told from one that was never written. If a build is killed between
+    manifest and marker, the next one writes the marker.
     """
     path = finished_path(release.folder)
     if not store.exists(path):
@@ -104,10 +104,10 @@ def mark_finished(store: Store, release: Release) -> None:
 
 
 def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -> Release | None:
-    """The finished release of these plans, or None while a plan is open or the manifest isn't there.
+    """The finished release of these plans, or None while a plan is open or the manifest is missing.
 
     Raises:
-        DataFault: the manifest was changed.
+        DataFault: the manifest is damaged.
     """
     ends = stage_ends(store, plans)
     if len(ends) != len(plans):
@@ -118,12 +118,11 @@ def find_release(store: Store, plans: Sequence[Plan], context: ReleaseContext) -
 
 
 def release_folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
-    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and what was refused: nothing
-    of the process that publishes.
+    """``releases/<name>-<hash8>``; the hash covers the configuration, the sample set and the rejections, but nothing
+    about the process that publishes.
 
-    A plan's name covers its inputs and not how they were cut into units, so a build that grew has the folder of one
-    made at once. That of ingest is left out, since it holds times of files.
-    ``context`` carries the funnel.
+    A plan's name covers its inputs but not how they were cut into units, so a build that grew has the same folder as
+    one made at once. Ingest's name is left out, since it contains modification times. ``context`` has the funnel.
     """
     material = {
         "chain": [plan.key.config8 for plan in plans],
@@ -134,48 +133,25 @@ def release_folder(plans: Sequence[Plan], context: ReleaseContext) -> str:
     return f"{RELEASES}/{context.name}-{digest_of(material)[:8]}"
 
 
-def check_release(store: Store, folder: str) -> list[str]:
-    """What is wrong with a release, one line per fault; reads every byte of it.
-
-    Raises:
-        DataFault: it has no manifest or ``RUN.json``, or a damaged one.
-    """
-    manifest = unseal(store.get(f"{folder}/{MANIFEST}"), f"{folder}/{MANIFEST}")
-    expected = {f"{folder}/{item['name']}": item for item in manifest["files"]}
-    faults = []
-    for path, item in expected.items():
-        data = store.find(path)
-        if data is None:
-            faults.append(f"{path}: missing")
-        elif len(data) != item["bytes"] or sha256_hex(data) != item["sha256"]:
-            faults.append(f"{path}: its bytes don't fit the digest in {MANIFEST}")
-    beside = {f"{folder}/{MANIFEST}"}
-    if manifest["schema_version"] > 1:  # version 1 kept all of it in the manifest
-        unseal(store.get(f"{folder}/{RUN}"), f"{folder}/{RUN}")
-        beside.add(f"{folder}/{RUN}")
-    there = {info.path for info in store.list(folder)} - beside
-    return faults + [f"{path}: not named by {MANIFEST}" for path in sorted(there - set(expected))]
-
-
 def _copy(store: Store, tar: StoredObject, path: str) -> None:
-    """The unit's tar as a shard: through memory and checked where that is near, by the store itself elsewhere."""
+    """Copies the unit's tar to a shard: locally through memory with a check, remotely inside the store."""
     there = store.head(path)
     if there is not None and there.size == tar.bytes:
         return
     if store.folder is None:
         store.copy(tar.path, path)
         return
-    # A local store copies by hard link: damage to the release would be damage to what proves it.
+    # No hard link: damage to the release would then also damage the unit's committed data.
     data = store.get(tar.path)
     if sha256_hex(data) != tar.sha256:
-        raise DataFault(f"{tar.path}: its bytes don't fit the digest in its commit")
+        raise DataFault(f"{tar.path}: bytes do not match the digest in its commit")
     store.put(path, data)
 
 
 def _write_beside(
     store: Store, folder: str, context: ReleaseContext, survey: Survey, write_gallery: WriteGallery
 ) -> list[dict[str, Any]]:
-    """Everything but the shards, ``RUN.json`` and the manifest; their names, bytes and digests, sorted by name."""
+    """Writes everything except shards, ``RUN.json`` and manifest; returns names, sizes and digests, sorted by name."""
     files: list[dict[str, Any]] = []
 
     def sink(name: str, data: bytes) -> None:

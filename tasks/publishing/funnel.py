@@ -1,4 +1,4 @@
-"""The ends of a build's closed stages, and the funnel that card and gallery show of them."""
+"""The ends of a build's closed stages, and the funnel computed from them for card and gallery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.storage.reports.tallies import tally_of_end
 
 
 def stage_ends(store: Store, plans: Sequence[Plan]) -> list[StageEnd]:
-    """The ends of the plans that are closed, in their order; an open plan ends the list."""
+    """The ends of the closed plans in order, up to the first open plan."""
     ends = []
     for plan in plans:
         end = find_stage_end(store, plan)
@@ -27,6 +27,6 @@ def with_funnel(context: ReleaseContext, ends: Sequence[StageEnd]) -> ReleaseCon
     """The context with the counts of these stages.
 
     Raises:
-        DataFault: a stage's counts don't add up.
+        DataFault: a stage's counts do not add up.
     """
     return replace(context, funnel=tuple(map(tally_of_end, ends)))

@@ -1,4 +1,4 @@
-"""``index.parquet``: one row a sample with where it lies and what one filters by."""
+"""``index.parquet``: one row per sample, with its location in the shards and columns to filter by."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ INDEX_SCHEMA = pa.schema(
 
 
 def index_row(meta: SampleMeta, members: Mapping[str, BlobRef], shard: str) -> dict[str, object]:
-    """The index row of one sample, by column name; ``members`` says where each lies in the shard."""
+    """The index row of one sample, by column name; ``members`` has the location of each member in the shard."""
     scores = {score.name: score.value for score in meta.scores}
     return {
         "key": meta.key,
@@ -67,5 +67,5 @@ def index_row(meta: SampleMeta, members: Mapping[str, BlobRef], shard: str) -> d
 
 
 def index_bytes(rows: Sequence[dict[str, object]]) -> bytes:
-    """The table as Parquet, in the order given; equal rows give equal bytes under one pyarrow version."""
+    """The table as Parquet, in the given order; equal rows give equal bytes under one pyarrow version."""
     return write_parquet(pa.Table.from_pylist(list(rows), schema=INDEX_SCHEMA))

@@ -1,4 +1,4 @@
-"""The publish stage's own planner: units are shards in order, and one unit of what the splits refuse."""
+"""The planner of publish: one unit per shard, in order, and one unit for the samples that the splits reject."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import replace
 
 from tasks.publishing.sample_libraries import LibrariesOf, write_extra
 from tasks.publishing.settings import PublishSettings
-from tasks.publishing.splits import REFUSED, SampleRef, plan_shards
+from tasks.publishing.splits import REFUSED, SampleRef, assign_shards
 from tasks.records.errors import DataFault
 from tasks.records.records import SourceImage
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import read_rows
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import Grouping, store_plan
+from tasks.storage.protocol.planning import Grouping, inputs_of
 from tasks.storage.protocol.rows import CHILD
 from tasks.storage.protocol.stage_end import plan_commits
 from tasks.storage.protocol.units import Plan, PlanInput, Unit, make_unit
 
 SHARD = "shard"
-"""In a unit's ``extra``: the shard's file name; a unit without one holds refused samples only."""
+"""Key in a unit's ``extra`` for the shard's file name; a unit without it has only rejected samples."""
 
 
 def shard_grouping(
@@ -30,16 +30,16 @@ def shard_grouping(
     seed: int,
     libraries: Callable[[], LibrariesOf],
 ) -> Grouping:
-    """How `tasks.storage.protocol.planning.plan_stage` is to group the inputs of publish.
+    """The grouping of publish's inputs for `tasks.storage.protocol.planning.draft_plan`.
 
-    ``key`` is the publish stage's; ``fingerprints`` is sid to fingerprint (16 hex digits) of at least the
-    photographs that have samples; ``seed`` is the build's; ``libraries`` reads the commits, where units are made.
+    ``key`` is the publish stage's; ``fingerprints`` maps sid -> fingerprint (16 hex digits), at least for the
+    photographs that have samples; ``seed`` is the build's; ``libraries`` reads the commits when units are made.
     """
 
     def group(inputs: Sequence[PlanInput]) -> list[Unit]:
         by_key = {item.id: item for item in inputs}
         refs = [SampleRef(key=k, sid=sid_of(k), fingerprint=fingerprints[sid_of(k)]) for k in by_key]
-        release = plan_shards(refs, settings, seed)
+        release = assign_shards(refs, settings, seed)
         libraries_of = libraries()
         units = [
             make_unit(
@@ -59,14 +59,8 @@ def shard_grouping(
     return group
 
 
-def retry_shards(store: Store, plan: Plan, failed: Collection[str]) -> Plan:
-    """The plan of `draft_retry_shards`, stored."""
-    following = draft_retry_shards(plan, failed)
-    return plan if following is plan else store_plan(store, following)
-
-
 def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
-    """The publish plan's next generation: shards with failed samples made anew, whole and under their names.
+    """The publish plan's next generation: shards with failed samples are made again, whole and under their names.
 
     ``failed`` are ids of the plan (`tasks.storage.protocol.stage_end.failed_inputs`); without any the plan itself is
     returned.
@@ -77,7 +71,7 @@ def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
         return plan
     generation = plan.generation + 1
     fresh = [
-        make_unit(plan.key, _inputs_of(unit), generation, unit.extra)
+        make_unit(plan.key, inputs_of(unit), generation, unit.extra)
         for unit in plan.units
         if unit.id in again
     ]
@@ -86,26 +80,21 @@ def draft_retry_shards(plan: Plan, failed: Collection[str]) -> Plan:
 
 
 def read_fingerprints(store: Store, ingest: Plan, sids: Collection[str]) -> dict[str, str]:
-    """Sid to fingerprint, for these photographs of a finished ingest."""
-    wanted = set(sids)
+    """Sid -> fingerprint, for these photographs of a finished ingest."""
+    requested = set(sids)
     found: dict[str, str] = {}
     for commit in plan_commits(store, ingest):
         for row in read_rows(store, commit):
-            if row.kind == CHILD and row.outcome == "kept" and row.id in wanted:
+            if row.kind == CHILD and row.outcome == "kept" and row.id in requested:
                 record = row.decoded()
                 if isinstance(record, SourceImage):
                     found[row.id] = record.fingerprint
-    missing = wanted.difference(found)
+    missing = requested.difference(found)
     if missing:
         raise DataFault(f"{ingest.path}: no photograph {min(missing)}")
     return found
 
 
 def sid_of(sample_key: str) -> str:
-    """The photograph's id in a derived one: ``<sid>-t0-p0``."""
+    """The photograph's id inside a derived one: ``<sid>-t0-p0``."""
     return sample_key.partition("-")[0]
-
-
-def _inputs_of(unit: Unit) -> list[PlanInput]:
-    rows = "\n".join(unit.parents)
-    return [PlanInput(id=i, digest=d, rows=rows) for i, d in zip(unit.members, unit.digests, strict=True)]

@@ -1,4 +1,4 @@
-"""Every reason of the closed list in plain words: a short title, and a line for somebody who never saw the code."""
+"""Every reason of the closed list in plain words: a short title, and a sentence for readers of the gallery."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tasks.records.errors import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasonWords:
-    """How a reason is said on a page.
+    """The words for a reason on a page.
 
     Attributes:
         title: two or three words, as a heading and in tables.
         meaning: one sentence.
-        recorded: half a line after the reason's code, where that says something else than the title.
-        by_gate: other titles by the gate that failed, for a reason that stands for more than one fault.
+        recorded: a remark on the reason's code, where that differs from the title.
+        by_gate: failed gate -> another title, for a reason that covers more than one kind of fault.
     """
 
     title: str
@@ -25,7 +25,7 @@ class ReasonWords:
     by_gate: Mapping[str, str] = field(default_factory=dict)
 
     def title_for(self, failed: Sequence[str]) -> str:
-        """The title that fits the gates that failed; the general one when they don't agree on another."""
+        """The title for these failed gates; the general one if they do not agree on another."""
         titles = {self.by_gate.get(name, self.title) for name in failed}
         return titles.pop() if len(titles) == 1 else self.title
 
@@ -37,42 +37,45 @@ def _say(title: str, meaning: str, recorded: str = "", **by_gate: str) -> Reason
 REASONS: Mapping[Reason, ReasonWords] = {
     Reason.NOT_AN_IMAGE: _say("not an image", "The file's first bytes are not those of any picture format."),
     Reason.EMPTY_FILE: _say("empty file", "The file holds no bytes at all."),
-    Reason.DECODE_ERROR: _say("decode error", "The file looks like a picture but can't be decoded."),
+    Reason.DECODE_ERROR: _say("decode error", "The file looks like a picture but cannot be decoded."),
     Reason.TRUNCATED: _say("truncated", "The file ends before its picture does."),
     Reason.UNSUPPORTED_FORMAT: _say(
         "unsupported format", "It is a picture of a kind that is not read here, such as raw sensor data."
     ),
     Reason.ANIMATED: _say("animated", "The file holds several frames or pages instead of one photograph."),
     Reason.TOO_SMALL: _say("too small", "The shorter side has too few pixels to edit an object well."),
-    Reason.TOO_MANY_PIXELS: _say("too many pixels", "The picture has more pixels than the limit set."),
-    Reason.TOO_MANY_BYTES: _say("too many bytes", "The file is larger than the limit set."),
+    Reason.TOO_MANY_PIXELS: _say("too many pixels", "The picture has more pixels than the configured limit."),
+    Reason.TOO_MANY_BYTES: _say("too many bytes", "The file is larger than the configured limit."),
     Reason.EXTREME_ASPECT: _say(
         "extreme aspect", "The picture is far longer than it is wide, or the reverse."
     ),
-    Reason.DUPLICATE: _say("duplicate", "The same bytes came in under another name, and that one was taken."),
-    Reason.EXCLUDED: _say("excluded", "Somebody put this photograph on the list of those to leave out."),
-    Reason.BAD_NAME: _say("bad name", "The file's name can't be written down safely as text."),
+    Reason.DUPLICATE: _say(
+        "duplicate", "The same bytes were found under another name, which was used instead."
+    ),
+    Reason.EXCLUDED: _say("excluded", "The photograph is on the list of those to leave out."),
+    Reason.BAD_NAME: _say("bad name", "The file's name cannot be represented safely as text."),
     Reason.BAD_ARCHIVE_MEMBER: _say(
-        "bad archive member", "This part of the archive is damaged or is no plain file."
+        "bad archive member", "This part of the archive is damaged or is not a plain file."
     ),
     Reason.BAD_ANNOTATION: _say(
-        "bad annotation", "The masks shipped with the photograph can't be read or don't fit it."
+        "bad annotation", "The masks shipped with the photograph cannot be read or do not fit it."
     ),
     Reason.UNREADABLE: _say(
-        "unreadable", "The bytes could not be read, so nothing can be said of the picture."
+        "unreadable", "The bytes could not be read, so nothing is known about the picture."
     ),
-    Reason.SOURCE_MISSING: _say("source missing", "The file was listed and then was not there any more."),
+    Reason.SOURCE_MISSING: _say("source missing", "The file was listed but no longer exists."),
     Reason.SOURCE_CHANGED: _say("source changed", "The file is no longer the one that was listed or stored."),
     Reason.TOO_FEW_ENTITIES: _say(
         "too few entities", "Too few objects were found for a scene in which one has to be singled out."
     ),
     Reason.NO_TARGET: _say(
-        "no target", "Objects were found, but none with a label, mask, size and place sound enough to edit."
+        "no target",
+        "Objects were found, but none whose label, mask, size and position are reliable enough to edit.",
     ),
     Reason.MASK_NOT_PRECISE: _say(
         "doubtful target",
-        "The target judge could not vouch for the object: for what it is called, or for the outline of its mask.",
-        "which names the mask alone, and stands for a doubtful label as well",
+        "The target judge could not confirm the object: its label, or the outline of its mask.",
+        "which names only the mask, but also covers a doubtful label",
         label_confidence="label in doubt",
         label_objection="label in doubt",
         edge_contrast="mask outline in doubt",
@@ -83,10 +86,10 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.NO_EDIT_TYPE: _say("no edit type", "None of the edit types on offer suits this object."),
     Reason.NO_UNIQUE_REFERENCE: _say(
         "no unique reference",
-        "No wording was found that surely means this object and nothing else in the scene.",
+        "No wording was found that refers to this object and to nothing else in the scene.",
     ),
     Reason.WRONG_EDIT_TYPE: _say(
-        "wrong edit type", "The words ask for another kind of edit than the one drawn."
+        "wrong edit type", "The words ask for another kind of edit than the one chosen."
     ),
     Reason.PARTS_DISAGREE: _say(
         "parts disagree", "A part of the reasoning lacks a fact that the instruction states."
@@ -96,9 +99,9 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.AMBIGUOUS_REFERENCE: _say(
         "ambiguous reference",
-        "Read back with the scene, the words lead to another object, to several or to none.",
+        "Read together with the scene, the words lead to another object, to several or to none.",
     ),
-    Reason.DEGENERATE_TEXT: _say("degenerate text", "A text is endless or repeats itself in circles."),
+    Reason.DEGENERATE_TEXT: _say("degenerate text", "A text is endless or repeats itself."),
     Reason.TWO_EDITS: _say("two edits", "The instruction asks for more than one edit."),
     Reason.REWRITE_CONTRADICTS: _say(
         "rewriting contradicts", "The rewritten instruction contradicts the one it was made from."
@@ -125,29 +128,27 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "region too large", "The edit would cover too much of the picture to be filled in believably."
     ),
     Reason.NOT_CHANGED: _say("not changed", "The object looks almost the same after the edit as before."),
-    Reason.LEAKED: _say("leaked", "The editor also changed what lies around the object."),
+    Reason.LEAKED: _say("leaked", "The editor also changed the area around the object."),
     Reason.SEAM_VISIBLE: _say(
         "seam visible", "An edge can be seen where the edited part meets the rest of the photograph."
     ),
-    Reason.WRONG_COLOR: _say("wrong color", "The object did not come out in the color that was asked for."),
+    Reason.WRONG_COLOR: _say("wrong color", "The object does not have the requested color after the edit."),
     Reason.STILL_THERE: _say(
         "still there", "After the removal the object, or its outline, can still be found in its place."
     ),
     Reason.REMOVAL_UNVERIFIABLE: _say(
         "removal unverifiable",
-        "The detector did not find the object before, so not finding it afterwards proves nothing.",
+        "The detector did not find the object before the edit, so not finding it afterwards proves nothing.",
     ),
     Reason.NEW_OBJECT_APPEARED: _say(
-        "new object appeared", "The filling shows an object that was not there before."
+        "new object appeared", "The fill shows an object that was not there before."
     ),
-    Reason.FLAT_FILL: _say(
-        "flat fill", "The filling is smooth where its surroundings have texture: a smear."
-    ),
+    Reason.FLAT_FILL: _say("flat fill", "The fill is smooth where its environment has texture: a smear."),
     Reason.FOREIGN_FILL: _say(
-        "foreign fill", "The filling has patches of a color or texture that nothing around it has."
+        "foreign fill", "The fill has patches of a color or texture that nothing around it has."
     ),
     Reason.ENTANGLED: _say(
-        "entangled", "The object is too bound up with others, or carries them, to be taken out cleanly."
+        "entangled", "The object is too entangled with others, or carries them, to be removed cleanly."
     ),
     Reason.LOW_ACCURACY: _say(
         "low accuracy", "The edit judge found that the edit does too little of what was asked."
@@ -158,31 +159,29 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.SPLIT_CONFLICT: _say(
         "near-duplicate across splits",
         "Nearly the same photograph is in another split, which would leak into tests.",
-        "since the two splits both lay claim to it",
+        "since both splits have a claim to it",
     ),
-    Reason.CRASHED: _say(
-        "crashed", "Working on it ended in a fault of the program, so nothing can be said of it."
-    ),
-    Reason.TIMED_OUT: _say("timed out", "Working on it took longer than the time limit, and was given up."),
-    Reason.BACKEND_ERROR: _say("backend error", "The model asked could not do this one and said so."),
+    Reason.CRASHED: _say("crashed", "The program crashed on it, so nothing is known about it."),
+    Reason.TIMED_OUT: _say("timed out", "It took longer than the time limit and was abandoned."),
+    Reason.BACKEND_ERROR: _say("backend error", "The model reported an error for this input."),
     Reason.OUT_OF_MEMORY: _say(
-        "out of memory", "The model had too little memory for this one, even with nothing else beside it."
+        "out of memory", "The model ran out of memory on this input, even with nothing else running."
     ),
     Reason.ARGUMENT_REFUSED: _say(
-        "argument refused", "The editor cannot make of the target what the instructor chose."
+        "argument refused", "The editor cannot turn the target into what the instructor chose."
     ),
     Reason.TEXT_REFUSED: _say("text refused", "The text judge found that words and picture do not agree."),
-    Reason.BAD_REPLY: _say("bad reply", "The model that was asked gave replies of the wrong form."),
-    Reason.REFUSED_BY_MODEL: _say("refused by model", "The model that was asked declined to answer."),
+    Reason.BAD_REPLY: _say("bad reply", "The model's replies do not have the required form."),
+    Reason.REFUSED_BY_MODEL: _say("refused by model", "The model declined to answer this question."),
     Reason.ENDPOINT_REFUSED: _say(
-        "endpoint refused", "The server of the model would not take this question, as too long or too large."
+        "endpoint refused", "The model's server rejected this question as too long or too large."
     ),
 }
-"""The one place where reasons are put into words; `tests.tasks.publishing.test_reason_words` holds it to the list."""
+"""The words for every reason; `tests.tasks.publishing.test_reason_words` checks that the list is complete."""
 
 
 def reason_words(code: str) -> ReasonWords:
-    """The words for a reason as rows hold it."""
+    """The words for a reason, by its value in rows."""
     return REASONS[Reason(code)]
 
 

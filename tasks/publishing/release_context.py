@@ -1,4 +1,4 @@
-"""What a release says about the build it came from, gathered once by the caller."""
+"""What a release states about its build, gathered once by the caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.storage.reports.tallies import StageTally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribution:
-    """A model, photograph collection or library that must be named; ``license`` may be ``unstated (…)``."""
+    """A model, photograph collection or library to attribute; ``license`` may be ``unstated (…)``."""
 
     kind: str
     name: str
@@ -22,7 +22,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleContext:
-    """What a sample's JSON says beyond its record; all of it follows from the configuration.
+    """What a sample's JSON states beyond its record; all of it follows from the configuration.
 
     Attributes:
         seed: of the build.
@@ -38,10 +38,10 @@ class SampleContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseContext:
-    """What the card and the gallery say beyond the samples; the name of the release's folder covers it.
+    """What the card and the gallery state beyond the samples; the release folder's hash covers it.
 
-    Nothing in it may depend on when, where or by which installed libraries the build was made. ``funnel`` is filled in
-    by `tasks.publishing.funnel`, since it follows from the plans.
+    Nothing in it may depend on when, where or with which installed libraries the build ran. ``funnel`` is filled in
+    later by `tasks.publishing.funnel`, since it follows from the plans.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ReleaseContext:
 def sample_context(
     seed: int, digests: Mapping[str, str], min_accuracy: float, min_seamlessness: float
 ) -> SampleContext:
-    """The context of a build; ``digests`` is stage to config8."""
+    """The context of a build; ``digests`` maps stage -> config8."""
     return SampleContext(
         seed=seed,
         stages=tuple((stage, digests[stage]) for stage in STAGES),

@@ -1,4 +1,4 @@
-"""Which libraries made a sample: those of the processes that committed the units it comes from."""
+"""Which libraries made a sample: those of the processes that committed its units."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tasks.storage.protocol.stage_end import light_rows, plan_commits
 from tasks.storage.protocol.units import Plan
 
 Libraries = tuple[tuple[str, str], ...]
-"""(name, version), sorted; a library that stages had in two versions stands there twice."""
+"""(name, version), sorted; a library used in two versions is listed twice."""
 
 LibrariesOf = Callable[[str], Libraries]
 """The libraries of a sample, by its key ``<sid>-t0-p0``."""
 
 EXTRA = "libraries"
-"""In a publish unit's ``extra``: the libraries of its samples, and with ``:<key>`` those of a sample that differs."""
+"""Key in a publish unit's ``extra``: the libraries of its samples; ``:<key>`` is appended for a sample that differs."""
 
 
 def libraries_of_samples(store: Store, plans: Sequence[Plan]) -> LibrariesOf:
-    """What the commits say of the samples that closed plans of ingest, grounding, instruction and editing led to.
+    """The libraries recorded in commits, for the samples of closed plans of ingest, grounding, instruction and editing.
 
     Raises:
-        DataFault: a unit is not committed, or a sample is none of these plans.
+        DataFault: a unit is not committed, or a sample belongs to none of these plans.
     """
     commits = [plan_commits(store, plan) for plan in plans]
     by_unit = [{commit.unit: _recorded(commit) for commit in found} for found in commits]
     if len({libraries for found in by_unit for libraries in found.values()}) <= 1:
-        # The rule: one environment made everything, so nobody needs to know which unit made what.
+        # Usually one environment made everything; then it does not matter which unit made what.
         everywhere = next((libraries for found in by_unit for libraries in found.values()), ())
         return lambda key: everywhere
     owners = [_photographs(store, plans[0], commits[0]), *(plan.owners() for plan in plans[1:])]
@@ -54,14 +54,14 @@ def libraries_of_samples(store: Store, plans: Sequence[Plan]) -> LibrariesOf:
 
 
 def write_extra(keys: Sequence[str], libraries: LibrariesOf) -> dict[str, str]:
-    """What a publish unit is told of the libraries of its samples."""
+    """The entries of a publish unit's ``extra`` about its samples' libraries."""
     usual = libraries(keys[0])
     extra = {EXTRA: _json(usual)}
     return extra | {f"{EXTRA}:{key}": _json(libraries(key)) for key in keys if libraries(key) != usual}
 
 
 def read_extra(extra: Mapping[str, str], key: str) -> Libraries:
-    """The libraries of a sample by its publish unit's ``extra``; none where an earlier version planned the unit."""
+    """A sample's libraries from its publish unit's ``extra``; empty if an earlier version planned the unit."""
     return tuple(
         (name, version) for name, version in json.loads(extra.get(f"{EXTRA}:{key}", extra.get(EXTRA, "[]")))
     )
@@ -72,7 +72,7 @@ def _recorded(commit: Commit) -> Libraries:
 
 
 def _photographs(store: Store, ingest: Plan, commits: Sequence[Commit]) -> dict[str, str]:
-    """Photograph -> the unit that made it; of several locations with equal bytes the smallest, as ingest decides."""
+    """Photograph -> the unit that made it; of several locations with equal bytes the smallest, as in ingest."""
     kept = [r for r in light_rows(store, ingest, commits) if r.kind == CHILD and r.outcome == "kept"]
     return {row.id: row.unit for row in sorted(kept, key=lambda row: row.parent, reverse=True)}
 

@@ -1,16 +1,16 @@
-"""What a released sample looks like, and the reader for it; training imports this and the records, nothing else.
+"""The format of a released sample, and a reader; training imports only this module and the records.
 
 A shard is a USTAR file of samples, each of five adjacent members:
 
-    <key>.edited.png    8-bit RGB, source size; equal to the source to the bit outside ``allowed_region``
+    <key>.edited.png    8-bit RGB, source size; bit-identical to the source outside ``allowed_region``
     <key>.grounded.jpg  the source with the target's red mask (opacity 0.5) and red boxes
     <key>.json          `SampleMeta`
     <key>.mask.png      8-bit single channel, 0 or 255, source size: the target
     <key>.source.jpg    the working source, upright sRGB
 
 The JSON has one constant shape, since readers infer types from the first samples: no null and no "" anywhere, and
-[] only for a bound that is not there (`MeasuredShape`), which other numbers of the same sample have.
-Samples of schema version 1 are read as well; they come in the shape of today.
+[] only for an absent bound (`MeasuredShape`), which other numbers of the same sample have.
+Samples of schema version 1 are also read, and converted to the current shape.
 Coordinates are pixels of the source, x to the right, y down, boxes half-open x0, y0, x1, y1.
 """
 
@@ -33,19 +33,19 @@ from tasks.records.errors import DataFault
 from tasks.records.records import SCHEMA_VERSION, EditType
 
 MEMBERS = ("edited.png", "grounded.jpg", "json", "mask.png", "source.jpg")
-"""Member names of a sample, in the order of the tar."""
+"""Member names of a sample, in tar order."""
 
 SPLITS = ("train", "validation")
 """Splits of a release, in order."""
 
 MANIFEST = "MANIFEST.json"
-"""Written last; a folder without it is no release yet."""
+"""Written last; a folder without it is not a complete release."""
 
 SCHEMA_VERSIONS = (version_1.VERSION, SCHEMA_VERSION)
 """Versions of a sample's JSON that `parse_meta` reads."""
 
 NONE = "none"
-"""Stands where a text has nothing to say."""
+"""Placeholder for an empty text."""
 
 Text = Annotated[str, Field(min_length=1)]
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
@@ -53,7 +53,7 @@ BoxList = tuple[int, int, int, int]
 
 
 class Shape(BaseModel):
-    """Base of the JSON's parts: frozen, no unknown keys, no number that JSON can't hold."""
+    """Base of the JSON's parts: frozen, no unknown keys, no number that JSON cannot represent."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
@@ -68,7 +68,7 @@ class RleShape(Shape):
 
 
 Bound = Annotated[tuple[float, ...], Field(max_length=1)]
-"""An inclusive bound, or nothing."""
+"""An inclusive bound; empty if absent."""
 
 
 class ScoreShape(Shape):
@@ -79,9 +79,9 @@ class ScoreShape(Shape):
 
 
 class MeasuredShape(ScoreShape):
-    """A measured number: it passed when ``low`` <= ``value`` <= ``high``, or when it decides nothing.
+    """A measured number; it passed if ``low`` <= ``value`` <= ``high``, or if it decides nothing.
 
-    ``note`` is what the number alone does not say, or ``none``.
+    ``note`` holds what the number alone does not say, or ``none``.
     """
 
     low: Bound
@@ -92,7 +92,7 @@ class MeasuredShape(ScoreShape):
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
-        """``low`` and ``high``, None where there is none."""
+        """``low`` and ``high``, None where absent."""
         return next(iter(self.low), None), next(iter(self.high), None)
 
 
@@ -103,7 +103,7 @@ class GateShape(MeasuredShape):
 
 
 class ObjectShape(Shape):
-    """One entity of the scene; ``not_a_target`` says why it could not be one, or ``none``.
+    """One entity of the scene; ``not_a_target`` says why it does not qualify as a target, or ``none``.
 
     ``checks`` were measured on its mask.
     """
@@ -121,7 +121,7 @@ class ObjectShape(Shape):
 
 
 class TargetShape(Shape):
-    """The one thing (or few things) meant: ``mask`` is the union, every box is kept."""
+    """The object (or few objects) to edit: ``mask`` is the union, ``boxes`` has one box per object."""
 
     id: Text
     label: Text
@@ -141,7 +141,7 @@ class CoTShape(Shape):
 
 
 class ModelShape(Shape):
-    """Who answered for a role; ``digest`` is ``none`` for an algorithm without weights."""
+    """The model that answered for a role; ``digest`` is ``none`` for an algorithm without weights."""
 
     role: Text
     backend: Text
@@ -172,7 +172,7 @@ class StageShape(Shape):
 
 
 class ProvenanceShape(Shape):
-    """How the sample came about."""
+    """How the sample was made."""
 
     build_seed: int
     edit_seed: int
@@ -196,7 +196,10 @@ class SourceShape(Shape):
 
 
 class SampleMeta(Shape):
-    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for a sample of version 1."""
+    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for samples of version 1.
+
+    A field added here, or in a part of it, has a default (``none`` or no items), which a sample written before it gets.
+    """
 
     schema_version: int
     key: Text
@@ -240,15 +243,15 @@ class ReleasedSample:
 
 
 def parse_meta(data: bytes, key: str) -> SampleMeta:
-    """The checked JSON of a sample.
+    """Parses and validates the JSON of a sample.
 
     Raises:
-        DataFault: a schema version that is not known here, another key than ``key``, or a wrong shape.
+        DataFault: an unknown schema version, another key than ``key``, or a wrong shape.
     """
     try:
         tree = json.loads(data)
     except ValueError as error:
-        raise DataFault(f"{key}.json: no JSON ({error})") from error
+        raise DataFault(f"{key}.json: not JSON ({error})") from error
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     if version not in SCHEMA_VERSIONS:
         known = " and ".join(map(str, SCHEMA_VERSIONS))
@@ -258,7 +261,7 @@ def parse_meta(data: bytes, key: str) -> SampleMeta:
             tree = {**version_1.sample_of(tree), "schema_version": SCHEMA_VERSION}
         meta = SampleMeta.model_validate(tree)
     except (AttributeError, KeyError, TypeError) as error:
-        raise DataFault(f"{key}.json: no sample of schema version {version} ({error!r})") from error
+        raise DataFault(f"{key}.json: not a sample of schema version {version} ({error!r})") from error
     except ValidationError as error:
         where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
         raise DataFault(f"{key}.json: {where}") from error
@@ -268,7 +271,7 @@ def parse_meta(data: bytes, key: str) -> SampleMeta:
 
 
 def read_sample(key: str, members: Mapping[str, bytes]) -> ReleasedSample:
-    """One sample from its members by name (``source.jpg`` …), as the undecoded samples of `webdataset` hold them.
+    """One sample from its members by name (``source.jpg`` …), such as an undecoded sample of `webdataset`.
 
     Raises:
         DataFault: a missing member, or what `parse_meta` raises.
@@ -300,11 +303,11 @@ def iterate_release(uri: str, split: str | None = None) -> Iterator[ReleasedSamp
     """The samples of a release in order, from a folder or an object-store prefix (``s3://bucket/prefix``).
 
     Args:
-        uri: of the release's folder, where MANIFEST.json lies.
-        split: only this one; None: all, in the order of `SPLITS`.
+        uri: of the release's folder, which contains MANIFEST.json.
+        split: only this split; None: all, in the order of `SPLITS`.
 
     Raises:
-        DataFault: no manifest (no release, or an unfinished one), or a damaged sample.
+        DataFault: the manifest is missing (not a release, or an unfinished one), or a sample is damaged.
     """
     with _open(uri, MANIFEST) as stream:
         manifest = json.loads(stream.read())
@@ -315,7 +318,7 @@ def iterate_release(uri: str, split: str | None = None) -> Iterator[ReleasedSamp
 
 
 def _open(uri: str, name: str) -> AbstractContextManager[BinaryIO]:
-    """A stream over one file of the release; remote ones by obstore, imported only then."""
+    """Opens one file of the release as a stream; remote ones through obstore, imported only then."""
     if "://" in uri and not uri.startswith("file://"):
         from obstore import open_reader  # noqa: PLC0415  (local readers need no client)
         from obstore.store import from_url  # noqa: PLC0415

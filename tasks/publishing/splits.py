@@ -1,4 +1,4 @@
-"""Which split and shard each sample goes to; every answer depends on ids and settings, not on the order of inputs."""
+"""Assigns each sample to a split and shard; depends on ids and settings, not on the order of inputs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tasks.records.seeds import unit_interval
 TRAIN, VALIDATION = SPLITS
 
 REFUSED = "refused:"
-"""Before a sample's key in a unit's ``extra``: the sample is left out, for the reason given there."""
+"""Prefix of a sample's key in a unit's ``extra``: the sample is left out, for the reason given as value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRef:
-    """What planning needs of a sample: its key, its photograph and the photograph's fingerprint (16 hex digits)."""
+    """What planning needs to know about a sample: key, photograph and its fingerprint (16 hex digits)."""
 
     key: str
     sid: str
@@ -28,7 +28,7 @@ class SampleRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShardPlan:
+class ShardLayout:
     """The ordered members of one shard."""
 
     split: str
@@ -42,26 +42,26 @@ class ShardPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasePlan:
-    """All shards in order, and the samples left out since a near-duplicate lies in the other split.
+class ReleaseLayout:
+    """All shards in order, and the samples left out because a near-duplicate is in the other split.
 
     Attributes:
-        conflicts: (key, detail) by key; the detail names a photograph that it resembles.
+        conflicts: (key, detail), sorted by key; the detail names a similar photograph.
     """
 
-    shards: tuple[ShardPlan, ...]
+    shards: tuple[ShardLayout, ...]
     conflicts: tuple[tuple[str, str], ...]
 
 
 def split_of(seed: int, sid: str, validation_share: float) -> str:
-    """The split of a photograph, from (build seed, sid) alone: more inputs never move a sample."""
+    """The split of a photograph, from (build seed, sid) alone: further inputs never move a sample."""
     return VALIDATION if unit_interval(seed, sid, "split") < validation_share else TRAIN
 
 
-def plan_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: int) -> ReleasePlan:
-    """Split, leave out, order by hash(seed, key), and cut into shards of equal sample count.
+def assign_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: int) -> ReleaseLayout:
+    """Assigns splits, leaves out conflicts, orders by hash(seed, key), and cuts shards of equal sample count.
 
-    Near-duplicate photographs stay in one split: where a group's members hash to both, those of the validation
+    Near-duplicate photographs stay in one split: where a group's hashes fall into both, its members of the validation
     split are left out rather than moved, so that a sample's split never changes.
     """
     refs = sorted(samples, key=lambda ref: ref.key)
@@ -79,17 +79,17 @@ def plan_shards(samples: Iterable[SampleRef], settings: PublishSettings, seed: i
         if ref.sid in twin_in_train
     )
     kept = [ref for ref in refs if ref.sid not in twin_in_train]
-    shards: list[ShardPlan] = []
+    shards: list[ShardLayout] = []
     for split in SPLITS:
         members = sorted((r.key for r in kept if splits[r.sid] == split), key=lambda k: _order(seed, k))
         shards += _cut(split, members, settings.samples_per_shard)
-    return ReleasePlan(shards=tuple(shards), conflicts=conflicts)
+    return ReleaseLayout(shards=tuple(shards), conflicts=conflicts)
 
 
 def near_duplicate_groups(fingerprints: Mapping[str, str], max_bits: int) -> list[tuple[str, ...]]:
-    """Groups of two or more photographs joined by fingerprints at most ``max_bits`` apart (transitively).
+    """Groups of two or more photographs connected (transitively) by fingerprints at most ``max_bits`` apart.
 
-    ``fingerprints`` is sid to 64-bit fingerprint as 16 hex digits.
+    ``fingerprints`` maps sid -> 64-bit fingerprint as 16 hex digits.
 
     Returns:
         Sorted groups of sorted sids.
@@ -98,7 +98,7 @@ def near_duplicate_groups(fingerprints: Mapping[str, str], max_bits: int) -> lis
     codes = np.array([int(fingerprints[sid], 16) for sid in sids], dtype=np.uint64)
     parents = list(range(len(sids)))
     for i in range(len(sids) - 1):
-        # One vectorised row a photograph: 45 000 of them take seconds, without an index structure.
+        # One vectorized row per photograph: 45,000 of them take seconds, without an index structure.
         near = np.flatnonzero(np.bitwise_count(codes[i + 1 :] ^ codes[i]) <= max_bits)
         for j in near:
             _join(parents, i, i + 1 + int(j))
@@ -124,8 +124,8 @@ def _order(seed: int, key: str) -> tuple[bytes, str]:
     return hashlib.sha256(f"{seed}\x00{key}\x00order".encode()).digest(), key
 
 
-def _cut(split: str, keys: Sequence[str], size: int) -> list[ShardPlan]:
+def _cut(split: str, keys: Sequence[str], size: int) -> list[ShardLayout]:
     return [
-        ShardPlan(split=split, number=number, keys=tuple(keys[start : start + size]))
+        ShardLayout(split=split, number=number, keys=tuple(keys[start : start + size]))
         for number, start in enumerate(range(0, len(keys), size))
     ]

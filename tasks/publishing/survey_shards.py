@@ -1,4 +1,4 @@
-"""One pass over a published plan's rows: what the index, the card and the gallery need, shard by shard."""
+"""One pass over a published plan's rows that collects, per shard, what index, card and gallery need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tasks.storage.protocol.units import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """A shard of the release, and the unit's tar that it is a copy of."""
+    """A shard of the release, and the unit's tar it is copied from."""
 
     name: str
     split: str
@@ -35,7 +35,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What the pass leaves: small things of all samples, and the places of a few samples' pictures."""
+    """Results of the pass: small data about all samples, and where the pictures of a few samples are."""
 
     shards: list[Shard]
     index: list[dict[str, object]]
@@ -44,10 +44,10 @@ class Survey:
 
 
 def survey_shards(store: Store, plan: Plan, context: SampleContext, settings: PublishSettings) -> Survey:
-    """Go through the shards in order.
+    """Reads the shards in order.
 
     Raises:
-        DataFault: a unit without a shard's name holds kept samples, or what the store holds is damaged.
+        DataFault: a unit without a shard's name holds kept samples, or data in the store is damaged.
     """
     index: list[dict[str, object]] = []
     types: list[tuple[str, str]] = []

@@ -1,1 +1,1 @@
-"""The nouns of the pipeline: records, outcomes, reasons and errors, schemas, codec, canonical JSON, seeds."""
+"""The data types of the pipeline: records, outcomes, reasons and errors, schemas, codec, canonical JSON, seeds."""

@@ -1,4 +1,4 @@
-"""Canonical JSON: one value has one spelling, so that a digest of it means something; sealed JSON carries its own."""
+"""Canonical JSON (one spelling per value, for stable digests), and sealed JSON, which carries its own digest."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from tasks.records.errors import DataFault
 
 SEAL = "sha256"
-"""The key of a sealed object that holds the digest of all its other keys."""
+"""Key in a sealed object for the digest of all its other keys."""
 
 
 def canonical_json(value: object) -> bytes:
     r"""``value`` as JSON: sorted keys, no spaces, UTF-8; lone surrogates (odd file names) as ``\\udcxx`` escapes.
 
     Raises:
-        ValueError: for NaN or infinity, which JSON can't hold.
+        ValueError: NaN or infinity, which JSON cannot represent.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", errors="backslashreplace")
@@ -43,15 +43,15 @@ def unseal(data: bytes, path: str) -> dict[str, Any]:
     """The content of a sealed object, ``sha256`` included.
 
     Raises:
-        DataFault: naming ``path``, when the digest is wrong or the bytes aren't the canonical spelling.
+        DataFault: naming ``path``, if the digest is wrong or the bytes are not the canonical spelling.
     """
     try:
         content = json.loads(data)
     except ValueError as error:
-        msg = f"{path}: no JSON any more ({error})"
+        msg = f"{path}: not JSON ({error})"
         raise DataFault(msg) from error
-    # Comparing all bytes also finds a change that means the same to a JSON reader (a blank, another escape).
+    # Comparing all bytes also detects changes without meaning to a JSON reader (a space, another escape).
     if not isinstance(content, dict) or seal(content) != data:
-        msg = f"{path}: its bytes don't fit the digest it carries"
+        msg = f"{path}: bytes do not match their own digest"
         raise DataFault(msg)
     return content

@@ -17,7 +17,7 @@ from tasks.records.outcomes import Record, SourceEntry
 from tasks.records.records import SCHEMA_VERSION, EditedSample, EditPlan, GroundedTarget, SourceImage
 
 RECORD_TYPE = "record_type"
-"""Key under which the JSON says what it holds."""
+"""Key in the JSON for the name of the record's class."""
 
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (SourceEntry, SourceImage, GroundedTarget, EditPlan, EditedSample)
@@ -28,7 +28,7 @@ def encode_record(record: Record | SourceEntry) -> str:
     """Canonical JSON of a record; the key ``record_type`` names its class, numpy scalars become plain numbers.
 
     Raises:
-        ValueError: for NaN, infinity, or a value that JSON can't hold.
+        ValueError: NaN, infinity, or a value that JSON cannot represent.
     """
     name = type(record).__name__
     fields = _plain_fields(_adapter(name), record)
@@ -36,19 +36,19 @@ def encode_record(record: Record | SourceEntry) -> str:
 
 
 def decode_record(text: str, version: int = SCHEMA_VERSION) -> Record | SourceEntry:
-    """The record that `encode_record` wrote, or that of an earlier schema version in today's shape.
+    """Reads a record written by `encode_record`, also of an earlier schema version, in the current shape.
 
     Raises:
-        DataFault: the text is no record of a known class, or the version is not known here.
+        DataFault: the text is not a record of a known class, or its version is unknown.
     """
     if version not in (version_1.VERSION, SCHEMA_VERSION):
         raise DataFault(
-            f"a record of schema version {version}; known are {version_1.VERSION} and {SCHEMA_VERSION}"
+            f"unknown schema version {version} of a record (available: {version_1.VERSION}, {SCHEMA_VERSION})"
         )
     head, _, rest = text.partition(f'"{RECORD_TYPE}":"')
     name = rest.partition('"')[0]
     if name not in _TYPES or not head.startswith("{"):
-        msg = f"no record of a known class: {text[:80]!r}"
+        msg = f"not a record of a known class: {text[:80]!r}"
         raise DataFault(msg)
     try:
         # Unknown keys are ignored by dataclass validation, so the type's name needs no removal.
@@ -59,14 +59,14 @@ def decode_record(text: str, version: int = SCHEMA_VERSION) -> Record | SourceEn
             record = adapter.validate_json(text)
     except ValueError as error:
         if not isinstance(error, ValidationError):
-            raise DataFault(f"{name}: no JSON ({error})") from error
+            raise DataFault(f"{name}: not JSON ({error})") from error
         msg = f"{name}: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
         raise DataFault(msg) from error
     return record
 
 
 def edit_type_of(record: Record | SourceEntry | None) -> str:
-    """The edit type a record carries, ``""`` before one was drawn."""
+    """The edit type of a record, ``""`` before one was chosen."""
     if isinstance(record, EditPlan):
         return record.edit_type.value
     if isinstance(record, EditedSample):
@@ -83,14 +83,14 @@ def _plain_fields(adapter: TypeAdapter[Any], record: object) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = adapter.dump_python(record, mode="json", warnings="error")
     except PydanticSerializationError:
-        # Numpy scalars, or something worse, which the validation below refuses.
+        # Numpy scalars; anything else is rejected by the validation below.
         fields = adapter.dump_python(record, mode="json", warnings=False, fallback=_plain)
-    # Serializing lets None pass for a number; what can't be read again must not be written.
+    # Serialization accepts None for a number; what cannot be read again must not be written.
     return dict(adapter.dump_python(adapter.validate_python(fields), mode="json"))
 
 
 def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
-    msg = f"a {type(value).__name__} is no JSON value"
+    msg = f"a {type(value).__name__} is not a JSON value"
     raise ValueError(msg)

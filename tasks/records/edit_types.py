@@ -1,8 +1,8 @@
-"""The table of edit types: one row holds everything that depends on the type of an edit.
+"""The table of edit types: each row holds everything that depends on the type of an edit.
 
-Another type is a member of `EditType`, a row here and its lines in ``prompts/edit_types.yaml``; no other module asks
-which type it is. What a target may be turned into is not in the table, since it depends on the model that makes the
-edit: see `tasks.roles.offers`. The rules by which the embedded edit judge scores a type stay with that judge.
+A new type needs a member of `EditType`, a row here and its lines in ``prompts/edit_types.yaml``; no other module
+depends on the type. The possible arguments for a target are not in the table, since they depend on the model that
+makes the edit: see `tasks.roles.offers`. The rules by which the embedded edit judge scores a type are in that judge.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ NO_ARGUMENT = "none"
 
 
 class Maker(StrEnum):
-    """Role that makes an edit."""
+    """The role that makes an edit."""
 
     EDITOR = "editor"
     INPAINTER = "inpainter"
 
 
 class Region(StrEnum):
-    """Pixels of the crop that an edit may take; the rest of the crop is put back as it was.
+    """The part of the crop that an edit may change; the rest of the crop is restored afterwards.
 
     Attributes:
-        OUTLINE: the target's mask and a thin rim: its silhouette stays where it is.
-        CHANGED: the mask and whatever the editor changed: one content takes the place of another.
-        CROP: the whole crop up to its border: the edit reaches out of the mask.
+        OUTLINE: the target's mask and a thin rim, so its silhouette stays.
+        CHANGED: the mask and everything the editor changed, for edits that replace the target.
+        CROP: the whole crop up to its border, for edits that extend beyond the mask.
     """
 
     OUTLINE = "outline"
@@ -43,9 +43,9 @@ class EditGate:
     """A measured gate of an edit.
 
     Attributes:
-        name: which measurement (`tasks.stages.editing.edit_object`).
-        bound: field of `GateSettings` that holds its bound where the edit covers the whole target.
-        bound_of_part: the same where the instruction may ask for a part only (the shirt of a person); ``""``: such an
+        name: of the measurement (`tasks.stages.editing.edit_object`).
+        bound: field of `GateSettings` with the bound for edits of the whole target.
+        bound_of_part: the same if the instruction may ask for a part only (the shirt of a person); ``""``: such an
             edit is not measured.
     """
 
@@ -66,17 +66,17 @@ class EditTypeSpec:
     """One type of edit.
 
     Attributes:
-        maker: role that makes the edit and whose offer says which targets and arguments it takes.
+        maker: the role that makes the edit; its offer says which targets and arguments it accepts.
         weight: default relative frequency of the type: samples in the paper (Figure 2; which number belongs to which
             label is inferred from their order).
-        argument: what the target is turned into, in a word or two; ``""`` for a type that needs no argument.
+        argument: what the argument means, in a word or two; ``""`` for a type without argument.
         verbs: families of verbs (gate vocabulary) that ask for the type; "change" and "make" ask for any but a removal.
         reads: regular expressions with a group ``argument``, tried in order on an instruction whose writer did not
-            state the argument apart; upper and lower case are alike, the final period is gone.
-        verbatim: the argument is meant letter by letter; of others an article before and a period after are dropped.
-        crop_factor: side of the editor's crop over side of the target's box, by default.
-        region: pixels of the crop that the edit may take; of no use to what the inpainter makes.
-        gates: measured gates in their order; a removal is measured by gates of its own.
+            state the argument separately; case-insensitive, the final period is removed before.
+        verbatim: whether the argument is literal text; otherwise a leading article and a final period are dropped.
+        crop_factor: default ratio of the side of the editor's crop to the side of the target's box.
+        region: the part of the crop that the edit may change; ignored for the inpainter's edits.
+        gates: measured gates in order; removals have gates of their own.
     """
 
     edit_type: EditType
@@ -108,7 +108,7 @@ _MATERIAL = (
 _WORDS = (
     r"(?!(?:the|his|her|its|their|this|that|match|be|look)\b)[a-z][a-z'-]*(?: (?!the\b)[a-z][a-z'-]*){0,2}"
 )
-"""One to three words that point at nothing in the picture."""
+"""One to three words that do not refer to anything in the picture."""
 
 _POSE = (
     r"(?:sit|stand|lie|lean|kneel|crouch|squat|bend|run|walk|jump|hop|fly|swim|dance|wave|clap|point|raise|lift|"
@@ -117,7 +117,7 @@ _POSE = (
 )
 _PUT = r"^(?:please\s+)?(?:add|put|place|insert|attach|draw|set|stick|hang|tie|pin|lay)\s+"
 _SOME = r"(?:(?:an?|some)\s+|(?=(?:another|one|two|three|four|several)\s))"
-"""What stands before a new thing; an article is no part of the argument, a number is."""
+"""Start of the words for a new object; an article is not part of the argument, a number is."""
 
 
 EDIT_TYPES: tuple[EditTypeSpec, ...] = (

@@ -1,19 +1,19 @@
-"""The exception tree and the closed lists of reasons why an input ends early.
+"""The exception tree, and the closed list of reasons why an input ends early.
 
     GroundEditError
     ├── ConfigurationError        wrong key, value or combination; raised before any work (exit 2)
     ├── EnvironmentFault          the environment failed: nothing may be committed
     │   ├── AssetUnavailable      a model file or photograph could not be fetched or has another digest
     │   ├── ModelUnavailable      a backend cannot be loaded or its endpoint does not answer
-    │   ├── AnswerMissing         only kept answers may be used, and the one that is needed is not there
+    │   ├── AnswerMissing         only kept answers may be used, and a needed one is missing
     │   ├── ReplicaDied, OwnerDied  a process of a pool, or of the asker, ended (`tasks.roles.replicas`)
-    │   ├── StorageFault          the store refused, vanished, or is full
+    │   ├── StorageFault          the store denies access, is unreachable, or is full
     │   └── OutOfMemory           a model or a unit does not fit
-    ├── SampleError               pinned to one sample; carries a Reason and becomes a row
+    ├── SampleError               tied to one sample; carries a Reason and becomes a row
     ├── DataFault                 a committed record, digest or count is wrong (exit 1)
-    └── StageStopped              a stage stopped itself; the same command goes on (exit 3)
+    └── StageStopped              a stage stopped itself; the same command resumes it (exit 3)
 
-A *rejection* is the pipeline saying no; a *failure* is the pipeline unable to tell. Both are rows.
+A *rejection* is a decision of the pipeline; a *failure* means that it could not decide. Both are rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class GroundEditError(Exception):
-    """Base of every exception this project raises on purpose."""
+    """Base of every exception that this project raises on purpose."""
 
 
 class ConfigurationError(GroundEditError):
@@ -39,7 +39,7 @@ class EnvironmentFault(GroundEditError):
 
 
 class AssetUnavailable(EnvironmentFault):
-    """A packaged model file or photograph cannot be had; the message names it and the ways out."""
+    """A packaged model file or photograph cannot be obtained; the message names it and the alternatives."""
 
 
 class ModelUnavailable(EnvironmentFault):
@@ -51,7 +51,7 @@ class StorageFault(EnvironmentFault):
 
 
 class MissingAnswer(NamedTuple):
-    """A kept answer that is not there: who would have to be asked, for which sample, and the answer's key."""
+    """A kept answer that is missing: its role, its sample, and its key."""
 
     role: str
     subject: str
@@ -59,7 +59,7 @@ class MissingAnswer(NamedTuple):
 
 
 class AnswerMissing(EnvironmentFault):
-    """Only kept answers may be used and those that samples need are not there; their unit cannot be committed.
+    """Only kept answers may be used, and some that samples need are missing; their unit cannot be committed.
 
     Args:
         missing: at least one.
@@ -67,7 +67,7 @@ class AnswerMissing(EnvironmentFault):
 
     def __init__(self, missing: Iterable[MissingAnswer]) -> None:
         self.missing = tuple(missing)
-        super().__init__(self.missing)  # as given, so that it travels between processes
+        super().__init__(self.missing)  # the plain argument, so that the exception can be pickled
 
     def __str__(self) -> str:
         first, more = self.missing[0], len(self.missing) - 1
@@ -80,15 +80,15 @@ class OutOfMemory(EnvironmentFault):
 
 
 class DataFault(GroundEditError):
-    """What the store holds contradicts itself: a digest, a count or a reference is wrong."""
+    """The store contradicts itself: a digest, a count or a reference is wrong."""
 
 
 class StageStopped(GroundEditError):
-    """A stage stopped itself to protect the data; mend the cause and run the same command."""
+    """A stage stopped itself to protect the data; fix the cause and run the same command again."""
 
 
 class Reason(StrEnum):
-    """Why an input or a child was rejected (``R``) or failed (``F``). Closed: rows hold no other value."""
+    """Why an input or a child was rejected or failed (see `FAILURES`). Closed: rows hold no other value."""
 
     # ingest, rejections
     NOT_AN_IMAGE = "not_an_image"
@@ -179,12 +179,12 @@ FAILURES = frozenset(
 
 
 class SampleError(GroundEditError):
-    """One sample ends here, with a reason; caught by the stage runner and written as a row.
+    """Ends one sample, with a reason; caught by the stage runner and written as a row.
 
     Args:
         reason: why, from the closed list.
-        detail: a short, deterministic explanation (no paths, times or addresses); ``""`` where the numbers say it all.
-        measured: the numbers that decided.
+        detail: a short, deterministic explanation (no paths, times or addresses); ``""`` if the numbers explain it.
+        measured: the numbers behind the decision.
     """
 
     def __init__(self, reason: Reason, detail: str = "", measured: tuple[Measurement, ...] = ()) -> None:
@@ -194,5 +194,11 @@ class SampleError(GroundEditError):
         self.measured = measured
 
     def __reduce__(self) -> tuple[type[SampleError], tuple[Reason, str, tuple[Measurement, ...]]]:
-        """Travels between processes; the default would give the whole message back as the reason."""
+        """Makes the exception picklable; the default would pass the whole message as the reason."""
         return type(self), (self.reason, self.detail, self.measured)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its class if it has none; further lines are for logs only."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

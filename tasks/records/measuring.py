@@ -1,4 +1,4 @@
-"""Measurements: made in one place, rounded first and judged after; and their bounds in words."""
+"""Measurements: created in one place, rounded before they are judged; and their bounds in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tasks.records.records import Measurement
 
 DIGITS = 4
-"""Decimals that a measurement keeps unless its maker says otherwise."""
+"""Decimals of a measurement unless stated otherwise."""
 
 
 def measure(
@@ -20,14 +20,14 @@ def measure(
     digits: int = DIGITS,
     note: str = "",
 ) -> Measurement:
-    """A number beside its bounds, both inclusive; the rounded value is what is recorded and what is judged.
+    """A number with its bounds, both inclusive; the rounded value is recorded and judged.
 
     Args:
         name: as `Measurement.name`.
         value: in the unit of the name.
-        low: least value that passes; None: no such bound.
-        high: largest value that passes; None: no such bound.
-        decides: False for a number that is only noted: it passes whatever it is.
+        low: minimum that passes; None: no lower bound.
+        high: maximum that passes; None: no upper bound.
+        decides: False for an informative number, which always passes.
         digits: decimals to round the value to.
         note: as `Measurement.note`.
     """

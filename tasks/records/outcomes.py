@@ -1,7 +1,7 @@
-"""What a stage takes and gives: inputs with their blobs, and one outcome for each of them.
+"""Inputs and outputs of a stage: inputs with their blobs, and one outcome per input.
 
-The count law lives here: every input has exactly one `Outcome`; a kept one has one or more children, each with
-its own reason or none; the next stage's inputs are the kept children.
+The count law: every input has exactly one `Outcome`; a kept one has one or more children, each with its own reason
+or none; the next stage's inputs are the kept children.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from tasks.imaging.arrays import Image
+import numpy as np
+from numpy.typing import NDArray
+
 from tasks.records.errors import FAILURES, Reason, SampleError
 from tasks.records.records import (
     EditedSample,
@@ -21,31 +23,31 @@ from tasks.records.records import (
 )
 
 STAGES = ("ingest", "grounding", "instruction", "editing", "publish")
-"""Stage names, in order; the same word in folders, rows, Prefect and commands."""
+"""Stage names, in order; the same words are used in folders, rows, Prefect and commands."""
 
 Record = SourceImage | GroundedTarget | EditPlan | EditedSample
-"""What a kept child holds: ingest gives SourceImage, grounding GroundedTarget, and so on."""
+"""What a kept child holds: ingest makes a SourceImage, grounding a GroundedTarget, and so on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceEntry:
-    """One location that ingest is to read; the plan holds these, relative to their source's root.
+    """One location for ingest to read; the plan holds these, relative to the source's root.
 
     Attributes:
-        location: ``source-name/relative/path`` (for an archive member ``source-name/archive.tar/member``),
-            valid UTF-8 (bytes that are not are percent-encoded), unique within a plan, and the input's id.
+        location: ``source-name/relative/path`` (for an archive member ``source-name/archive.tar/member``), in valid
+            UTF-8 (other bytes are percent-encoded), unique within a plan; it is the input's id.
         source: name of the source in the configuration.
         path: path below the source's root, escaped like the location (`tasks.sources.locations.unescape` gives
             the file system's spelling), so that it can be stored as UTF-8; a list's row is named by its key.
         member: member of an archive, escaped likewise, or ``""``.
-        offset, length: where the bytes lie in the file; ``length`` -1 when only reading tells.
-        version: what changes when the bytes do (mtime and size of a file, ETag of an object).
+        offset, length: byte range in the file; ``length`` -1 if unknown before reading.
+        version: changes whenever the bytes do (mtime and size of a file, ETag of an object).
         problem: a reason known at listing (``bad_name``, ``unreadable`` …), or ``""``.
-        detail: what stood there instead of a photograph, for the row of a ``problem``; ``""``: the reason says it all.
-        license: as stated for the source, ``""`` when unstated; part of the input, so that another source
-            with another license leaves finished units alone.
-        annotation: path below the source's root of the file that holds its masks (SA-1B), or ``""``.
-        annotation_offset, annotation_length: where they lie in it; length -1: the whole file.
+        detail: what was found instead of a photograph, for the row of a ``problem``; ``""`` if the reason suffices.
+        license: as stated for the source, ``""`` if not stated; part of the input, so that a change for one source
+            leaves finished units of others unchanged.
+        annotation: path below the source's root of the file with its masks (SA-1B), or ``""``.
+        annotation_offset, annotation_length: byte range in that file; length -1: the whole file.
     """
 
     location: str
@@ -95,15 +97,15 @@ class StageInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """What became of (part of) an input. ``reason`` None means kept.
+    """The outcome of (part of) an input. ``reason`` None means kept.
 
-    A rejected child keeps its record when there is one, so that the gallery can show what was refused and why;
-    its blobs are stored only if ``blobs`` holds some.
+    A rejected child keeps its record if there is one, so that the gallery can show it; its blobs are stored only if
+    ``blobs`` is not empty.
 
     Attributes:
-        detail: what the reason alone does not say, in words; ``""`` where ``measured`` says it all.
+        detail: explanation beyond the reason; ``""`` if ``measured`` suffices.
         measured: the numbers behind the reason.
-        answers: keys of the kept answers it rests on.
+        answers: keys of the kept answers it depends on.
     """
 
     id: str
@@ -117,7 +119,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The one outcome of one input: kept with children, or ended with a reason and none.
+    """The single outcome of one input: kept with children, or ended with a reason and none.
 
     ``detail``, ``measured`` and ``answers`` are those of `Child`.
     """
@@ -131,14 +133,14 @@ class Outcome:
 
     def __post_init__(self) -> None:
         if (self.reason is None) != bool(self.children):
-            msg = f"{self.input_id}: kept needs children, ended needs none (reason {self.reason})"
+            msg = f"{self.input_id}: expected children if kept and none if ended (reason {self.reason})"
             raise ValueError(msg)
 
 
 def ended_child(
     child_id: str, error: SampleError, record: Record | None = None, blobs: tuple[Blob, ...] = ()
 ) -> Child:
-    """The child that ended with this error, with what was made of it before."""
+    """The child that ended with this error, with its record and blobs so far."""
     return Child(
         id=child_id,
         record=record,
@@ -155,19 +157,19 @@ def ended(input_id: str, error: SampleError) -> Outcome:
 
 
 def verdict(reason: Reason | None) -> str:
-    """``kept``, ``rejected`` or ``failed``, as rows and tables say it."""
+    """``kept``, ``rejected`` or ``failed``, as in rows and tables."""
     if reason is None:
         return "kept"
     return "failed" if reason in FAILURES else "rejected"
 
 
 class PixelReader(Protocol):
-    """Opens blobs once and checks their digests; a wrong digest is `SampleError(SOURCE_CHANGED)`."""
+    """Reads blobs, checks their digests and caches them; a wrong digest is `SampleError(SOURCE_CHANGED)`."""
 
     def data(self, ref: BlobRef) -> bytes:
         """The blob's bytes."""
         ...
 
-    def rgb(self, ref: BlobRef) -> Image:
-        """The blob decoded as (H, W, 3) uint8 RGB (read-only array, shared while the unit is at work)."""
+    def rgb(self, ref: BlobRef) -> NDArray[np.uint8]:
+        """The blob decoded as (H, W, 3) uint8 RGB (read-only array, shared while the unit is running)."""
         ...

@@ -1,9 +1,9 @@
-"""The records that flow through the pipeline, each frozen and each holding the one before it.
+"""The records of the pipeline, each frozen and each containing the one before it.
 
     SourceImage -> Scene -> GroundedTarget -> EditPlan -> EditedSample
 
 Coordinates are pixels of the working source (upright, sRGB), x to the right, y down, boxes half-open.
-Pixels never travel inside a record: a row keeps references to blobs beside it (`tasks.storage`).
+Pixels are never part of a record: a row refers to blobs beside it (`tasks.storage`).
 """
 
 from __future__ import annotations
@@ -74,14 +74,14 @@ class Rle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One named number and its bounds; made by `tasks.records.measuring.measure`.
+    """One named number and its bounds; created by `tasks.records.measuring.measure`.
 
     Attributes:
-        name: what was measured, with its unit where it has one (``fill_ratio``, ``seam_delta_e``).
+        name: what was measured, with its unit if it has one (``fill_ratio``, ``seam_delta_e``).
         value: the number, rounded.
-        low, high: inclusive bounds in the unit of the value; None where there is none.
-        decides: whether anything depends on it; a number that is only noted always passes.
-        note: what a number alone does not say (why an edit type was not allowed), or ``""``.
+        low, high: inclusive bounds in the unit of the value; None if there is none.
+        decides: whether anything depends on it; an informative number always passes.
+        note: what the number alone does not say (why an edit type was not allowed), or ``""``.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which backend answered for a role, exactly.
+    """Exactly which backend answered for a role.
 
     Attributes:
         role: the role's name (``detector``).
@@ -137,7 +137,7 @@ class SourceImage:
         original_format: as decoded (``JPEG``, ``PNG``).
         actions: what ingest did, in order (``metadata_stripped``, ``turned``, ``srgb``, ``encoded``).
         license: as stated for the source, or ``unstated (…)``.
-        hints: masks that came with the photograph (SA-1B), offered to the segmenter.
+        hints: masks that came with the photograph (SA-1B), given to the segmenter.
         fingerprint: 64-bit perceptual hash, 16 hex digits, for near-duplicates.
     """
 
@@ -156,7 +156,7 @@ class SourceImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskHint:
-    """A class-less mask shipped with a photograph, with its producer's own quality figures (0..1)."""
+    """A class-less mask shipped with a photograph, with its producer's own quality scores (0..1)."""
 
     box: Box
     mask: Rle
@@ -183,13 +183,13 @@ class SceneObject:
         mask: segmenter's mask.
         score: detector's confidence, 0..1.
         mask_score: segmenter's own estimate of the mask's quality, 0..1.
-        mask_method: which algorithm drew the mask.
+        mask_method: algorithm that made the mask.
         area: mask pixels.
-        color: name of the mask's dominant color, or ``"mixed"`` when no single one dominates.
-        color_share: share of mask pixels that carry that name, 0..1.
+        color: name of the mask's dominant color, or ``"mixed"`` if none dominates.
+        color_share: share of mask pixels with that color, 0..1.
         lab: mean CIE Lab of the dominant color (L 0..100).
         checks: measurements of the mask.
-        not_a_target: why it may not be a target (``""`` when it may); it stays in the scene.
+        not_a_target: why it does not qualify as a target (``""`` if it does); it stays in the scene either way.
     """
 
     index: int
@@ -209,7 +209,7 @@ class SceneObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distractor:
-    """A weaker detection that is no entity of the scene but counts when a reference must be unique."""
+    """A weaker detection: not an entity of the scene, but it counts when a reference must be unique."""
 
     label: str
     box: Box
@@ -232,13 +232,13 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundedTarget:
-    """The one thing (or few things) meant; blobs ``mask.png`` and ``grounded.jpg`` lie beside the row.
+    """The object (or few objects) to edit; its row has the blobs ``mask.png`` and ``grounded.jpg``.
 
     Attributes:
         target_id: ``<sid>-t<n>``.
         indices: objects of the scene, ascending; one unless groups are on.
         mask: union of their masks.
-        judgement: what the target judge looked at.
+        judgement: measurements of the target judge.
         prompts: (name, SHA-256) of each prompt file that a role asked by the stage reads.
     """
 
@@ -273,7 +273,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditPlan:
-    """What to do, in words and in numbers.
+    """What to edit and how, in words and numbers.
 
     Attributes:
         plan_id: ``<sid>-t<n>-p<m>``, also the key of the released sample.
@@ -301,11 +301,11 @@ class EditPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditedSample:
-    """The finished sample; blobs ``edited.png`` and ``patch.png`` (the editor's raw crop) lie beside the row.
+    """The finished sample; its row has the blobs ``edited.png`` and ``patch.png`` (the editor's raw crop).
 
     Attributes:
         crop: the window the editor saw.
-        allowed: pixels that may differ from the source; all others are equal to the bit.
+        allowed: pixels that may differ from the source; all others are bit-identical.
         method: how the patch was put back (``blend``, ``paste``, ``inpaint``).
         gates: measured gates of the edit.
         accuracy, seamlessness: the edit judge's scores, 1..5 (paper Figure 20).

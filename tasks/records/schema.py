@@ -46,7 +46,7 @@ ROWS_1 = pa.schema(
         pa.field("blobs", pa.list_(pa.field("element", BLOB, nullable=False)), nullable=False),
     ]
 )
-"""The columns that schema version 1 wrote."""
+"""Columns written by schema version 1."""
 
 ROWS = pa.schema(
     [
@@ -66,7 +66,7 @@ DECISIONS = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
-"""Children that were kept by their unit and refused at the stage's end (``duplicate``)."""
+"""Children kept by their unit and rejected at the stage's end (``duplicate``)."""
 
 
 def write_parquet(table: pa.Table) -> bytes:
@@ -85,22 +85,22 @@ def write_parquet(table: pa.Table) -> bytes:
 
 
 def read_rows_table(data: bytes, path: str, columns: list[str] | None = None) -> pa.Table:
-    """A table with the columns of `ROWS`, or some of them, whichever version wrote it.
+    """A table with the columns of `ROWS`, or some of them, from this or an earlier version.
 
-    Rows of version 1 keep their text (`tasks.storage.protocol.rows.row_from` converts it), but for the reasons.
+    Rows of version 1 keep their text (`tasks.storage.protocol.rows.row_from` converts it), except for the reasons.
 
     Raises:
-        DataFault: naming ``path``, when the bytes are no such table.
+        DataFault: naming ``path``, if the bytes are not such a table.
     """
-    wanted = columns or ROWS.names
+    names = columns or ROWS.names
     try:
         present = pq.read_schema(io.BytesIO(data)).names
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise DataFault(f"{path}: no table of the expected shape ({type(error).__name__})") from error
+        raise DataFault(f"{path}: not a table of the expected shape ({type(error).__name__})") from error
     if "schema_version" in present:
-        return read_parquet(data, ROWS, path, wanted)
-    table = read_parquet(data, ROWS_1, path, [name for name in wanted if name in ROWS_1.names])
-    if "reason" in wanted:
+        return read_parquet(data, ROWS, path, names)
+    table = read_parquet(data, ROWS_1, path, [name for name in names if name in ROWS_1.names])
+    if "reason" in names:
         reasons = [version_1.reason_of(code) for code in table["reason"].to_pylist()]
         table = table.set_column(table.column_names.index("reason"), ROWS.field("reason"), [reasons])
     defaults: dict[str, list[object]] = {
@@ -108,23 +108,23 @@ def read_rows_table(data: bytes, path: str, columns: list[str] | None = None) ->
         "answers": [[]] * len(table),
         "schema_version": [version_1.VERSION] * len(table),
     }
-    for name in wanted:
+    for name in names:
         if name in defaults:
             column = pa.array(defaults[name], ROWS.field(name).type)
             table = table.append_column(ROWS.field(name), column)
-    return table.select(wanted)
+    return table.select(names)
 
 
 def read_parquet(data: bytes, schema: pa.Schema, path: str, columns: list[str] | None = None) -> pa.Table:
-    """A table of that schema, or some of its columns.
+    """A table with that schema, or some of its columns.
 
     Raises:
-        DataFault: naming ``path``, when the bytes are no such table.
+        DataFault: naming ``path``, if the bytes are not such a table.
     """
     try:
         table = pq.read_table(io.BytesIO(data), columns=columns, use_threads=False)
-        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        return table.select(wanted.names).cast(wanted)
+        selected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        return table.select(selected.names).cast(selected)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        msg = f"{path}: no table of the expected shape ({type(error).__name__})"
+        msg = f"{path}: not a table of the expected shape ({type(error).__name__})"
         raise DataFault(msg) from error

@@ -1,4 +1,4 @@
-"""The base of every configuration section: frozen, unknown keys refused."""
+"""The base of every configuration section: frozen, unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _no_empty_range(self) -> Self:
-        """``min_x`` above ``max_x`` would let nothing pass, which a build would only show at its end."""
+        """Rejects ``min_x`` above ``max_x``: nothing would pass, which a build would only show at its end."""
         for low in type(self).model_fields:
             high = f"max_{low.removeprefix('min_')}"
             if low.startswith("min_") and high in type(self).model_fields:
                 least, most = getattr(self, low), getattr(self, high)
                 if least > most:
-                    msg = f"{low} {least} is above {high} {most}: nothing lies between"
+                    msg = f"{low} {least} is above {high} {most}: no value can pass"
                     raise ValueError(msg)
         return self
 
 
 class RoleSettings(Settings):
-    """Which backend answers for a role, its options (checked by the backend's own settings class), and where."""
+    """Which backend answers for a role, its options (checked by the backend's settings class), and where it runs."""
 
     backend: str = Field(description="registered name of the backend")
-    options: dict[str, Any] = Field(default_factory=dict, description="of the backend")
-    run: str = Field(default="here", description="here, or the name of a pool or server; in no digest")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of the backend")
+    run: str = Field(
+        default="here", description="here, or the name of a pool or server; not part of any digest"
+    )

@@ -1,8 +1,8 @@
-"""Reading what schema version 1 wrote (releases 0.1): its rows, records and samples in the shapes of today.
+"""Reads rows, records and samples of schema version 1 (releases 0.1) in their current shapes.
 
-Version 1 kept a bound as text (``">= 0.2"``) beside the verdict, wrote the numbers of an early refusal into its
-detail, and spelled some names the British way. Names are never used again for something else, so counts and plans,
-which carry no version, are converted by their names alone.
+Version 1 kept a bound as text (``">= 0.2"``) beside the verdict, wrote the numbers of an early rejection into its
+detail, and used British spelling in some names. Names are never reused for something else, so counts and plans,
+which carry no version, are converted by name alone.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 VERSION = 1
 
 REASONS: Mapping[str, str] = {"wrong_colour": "wrong_color"}
-"""Old code of a reason -> the one of today."""
+"""Old code of a reason -> current code."""
 
 NAMES: Mapping[str, str] = {
     "asked_colour_share": "asked_color_share",
     "accuracy_asked_colour_share": "accuracy_asked_color_share",
 }
-"""Old name of a measurement -> the one of today."""
+"""Old name of a measurement -> current name."""
 
 KEYS: Mapping[str, str] = {"licence": "license", "min_colour_share": "min_color_share"}
-"""Old key of a record, source entry or configuration -> the one of today."""
+"""Old key of a record, source entry or configuration -> current key."""
 
 MEASUREMENT = {"name", "value", "passed", "threshold"}
 
@@ -38,18 +38,18 @@ _COUNTS = re.compile(r"\w+ \d+(?:, \w+ \d+)*")
 """``name count, name count``: the detail of a scene without a target."""
 
 NONE = "none"
-"""Stood in a sample's JSON for a bound that was not there."""
+"""Placeholder for an absent bound in a sample's JSON."""
 
 _NO_NOTES = ("", NONE, "informs", "information: free")
 
 
 def reason_of(code: str) -> str:
-    """Today's code of a reason."""
+    """The current code of a reason."""
     return REASONS.get(code, code)
 
 
 def counts_of(counts: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts of a unit or a stage with today's reasons (``kind:reason``)."""
+    """Counts of a unit or a stage with current reasons (``kind:reason``)."""
     reasons: dict[str, int] = {}
     for key, count in counts.get("reasons", {}).items():
         kind, _, code = key.partition(":")
@@ -58,7 +58,7 @@ def counts_of(counts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bounds_of(threshold: str) -> dict[str, Any]:
-    """``low``, ``high``, ``decides`` and ``note`` of a bound as text; a text that is no bound decided nothing."""
+    """``low``, ``high``, ``decides`` and ``note`` for a bound as text; text that is not a bound decided nothing."""
     low = high = None
     if span := _RANGE.fullmatch(threshold):
         low, high = float(span[1]), float(span[2])
@@ -84,7 +84,7 @@ def tree_of(tree: Any) -> Any:
 
 
 def sample_of(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a released sample in today's shape; a verdict stays the one that was released."""
+    """The JSON of a released sample in the current shape; verdicts stay as released."""
     rest = {key: value for key, value in tree.items() if key not in KEYS}
     objects = [
         {
@@ -116,7 +116,7 @@ def sample_of(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def numbers_of(detail: str) -> tuple[str, list[dict[str, Any]]]:
-    """The numbers in a row's detail, each with name, value and bounds, and what the detail says beyond them."""
+    """The numbers in a row's detail, each with name, value and bounds, and the rest of the detail."""
     if _COUNTS.fullmatch(detail):
         pairs = (item.split(" ") for item in detail.split(", "))
         return "", [_number(name, float(count), "") for name, count in pairs]

@@ -7,46 +7,32 @@ are stored first and used as stored; whoever loses the race for a name uses what
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from tasks.records.errors import (
-    FAILURES,
     AnswerMissing,
     DataFault,
     MissingAnswer,
-    Reason,
-    SampleError,
     StorageFault,
 )
-from tasks.records.outcomes import BlobRef
-from tasks.records.records import Measurement
-from tasks.roles.answer_codec import decode_answer, encode_answer, measurements_from, spell_measurements
 from tasks.roles.chat import ChatReply
+from tasks.roles.kept_answer import KeptAnswer, NoAnswer, answer_file, opened
 from tasks.roles.questions import Answer
-from tasks.roles.scrubbing import scrub
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.answer_files import (
     KEY_DIGITS,
-    AnswerFile,
     AnswerName,
-    Asked,
     Kind,
     answer_bytes,
     answer_from,
     answer_name,
-    blob_refs,
 )
 from tasks.storage.protocol.layout import answers_folder
-
-REPLY_BLOB = "reply.txt"
-"""Blob with a server's whole reply."""
 
 LISTINGS = 4096
 """Photographs whose listings are remembered; about 3 KB each."""
@@ -69,88 +55,12 @@ class _Listing:
     rounds: dict[tuple[str, str], tuple[int, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoAnswer:
-    """A question that got none.
-
-    Attributes:
-        kind: ``refused`` where a reply came that no parser accepts, ``failed`` where nobody could reply.
-        reason, detail, measured: of the sample's row; deterministic, without addresses and the reply's own words.
-        note: the error's own text, for people; kept scrubbed and cut.
-    """
-
-    kind: Kind
-    reason: Reason
-    detail: str = ""
-    measured: tuple[Measurement, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAnswer:
-    """A stored answer; ``value`` is None for the kinds that hold none."""
-
-    file: AnswerFile
-    value: Answer | None
-
-    @property
-    def key(self) -> str:
-        """Its key, 64 hex digits."""
-        return self.file.key
-
-    @property
-    def kind(self) -> Kind:
-        """What became of the question."""
-        return self.file.kind
-
-    @property
-    def settled(self) -> bool:
-        """Whether asking again could bring nothing new: an answer, or a rejection in the agreed form."""
-        if self.kind is Kind.REFUSED:
-            return self.file.reason not in {reason.value for reason in FAILURES}
-        return self.kind is Kind.ANSWER
-
-    @property
-    def blobs(self) -> dict[str, BlobRef]:
-        """Its blobs (``answer.png``), to be referred to instead of stored again."""
-        return blob_refs(self.file)
-
-    @property
-    def reply(self) -> ChatReply | None:
-        """The server's reply, where a server answered."""
-        if REPLY_BLOB not in self.file.blobs:
-            return None
-        kept = self.file.reply
-        return ChatReply(
-            text=self.file.blobs[REPLY_BLOB].decode("utf-8", errors="surrogatepass"),
-            finish=kept["finish"],
-            logprobs={token: float(value) for token, value in kept["logprobs"].items()},
-            model=kept["model"],
-        )
-
-    def unwrap(self) -> Answer:
-        """The answer.
-
-        Raises:
-            SampleError: there is none; with the reason that was stored.
-            DataFault: the stored reason is unknown.
-        """
-        if self.value is not None:
-            return self.value
-        try:
-            reason, measured = Reason(self.file.reason), measurements_from(self.file.measured)
-        except (ValueError, TypeError) as error:
-            msg = f"{self.file.path}: no reason that is known here ({error})"
-            raise DataFault(msg) from error
-        raise SampleError(reason, self.file.detail, measured)
-
-
 class KeptAnswers:
     """The answers of a dataset, for one build; used from one event loop.
 
-    In an ordinary build only real answers are found. A question that was refused or failed is asked again, under the
-    next *round*, but once per build: what this object stored it finds again, whatever its kind. A build that retries
-    failed samples does the same, so it keeps their good answers.
+    In an ordinary build only answers and rejections are found. A question that failed, or whose reply could not be
+    read, is asked again under the next *round*, but once per build: what this object stored it finds again, whatever
+    its kind. A build that retries failed samples does the same, so it keeps their good answers.
 
     Args:
         store: of the dataset.
@@ -249,7 +159,7 @@ class KeptAnswers:
             kept = await self._call(self._read, name, key)
             if kept is None:
                 continue  # set aside meanwhile
-            if kept.settled or self._replay or name in self._asked_here:
+            if kept.final or self._replay or name in self._asked_here:
                 return kept
         if again and monotonic() - listing.at > self._fresh_s:
             # Asking costs far more than looking: another build may have stored the answer since.
@@ -262,7 +172,7 @@ class KeptAnswers:
     ) -> KeptAnswer:
         kept = await self._usable(sid, role, key, again=False)
         failed = isinstance(given, NoAnswer) and given.kind is Kind.FAILED
-        if kept is not None and (kept.settled or failed):
+        if kept is not None and (kept.final or failed):
             # Another build was first, and the listing was read again since `find`; or this very build has the reply
             # that led to the failure.
             return kept
@@ -272,7 +182,7 @@ class KeptAnswers:
         # Not the listing from before: another question may have had it read again while this one was stored.
         rounds = (await self._listing(sid)).rounds
         rounds[place] = tuple(sorted({*rounds.get(place, ()), round_}))
-        if kept.kind is not Kind.ANSWER:
+        if not kept.final:
             self._asked_here.add(kept.file.name)
         return kept
 
@@ -331,7 +241,7 @@ class KeptAnswers:
         run: str,
         reply: ChatReply | None,
     ) -> KeptAnswer:
-        file = _file(sid, role, key, round_, given, run, reply)
+        file = answer_file(sid, role, key, round_, given, run, reply)
         data, path = answer_bytes(file), file.path
         if self._store.put_if_absent(path, data):
             # As it will be read: an answer given as another number type may not lead elsewhere than the stored one.
@@ -341,63 +251,3 @@ class KeptAnswers:
             msg = f"{path}: refused as existing, but nothing is there"
             raise StorageFault(msg)
         return kept
-
-
-def opened(file: AnswerFile) -> KeptAnswer:
-    """A stored answer with its value decoded. Raises `DataFault` when it is no answer of its role."""
-    if file.kind is not Kind.ANSWER:
-        return KeptAnswer(file=file, value=None)
-    return KeptAnswer(file=file, value=decode_answer(file.role, file.answer, file.blobs, file.path))
-
-
-def _file(
-    sid: str,
-    role: str,
-    key: str,
-    round_: int,
-    given: Answer | NoAnswer,
-    run: str,
-    reply: ChatReply | None,
-) -> AnswerFile:
-    said: Mapping[str, Any] = {}
-    blobs: dict[str, bytes] = {}
-    if reply is not None:
-        blobs[REPLY_BLOB] = reply.text.encode("utf-8", errors="surrogatepass")
-        said = {
-            "finish": reply.finish,
-            "model": reply.model,
-            "logprobs": {token: _number(value) for token, value in reply.logprobs.items()},
-        }
-    asked = Asked(at=datetime.now(UTC), run=run)
-    if isinstance(given, NoAnswer):
-        return AnswerFile(
-            sid=sid,
-            role=role,
-            key=key,
-            round=round_,
-            kind=given.kind,
-            asked=asked,
-            reason=given.reason.value,
-            detail=given.detail,
-            measured=spell_measurements(given.measured),
-            note=scrub(given.note),
-            reply=said,
-            blobs=blobs,
-        )
-    encoded = encode_answer(role, given)
-    return AnswerFile(
-        sid=sid,
-        role=role,
-        key=key,
-        round=round_,
-        kind=Kind.ANSWER,
-        asked=asked,
-        answer=encoded.value,
-        reply=said,
-        blobs={**blobs, **encoded.blobs},
-    )
-
-
-def _number(value: float) -> float | str:
-    # A token that cannot come has the log-probability -inf, which JSON has no number for.
-    return float(value) if math.isfinite(value) else str(float(value))

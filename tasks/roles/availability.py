@@ -173,7 +173,7 @@ class Availability:
         """All that wait, and all that come, get this fault; the first one stays."""
         if self.fault is None:
             self.fault = fault
-            self._log.error("takes no more requests: %s", fault)
+            self._log.info("takes no more requests: %s", fault)
         self._wake()
 
     def recover(self) -> None:

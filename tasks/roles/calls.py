@@ -9,6 +9,7 @@ from tasks.records.errors import FAILURES, SampleError
 from tasks.roles.backends import BackendChoice
 from tasks.roles.chat import ChatReply
 from tasks.roles.placement import ServedModel
+from tasks.storage.protocol.answer_files import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +71,12 @@ class Given:
     reply: ChatReply | None = None
 
     @property
-    def to_be_kept(self) -> bool:
-        """Answers are, and replies that hold none; failures of those who answer are not, and are tried again."""
-        return self.error is None or self.reply is not None or self.error.reason not in FAILURES
+    def kind(self) -> Kind:
+        """What is stored of it: an answer, a reply that holds none, or a failure of those who answer."""
+        if self.error is None:
+            return Kind.ANSWER
+        replied = self.reply is not None or self.error.reason not in FAILURES
+        return Kind.REFUSED if replied else Kind.FAILED
 
 
 class Kept(Protocol):

@@ -113,10 +113,5 @@ def offer_of(choice: BackendChoice) -> Offer:
     return make(choice.options)
 
 
-def offer_material(choice: BackendChoice) -> dict[str, Any]:
-    """What of a configured editor or inpainter can change an instruction."""
-    return _material(offer_of(choice))
-
-
 def _material(offer: Offer) -> dict[str, Any]:
     return {"offer": offer.name, "version": offer.version, "options": offer.material()}

@@ -132,7 +132,7 @@ class ReplicaSet:
         """Makes no more; the first reason stays."""
         if self.end is None:
             self.end = end
-            self._log.error("no more replicas: %s", end)
+            self._log.info("no more replicas: %s", end)
             self._on_end(end)
 
     async def close(self) -> None:

@@ -87,7 +87,7 @@ def answer_batch(backend: Any, questions: Sequence[Any]) -> list[Any]:
     try:
         answers = list(backend.answer(questions))
     except Exception as error:
-        trouble = _trouble(error)
+        trouble = trouble_of(error)
         if trouble is None:
             raise
     else:
@@ -101,8 +101,11 @@ def answer_batch(backend: Any, questions: Sequence[Any]) -> list[Any]:
     raise trouble
 
 
-def _trouble(error: Exception) -> EnvironmentFault | None:
-    """What an exception of a library means for the replica; recognized by name, since few have all libraries."""
+def trouble_of(error: Exception) -> EnvironmentFault | None:
+    """What an exception of a library means for the process that met it; None: it is about the call alone.
+
+    Recognized by name, since few processes have all libraries.
+    """
     kind, words = type(error), str(error)
     library = kind.__module__.partition(".")[0]
     if isinstance(error, MemoryError) or (library == "torch" and kind.__name__ == "OutOfMemoryError"):
@@ -156,7 +159,7 @@ class ThreadReplica:
             backends = {route: await loop.run_in_executor(thread, load) for route, load in loads.items()}
         except BaseException as error:
             thread.shutdown(wait=False, cancel_futures=True)
-            trouble = _trouble(error) if isinstance(error, Exception) else None
+            trouble = trouble_of(error) if isinstance(error, Exception) else None
             if trouble is not None:
                 raise trouble from error
             raise

@@ -21,9 +21,9 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from tasks.records.errors import EnvironmentFault, Reason, SampleError
-from tasks.roles.answers import NoAnswer
 from tasks.roles.batching import Pool
 from tasks.roles.calls import Answered, AnswerKeeper, Given, RoleCall, Route
+from tasks.roles.kept_answer import NoAnswer
 from tasks.roles.placement import PoolSettings, ServerSettings
 from tasks.roles.replicas import MakeReplica, OwnerDied, threads_for
 from tasks.roles.route_counts import RouteCounts
@@ -261,29 +261,21 @@ class Router:
         finally:
             counts.in_flight -= 1
         counts.ended(given.error)
-        if keeper is None:
-            if given.error is not None:
-                raise given.error
-            return Answered(answer=given.answer, key=call.key, kept=False)
-        return await self._store(keeper, route, call, given)
+        if keeper is not None:
+            return await self._store(keeper, route, call, given)
+        if given.error is not None:
+            raise given.error
+        return Answered(answer=given.answer, key=call.key, kept=False)
 
     async def _store(self, keeper: AnswerKeeper, route: Route, call: RoleCall, given: Given) -> Answered:
-        error = given.error
-        what = (
-            given.answer
-            if error is None
-            else NoAnswer(
-                # A failure is stored for a replay; the next build asks again.
-                kind=Kind.REFUSED if given.to_be_kept else Kind.FAILED,
-                reason=error.reason,
-                detail=error.detail,
-            )
-        )
+        what = given.answer if given.error is None else _no_answer(given.error, kind=given.kind)
         try:
             kept = await keeper.put(call.sid, route.role, call.key, what, run=route.run, reply=given.reply)
         except (ValueError, TypeError, AttributeError) as wrong:  # NaN, or not what the role answers
             log.warning("%s: the answer to %s cannot be stored: %s", route.name, call.subject, wrong)
-            raise SampleError(Reason.BACKEND_ERROR, "answer that cannot be stored") from wrong
+            error = SampleError(Reason.BACKEND_ERROR, "answer that cannot be stored")
+            failed = _no_answer(error, kind=Kind.FAILED)
+            kept = await keeper.put(call.sid, route.role, call.key, failed, run=route.run)
         return Answered(answer=kept.unwrap(), key=call.key, kept=False)
 
     async def _put_to(self, route: Route, call: RoleCall) -> Given:
@@ -317,6 +309,10 @@ class Router:
 
 def _place(call: RoleCall) -> Place:
     return call.route, call.sid, call.key
+
+
+def _no_answer(error: SampleError, *, kind: Kind) -> NoAnswer:
+    return NoAnswer(kind=kind, reason=error.reason, detail=error.detail)
 
 
 def _closed() -> EnvironmentFault:

@@ -1,1 +1,1 @@
-"""Where photographs come from: listing places, reading bytes, making the working source."""
+"""Sources of photographs: list their entries, read bytes, make the working source."""

@@ -1,4 +1,4 @@
-"""List an uncompressed tar: every member becomes an entry, and every damaged stretch a row."""
+"""Lists an uncompressed tar: one entry per member, and one per damaged range."""
 
 from __future__ import annotations
 
@@ -29,33 +29,31 @@ _NO_FILES = (
 
 
 def list_tar(place: Place) -> list[SourceEntry]:
-    """All members, in the archive's order; folders are none.
+    """All members except folders, in the archive's order.
 
-    A member that is no file, or reaches past the archive's end, is a ``bad_archive_member``, and so is a stretch
-    that no valid header begins (``@<byte offset>``); listing goes on behind it. Names that are absolute or climb
-    (``..``) are ``bad_name``; nothing is ever unpacked to disk.
+    A member that is not a regular file, or extends past the archive's end, is a ``bad_archive_member``. So is a range
+    of bytes without a valid header (``@<byte offset>``); listing continues after it. Absolute names and names with
+    ``..`` are ``bad_name``. Nothing is ever unpacked to disk.
 
     Raises:
-        ConfigurationError: the archive is compressed, empty of members, or no tar.
+        ConfigurationError: the archive is compressed, has no members, or is not a tar.
     """
     with _open(place) as (stream, version):
         head = stream.read(6)
         if head.startswith(_COMPRESSED):
-            raise place.fault(
-                "is compressed; unpack it to a plain .tar, so that members can be reached singly"
-            )
+            raise place.fault("is compressed; unpack it to a plain .tar, so that single members can be read")
         size = stream.seek(0, io.SEEK_END)
         entries = [
             _damaged(place, found) if isinstance(found, int) else _entry(place, found, version, size)
             for found in _members(stream, size)
         ]
     if all(entry.member.startswith("@") for entry in entries):
-        raise place.fault("is no tar, or has no members")
+        raise place.fault("is not a tar, or has no members")
     return entries
 
 
 def _members(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | int]:
-    """Members that aren't folders, and byte offsets where a damaged stretch begins."""
+    """Members that are not folders, and byte offsets where a damaged range begins."""
     position: int | None = 0
     while position is not None and position < size:
         stream.seek(position)
@@ -74,9 +72,9 @@ def _members(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | int]:
 
 
 def _next_header(stream: BinaryIO, start: int, size: int) -> tuple[int | None, bool]:
-    """Offset of the next valid header from ``start`` on, and whether all blocks before it are zeros.
+    """Offset of the next valid header at or after ``start``, and whether all blocks before it are zeros.
 
-    `tarfile` takes a header it can't read for the end of the archive, and so would lose the rest in silence.
+    `tarfile` treats an unreadable header as the end of the archive, and would silently drop the rest.
     """
     blank = True
     stream.seek(start)
@@ -135,7 +133,7 @@ def _bad_name(name: str, parts: list[str]) -> str:
 
 
 def _bad_member(member: tarfile.TarInfo, size: int) -> str:
-    """What a member is that can't be read as a file out of an archive of ``size`` bytes, or ``""``."""
+    """Why a member cannot be read as a file from an archive of ``size`` bytes, or ``""``."""
     if member.issparse():
         return "a sparse file"
     if not member.isreg():
@@ -160,18 +158,18 @@ def _damaged(place: Place, offset: int) -> SourceEntry:
 
 @contextmanager
 def _open(place: Place) -> Iterator[tuple[BinaryIO, str]]:
-    """The archive's bytes as a seekable file, and its version."""
+    """The archive as a seekable binary file, and its version."""
     if place.folder is not None:
         try:
             stream = (place.folder / place.file).open("rb")
         except OSError as error:
-            raise place.fault(f"can't be read ({error.strerror})") from error
+            raise place.fault(f"cannot be read ({error.strerror})") from error
         with stream:
             yield stream, version_of(os.fstat(stream.fileno()))
     else:
         store = place.store()
         info = store.head(place.file)
         if info is None:
-            raise place.fault("there is nothing")
+            raise place.fault("does not exist")
         raw = ObjectFile(store, info)
         yield cast(BinaryIO, io.BufferedReader(raw, READ_AHEAD)), object_version(info)

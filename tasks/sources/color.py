@@ -1,4 +1,4 @@
-"""Any decoded picture to 8-bit sRGB: bit depth, colour profile, transparency."""
+"""Converts any decoded picture to 8-bit sRGB: bit depth, color profile, transparency."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from PIL import ImageCms
 from tasks.records.errors import Reason, SampleError
 
 SRGB_TOLERANCE = 1
-"""Levels of 255 by which a profile may differ from sRGB on `_GRID_STEPS`**3 colours and still be called sRGB."""
+"""A profile counts as sRGB if it differs by at most this (of 255 levels) on `_GRID_STEPS`**3 colors."""
 
 ProfileKind = Literal["none", "srgb", "other", "unusable"]
 
 _GRID_STEPS = 9
-_DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N")
+_DEEP_GRAY = ("I;16", "I;16L", "I;16B", "I;16N")
 _PROFILE_MODES = ("RGB", "L", "CMYK", "LAB")
 
 
 def profile_kind(profile: bytes, mode: str) -> ProfileKind:
-    """Whether an ICC profile means sRGB, means something else, or doesn't fit pixels of Pillow's ``mode``."""
+    """Whether an ICC profile describes sRGB, another space, or does not fit pixels of Pillow's ``mode``."""
     if not profile:
         return "none"
     if mode not in _PROFILE_MODES:
@@ -32,11 +32,11 @@ def profile_kind(profile: bytes, mode: str) -> ProfileKind:
 
 
 def to_srgb(picture: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, tuple[str, ...]]:
-    """A decoded picture of any mode as 8-bit sRGB without alpha, and what was done to it.
+    """Converts a decoded picture of any mode to 8-bit sRGB without alpha; also returns what was done.
 
     Args:
-        picture: pixels in any Pillow mode; not yet turned, or already: orientation doesn't matter here.
-        profile: its ICC profile, ``b""`` when it has none.
+        picture: pixels in any Pillow mode; orientation does not matter here.
+        profile: its ICC profile, ``b""`` if it has none.
 
     Returns:
         The picture in mode RGB, and actions out of ``depth_reduced``, ``profile_converted``, ``profile_unusable``,
@@ -56,7 +56,7 @@ def to_srgb(picture: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, tuple[
 
 
 def _to_eight_bits(picture: Pillow.Image) -> tuple[Pillow.Image, list[str]]:
-    if picture.mode in _DEEP_GREY or (picture.mode == "I" and picture.format in ("PPM", "PNG")):
+    if picture.mode in _DEEP_GRAY or (picture.mode == "I" and picture.format in ("PPM", "PNG")):
         # Pillow's own conversion clips at 255 instead of scaling.
         deep = np.asarray(picture).astype(np.uint32)
         return Pillow.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8)), ["depth_reduced"]
@@ -66,7 +66,7 @@ def _to_eight_bits(picture: Pillow.Image) -> tuple[Pillow.Image, list[str]]:
 
 
 def _split_alpha(picture: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | None]:
-    """The opaque colours (RGB, L, CMYK or LAB) and the alpha channel (L), None when everything is opaque."""
+    """The opaque colors (RGB, L, CMYK or LAB) and the alpha channel (L), None if everything is opaque."""
     if picture.mode in ("RGBa", "La"):
         picture = picture.convert(picture.mode.upper())
     if picture.mode == "LA":
@@ -100,7 +100,7 @@ def _apply_profile(base: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, li
 
 @lru_cache(maxsize=32)
 def _profile_kind(profile: bytes, mode: str) -> ProfileKind:
-    """Judged by what the profile does to a grid of colours: names and texts in profiles can't be relied on."""
+    """Judges by the profile's effect on a grid of colors, since names and texts in profiles are unreliable."""
     try:
         transform = _transform(profile, mode)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Open a picture without decoding it: what it is, its limits, its orientation; all of Pillow's errors named."""
+"""Opens a picture without decoding it: format, limits, orientation; maps all of Pillow's errors to reasons."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ DECODER_ERRORS = (
     struct.error,  # headers that end early
     EOFError,  # GIF and PNG frames that end early
     IndexError,  # palettes and tables that end early
-    KeyError,  # modes, units and compressions nobody knows
+    KeyError,  # unknown modes, units and compressions
     TypeError,  # TIFF tags of a wrong type
     AttributeError,  # TIFF tags that are missing
     OverflowError,  # TIFF offsets beyond any file
-    ZeroDivisionError,  # resolutions and tiles of nothing
+    ZeroDivisionError,  # resolutions and tiles of size zero
     RuntimeError,  # AVIF's decoder; NotImplementedError for compressions without one
 )
-"""What Pillow raises for damaged bytes; anything else is a fault of ours and leaves."""
+"""What Pillow raises for damaged bytes; any other exception is a bug and propagates."""
 
 _ORIENTATION = 0x0112
 _DNG_VERSION = 0xC612
 
 
 def open_picture(data: bytes, settings: IngestSettings) -> ImageFile:
-    """The picture's header, its pixels not yet decoded, within all limits of the settings.
+    """Reads the picture's header within all limits of the settings; pixels are not decoded yet.
 
     Raises:
         SampleError: ``empty_file``, ``too_many_bytes``, ``not_an_image``, ``unsupported_format``, ``truncated``,
@@ -52,17 +52,17 @@ def open_picture(data: bytes, settings: IngestSettings) -> ImageFile:
         _check_size(picture, settings)
         if picture.format == "TIFF" and _DNG_VERSION in picture.getexif():
             raise SampleError(Reason.UNSUPPORTED_FORMAT, "DNG holds sensor data")
-        # A phone's MPO is a JPEG whose further pictures are views or gain maps: the first one is the photograph.
+        # A phone's MPO is a JPEG followed by further views or gain maps; only the first picture is the photograph.
         if picture.format != "MPO" and getattr(picture, "is_animated", False):
             raise SampleError(Reason.ANIMATED, f"{picture.format} with more than one frame or page")
         if picture.format == "PNG":
-            # Decoding passes over checksums; this walks the chunks without decoding.
+            # Decoding ignores checksums; this verifies the chunks without decoding.
             Pillow.open(io.BytesIO(data), formats=("PNG",)).verify()
     return picture
 
 
 def orientation_of(picture: Pillow.Image) -> int | None:
-    """EXIF orientation 1..8 (1 where none is stated), or None when the EXIF block can't be read."""
+    """EXIF orientation 1..8 (1 if none is stated), or None if the EXIF block cannot be read."""
     try:
         with _quietly():
             value = picture.getexif().get(_ORIENTATION, 1)
@@ -73,7 +73,7 @@ def orientation_of(picture: Pillow.Image) -> int | None:
 
 @contextmanager
 def decoding(data: bytes) -> Iterator[None]:
-    """Turn what decoders raise about ``data`` into a `SampleError`."""
+    """Converts exceptions of decoders about ``data`` to a `SampleError`."""
     try:
         with _quietly():
             yield
@@ -115,7 +115,7 @@ def _check_size(picture: Pillow.Image, settings: IngestSettings) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    # Pillow warns about odd metadata and large pictures; the limits above decide, and a row says it once.
+    # Pillow warns about odd metadata and large pictures; the limits above decide, and one row reports it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""The file of ``--exclude``: which photographs are left out, by id or by location."""
+"""The file of ``--exclude``: photographs to leave out, by id or by location."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _GLOB = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusions:
-    """What is left out.
+    """Photographs to leave out.
 
     Attributes:
-        sids: photographs by id, which only their bytes tell.
-        locations: photographs by exact location.
-        patterns: shell patterns over locations, ``*`` crossing slashes.
+        sids: by id; matching needs the photographs' bytes.
+        locations: by exact location.
+        patterns: by shell pattern over locations; ``*`` also matches slashes.
     """
 
     sids: frozenset[str] = frozenset()
@@ -29,34 +29,34 @@ class Exclusions:
     patterns: tuple[str, ...] = ()
 
     def covers(self, location: str) -> bool:
-        """Whether the location is named or fits a pattern."""
+        """Whether the location is listed or matches a pattern."""
         return location in self.locations or any(fnmatchcase(location, p) for p in self.patterns)
 
     def idle(self, locations: Collection[str], sids: Collection[str]) -> tuple[str, ...]:
-        """Lines that name none of these photographs, sorted: most likely misspelt, or meant for other sources."""
+        """Lines that match none of these photographs, sorted: probably misspelled, or for other sources."""
         named = self.locations.intersection(locations)
         fitting = {p for p in self.patterns if any(fnmatchcase(location, p) for location in locations)}
         return tuple(sorted(self.sids.difference(sids) | (self.locations - named - fitting)))
 
 
 def read_exclusions(path: str) -> Exclusions:
-    """Read the file: a line holds an id, a location or a pattern; ``#`` begins a comment line.
+    """Reads the file: each line holds an id, a location or a pattern; ``#`` starts a comment line.
 
-    A target's or sample's id (``<sid>-t0-p0``) leaves out its photograph. No file (``""``) excludes nothing.
+    The id of a target or sample (``<sid>-t0-p0``) excludes its photograph. An empty path (``""``) excludes nothing.
 
     Raises:
-        ConfigurationError: the file can't be read as UTF-8 text.
+        ConfigurationError: the file cannot be read as UTF-8 text.
     """
     if not path:
         return Exclusions()
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        msg = f"exclude={path!r}: can't be read as a text file (not UTF-8)"
+        msg = f"exclude={path!r}: cannot be read as a text file (not UTF-8)"
         raise ConfigurationError(msg) from error
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        msg = f"exclude={path!r}: can't be read as a text file ({why})"
+        msg = f"exclude={path!r}: cannot be read as a text file ({why})"
         raise ConfigurationError(msg) from error
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]

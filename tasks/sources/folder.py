@@ -1,4 +1,4 @@
-"""List a local folder: every file becomes an entry, and whatever can't be one a row with its reason."""
+"""Lists a local folder: one entry per file; anything else becomes an entry with a reason."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from pathlib import Path
 from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
+from tasks.sources.groundedit_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.locations import is_too_long, join, location_of
-from tasks.sources.own_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of
 from tasks.sources.places import Place
 
 
 def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
-    """All files below the folder, hidden ones and files without a picture's name too (they end as
+    """All files below the folder, including hidden files and those without an image suffix (they end as
     ``not_an_image``), in no particular order.
 
-    Links are followed; each folder is entered once, under its own name if it lies below the root. A link to a
-    folder that is listed anyway is a ``duplicate``, a link that leads nowhere ``source_missing``, a folder that
-    can't be read ``unreadable``; sockets, pipes and devices are ``not_an_image``.
+    Links are followed; each folder is visited once, under its own name if it lies below the root. A link to a
+    folder that is listed anyway is a ``duplicate``, a broken link ``source_missing``, an unreadable folder
+    ``unreadable``; sockets, pipes and devices are ``not_an_image``.
 
-    So is a folder that GroundEdit wrote (another dataset, a release or a gallery, see `own_folders`): one row stands
-    for it and nothing in it is taken. Where the source itself is the folder of another dataset, each part of that
-    dataset is such a row and the files beside them are listed; a release or gallery given as the source is meant.
+    So is a folder written by GroundEdit (another dataset, a release or a gallery, see `groundedit_folders`): it
+    gets a single entry and its files are not listed. If the source itself is the folder of a dataset, each part of that
+    dataset is such an entry and other files are listed. A release or gallery given as the source is listed normally.
 
     Args:
         place: the source.
-        skip: a folder that is passed over (the output), whether it exists or not.
+        skip: a folder to skip (the output), which need not exist.
 
     Raises:
-        ConfigurationError: the source can't be read, or is the very folder to skip.
+        ConfigurationError: the source cannot be read, or is the folder to skip.
     """
     walk = _Walk(place, _identity(skip) if skip and skip.is_dir() else None)
     if walk.skip and place.folder and _identity(place.folder) == walk.skip:
-        raise place.fault("is the folder of the output")
+        raise place.fault("is the output folder")
     walk.enter((), os.fspath(walk.root))
     while walk.folders or walk.links:
-        # Real folders first: a link that sorts before its goal must not take the files over.
+        # Real folders first: otherwise a link that sorts before its target would claim the target's files.
         if walk.folders:
             walk.enter(*walk.folders.pop())
         else:
@@ -49,7 +49,7 @@ def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
 
 
 def version_of(info: os.stat_result) -> str:
-    """What changes when a local file's bytes do."""
+    """Changes whenever a local file's bytes do (size and modification time)."""
     return f"{info.st_size}-{info.st_mtime_ns}"
 
 
@@ -79,14 +79,14 @@ def entry_of(
     )
 
 
-def own_entry(place: Place, path: str, kind: str) -> SourceEntry:
-    """The entry that stands for a whole folder of GroundEdit's; ``kind`` by `own_folders`."""
+def groundedit_entry(place: Place, path: str, kind: str) -> SourceEntry:
+    """The entry for a whole folder written by GroundEdit; ``kind`` as in `groundedit_folders`."""
     detail = f"{kind} of GroundEdit, left out as a whole"
     return entry_of(place, path, problem=Reason.NOT_AN_IMAGE, detail=detail)
 
 
 def problem_of(error: OSError) -> Reason:
-    """The reason for a file system's refusal."""
+    """The reason for an error of the file system."""
     if error.errno == errno.ENAMETOOLONG:
         return Reason.BAD_NAME
     nowhere = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -94,7 +94,7 @@ def problem_of(error: OSError) -> Reason:
 
 
 def detail_of(path: str, error: OSError) -> str:
-    """What a refused path is: a link that leads nowhere or in a circle; ``""`` for all else."""
+    """Explains a broken or circular link; ``""`` for any other error."""
     if error.errno == errno.ELOOP:
         return "a link that leads in a circle"
     missing = problem_of(error) is Reason.SOURCE_MISSING
@@ -102,7 +102,7 @@ def detail_of(path: str, error: OSError) -> str:
 
 
 def special_file(mode: int) -> str:
-    """What it is that is neither file nor folder, by its mode."""
+    """What a path is, by its mode, if neither file nor folder."""
     return next((name for is_one, name in _SPECIAL if is_one(mode)), "no regular file")
 
 
@@ -124,7 +124,7 @@ _Folder = tuple[tuple[str, ...], str]
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk under way: what was found, which folders are left, which were entered (device, inode)."""
+    """State of a walk: entries found, folders left to visit, folders visited (device, inode)."""
 
     place: Place
     skip: tuple[int, int] | None
@@ -144,7 +144,7 @@ class _Walk:
                 children = sorted(found, key=lambda child: os.fsencode(child.name))
         except OSError as error:
             if not parts:
-                raise self.place.fault(f"can't be read ({error.strerror})") from error
+                raise self.place.fault(f"cannot be read ({error.strerror})") from error
             self._add(parts, problem=problem_of(error))
             return
         self.entered.add((info.st_dev, info.st_ino))
@@ -187,7 +187,7 @@ class _Walk:
             self._add(parts, problem=Reason.NOT_AN_IMAGE, detail=special_file(info.st_mode))
 
     def _add_own(self, parts: tuple[str, ...], kind: str) -> None:
-        self.entries.append(own_entry(self.place, join(parts), kind))
+        self.entries.append(groundedit_entry(self.place, join(parts), kind))
 
     def _add(
         self,

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whether it was cut short, and which names look like pictures."""
+"""Recognizes formats by their first bytes and by file suffix, and files that were cut short."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PICTURE_SUFFIXES = frozenset(
     "jpg jpeg jpe jfif mpo png apng webp gif tif tiff bmp dib ppm pgm pbm pnm avif jp2 j2k "  # noqa: SIM905
     "heic heif jxl psd raw dng cr2 cr3 nef arw orf rw2 raf".split()
 )
-"""Lower-case endings of names that promise a picture, readable or not."""
+"""Lower-case suffixes of image files, readable or not."""
 
 HEAD_BYTES = 32
-"""Enough of a file for `sniff`."""
+"""Bytes that `sniff` needs."""
 
 _READABLE_MAGIC = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -48,7 +48,7 @@ _PORTABLE_MAP = re.compile(rb"P[1-6]\s")
 
 
 def sniff(head: bytes) -> str:
-    """Name of the picture format that ``head`` (the first bytes of a file) begins, ``""`` when it is none."""
+    """Name of the picture format that starts with ``head`` (the first bytes of a file), ``""`` if none."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
@@ -61,12 +61,12 @@ def sniff(head: bytes) -> str:
 
 
 def looks_like_picture(name: str) -> bool:
-    """Whether the name's ending promises a picture."""
+    """Whether the name has the suffix of an image file."""
     return "." in name and name.rsplit(".", 1)[1].lower() in PICTURE_SUFFIXES
 
 
 def suffix_agrees(name: str, decoded: str) -> bool:
-    """Whether a name's ending fits the format found in the bytes (``JPEG`` …); no known ending always fits."""
+    """Whether a name's suffix matches the format found in the bytes (``JPEG`` …); an unknown suffix matches any."""
     suffix = name.rsplit(".", 1)[1].lower() if "." in name else ""
     if suffix not in PICTURE_SUFFIXES:
         return True
@@ -74,7 +74,7 @@ def suffix_agrees(name: str, decoded: str) -> bool:
 
 
 def is_cut_short(data: bytes) -> bool:
-    """Whether a file that can't be decoded lacks its end, for the formats that mark their end or length."""
+    """Whether an undecodable file lacks its end, for formats that mark their end or length."""
     found = sniff(data[:HEAD_BYTES])
     if found == "JPEG":
         return b"\xff\xd9" not in data[-(1 << 16) :]

@@ -1,9 +1,9 @@
-"""Rewrite a JPEG without its metadata: the coded picture is copied byte for byte.
+"""Removes the metadata of a JPEG; the coded picture is copied byte for byte.
 
 A JPEG is a chain of segments: marker (0xFF, code), two length bytes, payload; after each start-of-scan the entropy
 coded bytes run up to the next marker. Only what decoding needs is copied: tables, frame and scan headers, scans,
-and the two application segments that decide how the components are read as colours. Everything else goes, and
-so does all that follows the end marker (second pictures of phones, gain maps, appended videos).
+and the two application segments that decide how the components are read as colors. Everything else is dropped,
+including all data after the end marker (a phone's further pictures, gain maps, appended videos).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tasks.records.errors import Reason, SampleError
 
 MAX_SCANS = 500
-"""Scans of a progressive picture; encoders write about ten, and each one more costs the decoder a full pass."""
+"""Of a progressive picture; encoders write about ten, and each one costs the decoder a full pass."""
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _TABLES = frozenset((0xC4, 0xDB, 0xDD))
@@ -31,8 +31,8 @@ class StrippedJpeg:
 
     Attributes:
         data: from the start marker to the end marker, nothing before or after.
-        components: colour components of the frame (1 grey, 3 colour, 4 CMYK).
-        dropped: whether anything at all was left out.
+        components: color components of the frame (1 gray, 3 color, 4 CMYK).
+        dropped: whether anything was left out.
     """
 
     data: bytes
@@ -41,12 +41,12 @@ class StrippedJpeg:
 
 
 def strip_metadata(data: bytes) -> StrippedJpeg | None:
-    """The same coded picture without metadata, or None when it isn't plain 8-bit baseline or progressive Huffman.
+    """The same picture without metadata, or None unless it is 8-bit baseline or progressive Huffman.
 
-    The decoded pixels are the same to the bit, colour profile and orientation apart, which are the caller's.
+    The decoded pixels are identical, except that color profile and orientation are left to the caller.
 
     Raises:
-        SampleError: ``truncated`` when the chain ends before the end marker, ``decode_error`` past `MAX_SCANS`.
+        SampleError: ``truncated`` if the chain ends before the end marker, ``decode_error`` past `MAX_SCANS`.
     """
     pieces, position, components, scans = [b"\xff\xd8"], 2, 0, 0
     while True:
@@ -77,7 +77,7 @@ def strip_metadata(data: bytes) -> StrippedJpeg | None:
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int]:
-    """(code, position behind the marker) of the next marker; stray bytes before it are passed over."""
+    """(code, position after the marker) of the next marker; stray bytes before it are skipped."""
     match = _NEXT_MARKER.search(data, position)
     if match is None:
         raise SampleError(Reason.TRUNCATED, f"JPEG ends after {len(data)} bytes without an end marker")
@@ -94,9 +94,9 @@ def _payload(data: bytes, start: int) -> bytes:
 
 
 def _rewritten(marker: int, payload: bytes) -> bytes:
-    """The segment as it is to be written: whole, shortened, or nothing."""
+    """The segment as it will be written: unchanged, shortened, or empty."""
     if marker == 0xE0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
-        # Density stays; the thumbnail behind it goes, and so does a version that decoders complain about.
+        # Keep the density; drop the thumbnail after it, and a version that some decoders reject.
         payload = b"JFIF\x00\x01\x01" + payload[7:12] + b"\x00\x00"
     elif marker == 0xEE and payload.startswith(b"Adobe") and len(payload) >= 12:
         payload = payload[:12]  # its last byte says whether the components are RGB, YCbCr or YCCK

@@ -1,4 +1,4 @@
-"""All entries of all sources, sorted by location: what a plan of ingest is made of."""
+"""Lists all entries of all sources, sorted by location, for the plan of ingest."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import looks_like_sa1b, pair_annotations
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import list_rows
-from tasks.storage.objects.store import local_folder
+from tasks.storage.objects.uris import local_folder
 
 MAX_SNIFFED = 1000
-"""Files without a picture's name whose first bytes are looked at before a source counts as one without pictures."""
+"""Files without an image suffix that are sniffed before a source counts as having no pictures."""
 
 
 MAX_HASHED_BYTES = 1 << 30
-"""Larger originals are not hashed to look for an excluded id; ingest refuses them by size."""
+"""Larger originals are not hashed when looking for an excluded id; ingest rejects them by size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What all sources hold.
+    """Entries of all sources.
 
     Attributes:
         entries: sorted by location.
-        idle_exclusions: lines of the exclusion file that name nothing in the sources, sorted; ids of photographs
-            only where every original was read, so not with a limit.
+        idle_exclusions: lines of the exclusion file that match nothing in the sources, sorted; ids are included only
+            if every original was read, so not with a limit.
     """
 
     entries: list[SourceEntry]
@@ -45,21 +45,21 @@ class Listing:
 def list_sources(
     sources: Sequence[SourceSettings], exclude: str = "", limit: int = 0, out: str = ""
 ) -> Listing:
-    """Every place a photograph may be, sorted by location.
+    """Every location that may hold a photograph, sorted.
 
-    Each file, member, object or row is an entry, whatever it is: what is no picture ends as a row, not in silence.
+    Each file, member, object or row is an entry, whatever it is: one that is not a picture ends as a row with a reason.
 
     Args:
         sources: as configured.
-        exclude: path of a file of ids or locations to leave out, ``""`` for none. What it names stays in the list
-            with the problem ``excluded``. An id is found by reading every original once, so prefer locations.
-        limit: the first so many locations only; 0: all.
-        out: URI of the dataset being built; where it lies below a source, it is not listed.
+        exclude: path of a file of ids or locations to leave out, ``""`` for none. Matches stay in the list with the
+            problem ``excluded``. Matching ids reads every original once, so prefer locations.
+        limit: use only the first ``limit`` locations; 0: all.
+        out: URI of the dataset being built, which is skipped if it lies below a source.
 
     Raises:
-        ConfigurationError: a source that is missing, of no known kind, or without any picture; two sources of
-            one name; an exclusion file that can't be read.
-        StorageFault: an object store can't be reached.
+        ConfigurationError: a source that is missing, of an unknown kind, or without any picture; two sources with
+            one name; an exclusion file that cannot be read.
+        StorageFault: an object store cannot be reached.
     """
     exclusions = read_exclusions(exclude)
     entries: list[SourceEntry] = []
@@ -102,7 +102,7 @@ def _list(place: Place, out: str, *, guess: bool) -> list[SourceEntry]:
 
 
 def _sids(entries: Sequence[SourceEntry], reader: SourceReader) -> list[str]:
-    """Ids of photographs by their bytes; ``""`` where they can't be had: ingest will meet the same trouble."""
+    """Ids of photographs by their bytes; ``""`` for unreadable ones: ingest will report the same error."""
     return ["" if entry.problem else _sid(entry, reader) for entry in entries]
 
 

@@ -1,4 +1,4 @@
-"""How a place inside a source is spelled: valid UTF-8, printable, unique, reversible, never absolute."""
+"""Spelling of locations inside a source: valid UTF-8, printable, unique, reversible, never absolute."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from dataclasses import replace
 from tasks.records.outcomes import SourceEntry
 
 MAX_LOCATION = 1024
-"""Characters of a location; longer ones are cut and end in a hash, and their entry is a ``bad_name``."""
+"""Maximum length in characters; longer ones are cut and end in a hash, and their entry is a ``bad_name``."""
 
 _TO_ESCAPE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|%(?=[0-9A-Fa-f]{2})")
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def escape(text: str) -> str:
-    """``text`` with control characters, line separators and undecodable bytes (as `os.fsdecode` gives them)
-    percent-encoded; a ``%`` that could be taken for such a code is encoded too, so `unescape` gives it back.
+    """Percent-encodes control characters, line separators and undecodable bytes (as `os.fsdecode` returns them).
+    A ``%`` that could be taken for such a code is encoded too, so that `unescape` inverts it.
     """
     return _TO_ESCAPE.sub(_percent, text)
 
 
 def unescape(text: str) -> str:
-    """The text that `escape` was given, in the form of `os.fsdecode`."""
+    """The text passed to `escape`, in the form of `os.fsdecode`."""
     raw = _ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), text.encode("utf-8"))
     return raw.decode("utf-8", "surrogateescape")
 
 
 def join(parts: Iterable[str]) -> str:
-    """Escaped parts with ``/`` between; ``.`` and ``..`` become codes, so that nothing can climb."""
+    """Escaped parts joined with ``/``; ``.`` and ``..`` are encoded, so that no path leaves the source."""
     return "/".join(_PART_CODES.get(part, part) for part in map(escape, parts))
 
 
 def location_of(name: str, path: str) -> str:
-    """``name/path`` of a path made by `join`, cut to `MAX_LOCATION` characters."""
+    """``name/path`` for a path made by `join`, cut to `MAX_LOCATION` characters."""
     whole = f"{name}/{path}"
     if len(whole) <= MAX_LOCATION:
         return whole
@@ -48,7 +48,7 @@ def is_too_long(name: str, path: str) -> bool:
 
 
 def with_unique_locations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
-    """The entries in the same order; a location seen before gets ``#2``, ``#3`` … behind it."""
+    """The entries in the same order; repeated locations get the suffix ``#2``, ``#3`` …."""
     taken: set[str] = set()
     result = []
     for entry in entries:

@@ -1,37 +1,37 @@
-"""List an object-store prefix, and read an object as a seekable file."""
+"""Lists an object-store prefix, and reads an object as a seekable file."""
 
 from __future__ import annotations
 
 import io
 
 from tasks.records.outcomes import SourceEntry
-from tasks.sources.folder import entry_of, own_entry
+from tasks.sources.folder import entry_of, groundedit_entry
+from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.sources.locations import join
-from tasks.sources.own_folders import folder_around, own_folders
 from tasks.sources.places import Place
 from tasks.storage.objects.store import ObjectInfo, Store
 
 READ_AHEAD = 1 << 18
-"""Bytes fetched at least, when an object is read as a file; small enough to skip over members of an archive."""
+"""Minimum bytes per request when an object is read as a file; small enough to skip over members of an archive."""
 
 
 def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
-    """All objects below the prefix, in no particular order; those below the URI ``skip`` (the output) left out.
+    """All objects below the prefix, in no particular order, except those below the URI ``skip`` (the output).
 
-    What GroundEdit wrote (another dataset, a release or a gallery) is one entry, as `list_folder` has it.
+    A folder written by GroundEdit (another dataset, a release or a gallery) is one entry, as in `list_folder`.
 
     Raises:
-        StorageFault: the store can't be reached or refuses.
+        StorageFault: the store cannot be reached or denies access.
     """
     store = place.store()
     passed = skip.rstrip("/") + "/" if skip else ""
     objects = [i for i in store.list() if not (passed and f"{place.remote}/{i.path}".startswith(passed))]
-    own = own_folders(store, (info.path for info in objects))
+    own = groundedit_folders(store, (info.path for info in objects))
     entries = {}
     for info in objects:
         folder = folder_around(info.path, own)
         if folder:
-            entries[folder] = own_entry(place, join(folder.split("/")), own[folder])
+            entries[folder] = groundedit_entry(place, join(folder.split("/")), own[folder])
         else:
             path = join(info.path.split("/"))
             entries[info.path] = entry_of(place, path, version=object_version(info), length=info.size)
@@ -39,7 +39,7 @@ def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
 
 
 def object_version(info: ObjectInfo) -> str:
-    """What changes when an object's bytes do."""
+    """Changes whenever an object's bytes do."""
     return f"{info.size}-{info.modified.timestamp():.6f}"
 
 
@@ -58,17 +58,17 @@ class ObjectFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset`` from the start, the present position or the end."""
+        """Moves to ``offset`` from the start, the current position or the end."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer from the present position; 0 at the end."""
-        wanted = min(len(buffer), self._size - self._position)
-        if wanted <= 0:
+        """Fills the buffer from the current position; returns 0 at the end."""
+        length = min(len(buffer), self._size - self._position)
+        if length <= 0:
             return 0
-        data = self._store.get_range(self._path, self._position, wanted)
+        data = self._store.get_range(self._path, self._position, length)
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)

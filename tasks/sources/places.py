@@ -1,4 +1,4 @@
-"""A configured source resolved: its name, kind, root and license, and what is wrong with it before any work."""
+"""Resolves a configured source: name, kind, root and license; reports problems before any work."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from urllib.parse import urlparse
 
 from tasks.records.errors import ConfigurationError
 from tasks.sources.locations import escape
 from tasks.sources.settings import SourceSettings
-from tasks.storage.objects.store import Store, local_folder, open_store
+from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import EXAMPLES, in_object_store, local_folder, scheme_of
 
 Kind = Literal["folder", "tar", "sa1b", "list"]
 
 LIST_SUFFIXES = (".parquet", ".csv")
-"""Endings of lists of URIs."""
+"""Suffixes of lists of URIs."""
 
 _NAMING = "give each its own: --set 'sources=[{uri: URI, name: NAME}, …]'"
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-"""Endings taken for archives; compressed ones are refused, since their members can't be reached one by one."""
+"""Suffixes of archives; compressed ones are refused, since their members cannot be read one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +29,9 @@ class Place:
     """One source.
 
     Attributes:
-        key: where it stands in the configuration, for messages (``sources.0``).
+        key: its configuration key, for messages (``sources.0``).
         name: first part of its locations.
-        kind: what it is.
+        kind: kind of source.
         uri: as configured.
         file: name of the file within its folder (tar, list), ``""`` for a folder or prefix.
         folder: local folder, None for an object store.
@@ -53,28 +53,28 @@ class Place:
         return ConfigurationError(f"{self.key}.uri={self.uri!r}: {what}")
 
     def store(self) -> Store:
-        """The object store of a remote source, opened anew."""
+        """Opens a new connection to the object store of a remote source."""
         return open_store(self.remote)
 
 
 def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
-    """The sources in order. Nothing has to exist yet: see `check_place`.
+    """The sources in order. They need not exist yet: see `check_place`.
 
     Raises:
-        ConfigurationError: a URI of an unknown scheme, a name with a slash, two sources of one name.
+        ConfigurationError: a URI with an unknown scheme, a name with a slash, two sources with one name.
     """
     places = [_resolve(f"sources.{number}", source) for number, source in enumerate(sources)]
     seen: dict[str, str] = {}
     for place in places:
         if place.name in seen:
-            msg = f"{place.key}.name={place.name!r}: {seen[place.name]} has that name already; {_NAMING}"
+            msg = f"{place.key}.name={place.name!r}: {seen[place.name]} already has this name; {_NAMING}"
             raise ConfigurationError(msg)
         seen[place.name] = place.key
     return places
 
 
 def check_place(place: Place) -> None:
-    """Refuse a local source that isn't there or isn't what its kind says.
+    """Checks that a local source exists and is what its kind says.
 
     Raises:
         ConfigurationError: naming key and value.
@@ -83,18 +83,18 @@ def check_place(place: Place) -> None:
         return
     path = place.folder / place.file
     if not path.exists():
-        raise place.fault("there is nothing")
+        raise place.fault("does not exist")
     if place.file and not path.is_file():
-        raise place.fault(f"is no file, but a {place.kind} is one")
+        raise place.fault(f"is not a file, as expected of a {place.kind}")
     if not place.file and not path.is_dir():
-        wanted = " or ".join(("a folder", ".tar", *LIST_SUFFIXES))
-        raise place.fault(f"is a single file; {wanted} is wanted")
+        allowed = " or ".join(("a folder", ".tar", *LIST_SUFFIXES))
+        raise place.fault(f"is a single file; expected {allowed}")
 
 
 def _resolve(key: str, source: SourceSettings) -> Place:
-    scheme = urlparse(source.uri).scheme if "://" in source.uri else ""
-    if not source.uri.strip() or scheme not in ("", "file", "s3"):
-        msg = f"{key}.uri={source.uri!r}: a local path, file:// or s3://bucket/prefix is wanted"
+    known = scheme_of(source.uri) in ("", "file") or in_object_store(source.uri)
+    if not source.uri.strip() or not known:
+        msg = f"{key}.uri={source.uri!r}: expected a local path, file:// or {EXAMPLES}"
         raise ConfigurationError(msg)
     path = local_folder(source.uri)
     kind = _kind(source, path)
@@ -103,7 +103,7 @@ def _resolve(key: str, source: SourceSettings) -> Place:
     last = whole.rsplit("/", 1)[1]
     name = source.name or escape(_stem(last) if is_file else last) or "root"
     if "/" in name or name in (".", "..") or name != escape(name):
-        msg = f"{key}.name={source.name!r}: a name has no slash and no control characters"
+        msg = f"{key}.name={source.name!r}: slashes and control characters are not allowed"
         raise ConfigurationError(msg)
     return Place(
         key=key,

@@ -1,4 +1,4 @@
-"""The bytes of an entry, wherever they lie, within a limit; each refusal is a reason."""
+"""Reads the bytes of an entry from any kind of source, within a limit; every failure has a reason."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from tasks.sources.places import Place, resolve_places
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import ListRow, read_rows
 from tasks.storage.objects.store import Store, open_store
+from tasks.storage.objects.uris import in_object_store, split_object
 
 HTTP_TIMEOUT_S = 60.0
-"""Of one request to a web server."""
+"""Timeout of one request to a web server."""
 
 HTTP_RETRIES = 2
-"""Of one request; a list may name many servers that are gone, and ``--retry-failed`` asks again later."""
+"""Per request; a list may name many servers that are gone, and ``--retry-failed`` asks again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """What to read of a file: a part (offset, length) or all, its version as listed, and the limit in bytes."""
+class _ReadRequest:
+    """What to read from a file: a part (offset, length) or all, its version as listed, and the limit in bytes."""
 
     part: tuple[int, int] | None
     version: str
@@ -70,28 +71,30 @@ class SourceReader:
 
         Raises:
             SampleError: ``source_missing``, ``unreadable``, ``source_changed`` since listing, ``too_many_bytes``.
-            StorageFault: the source as a whole can't be reached.
+            StorageFault: the source as a whole cannot be reached.
         """
         version = entry.version.partition("+")[0].partition("@")[0]
         part = (entry.offset, entry.length) if entry.member else None
-        wanted = _Wanted(part=part, version=version, max_bytes=max_bytes)
+        request = _ReadRequest(part=part, version=version, max_bytes=max_bytes)
         place = self._places[entry.source]
         return (
-            self._listed(place, entry, wanted) if place.kind == "list" else _below(place, entry.path, wanted)
+            self._listed(place, entry, request)
+            if place.kind == "list"
+            else _below(place, entry.path, request)
         )
 
     def head(self, entry: SourceEntry, length: int) -> bytes:
-        """The first bytes of a file, member or object whose length the listing told.
+        """The first bytes of a file, member or object whose length is in the listing.
 
         Raises:
             SampleError, StorageFault: as for `data`.
         """
         part = (entry.offset, min(length, max(0, entry.length)))
-        wanted = _Wanted(part=part, version="", max_bytes=length)
-        return _below(self._places[entry.source], entry.path, wanted)
+        request = _ReadRequest(part=part, version="", max_bytes=length)
+        return _below(self._places[entry.source], entry.path, request)
 
     def annotation(self, entry: SourceEntry, max_bytes: int) -> bytes:
-        """All bytes of the entry's annotation; ``b""`` when it has none.
+        """All bytes of the entry's annotation; ``b""`` if it has none.
 
         Raises:
             SampleError, StorageFault: as for `data`.
@@ -99,20 +102,19 @@ class SourceReader:
         if not entry.annotation:
             return b""
         part = (entry.annotation_offset, entry.annotation_length) if entry.member else None
-        wanted = _Wanted(part=part, version="", max_bytes=max_bytes)
-        return _below(self._places[entry.source], entry.annotation, wanted)
+        request = _ReadRequest(part=part, version="", max_bytes=max_bytes)
+        return _below(self._places[entry.source], entry.annotation, request)
 
-    def _listed(self, place: Place, entry: SourceEntry, wanted: _Wanted) -> bytes:
+    def _listed(self, place: Place, entry: SourceEntry, request: _ReadRequest) -> bytes:
         row = self._row(place, entry.path)
         if row.path:
-            return _read_local(Path(row.path), wanted)
-        if row.uri.startswith("s3://"):
-            bucket, _, key = row.uri.removeprefix("s3://").partition("/")
-            return _read_object(f"s3://{bucket}", key, wanted)
+            return _read_local(Path(row.path), request)
+        if in_object_store(row.uri):
+            return _read_object(*split_object(row.uri), request)
         if urlsplit(row.uri).scheme in ("http", "https"):
-            return _read_http(row.uri, wanted.max_bytes)
-        # A relative path in a list that itself lies in an object store.
-        return _read_object(place.remote, row.uri, wanted)
+            return _read_http(row.uri, request.max_bytes)
+        # A relative path in a list that is itself in an object store.
+        return _read_object(place.remote, row.uri, request)
 
     def _row(self, place: Place, key: str) -> ListRow:
         if place.name not in self._rows:
@@ -123,12 +125,12 @@ class SourceReader:
         return row
 
 
-def _below(place: Place, path: str, wanted: _Wanted) -> bytes:
+def _below(place: Place, path: str, request: _ReadRequest) -> bytes:
     """Bytes of an escaped path below a source's root."""
     if place.folder is None:
-        return _read_object(place.remote, unescape(path), wanted)
+        return _read_object(place.remote, unescape(path), request)
     try:
-        return _read_local(place.folder / unescape(path), wanted)
+        return _read_local(place.folder / unescape(path), request)
     except SampleError:
         if not place.folder.is_dir():
             msg = f"{place.key}.uri={place.uri!r}: the source is gone"
@@ -136,15 +138,15 @@ def _below(place: Place, path: str, wanted: _Wanted) -> bytes:
         raise
 
 
-def _read_local(path: Path, wanted: _Wanted) -> bytes:
+def _read_local(path: Path, request: _ReadRequest) -> bytes:
     try:
-        # Without O_NONBLOCK a pipe that took the file's place would wait for a writer for ever.
+        # Without O_NONBLOCK a pipe that has replaced the file would wait for a writer forever.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
             info = os.fstat(stream.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise SampleError(Reason.UNREADABLE, special_file(info.st_mode))
-            wanted.check_version(version_of(info))
-            offset, length = wanted.range_of(info.st_size)
+            request.check_version(version_of(info))
+            offset, length = request.range_of(info.st_size)
             stream.seek(offset)
             data = stream.read(length)
     except OSError as error:
@@ -154,7 +156,7 @@ def _read_local(path: Path, wanted: _Wanted) -> bytes:
     return data
 
 
-def _read_object(uri: str, path: str, wanted: _Wanted) -> bytes:
+def _read_object(uri: str, path: str, request: _ReadRequest) -> bytes:
     store = _store(uri)
     try:
         info = store.head(path)
@@ -162,13 +164,13 @@ def _read_object(uri: str, path: str, wanted: _Wanted) -> bytes:
         raise SampleError(Reason.BAD_NAME, "no key the store takes") from error
     if info is None:
         raise SampleError(Reason.SOURCE_MISSING, "no such object")
-    wanted.check_version(object_version(info))
-    offset, length = wanted.range_of(info.size)
+    request.check_version(object_version(info))
+    offset, length = request.range_of(info.size)
     return store.get_range(path, offset, length)
 
 
 def _read_http(uri: str, max_bytes: int) -> bytes:
-    """Bytes of a web address. The whole address makes the store, so that its query is sent as it is."""
+    """Bytes of a web address. The store is opened at the full address, so that the query is sent unchanged."""
     try:
         store = HTTPStore.from_url(
             uri,

@@ -1,4 +1,4 @@
-"""SA-1B: photographs ``sa_N.jpg`` with masks in ``sa_N.json`` beside them, offered to the segmenter as hints.
+"""SA-1B: photographs ``sa_N.jpg`` with masks in ``sa_N.json`` beside them, given to the segmenter as hints.
 
 {"image": {"width", "height", …},
  "annotations": [{"bbox": [x, y, w, h], "segmentation": {"size": [h, w], "counts": str},
@@ -20,7 +20,7 @@ from tasks.records.outcomes import SourceEntry
 from tasks.records.records import MaskHint, Rle
 
 MAX_ANNOTATION_BYTES = 50_000_000
-"""Bytes of one annotation file; real ones are below one million."""
+"""Limit for one annotation file; real ones are below one million bytes."""
 
 _PHOTOGRAPH = re.compile(r"(?:.*/)?sa_\d+\.jpg")
 
@@ -41,13 +41,13 @@ class _Document(BaseModel):
 
 
 def looks_like_sa1b(entries: Sequence[SourceEntry]) -> bool:
-    """Whether any ``sa_N.jpg`` comes with its ``sa_N.json``."""
+    """Whether any ``sa_N.jpg`` has its ``sa_N.json``."""
     locations = {entry.location for entry in entries}
     return any(_PHOTOGRAPH.fullmatch(name) and f"{_stem(name)}.json" in locations for name in locations)
 
 
 def pair_annotations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
-    """The photographs with their annotation's place; an annotation without a photograph is ``bad_annotation``."""
+    """Adds to each photograph its annotation's place; an annotation without a photograph is ``bad_annotation``."""
     documents = {_stem(e.location): e for e in entries if e.location.endswith(".json")}
     photographs = [e for e in entries if not e.location.endswith(".json")]
     paired = []
@@ -56,7 +56,7 @@ def pair_annotations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
         if document is None:
             paired.append(entry)
         elif document.problem:
-            # The photograph is as good as ever: it goes on with an annotation that will be found unusable.
+            # The photograph itself is usable: it continues, and its annotation is reported as unusable later.
             paired.append(replace(entry, annotation=document.path, annotation_length=0))
         else:
             paired.append(_with_annotation(entry, document))
@@ -70,10 +70,10 @@ def pair_annotations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
 
 
 def parse_annotations(data: bytes, width: int, height: int) -> tuple[MaskHint, ...]:
-    """The masks of a photograph of that size (pixels), in the file's order, empty masks left out.
+    """The masks of a photograph of the given size (pixels), in the file's order, without empty masks.
 
     Raises:
-        ValueError: no JSON of that shape, a mask of another size, or broken runs.
+        ValueError: not JSON of this shape, a mask of another size, or invalid runs.
     """
     try:
         document = _Document.model_validate_json(data)

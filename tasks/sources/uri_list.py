@@ -1,4 +1,4 @@
-"""A Parquet or CSV list of URIs (column ``uri``, optional ``license``): its rows, and what each row points to.
+"""A Parquet or CSV list of URIs (column ``uri``, optional ``license``): its rows, and what each points to.
 
 Entries hold a key, never the URI itself: absolute paths, user names and signatures stay in the list file, where the
 reader looks them up again.
@@ -23,9 +23,10 @@ from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
 from tasks.sources.formats import looks_like_picture
 from tasks.sources.locations import join
 from tasks.sources.places import Place
+from tasks.storage.objects.uris import in_object_store, scheme_of
 
 _LICENSE_COLUMNS = ("license", "licence")
-_REMOTE = ("http", "https", "s3")
+_WEB = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +34,12 @@ class ListRow:
     """A row of a list.
 
     Attributes:
-        key: ``host/path`` of an address, the relative path of a file; unique within the list.
+        key: ``host/path`` of an address, or the relative path of a file; unique within the list.
         uri: as listed.
         path: the local file, ``""`` for an address.
-        license: as listed, ``""`` when unstated.
-        problem: ``bad_name`` for a row that names nothing readable, else None.
-        detail: why it names nothing, ``""`` without a problem.
+        license: as listed, ``""`` if not stated.
+        problem: ``bad_name`` for a row that points to nothing readable, else None.
+        detail: the explanation of ``problem``, ``""`` without one.
     """
 
     key: str
@@ -53,7 +54,7 @@ def read_rows(place: Place) -> list[ListRow]:
     """All rows, in the list's order.
 
     Raises:
-        ConfigurationError: the list can't be parsed or has no column ``uri``.
+        ConfigurationError: the list cannot be parsed or has no column ``uri``.
     """
     taken: dict[str, int] = {}
     rows = []
@@ -67,7 +68,7 @@ def read_rows(place: Place) -> list[ListRow]:
 
 
 def list_rows(place: Place) -> list[SourceEntry]:
-    """An entry for each row. Local files are looked at; what lies behind an address only reading tells."""
+    """One entry per row. Local files are checked; remote addresses are only tried when they are read."""
     return [_entry(place, row) for row in read_rows(place)]
 
 
@@ -95,12 +96,11 @@ def _row(place: Place, uri: str, license: str, number: int) -> ListRow:
 
 
 def _resolve(place: Place, uri: str) -> tuple[str, str]:
-    """Key and local path (``""`` for an address) of a URI; ValueError when it names nothing readable."""
-    scheme = uri.split("://", 1)[0].lower() if "://" in uri else ""
-    parts = urlsplit(uri)
-    if scheme in _REMOTE and parts.hostname and parts.path.strip("/"):
-        # `hostname` leaves out user and password; the query is left out as a whole.
-        return join((parts.hostname, *_parts(parts.path if scheme == "s3" else unquote(parts.path)))), ""
+    """Key and local path (``""`` for an address) of a URI; ValueError if it points to nothing readable."""
+    scheme, parts = scheme_of(uri), urlsplit(uri)
+    if (scheme in _WEB or in_object_store(uri)) and parts.hostname and parts.path.strip("/"):
+        # `hostname` drops user and password; the query is dropped as a whole.
+        return join((parts.hostname, *_parts(unquote(parts.path) if scheme in _WEB else parts.path))), ""
     if not uri:
         raise ValueError("no uri in this row")
     if "\x00" in uri or scheme not in ("", "file"):
@@ -116,7 +116,7 @@ def _resolve(place: Place, uri: str) -> tuple[str, str]:
 
 
 def _local_key(folder: Path, path: Path) -> str:
-    """Path below the list's folder; elsewhere a hash stands for the folder, which is nobody's business."""
+    """Path below the list's folder; for a file elsewhere a hash replaces its folder, which may be private."""
     if path.is_relative_to(folder):
         return join(_parts(str(path.relative_to(folder))))
     parent = hashlib.sha256(os.fsencode(os.path.normpath(path.parent))).hexdigest()[:8]
@@ -134,18 +134,20 @@ def _columns(place: Place) -> list[tuple[str, str]]:
         names, table = _csv_rows(place, data) if csv_list else _parquet_rows(place, data)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise place.fault(f"can't be read as a list (line {line}: not UTF-8)") from error
+        raise place.fault(f"cannot be read as a list (line {line}: not UTF-8)") from error
     except (OSError, pa.ArrowException) as error:
-        raise place.fault(f"can't be read as a list ({type(error).__name__})") from error
+        raise place.fault(f"cannot be read as a list ({type(error).__name__})") from error
     if not names:
         raise place.fault("has no rows")
     if "uri" not in names:
-        told = f"has no column 'uri', only {', '.join(map(repr, names))}"
-        # The first row's values are nobody's business, but a person who left the header out is to see that.
-        raise place.fault(f"{_NO_HEADER}; {_WANTED}" if any(map(_is_value, names)) else f"{told}; {_WANTED}")
+        found = f"has no column 'uri', only {', '.join(map(repr, names))}"
+        # The first row's values may be private, but say so if the header row is missing.
+        raise place.fault(
+            f"{_NO_HEADER}; {_EXPECTED}" if any(map(_is_value, names)) else f"{found}; {_EXPECTED}"
+        )
     for name in ("uri", *_LICENSE_COLUMNS):
         if names.count(name) > 1:
-            raise place.fault(f"has the column {name!r} more than once; {_WANTED}")
+            raise place.fault(f"has the column {name!r} more than once; {_EXPECTED}")
     if not table:
         raise place.fault("has no rows")
     license = next((name for name in _LICENSE_COLUMNS if name in names), "")
@@ -153,11 +155,11 @@ def _columns(place: Place) -> list[tuple[str, str]]:
 
 
 _NO_HEADER = "begins with a row and not with a header line"
-_WANTED = "the columns 'uri' and, if wanted, 'license' are expected"
+_EXPECTED = "expected the columns 'uri' and optionally 'license'"
 
 
 def _is_value(name: str) -> bool:
-    """Whether a column's name looks like what such a column holds: a path or an address."""
+    """Whether a column's name looks like a value of such a column: a path or an address."""
     return "/" in name or looks_like_picture(name)
 
 
@@ -169,20 +171,20 @@ def _csv_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, str]
             rows += [row] if row else []
             line = reader.line_num
     except csv.Error as error:
-        # Where the row begins: a quote that is never closed would else be told of the file's last line.
-        raise place.fault(f"can't be read as a list (line {line + 1}: {error})") from error
+        # The line where the row begins: for an unclosed quote the parser would report the file's last line.
+        raise place.fault(f"cannot be read as a list (line {line + 1}: {error})") from error
     names = rows[0] if rows else []
     return names, [dict(zip(names, row, strict=False)) for row in rows[1:]]
 
 
 def _parquet_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, object]]]:
     arrow = pq.read_table(io.BytesIO(data))
-    wanted = [name for name in ("uri", *_LICENSE_COLUMNS) if name in arrow.column_names]
-    for name in wanted:
+    columns = [name for name in ("uri", *_LICENSE_COLUMNS) if name in arrow.column_names]
+    for name in columns:
         kind = arrow.schema.field(arrow.schema.get_all_field_indices(name)[0]).type
         if not _is_text(kind):
             raise place.fault(f"has a column {name!r} of {kind}, where text is expected")
-    return arrow.column_names, arrow.select(wanted).to_pylist()
+    return arrow.column_names, arrow.select(columns).to_pylist()
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -199,5 +201,5 @@ def _bytes(place: Place) -> bytes:
         return (place.folder / place.file).read_bytes()
     data = place.store().find(place.file)
     if data is None:
-        raise place.fault("there is nothing")
+        raise place.fault("does not exist")
     return data

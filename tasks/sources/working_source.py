@@ -1,4 +1,4 @@
-"""The working source: the upright, 8-bit sRGB JPEG without metadata that all later stages see and a release ships."""
+"""The working source: an upright 8-bit sRGB JPEG without metadata, used by all later stages and shipped in releases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TURNS = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-"""What makes a picture of each EXIF orientation upright."""
+"""EXIF orientation -> the transposition that makes the picture upright."""
 
 _HARMLESS = "Invalid SOS parameters"
 _SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
@@ -34,14 +34,14 @@ _SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WorkingSource:
-    """The JPEG to ship, its pixels and how it came about.
+    """The JPEG to ship, its pixels and how it was made.
 
     Attributes:
         jpeg: the bytes.
-        rgb: (H, W, 3) uint8: exactly what ``jpeg`` decodes to when its image data was kept; the pixels before
-            encoding otherwise.
-        original_format: of the original by its bytes (``JPEG``, ``MPO``, ``PNG`` …).
-        actions: what was done, in order, the last being ``kept`` or ``encoded``.
+        rgb: (H, W, 3) uint8: exactly what ``jpeg`` decodes to if its image data was kept, else the pixels before
+            encoding.
+        original_format: of the original, by its bytes (``JPEG``, ``MPO``, ``PNG`` …).
+        actions: what was done, in order; the last one is ``kept`` or ``encoded``.
     """
 
     jpeg: bytes
@@ -51,13 +51,13 @@ class WorkingSource:
 
 
 def make_working_source(data: bytes, settings: IngestSettings) -> WorkingSource:
-    """The working source of an original.
+    """Makes the working source of an original.
 
-    The image data of an upright, 8-bit, three-component JPEG in sRGB (or untagged) is copied as it is; everything
-    else is turned, converted and encoded once. No metadata of any kind passes.
+    The image data of an upright, 8-bit, three-component JPEG in sRGB (or untagged) is copied unchanged; anything
+    else is rotated, converted and encoded once. All metadata is removed.
 
     Raises:
-        SampleError: the original is no whole picture within the limits; see `open_picture`.
+        SampleError: the original is not a complete picture within the limits; see `open_picture`.
     """
     picture = open_picture(data, settings)
     profile = picture.info.get("icc_profile") or b""
@@ -99,13 +99,13 @@ def _kept(
 
 
 def _decode_strictly(stripped: StrippedJpeg) -> Pillow.Image:
-    """The pixels, as Pillow would decode them; but where it paints grey over damage in silence, this refuses."""
+    """The pixels as Pillow decodes them, but raising where Pillow would silently fill damage with gray."""
     space = _SPACES[stripped.components]
     try:
         try:
             pixels: Image = simplejpeg.decode_jpeg(stripped.data, space, strict=True)
         except ValueError as error:
-            if not str(error).startswith(_HARMLESS):  # some cameras' scan headers; nothing is missing
+            if not str(error).startswith(_HARMLESS):  # scan headers of some cameras; no data is missing
                 raise
             pixels = simplejpeg.decode_jpeg(stripped.data, space, strict=False)
     except ValueError as error:
@@ -113,12 +113,12 @@ def _decode_strictly(stripped: StrippedJpeg) -> Pillow.Image:
         raise SampleError(reason, str(error)) from error
     if stripped.components == 1:
         return Pillow.fromarray(pixels[:, :, 0])
-    # Four components are stored inverted by all programs that write them, as Pillow takes for granted too.
+    # All programs store four components inverted; Pillow assumes it, too.
     return Pillow.fromarray(255 - pixels, "CMYK") if stripped.components == 4 else Pillow.fromarray(pixels)
 
 
 def _load(data: bytes, picture: ImageFile) -> list[str]:
-    """Decode in place, and say what Pillow did on the way: cut 16-bit colours to 8, turned a TIFF upright."""
+    """Decodes in place; returns what Pillow did meanwhile: 16-bit colors cut to 8, a TIFF rotated."""
     actions = []
     if any(";16" in str(tile.args) for tile in picture.tile) and not picture.mode.startswith("I"):
         actions.append("depth_reduced")

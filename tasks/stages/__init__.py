@@ -1,1 +1,1 @@
-"""The five stages, one folder each with `stage.py` first; their settings and their registry."""
+"""The five stages, one folder each, starting at its `stage.py`; the configuration and the registry of stages."""

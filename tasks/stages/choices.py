@@ -1,4 +1,4 @@
-"""What a configuration chooses for the roles, where more than one stage has to know."""
+"""Facts about the configured backends that more than one stage needs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tasks.stages.config import BuildConfig
 
 
 def served_by(config: BuildConfig, run: str) -> ServedModel | None:
-    """What the server named ``run`` runs; None when that is no server."""
+    """The model on the server named ``run``; None if there is no such server."""
     server = config.servers.get(run)
     return server.model if server else None
 
 
 def configured_offers(config: BuildConfig) -> Offers:
-    """What the configured editor and inpainter take; loads no model.
+    """What the configured editor and inpainter accept; loads no model.
 
     Raises:
         ConfigurationError: a backend or option that does not exist.

@@ -1,10 +1,11 @@
-"""The one configuration object: a profile, then overrides, checked once at the edge and stored with the build.
+"""The configuration: a profile, then overrides, validated once and stored with the build.
 
-    profile YAML (deploy/profiles/<name>.yaml, or a file of one's own)  <  arguments of the command  <  --set a.b=c
+    profile YAML (deploy/profiles/<name>.yaml, or your own file)  <  arguments of the command  <  --set a.b=c
 
-What is given as an argument can't be set as a whole, too; ``--set sources.0.license=…`` says more of it.
+A key set by a command-line option (such as ``--source``) cannot also be set with ``--set``; its items can
+(``--set sources.0.license=…``).
 
-Unknown keys and bad values are `ConfigurationError` with the key and the value, before any work.
+Unknown keys and bad values raise `ConfigurationError` with the key and the value, before any work.
 """
 
 from __future__ import annotations
@@ -27,51 +28,56 @@ from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
+from tasks.storage.objects.uris import DATASET_URIS
 
 PROFILES = resources.files("deploy") / "profiles"
-"""Folder of the profiles that come with the project."""
+"""Folder of the profiles shipped with the project."""
 
 
 class ExecutionSettings(Settings):
-    """How the work is run; nothing here may change what comes out, so nothing here is hashed."""
+    """How the work runs. Nothing here may change results, so nothing here is hashed."""
 
     pool: Literal["ray", "in-process"] = Field(default="ray")
     workers: int = Field(default=0, ge=0, le=10_000, description="worker processes; 0: one per core")
-    threads_per_worker: int = Field(default=1, ge=1, description="threads a model may use")
+    threads_per_worker: int = Field(default=1, ge=1, description="threads that a model may use")
     ray_address: str = Field(
-        default="local", description="'local' starts one; else a cluster's address or 'auto'"
+        default="local", description="'local' starts a Ray; else a cluster's address, or 'auto'"
     )
     dashboard: bool = Field(default=False, description="start Ray's dashboard with a local Ray")
     prefect: bool = Field(default=True, description="run as a Prefect flow")
-    partitions: int = Field(default=8, ge=1, le=50, description="Prefect task runs per stage, at most")
-    units_in_flight: int = Field(default=2, ge=1, description="units at work in a worker at the same time")
-    samples_in_flight: int = Field(default=16, ge=1, description="samples at work in a worker, at most")
+    partitions: int = Field(default=8, ge=1, le=50, description="maximum Prefect task runs per stage")
+    units_in_flight: int = Field(default=2, ge=1, description="units that a worker runs at the same time")
+    samples_in_flight: int = Field(default=16, ge=1, description="maximum samples in flight per worker")
     megapixels_in_flight: float = Field(
-        default=48.0, gt=0, description="photographs at work in a worker; a larger one is at work alone"
+        default=48.0,
+        gt=0,
+        description="maximum megapixels in flight per worker; a larger photograph runs alone",
     )
     card_gb: float = Field(
-        default=80.0, gt=0, description="memory of a GPU, GB; gpu_gb of pools is a share of it"
+        default=80.0, gt=0, description="memory of a GPU, GB; pools' gpu_gb is divided by it"
     )
     local_gpus: int | None = Field(
-        default=None, ge=0, description="GPUs that a local Ray counts; null: those it finds"
+        default=None, ge=0, description="GPUs of a local Ray; null: those that Ray detects"
     )
     wait_for_resources_s: float = Field(
-        default=600.0, ge=0, description="how long GPUs and CPUs that may still come are waited for"
+        default=600.0, ge=0, description="seconds to wait for GPUs and CPUs that may still be added"
     )
-    max_environment_faults: int = Field(
-        default=3, ge=1, description="faults of the environment that stop a stage"
+    max_environment_faults: int = Field(default=3, ge=1, description="environment faults that stop a stage")
+    max_failed_share: float = Field(
+        default=0.5, gt=0, le=1, description="share of failed inputs that stops a stage"
     )
-    max_failed_share: float = Field(default=0.5, gt=0, le=1, description="failed share that stops a stage")
-    failed_share_after: int = Field(default=16, ge=1, description="inputs seen before the share counts")
+    failed_share_after: int = Field(
+        default=16, ge=1, description="inputs processed before that share is checked"
+    )
     step_timeout_s: float = Field(
         default=300.0,
         gt=0,
-        description="a computing step is cut off after this; waiting for a model is not one",
+        description="time limit of a computing step, in seconds; waiting for a model does not count",
     )
     pause_after: Literal["", "ingest", "grounding", "instruction", "editing"] = Field(
-        default="", description="stop in good order after this stage, for a look before the expensive part"
+        default="", description="stop after this stage, to check its results before the expensive ones"
     )
-    min_free_bytes: int = Field(default=500_000_000, ge=0, description="free space a local output must have")
+    min_free_bytes: int = Field(default=500_000_000, ge=0, description="minimum free space of a local output")
 
 
 class BuildConfig(Settings):
@@ -82,31 +88,29 @@ class BuildConfig(Settings):
         default="groundedit", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$", description="release name"
     )
     seed: int = Field(default=0, ge=0, lt=2**31)
-    out: str = Field(
-        default="out/demo", min_length=1, description="dataset URI: folder or s3://bucket/prefix"
-    )
+    out: str = Field(default="out/demo", min_length=1, description=f"dataset: {DATASET_URIS}")
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     exclude: str = Field(default="", description="file of ids or locations to leave out")
-    limit: int = Field(default=0, ge=0, description="first so many sources only; 0: all")
+    limit: int = Field(default=0, ge=0, description="maximum number of sources; 0: all")
     ingest: IngestSettings = IngestSettings()
     grounding: GroundingSettings
     instruction: InstructionSettings
     editing: EditingSettings
     publish: PublishSettings = PublishSettings()
     pools: dict[str, PoolSettings] = Field(
-        default={}, description="actors that hold models, by name; in no digest"
+        default={}, description="actors that hold models, by name; not part of any digest"
     )
     servers: dict[str, ServerSettings] = Field(
-        default={}, description="endpoints by name; of these the model alone is in the digests"
+        default={}, description="endpoints by name; only their model is part of digests"
     )
     execution: ExecutionSettings = ExecutionSettings()
 
     @model_validator(mode="after")
     def _one_placement_per_name(self) -> BuildConfig:
-        """A role says ``run: <name>``, so a name may mean one thing only."""
+        """Names of pools and servers must differ, since a role refers to both by ``run: <name>``."""
         both = sorted({HERE} & {*self.pools, *self.servers} | set(self.pools) & set(self.servers))
         if both:
-            msg = f"{both[0]!r} names two placements out of here, pools and servers; rename one"
+            msg = f"{both[0]!r}: used in both pools and servers; rename one"
             raise ValueError(msg)
         for name, pool in self.pools.items():
             unknown = [role for role in pool.holds if role not in ROLES]
@@ -117,19 +121,19 @@ class BuildConfig(Settings):
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles that exist."""
+    """Names of the shipped profiles."""
     return sorted(p.name.removesuffix(".yaml") for p in PROFILES.iterdir() if p.name.endswith(".yaml"))
 
 
 def load_config(
     profile: str, assignments: Sequence[str] = (), arguments: Mapping[str, object] | None = None
 ) -> BuildConfig:
-    """The resolved configuration.
+    """Resolves the configuration.
 
     Args:
-        profile: a name of `profile_names`, or the path of a YAML file.
-        assignments: ``a.b=value`` texts, values in YAML.
-        arguments: dotted keys to values, from the command's own options; None values are skipped.
+        profile: one of `profile_names`, or the path of a YAML file.
+        assignments: ``a.b=value`` texts, with values in YAML.
+        arguments: dotted key -> value, from the command's own options; None values are skipped.
 
     Raises:
         ConfigurationError: an unknown profile or key, or a value out of range.
@@ -138,7 +142,7 @@ def load_config(
 
 
 def config_of(tree: Mapping[str, Any], assignments: Sequence[str] = ()) -> BuildConfig:
-    """The configuration that a build's record holds as JSON, with some values assigned.
+    """The configuration from the JSON in a build's record, with some values replaced.
 
     Raises:
         ConfigurationError: an unknown key, or a value out of range.
@@ -155,21 +159,21 @@ def config_of(tree: Mapping[str, Any], assignments: Sequence[str] = ()) -> Build
 def load_with_origins(
     profile: str, assignments: Sequence[str] = (), arguments: Mapping[str, object] | None = None
 ) -> tuple[BuildConfig, dict[str, str]]:
-    """The resolved configuration and, for each leaf's dotted key, where its value came from."""
+    """The resolved configuration and, for each leaf's dotted key, the origin of its value."""
     tree = _read_profile(profile)
     origins = dict.fromkeys(_leaves(tree), f"profile {profile}")
     given = {key: value for key, value in (arguments or {}).items() if value is not None}
     changes = [(key, deepcopy(value), f"argument {key}") for key, value in given.items()]
     for key, value in map(_parse_assignment, assignments):
         if key in given:
-            msg = f"--set {key}={value!r}: {key} is given as an argument, too; which one is meant?"
+            msg = f"--set {key}={value!r}: {key} is also given as an argument; use only one of them"
             raise ConfigurationError(msg)
         changes.append((key, value, f"--set {key}"))
     for key, value, origin in changes:
         _assign(tree, key, value)
         origins = {k: v for k, v in origins.items() if k != key and not k.startswith(key + ".")}
         origins.update(dict.fromkeys(_leaves(value, key), origin))
-        # An item of a list is told with the list.
+        # Items of a list are reported with the list.
         origins.update({k: f"{v}, {origin}" for k, v in origins.items() if key.startswith(k + ".")})
     try:
         config = BuildConfig.model_validate(tree)
@@ -180,7 +184,7 @@ def load_with_origins(
 
 
 def leaf_values(config: BuildConfig) -> dict[str, object]:
-    """Dotted key to value, for printing."""
+    """Dotted key -> value, for printing."""
     flat: dict[str, object] = {}
 
     def walk(node: object, key: str) -> None:
@@ -195,9 +199,9 @@ def leaf_values(config: BuildConfig) -> dict[str, object]:
 
 
 def _read_profile(profile: str) -> dict[str, Any]:
-    """The tree of a named profile, or of a file: what ends in ``.yaml`` or ``.yml`` or holds a slash is a path.
+    """Reads a named profile, or a file: a value with a slash, or ending in ``.yaml`` or ``.yml``, is a path.
 
-    A file goes by its name without folder and ending, since the configuration is stored with the dataset.
+    A file's profile name is its stem, since the configuration is stored with the dataset.
     """
     if profile.endswith((".yaml", ".yml")) or "/" in profile:
         text, name = _read_file(profile), Path(profile).stem
@@ -220,7 +224,7 @@ def _read_profile(profile: str) -> dict[str, Any]:
 
 
 def _unshared(node: Any) -> Any:
-    """A copy in which each section is its own: YAML aliases give one, and setting a value there would set it in all."""
+    """A deep copy without shared sections: YAML aliases refer to one object, and setting a value would change all."""
     if isinstance(node, dict):
         return {key: _unshared(child) for key, child in node.items()}
     return [_unshared(child) for child in node] if isinstance(node, list) else node
@@ -243,15 +247,15 @@ def _parse_assignment(text: str) -> tuple[str, object]:
         msg = f"--set {text!r}: expected key=value"
         raise ConfigurationError(msg)
     try:
-        # Nothing is an empty text, as a shell hands `key=''` over; `null` says that there is no value.
+        # No value is an empty text, as a shell passes `key=''`; `null` means None.
         return key.strip(), yaml.safe_load(value) if value.strip() else ""
     except yaml.YAMLError as error:
-        msg = f"--set {key}: {value!r} is no YAML value"
+        msg = f"--set {key}: {value!r} is not a YAML value"
         raise ConfigurationError(msg) from error
 
 
 def _assign(tree: dict[str, Any], key: str, value: object) -> None:
-    """Sets a leaf; an item of a list, which must be there, is named by its number."""
+    """Sets a leaf; an item of a list is addressed by its index, which must exist."""
     *path, last = key.split(".")
     node: dict[str, Any] | list[Any] = tree
     for depth, name in enumerate(path):
@@ -268,8 +272,8 @@ def _assign(tree: dict[str, Any], key: str, value: object) -> None:
 
 def _index(items: Sequence[object], name: str, key: str, value: object) -> int:
     if not name.isdecimal() or int(name) >= len(items):
-        there = f"0 to {len(items) - 1}" if items else "none"
-        msg = f"{key}={value!r}: {name!r} is no item of the list; there is {there}"
+        allowed = f"0-{len(items) - 1}" if items else "the list is empty"
+        msg = f"{key}={value!r}: index {name} is out of range ({allowed})"
         raise ConfigurationError(msg)
     return int(name)
 
@@ -287,9 +291,9 @@ def _describe(error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key (value {item['input']!r})")
         elif item["type"] == "missing":
-            lines.append(f"{key}: required, not given")
+            lines.append(f"{key}: required, but not given")
         elif item["type"] == "value_error" and isinstance(item["input"], dict):
-            # A section; the message names the values. The whole configuration has no key.
+            # A section; the message names its values. The whole configuration has no key.
             lines.append(f"{key}: {item['ctx']['error']}" if key else str(item["ctx"]["error"]))
         else:
             lines.append(f"{key}: {item['msg']} (value {item['input']!r})")

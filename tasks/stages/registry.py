@@ -1,4 +1,4 @@
-"""The registry of stages: what each depends on (its digest), whom it asks, and how it is built."""
+"""The registry of stages: what each depends on (its digest), which roles it asks, and how it is built."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class StageSpec:
     """A stage before its models are loaded.
 
     Attributes:
-        name: also the name of its section in the configuration.
-        module: holds ``STEP_VERSIONS`` and ``build(config, asks)``; imported by those who need it.
-        roles: setting that names a backend -> role it plays.
+        name: of the stage, and of its section in the configuration.
+        module: contains ``STEP_VERSIONS`` and ``build(config, asks)``; imported only when needed.
+        roles: setting with a backend -> role.
         seeded: whether the build's seed can change its results.
-        word_files: files of ``prompts`` that its own code reads (a backend names those it reads by itself).
+        word_files: files of ``prompts`` read by its own code (backends name those that they read).
     """
 
     name: str
@@ -46,17 +46,17 @@ class StageSpec:
     word_files: tuple[str, ...] = ()
 
     def settings(self, config: BuildConfig) -> Settings:
-        """Its section of the configuration."""
+        """The stage's section of the configuration."""
         return cast("Settings", getattr(config, self.name))
 
     def role_settings(self, config: BuildConfig) -> dict[str, RoleSettings]:
-        """Setting -> configured role; optional roles that are not configured are left out."""
+        """Setting -> configured role; optional roles that are not configured are omitted."""
         section = self.settings(config)
         found = {setting: getattr(section, setting) for setting in self.roles}
         return {setting: role for setting, role in found.items() if role is not None}
 
     def choices(self, config: BuildConfig) -> dict[str, BackendChoice]:
-        """Setting -> backend with checked options; loads no model.
+        """Setting -> backend with validated options; loads no model.
 
         Raises:
             ConfigurationError: a backend or option that does not exist.
@@ -69,13 +69,13 @@ class StageSpec:
         }
 
     def step_versions(self) -> dict[str, int]:
-        """Versions of its steps."""
+        """Versions of the stage's steps."""
         return cast("dict[str, int]", import_module(self.module).STEP_VERSIONS)
 
     def build(
         self, config: BuildConfig, asks: Mapping[str, Ask[Any, Any]], digests: Mapping[str, str]
     ) -> SampleStage:
-        """The stage, ready for samples; ``digests`` is stage to config8 of the build."""
+        """The stage, ready for samples; ``digests`` maps stage -> config8 of the build."""
         make = cast("Callable[..., SampleStage]", import_module(self.module).build)
         return make(config, asks, digests)
 
@@ -125,10 +125,10 @@ assert tuple(SPECS) == STAGES
 
 
 def check_roles(config: BuildConfig) -> None:
-    """Check every backend, option and placement, and that some edit can be drawn at all; loads no model.
+    """Checks every backend, option and placement, and that at least one edit type is possible; loads no model.
 
     Raises:
-        ConfigurationError: naming key, value and what is allowed.
+        ConfigurationError: the message names key, value and what is allowed.
     """
     for spec in SPECS.values():
         for setting, choice in spec.choices(config).items():
@@ -139,7 +139,7 @@ def check_roles(config: BuildConfig) -> None:
     if not any(weights.get(edit_type, 0.0) > 0 for edit_type in offered):
         given = {edit_type.value: weight for edit_type, weight in weights.items()}
         msg = (
-            f"instruction.weights={given!r}: no edit type would ever be drawn; {config.editing.editor.backend} and "
+            f"instruction.weights={given!r}: no edit type can be chosen; {config.editing.editor.backend} and "
             f"{config.editing.inpainter.backend} offer {', '.join(offered)}"
         )
         raise ConfigurationError(msg)
@@ -165,7 +165,7 @@ def routes_of(config: BuildConfig, stage: str) -> dict[str, Route]:
 
 
 def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
-    """Everything that can change a stage's results, except the stage before it; what `config.json` holds."""
+    """Everything that can change a stage's results, except the stage before it; stored in `config.json`."""
     spec = SPECS[stage]
     settings = spec.settings(config).model_dump(mode="json", exclude=NOT_HASHED | set(spec.roles))
     material: dict[str, Any] = {
@@ -180,7 +180,7 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
     if spec.word_files:
         material["words"] = dict(prompt_digests(spec.word_files))
     if stage == "instruction":
-        # The editor enters by what it offers alone, so editors with the same offer share their instructions.
+        # Of the editor only its offer counts, so editors with the same offer share their instructions.
         material["offers"] = configured_offers(config).material()
     if stage == "publish":
         material["name"] = config.name
@@ -188,7 +188,7 @@ def stage_material(config: BuildConfig, stage: str) -> dict[str, Any]:
 
 
 def material_digest(config: BuildConfig, stage: str) -> str:
-    """SHA-256 of a stage's own material: what a worker compares with its driver's."""
+    """SHA-256 of a stage's own material, which a worker compares with its driver's."""
     return hashlib.sha256(canonical_json(stage_material(config, stage))).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a stage is: one async function over one sample; and the workbench it is handed."""
+"""The type of a stage (one async function over one sample), and the workbench passed to it."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ T = TypeVar("T")
 
 
 class Workbench(Protocol):
-    """What a stage may use besides the models it asks."""
+    """What a stage may use besides its roles."""
 
     @property
     def extra(self) -> Mapping[str, str]:
-        """What the plan says about the unit besides its members (publish: which samples are refused)."""
+        """Data from the plan about the unit (publish: which samples are rejected)."""
         ...
 
     async def cpu(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a function on a thread for computing; the loop that answers all other samples goes on meanwhile."""
+        """Runs a function on a computing thread, without blocking the loop of the other samples."""
         ...
 
     async def data(self, ref: BlobRef) -> bytes:
-        """A blob's bytes; raises `SampleError` (``source_changed``) when they do not fit their digest."""
+        """A blob's bytes; raises `SampleError` (``source_changed``) if they do not match their digest."""
         ...
 
     async def rgb(self, ref: BlobRef) -> Image:
-        """A blob decoded as (H, W, 3) uint8 RGB, read-only, once per worker while samples need it."""
+        """A blob decoded as (H, W, 3) uint8 RGB, read-only; decoded once per worker while samples need it."""
         ...
 
     def picture(self, ref: BlobRef) -> Picture:
-        """A blob as a picture for questions; read and decoded only when somebody looks at it."""
+        """A blob as a picture for questions; read and decoded only when needed."""
         ...
 
 
 SampleStage: TypeAlias = Callable[[StageInput, Workbench], Awaitable[Outcome]]
-"""One outcome per input. `SampleError` becomes a row of that sample, `EnvironmentFault` leaves the unit uncommitted."""
+"""Returns one outcome per input. `SampleError` becomes the sample's row; `EnvironmentFault` leaves the unit open."""

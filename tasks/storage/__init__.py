@@ -1,1 +1,1 @@
-"""Where the truth lies: an object store, plans, units, commits, the ledger and its audit."""
+"""Object stores, the commit protocol, and reports on a dataset."""

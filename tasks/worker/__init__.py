@@ -1,1 +1,1 @@
-"""The unit engine: run a unit, isolate failures, find the sample that kills, commit."""
+"""The worker's engine: runs units, isolates failures, finds the sample that kills a worker, commits."""

@@ -1,11 +1,11 @@
-"""The loop of a worker: samples of several units at work at once, computing on threads, waiting on none.
+"""The loop of a worker: samples of several units run at once; threads compute, and none is blocked by waiting.
 
     loop thread     stage functions; they only await
     cpu threads     decoding, geometry, gates, compositing, encoding (`Workbench.cpu`)
-    here thread     models of this process, one question at a time, so that each answer repeats itself
+    here thread     models of this process, one question at a time, so that answers are reproducible
     io threads      reading blobs
 
-A sample takes room by its megapixels while it is at work, since its pictures are what memory is spent on.
+Samples in flight are limited by their total megapixels, since most memory is spent on their pictures.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 UNKNOWN_MEGAPIXELS = 12.0
-"""Room taken by a photograph that was not opened yet."""
+"""Assumed size of a photograph that was not opened yet."""
 
 IO_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How much is at work at once; nothing here changes a result.
+    """Limits on what runs at once; they do not change results.
 
     Attributes:
         threads: computing threads.
-        megapixels: room for samples at work; a larger sample is at work alone.
-        samples: samples at work at once, at most.
+        megapixels: total size of samples in flight; a larger sample runs alone.
+        samples: maximum number of samples in flight.
     """
 
     threads: int = 1
@@ -54,14 +54,14 @@ class EngineSettings:
 
 @dataclass(slots=True)
 class SampleAtWork:
-    """The sample of a task, and the keys of the kept answers that it rests on."""
+    """The sample of a task, and the keys of the kept answers that it depends on."""
 
     id: str
     answers: set[str] = field(default_factory=set)
 
 
 AT_WORK: ContextVar[SampleAtWork] = ContextVar("sample at work")
-"""Set in the task of each sample; asks and computing steps read it."""
+"""Set in the task of each sample; read by asks and computing steps."""
 
 
 class Engine:
@@ -88,27 +88,27 @@ class Engine:
         """One outcome per input, in order; blocks the calling thread.
 
         Raises:
-            EnvironmentFault, DataFault, ConfigurationError, StageStopped: as a sample met them; the other samples are
+            EnvironmentFault, DataFault, ConfigurationError, StageStopped: as raised by a sample; the other samples are
                 canceled.
-            AnswerMissing: kept answers are missing; raised when all samples have looked for theirs.
+            AnswerMissing: kept answers are missing; raised after all samples have looked for theirs.
         """
         bench = Bench(engine=self, pixels=pixels, extra=extra or {})
         return asyncio.run_coroutine_threadsafe(self._unit(stage, inputs, bench), self.loop).result()
 
     async def cpu(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a computing step of the sample at work on a computing thread."""
+        """Runs a computing step of the current sample on a computing thread."""
         return await self._on(self._cpu, getattr(work, "__name__", "step"), work, *args, **kwargs)
 
     async def here(self, role: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a model of this process on the one thread that all of them share."""
+        """Runs a model of this process on the single thread for models."""
         return await self._on(self._here, f"here:{role}", work, *args, **kwargs)
 
     async def io(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs something that waits for a store."""
+        """Runs a step that waits for a store."""
         return await self.loop.run_in_executor(self._io, lambda: work(*args, **kwargs))
 
     def close(self) -> None:
-        """Ends loop and threads; samples at work are canceled."""
+        """Stops loop and threads; running samples are canceled."""
 
         async def cancel_all() -> None:
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -130,7 +130,7 @@ class Engine:
         sample = AT_WORK.get().id
 
         def run() -> T:
-            # Noted by the thread that computes: a step that waits for a thread is under no suspicion.
+            # Recorded by the computing thread: a step still waiting for a thread cannot have caused a crash.
             with noted(self.flight, sample, step):
                 return work(*args, **kwargs)
 
@@ -188,7 +188,7 @@ class Bench:
 
 
 async def _or_missing(sample: Awaitable[Outcome]) -> Outcome | AnswerMissing:
-    """An outcome, or what is missing for it, which is no reason to stop the other samples."""
+    """An outcome, or its missing answers, which must not stop the other samples."""
     try:
         return await sample
     except AnswerMissing as missing:
@@ -196,7 +196,7 @@ async def _or_missing(sample: Awaitable[Outcome]) -> Outcome | AnswerMissing:
 
 
 def megapixels_of(item: StageInput) -> float:
-    """Size of the photograph an input is about."""
+    """Size of the photograph that an input is about."""
     source = _source_of(item.record)
     return source.width * source.height / 1e6 if source else UNKNOWN_MEGAPIXELS
 
@@ -215,7 +215,7 @@ def _source_of(record: object) -> SourceImage | None:
 
 
 class _Room:
-    """Admission in order of arrival; used from the loop alone."""
+    """Admission in order of arrival; only used on the loop's thread."""
 
     def __init__(self, megapixels: float, samples: int) -> None:
         self._megapixels = megapixels
@@ -234,7 +234,7 @@ class _Room:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.leave(megapixels)  # it was let in and canceled in the same moment
+                self.leave(megapixels)  # it was admitted and canceled at the same moment
             raise
 
     def leave(self, megapixels: float) -> None:

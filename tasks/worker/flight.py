@@ -1,4 +1,4 @@
-"""What a worker computes right now, noted before it begins: the witness that knows whom a death may be blamed on."""
+"""Records what a worker is computing, before each step begins, so that a death can be attributed to a sample."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Protocol
 
 
 class FlightLog(Protocol):
-    """Is told of each computing step. Waiting for a model elsewhere is no step: it can kill nobody here."""
+    """Records computing steps. Waiting for a model elsewhere is not a step: it cannot kill this process."""
 
     def begin(self, sample: str, step: str) -> int:
-        """A step begins, in the calling thread; returns once this is safely noted. Gives the step's ticket."""
+        """Records that a step begins in the calling thread; returns its ticket once the record is safe."""
         ...
 
     def end(self, ticket: int) -> None:
-        """The step is over, however it went."""
+        """Records that the step has ended, whether it succeeded or not."""
         ...
 
 
 @contextmanager
 def noted(log: FlightLog, sample: str, step: str) -> Iterator[None]:
-    """A step that is in the log while it runs."""
+    """Keeps a step in the log while the context is open."""
     ticket = log.begin(sample, step)
     try:
         yield
@@ -38,7 +38,7 @@ def noted(log: FlightLog, sample: str, step: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A running step: whose it is, what it is, since when (seconds since 1970)."""
+    """A running step: its sample, its name, and its start (seconds since 1970)."""
 
     sample: str
     name: str
@@ -46,7 +46,7 @@ class Step:
 
 
 class MemoryLog:
-    """Keeps running steps in this process's memory: for a worker whose driver is the same process, and for tests."""
+    """Keeps running steps in memory: for workers inside the driver's process, and for tests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,13 +73,13 @@ class MemoryLog:
 
 SLOT_BYTES = 4096
 SLOTS = 128
-"""More than a worker has threads."""
+"""Maximum steps in the log; more than a worker has threads."""
 
 
 class FileLog:
-    """Keeps running steps in a small file mapped into memory: it survives the process, and costs a microsecond.
+    """Keeps running steps in a small memory-mapped file, which survives the process; a record takes a microsecond.
 
-    Whoever reads the file on the same machine after the process has died sees what it was computing.
+    After the process has died, the file can be read on the same machine to see what it was computing.
 
     Args:
         path: a new file of this process.
@@ -101,7 +101,7 @@ class FileLog:
         with self._lock:
             slot = self._free.pop()
             start = slot * SLOT_BYTES
-            # The length goes last: a note is there whole or not at all.
+            # Write the length last, so that a record is complete or absent.
             self._map[start + 4 : start + 4 + len(note)] = note
             self._map[start : start + 4] = len(note).to_bytes(4, "little")
         return slot
@@ -114,7 +114,7 @@ class FileLog:
 
 
 def read_flight(path: Path) -> tuple[Step, ...]:
-    """The steps that a process's log holds, oldest first; none when there is no such file (any more)."""
+    """The steps in a process's log, oldest first; empty if the file does not exist."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -129,5 +129,5 @@ def read_flight(path: Path) -> tuple[Step, ...]:
 
 
 def name_in_log(sample: str) -> str:
-    """The id as a log holds it: very long locations are cut."""
+    """The id as stored in a log: very long locations are cut."""
     return sample[:500]

@@ -1,4 +1,7 @@
-"""One outcome per sample, whatever its stage raises: what is tied to the sample is a row, all else leaves the unit."""
+"""Runs a stage on one input and returns exactly one outcome.
+
+An error tied to the sample becomes a rejected or failed outcome; environment errors propagate.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from tasks.records.errors import (
     ConfigurationError,
     DataFault,
     EnvironmentFault,
-    OutOfMemory,
     Reason,
     SampleError,
     StageStopped,
 )
 from tasks.records.outcomes import Outcome, StageInput, ended
+from tasks.roles.replicas import trouble_of
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 PROPAGATED = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
-"""Errors that abort the unit without a commit; every other one is attributed to the sample that met it."""
+"""Errors that abort the unit without committing; all others are attributed to the individual sample."""
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 async def outcome_of(
     stage: SampleStage, item: StageInput, bench: Workbench, answers: Collection[str] = ()
 ) -> Outcome:
-    """The outcome of one input, with the kept answers it rests on (``answers`` is read after the stage has run).
+    """The outcome of one input, with the kept answers it depends on (``answers`` is read after the stage has run).
 
     Raises:
         EnvironmentFault, DataFault, ConfigurationError, StageStopped: as the stage raised them.
@@ -40,33 +43,24 @@ async def outcome_of(
     except SampleError as error:
         outcome = ended(item.id, error)
     except Exception as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory(f"{type(error).__name__} while processing a sample") from error
+        if (trouble := trouble_of(error)) is not None:
+            raise trouble from error
         log.warning("%s crashed", item.id, exc_info=error)
-        # The class alone: messages may hold addresses or paths, and rows must be the same everywhere.
+        # Only the class name: messages may hold addresses or paths, and rows must be the same everywhere.
         outcome = Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)
     keys = tuple(sorted(answers))
     children = tuple(replace(child, answers=keys) for child in outcome.children)
     return replace(outcome, children=children, answers=keys)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a library says that memory ran out; told by names, so that no library is imported for it."""
-    if isinstance(error, MemoryError):
-        return True
-    name = f"{type(error).__module__}.{type(error).__name__}"
-    # -4 is cv::Error::StsNoMem.
-    return name == "torch.OutOfMemoryError" or (name == "cv2.error" and getattr(error, "code", 0) == -4)
-
-
 def _checked(item: StageInput, outcome: Outcome) -> Outcome:
     if outcome.input_id != item.id:
-        msg = f"the outcome of {outcome.input_id!r} was returned for {item.id!r}"
+        msg = f"outcome {outcome.input_id!r}: expected the outcome of {item.id!r}"
         raise ValueError(msg)
     if len({child.id for child in outcome.children}) != len(outcome.children):
         msg = f"{item.id}: two children share an id"
         raise ValueError(msg)
     for child in outcome.children:
         if child.record is not None:
-            encode_record(child.record)  # a number that JSON cannot hold is this sample's fault
+            encode_record(child.record)  # a number that JSON cannot represent counts against this sample
     return outcome

@@ -1,4 +1,4 @@
-"""Versions of what shapes pixels, masks and files in this process, for each commit and so for provenance."""
+"""Versions of libraries that affect pixels, masks and files in this process; stored in each commit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIBRARIES = (
 
 
 def library_versions() -> dict[str, str]:
-    """Python's version and those of the installed `LIBRARIES`, by name."""
+    """Versions of Python and of the installed `LIBRARIES`, by name."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):

@@ -1,7 +1,7 @@
-"""A process of its own for samples under suspicion: it may die, and its parent lives to report it.
+"""Runs suspected samples in a separate process: if it dies, its parent survives to report it.
 
-Run as ``python -m tasks.worker.quarantine REQUEST REPLY FD``: two files of pickles, made and read on this machine
-alone, and a pipe to the parent, through which the trial asks models that are not in its own process.
+Run as ``python -m tasks.worker.quarantine REQUEST REPLY FD``: two files of pickles, written and read on this machine
+only, and a pipe to the parent, through which the trial asks models outside its own process.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from tasks.worker.run_unit import StageBuilder
 
 EXPENDABLE = "1000"
-"""Out-of-memory score: when memory runs out the kernel takes this process, not its parent."""
+"""Out-of-memory score: when memory runs out the kernel kills this process instead of its parent."""
 
 READY = ".ready"
-"""Suffix of the file that says that the stage was built: from there on a death is the samples'."""
+"""Suffix of the file that says that the stage was built; a later death is attributed to the samples."""
 
 POLL_S = 0.05
-"""How often the parent looks whether the trial has ended."""
+"""How often the parent checks whether the trial has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a process of its own is to do; everything in it can be pickled.
+    """What a trial process runs; everything in it can be pickled.
 
     Attributes:
-        part: how attempts name these inputs (`tasks.storage.protocol.attempts.subset_name`).
+        part: name of these inputs in attempts (`tasks.storage.protocol.attempts.subset_name`).
     """
 
     build_stage: StageBuilder
@@ -65,7 +65,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnd:
-    """How it went: outcomes, or an error of this project, or neither when the process died or ran out of time."""
+    """Result of a trial: outcomes, or an error of this project, or neither if the process died or timed out."""
 
     outcomes: tuple[Outcome, ...] | None = None
     error: GroundEditError | None = None
@@ -73,24 +73,24 @@ class TrialEnd:
 
     @property
     def died(self) -> bool:
-        """Whether the process ended without a reply, not by our hand."""
+        """Whether the process ended without a reply and was not killed by us."""
         return self.outcomes is None and self.error is None and not self.timed_out
 
 
 def run_trial(trial: Trial, timeout_s: float, engine: Engine, client: RouterClient | None) -> TrialEnd:
-    """Run the trial in a new process and session, and wait for it.
+    """Runs the trial in a new process and session, and waits for it.
 
-    The process notes its attempt itself once its stage is built. When it dies we note that we saw it; when we die
-    it notes that it was well and ends. Only an attempt whose both ends died together is left without a word.
+    The process records its attempt once its stage is built. If it dies, the parent records that it saw this; if the
+    parent dies, the process records that it was healthy and ends. Only if both die is the attempt left as it is.
 
     Args:
         trial: what to run.
-        timeout_s: of its own time; while it waits for an answer of ours the clock stands.
-        engine: on whose loop its questions are passed on.
+        timeout_s: limit for the trial's own time; time spent waiting for answers is not counted.
+        engine: on whose loop its questions are forwarded.
         client: the router they go to.
 
     Raises:
-        pickle.PicklingError: ``build_stage`` cannot travel to another process.
+        pickle.PicklingError: ``build_stage`` cannot be sent to another process.
     """
     with tempfile.TemporaryDirectory(prefix="groundedit-") as folder:
         request, reply = Path(folder) / "request", Path(folder) / "reply"
@@ -106,7 +106,7 @@ def run_trial(trial: Trial, timeout_s: float, engine: Engine, client: RouterClie
             str(reply),
             str(theirs.fileno()),
         ]
-        # A session of its own: a sample that kills its process group does not reach us. The stdin pipe ends with us.
+        # A separate session: a sample that kills its process group does not reach us. The stdin pipe closes with us.
         process = subprocess.Popen(
             command,
             env=environment,
@@ -131,7 +131,7 @@ def run_trial(trial: Trial, timeout_s: float, engine: Engine, client: RouterClie
 
 
 def main(request: str, reply: str, fd: str) -> None:
-    """Run one trial; the reply appears whole or not at all."""
+    """Runs one trial; the reply file is written atomically."""
     trial: Trial = pickle.loads(Path(request).read_bytes())
     store = open_store(trial.uri, trial.options)
     begun: list[int] = []
@@ -162,7 +162,7 @@ def as_tuple(inputs: Sequence[StageInput]) -> tuple[StageInput, ...]:
 
 
 class PipeClient:
-    """The router's client in a trial: each question goes to the parent, who asks in its place."""
+    """The router's client in a trial: each question is sent to the parent, which asks in its place."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -195,7 +195,7 @@ class PipeClient:
             try:
                 number, value, error = self._pipe.recv()
             except (EOFError, OSError):
-                return  # the parent is gone, and this process follows it
+                return  # the parent is gone, and this process will follow
             loop, future = self._open.pop(number)
             loop.call_soon_threadsafe(_settle, future, value, error)
 
@@ -210,7 +210,7 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
 
 
 class _Desk:
-    """The parent's end of the pipe: passes questions on and answers back; knows how many are open."""
+    """The parent's end of the pipe: forwards questions and answers, and counts open questions."""
 
     def __init__(self, pipe: Connection, engine: Engine, client: RouterClient | None) -> None:
         self._pipe = pipe
@@ -235,7 +235,7 @@ class _Desk:
         try:
             assert self._client is not None, "only a stage with routed roles asks"
             value = await getattr(self._client, method)(*arguments)
-        except Exception as caught:  # it is the trial's to deal with, as it would be the worker's
+        except Exception as caught:  # raised again in the trial, as it would be in the worker
             error = caught
         self.open -= 1
         await asyncio.to_thread(self._send, (number, value, error))
@@ -263,7 +263,7 @@ def _ended(process: subprocess.Popen[bytes], desk: _Desk, timeout_s: float) -> b
 def _unanswered(trial: Trial, reply: Path, end: TrialEnd) -> TrialEnd:
     ready = Path(str(reply) + READY)
     if not ready.exists():
-        # A stage that cannot even be built says nothing about the samples.
+        # A stage that cannot be built says nothing about the samples.
         return TrialEnd(error=ModelUnavailable("a stage died or hung while it was being built"))
     with suppress(StorageFault):
         store = open_store(trial.uri, trial.options)
@@ -272,7 +272,7 @@ def _unanswered(trial: Trial, reply: Path, end: TrialEnd) -> TrialEnd:
 
 
 def _end_with_parent(store: Store, trial: Trial, begun: list[int]) -> None:
-    # Not through `sys.stdin`, whose lock this thread would still hold when the process ends well: Python aborts on it.
+    # Not sys.stdin, whose lock this thread would still hold when the process exits: Python aborts on it.
     while os.read(0, 1):
         pass
     if begun:
@@ -282,7 +282,7 @@ def _end_with_parent(store: Store, trial: Trial, begun: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    # By its full name, since what is pickled here must bear the name that the parent knows.
+    # By its full name, so that pickled objects have the module name that the parent knows.
     from tasks.worker.quarantine import main as run_request
 
     run_request(*sys.argv[1:4])

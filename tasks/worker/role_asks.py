@@ -1,10 +1,10 @@
-"""The asks that a worker hands to its stage: a model of this process, or a router that knows the rest."""
+"""The asks that a worker passes to its stage: models of this process, or routes through the router."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tasks.records.errors import AnswerMissing, SampleError
 from tasks.records.records import ModelIdentity
@@ -17,16 +17,18 @@ from tasks.roles.placement import HERE
 from tasks.roles.questions import Question
 from tasks.worker.engine import AT_WORK, Engine
 
+A = TypeVar("A", bound=Answered | None)
+
 
 class RouterClient(Protocol):
-    """The way to the router: in this process, through Ray, or through the pipe of a trial."""
+    """A client of the router: in this process, through Ray, or through the pipe of a trial."""
 
     async def kept(self, route: str, key: str, sid: str) -> Answered | None:
-        """A kept answer, if there is one that counts."""
+        """A usable kept answer, if there is one."""
         ...
 
     async def ask(self, call: RoleCall) -> Answered:
-        """The answer, kept before it is returned.
+        """The answer, which is kept before it is returned.
 
         Raises:
             SampleError, EnvironmentFault, StageStopped: as `tasks.roles.router.Router.ask`.
@@ -55,7 +57,7 @@ class HereAsk:
 
 
 class RoutedAsk:
-    """A model elsewhere; what it answers is kept, and the sample that asked rests on it."""
+    """A model elsewhere; its answers are kept, and the sample that asked depends on them."""
 
     def __init__(self, choice: BackendChoice, route: Route, engine: Engine, client: RouterClient) -> None:
         self.identity: ModelIdentity = choice.identity
@@ -74,48 +76,68 @@ class RoutedAsk:
         """See `tasks.roles.asks.Ask`."""
         key = await self._engine.cpu(answer_key, self._choice, self._route.served, question)
         sid = question.subject.partition("-")[0]
-        AT_WORK.get().answers.add(key)  # before it is asked: a row rests on a refusal, too
         try:
-            answered = await self._client.kept(self._route.name, key, sid)
+            answered = await self._noted(key, self._client.kept(self._route.name, key, sid))
         except AnswerMissing:
-            if self._served is not None:
-                # A question that cannot be put (`SampleError`) never had an answer to keep.
-                await self._engine.cpu(self._served.request, question)
+            await self._payload(question)  # a question that cannot be asked has no kept answer
             raise
         if answered is None:
-            payload: Any = question
-            if self._served is not None:
-                # Encoded here, where there are many of us, and not in the one router.
-                payload = await self._engine.cpu(self._served.request, question)
             call = RoleCall(
-                route=self._route.name, key=key, sid=sid, subject=question.subject, payload=payload
+                route=self._route.name,
+                key=key,
+                sid=sid,
+                subject=question.subject,
+                payload=await self._payload(question),
             )
-            answered = await self._client.ask(call)
+            answered = await self._noted(key, self._client.ask(call))
         return answered.answer
+
+    async def _payload(self, question: Question) -> Any:
+        """The payload to send; encoded here, in many workers, and not in the single router.
+
+        Raises:
+            SampleError: the question cannot be asked.
+        """
+        return question if self._served is None else await self._engine.cpu(self._served.request, question)
+
+    async def _noted(self, key: str, answering: Awaitable[A]) -> A:
+        """Awaits an answer and records its key with the sample, also for a stored error."""
+        try:
+            answered = await answering
+        except SampleError:
+            self._note(key)
+            raise
+        if answered is not None:
+            self._note(key)
+        return answered
+
+    def _note(self, key: str) -> None:
+        if self._route.kept:
+            AT_WORK.get().answers.add(key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RolePlan:
-    """Who is asked for the roles of one stage; picklable.
+class StageRoles:
+    """Backends and routes for the roles of one stage; picklable.
 
     Attributes:
         choices: setting -> configured backend.
-        routes: setting -> route, for those that are not answered here.
+        routes: setting -> route, for those not answered in this process.
     """
 
     choices: Mapping[str, BackendChoice]
     routes: Mapping[str, Route]
 
 
-def make_asks(plan: RolePlan, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
-    """Setting -> ask; models of this process are loaded now.
+def make_asks(roles: StageRoles, engine: Engine, client: RouterClient | None) -> dict[str, Ask[Any, Any]]:
+    """Setting -> ask; models of this process are loaded immediately.
 
     Raises:
         ModelUnavailable, AssetUnavailable: one cannot be loaded.
     """
     asks: dict[str, Ask[Any, Any]] = {}
-    for setting, choice in plan.choices.items():
-        route = plan.routes.get(setting)
+    for setting, choice in roles.choices.items():
+        route = roles.routes.get(setting)
         if route is None:
             asks[setting] = HereAsk(choice, engine)
         else:

@@ -1,4 +1,4 @@
-"""The worker: units in, commits out; several units may be at work at once."""
+"""The worker: runs units and commits them; several units may run at once."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from tasks.worker.role_asks import RouterClient
 from tasks.worker.suspects import SuspectSearch
 
 SUSPICIOUS = 2
-"""Deaths of a unit's worker, seen by nobody, after which all of the unit is run in processes of its own."""
+"""Unwitnessed deaths of a unit's worker after which the whole unit runs in separate processes."""
 
 RENEW_S = 300.0
-"""How often an open attempt is renewed, so that another machine does not take a unit that waits for dead."""
+"""How often an open attempt is renewed, so that other machines do not take a waiting unit for dead."""
 
 log = logging.getLogger(__name__)
 
 
 class StageBuilder(Protocol):
-    """Makes a stage in the process that is to run it; picklable."""
+    """Makes a stage in the process that will run it; picklable."""
 
     def __call__(self, engine: Engine, client: RouterClient | None) -> SampleStage:
-        """The stage, its models of this process loaded.
+        """Makes the stage, with its models of this process loaded.
 
         Raises:
             EnvironmentFault: a model cannot be loaded.
@@ -59,9 +59,9 @@ class WorkContext:
     Attributes:
         config8: of the stage.
         build_stage: makes the stage.
-        trials: suspects run in a process of their own, so that a death there has a witness. Without it they are run
-            in the worker itself, and dying alone twice is the rule.
-        trial_timeout_s: seconds until such a process is cut off.
+        trials: run suspects in separate processes, so that a death there is witnessed. Otherwise they run in the
+            worker itself, and a sample is blamed after dying alone twice.
+        trial_timeout_s: limit for such a process, in seconds.
     """
 
     config8: str
@@ -72,13 +72,13 @@ class WorkContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSummary:
-    """What a worker reports about a unit: never pixels, never records.
+    """What a worker reports about a unit: counts, without pixels or records.
 
     Attributes:
         path: of the commit, below the dataset.
         counts: of the commit (`tasks.storage.protocol.rows.count_rows`).
         seconds: from the start of `Worker.run`, wall clock.
-        fresh: our commit; False when the unit was done before or another worker was first.
+        fresh: whether this worker committed it; False if the unit was done before or another worker was first.
     """
 
     stage: str
@@ -110,10 +110,10 @@ class UnitSummary:
 
 
 class Worker:
-    """A stage with its models, a store, and the pictures at hand.
+    """A stage with its models, a store, and a cache of pictures.
 
     Args:
-        engine: runs the samples; it outlives the worker, and so do the pools and servers behind ``client``.
+        engine: runs the samples; it outlives the worker, as do the pools and servers behind ``client``.
     """
 
     def __init__(
@@ -131,22 +131,22 @@ class Worker:
         self._engine = engine
         self._client = client
         if context.trials:
-            pickle.dumps(context.build_stage)  # now, and not when the first sample is under suspicion
+            pickle.dumps(context.build_stage)  # fail now, and not when the first sample is suspected
         self._stage = context.build_stage(engine, client)
         self._libraries = library_versions()
         self._pixels = StorePixels(store)
         self._loader = InputLoader(store)
 
     def run(self, unit: Unit, *, suspects: Collection[str] = ()) -> UnitSummary:
-        """Do a unit and commit it; a committed one is only reported. May be called from several threads at once.
+        """Processes and commits a unit; a committed one is only reported. May be called from several threads at once.
 
         Args:
             unit: of a plan of this stage.
-            suspects: ids of inputs at whose computing a worker died or was cut off; they are run apart.
+            suspects: ids of inputs that were being computed when a worker died or was cut off; they run separately.
 
         Raises:
             EnvironmentFault: the environment failed; nothing was committed.
-            DataFault: what the store holds contradicts itself.
+            DataFault: the store contradicts itself.
         """
         began = time.monotonic()
         known = find_commit(self.store, self.key, unit.id)
@@ -214,12 +214,12 @@ class Worker:
 
     @contextmanager
     def _renewed(self, unit: Unit, number: int | None) -> Iterator[None]:
-        """Renews the attempt every now and then while the unit is at work."""
+        """Renews the attempt regularly while the unit is running."""
         over = threading.Event()
 
         def renew() -> None:
             while not over.wait(RENEW_S):
-                with suppress(StorageFault):  # the unit itself will meet a store that is gone
+                with suppress(StorageFault):  # if the store is gone, the unit itself will report it
                     renew_attempt(self.store, self.key, unit.id, number or 0)
 
         if number is not None:
@@ -230,7 +230,7 @@ class Worker:
             over.set()
 
     def _leave(self, unit: Unit, number: int, why: str) -> None:
-        with suppress(StorageFault):  # the store itself may be what is gone
+        with suppress(StorageFault):  # the fault may be the store itself
             leave_attempt(self.store, self.key, unit.id, number, why)
 
     def _summary(self, commit: Commit, began: float, fresh: bool) -> UnitSummary:

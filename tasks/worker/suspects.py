@@ -1,4 +1,4 @@
-"""The search for the sample that kills its worker: suspects are halved until the one that dies is alone."""
+"""Finds the sample that kills its worker: suspects are halved until a single one dies alone."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from tasks.worker.run_unit import StageBuilder
 
 WITNESSED_DEATHS = 2
-"""Deaths of a sample alone, seen by a parent that lived, after which it is a failure row."""
+"""Crashes of a single sample, observed by a surviving parent, after which it becomes a failed row."""
 
 LAST_RESORT = 5
-"""Deaths of a sample alone together with its witness, after which it is a failure row all the same."""
+"""Crashes of a single sample together with its parent after which it becomes a failed row as well."""
 
 SPLIT_WITNESSED_AFTER = 2
-"""Deaths of a group together with its witness, after which it is halved without another trial."""
+"""Crashes of a group together with its parent after which it is split without another trial."""
 
 SPLIT_UNWITNESSED_AFTER = 1
 """The same where groups run in the worker itself."""
@@ -34,17 +34,17 @@ SPLIT_UNWITNESSED_AFTER = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspectSearch:
-    """A unit that killed its workers.
+    """Search within a unit that killed its workers.
 
-    Blame needs evidence that an operator's ``kill -9`` of everything doesn't give: a parent that lived and saw the
-    sample's process die. A sample's death together with its witness counts for less, a death in the worker itself
-    (where no stage can be built elsewhere) only when it was alone, twice.
+    Blame needs evidence that an operator's ``kill -9`` of everything does not leave: a surviving parent that saw the
+    sample's process die. A sample's death together with its parent counts less; a death in the worker itself (where
+    no stage can be built elsewhere) counts only if the sample ran alone, and twice.
 
     Attributes:
-        build_stage: makes the stage in a process of its own, or None.
+        build_stage: makes the stage in a separate process, or None.
         timeout_s: of one such process, loading included.
-        in_process: runs samples here, where there is no ``build_stage``.
-        engine, client: through which a trial's questions to models elsewhere are passed on.
+        in_process: runs samples in this process if there is no ``build_stage``.
+        engine, client: forward a trial's questions to models elsewhere.
     """
 
     key: StageKey
@@ -57,10 +57,10 @@ class SuspectSearch:
     client: RouterClient | None
 
     def outcomes(self, inputs: Sequence[StageInput]) -> list[Outcome]:
-        """One outcome per input, in order: the healthy ones' own, ``crashed`` or ``timed_out`` for the others.
+        """One outcome per input, in order: the samples' own outcomes, ``crashed`` or ``timed_out`` for the culprits.
 
         Raises:
-            EnvironmentFault: the environment failed; the search goes on at the next attempt.
+            EnvironmentFault: the environment failed; the search continues at the next attempt.
         """
         name = subset_name([item.id for item in inputs])
         died = deaths(read_attempts(self.store, self.key, self.unit.id), name)

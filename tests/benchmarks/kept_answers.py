@@ -24,7 +24,8 @@ import numpy as np
 
 from tasks.records.errors import Reason
 from tasks.records.records import Box, Reasoning
-from tasks.roles.answers import KeptAnswers, NoAnswer
+from tasks.roles.answers import KeptAnswers
+from tasks.roles.kept_answer import NoAnswer
 from tasks.roles.questions import Detection, WrittenInstruction
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import Kind

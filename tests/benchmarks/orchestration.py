@@ -35,6 +35,7 @@ from flows.build.stage_runner import close, stage_job
 from tasks.records.outcomes import STAGES
 from tasks.stages.config import load_config
 from tasks.storage.protocol.planning import committed_units
+from tasks.worker.engine import Engine
 from tests.benchmarks.process_cpu import watch
 from tests.benchmarks.where_time_goes import PARTS, StageSeconds, stage_seconds
 from tests.photographs import lay_out_photographs
@@ -181,6 +182,7 @@ def bare_loop(source: str, out: str, assignments: Sequence[str]) -> int:
 
 
 _WORKER: dict[str, object] = {}
+_ENGINE: list[Engine] = []
 
 
 def _import_worker(_: int) -> None:
@@ -195,7 +197,9 @@ def _run_unit(task: tuple[str, object, object]) -> str:
     key, make_worker, unit = task
     if key not in _WORKER:
         _WORKER.clear()
-        _WORKER[key] = make_worker()  # type: ignore[operator]
+        if not _ENGINE:
+            _ENGINE.append(Engine())
+        _WORKER[key] = make_worker(_ENGINE[0], None)  # type: ignore[operator]
     return str(_WORKER[key].run(unit).unit_id)  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""What tests of builds share: one Ray, the folder on the path so that its workers find the toy stage, drawn models."""
+"""Shared by tests of builds: one Ray, the path for its workers to import the toy stage, drawn models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from flows.ray.cluster import ClusterSettings, RayCluster
-from tasks.records.errors import EnvironmentFault
 
 HERE = str(Path(__file__).parent)
 if HERE not in sys.path:
@@ -25,13 +24,6 @@ def cluster() -> Iterator[RayCluster]:
     """A local Ray with two workers that counts four GPUs, started once."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), HERE]))
     cluster = RayCluster(SETTINGS)
-    for _ in range(4):  # Ray itself gives up after 30 s, which a busy machine may need
-        try:
-            cluster.wait()
-            break
-        except EnvironmentFault:
-            cluster.stop()
-            cluster = RayCluster(SETTINGS)
     cluster.wait()
     yield cluster
     cluster.stop()
@@ -39,7 +31,7 @@ def cluster() -> Iterator[RayCluster]:
 
 @pytest.fixture(scope="session")
 def ray_address(cluster: RayCluster) -> str:
-    """Where a build in a process of its own finds that Ray; it inherits the token with the environment."""
+    """The address of that Ray for a build in another process, which inherits the token with the environment."""
     import ray  # noqa: PLC0415  (takes a second)
 
     return str(ray.get_runtime_context().gcs_address)

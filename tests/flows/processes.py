@@ -1,4 +1,4 @@
-"""Processes below a process, from /proc: so that tests can kill real workers and find what was left behind."""
+"""Processes below a process, from /proc, so that tests can kill real workers and find leftovers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def command_line(pid: int) -> str:
-    """How the process calls itself; ``""`` when it is gone."""
+    """The process's name; ``""`` if it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except (FileNotFoundError, ProcessLookupError):
@@ -63,14 +63,14 @@ def listening_addresses(pids: Iterable[int]) -> set[str]:
 
 
 def _address(words: str) -> str:
-    """Of /proc/net: 32-bit words in the machine's own byte order, as hexadecimal."""
+    """From /proc/net: 32-bit words in the machine's byte order, as hexadecimal."""
     data = b"".join(int(words[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(words), 8))
     address = ipaddress.ip_address(data)
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def kill(pid: int) -> None:
-    """SIGKILL, if it is still there."""
+    """Sends SIGKILL, if the process still exists."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -78,7 +78,7 @@ def kill(pid: int) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Ended; a zombie that waits for its parent counts as ended."""
+    """Whether it has ended; a zombie waiting for its parent counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -86,7 +86,7 @@ def is_gone(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.1) -> bool:
-    """Whether it became true in time."""
+    """Whether the condition became true in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if condition():

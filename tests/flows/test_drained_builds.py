@@ -1,4 +1,4 @@
-"""SIGTERM to a real build: what is at work is committed, the same command goes on, and a second one stops at once."""
+"""SIGTERM to a real build: running units are committed, the same command resumes, a second signal stops at once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ IN_PROCESS = ("execution.pool=in-process", "execution.units_in_flight=1")
 
 
 @pytest.mark.parametrize("pool", ["in-process with Prefect", "ray"])
-def test_units_at_work_are_finished_and_the_same_command_goes_on(
+def test_units_at_work_are_finished_and_the_same_command_resumes(
     pool: str, photographs: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     out = tmp_path / "out"
@@ -67,7 +67,7 @@ def test_units_at_work_are_finished_and_the_same_command_goes_on(
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == STOPPED, told
-    assert "the same command goes on" in told
+    assert "the same command resumes" in told
     assert "Traceback" not in told
     finished = commits(out)
     assert 0 < len(finished) < len(NAMES)

@@ -1,4 +1,4 @@
-"""Servers in trouble: nothing is blamed, nothing is lost, and the same command goes on.
+"""Servers in trouble: no sample is blamed, nothing is lost, and the same command resumes.
 
 Times are multiples of a unit: a tenth of a second, or what ``TIME_UNIT`` says; a whole second in the long run.
 """
@@ -66,7 +66,7 @@ def failures(out: Path) -> dict[str, int]:
 
 
 class Dying:
-    """Breaks all connections in the middle of its third question, and listens no more for a while."""
+    """Breaks all connections during its third question, then stops listening for a while."""
 
     def __init__(self, away_s: float) -> None:
         self.away_s = away_s
@@ -102,7 +102,7 @@ def test_slow_dying_busy_and_halving_servers_give_the_same_release(
             for setting in settings:
                 section, _, role = setting.partition(".")
                 tree[section][role] = {"backend": "chat", "run": name}
-        # Far shorter than the slow server takes: waiting counts for nobody.
+        # Far shorter than the slow server takes: waiting is not counted.
         tree["execution"]["step_timeout_s"] = unit
         run(written(tmp_path, tree), tmp_path / "photographs", tmp_path / "out")
         came = {role: count for server in servers.values() for role, count in server.came.items()}
@@ -117,7 +117,7 @@ def test_slow_dying_busy_and_halving_servers_give_the_same_release(
 
 @pytest.fixture
 def build(tmp_path: Path) -> Iterator[tuple[DrawnScript, ChatServer, list[str]]]:
-    """A script, its server, and the command for a build of little patience."""
+    """A script, its server, and the command for a build with short patience."""
     lay_out(tmp_path / "photographs", COUNT)
     script = DrawnScript()
     with ChatServer(script) as server:
@@ -139,12 +139,12 @@ def test_another_models_name_is_a_wrong_configuration_before_any_work(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("role", ["target_judge", "instructor", "edit_judge"])
-def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_command_goes_on(
+def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_command_resumes(
     build: tuple[DrawnScript, ChatServer, list[str]], healthy: dict[str, str], tmp_path: Path, role: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     script, server, command = build
-    # The second question of the role, and all that follow, meet what stands at the address by then.
+    # The second and all later questions of the role meet the other server at this address.
     fault = Answer(text="1", model="another-model")
     script.instead[role] = lambda asked, answer: fault if asked.number else answer
     assert main(command) == 3
@@ -161,7 +161,7 @@ def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_comman
 
 
 @pytest.mark.slow
-def test_a_server_that_stays_away_stops_the_build_and_the_same_command_goes_on(
+def test_a_server_that_stays_away_stops_the_build_and_the_same_command_resumes(
     build: tuple[DrawnScript, ChatServer, list[str]], healthy: dict[str, str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Two drivers at once on one dataset: both end well, with one release and one answer to each question."""
+"""Two drivers at once on one dataset: both succeed, with one release and one answer per question."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_S = 60.0
 
 
 class Meeting:
-    """Holds the first answers of each stage back until both drivers have asked the same question."""
+    """Delays the first answers of each stage until both drivers have asked the same question."""
 
     def __init__(self) -> None:
         self._script = DrawnScript()

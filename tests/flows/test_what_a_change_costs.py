@@ -1,4 +1,4 @@
-"""What a change costs: after each kind of change the questions that are asked again are counted, role by role."""
+"""What a change costs: the questions asked again after each kind of change, counted per role."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class World:
     def build(
         self, *assignments: str, limit: int | None = None, retry_failed: bool = False
     ) -> tuple[Count, str]:
-        """Runs the build; what was asked, and the release's name."""
+        """Runs the build; returns the questions asked and the release's name."""
         count = Count(self.server)
         release = run(
             self.profile, self.photographs, self.out, *assignments, limit=limit, retry_failed=retry_failed
@@ -63,7 +63,7 @@ def first(tmp_path_factory: pytest.TempPathFactory, drawn_models: None) -> tuple
 
 @pytest.fixture
 def world(first: tuple[Path, Count], tmp_path: Path) -> Iterator[World]:
-    """A copy of the built dataset, to go on with."""
+    """A copy of the built dataset."""
     shutil.copytree(first[0], tmp_path / "copy")
     script = DrawnScript()
     with ChatServer(script) as server:
@@ -103,7 +103,7 @@ def instructions(count: Count, role: str) -> list[str]:
 
 
 def removals(texts: list[str]) -> list[str]:
-    """Those that the inpainter serves; the scripted writer begins them so."""
+    """Those served by the inpainter; the scripted writer marks them by their first words."""
     return [
         text
         for text in texts
@@ -115,11 +115,11 @@ def test_the_first_build_asks_every_role(first: tuple[Path, Count]) -> None:
     assert set(first[1].roles) == set(ROLES)
 
 
-def test_the_same_command_asks_nobody(world: World) -> None:
+def test_the_same_command_asks_no_model(world: World) -> None:
     assert world.build()[0].roles == {}
 
 
-def test_a_threshold_of_the_edit_check_asks_nobody(world: World, first: tuple[Path, Count]) -> None:
+def test_a_threshold_of_the_edit_check_asks_no_model(world: World, first: tuple[Path, Count]) -> None:
     count, name = world.build(VERY_GOOD_EDIT)
     assert count.roles == {}
     assert name != world.build()[1]
@@ -145,7 +145,7 @@ def test_the_edit_judges_prompt_asks_the_edit_judge_alone(
 
 
 def check_other_words(count: Count, first: Count) -> None:
-    """Half of the instructions were rewritten in other words; only their samples went on."""
+    """Half of the instructions were rewritten with other words; only their samples changed."""
     before = instructions(first, "rewriter")
     changed = [text for text in before if is_half(text)]
     assert 0 < len(changed) < len(before), "the trial needs both kinds"
@@ -229,7 +229,7 @@ def test_a_text_that_can_change_an_outcome_moves_a_digest(
     assert digests(world) != before
 
 
-def test_where_a_model_is_and_how_it_is_run_asks_nobody(world: World) -> None:
+def test_where_a_model_is_and_how_it_is_run_asks_no_model(world: World) -> None:
     name = world.build()[1]
     with ChatServer(world.script) as other:
         server = f"{{model: {{id: test-model, max_pixels: 400000}}, urls: [{other.url!r}]}}"
@@ -271,7 +271,7 @@ def test_a_killed_driver_leaves_only_the_questions_in_flight_to_be_asked_again(
     monkeypatch.setenv("DRAWN_LOG", str(log))
     lay_out(tmp_path / "photographs", COUNT)
     script = DrawnScript()
-    # All but the first answer of the edit judge never come.
+    # All answers of the edit judge but the first are withheld.
     script.instead["edit_judge"] = lambda asked, answer: (
         answer if asked.number < 1 else Answer(text="late", after_s=3600)
     )
@@ -293,11 +293,14 @@ def test_a_killed_driver_leaves_only_the_questions_in_flight_to_be_asked_again(
         script.instead.clear()
         count, _ = world.build()
     total = first[1].roles
-    assert {role: kept.get(role, 0) + count.roles.get(role, 0) for role in total} == total
+    met = {role: kept.get(role, 0) + count.roles.get(role, 0) for role in total}
+    # Requests that the killed driver had sent may reach a busy server after the count began.
+    assert total["edit_judge"] <= met["edit_judge"] <= total["edit_judge"] + came["edit_judge"] - 1
+    assert met | {"edit_judge": 0} == total | {"edit_judge": 0}
     earlier = ("tagger", "target_judge", "instructor", "rewriter", "referrer", "text_judge")
     assert not set(earlier) & set(count.roles), "those stages were committed"
     assert all(count.roles[role] >= came[role] - kept.get(role, 0) for role in count.roles)
-    assert count.roles["edit_judge"] == total["edit_judge"] - 1
+    assert count.roles["edit_judge"] >= total["edit_judge"] - kept["edit_judge"]
     assert release_files(world.out) == release_files(first[0] / "out")
 
 

@@ -38,7 +38,7 @@ PLAIN = (
 
 
 def build(source: Path, out: str, *assignments: str, environment: dict[str, str] | None = None) -> str:
-    """Runs the command; gives what it printed."""
+    """Runs the command; returns its output."""
     sets = [part for text in assignments for part in ("--set", text)]
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli.main", "build", "--source", str(source), "--out", out, *sets],
@@ -74,7 +74,7 @@ def samples(out: Path) -> dict[str, bytes]:
 
 
 def commits(out: Path, stage: str) -> dict[str, int]:
-    """When each commit of a stage was made: it may never change."""
+    """Time of each commit of a stage, which must never change."""
     return {str(p): p.stat().st_mtime_ns for p in out.glob(f"stages/{stage}-*/commits/*/*.json")}
 
 
@@ -99,13 +99,13 @@ def finished(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path) -> Path:
-    """The finished dataset, with its times, for a test that goes on with it."""
+    """The finished dataset with its times, for a test that continues it."""
     return Path(shutil.copytree(finished, tmp_path / "out"))
 
 
 def test_a_second_run_does_nothing(photographs: Path, copied: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()}
-    assert "nothing was left to do" in build(photographs, str(copied), *PLAIN)
+    assert "this build is already finished" in build(photographs, str(copied), *PLAIN)
     assert {p: p.stat().st_mtime_ns for p in copied.rglob("*") if p.is_file()} == before
 
 
@@ -159,7 +159,7 @@ def test_a_ray_cluster_from_outside_gives_the_same_shards_and_outlives_the_build
     photographs: Path, finished: Path, tmp_path: Path, head: tuple[str, dict[str, str]]
 ) -> None:
     address, environment = head
-    for number in (1, 2):  # the second build shows that the first one left the cluster as it was
+    for number in (1, 2):  # the second build shows that the first one left the cluster usable
         out = tmp_path / f"out{number}"
         build(photographs, str(out), "execution.prefect=false", f"execution.ray_address={address}",
               environment=environment)  # fmt: skip
@@ -197,7 +197,7 @@ def test_an_s3_store_gives_the_same_shards(photographs: Path, finished: Path, s3
 
 @pytest.fixture
 def head() -> Iterator[tuple[str, dict[str, str]]]:
-    """A Ray head on loopback that we did not start as part of a build: its address, and the environment to join it."""
+    """A Ray head on loopback that no build has started: its address, and the environment to join it."""
     (port,) = free_ports(1)
     environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # Unix sockets need a short path
@@ -222,7 +222,7 @@ def head() -> Iterator[tuple[str, dict[str, str]]]:
 
 @pytest.fixture
 def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A real S3 server (seaweedfs) on loopback with one bucket; gives the environment that reaches it."""
+    """A real S3 server (seaweedfs) on loopback with one bucket; returns the environment that reaches it."""
 
     ports = free_ports(4)
     keys = {"accessKey": "demo", "secretKey": "secret-of-a-test"}
@@ -266,7 +266,7 @@ def s3(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now, below those that the server adds 10000 to."""
+    """Free ports, below those to which the server adds 10000."""
     held = []
     for port in range(18100, 19900, 7):
         with socket.socket() as one:

@@ -1,4 +1,4 @@
-"""A stage of integers and real files: each unit's commit is a file created exclusively, its crashes are real kills."""
+"""A stage of integers and real files: each commit is a file created exclusively, its crashes are real kills."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.worker.role_asks import RouterClient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToyUnit:
-    """Members are words: a number works; ``kill``, ``hang``, ``away``, ``missing``, ``fault``, ``bug`` do so."""
+    """Members are words: a number succeeds; ``kill``, ``hang``, ``away``, ``missing``, ``fault``, ``bug`` do that."""
 
     id: str
     members: tuple[str, ...]
@@ -91,7 +91,7 @@ def toy_job(
 
 
 def numbered_units(count: int, special: Mapping[int, tuple[str, ...]] | None = None) -> list[ToyUnit]:
-    """``count`` units of two numbers each, some with members of their own."""
+    """``count`` units of two numbers each, some with the given members."""
     special = special or {}
     return [ToyUnit(id=f"u{n:02d}", members=special.get(n, (str(n), str(n + 100)))) for n in range(count)]
 
@@ -126,7 +126,7 @@ def run_units(
     limits: Limits | None = None,
     on_done: Callable[[UnitDone], None] = lambda done: None,
 ) -> None:
-    """Runs the units to the last one, in one partition."""
+    """Runs all units, in one partition."""
     run = start_units(job, units, pool, limits=limits or Limits(), partitions=1, on_done=on_done)
     for number in range(len(run.partitions)):
         run.run_partition(number)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.imaging.arrays import Image
 from tasks.records.records import Box, Scene
-from tasks.stages.grounding.red_picture import BLACK, FONT, WHITE, line_width
+from tasks.stages.red_picture import BLACK, FONT, WHITE, line_width
 
 THUMBNAIL = 24
 """Side of what scenes are told apart by, in pixels."""

@@ -16,14 +16,14 @@ from tasks.roles.chat import ChatReply
 from tasks.roles.chat_http import chat_body
 from tasks.roles.picture import Picture
 from tasks.roles.placement import ServedModel
-from tasks.stages.grounding.red_picture import draw_box, draw_mask_and_box, draw_numbers
-from tasks.stages.instruction.words.line import check_line
+from tasks.stages.instruction.words.json_line import check_line
+from tasks.stages.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tests.serving.scene_eyes import KnownObject, KnownScene
 from tests.serving.scene_words import ARGUMENTS, references, referred, rewritten, written
 from tests.serving.scene_writer import SceneWriter
 from tests.serving.scripts import Asked
 from tests.tasks.backends.served.asked import questions
-from tests.tasks.stages.instruction.drawn_scenes import (
+from tests.tasks.stages.instruction.example_scenes import (
     HEIGHT,
     WIDTH,
     cups,

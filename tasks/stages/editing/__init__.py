@@ -1,1 +1,1 @@
-"""Editing: crop and edit, or remove; composite, measure, judge (paper 3.1, step 3)."""
+"""Editing: edit the crop or remove the target; composite, measure, judge (paper 3.1, step 3)."""

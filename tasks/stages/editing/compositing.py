@@ -1,4 +1,4 @@
-"""Putting an edited crop back: alpha by edit type, tint correction, and a composite exact outside the alpha."""
+"""Puts an edited crop back: alpha by edit type, tint correction, and a composite exact outside the alpha."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.records.records import Box
 from tasks.stages.editing.settings import CompositeSettings
 
 Alpha = NDArray[np.float32]
-"""Weights (H, W) of the patch, 0..1; exactly 0 where the source must stay."""
+"""Weights (H, W) of the patch, 0..1; exactly 0 where the source must be kept."""
 
 
 def change_map(source: Image, patch: Image, settings: CompositeSettings) -> Mask:
@@ -26,10 +26,10 @@ def change_map(source: Image, patch: Image, settings: CompositeSettings) -> Mask
 
 
 def correct_tint(source: Image, patch: Image, changed: Mask, settings: CompositeSettings) -> Image:
-    """``patch`` with its overall tint taken back, as unchanged pixels show it.
+    """Removes the overall tint of ``patch``, estimated on unchanged pixels.
 
-    One gain per channel (median ratio, clipped to the largest allowed); without enough unchanged pixels, or when
-    they are equal already, the patch is returned as it is.
+    One gain per channel (median ratio, limited to the maximum); without enough unchanged pixels, or if these are
+    equal already, the patch is returned unchanged.
     """
     steady = ~dilate(changed, 5)
     if steady.mean() < 0.05:
@@ -43,10 +43,10 @@ def correct_tint(source: Image, patch: Image, changed: Mask, settings: Composite
 
 
 def alpha_for(mask: Mask, changed: Mask, region: Region, settings: CompositeSettings) -> Alpha:
-    """The patch's weights (H, W): 1 where the edit may take the crop, a ramp of feather width around.
+    """The patch's weights (H, W): 1 where the edit may change the crop, with a feathered ramp around.
 
     ``mask`` is the target inside the crop and ``changed`` the `change_map` of the patch, both (H, W); ``region`` is
-    what an edit of this type may take.
+    what an edit of this type may change.
     """
     side = min(mask.shape)
     feather = max(1, round(settings.feather * side))
@@ -68,9 +68,9 @@ def feathered(region: Mask, width: int) -> Alpha:
 
 
 def composite(source: Image, patch: Image, crop: Box, alpha: Alpha) -> tuple[Image, Mask]:
-    """Blend ``patch`` into a copy of ``source``; returns (edited picture, allowed pixels), both source size.
+    """Blends ``patch`` into a copy of ``source``; returns (edited picture, allowed pixels), both of source size.
 
-    Pixels with alpha 0 are never written, so they equal the source to the bit.
+    Pixels with alpha 0 are never written, so they are bit-identical to the source.
 
     Raises:
         ValueError: shapes of patch, alpha and crop differ.
@@ -98,9 +98,9 @@ def _smooth(lab: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _inset_ramp(shape: tuple[int, ...], width: int) -> Alpha:
-    """1 in the middle, falling to 0 at the border over ``width`` pixels."""
+    """1 in the middle, falling linearly to 0 at the border over ``width`` pixels."""
     inside = np.zeros((shape[0] + 2, shape[1] + 2), np.uint8)
     inside[1:-1, 1:-1] = 1
-    # The distance counts from the frame, so the outermost row keeps alpha 0.
+    # Distances are measured from outside the frame, so the outermost row keeps alpha 0.
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1] - 1
     return np.clip(distance / width, 0, 1).astype(np.float32)

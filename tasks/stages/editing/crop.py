@@ -1,4 +1,4 @@
-"""The window an editor sees: the target's box enlarged by edit type and shifted inside the picture."""
+"""The crop given to an editor: the target's box enlarged by edit type and shifted inside the picture."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def union_box(boxes: Sequence[Box]) -> Box:
 
 
 def crop_box(box: Box, edit_type: EditType, width: int, height: int, settings: CropSettings) -> Box:
-    """The crop for a target's box, inside a picture of that size.
+    """The crop for a target's box, inside a picture of ``width`` by ``height`` pixels.
 
-    Enlarged about its center by the type's factor, widened to the least side and to a sane aspect, shifted (not
-    shrunk) inside. A crop that would be most of the picture is the whole picture.
+    Enlarged about its center by the type's factor, widened to the minimum side and the maximum aspect, then shifted
+    (not shrunk) inside. A crop that would cover most of the picture becomes the whole picture.
     """
     factor = settings.factors.get(edit_type, spec_of(edit_type).crop_factor)
     longest = max(box.width, box.height) * factor
-    # A thin target is widened across, so that the editor gets no strip.
+    # Widen a thin target, since editors handle narrow strips badly.
     least = max(settings.min_side_px, round(longest / settings.max_aspect))
     crop = enlarge(box, factor, least, width, height)
     if crop.area > settings.whole_share * width * height:

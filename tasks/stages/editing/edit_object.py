@@ -1,4 +1,4 @@
-"""Editing a target: crop, ask the editor, put the patch back, measure."""
+"""Edits a target: crop, ask the editor, put the patch back, measure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import NAMES
-from tasks.imaging.geometry import from_rle
+from tasks.imaging.geometry import cropped, from_rle
 from tasks.records.edit_types import EditGate, spec_of
 from tasks.records.records import Box, EditPlan
 from tasks.roles.asks import AskEditor
@@ -15,7 +15,7 @@ from tasks.roles.questions import EditQuestion
 from tasks.stages.editing import gates
 from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.editing.finished import Finished, cut
+from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.settings import EditingSettings, GateSettings
 from tasks.stages.sample_stage import Workbench
@@ -31,14 +31,14 @@ async def edit_object(
     settings: EditingSettings,
     seed: int,
     attempt: int,
-) -> Finished:
-    """The target edited in its crop and blended back.
+) -> EditResult:
+    """Edits the target in its crop and blends the result into the picture.
 
     ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
-    part that the instruction speaks of (`tasks.roles.offers.Offer.covers_target`).
+    part named by the instruction (`tasks.roles.offers.Offer.covers_target`).
 
     Raises:
-        SampleError: the target fills too much of the picture, or the editor cannot do this one.
+        SampleError: the target fills too much of the picture, or the editor failed on it.
     """
     window = await bench.cpu(_open_window, plan, source.rgb, settings)
     question = EditQuestion(
@@ -58,7 +58,7 @@ async def edit_object(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Window:
-    """The crop an editor sees; ``mask`` is the target in the picture, ``inside`` in the crop."""
+    """The crop given to an editor; ``mask`` is the target in the picture, ``inside`` in the crop."""
 
     region: Gate
     mask: Mask
@@ -73,7 +73,7 @@ def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _W
     gates.require(region)
     box = union_box([o.box for o in plan.target.objects])
     crop = crop_box(box, plan.edit_type, width, height, settings.crop)
-    return _Window(region=region, mask=mask, crop=crop, inside=cut(mask, crop))
+    return _Window(region=region, mask=mask, crop=crop, inside=cropped(mask, crop))
 
 
 def _put_back(
@@ -83,19 +83,19 @@ def _put_back(
     patch: Image,
     covers_target: bool,
     settings: EditingSettings,
-) -> Finished:
-    here, inside = cut(source, window.crop), window.inside
+) -> EditResult:
+    here, inside = cropped(source, window.crop), window.inside
     spec = spec_of(plan.edit_type)
     changed = change_map(here, patch, settings.composite)
     corrected = correct_tint(here, patch, changed | inside, settings.composite)
     alpha = alpha_for(inside, changed, spec.region, settings.composite)
     edited, allowed = composite(source, corrected, window.crop, alpha)
     leak = gates.leak_gate(here, patch, alpha > 0, settings.gates)
-    after = cut(edited, window.crop)
+    after = cropped(edited, window.crop)
     measured = (
         _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
     )
-    return Finished(
+    return EditResult(
         plan=plan,
         source=source,
         edited=edited,
@@ -117,7 +117,7 @@ def _measure(
     covers_target: bool,
     settings: GateSettings,
 ) -> Gate | None:
-    """One of the type's gates over the crop before and after; None where it cannot tell."""
+    """One of the type's gates over the crop before and after; None if it cannot be measured."""
     key = gate.bound if covers_target else gate.bound_of_part
     if not key:
         return None
@@ -127,5 +127,5 @@ def _measure(
     if gate.name == "seam":
         return gates.seam_gate(before, after, mask, settings, most=bound, outline=True)
     if plan.argument not in NAMES:
-        return None  # an instructor's own word for a color has no range to measure by
+        return None  # the instructor's own color word has no known range of colors
     return gates.color_gate(after, mask, plan.argument, settings, least=bound)

@@ -1,4 +1,4 @@
-"""Gates of a removal's filling: is it textured, native and whole, and does anything stick out of the hole."""
+"""Gates on a removal's fill: texture, similarity to its environment, and structures crossing the border."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from tasks.stages.editing.settings import GateSettings
 
 
 def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Fine contrast of the filling over that of its surroundings; flat surroundings ask for nothing."""
+    """Fine contrast of the fill relative to its environment; a flat environment requires none."""
     inside, around = fine_contrast(edited, hole)
     value = inside / around if around >= settings.textured else 1.0
     return gate("fill_contrast_ratio", value, Reason.FLAT_FILL, low=settings.flat_ratio)
 
 
 def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
-    """Median local deviation of lightness (L units, 7 px) deep in the hole and in the ring around it."""
+    """Median local deviation of lightness (L units, 7 px window) deep in the hole and in the ring around it."""
     deviation = local_deviation(edited)
+    # The blended rim belongs to neither side, so 4 px on both sides of the border are excluded.
     deep = erode(hole, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 4)
     if not deep.any() or not ring.any():
@@ -35,28 +36,29 @@ def fine_contrast(edited: Image, hole: Mask) -> tuple[float, float]:
 
 
 def novel_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the filling that resembles nothing around the hole: a thing that the inpainter made up."""
+    """Share of the fill that resembles nothing around the hole: an object made up by the inpainter."""
     nothing = np.zeros_like(hole)
     value = novel_share(edited, hole, nothing, settings.novel_distance)
     return gate("novel_fill_share", value, Reason.FOREIGN_FILL, high=settings.max_novel)
 
 
 def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the hole's border where structures run into it, as `ragged_share` has it."""
+    """Share of the hole's border where structures end at it, see `ragged_share`."""
     value = ragged_share(edited, hole, settings.structure_step)
     return gate("ragged_border_share", value, Reason.ENTANGLED, high=settings.max_ragged)
 
 
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
-    """Share of the hole's border in colors that are rare in the wider surroundings.
+    """Share of the hole's border in colors that are rare in the wider environment.
 
-    Most often this is a part of the object that its box missed (a handle, a saucer), left behind.
+    This is usually a part of the object that its box missed (a handle, a saucer) and that was left behind.
     """
     line = dilate(hole, 3) & ~dilate(hole, 1) & clear_of_frame(hole.shape, 4)
     ring = dilate(hole, _ring_width(hole)) & ~dilate(hole, 6)
     if not line.any() or not ring.any():
         return gate("strange_border_share", 0.0, Reason.ENTANGLED, high=settings.max_strange)
     lab = cv2.GaussianBlur(to_lab(edited), (0, 0), max(1.5, 0.006 * max(hole.shape)))
+    # A color (in steps of 5 Lab units) is common if it covers at least 1 % of the ring.
     bins, counts = np.unique(np.rint(lab[ring] / 5).astype(np.int16), axis=0, return_counts=True)
     usual = bins[counts >= 0.01 * counts.sum()].astype(np.float32) * 5
     asked, weights = np.unique(np.rint(lab[line]).astype(np.int16), axis=0, return_counts=True)
@@ -74,5 +76,6 @@ def _ring_width(hole: Mask) -> int:
 
 def _nearest(points: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
     """Distance of each point (N, 3) to the nearest of ``known`` (M, 3)."""
+    # |p - k|^2 = |p|^2 - 2 p k + |k|^2 needs a matrix of N x M numbers only.
     squares = (points**2).sum(axis=1)[:, None] - 2 * points @ known.T + (known**2).sum(axis=1)[None]
     return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0)), np.float32)

@@ -1,4 +1,4 @@
-"""Measured gates of an edit; each gives a number, a bound and the reason it alone would reject for."""
+"""Measured gates of an edit; each has a number, a bound and its own reason for rejection."""
 
 from __future__ import annotations
 
@@ -18,73 +18,73 @@ from tasks.records.records import Measurement
 from tasks.stages.editing.settings import GateSettings
 
 NEUTRALS = frozenset({"black", "white", "gray"})
-"""Names whose surfaces always show other tones too, by shadow and shine."""
+"""Colors whose surfaces always show other tones as well, from shadow and shine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One measurement and the reason to reject with when it does not pass."""
+    """One measurement, and the reason for rejection if it fails."""
 
     measurement: Measurement
     reason: Reason
 
     @property
     def passed(self) -> bool:
-        """Whether the value is within its bound."""
+        """Whether the value is within its bounds."""
         return self.measurement.passed
 
 
 def gate(
     name: str, value: float, reason: Reason, *, low: float | None = None, high: float | None = None
 ) -> Gate:
-    """A gate over one number (`tasks.records.measuring.measure`) that refuses with ``reason``."""
+    """A gate over one number (`tasks.records.measuring.measure`) that rejects with ``reason``."""
     return Gate(measurement=measure(name, value, low=low, high=high), reason=reason)
 
 
 def require(gate: Gate) -> None:
-    """Raise the gate's reason as a `SampleError` when it did not pass."""
+    """Raises the gate's reason as a `SampleError` if it failed."""
     if not gate.passed:
         raise SampleError(gate.reason, measured=(gate.measurement,))
 
 
 def region_gate(mask: Mask, settings: GateSettings) -> Gate:
-    """The share of the picture that is to be filled or changed."""
+    """The share of the picture that will be filled or changed."""
     return gate("region_share", float(mask.mean()), Reason.REGION_TOO_LARGE, high=settings.max_region_share)
 
 
 def carrier_gate(label: str, carriers: Sequence[str]) -> Gate:
-    """Whether the inpainter's offer leaves targets of this label alone, since what they carry would float."""
+    """Whether the inpainter's offer excludes targets with this label, since what they carry would float in the air."""
     return gate("carries_others", label in carriers, Reason.ENTANGLED, low=0, high=0)
 
 
 def overlap_gate(share: float, bound: float) -> Gate:
-    """How much of a removal's hole belongs to other objects, which stand in front or behind."""
+    """The share of a removal's hole that belongs to other objects, which are in front of or behind it."""
     return gate("hole_other_objects_share", share, Reason.ENTANGLED, high=bound)
 
 
 def things_gate(around: Mask, thing: Mask, bound: float) -> Gate:
-    """Share of the hole ``around`` the object that is another thing's, which would go with it."""
+    """Share of the hole ``around`` the object that is another thing and would be removed with it."""
     value = float(thing[around].mean()) if around.any() else 0.0
     return gate("hole_unnamed_things_share", value, Reason.ENTANGLED, high=bound)
 
 
 def change_gate(source: Image, edited: Image, mask: Mask, least: float) -> Gate:
-    """Mean Lab distance between before and after under the mask, and the ``least`` that counts as an edit."""
+    """Mean Lab distance between before and after under the mask; at least ``least`` counts as an edit."""
     value = float(_delta(source, edited)[mask].mean()) if mask.any() else 0.0
     return gate("change_inside_delta_e", value, Reason.NOT_CHANGED, low=least)
 
 
 def leak_gate(source: Image, raw: Image, allowed: Mask, settings: GateSettings) -> Gate:
-    """Mean Lab distance outside the allowed region on the editor's raw patch, before anything is put back."""
+    """Mean Lab distance outside the allowed region on the editor's raw patch, before compositing."""
     outside = ~allowed
     value = float(_delta(source, raw)[outside].mean()) if outside.any() else 0.0
     return gate("raw_leak_delta_e", value, Reason.LEAKED, high=settings.max_leak)
 
 
 def color_gate(edited: Image, mask: Mask, name: str, settings: GateSettings, *, least: float) -> Gate:
-    """Share of the mask that bears the asked color's name afterwards; it must also be the most frequent one.
+    """Share of the mask with the requested color's name after the edit; that name must also be the most frequent.
 
-    ``least`` is the bound, save for neutral colors, which have their own.
+    ``least`` is the bound, except for neutral colors, which have their own.
     """
     found = dominant_color(edited, mask)
     bound = settings.min_neutral_share if name in NEUTRALS else least
@@ -101,19 +101,21 @@ def seam_gate(
     most: float | None = None,
     outline: bool = False,
 ) -> Gate:
-    """Share of the region's border where the edit made a step that the source did not have.
+    """Share of the region's border where the edit made a step that the source does not have.
 
-    An honest recoloring puts its steps where the object's outline was one already; a mask that cuts through a
-    surface, or a filling that does not meet its surroundings, puts them where there was none.
-    ``most`` is the bound where it is another than the settings' ``max_seam_share``. With ``outline`` the border is
-    an object's, and a thin dark line between two alike sides counts as an edge of the source; a hole's border
-    lies in the ground, whose grain must not.
+    A correct recoloring has its steps where the object's outline already was one. A mask that cuts through a surface,
+    or a fill that does not match its environment, makes new ones.
+    ``most`` overrides the bound ``max_seam_share`` of the settings. With ``outline`` the border is an object's, and a
+    thin dark line between two similar sides counts as an edge of the source; a hole's border lies in the ground, whose
+    grain must not count.
     """
     bound = settings.max_seam_share if most is None else most
     line, before, after = border_steps(source, edited, region)
     if not line.any():
         return gate("seam_share", 0.0, Reason.SEAM_VISIBLE, high=bound)
+    # Visual masking: on a textured surface a step must be larger to be seen.
     seen = settings.seam_step + settings.seam_masking * local_deviation(source)
+    # The step must also be new: clearly larger than the source's own, and not on an existing edge.
     excess = (after > seen) & (after > before + 2.0) & (before < settings.edge_step)
     if outline:
         excess &= steepest(source, 2) < settings.edge_slope
@@ -129,6 +131,7 @@ def border_steps(
     """
     reach = int(np.clip(round(0.012 * max(region.shape)), 2, 12))
     inner, outer = region & ~erode(region, reach), dilate(region, reach) & ~region
+    # Near the frame one of the two bands would be missing.
     line = (region & ~erode(region, 1)) & clear_of_frame(region.shape, reach + 1)
     steps = []
     for picture in (source, edited):
@@ -138,8 +141,9 @@ def border_steps(
 
 
 def steepest(image: Image, reach: int) -> NDArray[np.float32]:
-    """The steepest slope (Lab per pixel) within ``reach`` px of each pixel, (H, W): thin edges count as well."""
+    """The steepest slope (Lab per pixel) within ``reach`` px of each pixel, (H, W), so that thin edges count."""
     lab = cv2.GaussianBlur(to_lab(image), (0, 0), 0.8)
+    # The response of a 3 x 3 Sobel filter is 8 times the slope per pixel.
     slopes = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx, ksize=3) / 8 for dx in (1, 0)]
     slope = np.asarray(np.sqrt((slopes[0] ** 2 + slopes[1] ** 2).sum(axis=2)), np.float32)
     size = 2 * reach + 1
@@ -151,6 +155,7 @@ def _delta(a: Image, b: Image) -> NDArray[np.float32]:
 
 
 def _band_mean(lab: NDArray[np.float32], band: Mask, reach: int) -> NDArray[np.float32]:
+    # A mean over the band's pixels alone: filtered sum over filtered count.
     weight = band.astype(np.float32)
     size = (4 * reach + 1, 4 * reach + 1)
     total = cv2.boxFilter(lab * weight[..., None], -1, size, normalize=False)
@@ -162,4 +167,5 @@ def local_deviation(image: Image) -> NDArray[np.float32]:
     """Local deviation of lightness, (H, W) in L units over 7 x 7 px."""
     light = to_lab(image)[..., 0]
     mean = cv2.blur(light, (7, 7))
+    # Rounding may make the variance of a flat area slightly negative.
     return np.asarray(np.sqrt(np.maximum(cv2.blur(light * light, (7, 7)) - mean * mean, 0)), np.float32)

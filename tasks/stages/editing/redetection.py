@@ -1,4 +1,4 @@
-"""Looking again after a removal, with the same detector on the same windows as before."""
+"""Detects again after a removal, with the same detector on the same windows as before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.stages.editing.gates import Gate, gate
 from tasks.stages.editing.settings import GateSettings
 
 WINDOW_FACTORS = (2.0, 3.5)
-"""Windows around the target, as factors of its box; the whole picture is looked at as well."""
+"""Windows around the target, as factors of its box; the whole picture is searched as well."""
 
 
 Look: TypeAlias = Sequence[tuple[Detection, ...]]
@@ -26,7 +26,7 @@ Look: TypeAlias = Sequence[tuple[Detection, ...]]
 
 
 async def look(detector: AskDetector, plan: EditPlan, picture: Picture) -> Look:
-    """What the detector finds around the plan's target and in the whole picture."""
+    """The detections around the plan's target and in the whole picture."""
     height, width = plan.target.scene.source.height, plan.target.scene.source.width
     target = union_box([o.box for o in plan.target.objects])
     windows = [enlarge(target, factor, 64, width, height) for factor in WINDOW_FACTORS]
@@ -46,7 +46,7 @@ def compare_looks(
 ) -> tuple[Gate, Gate, Gate]:
     """Found before, gone after, nothing new: over all windows in which the target was found before.
 
-    A window in which it was not found proves nothing and is left out; when there is none, the first gate says so.
+    A window in which it was not found proves nothing and is ignored; if there is none, the first gate fails.
 
     Args:
         plan: the removal.
@@ -62,6 +62,7 @@ def compare_looks(
         for b, a in zip(before, after, strict=True)
         if found_before_gate(b, target, label, settings).passed
     ]
+    # If no window found the target, all of them go to the first gate, which fails.
     pairs = found or list(zip(before, after, strict=True))
     others = [
         o.box for o in plan.target.scene.objects if o.index not in plan.target.indices and o.label == label
@@ -76,7 +77,7 @@ def compare_looks(
 
 
 def found_before_gate(before: Sequence[Detection], target: Box, label: str, settings: GateSettings) -> Gate:
-    """Best score of the target's own class at its place, on the window before the removal."""
+    """Best score of the target's class at its position, on the window before the removal."""
     value = max(
         (d.score for d in before if d.label == label and _same_place(d.box, target, settings)), default=0.0
     )
@@ -92,10 +93,10 @@ def gone_gate(
     hole: Mask,
     settings: GateSettings,
 ) -> Gate:
-    """Best score of the target's class at its place afterwards; neighbors of that class don't count.
+    """Best score of the target's class at its position afterwards; neighbors of that class do not count.
 
-    ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels, as the boxes in
-    pixels of the picture.
+    ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels; all in pixels of
+    the picture.
     """
     found = [
         d.score
@@ -110,7 +111,7 @@ def gone_gate(
 def new_object_gate(
     before: Sequence[Detection], after: Sequence[Detection], label: str, hole: Mask, settings: GateSettings
 ) -> Gate:
-    """Best score of anything else found in the hole afterwards that was not found there before."""
+    """Best score of any other detection in the hole afterwards that was not there before."""
     found = [
         d.score
         for d in after
@@ -132,6 +133,7 @@ def _moved(found: Detection, window: Box) -> Detection:
 
 
 def _same_place(found: Box, target: Box, settings: GateSettings) -> bool:
+    # A box of a part that is still visible has a low IoU but lies inside the target's.
     return iou(found, target) > settings.same_place or containment(found, target) > 0.8
 
 

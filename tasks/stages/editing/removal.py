@@ -1,4 +1,4 @@
-"""Removal geometry: the hole around a target, the window an inpainter sees, and putting the filling back."""
+"""Removal geometry: the hole around a target, the window given to an inpainter, and compositing of the fill."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tasks.stages.editing.settings import RemovalSettings
 
 
 def dilation_px(box: Box, settings: RemovalSettings) -> int:
-    """How far the hole reaches beyond the object, in pixels."""
-    wanted = round(settings.dilation * max(box.width, box.height))
-    return min(max(wanted, settings.min_dilation_px), settings.max_dilation_px)
+    """How far the hole extends beyond the object, in pixels."""
+    radius = round(settings.dilation * max(box.width, box.height))
+    return min(max(radius, settings.min_dilation_px), settings.max_dilation_px)
 
 
 def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSettings) -> Mask:
     """The pixels to fill: the mask's hull (and the box's corners by setting), dilated, more so downwards.
 
-    ``mask`` is the target (H, W) and ``boxes`` those of its objects, which often hold what the mask missed (a head,
-    a shoe). ``others`` are the scene's other objects; they stay where they don't belong to the target's mask.
+    ``mask`` is the target (H, W) and ``boxes`` those of its objects, which often include what the mask missed (a head,
+    a shoe). ``others`` are the scene's other objects; they are kept unless they are part of the target's mask.
     """
     hole = np.zeros(mask.shape, np.uint8)
     count, labels = cv2.connectedComponents(mask.astype(np.uint8))
@@ -35,7 +35,7 @@ def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSe
             if inside:
                 cv2.fillConvexPoly(hole, cv2.convexHull(np.vstack(inside)), 1)
     for box in boxes:
-        # The box's corners are rarely the object's: shrinking toward an ellipse spares them.
+        # The box's corners are rarely the object's, so shrink toward an ellipse.
         corner = np.zeros_like(hole)
         _rounded(corner, box, settings.box_share)
         hole |= corner
@@ -50,11 +50,11 @@ def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSe
 
 
 def follow_shadow(hole: Mask, shadow: Mask, radius: int) -> Mask:
-    """``hole`` (H, W) with the ``shadow`` that begins at it; a shadow of something else stays."""
+    """``hole`` (H, W) with the ``shadow`` connected to it; other shadows are kept in the picture."""
     joined = hole | shadow
     _, labels = cv2.connectedComponents(joined.astype(np.uint8))
     ours = joined & np.isin(labels, np.unique(labels[hole]))
-    # The filling fades in over half the dilation, so the hole must end that much beyond the shadow.
+    # The fill fades in over half the dilation, so the hole must end that much beyond the shadow.
     return hole | dilate(ours & ~hole, radius // 2 + 1)
 
 
@@ -66,9 +66,9 @@ def removal_window(hole_box: Box, width: int, height: int, settings: RemovalSett
 
 
 def removal_alpha(hole: Mask, radius: int) -> Alpha:
-    """Weights of the filling (H, W): 1 over the object, a ramp in the outer half of the dilation, 0 outside."""
+    """Weights of the fill (H, W): 1 over the object, a ramp in the outer half of the dilation, 0 outside."""
     feather = max(1.0, radius / 2)
-    # Padding keeps a hole at the window's border from fading there.
+    # Padding prevents a hole at the window's border from fading there.
     padded = np.pad(hole.astype(np.uint8), 1, mode="edge")
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     return np.where(hole, np.clip(distance / feather, 0, 1), 0).astype(np.float32)
@@ -85,13 +85,13 @@ def _center_in(points: NDArray[np.int32], box: Box) -> bool:
 
 
 def _rounded(canvas: NDArray[np.uint8], box: Box, share: float) -> None:
-    """Draw the box with corners cut: share 1 draws it whole, smaller ones a superellipse."""
+    """Draws the box with rounded corners: share 1 is the whole box, smaller ones a superellipse."""
     if share <= 0:
         return
     y, x = np.mgrid[0 : box.height, 0 : box.width].astype(np.float32)
     u = np.abs((x + 0.5) / box.width * 2 - 1)
     v = np.abs((y + 0.5) / box.height * 2 - 1)
-    # Exponent 2 is an ellipse, large ones approach the box.
+    # Exponent 2 is an ellipse; large exponents approach the box.
     power = 2.0 / max(1e-3, 1 - share) if share < 1 else np.inf
     inside = np.ones(u.shape, bool) if np.isinf(power) else u**power + v**power <= 1
     canvas[box.y0 : box.y1, box.x0 : box.x1] |= inside.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Looking for a removed object's shape: the segmenter, asked with the same box, should not find it any more."""
+"""Searches for a removed object's shape: given the same box, the segmenter should no longer find it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ async def trace_gate(
     bound: float,
     subject: str,
 ) -> Gate:
-    """How much of the object's outline is left, 0..1: overlap with its old mask times the segmenter's certainty.
+    """How much of the object's outline is left, 0..1: overlap with its old mask times the segmenter's score.
 
-    A bad filling (a blob, a ghost, a leftover rim) has the outline of its hole, and a segmenter finds it at once; on
-    a good one it finds something else, or nothing with certainty. It did find the object there before the removal:
-    the target's mask is its answer.
+    A bad fill (a blob, a ghost, a leftover rim) has the outline of its hole, which a segmenter finds immediately; on a
+    good one it finds something else, or nothing with certainty. Before the removal it did find the object there: the
+    target's mask is its answer.
 
     Args:
-        segmenter: the one that drew the target's mask, or another.
+        segmenter: the one that made the target's mask, or another.
         edited: the crop after the removal, (h, w, 3).
-        crop: where it lies in the picture.
+        crop: its position in the picture.
         targets: the removed objects, boxes in picture pixels.
         mask: their old mask in crop pixels, (h, w).
-        bound: largest value that passes.
+        bound: maximum that passes.
         subject: id of the sample, for messages.
     """
     boxes = tuple(Detection(label=o.label, score=o.score, box=_moved(o.box, crop)) for o in targets)

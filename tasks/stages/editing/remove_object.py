@@ -1,4 +1,4 @@
-"""Removing a target: hole, window, inpainter, putting the filling back, looking again; at most twice."""
+"""Removes a target: hole, window, inpainter, compositing, detecting again; at most two tries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, from_rle
+from tasks.imaging.geometry import box_of, cropped, from_rle
 from tasks.records.errors import SampleError
 from tasks.records.records import Box, EditPlan
 from tasks.roles.asks import AskDetector, AskInpainter, AskSegmenter
@@ -17,8 +17,9 @@ from tasks.roles.picture import Picture
 from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.compositing import composite
-from tasks.stages.editing.finished import Finished, cut
+from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.gates import Gate
+from tasks.stages.editing.object_context import ObjectContext, classify_context
 from tasks.stages.editing.redetection import Look, compare_looks, look
 from tasks.stages.editing.removal import (
     dilation_px,
@@ -29,12 +30,11 @@ from tasks.stages.editing.removal import (
 )
 from tasks.stages.editing.removal_trace import trace_gate
 from tasks.stages.editing.settings import EditingSettings, RemovalSettings
-from tasks.stages.editing.surroundings import Surroundings, look_around
 from tasks.stages.sample_stage import Workbench
 
 
 class RemovalAsks(Protocol):
-    """Who takes part: one fills, two look again."""
+    """The roles that take part: one fills, two check the result."""
 
     @property
     def inpainter(self) -> AskInpainter:
@@ -43,12 +43,12 @@ class RemovalAsks(Protocol):
 
     @property
     def detector(self) -> AskDetector:
-        """Looks for the object."""
+        """Searches for the object."""
         ...
 
     @property
     def segmenter(self) -> AskSegmenter:
-        """Looks for its shape."""
+        """Searches for its shape."""
         ...
 
 
@@ -61,22 +61,22 @@ async def remove_object(
     carriers: Sequence[str],
     settings: EditingSettings,
     seed: int,
-) -> Finished:
-    """The target filled over from its surroundings: the first try that passes every gate, else the best one.
+) -> EditResult:
+    """Fills the target's area from its environment: the first try that passes every gate, else the best one.
 
-    The tries differ in the hole (`RemovalSettings.tries`): what spoils a filling is mostly a rim left outside.
+    The tries differ in the hole (`RemovalSettings.tries`): a bad fill is mostly caused by a rim left outside the hole.
 
-    ``carriers`` are labels that the inpainter leaves alone (`tasks.roles.offers.Offer.carriers`).
+    ``carriers`` are labels that the inpainter does not accept (`tasks.roles.offers.Offer.carriers`).
 
     Raises:
-        SampleError: it cannot be removed cleanly by where it stands (too large, entangled with others), which is
-            known before the inpainter is asked; or the inpainter cannot do this one.
+        SampleError: its position rules out a clean removal (too large, entangled with others), which is known before
+            the inpainter is asked; or the inpainter failed on it.
     """
-    # A class that stays needs no look at the picture.
+    # Checked first: an excluded class needs no pixels.
     carried = gates.carrier_gate(plan.target.label, carriers)
     gates.require(carried)
     scene = await bench.cpu(_open_scene, plan, source)
-    best: Finished | None = None
+    best: EditResult | None = None
     before: Look | None = None
     for number, hole_settings in enumerate(settings.removal.tries()):
         try:
@@ -99,7 +99,7 @@ async def remove_object(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Scene:
-    """What every try has in common; masks are (H, W) of the photograph."""
+    """What all tries share; masks are (H, W) of the photograph."""
 
     plan: EditPlan
     source: Picture
@@ -119,11 +119,11 @@ def _open_scene(plan: EditPlan, source: Picture) -> _Scene:
 def _hole(
     scene: _Scene, hole_settings: RemovalSettings, settings: EditingSettings
 ) -> tuple[Mask, tuple[Gate, ...]]:
-    """The pixels to fill, with the shadow that begins at them, and the gates that are known before filling."""
+    """The pixels to fill, including the shadow connected to them, and the gates measured before filling."""
     radius = _radius(scene, hole_settings)
     hole = removal_hole(scene.mask, scene.boxes, scene.others, hole_settings)
     reach = round(hole_settings.shadow_reach * radius)
-    around = look_around(scene.source.rgb, scene.mask, hole, scene.others, reach)
+    around = classify_context(scene.source.rgb, scene.mask, hole, scene.others, reach)
     hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
     return hole, _early_gates(scene, hole, around, settings)
 
@@ -133,7 +133,7 @@ def _radius(scene: _Scene, settings: RemovalSettings) -> int:
 
 
 def _early_gates(
-    scene: _Scene, hole: Mask, around: Surroundings, settings: EditingSettings
+    scene: _Scene, hole: Mask, around: ObjectContext, settings: EditingSettings
 ) -> tuple[Gate, ...]:
     beside = hole & ~scene.mask
     found = (
@@ -154,16 +154,16 @@ async def _fill(
     ask: RemovalAsks,
     settings: EditingSettings,
     seed: int,
-) -> Finished:
-    """One hole filled and measured, without the gates that are known before."""
+) -> EditResult:
+    """Fills and measures one hole, without the gates measured before."""
     height, width = scene.mask.shape
     crop = removal_window(box_of(hole), width, height, settings.removal)
     question = InpaintQuestion(
         subject=scene.plan.plan_id,
         seed=seed,
         picture=scene.source.crop(crop),
-        hole=cut(hole, crop),
-        avoid=cut(scene.others | scene.mask, crop),
+        hole=cropped(hole, crop),
+        avoid=cropped(scene.others | scene.mask, crop),
     )
     patch = await ask.inpainter(question)
     done = await bench.cpu(_put_back, scene, hole, crop, patch, settings)
@@ -172,11 +172,11 @@ async def _fill(
     done = replace(done, gates=(*done.gates, *compared))
     if _failures(done):
         return done
-    # The most expensive look comes last, and only where nothing else has refused.
-    targets, mask = scene.plan.target.objects, cut(scene.mask, crop)
+    # The most expensive check comes last, and only if no other gate has failed.
+    targets, mask = scene.plan.target.objects, cropped(scene.mask, crop)
     trace = await trace_gate(
         ask.segmenter,
-        cut(done.edited, crop),
+        cropped(done.edited, crop),
         crop,
         targets,
         mask,
@@ -186,14 +186,14 @@ async def _fill(
     return replace(done, gates=(*done.gates, trace))
 
 
-def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: EditingSettings) -> Finished:
-    """The filling composited and measured; the objects are looked for afterwards."""
+def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: EditingSettings) -> EditResult:
+    """Composites and measures the fill; the objects are searched for afterwards."""
     source, bounds = scene.source.rgb, settings.gates
-    here, inside = cut(source, crop), cut(hole, crop)
+    here, inside = cropped(source, crop), cropped(hole, crop)
     alpha = removal_alpha(inside, _radius(scene, settings.removal))
     edited, allowed = composite(source, patch, crop, alpha)
-    after = cut(edited, crop)
-    return Finished(
+    after = cropped(edited, crop)
+    return EditResult(
         plan=scene.plan,
         source=source,
         edited=edited,
@@ -203,14 +203,14 @@ def _put_back(scene: _Scene, hole: Mask, crop: Box, patch: Image, settings: Edit
         allowed=allowed,
         method="inpaint",
         gates=(
-            gates.change_gate(here, after, cut(scene.mask, crop), bounds.min_change),
+            gates.change_gate(here, after, cropped(scene.mask, crop), bounds.min_change),
             gates.leak_gate(here, patch, inside, bounds),
             *_fill_gates(here, after, inside, settings),
         ),
     )
 
 
-def _failures(done: Finished) -> int:
+def _failures(done: EditResult) -> int:
     return sum(not gate.passed for gate in done.gates)
 
 
@@ -226,7 +226,7 @@ def _fill_gates(before: Image, after: Image, hole: Mask, settings: EditingSettin
 
 
 def _other_objects(plan: EditPlan, mask: Mask) -> Mask:
-    """Pixels of the scene's objects that are no part of the target."""
+    """Pixels of the scene's objects that are not part of the target."""
     target = plan.target
     others = np.zeros(mask.shape, bool)
     for scene_object in target.scene.objects:
@@ -236,7 +236,7 @@ def _other_objects(plan: EditPlan, mask: Mask) -> Mask:
 
 
 def _overlap(boxes: Sequence[Box], others: Mask) -> float:
-    """Share of the target's boxes that other objects take."""
+    """Share of the target's boxes covered by other objects."""
     area = sum(box.area for box in boxes)
     taken = sum(int(others[b.y0 : b.y1, b.x0 : b.x1].sum()) for b in boxes)
     return min(1.0, taken / area) if area else 0.0

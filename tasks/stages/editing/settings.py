@@ -11,156 +11,178 @@ from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
 
 CROP_FACTORS = {row.edit_type: row.crop_factor for row in EDIT_TYPES}
-"""Crop side over box side: an edit that keeps the outline needs little around it, one that grows needs more."""
+"""Crop side over box side: edits that keep the outline need little context, edits that grow need more."""
 
 
 class CropSettings(Settings):
-    """The window an editor sees."""
+    """The crop given to an editor."""
 
     factors: dict[EditType, Annotated[float, Field(ge=1, allow_inf_nan=False)]] = Field(
-        default=CROP_FACTORS, description="crop side over box side; a type left out keeps its default"
+        default=CROP_FACTORS,
+        description="crop side over box side, by edit type; omitted types keep their default",
     )
-    min_side_px: int = Field(default=256, gt=0, description="smaller crops come back soft from an editor")
-    max_aspect: float = Field(default=2.0, ge=1, description="long over short side an editor still handles")
+    min_side_px: int = Field(default=256, gt=0, description="minimum crop side; editors blur smaller crops")
+    max_aspect: float = Field(
+        default=2.0, ge=1, description="maximum ratio of long to short side of the crop"
+    )
     whole_share: float = Field(
-        default=0.7, gt=0, le=1, description="a crop above this share becomes the picture"
+        default=0.7,
+        gt=0,
+        le=1,
+        description="a crop above this share of the picture becomes the whole picture",
     )
 
 
 class CompositeSettings(Settings):
-    """How the patch is put back; radii as shares of the crop's shorter side."""
+    """How the patch is composited; radii are shares of the crop's shorter side."""
 
-    tight_dilation: float = Field(default=0.02, ge=0, description="growth of the mask when the outline stays")
+    tight_dilation: float = Field(
+        default=0.02, ge=0, description="mask dilation for edits that keep the outline"
+    )
     loose_dilation: float = Field(
-        default=0.03, ge=0, description="growth of the changed region when it moves"
+        default=0.03, ge=0, description="dilation of the changed region for edits that move the outline"
     )
     feather: float = Field(default=0.02, ge=0, description="width of the blend outside that region")
     border_feather: float = Field(
         default=0.05,
         ge=0,
-        description="blend along the crop's border, where an edit may take all of the crop",
+        description="width of the blend at the crop's border, for edits that may change the whole crop",
     )
-    change_threshold: float = Field(default=8.0, ge=0, description="Lab distance of a pixel that changed")
-    max_tint: float = Field(default=0.06, ge=0, description="largest gain an editor's tint is corrected by")
+    change_threshold: float = Field(default=8.0, ge=0, description="minimum Lab distance of a changed pixel")
+    max_tint: float = Field(default=0.06, ge=0, description="maximum gain when correcting an editor's tint")
 
 
 class RemovalSettings(Settings):
     """The hole and its window."""
 
-    dilation: float = Field(default=0.05, ge=0, description="of the box's longer side: rim and missed parts")
-    min_dilation_px: int = Field(default=6, ge=0, description="a rim this wide even around small things")
-    max_dilation_px: int = Field(default=36, ge=0, description="more would eat the neighbors")
-    shadow: float = Field(default=0.5, ge=0, description="extra growth downwards, over the dilation")
+    dilation: float = Field(default=0.05, ge=0, description="hole's margin, share of the box's longer side")
+    min_dilation_px: int = Field(default=6, ge=0, description="minimum of that margin")
+    max_dilation_px: int = Field(default=36, ge=0, description="maximum of that margin, to spare neighbors")
+    shadow: float = Field(default=0.5, ge=0, description="extra downward growth, as a factor of the margin")
     shadow_reach: float = Field(
         default=2.5,
         ge=0,
-        description="of the dilation: how far around the object its shadow is followed; 0: not",
+        description="search radius for the object's shadow, as a factor of the margin; 0: off",
     )
     box_share: float = Field(
-        default=0.7, ge=0, le=1, description="1: whole box is filled; 0: hull of the mask"
+        default=0.7, ge=0, le=1, description="shape of the hole; 1: the whole box, 0: the mask's hull"
     )
-    window_margin: float = Field(default=0.75, ge=0, description="of the box's longer side, on each side")
-    min_window_margin_px: int = Field(default=96, ge=0, description="so much context even for small things")
+    window_margin: float = Field(
+        default=0.75, ge=0, description="context per side, share of the box's longer side"
+    )
+    min_window_margin_px: int = Field(default=96, ge=0, description="minimum context on each side")
     max_things: float = Field(
         default=0.15,
         ge=0,
         le=1,
-        description="share of the hole around the object that is a thing nobody named",
+        description="maximum share of the hole around the object that is another, undetected thing",
     )
-    max_overlap: float = Field(default=0.1, ge=0, le=1, description="share of the hole that is other objects")
+    max_overlap: float = Field(
+        default=0.1, ge=0, le=1, description="maximum share of the hole in other objects"
+    )
 
     second_dilation: float = Field(
         default=0.1,
         ge=0,
-        description="of the second try's hole, which follows the mask's hull; 0: no second try",
+        description="shape of the second try's hole, with the mask's hull; 0: no second try",
     )
 
     def tries(self) -> tuple[RemovalSettings, ...]:
-        """The settings of each try's hole, in order."""
+        """The settings of each try, in order."""
         if not self.second_dilation:
             return (self,)
         return self, self.model_copy(update={"dilation": self.second_dilation, "box_share": 0.0})
 
 
 class GateSettings(Settings):
-    """Bounds of the measured gates; a distance is CIE76 in Lab, 2.3 being just visible."""
+    """Bounds of the measured gates. Distances are CIE76 in Lab, where 2.3 is a just noticeable difference."""
 
-    max_region_share: float = Field(default=0.22, gt=0, le=1, description="larger fills are invention")
+    max_region_share: float = Field(
+        default=0.22, gt=0, le=1, description="maximum edited share of the picture"
+    )
     min_change: float = Field(
-        default=12.0, ge=0, description="mean distance inside; less is no edit to the eye"
+        default=12.0, ge=0, description="minimum mean distance inside the target; less is not a visible edit"
     )
     min_effect: float = Field(
-        default=5.0, ge=0, description="the same for an effect, which shows as another texture"
+        default=5.0, ge=0, description="the same for an effect, which changes texture more than color"
     )
-    max_leak: float = Field(default=3.0, ge=0, description="mean distance outside, on the editor's raw patch")
-    seam_step: float = Field(
-        default=3.5, ge=0, description="a step across the border seen on a plain surface"
-    )
+    max_leak: float = Field(default=3.0, ge=0, description="maximum mean distance outside, on the raw patch")
+    seam_step: float = Field(default=3.5, ge=0, description="minimum step of a seam on a plain surface")
     seam_masking: float = Field(
-        default=1.5, ge=0, description="local contrast hides so much of a step, in its units"
+        default=1.5, ge=0, description="visual masking: a seam must exceed seam_step + this x local contrast"
     )
-    edge_step: float = Field(default=5.0, ge=0, description="a step in the source that already was an edge")
+    edge_step: float = Field(default=5.0, ge=0, description="minimum step of an existing edge in the source")
     edge_slope: float = Field(
-        default=1.5, ge=0, description="so was a slope (Lab per pixel) this steep within two pixels"
+        default=1.5, ge=0, description="minimum slope of an existing edge (Lab per px, within 2 px)"
     )
     max_seam_share: float = Field(
-        default=0.12, ge=0, le=1, description="border with a step that was not there"
+        default=0.12, ge=0, le=1, description="maximum share of the border with a new step"
     )
     max_color_seam_share: float = Field(
-        default=0.08, ge=0, le=1, description="the same where paint beyond the outline would show most"
+        default=0.08, ge=0, le=1, description="the same for edits whose overspill would show most"
     )
     min_color_share: float = Field(
-        default=0.5, ge=0, le=1, description="of the mask that bears the asked color"
+        default=0.5, ge=0, le=1, description="minimum share of the mask in the requested color"
     )
     min_neutral_share: float = Field(
         default=0.4, ge=0, le=1, description="the same for black, white and gray"
     )
-    before_score: float = Field(default=0.4, ge=0, le=1, description="the object counts as found before")
-    after_score: float = Field(default=0.3, ge=0, le=1, description="anything found after counts from here")
+    before_score: float = Field(
+        default=0.4, ge=0, le=1, description="minimum score of the object before removal"
+    )
+    after_score: float = Field(
+        default=0.3, ge=0, le=1, description="minimum score of any detection afterwards"
+    )
     same_place: float = Field(
-        default=0.3, ge=0, le=1, description="overlap with the target that means it is there"
+        default=0.3, ge=0, le=1, description="overlap at which a detection afterwards is the target"
     )
     in_hole: float = Field(
-        default=0.5, ge=0, le=1, description="share of a new box in the hole that makes it new"
+        default=0.5, ge=0, le=1, description="share inside the hole at which a new box counts as new"
     )
-    flat_ratio: float = Field(default=0.35, ge=0, description="fill's fine contrast over its surroundings'")
+    flat_ratio: float = Field(default=0.35, ge=0, description="minimum fine contrast of the fill, relative")
     textured: float = Field(
-        default=2.0, ge=0, description="surroundings below this contrast (L) are flat anyway"
+        default=2.0, ge=0, description="contrast (L) below which the environment counts as flat"
     )
     novel_distance: float = Field(
-        default=8.0, ge=0, description="a filled patch this far from every real one"
+        default=8.0, ge=0, description="distance from all real patches at which a filled patch is novel"
     )
     max_novel: float = Field(
-        default=0.06, ge=0, le=1, description="fill made of such patches: made-up things"
+        default=0.06, ge=0, le=1, description="maximum share of novel patches in the fill"
     )
     structure_step: float = Field(
-        default=9.0, ge=0, description="a difference along the border that is a structure"
+        default=9.0, ge=0, description="minimum difference along the border that counts as a structure"
     )
-    max_ragged: float = Field(default=0.3, ge=0, le=1, description="border cut by structures that end there")
+    max_ragged: float = Field(
+        default=0.3, ge=0, le=1, description="maximum share of border with cut structures"
+    )
     max_trace: float = Field(
-        default=0.25, ge=0, le=1, description="of a removed thing's shape that the segmenter still finds"
+        default=0.25, ge=0, le=1, description="maximum trace of the removed shape found by the segmenter"
     )
     max_strange: float = Field(
-        default=0.6, ge=0, le=1, description="border in colors rare around: left-over parts"
+        default=0.6, ge=0, le=1, description="maximum share of border in rare colors (leftover parts)"
     )
     strange_distance: float = Field(
-        default=6.0, ge=0, description="such a color is this far from the usual ones"
+        default=6.0, ge=0, description="minimum distance of such a color from the common ones"
     )
 
 
 class EditingSettings(Settings):
-    """The third stage of the paper: edit the crop or remove, put back, check."""
+    """Settings of the paper's third stage: edit the crop or remove, composite, check."""
 
     editor: RoleSettings
     inpainter: RoleSettings
     judge: RoleSettings
-    detector: RoleSettings = Field(description="looks again after a removal; the grounding detector")
-    segmenter: RoleSettings = Field(description="looks for the removed shape; the grounding segmenter")
-    tries: int = Field(
-        default=1, ge=1, description="edits tried with other seeds until one passes every gate"
+    detector: RoleSettings = Field(
+        description="searches again after a removal; normally grounding's detector"
     )
-    min_accuracy: float = Field(default=4.0, ge=1, le=5, description="RegionEditAccuracy to keep")
-    min_seamlessness: float = Field(default=4.0, ge=1, le=5, description="SeamlessQuality to keep")
+    segmenter: RoleSettings = Field(
+        description="searches for the removed shape; normally grounding's segmenter"
+    )
+    tries: int = Field(
+        default=1, ge=1, description="maximum edits, with different seeds, until one passes every gate"
+    )
+    min_accuracy: float = Field(default=4.0, ge=1, le=5, description="minimum RegionEditAccuracy, 1 to 5")
+    min_seamlessness: float = Field(default=4.0, ge=1, le=5, description="minimum SeamlessQuality, 1 to 5")
     crop: CropSettings = CropSettings()
     composite: CompositeSettings = CompositeSettings()
     removal: RemovalSettings = RemovalSettings()

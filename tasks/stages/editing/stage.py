@@ -1,4 +1,4 @@
-"""Editing: crop and edit, or remove; put back, measure, judge (paper 3.1, step 3)."""
+"""Editing: edit the crop or remove the target; composite, measure, judge (paper 3.1, step 3)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from tasks.roles.questions import EditJudgeQuestion, EditScores
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.edit_object import edit_object
-from tasks.stages.editing.finished import Finished
+from tasks.stages.editing.edit_result import EditResult
 from tasks.stages.editing.remove_object import remove_object
 from tasks.stages.editing.settings import EditingSettings
-from tasks.stages.grounding.red_picture import marked_with_boxes
+from tasks.stages.red_picture import marked_with_boxes
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"crop": 1, "edit": 1, "removal": 3, "compositing": 1, "gates": 5}
-"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
+"""Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 NOT_JUDGED = 0.0
-"""Both scores of an edit that a gate refused before the judge was asked."""
+"""Both scores of an edit that failed a gate before the judge was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditingAsks:
-    """Whom editing asks; detector and segmenter look again after a removal."""
+    """The roles of editing; detector and segmenter check removals."""
 
     editor: AskEditor
     inpainter: AskInpainter
@@ -47,12 +47,12 @@ class EditingAsks:
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Everybody who is asked."""
+        """Identities of all roles."""
         return tuple(ask.identity for ask in self._all)
 
     @property
     def prompts(self) -> tuple[tuple[str, str], ...]:
-        """Every prompt file that is read for an answer, with its digest."""
+        """Every prompt file read for an answer, with its digest."""
         return prompts_of(*self._all)
 
     @property
@@ -61,7 +61,7 @@ class EditingAsks:
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
-    """The stage of a configuration."""
+    """Builds the stage from a configuration."""
     del digests
     return partial(
         edit,
@@ -81,10 +81,10 @@ async def edit(
     settings: EditingSettings,
     seed: int,
 ) -> Outcome:
-    """One `EditPlan` to its edited sample: the first try that passes, else the last one with what refused it.
+    """Turns one `EditPlan` into an edited sample: the first try that passes, else the last one with its failure.
 
     Raises:
-        SampleError: the target cannot be edited where it stands, or an answer could not be had.
+        SampleError: the target cannot be edited at its position, or an answer is not available.
     """
     plan = item.record
     if not isinstance(plan, EditPlan):
@@ -95,7 +95,7 @@ async def edit(
     child: Child | None = None
     for attempt in range(settings.tries):
         if spec_of(plan.edit_type).maker is Maker.INPAINTER:
-            # The inpainter's own tries differ in the hole, so another seed is tried on top of them.
+            # The inpainter's own tries differ in the hole; another seed is tried in addition.
             done = await remove_object(
                 plan,
                 source,
@@ -128,9 +128,14 @@ def _seed(seed: int, plan: EditPlan, step: str, attempt: int) -> int:
 
 
 async def _checked(
-    done: Finished, source: Picture, bench: Workbench, ask: EditingAsks, settings: EditingSettings, seed: int
+    done: EditResult,
+    source: Picture,
+    bench: Workbench,
+    ask: EditingAsks,
+    settings: EditingSettings,
+    seed: int,
 ) -> Child:
-    """The sample with its pictures; the judge is asked only where no gate has refused."""
+    """The sample with its pictures; the judge is asked only if no gate failed."""
     record = EditedSample(
         plan=done.plan,
         crop=done.crop,
@@ -162,7 +167,7 @@ async def _checked(
     return Child(id=plan_id, record=judged, reason=reason, measured=measured, blobs=blobs)
 
 
-def _question(done: Finished, source: Picture, record: EditedSample, seed: int) -> EditJudgeQuestion:
+def _question(done: EditResult, source: Picture, record: EditedSample, seed: int) -> EditJudgeQuestion:
     boxes = [thing.box for thing in done.plan.target.objects]
     edited = Picture.of_pixels(done.edited)
     return EditJudgeQuestion(
@@ -182,7 +187,7 @@ def _question(done: Finished, source: Picture, record: EditedSample, seed: int) 
 
 
 def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | None, tuple[Measurement, ...]]:
-    """Why the judge's scores refuse the sample, if they do."""
+    """The rejection by the judge's scores, if any."""
     accuracy = measure("accuracy", scores.accuracy, low=settings.min_accuracy)
     seamlessness = measure("seamlessness", scores.seamlessness, low=settings.min_seamlessness)
     if not accuracy.passed:
@@ -190,7 +195,7 @@ def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | No
     return (None, ()) if seamlessness.passed else (Reason.LOW_SEAMLESSNESS, (seamlessness,))
 
 
-def _blobs(done: Finished) -> tuple[Blob, ...]:
+def _blobs(done: EditResult) -> tuple[Blob, ...]:
     return (
         Blob(name="edited.png", data=encode_png(done.edited)),
         Blob(name="patch.png", data=encode_png(done.patch)),

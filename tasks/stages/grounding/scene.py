@@ -1,4 +1,4 @@
-"""The whole scene as objects: label, box, mask, color and why each may or may not be a target."""
+"""Describes the scene's objects: label, box, mask, color, and why each does or does not qualify as a target."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tasks.stages.grounding.settings import GroundingSettings, TargetSettings
 from tasks.stages.grounding.suppression import Entity
 
 NO_COLOR = DominantColor(name="mixed", share=0.0, clear_share=0.0, lab=(0.0, 0.0, 0.0))
-"""What an empty mask looks like."""
+"""The color of an empty mask."""
 
 
 def take_hints(
     source: SourceImage, detections: Sequence[Detection], hint_iou: float
 ) -> dict[int, Segmentation]:
-    """Masks shipped with the photograph that serve a box, by detection index (perception: SA-1B shortcut)."""
+    """Masks shipped with the photograph that fit a box, by detection index (perception: SA-1B shortcut)."""
     found: dict[int, Segmentation] = {}
     for index, detection in enumerate(detections):
         best = max(source.hints, key=lambda h: iou(h.box, detection.box), default=None)
@@ -34,7 +34,7 @@ def take_hints(
 
 
 def why_never(entity: Entity, limits: TargetSettings) -> str:
-    """Why an entity can be no target whatever its mask looks like, or ``""``."""
+    """Why an entity cannot be a target whatever its mask is, or ``""``."""
     detection = entity.detection
     if detection.label in limits.exclude_labels:
         return "excluded_label"
@@ -73,12 +73,12 @@ def describe_object(
 
 
 def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Measurement, ...]:
-    """Size, position, fill and wholeness of a mask, each beside its bound."""
+    """Size, position, fill and connectedness of a mask, each with its bounds."""
     height, width = mask.shape
     box, area = entity.detection.box, int(np.count_nonzero(mask))
     share, fill = area / (height * width), area / max(1, box.area)
     edge = limits.border_px
-    # A detector's box may end short of what the mask shows to be cut off, and the other way round.
+    # Box or mask alone may end short of a border at which the object is cut off.
     bounds = box_of(mask) if area else box
     borders = sum(
         (

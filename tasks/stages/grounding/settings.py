@@ -1,4 +1,4 @@
-"""Settings of grounding: which models see the scene and which objects may be targets."""
+"""Settings of grounding: the models that see the scene, and which objects qualify as targets."""
 
 from __future__ import annotations
 
@@ -8,54 +8,60 @@ from tasks.records.settings_base import RoleSettings, Settings
 
 
 class TargetSettings(Settings):
-    """What an object must be to be a target; others stay in the scene with the reason.
+    """Requirements for a target; other objects stay in the scene with the reason.
 
     Defaults follow the ranges published pipelines use for segment-then-edit data.
     """
 
     min_score: float = Field(default=0.35, ge=0, le=1, description="detector confidence")
-    min_mask_score: float = Field(default=0.8, ge=0, le=1, description="segmenter's own quality estimate")
-    min_area_share: float = Field(default=0.005, ge=0, le=1, description="mask pixels over picture pixels")
-    max_area_share: float = Field(default=0.35, ge=0, le=1, description="larger ones are the scene itself")
-    min_side_px: int = Field(default=32, ge=1, description="shorter side of the box; smaller can't be judged")
-    max_borders: int = Field(
-        default=0, ge=0, le=4, description="picture borders its box or mask may touch: cut off"
+    min_mask_score: float = Field(
+        default=0.8, ge=0, le=1, description="minimum score of the segmenter's mask"
     )
-    border_px: int = Field(default=3, ge=0, description="a box or mask this near a border touches it")
-    min_fill: float = Field(default=0.2, ge=0, le=1, description="mask over box; less is a fragment")
-    max_fill: float = Field(default=0.98, ge=0, le=1, description="mask over box; more is the box itself")
+    min_area_share: float = Field(default=0.005, ge=0, le=1, description="minimum mask share of the picture")
+    max_area_share: float = Field(default=0.35, ge=0, le=1, description="maximum mask share of the picture")
+    min_side_px: int = Field(default=32, ge=1, description="minimum shorter side of the box")
+    max_borders: int = Field(
+        default=0, ge=0, le=4, description="maximum picture borders touched by box or mask"
+    )
+    border_px: int = Field(default=3, ge=0, description="distance to a border that counts as touching")
+    min_fill: float = Field(
+        default=0.2, ge=0, le=1, description="minimum mask share of the box; less is a fragment"
+    )
+    max_fill: float = Field(
+        default=0.98, ge=0, le=1, description="maximum mask share of the box; more is the box"
+    )
     min_largest_component: float = Field(
-        default=0.9, ge=0, le=1, description="share of the mask in one piece"
+        default=0.9, ge=0, le=1, description="minimum share of the mask in one piece"
     )
     contested_margin: float = Field(
-        default=0.2, ge=0, le=1, description="another label's lead over the score"
+        default=0.2, ge=0, le=1, description="reject if another label scores above the score minus this"
     )
-    mask_checks: bool = Field(default=True, description="the segmenter's own checks must all hold")
-    max_targets: int = Field(default=1, ge=1, description="targets drawn in a photograph")
-    groups: bool = Field(default=False, description="two objects of one class may be one target")
-    exclude_labels: tuple[str, ...] = Field(default=(), description="classes never taken as targets")
+    mask_checks: bool = Field(default=True, description="require all of the segmenter's own checks")
+    max_targets: int = Field(default=1, ge=1, description="maximum targets per photograph")
+    groups: bool = Field(default=False, description="allow targets of two objects of one class")
+    exclude_labels: tuple[str, ...] = Field(default=(), description="classes that are never targets")
 
 
 class GroundingSettings(Settings):
-    """The first stage of the paper: the whole scene, then a hard target."""
+    """Settings of the paper's first stage: the whole scene, then a hard target."""
 
     tagger: RoleSettings
     detector: RoleSettings
     segmenter: RoleSettings
     judge: RoleSettings
-    object_score: float = Field(default=0.35, ge=0, le=1, description="detections below are distractors only")
+    object_score: float = Field(default=0.35, ge=0, le=1, description="minimum score; below are distractors")
     label_scores: dict[str, float] = Field(
-        default={}, description="the same for single classes that a detector takes other things for"
+        default={}, description="the same for single classes that a detector confuses with others"
     )
     nms_iou: float = Field(default=0.5, ge=0, le=1, description="class-agnostic suppression")
-    max_box_share: float = Field(default=0.9, gt=0, le=1, description="larger boxes are the picture itself")
-    max_objects: int = Field(default=100, ge=1, description="best-scored objects segmented in one photograph")
-    min_entities: int = Field(default=2, ge=1, description="fewer objects than this are no scene")
+    max_box_share: float = Field(default=0.9, gt=0, le=1, description="maximum box share of the picture")
+    max_objects: int = Field(default=100, ge=1, description="maximum objects segmented, best scores first")
+    min_entities: int = Field(default=2, ge=1, description="minimum objects in a scene")
     min_color_share: float = Field(
-        default=0.45, ge=0, le=1, description="below, an object's color is 'mixed'"
+        default=0.45, ge=0, le=1, description="minimum share of an object's color; below it is 'mixed'"
     )
     hint_iou: float = Field(
-        default=0.8, ge=0, le=1, description="a shipped mask serves a box over this overlap"
+        default=0.8, ge=0, le=1, description="minimum overlap of a shipped mask with a box that uses it"
     )
     target: TargetSettings = TargetSettings()
-    unit_size: int = Field(default=4, gt=0, description="inputs a unit; not part of the stage's digest")
+    unit_size: int = Field(default=4, gt=0, description="inputs per unit; not part of the stage's digest")

@@ -1,4 +1,4 @@
-"""Grounding: the whole scene first, then targets that take thought to find (paper 3.1, step 1)."""
+"""Grounding: the whole scene first, then targets that take reasoning to find (paper 3.1, step 1)."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from tasks.roles.questions import (
     TargetVerdict,
 )
 from tasks.stages.config import BuildConfig
-from tasks.stages.grounding.red_picture import marked_with_mask
 from tasks.stages.grounding.scene import describe_object, take_hints, union_mask, why_never
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
-from tasks.stages.grounding.targets import draw_targets
+from tasks.stages.grounding.targets import choose_targets
+from tasks.stages.red_picture import marked_with_mask
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"scene": 3, "targets": 1, "red_picture": 1}
-"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
+"""Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundingAsks:
-    """Whom grounding asks; named as in the configuration."""
+    """The roles of grounding, named as in the configuration."""
 
     tagger: AskTagger
     detector: AskDetector
@@ -53,22 +53,22 @@ class GroundingAsks:
 
     @property
     def scene_models(self) -> tuple[ModelIdentity, ...]:
-        """Who describes the scene."""
+        """Identities of the roles that describe the scene."""
         return self.tagger.identity, self.detector.identity, self.segmenter.identity
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Everybody who is asked."""
+        """Identities of all roles."""
         return *self.scene_models, self.judge.identity
 
     @property
     def prompts(self) -> tuple[tuple[str, str], ...]:
-        """Every prompt file that is read for an answer, with its digest."""
+        """Every prompt file read for an answer, with its digest."""
         return prompts_of(self.tagger, self.detector, self.segmenter, self.judge)
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
-    """The stage of a configuration."""
+    """Builds the stage from a configuration."""
     del digests
     return partial(ground, ask=GroundingAsks(**asks), settings=config.grounding, seed=config.seed)
 
@@ -76,10 +76,10 @@ def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, st
 async def ground(
     item: StageInput, bench: Workbench, *, ask: GroundingAsks, settings: GroundingSettings, seed: int
 ) -> Outcome:
-    """One photograph (`SourceImage`) to its targets, each with the whole scene.
+    """Finds the targets of one photograph (`SourceImage`), each with the whole scene.
 
     Raises:
-        SampleError: ``too_few_entities`` or ``no_target``, or an answer could not be had.
+        SampleError: ``too_few_entities`` or ``no_target``, or an answer is not available.
     """
     source = item.record
     if not isinstance(source, SourceImage):
@@ -105,7 +105,7 @@ async def ground(
         count = measure("entities", len(entities), low=settings.min_entities)
         raise SampleError(Reason.TOO_FEW_ENTITIES, measured=(count,))
     never = [why_never(entity, settings.target) for entity in entities]
-    if all(never):  # no mask can make a target of any of them, and masks are the most expensive step
+    if all(never):  # no mask can make any of them a target, and masks are the most expensive step
         raise _no_target(never)
 
     masks = await _segment(source, picture, entities, ask.segmenter, settings)
@@ -117,7 +117,7 @@ async def ground(
         distractors=tuple(distractors),
         models=ask.scene_models,
     )
-    chosen = draw_targets(
+    chosen = choose_targets(
         objects,
         sid=source.sid,
         seed=seed,
@@ -138,7 +138,7 @@ async def _segment(
     segmenter: AskSegmenter,
     settings: GroundingSettings,
 ) -> list[Segmentation]:
-    """Shipped masks where they fit, the segmenter's for the rest; every box is passed as context."""
+    """Shipped masks where they fit, else the segmenter's; it gets every box as context."""
     detections: list[Detection] = [entity.detection for entity in entities]
     shipped = take_hints(source, detections, settings.hint_iou)
     if len(shipped) == len(detections):
@@ -213,7 +213,7 @@ def _refusal(verdict: TargetVerdict) -> Reason | None:
 
 
 def _no_target(reasons: Sequence[str]) -> SampleError:
-    """With how many objects each reason ruled out."""
+    """The error with the number of objects that each reason excluded."""
     counts = sorted(Counter(reasons).items())
     measured = tuple(measure(reason, count, decides=False) for reason, count in counts)
     return SampleError(Reason.NO_TARGET, measured=measured)

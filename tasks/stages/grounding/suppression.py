@@ -12,12 +12,12 @@ from tasks.roles.questions import Detection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """A detection that stays, with what suppression learnt about it.
+    """A detection that is kept, with facts from suppression.
 
     Attributes:
-        rival: label of the best box of *another* class that it suppressed, ``""`` without one.
+        rival: label of the best suppressed box of *another* class, ``""`` if none.
         rival_score: that box's score.
-        group: it holds two or more smaller boxes of its own label.
+        group: whether it contains two or more smaller boxes with its own label.
     """
 
     detection: Detection
@@ -40,10 +40,10 @@ def split_detections(
     """Class-agnostic non-maximum suppression, best score first.
 
     Detections under ``object_score`` (``label_scores`` for single classes) that overlap no entity become distractors:
-    too weak to be in the scene, strong enough to make a reference ambiguous.
+    too weak for the scene, but strong enough to make a reference ambiguous.
 
     Returns:
-        Entities in reading order of their boxes' left edge, and distractors, both in picture pixels.
+        Entities sorted by the left edge of their boxes, and distractors, both in picture pixels.
     """
     boxes = [
         Detection(label=d.label, score=d.score, box=clip(d.box, width, height))
@@ -57,6 +57,7 @@ def split_detections(
     for detection in boxes:
         hit = next((i for i, k in enumerate(kept) if iou(k.box, detection.box) > nms_iou), None)
         if hit is not None:
+            # Boxes come best first, so the first one of another class is the strongest rival.
             if detection.label != kept[hit].label and hit not in rivals:
                 rivals[hit] = detection
         elif detection.score >= least.get(detection.label, object_score) and len(kept) < max_objects:
@@ -72,6 +73,7 @@ def split_detections(
         )
         for i, d in enumerate(kept)
     ]
+    # Indices depend on positions, so a small change of scores does not renumber the scene.
     entities.sort(key=lambda e: (e.detection.box.x0, e.detection.box.y0, e.detection.label))
     distractors = [Distractor(label=d.label, box=d.box, score=d.score) for d in _suppress(weak, nms_iou)]
     return entities, distractors

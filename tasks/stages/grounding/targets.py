@@ -1,4 +1,4 @@
-"""Which objects of a scene are drawn as targets: seeded, one or more, alone or in pairs."""
+"""Chooses which objects of a scene become targets: seeded, one or more, alone or in pairs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tasks.records.records import SceneObject
 from tasks.records.seeds import unit_interval
 
 
-def draw_targets(
+def choose_targets(
     objects: Sequence[SceneObject], *, sid: str, seed: int, max_targets: int, groups: bool
 ) -> list[tuple[int, ...]]:
-    """Indices of each drawn target, best draw first.
+    """Indices of each chosen target, best first.
 
     Every object without ``not_a_target`` is a candidate; with ``groups`` so is each pair of candidates of one
-    class that do not overlap. A candidate's place in the draw comes from (seed, sid, its boxes) alone, so
-    another object more or less does not reshuffle the rest.
+    class that do not overlap. A candidate's rank depends only on (seed, sid, its boxes), so another object more or
+    less does not reorder the rest.
     """
     free = [o for o in objects if not o.not_a_target]
     candidates: list[tuple[SceneObject, ...]] = [(o,) for o in free]

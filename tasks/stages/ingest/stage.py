@@ -1,4 +1,4 @@
-"""Ingest: the bytes of each location to its working source."""
+"""Ingest: converts the photograph at each location to its working source."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"working_source": 1, "fingerprint": 1, "annotations": 1}
-"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
+"""Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 SOURCE_BLOB = "source.jpg"
 """Name of the working source beside its row."""
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
-    """The stage of a configuration; it asks nobody."""
+    """Builds the stage from a configuration; it asks no role."""
     del asks, digests
     return partial(ingest, reader=SourceReader(config.sources), settings=config.ingest)
 
@@ -35,10 +35,10 @@ def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, st
 async def ingest(
     item: StageInput, bench: Workbench, *, reader: SourceReader, settings: IngestSettings
 ) -> Outcome:
-    """One location (`SourceEntry`) to its working source; its one child is named by the sid.
+    """Converts one location (`SourceEntry`) to its working source; the single child's id is the sid.
 
     Raises:
-        SampleError: why this is no usable photograph.
+        SampleError: why this is not a usable photograph.
     """
     if not isinstance(item.record, SourceEntry):
         raise TypeError(f"{item.id}: ingest takes SourceEntry, got {type(item.record).__name__}")
@@ -76,11 +76,11 @@ def _child(entry: SourceEntry, reader: SourceReader, settings: IngestSettings) -
 def _hints(
     entry: SourceEntry, reader: SourceReader, width: int, height: int, *, turned: bool
 ) -> tuple[tuple[MaskHint, ...], tuple[str, ...]]:
-    """Masks that came along, in the working source's frame; a damaged annotation costs only the hints."""
+    """Shipped masks, in the working source's frame; a damaged annotation only loses the hints."""
     if not entry.annotation:
         return (), ()
     if turned:
-        return (), ("annotation_dropped",)  # whose masks might be in either frame
+        return (), ("annotation_dropped",)  # its masks might be in either frame
     try:
         data = reader.annotation(entry, MAX_ANNOTATION_BYTES)
         return parse_annotations(data, width, height), ()

@@ -1,4 +1,4 @@
-"""The argument of a written edit: what was asked for, what the instructor states, or what its sentence says."""
+"""The argument of a written edit: as requested, as stated by the instructor, or as read from its sentence."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from tasks.records.edit_types import NO_ARGUMENT, spec_of
 from tasks.records.records import EditType
 
 MAX_WORDS = 12
-"""A longer find is half of the sentence and not an argument."""
+"""Longer matches are part of the sentence rather than an argument."""
 
 NOTHING = frozenset({"", "none", "n/a", "null", "nothing"})
-"""What models write where they have no argument."""
+"""What models write if there is no argument."""
 
 
 def settled_argument(edit_type: EditType, asked: str, stated: str, instruction: str) -> str:
-    """The argument that a plan carries.
+    """The argument for the plan.
 
     Args:
-        edit_type: the drawn type.
-        asked: the drawn argument; ``""`` where the instructor chose.
-        stated: what its reply states (`WrittenInstruction.argument`); ``""`` where the reply has no such field.
-        instruction: its sentence, before rewriting.
+        edit_type: the chosen type.
+        asked: the chosen argument; ``""`` if the instructor chooses.
+        stated: the argument in the reply (`WrittenInstruction.argument`); ``""`` if the reply has no such field.
+        instruction: the written sentence, before rewriting.
 
     Returns:
-        ``"none"`` for a type that needs none; else asked, stated or read argument, the first that is there; ``""`` when
-        the sentence does not say it in a known way.
+        ``"none"`` for a type without argument; else the first available of asked, stated and read argument; ``""`` if
+        the sentence does not match any pattern.
     """
     spec = spec_of(edit_type)
     if not spec.argument:
@@ -38,7 +38,7 @@ def settled_argument(edit_type: EditType, asked: str, stated: str, instruction: 
 
 
 def read_argument(edit_type: EditType, instruction: str) -> str:
-    """What the target becomes, by the type's patterns; ``""`` where none fits."""
+    """What the target becomes, by the type's patterns; ``""`` if none matches."""
     sentence = " ".join(instruction.split()).rstrip(".! ")
     for pattern in _patterns(edit_type):
         found = pattern.search(sentence)
@@ -54,7 +54,7 @@ def _patterns(edit_type: EditType) -> tuple[re.Pattern[str], ...]:
 
 
 def _trimmed(argument: str, *, verbatim: bool) -> str:
-    """One line without quotes around it; unless it is meant verbatim, without article and final period as well."""
+    """One line without surrounding quotes; unless literal, also without article and final period."""
     text = " ".join(argument.split()).strip("\"'“”‘’ ")
     if verbatim:
         return text

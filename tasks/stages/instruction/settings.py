@@ -10,33 +10,31 @@ from tasks.records.edit_types import EDIT_TYPES
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.backends import WORD_GATES
-from tasks.stages.instruction.words.names import ALL, NAMES
+from tasks.stages.instruction.words.gate_names import ALL, NAMES
 
 PAPER_COUNTS = {row.edit_type: row.weight for row in EDIT_TYPES}
-"""Samples by edit type in the paper's Figure 2: the default weights."""
+"""Samples per edit type in the paper's Figure 2: the default weights."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class InstructionSettings(Settings):
-    """The second stage of the paper: type, instruction, reasoning, rewriting."""
+    """Settings of the paper's second stage: type, instruction, reasoning, rewriting."""
 
     instructor: RoleSettings
     rewriter: RoleSettings
     referrer: RoleSettings
-    text_judge: RoleSettings | None = Field(default=None, description="asked last, where one is configured")
-    gates: tuple[str, ...] = Field(default=("all",), description="gates on words, by name")
-    min_agreement: float = Field(
-        default=0.5, ge=0, le=1, description="text judge's probability to keep a plan"
-    )
+    text_judge: RoleSettings | None = Field(default=None, description="optional last check of the words")
+    gates: tuple[str, ...] = Field(default=("all",), description="word gates, by name")
+    min_agreement: float = Field(default=0.5, ge=0, le=1, description="minimum probability by the text judge")
     rewrite_tries: int = Field(
         default=2, ge=0, description="rewritings tried before the original instruction is used; 0: none"
     )
     weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalized")
     plans_per_target: int = Field(
-        default=1, ge=1, description="different edits planned, at most; other types first"
+        default=1, ge=1, description="maximum edits per target, of different types if possible"
     )
-    tries: int = Field(default=2, ge=1, description="times a plan is put into words before it is refused")
+    tries: int = Field(default=2, ge=1, description="maximum tries to write a plan's words")
     unit_size: int = Field(default=32, gt=0, description="inputs per unit; not part of the stage's digest")
 
     @field_validator("gates")

@@ -1,4 +1,4 @@
-"""Instruction: an edit for each target, put into words that single it out, and checked (paper 3.1, step 2)."""
+"""Instruction: chooses an edit for each target, has it put into words, and checks the words (paper 3.1, step 2)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tasks.roles.questions import (
 )
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
-from tasks.stages.grounding.red_picture import marked_with_boxes, marked_with_mask, numbered
-from tasks.stages.instruction.draw import DrawnEdit, allowed_types, draw_edit_type
+from tasks.stages.instruction.choose import ChosenEdit, allowed_types, choose_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, first_refusal
+from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 2, "rewrite": 2, "gates": 2}
-"""Raised when the code of a step changes its results, so that finished units are not taken for current ones."""
+"""Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstructionAsks:
-    """Whom the instruction stage asks; named as in the configuration."""
+    """The roles of instruction, named as in the configuration."""
 
     instructor: AskInstructor
     rewriter: AskRewriter
@@ -46,12 +46,12 @@ class InstructionAsks:
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
-        """Everybody who is asked."""
+        """Identities of all roles."""
         return tuple(ask.identity for ask in self._all)
 
     @property
     def prompts(self) -> tuple[tuple[str, str], ...]:
-        """Every prompt file that is read for an answer, with its digest."""
+        """Every prompt file read for an answer, with its digest."""
         return prompts_of(*self._all)
 
     @property
@@ -61,7 +61,7 @@ class InstructionAsks:
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
-    """The stage of a configuration."""
+    """Builds the stage from a configuration."""
     del digests
     return partial(
         instruct,
@@ -75,7 +75,7 @@ def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tools:
-    """What every plan of a target is written with."""
+    """What all plans of a target are written with."""
 
     ask: InstructionAsks
     offers: Offers
@@ -94,32 +94,32 @@ async def instruct(
     settings: InstructionSettings,
     seed: int,
 ) -> Outcome:
-    """One `GroundedTarget` to its plans, each another edit; a refused plan keeps what was written.
+    """Makes the plans of one `GroundedTarget`, each a different edit; a rejected plan keeps its words.
 
     Raises:
-        SampleError: ``no_edit_type``, with what stands against each type.
+        SampleError: ``no_edit_type``, with the reason for each type.
     """
     target = item.record
     if not isinstance(target, GroundedTarget):
         raise TypeError(f"{item.id}: instruction takes GroundedTarget, got {type(target).__name__}")
     tools = _Tools(ask=ask, offers=offers, gates=gates, settings=settings, seed=seed)
     picture = bench.picture(item.blobs["source.jpg"])
-    drawn: list[DrawnEdit] = []
+    chosen: list[ChosenEdit] = []
     for number in range(settings.plans_per_target):
         plan_id = f"{target.target_id}-p{number}"
-        taken = [(edit.edit_type, edit.argument) for edit in drawn]
-        edit = draw_edit_type(target, offers, settings.weights, seed, plan_id, taken)
+        taken = [(edit.edit_type, edit.argument) for edit in chosen]
+        edit = choose_edit_type(target, offers, settings.weights, seed, plan_id, taken)
         if edit is None:
-            break  # each plan of a target is another edit, and there are no more
-        drawn.append(edit)
-    if not drawn:
+            break  # each plan of a target must be a different edit, and none is left
+        chosen.append(edit)
+    if not chosen:
         against = allowed_types(target, offers, settings.weights)
         raise SampleError(
             Reason.NO_EDIT_TYPE, ", ".join(f"{kind.value}: {why}" for kind, why in against.items())
         )
     plans = [
         _Plan(plan_id=f"{target.target_id}-p{number}", target=target, edit=edit, picture=picture, tools=tools)
-        for number, edit in enumerate(drawn)
+        for number, edit in enumerate(chosen)
     ]
     children = await asyncio.gather(*(plan.child() for plan in plans))
     return Outcome(input_id=item.id, children=tuple(children))
@@ -127,16 +127,16 @@ async def instruct(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Plan:
-    """One plan on its way from a drawn edit to words that passed."""
+    """One plan, from a chosen edit to words that passed."""
 
     plan_id: str
     target: GroundedTarget
-    edit: DrawnEdit
+    edit: ChosenEdit
     picture: Picture
     tools: _Tools
 
     async def child(self) -> Child:
-        """The plan, kept, or with the first gate that refused the last try."""
+        """The plan, kept, or with the first gate that failed in the last try."""
         try:
             wording, results = await self._worded()
         except SampleError as error:
@@ -151,10 +151,10 @@ class _Plan:
         )
 
     async def _worded(self) -> tuple[Wording, tuple[GateResult, ...]]:
-        """Instruct, rewrite, find again, judge; only what the instructor wrote is the instructor's to repair.
+        """Instructs, rewrites, refers, judges; only errors in the instructor's own words are sent back to it.
 
         Raises:
-            SampleError: the last try brought no words at all.
+            SampleError: the last try gave no words at all.
         """
         refusals: tuple[str, ...] = ()
         for attempt in range(self.tools.settings.tries):
@@ -190,7 +190,7 @@ class _Plan:
         return Wording.written(self.target, self.edit, written)
 
     async def _finished(self, wording: Wording, attempt: int) -> tuple[Wording, tuple[GateResult, ...]]:
-        """The first rewriting that passes, else the instruction as it was written; then the text judge."""
+        """The first rewriting that passes, else the original instruction; then the text judge."""
         settings = self.tools.settings
         refusals: tuple[str, ...] = ()
         for number in range(settings.rewrite_tries):
@@ -239,7 +239,7 @@ class _Plan:
         return await self.tools.ask.referrer(question)
 
     async def _judged(self, wording: Wording, attempt: int) -> tuple[GateResult, ...]:
-        """The text judge's verdict, where one is configured."""
+        """The text judge's verdict, if one is configured."""
         judge, settings = self.tools.ask.text_judge, self.tools.settings
         if judge is None:
             return ()

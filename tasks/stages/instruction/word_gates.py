@@ -1,4 +1,4 @@
-"""The gates of a profile on the words of a plan, as the instruction stage asks them."""
+"""A profile's word gates as used by the instruction stage."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tasks.records.records import EditType, GroundedTarget, Measurement, Reasoni
 from tasks.roles.offers import Offers
 from tasks.roles.questions import WrittenInstruction
 from tasks.stages.instruction.arguments import settled_argument
-from tasks.stages.instruction.draw import DrawnEdit
+from tasks.stages.instruction.choose import ChosenEdit
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.gates import WordResult, check_words, gates_named
 from tasks.stages.instruction.words.scene import Thing, WordScene
 
 SENTENCES = "refusals"
-"""File in ``prompts/`` with what a writer is told, by reason."""
+"""File in ``prompts/`` with the feedback to a writer, by reason."""
 
 AFTER_WRITING = ("rewriting", "round_trip", "closed_rewriting")
-"""Gates that look at the final words; they are asked when those are there."""
+"""Gates on the final words, run once these exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """The words of a plan on their way through the gates.
+    """The words of a plan as it passes through the gates.
 
     Attributes:
-        argument: what the target is to become, as the plan will carry it.
-        replied_type: the edit type that the instructor states.
+        argument: what the target will become, as stored in the plan.
+        replied_type: the edit type stated by the instructor.
         instruction: as the instructor wrote it; ``rewritten``: after rewriting, ``""`` before.
         referred: objects that a referrer found from the final words, None before it was asked.
     """
@@ -47,8 +47,8 @@ class Wording:
     referred: tuple[int, ...] | None = None
 
     @classmethod
-    def written(cls, target: GroundedTarget, edit: DrawnEdit, written: WrittenInstruction) -> Wording:
-        """The words of an instructor who was asked for ``edit``."""
+    def written(cls, target: GroundedTarget, edit: ChosenEdit, written: WrittenInstruction) -> Wording:
+        """The words of an instructor that was asked for ``edit``."""
         argument = settled_argument(edit.edit_type, edit.argument, written.argument, written.instruction)
         return cls(
             target=target,
@@ -62,13 +62,13 @@ class Wording:
 
     @property
     def final(self) -> str:
-        """The instruction that is used."""
+        """The instruction in use."""
         return self.rewritten or self.instruction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """One gate's measurement; its reason and what exactly was wrong matter where it did not pass."""
+    """One gate's measurement; reason and detail are for a failed one."""
 
     measurement: Measurement
     reason: Reason
@@ -76,12 +76,12 @@ class GateResult:
 
     @property
     def sentence(self) -> str:
-        """What the writer is told."""
+        """Feedback to the writer."""
         return refusal_sentence(self.reason)
 
 
 def refusal_sentence(reason: Reason) -> str:
-    """What a writer is told about a refusal for this reason.
+    """Feedback to a writer about a rejection for this reason.
 
     Raises:
         ConfigurationError: ``prompts/refusals.yaml`` has no sentence for it.
@@ -94,13 +94,13 @@ def refusal_sentence(reason: Reason) -> str:
 
 
 def first_refusal(results: tuple[GateResult, ...]) -> GateResult | None:
-    """The first gate that refused, or None."""
+    """The first failed gate, or None."""
     return next((result for result in results if not result.measurement.passed), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordGates:
-    """The gates that a profile lists."""
+    """The gates listed by a profile."""
 
     names: tuple[str, ...]
 
@@ -114,17 +114,17 @@ class WordGates:
         return cls(names=tuple(gate.name for gate in gates_named(settings.gates, "instruction.gates")))
 
     def of_writing(self, wording: Wording, offers: Offers) -> tuple[GateResult, ...]:
-        """Gates on what the instructor wrote, and whether the edit can be made into what it chose."""
+        """Gates on the instructor's words, and whether the editor accepts the chosen argument."""
         names = [name for name in self.names if name not in AFTER_WRITING]
         return (*_checked(wording, names), _accepted(wording, offers))
 
     def of_final(self, wording: Wording, offers: Offers) -> tuple[GateResult, ...]:
-        """All gates, on the final words as well."""
+        """All gates, including those on the final words."""
         return (*_checked(wording, self.names), _accepted(wording, offers))
 
 
 def draft_of(wording: Wording) -> Draft:
-    """The words as the gates read them."""
+    """The words in the form that gates read."""
     argument = "" if wording.argument == NO_ARGUMENT else wording.argument
     reply = WrittenInstruction(
         edit_type=wording.replied_type,
@@ -144,7 +144,7 @@ def draft_of(wording: Wording) -> Draft:
 
 
 def word_scene(target: GroundedTarget) -> WordScene:
-    """The scene around a target as the gates know it; weak detections make counts uncertain."""
+    """The scene around a target for the gates; weak detections make counts uncertain."""
     scene = target.scene
     things = [Thing(label=o.label, box=o.box, area=o.area, color=o.color) for o in scene.objects]
     weak = [Thing(label=d.label, box=d.box, area=d.box.area) for d in scene.distractors]
@@ -171,7 +171,7 @@ def _result(found: WordResult) -> GateResult:
 
 
 def _accepted(wording: Wording, offers: Offers) -> GateResult:
-    """Whether the editor can make of the target what the instructor chose; a drawn argument was offered."""
+    """Whether the editor accepts the argument chosen by the instructor; arguments chosen before come from the offer."""
     why = ""
     if wording.argument != wording.asked:
         why = offers.of(wording.edit_type).accepts(wording.edit_type, wording.target, wording.argument)

@@ -1,4 +1,4 @@
-"""Publish: a unit is a shard, and the unit's tar is that shard byte for byte."""
+"""Publish: each unit is a shard, and the unit's tar is that shard byte for byte."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage, Workbench
 
 STEP_VERSIONS = {"describe_sample": 2, "splits": 1, "gallery": 5}
-"""Raised when the code of a step changes its results."""
+"""Increase a step's version when its code changes its results."""
 
 PICTURES = tuple(name for name in MEMBERS if name != "json")
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
-    """The stage of a configuration; it asks nobody."""
+    """Builds the stage from a configuration; it asks no role."""
     del asks
     context = sample_context(
         config.seed, digests, config.editing.min_accuracy, config.editing.min_seamlessness
@@ -37,7 +37,7 @@ def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, st
 async def publish(
     item: StageInput, bench: Workbench, *, settings: PublishSettings, context: SampleContext
 ) -> Outcome:
-    """One `EditedSample` to its shard members; pictures are copied and never encoded again.
+    """Converts one `EditedSample` to its shard members; pictures are copied, never encoded again.
 
     Raises:
         SampleError: ``near_duplicate_across_splits``, decided by the plan, or a damaged picture.

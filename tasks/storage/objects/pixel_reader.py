@@ -1,4 +1,4 @@
-"""Blobs by ranged get, digests checked, pictures decoded once while a unit holds them."""
+"""Reads blobs by ranged get, checks their digests, and decodes each picture once while a unit holds it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.storage.objects.store import Store
 
 
 class StorePixels:
-    """The `PixelReader` of a worker; safe for any number of threads."""
+    """The `PixelReader` of a worker; thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -29,7 +29,7 @@ class StorePixels:
         """The blob's bytes.
 
         Raises:
-            SampleError: ``source_changed``, when they don't fit their digest.
+            SampleError: ``source_changed``, if they do not match their digest.
             DataFault: the object that should hold them is missing.
         """
         known = self._data.get(ref)
@@ -45,7 +45,7 @@ class StorePixels:
         """The blob decoded as (H, W, 3) uint8 RGB, read-only.
 
         Raises:
-            SampleError: ``source_changed``, as for `data` or since the bytes are no whole picture.
+            SampleError: ``source_changed``, as for `data`, or if the bytes are not a complete picture.
         """
         known = self._pictures.get(ref)
         if known is not None:
@@ -56,7 +56,7 @@ class StorePixels:
 
     @contextmanager
     def held(self, refs: Iterable[BlobRef]) -> Iterator[None]:
-        """While a unit holds its blobs, what was read and decoded of them stays; after the last holder it goes."""
+        """While a unit holds its blobs, their bytes and pixels stay cached, until the last holder is done."""
         own = Counter(refs)
         with self._lock:
             self._holders += own

@@ -1,4 +1,4 @@
-"""Many objects in order, several at a time where each costs a round trip."""
+"""Reads many objects in order, several at a time where each costs a round trip."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import islice
 from tasks.storage.objects.store import Store
 
 AT_ONCE = 32
-"""Requests in flight to a remote store; as many objects are held in memory."""
+"""Requests in flight to a remote store; also the number of objects held in memory."""
 
 
 def find_many(store: Store, paths: Iterable[str]) -> Iterator[bytes | None]:
-    """The bytes of each object in the order of the paths, None for one that isn't there."""
+    """The bytes of each object in the order of the paths; None for a missing one."""
     if store.folder is not None:
         yield from map(store.find, paths)
         return

@@ -1,4 +1,4 @@
-"""One object-store layer for a local folder or S3: put, put-if-absent, get, ranged get, list."""
+"""One interface to a local folder or S3: put, put-if-absent, get, ranged get, list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 import obstore
 from obstore.exceptions import (
@@ -26,39 +26,35 @@ from obstore.exceptions import (
 )
 from obstore.store import LocalStore, S3Store
 
-from tasks.records.errors import ConfigurationError, DataFault, StorageFault
+from tasks.records.errors import ConfigurationError, DataFault, StorageFault, first_line
+from tasks.storage.objects.uris import DATASET_URIS, in_object_store, local_folder
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Hosts that plain HTTP is allowed to; elsewhere it would carry the keys in clear."""
+"""Hosts to which plain HTTP is allowed; others need ``AWS_ALLOW_HTTP``, since it sends photographs unencrypted."""
 
 
 _METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
-"""Where the client asks for credentials when the environment has none; a person never heard of that address."""
+"""Where the client looks for credentials if the environment has none; that address says nothing to a user."""
 
 _AWS_HINT = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS"
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS "
+    "(AWS_ALLOW_HTTP=true for plain HTTP)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """How to reach a store; empty values are taken from ``AWS_*`` of the environment.
+    """What a build requires of its store. Address and keys of a bucket come from the ``AWS_*`` environment variables.
 
     Attributes:
-        endpoint_url: of an S3 server that is not AWS.
-        region: of the bucket.
-        allow_http: plain HTTP also beyond loopback.
         min_free_bytes: free space a local folder must have before work.
         timeout_s: of one request.
         retries: of one request that failed for a passing reason.
     """
 
-    endpoint_url: str = ""
-    region: str = ""
-    allow_http: bool = False
     min_free_bytes: int = 0
     timeout_s: float = 60.0
     retries: int = 5
@@ -76,7 +72,7 @@ class ObjectInfo:
 class Store:
     """A dataset's objects by path (``/`` between parts, relative to the store's URI).
 
-    Every operation raises `StorageFault` when the store refuses or can't be reached.
+    Every operation raises `StorageFault` if the store denies access or cannot be reached.
     """
 
     def __init__(self, uri: str, options: StoreOptions) -> None:
@@ -86,7 +82,7 @@ class Store:
         self._objects: Any = _open(uri, self._root, options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A worker elsewhere opens its own connection.
+        # A pickled copy in another process opens its own connection.
         return (Store, (self.uri, self.options))
 
     @property
@@ -95,19 +91,19 @@ class Store:
         return self._root
 
     def url(self, path: str) -> str:
-        """``path`` as a person would write it."""
+        """The URI of ``path``, for messages."""
         return f"{self.uri.rstrip('/')}/{path}"
 
     def put(self, path: str, data: bytes | bytearray | memoryview) -> None:
-        """Store the bytes, atomically, whatever was there."""
+        """Stores the bytes atomically, replacing any object at that path."""
         with _faults(self.url(path)):
             obstore.put(self._objects, path, data, use_multipart=None if self._root is None else False)
 
     def put_if_absent(self, path: str, data: bytes | bytearray | memoryview) -> bool:
-        """Store the bytes if nothing is there, atomically; False when another was first (with other bytes).
+        """Stores the bytes atomically if the path is free; False if another writer was first with other bytes.
 
-        A request that succeeded but whose answer was lost is repeated by the client and then refused: equal bytes
-        there count as ours.
+        A request that succeeded but whose reply was lost is repeated by the client and then refused, so equal bytes
+        found there count as ours.
         """
         with _faults(self.url(path)):
             try:
@@ -120,7 +116,7 @@ class Store:
         """The object's bytes.
 
         Raises:
-            DataFault: nothing is there; callers ask only for what another object names.
+            DataFault: it does not exist; callers ask only for paths named by another object.
         """
         data = self.find(path)
         if data is None:
@@ -129,7 +125,7 @@ class Store:
         return data
 
     def find(self, path: str) -> bytes | None:
-        """The object's bytes, or None when nothing is there."""
+        """The object's bytes, or None if it does not exist."""
         with _faults(self.url(path)):
             try:
                 return bytes(obstore.get(self._objects, path).bytes())
@@ -137,10 +133,10 @@ class Store:
                 return None
 
     def get_range(self, path: str, offset: int, length: int) -> bytes:
-        """``length`` bytes from ``offset``; fewer where the object ends before.
+        """``length`` bytes from ``offset``; fewer if the object ends before that.
 
         Raises:
-            DataFault: nothing is there.
+            DataFault: the object does not exist.
         """
         if length == 0:
             return b""
@@ -152,20 +148,20 @@ class Store:
                 raise DataFault(msg) from error
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects below a folder, in no particular order; none when it doesn't exist."""
+        """Objects below a folder, in no particular order; empty if it does not exist."""
         with _faults(self.url(prefix)):
             for chunk in obstore.list(self._objects, prefix or None, chunk_size=1000):
                 for meta in chunk:
                     yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
-        """Paths of the folders directly below a folder, sorted, without listing what is in them."""
+        """Paths of the folders directly below a folder, sorted, without listing their contents."""
         with _faults(self.url(prefix)):
             found = obstore.list_with_delimiter(self._objects, prefix or None)
         return tuple(sorted(str(path) for path in found["common_prefixes"]))
 
     def list_without(self, folder: str) -> Iterator[ObjectInfo]:
-        """All objects but those below a top-level folder, which is not listed at all."""
+        """All objects except those below one top-level folder, which is not listed at all."""
         with _faults(self.url("")):
             top = obstore.list_with_delimiter(self._objects)
         for meta in top["objects"]:
@@ -175,7 +171,7 @@ class Store:
                 yield from self.list(name)
 
     def head(self, path: str) -> ObjectInfo | None:
-        """Size and time of an object, or None when nothing is there."""
+        """Size and time of an object, or None if it does not exist."""
         with _faults(self.url(path)):
             try:
                 meta = obstore.head(self._objects, path)
@@ -184,11 +180,11 @@ class Store:
         return ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
 
     def exists(self, path: str) -> bool:
-        """Whether an object is there."""
+        """Whether an object exists."""
         return self.head(path) is not None
 
     def copy(self, source: str, target: str) -> None:
-        """A second object with the same bytes, made by the store itself."""
+        """Copies an object inside the store."""
         with _faults(self.url(source)):
             try:
                 obstore.copy(self._objects, source, target)
@@ -197,7 +193,7 @@ class Store:
                 raise DataFault(msg) from error
 
     def delete(self, path: str) -> None:
-        """Remove an object; for `gc` and `repair` alone."""
+        """Deletes an object; only for `repair`."""
         with _faults(self.url(path)):
             try:
                 obstore.delete(self._objects, path)
@@ -205,11 +201,11 @@ class Store:
                 return
 
     def probe(self) -> None:
-        """Refuse, before any work, a store that can't keep the protocol.
+        """Checks, before any work, that the store can keep the protocol.
 
         Raises:
             ConfigurationError: the store overwrites where it should refuse (no conditional put).
-            StorageFault: it can't be written to, or the local disk has too little free space.
+            StorageFault: it cannot be written to, or the local disk has too little free space.
         """
         if self._root is not None:
             check_free_space(self._root, self.options.min_free_bytes)
@@ -220,35 +216,27 @@ class Store:
         finally:
             self.delete(path)
         if not first or second:
-            msg = (
-                f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits aren't safe"
-            )
+            msg = f"out={self.uri!r}: this store has no conditional put (If-None-Match), so commits are not safe"
             raise ConfigurationError(msg)
 
 
 def open_store(uri: str, options: StoreOptions | None = None) -> Store:
-    """The store at a folder (path or ``file://``) or ``s3://bucket/prefix``.
+    """Opens the store at a folder (path or ``file://``) or in an object store (`tasks.storage.objects.uris`).
 
     Raises:
         ConfigurationError: a URI of another kind, or a path that is a file.
-        StorageFault: the folder can't be made.
+        StorageFault: the folder cannot be created.
     """
     return Store(uri, options or StoreOptions())
 
 
-def local_folder(uri: str) -> Path | None:
-    """The folder a URI names, absolute; None when it names no local one."""
-    parts = urlparse(uri)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path)).absolute()
-    return None if "://" in uri else Path(uri).expanduser().absolute()
-
-
 def check_free_space(folder: Path, min_free_bytes: int) -> None:
-    """Raise `StorageFault` when the disk below ``folder`` has less free space than that."""
+    """Raises `StorageFault` if the disk that holds ``folder`` has less free space."""
     free = shutil.disk_usage(folder).free
     if free < min_free_bytes:
-        msg = f"{folder}: {free:,} bytes free, at least {min_free_bytes:,} wanted (execution.min_free_bytes)"
+        msg = (
+            f"{folder}: {free:,} bytes free, expected at least {min_free_bytes:,} (execution.min_free_bytes)"
+        )
         raise StorageFault(msg)
 
 
@@ -258,16 +246,21 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
             _refuse_files(uri, root)
             root.mkdir(parents=True, exist_ok=True)
             return LocalStore(str(root))
-    if urlparse(uri).scheme != "s3" or not urlparse(uri).netloc:
-        msg = f"out={uri!r}: a folder or s3://bucket/prefix is wanted"
+    if not in_object_store(uri) or not urlparse(uri).netloc:
+        msg = f"out={uri!r}: expected {DATASET_URIS}"
         raise ConfigurationError(msg)
-    endpoint = options.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
+    return _open_s3(uri, options)
+
+
+def _open_s3(uri: str, options: StoreOptions) -> object:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     config: S3Config = {}
     if endpoint:
         config["endpoint"] = endpoint
-    if options.region or not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
-        config["region"] = options.region or "us-east-1"
-    plain = options.allow_http or urlparse(endpoint).hostname in LOOPBACK
+    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        config["region"] = "us-east-1"
+    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    plain = plain or urlparse(endpoint).hostname in LOOPBACK
     with _faults(uri):
         return S3Store.from_url(
             uri,
@@ -281,11 +274,11 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
 
 
 def _refuse_files(uri: str, root: Path) -> None:
-    """Raise `ConfigurationError` when ``root`` can't be a folder, since it, or one above it, is a file."""
+    """Raises `ConfigurationError` if ``root`` cannot be a folder because it, or a parent, is a file."""
     nearest = next(path for path in (root, *root.parents) if path.exists())
     if not nearest.is_dir():
         where = "is" if nearest == root else f"{nearest} is"
-        msg = f"out={uri!r}: {where} a file, a folder is wanted"
+        msg = f"out={uri!r}: {where} a file; expected a folder"
         raise ConfigurationError(msg)
 
 
@@ -294,18 +287,14 @@ def _faults(where: str) -> Iterator[None]:
     try:
         yield
     except (InvalidPathError, UnknownConfigurationKeyError) as error:
-        msg = f"{where}: {_first_line(error)}"
+        msg = f"{where}: {first_line(error)}"
         raise ConfigurationError(msg) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        msg = f"{where}: access refused ({_first_line(error)})"
+        msg = f"{where}: access denied ({first_line(error)})"
         raise StorageFault(msg) from error
     except (BaseError, OSError) as error:
-        told = _first_line(error)
-        msg = f"{where}: {told}"
-        if _METADATA_SERVICE.search(told):
-            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({told})"
+        reason = first_line(error)
+        msg = f"{where}: {reason}"
+        if _METADATA_SERVICE.search(reason):
+            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({reason})"
         raise StorageFault(msg) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""A unit's tar: reproducible bytes, and where each member's content lies in them."""
+"""A unit's tar: reproducible bytes, with the offset of each member's content."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class TarMember:
 
 
 def pack(contents: Iterable[tuple[str, bytes]]) -> tuple[bytes, tuple[TarMember, ...]]:
-    """A USTAR file of the members in the order given: mode 0644, time, user and group zero.
+    """A USTAR file of the members in the given order: mode 0644; time, user and group zero.
 
     Raises:
-        ValueError: a name is longer than USTAR allows, or given twice.
+        ValueError: a name is longer than USTAR allows, or is repeated.
     """
     stream = io.BytesIO()
     members: list[TarMember] = []

@@ -1,1 +1,1 @@
-"""Units, attempts, commits, plans and stage ends: what makes a dataset survive any kill."""
+"""Units, attempts, commits, plans and stage ends: the protocol that lets a dataset survive any kill."""

@@ -1,11 +1,11 @@
-"""A kept answer as an object: its path, and a tar of sealed JSON and blobs of which every byte is checked.
+"""A kept answer as an object: its path, and a tar of sealed JSON and blobs in which every byte is checked.
 
     answers/<aa>/<sid>/<role>-<first 24 digits of the key>.r<round>.tar
-        answer.json   what was answered, sealed with its own SHA-256; holds the SHA-256 of each blob
-        answer.png    an image, where the answer is one
-        reply.txt     a server's whole reply, where a server answered
+        answer.json   the answer, sealed with its own SHA-256; holds the SHA-256 of each blob
+        answer.png    an image, if the answer is one
+        reply.txt     a server's full reply, if a server answered
 
-What the JSON of an answer means is the business of `tasks.roles.answer_codec`.
+`tasks.roles.answer_codec` defines the JSON of an answer.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tasks.storage.objects.unit_tar import TarMember, pack
 from tasks.storage.protocol.layout import ANSWERS, answers_folder
 
 FORMAT = 1
-"""Raised when the JSON or an answer's spelling in it changes; older formats stay readable."""
+"""Raised when the JSON of answers changes; older formats stay readable."""
 
 JSON = "answer.json"
 KEY_DIGITS = 24
-"""Digits of the key in a file's name; the whole key stands in the file."""
+"""Digits of the key in a file's name; the full key is inside the file."""
 
 _NAME = re.compile(
     rf"{ANSWERS}/(?P<aa>..)/(?P<sid>[a-z0-9]{{2,64}})/(?P<role>[a-z_]+)-(?P<key>[0-9a-f]{{{KEY_DIGITS}}})"
@@ -39,18 +39,18 @@ _NAME = re.compile(
 
 
 class Kind(StrEnum):
-    """What became of a question."""
+    """The outcome of a question."""
 
     ANSWER = "answer"
     REFUSED = "refused"
-    """Somebody replied, and no parser accepts it."""
+    """There was a reply that no parser accepts, or the model declined, which is a rejection."""
     FAILED = "failed"
-    """Nobody could reply: crash, time limit, memory, an error of the backend. Written with its unit's commit."""
+    """There was no reply: crash, timeout, memory, an error of the backend. Kept only for replays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class AnswerName:
-    """What a path says about the answer it holds; ``key24`` is the beginning of the key."""
+    """What a path says about its answer; ``key24`` holds the first digits of the key."""
 
     sid: str
     role: str
@@ -59,13 +59,13 @@ class AnswerName:
 
     @property
     def path(self) -> str:
-        """Where the answer lies below the dataset."""
+        """Path of the answer below the dataset."""
         return f"{answers_folder(self.sid)}/{self.role}-{self.key24}.r{self.round}.tar"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Circumstances of an answer; they do not change it and are in no key.
+    """Circumstances of an answer; they do not change it and are not part of its key.
 
     Attributes:
         at: when it was stored.
@@ -83,10 +83,10 @@ class AnswerFile:
     Attributes:
         key: 64 hex digits (`tasks.roles.answer_keys`).
         answer: JSON value of an ``answer``, None for the other kinds.
-        reason: a `Reason` by value for the other kinds, with the ``detail`` and numbers (``measured``) that rows give.
-        note: further words about an error, for people; never in a row.
-        reply: what a server said beside its text: finish reason, model name, log-probabilities.
-        blobs: members beside the JSON, by name.
+        reason: value of a `Reason` for the other kinds; ``detail`` and ``measured`` as in rows.
+        note: further text about an error, for people; never in a row.
+        reply: what a server sent beside its text: finish reason, model name, log-probabilities.
+        blobs: the other members, by name.
     """
 
     sid: str
@@ -105,17 +105,17 @@ class AnswerFile:
 
     @property
     def name(self) -> AnswerName:
-        """What its path says."""
+        """The parts of its path."""
         return AnswerName(sid=self.sid, role=self.role, key24=self.key[:KEY_DIGITS], round=self.round)
 
     @property
     def path(self) -> str:
-        """Where it lies below the dataset."""
+        """Its path below the dataset."""
         return self.name.path
 
 
 def answer_name(path: str) -> AnswerName | None:
-    """What a path says, or None when no answer can lie there."""
+    """Parses a path; None if no answer can be stored there."""
     match = _NAME.fullmatch(path)
     if match is None or not match["sid"].startswith(match["aa"]):
         return None
@@ -123,16 +123,16 @@ def answer_name(path: str) -> AnswerName | None:
 
 
 def answer_bytes(file: AnswerFile) -> bytes:
-    """The answer as a tar; equal answers give equal bytes.
+    """The answer as a tar; equal answers have equal bytes.
 
     Raises:
-        ValueError: a number that JSON cannot hold, or a name or blob that a tar cannot.
+        ValueError: a number that JSON, or a name or blob that a tar, cannot represent.
     """
     return _packed(file)[0]
 
 
 def blob_refs(file: AnswerFile) -> dict[str, BlobRef]:
-    """Where each blob of a kept answer lies, for rows that refer to it instead of storing it twice."""
+    """Where each blob of a kept answer lies, for rows that refer to it instead of storing it again."""
     return {
         m.name: BlobRef(path=file.path, offset=m.offset, length=m.length, sha256=m.sha256)
         for m in _packed(file)[1]
@@ -161,15 +161,15 @@ def _packed(file: AnswerFile) -> tuple[bytes, tuple[TarMember, ...]]:
 
 
 def answer_from(data: bytes, path: str) -> AnswerFile:
-    """The answer that `answer_bytes` wrote.
+    """Reads an answer written by `answer_bytes`.
 
     Raises:
-        DataFault: naming ``path``, when a bit was changed, the format is unknown, or it is another path's answer.
+        DataFault: ``path`` is damaged, has an unknown format, or holds the answer of another path.
     """
     members = _members(data, path)
     body = unseal(members.pop(JSON, b""), path)
     if body.get("format") != FORMAT:
-        msg = f"{path}: format {body.get('format')!r} of kept answers is not known here (known: {FORMAT})"
+        msg = f"{path}: unknown format {body.get('format')!r} of kept answers (available: {FORMAT})"
         raise DataFault(msg)
     try:
         file = AnswerFile(
@@ -190,14 +190,14 @@ def answer_from(data: bytes, path: str) -> AnswerFile:
         sums = dict(body["blobs"])
         name = file.path
     except (KeyError, TypeError, ValueError) as error:
-        msg = f"{path}: no answer of the expected shape ({error})"
+        msg = f"{path}: not an answer of the expected shape ({error})"
         raise DataFault(msg) from error
-    # The JSON proves itself and the blobs; names, headers and padding of the tar follow from both.
+    # The JSON's digest covers itself and the blobs; names, headers and padding of the tar follow from both.
     if sums != {blob: sha256_hex(held) for blob, held in members.items()} or answer_bytes(file) != data:
-        msg = f"{path}: its bytes do not fit the digest they carry"
+        msg = f"{path}: bytes do not match their own digest"
         raise DataFault(msg)
     if name != path:
-        msg = f"{path}: is the answer of {name}"
+        msg = f"{path}: holds the answer of {name}"
         raise DataFault(msg)
     return file
 
@@ -210,6 +210,6 @@ def _members(data: bytes, path: str) -> dict[str, bytes]:
                 stream = tar.extractfile(info)
                 members[info.name] = b"" if stream is None else stream.read()
     except (tarfile.TarError, EOFError, ValueError, OSError) as error:
-        msg = f"{path}: not a tar any more ({error})"
+        msg = f"{path}: not a readable tar ({error})"
         raise DataFault(msg) from error
     return members

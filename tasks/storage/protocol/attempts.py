@@ -1,4 +1,4 @@
-"""Attempts: a note that a worker began, so that the next one knows when a unit killed its workers."""
+"""Attempts: records that a worker started a unit, from which the next one learns that the unit kills workers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tasks.storage.objects.store import Store
 from tasks.storage.protocol.layout import StageKey
 
 LEASE_S = 900.0
-"""Seconds since its begin or last renewal after which an attempt on another machine counts as dead.
+"""Seconds since its start or last renewal after which an attempt on another machine counts as dead.
 
-On this machine its process is looked at. Attempts are renewed three times in a lease."""
+On the same machine its process is checked instead. Attempts are renewed three times per lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A worker began on (part of) a unit.
+    """A worker started (part of) a unit.
 
     Attributes:
-        members: digest of the ids that were run together, ``"all"`` for the unit run in the ordinary way.
-        place: host and process name space; ``pid`` and ``process_start`` name the process in it.
-        started: seconds since 1970, of the begin or the last renewal.
-        left: it ended in order, without a commit (a fault of the surroundings).
+        members: digest of the ids that ran together, ``"all"`` for the whole unit.
+        place: host and process namespace; ``pid`` and ``process_start`` identify the process in it.
+        started: seconds since 1970 of the start or last renewal.
+        left: it ended in order, without a commit (an environment fault).
     """
 
     number: int
@@ -41,7 +41,7 @@ class Attempt:
 
 
 def begin_attempt(store: Store, key: StageKey, unit: str, members: str = "all") -> int:
-    """Note that this process begins; returns the attempt's number."""
+    """Records that this process starts; returns the attempt's number."""
     number = len(_numbers(store, key, unit))
     while True:
         note = seal(
@@ -61,20 +61,20 @@ def begin_attempt(store: Store, key: StageKey, unit: str, members: str = "all") 
 
 
 def leave_attempt(store: Store, key: StageKey, unit: str, number: int, why: str) -> None:
-    """Note that the attempt ended in order, so that nobody is blamed for it."""
+    """Records that the attempt ended in order, so that no sample is blamed for it."""
     store.put_if_absent(
         f"{key.attempts(unit)}/{number}.left.json", seal({"unit": unit, "number": number, "why": why})
     )
 
 
 def renew_attempt(store: Store, key: StageKey, unit: str, number: int) -> None:
-    """Note that the attempt still lives; a unit may wait for a slow server longer than a lease."""
+    """Records that the attempt is still alive; a unit may wait for a slow server longer than a lease."""
     path = f"{key.attempts(unit)}/{number}.renewed.json"
     store.put(path, seal({"unit": unit, "number": number, "renewed": time.time()}))
 
 
 def read_attempts(store: Store, key: StageKey, unit: str) -> list[Attempt]:
-    """All attempts at a unit, in order."""
+    """All attempts of a unit, in order."""
     attempts = []
     numbers = _numbers(store, key, unit)
     for number, left in sorted(numbers.items()):
@@ -98,19 +98,19 @@ def read_attempts(store: Store, key: StageKey, unit: str) -> list[Attempt]:
 
 
 def deaths(attempts: Sequence[Attempt], members: str = "all") -> int:
-    """How many attempts at these members ended by the death of their process."""
+    """Number of attempts with these members that ended by the death of their process."""
     return sum(1 for a in attempts if a.members == members and not a.left and not is_alive(a))
 
 
 def is_alive(attempt: Attempt) -> bool:
-    """Whether the attempt may still be at work; on another machine only its age can tell."""
+    """Whether the attempt may still be running; on another machine only its age is known."""
     if attempt.place != _place():
         return time.time() - attempt.started < LEASE_S
     return _process_start(attempt.pid) == attempt.process_start
 
 
 def subset_name(members: Sequence[str]) -> str:
-    """How attempts name a part of a unit."""
+    """Name of a part of a unit in attempts."""
     return digest_of(sorted(members))[:16]
 
 
@@ -124,13 +124,13 @@ def _numbers(store: Store, key: StageKey, unit: str) -> dict[int, bool]:
 
 
 def _place() -> str:
-    # Two containers may share a host's name, and their process numbers mean different things.
+    # Two containers may have the same host name but different process numbers.
     space = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()}/{space.stat().st_ino if space.exists() else 0}"
 
 
 def _process_start(pid: int) -> int:
-    """Clock ticks since boot at which a process began; -1 when there is none such."""
+    """Clock ticks since boot at which a process started; -1 if there is no such process."""
     try:
         stat: Any = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

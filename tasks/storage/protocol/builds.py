@@ -1,4 +1,4 @@
-"""Builds: the resolved configuration and the chain of plans that one command led to."""
+"""Builds: the resolved configuration and the chain of plans that belong to one command."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class BuildRecord:
         config: the resolved configuration, as JSON.
         chain: the stages with their digests, in order.
         first_plan: plan12 of the first stage.
-        run: when and where it began; outside ``build``.
-        schema_version: of the program that recorded it; outside ``build``, which covers it by the stages' digests.
+        run: when and where it started; not part of ``build``.
+        schema_version: of the program that recorded it; part of ``build`` only through the stages' digests.
     """
 
     build: str
@@ -41,7 +41,7 @@ class BuildRecord:
 
     @property
     def path(self) -> str:
-        """Where the record lies."""
+        """Path of the record."""
         return f"{BUILDS}/{self.build}.json"
 
 
@@ -52,7 +52,7 @@ def write_build(
     first_plan: Plan,
     run: Mapping[str, Any],
 ) -> BuildRecord:
-    """Record a build, if it wasn't before, and return what is there; its first plan is linked."""
+    """Records a build unless it exists, links its first plan, and returns the stored record."""
     content = {
         "config": dict(config),
         "chain": [[key.stage, key.config8] for key in chain],
@@ -69,7 +69,7 @@ def write_build(
 
 
 def link_plan(store: Store, record: BuildRecord, plan: Plan, upstream: str) -> None:
-    """Note that the build uses this plan after ``upstream`` (`Plan.reference` of the stage before)."""
+    """Records that the build uses this plan after ``upstream`` (`Plan.reference` of the stage before)."""
     note = {
         "stage": plan.key.stage,
         "config8": plan.key.config8,
@@ -81,18 +81,18 @@ def link_plan(store: Store, record: BuildRecord, plan: Plan, upstream: str) -> N
 
 
 def link_path(build: str, stage: str, reference: str, upstream: str) -> str:
-    """Where it is noted that a build uses the plan ``reference`` of a stage after ``upstream``."""
+    """Path of the record that a build uses the plan ``reference`` of a stage after ``upstream``."""
     return f"{BUILDS}/{build}/{stage}.{upstream or 'sources'}.{reference}.json"
 
 
 def read_build(store: Store, build: str) -> BuildRecord:
-    """A build's record. Raises `DataFault` when it is missing or was changed."""
+    """Reads a build's record. Raises `DataFault` if it is missing or damaged."""
     path = f"{BUILDS}/{build}.json"
     return build_from(store.get(path), path)
 
 
 def build_from(data: bytes, path: str) -> BuildRecord:
-    """The record that these bytes hold. Raises `DataFault` naming ``path``."""
+    """Parses a record. Raises `DataFault` naming ``path``."""
     body = unseal(data, path)
     try:
         record = BuildRecord(
@@ -104,31 +104,31 @@ def build_from(data: bytes, path: str) -> BuildRecord:
             schema_version=body.get("schema_version", version_1.VERSION),
         )
     except (KeyError, TypeError, ValueError) as error:
-        msg = f"{path}: no build of the expected shape ({error})"
+        msg = f"{path}: not a build of the expected shape ({error})"
         raise DataFault(msg) from error
     if record.path != path:
-        msg = f"{path}: is the record of {record.path}"
+        msg = f"{path}: holds the record of {record.path}"
         raise DataFault(msg)
     return record
 
 
 def list_builds(store: Store) -> list[BuildRecord]:
-    """All builds of a dataset, the one begun last first."""
+    """All builds of a dataset, the latest first."""
     names = [o.path.removeprefix(f"{BUILDS}/") for o in store.list(BUILDS)]
     records = [read_build(store, name.removesuffix(".json")) for name in names if "/" not in name]
     return sorted(records, key=lambda r: (str(r.run.get("started", "")), r.build), reverse=True)
 
 
 def build_plans(store: Store, record: BuildRecord, *, partial: bool = False) -> list[Plan]:
-    """The build's plans in the order of its chain, as far as it has come; newest generations.
+    """The plans of a build so far, in the order of its chain; newest generations.
 
     Args:
         store: of the dataset.
         record: of the build.
-        partial: stop before a plan that is missing, where a dataset may have been thinned out.
+        partial: stop at a missing plan instead of raising, for datasets from which files were removed.
 
     Raises:
-        DataFault: a plan is damaged, or missing.
+        DataFault: a plan is damaged or missing.
     """
     links = [unseal(store.get(o.path), o.path) for o in store.list(f"{BUILDS}/{record.build}")]
     plans: list[Plan] = []

@@ -1,4 +1,4 @@
-"""The commit protocol: tar, rows, then one create-only object that proves the unit done."""
+"""The commit protocol: tar, rows, then one create-only object that marks the unit as done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.storage.protocol.rows import Row, check_count_law, count_rows, rows_b
 from tasks.storage.protocol.units import Unit
 
 RUN = "run"
-"""The part of a commit that says when and where; outside `Commit.content`, inside the seal."""
+"""The part of a commit that says when and where; not covered by `Commit.content`, but by the seal."""
 
 NO_LINKS: Mapping[str, BlobRef] = MappingProxyType({})
 
@@ -35,13 +35,13 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """The proof that a unit is done.
+    """The object that marks a unit as done.
 
     Attributes:
         members: digest over the unit's members and their contents.
-        tar: pixels, or None when the unit made none.
-        counts: as `tasks.storage.protocol.rows.count_rows` gives them.
-        content: SHA-256 over all but ``run``: equal work gives equal content.
+        tar: pixels, or None if the unit has none.
+        counts: as returned by `tasks.storage.protocol.rows.count_rows`.
+        content: SHA-256 over everything except ``run``: equal work has equal content.
         run: times, host, attempt, seconds, library versions.
     """
 
@@ -57,7 +57,7 @@ class Commit:
 
     @property
     def path(self) -> str:
-        """Where the commit lies."""
+        """Path of the commit."""
         return self.key.commit_path(self.unit)
 
 
@@ -71,7 +71,7 @@ def commit_unit(
     run: Mapping[str, Any],
     linked: Mapping[str, BlobRef] = NO_LINKS,
 ) -> tuple[Commit, bool]:
-    """Store a unit's pixels and rows, then its commit if nobody was first.
+    """Stores a unit's pixels and rows, then its commit unless another writer was first.
 
     Args:
         store: of the dataset.
@@ -79,16 +79,16 @@ def commit_unit(
         unit: with its members.
         inputs: of the unit.
         outcomes: one per input, in the same order.
-        run: when, where and by which versions.
-        linked: SHA-256 -> where blobs with these bytes lie already (in kept answers); rows refer to them, and they are
-            not stored again.
+        run: when, where and with which versions.
+        linked: SHA-256 -> existing blobs with these bytes (in kept answers); rows refer to them and they are not
+            stored again.
 
     Returns:
-        The commit that is there, and whether it is ours. After a lost race everything is left as it is, since the
-        winner's objects may bear the same names.
+        The stored commit, and whether it is ours. After a lost race nothing is removed, since the winner's objects may
+        have the same names.
 
     Raises:
-        DataFault: the outcomes break the count law; nothing was stored.
+        DataFault: the outcomes violate the count law; nothing was stored.
     """
     tar, own = _pack_blobs(key, unit, outcomes, linked)
     rows = unit_rows(inputs, outcomes, own)
@@ -120,23 +120,23 @@ def commit_unit(
     pass_point(FaultPoint.UNIT_COMMITTED)
     commit = find_commit(store, key, unit.id)
     if commit is None:
-        msg = f"{key.commit_path(unit.id)}: refused as existing, but nothing is there"
+        msg = f"{key.commit_path(unit.id)}: the store reports that it exists, but it cannot be read"
         raise StorageFault(msg)
     return commit, first
 
 
 def find_commit(store: Store, key: StageKey, unit: str) -> Commit | None:
-    """A unit's commit, or None when it isn't done. Raises `DataFault` when it was changed."""
+    """A unit's commit, or None if the unit is not done. Raises `DataFault` if it is damaged."""
     path = key.commit_path(unit)
     data = store.find(path)
     return None if data is None else commit_from(data, path)
 
 
 def commit_from(data: bytes, path: str) -> Commit:
-    """The commit that these bytes hold.
+    """Parses a commit.
 
     Raises:
-        DataFault: naming ``path``, when they were changed or have another shape.
+        DataFault: naming ``path``, if it is damaged or has another shape.
     """
     body = unseal(data, path)
     try:
@@ -152,10 +152,10 @@ def commit_from(data: bytes, path: str) -> Commit:
             run=body[RUN],
         )
     except (AttributeError, KeyError, TypeError) as error:
-        msg = f"{path}: no commit of the expected shape ({error})"
+        msg = f"{path}: not a commit of the expected shape ({error})"
         raise DataFault(msg) from error
     if commit.path != path:
-        msg = f"{path}: is the commit of {commit.path}"
+        msg = f"{path}: holds the commit of {commit.path}"
         raise DataFault(msg)
     return commit
 
@@ -164,13 +164,13 @@ def read_rows(store: Store, commit: Commit) -> list[Row]:
     """The rows of a committed unit, checked against the commit's digest."""
     data = store.get(commit.rows.path)
     if sha256_hex(data) != commit.rows.sha256:
-        msg = f"{commit.rows.path}: its bytes don't fit the digest in {commit.path}"
+        msg = f"{commit.rows.path}: bytes do not match the digest in {commit.path}"
         raise DataFault(msg)
     return rows_from(data, commit.rows.path)
 
 
 def members_digest(unit: Unit) -> str:
-    """What a commit says about the inputs it is for."""
+    """Digest of a unit's inputs, stored in its commit."""
     return digest_of([list(unit.members), list(unit.digests)])
 
 
@@ -203,11 +203,11 @@ def _pack_blobs(
 
 
 def _distinct(contents: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-    # Two locations with the same bytes in one unit of ingest give one child id: its pixels are stored once.
+    # In a unit of ingest two locations with equal bytes have one child id: its pixels are stored once.
     kept: dict[str, bytes] = {}
     for name, data in contents:
         if kept.setdefault(name, data) != data:
-            msg = f"{name!r} is given twice with different bytes"
+            msg = f"{name!r}: two blobs with this name have different bytes"
             raise DataFault(msg)
     return list(kept.items())
 

@@ -1,4 +1,4 @@
-"""Named places where a test may kill the process; nothing else ever sets them."""
+"""Named points at which a test may kill the process; never set outside tests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections import Counter
 from enum import StrEnum
 
 VARIABLE = "GROUNDEDIT_FAULT"
-"""``point:n`` kills the process at the n-th pass (from 1) of that point. Read here and not at the edge, since it
-has to reach workers that nobody configures."""
+"""``point:n`` kills the process at the n-th pass (from 1) of that point. It is read here because it must reach workers
+that the test does not configure."""
 
 _passes: Counter[str] = Counter()
 
@@ -31,11 +31,11 @@ class FaultPoint(StrEnum):
 
 
 def pass_point(point: FaultPoint) -> None:
-    """Die by SIGKILL if a test asked for it here; otherwise one look at the environment."""
-    wanted = os.environ.get(VARIABLE)
-    if wanted is None:
+    """Kills the process with SIGKILL if a test requested it; otherwise only reads the environment variable."""
+    value = os.environ.get(VARIABLE)
+    if value is None:
         return
-    name, _, count = wanted.partition(":")
+    name, _, count = value.partition(":")
     if name == point.value:
         _passes[name] += 1
         if _passes[name] == int(count or 1):

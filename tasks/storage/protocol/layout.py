@@ -1,4 +1,4 @@
-"""Where things lie in a dataset: the one place that spells paths."""
+"""The layout of a dataset: all paths are defined here."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ STAGES = "stages"
 RELEASES = "releases"
 ASIDE = "aside"
 ANSWERS = "answers"
-"""Answers of models, kept per photograph: what `tasks.roles.answers` writes; no part of any release."""
+"""Answers of models, kept per photograph, written by `tasks.roles.answers`; not part of any release."""
 
 RUNS = "runs"
-"""How runs of builds stand or ended: overwritten while they run, read by nobody but people."""
+"""State of running and finished runs: overwritten while they run, only for people to read."""
 
 LOGS = "logs"
-"""Logs of pools and servers, where the dataset is a local folder; read by nobody but people."""
+"""Logs of pools and servers, if the dataset is a local folder; only for people to read."""
 
 MANIFEST = "MANIFEST.json"
-"""What a release's folder holds, with the digest of each file: put when all of it is there."""
+"""Contents of a release's folder, with the digest of each file; written when the release is complete."""
 
 RUN = "RUN.json"
-"""Beside the manifest: which build put the release there, when, and from which ends of its stages."""
+"""Beside the manifest: which build made the release, when, and from which stage ends."""
 
 _OF_A_DATASET = re.compile(
     rf"{BUILDS}/[0-9a-f]{{12}}(\.json|/.+)|{STAGES}/({'|'.join(outcomes.STAGES)})-[0-9a-f]{{8}}/.+"
@@ -52,7 +52,7 @@ class StageKey:
 
     @property
     def config_path(self) -> str:
-        """What was hashed into ``config8``."""
+        """The material that was hashed into ``config8``."""
         return f"{self.folder}/config.json"
 
     @property
@@ -66,19 +66,19 @@ class StageKey:
         return f"{self.folder}/commits"
 
     def plan_path(self, plan12: str, generation: int) -> str:
-        """A generation of a plan."""
+        """One generation of a plan."""
         return f"{self.plans}/{plan12}.g{generation}.json"
 
     def tar_path(self, unit: str, sha256: str) -> str:
-        """Pixels of a unit; the name holds the content's digest."""
+        """Pixels of a unit; the name contains the content's digest."""
         return f"{self.folder}/data/{unit[:2]}/{unit}-{sha256[:12]}.tar"
 
     def rows_path(self, unit: str, sha256: str) -> str:
-        """Rows of a unit; the name holds the content's digest."""
+        """Rows of a unit; the name contains the content's digest."""
         return f"{self.folder}/rows/{unit[:2]}/{unit}-{sha256[:12]}.parquet"
 
     def commit_path(self, unit: str) -> str:
-        """The only proof that a unit is done."""
+        """The only object that marks a unit as done."""
         return f"{self.commits}/{unit[:2]}/{unit}.json"
 
     def attempts(self, unit: str) -> str:
@@ -91,32 +91,32 @@ class StageKey:
         return f"{self.folder}/stage-{plan12}{suffix}.json"
 
     def decisions_path(self, sha256: str) -> str:
-        """Decisions of a stage's end; the name holds the content's digest."""
+        """Decisions of a stage's end; the name contains the content's digest."""
         return f"{self.folder}/decisions/{sha256[:12]}.parquet"
 
 
 def stage_key_of(path: str) -> StageKey | None:
-    """The stage a path below the dataset belongs to, or None."""
+    """The stage that a path below the dataset belongs to, or None."""
     parts = path.split("/")
     stage, _, config8 = parts[1].rpartition("-") if len(parts) > 2 and parts[0] == STAGES else ("", "", "")
     return StageKey(stage=stage, config8=config8) if stage and config8 else None
 
 
 def finished_path(release: str) -> str:
-    """Where it is noted that a release, by its folder, was finished: beside it, and put after its manifest."""
+    """Path of the marker that a release (by its folder) was completed: beside it, written after its manifest."""
     return f"{release}.json"
 
 
 def is_of_a_dataset(path: str) -> bool:
-    """Whether only a build puts something at that path: its record, a link to a plan, or a part of a stage."""
+    """Whether only a build writes at that path: its record, a link to a plan, or a part of a stage."""
     return _OF_A_DATASET.fullmatch(path) is not None
 
 
 def answers_folder(sid: str) -> str:
-    """Folder of a photograph's kept answers; one listing tells what is there.
+    """Folder of a photograph's kept answers; one listing shows all of them.
 
     Raises:
-        ValueError: ``sid`` is not of the form that ids of photographs have.
+        ValueError: ``sid`` does not have the form of a photograph's id.
     """
     if _SID.fullmatch(sid) is None:
         msg = f"{sid!r}: expected the id of a photograph (2 to 64 of a-z, 0-9)"
@@ -125,10 +125,10 @@ def answers_folder(sid: str) -> str:
 
 
 def run_path(build: str, driver: str) -> str:
-    """Where a run of a build says how it stands; ``driver`` differs between runs."""
+    """Path of the state of a build's run; ``driver`` differs between runs."""
     return f"{RUNS}/{build}-{driver}.json"
 
 
 def unit_of(path: str) -> str:
-    """The unit that a commit, tar or rows path is about."""
+    """The unit that a commit, tar or rows path belongs to."""
     return path.rpartition("/")[2].partition(".")[0].partition("-")[0]

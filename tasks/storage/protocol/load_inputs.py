@@ -1,4 +1,4 @@
-"""A unit's inputs from the row files of the units before it."""
+"""Loads a unit's inputs from the row files of the stage before."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class InputLoader:
         """The unit's inputs in the order of its members.
 
         Raises:
-            DataFault: a row file was changed, or holds no such row.
+            DataFault: a row file is damaged, or lacks the row.
         """
         if unit.entries:
             return [StageInput(id=entry.location, record=entry, blobs={}) for entry in unit.entries]
         found: dict[tuple[str, str], StageInput] = {}
-        wanted = set(zip(unit.members, unit.digests, strict=True))
+        required = set(zip(unit.members, unit.digests, strict=True))
         ids = pa.array(unit.members, pa.string())
         for path in unit.parents:
             table = self._table(path)
             hits = pc.and_(pc.equal(table["kind"], CHILD), pc.is_in(table["id"], value_set=ids))
             for item in table.filter(hits).to_pylist():
                 place = (item["id"], item["digest"])
-                if place in wanted and item["outcome"] == "kept":
+                if place in required and item["outcome"] == "kept":
                     row = row_from(item)
                     found[place] = StageInput(id=row.id, record=row.decoded(), blobs=row.blobs)
-        missing = wanted.difference(found)
+        missing = required.difference(found)
         if missing:
             msg = f"unit {unit.id}: no row for {min(missing)[0]} in {', '.join(unit.parents)}"
             raise DataFault(msg)
@@ -66,8 +66,8 @@ class InputLoader:
 
     def _read(self, path: str) -> pa.Table:
         data = self._store.get(path)
-        # The name holds the digest of what was written, so no commit has to be read to know.
+        # The name contains the digest of the rows, so their commit need not be read.
         if sha256_hex(data)[:12] != path.removesuffix(".parquet").rpartition("-")[2]:
-            msg = f"{path}: its bytes don't fit the digest in its name"
+            msg = f"{path}: bytes do not match the digest in the name"
             raise DataFault(msg)
         return read_rows_table(data, path)

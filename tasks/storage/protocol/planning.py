@@ -1,4 +1,4 @@
-"""Planning: committed units of earlier plans are kept whole, only the remaining inputs are cut into new units."""
+"""Planning: committed units of earlier plans are reused whole; only the remaining inputs form new units."""
 
 from __future__ import annotations
 
@@ -24,39 +24,12 @@ from tasks.storage.protocol.units import (
 )
 
 Grouping = Callable[[Sequence[PlanInput]], list[Unit]]
-"""How a stage with its own planner (publish) makes units of all its inputs."""
+"""How a stage with its own planner (publish) groups its inputs into units."""
 
 
 def entry_inputs(entries: Iterable[SourceEntry]) -> list[PlanInput]:
     """Source entries as the inputs of ingest."""
     return [PlanInput(id=e.location, digest=_entry_digest(e), entry=e) for e in entries]
-
-
-def plan_stage(
-    store: Store,
-    key: StageKey,
-    inputs: Iterable[PlanInput],
-    *,
-    unit_size: int,
-    upstream: str = "",
-    grouping: Grouping | None = None,
-) -> Plan:
-    """The plan for these inputs: the newest generation in the store, or a new one, stored if nobody was first.
-
-    Args:
-        store: of the dataset.
-        key: the stage.
-        inputs: with different ids, in any order.
-        unit_size: inputs a new unit, at most.
-        upstream: `Plan.reference` of the stage before.
-        grouping: cuts all inputs into units itself; then nothing is kept of earlier plans but equal units.
-
-    Raises:
-        ValueError: two inputs share an id.
-    """
-    wanted = draft_plan(store, key, inputs, unit_size=unit_size, upstream=upstream, grouping=grouping)
-    newest = newest_plan(store, key, wanted.plan12)
-    return newest if newest is not None else store_plan(store, wanted)
 
 
 def draft_plan(
@@ -68,7 +41,19 @@ def draft_plan(
     upstream: str = "",
     grouping: Grouping | None = None,
 ) -> Plan:
-    """The plan that `plan_stage` would use or store, with nothing written."""
+    """The plan for these inputs: the newest stored generation, or a new one. Writes nothing.
+
+    Args:
+        store: of the dataset.
+        key: the stage.
+        inputs: with different ids, in any order.
+        unit_size: maximum inputs per new unit.
+        upstream: `Plan.reference` of the stage before.
+        grouping: forms the units itself; then only equal units of earlier plans are reused.
+
+    Raises:
+        ValueError: two inputs share an id.
+    """
     members = sorted(inputs, key=lambda i: i.id)
     if len({m.id for m in members}) != len(members):
         twice = next(a.id for a, b in pairwise(members) if a.id == b.id)
@@ -90,12 +75,12 @@ def draft_plan(
 
 
 def reusable_units(earlier: Iterable[Unit], committed: set[str], inputs: Sequence[PlanInput]) -> list[Unit]:
-    """Committed units whose members are all wanted, without overlap within a generation, largest first.
+    """Committed units whose members are all among the inputs, without overlap within a generation, largest first.
 
-    Units of a retry are kept beside the ones they override, so that what was mended stays mended.
+    Units of a retry are kept beside those they override, so that results of retries are not lost.
     """
-    wanted = {input_key(m.id, m.digest) for m in inputs}
-    candidates = {u.id: u for u in earlier if u.id in committed and wanted.issuperset(u.keys)}
+    requested = {input_key(m.id, m.digest) for m in inputs}
+    candidates = {u.id: u for u in earlier if u.id in committed and requested.issuperset(u.keys)}
     taken: set[tuple[int, str]] = set()
     kept: list[Unit] = []
     for unit in sorted(candidates.values(), key=lambda u: (u.generation, -len(u.members), u.id)):
@@ -106,19 +91,13 @@ def reusable_units(earlier: Iterable[Unit], committed: set[str], inputs: Sequenc
     return kept
 
 
-def retry_failed(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
-    """The plan of `draft_retry`, stored."""
-    following = draft_retry(store, plan, failed, unit_size)
-    return plan if following is plan else store_plan(store, following)
-
-
 def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
-    """The plan's next generation: the failed ids in new units; the plan itself when nothing failed. Nothing is written.
+    """The plan's next generation, with the failed ids in new units; the plan itself if none failed. Writes nothing.
 
     Args:
         store: of the dataset.
         plan: whose every unit is committed.
-        unit_size: inputs a new unit, at most.
+        unit_size: maximum inputs per new unit.
         failed: ids whose input row, or one of whose children, is a failure (`stage_end.failed_inputs`).
     """
     newest = newest_plan(store, plan.key, plan.plan12)
@@ -127,7 +106,7 @@ def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int)
     ids = sorted(set(failed))
     if not ids:
         return plan
-    known = {m.id: m for unit in plan.units for m in _inputs_of(unit)}
+    known = {m.id: m for unit in plan.units for m in inputs_of(unit)}
     generation = 1 + max(unit.generation for unit in plan.units)
     fresh = [make_unit(plan.key, group, generation) for group in cut([known[i] for i in ids], unit_size)]
     return Plan(
@@ -140,7 +119,7 @@ def draft_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int)
 
 
 def store_plan(store: Store, plan: Plan) -> Plan:
-    """Store the plan if nobody was first, and return the one that is there."""
+    """Stores the plan unless another writer was first; returns the stored one."""
     pass_point(FaultPoint.PLAN_CUT)
     store.put_if_absent(plan.path, plan_bytes(plan))
     pass_point(FaultPoint.PLAN_STORED)
@@ -151,14 +130,14 @@ def load_plan(store: Store, key: StageKey, plan12: str, generation: int) -> Plan
     """One generation of a plan.
 
     Raises:
-        DataFault: it is missing or was changed.
+        DataFault: it is missing or damaged.
     """
     path = key.plan_path(plan12, generation)
     return plan_from(store.get(path), path)
 
 
 def newest_plan(store: Store, key: StageKey, plan12: str) -> Plan | None:
-    """The newest generation of a plan, or None when it was never stored."""
+    """The newest generation of a plan, or None if it was never stored."""
     prefix = f"{key.plans}/{plan12}.g"
     generations = [
         int(o.path.removeprefix(prefix).removesuffix(".json"))
@@ -169,7 +148,7 @@ def newest_plan(store: Store, key: StageKey, plan12: str) -> Plan | None:
 
 
 def earlier_units(store: Store, key: StageKey) -> list[Unit]:
-    """All units of all plans of a stage, one of each id."""
+    """All units of all plans of a stage, each id once."""
     units: dict[str, Unit] = {}
     for path in sorted(o.path for o in store.list(key.plans)):
         units |= {unit.id: unit for unit in plan_from(store.get(path), path).units}
@@ -177,36 +156,37 @@ def earlier_units(store: Store, key: StageKey) -> list[Unit]:
 
 
 def committed_units(store: Store, key: StageKey) -> set[str]:
-    """Ids of the units that are done, by one listing."""
+    """Ids of the units that are done, from one listing."""
     return {unit_of(o.path) for o in store.list(key.commits)}
 
 
 def pending_units(store: Store, plan: Plan) -> list[Unit]:
-    """The plan minus the commits: what is left to do, in the plan's order."""
+    """Units of the plan without a commit, in the plan's order."""
     done = committed_units(store, plan.key)
     return [unit for unit in plan.units if unit.id not in done]
 
 
-def write_stage_config(store: Store, key: StageKey, hashed: Mapping[str, object]) -> None:
-    """Store what was hashed into ``config8``.
-
-    Raises:
-        DataFault: something else lies there (two configurations share eight digits, or a byte was changed).
-    """
-    data = seal(hashed)
-    if not store.put_if_absent(key.config_path, data) and store.get(key.config_path) != data:
-        msg = f"{key.config_path}: holds another configuration than the one that leads there"
-        raise DataFault(msg)
-
-
-def _inputs_of(unit: Unit) -> list[PlanInput]:
+def inputs_of(unit: Unit) -> list[PlanInput]:
+    """The members of a unit as the inputs they were planned from."""
     entries = unit.entries or (None,) * len(unit.members)
-    # A unit doesn't say which of its row files holds which member; a retry reads them all.
+    # A unit does not say which of its row files holds which member; a retry reads them all.
     rows = "\n".join(unit.parents)
     return [
         PlanInput(id=i, digest=d, rows=rows, entry=e)
         for i, d, e in zip(unit.members, unit.digests, entries, strict=True)
     ]
+
+
+def write_stage_config(store: Store, key: StageKey, hashed: Mapping[str, object]) -> None:
+    """Stores the material that was hashed into ``config8``.
+
+    Raises:
+        DataFault: the path holds something else (two configurations share eight digits, or the object is damaged).
+    """
+    data = seal(hashed)
+    if not store.put_if_absent(key.config_path, data) and store.get(key.config_path) != data:
+        msg = f"{key.config_path}: contents do not match the configuration hash in the path"
+        raise DataFault(msg)
 
 
 def _entry_digest(entry: SourceEntry) -> str:

@@ -1,4 +1,4 @@
-"""Rows: one for every input and one for every child of a unit, in memory and as Parquet."""
+"""Rows: one per input and one per child of a unit, in memory and as Parquet."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tasks.records.schema import ROWS, read_rows_table, write_parquet
 INPUT = "input"
 CHILD = "child"
 _PLAIN = tuple(name for name in ROWS.names if name not in ("blobs", "measured", "answers"))
-"""Columns that hold a field of `Row` as it is."""
+"""Columns that hold a field of `Row` unchanged."""
 
 PLURAL = {INPUT: "inputs", CHILD: "children"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What became of an input or a child.
+    """The outcome of an input or a child.
 
     Attributes:
         kind: ``input`` or ``child``.
         parent: a child's input, ``""`` for an input.
-        outcome: ``kept``, ``rejected`` or ``failed``; ``reason`` and ``detail`` are ``""`` when kept.
+        outcome: ``kept``, ``rejected`` or ``failed``; ``reason`` and ``detail`` are ``""`` if kept.
         digest: 16 hex digits over a child's record and blobs, ``""`` for an input.
-        record: canonical JSON (`tasks.records.codec`), ``""`` when there is none.
+        record: canonical JSON (`tasks.records.codec`), ``""`` if there is none.
         blobs: a child's own and inherited blobs by name.
         measured: the numbers behind the reason.
-        answers: keys of the kept answers that the row rests on.
+        answers: keys of the kept answers that the row depends on.
         schema_version: of the program that wrote the row, and so of ``record``.
     """
 
@@ -56,7 +56,7 @@ class Row:
     schema_version: int = SCHEMA_VERSION
 
     def decoded(self) -> Record | SourceEntry:
-        """The record. Raises `DataFault` when there is none."""
+        """The record. Raises `DataFault` if there is none."""
         return decode_record(self.record, self.schema_version)
 
 
@@ -65,17 +65,17 @@ def unit_rows(
     outcomes: Sequence[Outcome],
     own: Mapping[tuple[str, str], Mapping[str, BlobRef]],
 ) -> list[Row]:
-    """Rows of a unit, each input's followed by its children's by id.
+    """Rows of a unit: each input's row followed by those of its children, by id.
 
     Args:
         inputs: of the unit.
-        outcomes: one an input, in the same order.
-        own: blobs that the children brought, by (input id, child id); they hide inherited ones of the same name.
+        outcomes: one per input, in the same order.
+        own: blobs of the children, by (input id, child id); they hide inherited ones with the same name.
     """
     rows: list[Row] = []
     for item, outcome in zip(inputs, outcomes, strict=True):
         if outcome.input_id != item.id:
-            msg = f"the outcome of {outcome.input_id!r} was given for {item.id!r}"
+            msg = f"outcome {outcome.input_id!r}: expected the outcome of {item.id!r}"
             raise DataFault(msg)
         rows.append(_input_row(item, outcome))
         for child in sorted(outcome.children, key=lambda c: c.id):
@@ -101,7 +101,7 @@ def unit_rows(
 
 
 def rows_bytes(rows: Iterable[Row]) -> bytes:
-    """The rows as Parquet, in the order given."""
+    """The rows as Parquet, in the given order."""
     items = [
         {
             **{name: getattr(row, name) for name in _PLAIN},
@@ -115,7 +115,7 @@ def rows_bytes(rows: Iterable[Row]) -> bytes:
 
 
 def rows_from(data: bytes, path: str) -> list[Row]:
-    """The rows that `rows_bytes` wrote, now or as an earlier version. Raises `DataFault` naming ``path``."""
+    """Reads rows written by `rows_bytes` of this or an earlier version. Raises `DataFault` naming ``path``."""
     return [row_from(item) for item in read_rows_table(data, path).to_pylist()]
 
 
@@ -163,12 +163,12 @@ def count_rows(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def most_frequent_first(reasons: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """(reason, count); those that are as frequent by name."""
+    """(reason, count); ties are sorted by name."""
     return tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def check_count_law(rows: Sequence[Row], members: Sequence[str], where: str) -> None:
-    """Every member has exactly one input row; a kept one has children with different ids, an ended one none.
+    """Checks that each member has one input row, kept ones children with distinct ids, and ended ones none.
 
     Raises:
         DataFault: naming ``where`` and the id.
@@ -188,7 +188,7 @@ def check_count_law(rows: Sequence[Row], members: Sequence[str], where: str) -> 
         if (row.outcome == "kept") != (row.reason == "") or (row.reason and row.reason not in known_reasons)
     ]
     if wrong:
-        msg = f"{where}: the count law doesn't hold for {wrong[0]!r} ({len(wrong)} ids)"
+        msg = f"{where}: the count law does not hold for {wrong[0]!r} ({len(wrong)} ids)"
         raise DataFault(msg)
 
 
@@ -210,7 +210,7 @@ def _input_row(item: StageInput, outcome: Outcome) -> Row:
 
 
 def _child_digest(record: str, blobs: Mapping[str, BlobRef]) -> str:
-    # Without paths and offsets: the same content in another unit is the same input for the next stage.
+    # Without paths and offsets: the same content in another unit is the same input of the next stage.
     return digest_of([record, sorted((name, ref.sha256) for name, ref in blobs.items())])[:16]
 
 

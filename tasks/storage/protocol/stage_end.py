@@ -1,4 +1,4 @@
-"""The end of a stage: the count law over a whole plan, totals, late decisions, and the next stage's inputs."""
+"""The end of a stage: the count law over the whole plan, totals, late decisions, and the next stage's inputs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tasks.storage.protocol.rows import CHILD, INPUT, PLURAL
 from tasks.storage.protocol.units import Plan, PlanInput, by_unit
 
 LIGHT = ["id", "kind", "parent", "outcome", "reason", "edit_type", "digest"]
-"""The columns that totals and plans need: all but the records and blobs."""
+"""Columns needed for totals and plans: all except records and blobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightRow:
-    """A row without its record, with its unit and the Parquet file it stands in."""
+    """A row without its record, with its unit and the Parquet file that holds it."""
 
     id: str
     kind: str
@@ -43,7 +43,7 @@ class LightRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A child kept by its unit and refused when the whole stage could be seen."""
+    """A child kept by its unit and rejected at the end of the stage."""
 
     parent: str
     id: str
@@ -59,8 +59,8 @@ class StageEnd:
         plan: `Plan.reference`.
         totals: inputs and children by outcome, and reasons by ``kind:reason``, after the decisions.
         commits: unit -> `Commit.content`, for every unit of the plan.
-        decisions: the Parquet file of `Decision`s, or None when there were none.
-        digest: over all of the above; equal builds give equal digests.
+        decisions: the Parquet file of `Decision`s, or None if there are none.
+        digest: over all of the above; equal builds have equal digests.
     """
 
     key: StageKey
@@ -75,15 +75,15 @@ Decide = Callable[[Iterable[LightRow]], list[Decision]]
 
 
 def close_stage(store: Store, plan: Plan, decide: Decide | None = None) -> StageEnd:
-    """Check the count law over the plan, decide what only the whole shows, and store the stage's end.
+    """Checks the count law over the plan, makes the late decisions, and stores the stage's end.
 
     Args:
         store: of the dataset.
-        plan: whose every unit is committed.
-        decide: from the rows that count, in order of (unit, row), which kept children end here after all.
+        plan: with all units committed.
+        decide: gets the rows that count, in order of (unit, row); returns the kept children to reject after all.
 
     Raises:
-        DataFault: a unit isn't committed, or the count law doesn't hold.
+        DataFault: a unit is not committed, or the count law does not hold.
     """
     known = find_stage_end(store, plan)
     if known is not None:
@@ -118,7 +118,7 @@ def find_stage_end(store: Store, plan: Plan) -> StageEnd | None:
 
 
 def stage_end_from(data: bytes, path: str) -> StageEnd:
-    """The stage's end that these bytes hold. Raises `DataFault` naming ``path``."""
+    """Parses a stage's end. Raises `DataFault` naming ``path``."""
     body = unseal(data, path)
     try:
         return StageEnd(
@@ -130,24 +130,24 @@ def stage_end_from(data: bytes, path: str) -> StageEnd:
             digest=body["digest"],
         )
     except (KeyError, TypeError) as error:
-        msg = f"{path}: no stage's end of the expected shape ({error})"
+        msg = f"{path}: not a stage's end of the expected shape ({error})"
         raise DataFault(msg) from error
 
 
 def plan_commits(store: Store, plan: Plan) -> list[Commit]:
-    """Commits of all units of a plan, in its order. Raises `DataFault` when one is missing."""
+    """Commits of all units of a plan, in its order. Raises `DataFault` if one is missing."""
     commits = []
     paths = [plan.key.commit_path(unit.id) for unit in plan.units]
     for unit, path, data in zip(plan.units, paths, find_many(store, paths), strict=True):
         if data is None:
-            msg = f"{plan.key.stage}: unit {unit.id} of plan {plan.reference} isn't committed"
+            msg = f"{plan.key.stage}: unit {unit.id} of plan {plan.reference} is not committed"
             raise DataFault(msg)
         commits.append(commit_from(data, path))
     return commits
 
 
 def light_rows(store: Store, plan: Plan, commits: Iterable[Commit]) -> Iterator[LightRow]:
-    """The rows that count for a plan: of each id those of its newest unit."""
+    """The rows that count for a plan: for each id those of its newest unit."""
     ids = by_unit(plan.owners())
     known = list(commits)
     for commit, data in zip(known, find_many(store, [c.rows.path for c in known]), strict=True):
@@ -156,7 +156,7 @@ def light_rows(store: Store, plan: Plan, commits: Iterable[Commit]) -> Iterator[
             msg = f"{commit.rows.path}: missing, though {commit.path} names it"
             raise DataFault(msg)
         if sha256_hex(data) != commit.rows.sha256:
-            msg = f"{commit.rows.path}: its bytes don't fit the digest in {commit.path}"
+            msg = f"{commit.rows.path}: bytes do not match the digest in {commit.path}"
             raise DataFault(msg)
         for item in read_rows_table(data, commit.rows.path, LIGHT).to_pylist():
             if (item["id"] if item["kind"] == INPUT else item["parent"]) in owned:
@@ -164,14 +164,14 @@ def light_rows(store: Store, plan: Plan, commits: Iterable[Commit]) -> Iterator[
 
 
 def kept_children(store: Store, plan: Plan) -> Iterator[PlanInput]:
-    """The next stage's inputs: kept children of a closed plan, less those its end decided against.
+    """The next stage's inputs: kept children of a closed plan, without those rejected at its end.
 
     Raises:
-        DataFault: the stage isn't closed, or something it names is wrong.
+        DataFault: the stage is not closed, or an object it names is damaged or missing.
     """
     end = find_stage_end(store, plan)
     if end is None:
-        msg = f"{plan.key.stage}: plan {plan.reference} isn't closed"
+        msg = f"{plan.key.stage}: plan {plan.reference} is not closed"
         raise DataFault(msg)
     refused = {(d.parent, d.id) for d in read_decisions(store, end)}
     for row in light_rows(store, plan, plan_commits(store, plan)):
@@ -180,7 +180,7 @@ def kept_children(store: Store, plan: Plan) -> Iterator[PlanInput]:
 
 
 def failed_inputs(store: Store, plan: Plan) -> list[str]:
-    """Ids whose input row, or one of whose children, is a failure: what ``--retry-failed`` tries again."""
+    """Ids whose input row or a child row is a failure; ``--retry-failed`` tries these again."""
     rows = light_rows(store, plan, plan_commits(store, plan))
     return sorted({row.parent or row.id for row in rows if row.outcome == "failed"})
 
@@ -191,7 +191,7 @@ def read_decisions(store: Store, end: StageEnd) -> list[Decision]:
         return []
     data = store.get(end.decisions.path)
     if sha256_hex(data) != end.decisions.sha256:
-        msg = f"{end.decisions.path}: its bytes don't fit the digest in the stage's end of plan {end.plan}"
+        msg = f"{end.decisions.path}: bytes do not match the digest in the stage's end of plan {end.plan}"
         raise DataFault(msg)
     return [
         Decision(
@@ -205,7 +205,7 @@ def read_decisions(store: Store, end: StageEnd) -> list[Decision]:
 
 
 def decide_duplicates(rows: Iterable[LightRow]) -> list[Decision]:
-    """Of kept children with one id (equal bytes at several locations) the smallest location stays."""
+    """Of kept children with one id (equal bytes at several locations) keeps the one at the smallest location."""
     locations: dict[str, list[str]] = {}
     for row in rows:
         if row.kind == CHILD and row.outcome == "kept":
@@ -240,7 +240,7 @@ def _check_plan_law(plan: Plan, rows: Sequence[LightRow]) -> None:
     children = {row.parent for row in rows if row.kind == CHILD}
     wrong += [r.id for r in rows if r.kind == INPUT and (r.outcome == "kept") != (r.id in children)]
     if wrong:
-        msg = f"{plan.path}: the count law doesn't hold for {wrong[0]!r} ({len(wrong)} ids)"
+        msg = f"{plan.path}: the count law does not hold for {wrong[0]!r} ({len(wrong)} ids)"
         raise DataFault(msg)
 
 

@@ -1,4 +1,4 @@
-"""A dataset that begins with another one's finished first stage: its plan, commits, rows and pixels are copied."""
+"""Starts a dataset from another one's finished first stage: copies its plan, commits, rows and pixels."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tasks.storage.protocol.stage_end import find_stage_end
 from tasks.storage.protocol.units import Plan, plan_bytes
 
 BATCH = 64
-"""Commits that are read at once."""
+"""Commits read at once."""
 
 
 def take_over(origin: Store, store: Store, plan: Plan) -> int:
-    """Copy a closed plan with all it rests on; each object is compared with the digest by which it is named.
+    """Copies a closed plan and everything it depends on; each object is checked against its digest.
 
-    What is there already stays, so a copy that was cut off goes on. The stage's end comes last.
+    Existing objects are kept, so an interrupted copy can be continued. The stage's end comes last.
 
     Returns:
-        How many units were copied.
+        Number of units copied.
 
     Raises:
         DataFault: the plan is not closed, or an object is missing or damaged.
@@ -51,9 +51,9 @@ def take_over(origin: Store, store: Store, plan: Plan) -> int:
 
 
 def take_over_plans(origin: Store, store: Store, plans: Iterable[Plan]) -> None:
-    """Copy plans without their commits, so that their units are cut as they were; up to the first one of a retry.
+    """Copies plans without their commits, so that units are cut the same way; stops at the first plan of a retry.
 
-    A retry's plan names rows of units that had failures, which a build that knows all answers makes otherwise.
+    A retry's plan names rows of units with failures; with all answers known those rows come out differently.
     """
     for plan in plans:
         if plan.generation:
@@ -65,7 +65,7 @@ def take_over_plans(origin: Store, store: Store, plans: Iterable[Plan]) -> None:
 
 
 def commits_of(store: Store, plan: Plan, *, all_needed: bool = True) -> Iterator[Commit]:
-    """Commits of a plan's units, in its order, a few in memory.
+    """Commits of a plan's units, in its order, a few in memory at a time.
 
     Raises:
         DataFault: one is damaged, or missing while all are needed.
@@ -81,7 +81,7 @@ def commits_of(store: Store, plan: Plan, *, all_needed: bool = True) -> Iterator
 
 
 def recorded_libraries(store: Store, plans: Sequence[Plan]) -> dict[str, set[str]]:
-    """Library -> versions under which the units of these plans were made, as those commits say that are there.
+    """Library -> versions with which the units of these plans were made, from the commits that exist.
 
     Raises:
         DataFault: a commit is damaged.
@@ -98,6 +98,6 @@ def recorded_libraries(store: Store, plans: Sequence[Plan]) -> dict[str, set[str
 def _checked(store: Store, named: StoredObject, by: str) -> bytes:
     data = store.get(named.path)
     if sha256_hex(data) != named.sha256:
-        msg = f"{named.path}: its bytes do not fit the digest in {by}"
+        msg = f"{named.path}: bytes do not match the digest in {by}"
         raise DataFault(msg)
     return data

@@ -1,4 +1,4 @@
-"""Units and plans: which ids are worked on together, cut by the hash of their photograph's id."""
+"""Units and plans: which ids are processed together, cut by the hash of their photograph's id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.records.outcomes import SourceEntry
 from tasks.storage.protocol.layout import StageKey
 
 HASH_BITS = 128
-"""Depth at which cutting gives up and chunks: ids of one photograph share all bits."""
+"""Depth at which cutting stops and chunks are used: ids of one photograph share all bits."""
 
 NO_EXTRA: Mapping[str, str] = MappingProxyType({})
 
@@ -28,8 +28,8 @@ class PlanInput:
     Attributes:
         id: of the input, unique in a plan.
         digest: changes when the input's content does (version of a source entry, digest of the parent's row).
-        rows: paths (one a line) of the Parquet files that hold the input's row, ``""`` for ingest.
-        entry: the source entry, for ingest alone.
+        rows: paths (one per line) of the Parquet files that hold the input's row, ``""`` for ingest.
+        entry: the source entry; only for ingest.
     """
 
     id: str
@@ -40,16 +40,16 @@ class PlanInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """What one worker does between two commits.
+    """What one worker processes between two commits.
 
     Attributes:
         id: 16 hex digits over (stage, config8, generation, members, digests, extra).
-        members: ids of the inputs, sorted by hash planning, in order for publish.
-        digests: of the inputs' content, one a member.
+        members: ids of the inputs, sorted by hash planning, in shard order for publish.
+        digests: of the inputs' content, one per member.
         parents: row files to read the inputs from, sorted.
-        generation: 0, or the retry that made the unit; of two units with one id the newer's row counts.
-        extra: what a stage's own planner wants its worker to know (publish: the shard's name).
-        entries: the inputs themselves, for ingest alone.
+        generation: 0, or the retry that made the unit; of two units with the same member the newer one's row counts.
+        extra: data from a stage's own planner for its worker (publish: the shard's name).
+        entries: the inputs themselves; only for ingest.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Unit:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Members with their digests, as sets of inputs are compared."""
+        """Members with their digests, for comparing sets of inputs."""
         return tuple(input_key(i, d) for i, d in zip(self.members, self.digests, strict=True))
 
 
@@ -72,9 +72,9 @@ class Plan:
 
     Attributes:
         plan12: first 12 hex digits over the sorted inputs.
-        generation: 0, and one more for each ``--retry-failed``.
+        generation: 0, increased by each ``--retry-failed``.
         upstream: (plan12, generation) of the stage before, ``""`` and 0 for ingest.
-        units: sorted by (generation, id); a later generation overrides the ids it holds.
+        units: sorted by (generation, id); a later generation overrides the ids it contains.
     """
 
     key: StageKey
@@ -85,21 +85,21 @@ class Plan:
 
     @property
     def path(self) -> str:
-        """Where the plan lies."""
+        """Path of the plan."""
         return self.key.plan_path(self.plan12, self.generation)
 
     @property
     def reference(self) -> str:
-        """How the next stage's plan names this one."""
+        """How the next stage's plan refers to this one."""
         return f"{self.plan12}.g{self.generation}"
 
     @property
     def inputs(self) -> int:
-        """How many different ids the plan holds."""
+        """Number of distinct ids in the plan."""
         return len({i for unit in self.units for i in unit.members})
 
     def owners(self) -> dict[str, str]:
-        """Id -> the unit whose row counts for it (the newest generation's)."""
+        """Id -> the unit whose row counts for it (that of the newest generation)."""
         return {i: unit.id for unit in sorted(self.units, key=lambda u: u.generation) for i in unit.members}
 
 
@@ -111,7 +111,7 @@ def input_key(id_: str, digest: str) -> str:
 def make_unit(
     key: StageKey, members: Sequence[PlanInput], generation: int = 0, extra: Mapping[str, str] = NO_EXTRA
 ) -> Unit:
-    """A unit of these inputs in this order; its id follows from them, so equal plans give equal units."""
+    """A unit of these inputs in this order; its id depends on them alone, so equal plans have equal units."""
     identity: dict[str, Any] = {
         "stage": key.stage,
         "config8": key.config8,
@@ -134,8 +134,8 @@ def make_unit(
 def cut(inputs: Iterable[PlanInput], unit_size: int) -> list[list[PlanInput]]:
     """Groups of at most ``unit_size`` inputs, sorted by id, cut by the leading bits of the photograph's hash.
 
-    A cell of the hash is split in two while it holds too many, so the cells of the next stage lie within or around
-    those of this one. Ids of one photograph share all bits: too many of them are chunked in order of id.
+    A cell of the hash is split in two while it has too many inputs, so the cells of the next stage are parts or unions
+    of this stage's cells. Ids of one photograph share all bits: too many of them are chunked in order of id.
     """
     hashed = sorted(((_bits(i.id), i.id, i) for i in inputs), key=lambda t: t[:2])
     groups: list[list[PlanInput]] = []
@@ -185,10 +185,10 @@ def plan_bytes(plan: Plan) -> bytes:
 
 
 def plan_from(data: bytes, path: str) -> Plan:
-    """The plan that `plan_bytes` wrote.
+    """Reads a plan written by `plan_bytes`.
 
     Raises:
-        DataFault: naming ``path``, when the bytes were changed or have another shape.
+        DataFault: naming ``path``, if it is damaged or has another shape.
     """
     content = unseal(data, path)
     try:
@@ -200,7 +200,7 @@ def plan_from(data: bytes, path: str) -> Plan:
             units=tuple(_unit(item) for item in content["units"]),
         )
     except (KeyError, TypeError) as error:
-        msg = f"{path}: no plan of the expected shape ({error})"
+        msg = f"{path}: not a plan of the expected shape ({error})"
         raise DataFault(msg) from error
 
 
@@ -225,7 +225,7 @@ def _unit(item: Mapping[str, Any]) -> Unit:
 
 
 def _bits(id_: str) -> int:
-    # Derived ids are "<sid>-t0-p0": the photograph's part decides, so that a photograph's ids stay together.
+    # Derived ids are "<sid>-t0-p0": cutting by the photograph's part keeps a photograph's ids together.
     group = id_.partition("-")[0] if "/" not in id_ else id_
     digest = hashlib.sha256(group.encode("utf-8", errors="surrogatepass")).digest()
     return int.from_bytes(digest[: HASH_BITS // 8], "big")

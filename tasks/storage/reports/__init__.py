@@ -1,1 +1,1 @@
-"""What a dataset says of itself: ledger, tallies, verification, repair."""
+"""Reports on a dataset: ledger, tallies, verification, repair."""

@@ -1,4 +1,4 @@
-"""The part of `verify` that looks at kept answers: folder by folder, since there may be millions."""
+"""The part of `verify` that checks kept answers: folder by folder, since there may be millions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tasks.storage.protocol.layout import ANSWERS, StageKey
 
 @dataclass(slots=True, kw_only=True)
 class AnswerFaults:
-    """What a walk over the answers found.
+    """Results of checking the answers.
 
     Attributes:
         faults: path -> what is wrong with it.
-        strangers: objects that are no answers.
-        checked: answers looked at; their ``bytes`` when read in full.
+        strangers: objects that are not answers.
+        checked: number of answers checked; ``bytes`` of those read in full.
     """
 
     faults: dict[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class AnswerFaults:
 
 @dataclass(slots=True)
 class _Reference:
-    """The end of the furthest part that is referred to, by whom, and by which units."""
+    """The end of the furthest range that rows refer to, the row, and the units."""
 
     end: int
     by: str
@@ -45,7 +45,7 @@ class AnswersAudit:
         self._references: dict[str, _Reference] = {}
 
     def refer(self, path: str, end: int, by: str, unit: tuple[StageKey, str]) -> None:
-        """Note that a unit's row needs the bytes of an answer up to ``end``."""
+        """Records that a unit's row needs the bytes of an answer up to ``end``."""
         known = self._references.setdefault(path, _Reference(end, by, set()))
         known.units.add(unit)
         if end > known.end:
@@ -57,7 +57,7 @@ class AnswersAudit:
         return set() if known is None else known.units
 
     def walk(self, store: Store, *, deep: bool) -> AnswerFaults:
-        """Check names and what is referred to; ``deep``: every byte."""
+        """Checks names and referenced ranges; with ``deep`` every byte."""
         found = AnswerFaults()
         awaited: dict[str, dict[str, _Reference]] = defaultdict(dict)
         for path, reference in self._references.items():
@@ -90,7 +90,7 @@ def answers_below(store: Store) -> Iterator[tuple[AnswerName, ObjectInfo]]:
 def _read(store: Store, paths: list[str], found: AnswerFaults) -> None:
     for path, data in zip(paths, find_many(store, paths), strict=True):
         if data is None:
-            continue  # taken away since it was listed
+            continue  # removed since it was listed
         found.bytes += len(data)
         try:
             answer_from(data, path)

@@ -1,4 +1,4 @@
-"""`verify`: reads a dataset again and names every object that isn't what another one says it is."""
+"""`verify`: reads a dataset again and reports every object that does not match what refers to it."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from tasks.storage.protocol.stage_end import (
 from tasks.storage.protocol.units import Plan, PlanInput, Unit, make_unit, plan_digest, plan_from
 from tasks.storage.reports.answers_audit import AnswersAudit
 
-UNFINISHED = "a release that is not finished; the build that began it goes on when it is run again"
-"""What is said of a release without a manifest that nothing tells to be lost."""
+UNFINISHED = "an unfinished release; running its build again completes it"
+"""Note on a release without a manifest, unless a marker says that it was completed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An object, by its path below the dataset, and what is wrong with it."""
+    """An object, by its path below the dataset, and its problem."""
 
     path: str
     problem: str
@@ -52,14 +52,14 @@ class Fault:
 
 @dataclass(slots=True, kw_only=True)
 class Audit:
-    """What `verify` found.
+    """Results of `verify`.
 
     Attributes:
-        faults: what is wrong, sorted by path, one a path.
-        notes: what is odd but harmless: unfinished releases, and objects that nothing names (left by a killed worker or
+        faults: problems, sorted by path, one per path.
+        notes: odd but harmless: unfinished releases, and objects that nothing refers to (left by a killed worker or
             a lost race).
-        checked: objects looked at; their ``bytes`` when read in full.
-        resting: damaged or missing kept answer -> units whose blobs are parts of it; known after a deep look.
+        checked: number of objects checked; ``bytes`` of those read in full.
+        resting: damaged or missing kept answer -> units whose blobs it holds; only known after a deep check.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -70,23 +70,23 @@ class Audit:
 
 
 def verify(store: Store, *, deep: bool) -> Audit:
-    """Check a dataset: digests by which objects are named, existence, sizes, the count law.
+    """Checks a dataset: digests in names and references, existence, sizes, the count law.
 
-    What a killed build hadn't put yet is no fault. Of a release that means: without a manifest it is unfinished, and a
-    note says so, unless it was noted that the manifest was there: then that was lost.
+    Objects that a killed build had not written yet are not faults. A release without a manifest is unfinished and gets
+    a note, unless its completion marker exists: then the manifest was lost, which is a fault.
 
     Args:
         store: of the dataset.
-        deep: read every byte that a commit or manifest names; otherwise all JSON, and the others' sizes.
+        deep: read every byte that a commit or manifest refers to; otherwise only JSON, and sizes of the rest.
 
     Raises:
-        ConfigurationError: the store holds nothing that a build puts there.
+        ConfigurationError: the store holds nothing written by a build.
     """
     return _Auditor(store, deep).run()
 
 
 class _Auditor:
-    """One walk over a dataset, from the leaves that prove themselves to the objects that name them."""
+    """One pass over a dataset, from the leaves, which carry their own digest, to the objects that refer to them."""
 
     def __init__(self, store: Store, deep: bool) -> None:
         self._store = store
@@ -104,7 +104,7 @@ class _Auditor:
         self._links: dict[str, Mapping[str, Any]] = {}
 
     def run(self) -> Audit:
-        """All checks, in an order in which each may rely on what was found before."""
+        """Runs all checks, each after those whose results it uses."""
         if not any(map(is_of_a_dataset, self._objects)):
             msg = f"OUT={self._store.uri!r}: holds no build"
             raise ConfigurationError(msg)
@@ -135,7 +135,7 @@ class _Auditor:
         return sorted(p for p in self._objects if p.startswith(f"{top}/") and part in p)
 
     def _guarded(self, path: str, check: Callable[[str, bytes], None]) -> None:
-        self._wanted(path, "")
+        self._require(path, "")
         try:
             check(path, self._store.get(path))
         except DataFault as fault:
@@ -151,17 +151,17 @@ class _Auditor:
         plan = plan_from(data, path)
         self._plans[path] = plan
         if plan.path != path:
-            self._fault(path, f"is the plan of {plan.path}")
-        self._wanted(plan.key.config_path, path)
+            self._fault(path, f"holds the plan of {plan.path}")
+        self._require(plan.key.config_path, path)
         for unit in plan.units:
             self._units[plan.key, unit.id] = unit
             for parent in unit.parents:
-                self._wanted(parent, f"unit {unit.id} of {path}")
+                self._require(parent, f"unit {unit.id} of {path}")
         if any(make_unit(plan.key, _members(u), u.generation, u.extra).id != u.id for u in plan.units):
-            self._fault(path, "a unit's id doesn't follow from its members")
+            self._fault(path, "a unit's id does not match its members")
         inputs = {m.id: m for unit in plan.units for m in _members(unit)}
         if plan_digest(inputs.values()) != plan.plan12:
-            self._fault(path, "its name doesn't follow from its inputs")
+            self._fault(path, "its name does not match its inputs")
 
     def _check_commit(self, path: str, data: bytes) -> None:
         commit = commit_from(data, path)
@@ -169,12 +169,12 @@ class _Auditor:
         body = unseal(data, path)
         content = {k: v for k, v in body.items() if k not in ("content", "run", "sha256")}
         if digest_of(content) != commit.content:
-            self._fault(path, "its content doesn't fit the digest it carries")
+            self._fault(path, "its content does not match its own digest")
         unit = self._units.get((commit.key, commit.unit))
         if unit is None:
             self._audit.notes.append(Fault(path=path, problem="the commit of a unit that no plan holds"))
         elif members_digest(unit) != commit.members:
-            self._fault(path, "is for other members than its plan's unit")
+            self._fault(path, "its members differ from those of its plan's unit")
         if commit.tar is not None:
             self._check_object(commit.tar, path)
         rows = self._check_object(commit.rows, path)
@@ -189,34 +189,34 @@ class _Auditor:
         if unit is not None:
             check_count_law(rows, unit.members, commit.rows.path)
         if count_rows(rows) != commit.counts:
-            self._fault(commit.path, "its counts aren't those of its rows")
+            self._fault(commit.path, "its counts differ from its rows")
         for row in rows:
             for ref in row.blobs.values():
                 by, end = f"{row.id} in {commit.rows.path}", ref.offset + ref.length
                 if ref.path.startswith(f"{ANSWERS}/"):
                     self._answers.refer(ref.path, end, by, (commit.key, commit.unit))
                 else:
-                    self._wanted(ref.path, by, end)
+                    self._require(ref.path, by, end)
 
     def _check_object(self, stored: StoredObject, by: str) -> bytes | None:
-        """The object's bytes if it is to be read and right, else None with a fault noted."""
-        self._wanted(stored.path, by)
+        """The object's bytes if they are to be read and match, else None; problems are recorded as faults."""
+        self._require(stored.path, by)
         info = self._objects.get(stored.path)
         if info is None:
             return None
         if info.size != stored.bytes:
-            self._fault(stored.path, f"has {info.size} bytes, {stored.bytes} by {by}")
+            self._fault(stored.path, f"has {info.size} bytes, expected {stored.bytes} by {by}")
             return None
         if not self._deep:
             return None
         data = self._store.get(stored.path)
         self._audit.bytes += len(data)
         if sha256_hex(data) != stored.sha256:
-            self._fault(stored.path, f"its bytes don't fit the digest in {by}")
+            self._fault(stored.path, f"its bytes do not match the digest in {by}")
             return None
         return data
 
-    def _wanted(self, path: str, by: str, size: int = 0) -> None:
+    def _require(self, path: str, by: str, size: int = 0) -> None:
         if path not in self._named:
             self._named.add(path)
             self._audit.checked += 1
@@ -231,7 +231,7 @@ class _Auditor:
         self._audit.checked += found.checked
         self._audit.bytes += found.bytes
         self._audit.resting = {path: self._answers.resting_on(path) for path in found.faults}
-        self._audit.notes += [Fault(path=path, problem="no part of a dataset") for path in found.strangers]
+        self._audit.notes += [Fault(path=path, problem="not part of a dataset") for path in found.strangers]
         for path, problem in found.faults.items():
             self._fault(path, problem)
 
@@ -240,24 +240,24 @@ class _Auditor:
         self._ends[path] = end
         body = unseal(data, path)
         if digest_of({k: v for k, v in body.items() if k not in ("digest", "sha256")}) != end.digest:
-            self._fault(path, "its content doesn't fit the digest it carries")
+            self._fault(path, "its content does not match its own digest")
         plan = self._plans.get(f"{end.key.plans}/{end.plan}.json")
         if plan is None:
-            self._wanted(f"{end.key.plans}/{end.plan}.json", path)
+            self._require(f"{end.key.plans}/{end.plan}.json", path)
             return
         if set(end.commits) != {unit.id for unit in plan.units}:
-            self._fault(path, "names other units than its plan")
+            self._fault(path, "its units differ from its plan")
         for unit, content in end.commits.items():
             commit = self._commits.get((end.key, unit))
             if commit is None:
-                self._wanted(end.key.commit_path(unit), path)
+                self._require(end.key.commit_path(unit), path)
             elif commit.content != content:
-                self._fault(commit.path, f"isn't the commit that {path} counted")
+                self._fault(commit.path, f"is not the commit that {path} counted")
         decisions = end.decisions is None or self._check_object(end.decisions, path) is not None
         if self._deep and decisions and not self._damaged(end):
             rows = list(light_rows(self._store, plan, [self._commits[end.key, u] for u in end.commits]))
             if stage_totals(rows, read_decisions(self._store, end)) != end.totals:
-                self._fault(path, "its totals aren't those of its rows")
+                self._fault(path, "its totals differ from its rows")
 
     def _damaged(self, end: StageEnd) -> bool:
         commits = [self._commits.get((end.key, unit)) for unit in end.commits]
@@ -269,16 +269,16 @@ class _Auditor:
             record = build_from(data, path)
             content = {k: body[k] for k in ("config", "chain", "first_plan")}
             if digest_of(content)[:12] != record.build:
-                self._fault(path, "its name doesn't follow from its content")
+                self._fault(path, "its name does not match its content")
             self._builds.append(record)
             return
-        self._wanted(f"{path.rpartition('/')[0]}.json", path)
+        self._require(f"{path.rpartition('/')[0]}.json", path)
         self._links[path] = body
         key = StageKey(stage=str(body.get("stage")), config8=str(body.get("config8")))
-        self._wanted(key.plan_path(str(body.get("plan12")), int(body.get("generation", 0))), path)
+        self._require(key.plan_path(str(body.get("plan12")), int(body.get("generation", 0))), path)
 
     def _check_links(self, record: BuildRecord) -> None:
-        """A link names the plan of the stage before; without that plan's own link the build can't be followed."""
+        """A link names the plan of the stage before; without that plan's own link the build cannot be followed."""
         stages = {key.stage: before for before, key in pairwise(record.chain)}
         for path, link in self._links.items():
             before = stages.get(str(link.get("stage")))
@@ -288,7 +288,7 @@ class _Auditor:
             if any(p.startswith(start) and p.endswith(f".{reference}.json") for p in self._objects):
                 continue
             plan = self._plans.get(f"{before.plans}/{reference}.json")
-            self._wanted(
+            self._require(
                 link_path(record.build, before.stage, reference, plan.upstream if plan else ""), path
             )
 
@@ -298,10 +298,10 @@ class _Auditor:
         for item in _listed(body.get("files"), path):
             stored = StoredObject(path=f"{folder}/{item['name']}", bytes=item["bytes"], sha256=item["sha256"])
             self._check_object(stored, path)
-        if body.get("schema_version") == 1:  # which kept in its manifest what stands in RUN.json today
+        if body.get("schema_version") == 1:  # version 1 keeps in its manifest what is now in RUN.json
             self._check_origin(path, body)
             return
-        self._wanted(f"{folder}/{RUN}", path)
+        self._require(f"{folder}/{RUN}", path)
         if f"{folder}/{RUN}" in self._objects:
             self._guarded(f"{folder}/{RUN}", self._check_run)
 
@@ -316,19 +316,19 @@ class _Auditor:
         known = {(end.key.stage, end.key.config8, end.plan): end.digest for end in self._ends.values()}
         chain = list(_listed(body.get("chain"), path))
         if body.get("build"):
-            self._wanted(f"{BUILDS}/{body['build']}.json", path)
+            self._require(f"{BUILDS}/{body['build']}.json", path)
             for before, link in pairwise([{"plan": ""}, *chain]):
-                self._wanted(link_path(body["build"], link["stage"], link["plan"], before["plan"]), path)
+                self._require(link_path(body["build"], link["stage"], link["plan"], before["plan"]), path)
         for link in chain:
             digest = known.get((link["stage"], link["config8"], link["plan"]))
             if digest != link["digest"]:
-                self._fault(path, f"was made from another end of {link['stage']} than the one that is there")
+                self._fault(path, f"was made from another end of {link['stage']} than the stored one")
 
     def _check_finished(self, path: str, data: bytes) -> None:
         release = str(unseal(data, path).get("release"))
         if finished_path(release) != path:
             self._fault(path, f"is about {release}")
-        self._wanted(f"{release}/{MANIFEST}", path)
+        self._require(f"{release}/{MANIFEST}", path)
 
     def _note_strangers(self) -> None:
         releases = {_folder(path) for path in self._below(RELEASES) if path.count("/") > 1}
@@ -338,12 +338,12 @@ class _Auditor:
                 self._audit.notes.append(Fault(path=release, problem=UNFINISHED))
         for path in sorted(self._objects.keys() - self._named):
             if path.partition("/")[0] in (RUNS, LOGS):
-                continue  # whatever they hold, nothing rests on it
+                continue  # nothing depends on their contents
             if _folder(path) in unnamed:
-                continue  # told of as a whole
+                continue  # reported as a whole
             kind = "set aside" if path.startswith(f"{ASIDE}/") else "named by nothing"
             if stage_key_of(path) is None and path.partition("/")[0] not in (RELEASES, ASIDE):
-                kind = "no part of a dataset"
+                kind = "not part of a dataset"
             self._audit.notes.append(Fault(path=path, problem=kind))
 
 
@@ -358,6 +358,6 @@ def _members(unit: Unit) -> list[PlanInput]:
 
 def _listed(value: object, path: str) -> Iterable[Mapping[str, Any]]:
     if not isinstance(value, list):
-        msg = f"{path}: has no list where one is wanted"
+        msg = f"{path}: expected a list"
         raise DataFault(msg)
     return value

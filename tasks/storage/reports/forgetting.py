@@ -1,4 +1,4 @@
-"""Counts of kept answers, and answers that are to be asked for again: set aside with the units that rest on them."""
+"""Counts kept answers, and sets answers aside, with the units that depend on them, so that they are asked again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.storage.reports.repairing import set_aside
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class AnswerCount:
-    """Kept answers of one role, kind and round."""
+    """Number of kept answers of one role, kind and round."""
 
     role: str
     kind: str
@@ -34,8 +34,8 @@ class Forgotten:
 
     Attributes:
         answers: paths of the answers.
-        units: (stage, unit) of the units whose rows name one of them.
-        moved: all paths, with ends of stages and releases that rested on the units; now below ``aside/``.
+        units: (stage, unit) of the units whose rows refer to one of them.
+        moved: all paths, including dependent stage ends and releases; now below ``aside/``.
     """
 
     answers: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Forgotten:
 
 
 def count_answers(store: Store, role: str = "") -> list[AnswerCount]:
-    """Kept answers of all roles, or of one, by role, kind and round; every answer is read for its kind.
+    """Kept answers of one role or all, by role, kind and round; every answer is read to know its kind.
 
     Raises:
         DataFault: an answer is damaged.
@@ -64,16 +64,16 @@ def count_answers(store: Store, role: str = "") -> list[AnswerCount]:
 def forget(
     store: Store, *, role: str, since: datetime | None = None, server: str = "", key: str = ""
 ) -> Forgotten:
-    """Set a role's answers aside, and all units whose rows name them; the next build asks again.
+    """Sets a role's answers aside, and all units whose rows refer to them; the next build asks again.
 
-    Nothing is deleted: what is moved lies below ``aside/`` under its old paths.
+    Nothing is deleted: moved objects keep their old paths below ``aside/``.
 
     Args:
         store: of the dataset.
         role: whose answers.
         since: only those stored at this time or later.
         server: only those of the pool or server with this name in the configuration.
-        key: only those whose key begins with these hex digits.
+        key: only those whose key starts with these hex digits.
 
     Raises:
         DataFault: an answer, commit or row file is damaged; nothing was moved.
@@ -104,14 +104,14 @@ def forget(
 
 
 def units_naming(store: Store, keys: set[str]) -> set[tuple[StageKey, str]]:
-    """Units with a row that rests on one of these answers, by the first `KEY_DIGITS` digits of their keys."""
+    """Units with a row that depends on one of these answers, by the first `KEY_DIGITS` digits of their keys."""
     found = set()
     for item in store.list(STAGES):
         if "/commits/" in item.path:
             commit = commit_from(store.get(item.path), item.path)
             data = store.get(commit.rows.path)
             if sha256_hex(data) != commit.rows.sha256:
-                msg = f"{commit.rows.path}: its bytes do not fit the digest in {commit.path}"
+                msg = f"{commit.rows.path}: bytes do not match the digest in {commit.path}"
                 raise DataFault(msg)
             lists = read_rows_table(data, commit.rows.path, ["answers"])["answers"].to_pylist()
             if any(key[:KEY_DIGITS] in keys for named in lists for key in named):

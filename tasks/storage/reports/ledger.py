@@ -1,4 +1,4 @@
-"""The ledger: a build's rows and commits as DuckDB tables, and the questions that are asked of them."""
+"""The ledger: a build's rows and commits as DuckDB tables, and the queries on them."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class FunnelRow:
 
     Attributes:
         children_kept: the next stage's inputs.
-        reasons: (reason, count) of ended inputs and ended children alike, most frequent first.
-        input_reasons, child_reasons: the same of each alone.
+        reasons: (reason, count) over ended inputs and children together, most frequent first.
+        input_reasons, child_reasons: the same for each separately.
     """
 
     stage: str
@@ -70,7 +70,7 @@ class FunnelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditTypeRow:
-    """Samples of one edit type that a stage kept, and those that ended in it (inputs and children)."""
+    """Samples of one edit type that a stage kept, and those that ended there (inputs and children)."""
 
     stage: str
     edit_type: str
@@ -80,8 +80,8 @@ class EditTypeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageProgress:
-    """Units of a stage; ``seconds`` is the workers' time, ``inputs_left`` the members of open units."""
+class StageUnits:
+    """Units of a stage; ``seconds`` is the workers' time, ``inputs_left`` counts the members of open units."""
 
     stage: str
     units: int
@@ -93,7 +93,7 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryStep:
-    """What a stage said about an id, one of its ancestors or of its descendants; ``record`` is JSON or ``""``."""
+    """What a stage recorded about an id, an ancestor or a descendant; ``record`` is JSON or ``""``."""
 
     stage: str
     unit: str
@@ -111,7 +111,7 @@ class HistoryStep:
 
 
 class Ledger:
-    """A build's tables in memory: ``rows`` (decisions applied) and ``units``; read once, when made."""
+    """A build's tables in memory: ``rows`` (with late decisions applied) and ``units``; read once, when created."""
 
     def __init__(self, store: Store, plans: Sequence[Plan]) -> None:
         self._store = store
@@ -134,7 +134,7 @@ class Ledger:
         self._planned = [(step, plan.key.stage, plan.inputs) for step, plan in enumerate(plans)]
 
     def funnel(self) -> list[FunnelRow]:
-        """One line a stage, in order."""
+        """One line per stage, in order."""
         counts = self._ask("SELECT step, kind, outcome, count(*) FROM rows GROUP BY ALL")
         reasons = self._ask("SELECT step, kind, reason, count(*) FROM rows WHERE reason <> '' GROUP BY ALL")
         lines = []
@@ -165,7 +165,7 @@ class Ledger:
         return lines
 
     def edit_types(self) -> list[EditTypeRow]:
-        """For each stage that knows edit types, and each type, what was kept and what ended."""
+        """Kept and ended samples per edit type, for each stage that has edit types."""
         found = self._ask(
             "SELECT stage, edit_type, count(*) FILTER (kind = 'child' AND outcome = 'kept'),"
             " count(*) FILTER (outcome = 'rejected'), count(*) FILTER (outcome = 'failed')"
@@ -176,19 +176,19 @@ class Ledger:
             for stage, kind, kept, rejected, failed in found
         ]
 
-    def progress(self) -> list[StageProgress]:
-        """What is done and what is left, stage by stage."""
+    def progress(self) -> list[StageUnits]:
+        """What is done and what is left, per stage."""
         found = self._ask(
             "SELECT stage, count(*), count(*) FILTER (done), coalesce(sum(members) FILTER (NOT done), 0),"
             " coalesce(sum(seconds), 0), coalesce(max(ended), '') FROM units GROUP BY step, stage ORDER BY step"
         )
         return [
-            StageProgress(stage=s, units=u, units_done=d, inputs_left=int(left), seconds=t, last_commit=e)
+            StageUnits(stage=s, units=u, units_done=d, inputs_left=int(left), seconds=t, last_commit=e)
             for s, u, d, left, t, e in found
         ]
 
     def history(self, id_: str) -> list[HistoryStep]:
-        """Everything said about an id (location, sid, target or sample), its ancestors and descendants, in order."""
+        """All rows about an id (location, sid, target or sample), its ancestors and descendants, in order."""
         known = self._ask("SELECT DISTINCT id, parent FROM rows WHERE parent <> ''")
         family = _closure({id_}, [(i, p) for i, p in known]) | _closure({id_}, [(p, i) for i, p in known])
         found = self._ask(
@@ -201,12 +201,12 @@ class Ledger:
         return [step for place in units for step in self._steps(place, late)]
 
     def _steps(
-        self, place: tuple[str, str], wanted: dict[tuple[str, str, str], tuple[str, str]]
+        self, place: tuple[str, str], required: dict[tuple[str, str, str], tuple[str, str]]
     ) -> Iterable[HistoryStep]:
         for row in read_rows(self._store, self._commits[place]):
-            if (place[0], row.parent, row.id) not in wanted:
+            if (place[0], row.parent, row.id) not in required:
                 continue
-            outcome, reason = wanted[place[0], row.parent, row.id]
+            outcome, reason = required[place[0], row.parent, row.id]
             yield HistoryStep(
                 stage=place[0],
                 unit=place[1],

@@ -1,4 +1,4 @@
-"""`repair` and `gc`: move damaged objects aside so that the next build makes them anew; remove what nothing names."""
+"""`repair`: moves damaged objects aside, so that the next build makes them again."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from tasks.storage.protocol.stage_end import stage_end_from
 from tasks.storage.reports.auditing import verify
 
 STAGING = re.compile(r"#\d+$")
-"""Names of half-written files that a killed process leaves in a local store; its listings hide them."""
+"""Names of partial files that a killed process leaves in a local store; its listings hide them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """What the next build will make anew, by path, sorted.
+    """What the next build will make again, by path, sorted.
 
     Attributes:
         moved: now below ``aside/<digest>/`` under their old paths.
-        missing: named by another object and nowhere to be found.
+        missing: referred to by another object but not in the store.
     """
 
     moved: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Repair:
 
 
 def repair(store: Store) -> Repair:
-    """Move damaged objects aside, with what depends on them or on missing ones; the next build makes them anew.
+    """Moves damaged objects aside, with what depends on them or on missing ones; the next build makes them again.
 
     Raises:
         ConfigurationError: the store holds no dataset.
@@ -61,18 +61,18 @@ def repair(store: Store) -> Repair:
 
 
 def set_aside(store: Store, paths: Iterable[str], units: set[tuple[StageKey, str]]) -> tuple[str, ...]:
-    """Move objects, whole units, and what depends on either below ``aside/<digest>/``; nothing is lost.
+    """Moves objects, whole units, and what depends on either to ``aside/<digest>/``; nothing is deleted.
 
-    Stage ends that count one of the units, and releases made from these, go with them. The next build makes anew what
-    it needs.
+    Stage ends that count one of the units, and releases made from these, move too. The next build makes again what it
+    needs.
 
     Args:
         store: of the dataset.
-        paths: objects, whether they are there or not.
+        paths: objects, existing or not.
         units: with their commits, rows, pixels and attempts.
 
     Returns:
-        The paths that were moved, sorted.
+        The moved paths, sorted.
     """
     named = set(paths)
     answers = {path for path in named if path.startswith(f"{ANSWERS}/") and store.exists(path)}
@@ -81,14 +81,14 @@ def set_aside(store: Store, paths: Iterable[str], units: set[tuple[StageKey, str
     ends = {path for path in present if _is_stage_end(path)}
     moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
     moved |= {path for path in _manifests(present) if path not in moved and _rests_on(store, path, moved)}
-    # That it was finished is true no more; the note would make the manifest that is gone a fault that no repair ends.
+    # Move the completion marker, too: with it, the missing manifest would be a fault that no repair ends.
     releases = [path.removesuffix(f"/{MANIFEST}") for path in _manifests(moved)]
     moved |= {path for release in releases for path in (finished_path(release), f"{release}/{RUN}")}
     moved &= present
     folder = f"{ASIDE}/{digest_of(sorted(moved))[:12]}"
     for path in sorted(moved):
         store.copy(path, f"{folder}/{path}")
-    # Releases first, then commits, answers last: killed halfway, what is left is found again by the same command.
+    # Releases first, then commits, answers last: after a kill halfway the same command finds the rest again.
     for path in sorted(moved, key=_last_to_go):
         store.delete(path)
     return tuple(sorted(moved))
@@ -106,7 +106,7 @@ def collect_garbage(store: Store, older_than: timedelta) -> list[str]:
         older_than: longer than any unit takes, since a worker stores its objects before its commit.
 
     Raises:
-        DataFault: a commit is damaged; what it names can't be known, so nothing is removed.
+        DataFault: a commit is damaged; what it names cannot be known, so nothing is removed.
     """
     before = datetime.now(UTC) - older_than
     objects = {o.path: o for o in store.list(STAGES)}
@@ -172,7 +172,7 @@ def _rests_on(store: Store, path: str, moved: set[str]) -> bool:
         return True
     try:
         body = unseal(store.get(path), path)
-        if body.get("schema_version") != 1:  # version 1 kept in its manifest what stands in RUN.json today
+        if body.get("schema_version") != 1:  # version 1 keeps in its manifest what is now in RUN.json
             body = unseal(store.get(f"{folder}/{RUN}"), f"{folder}/{RUN}")
     except DataFault:
         return True

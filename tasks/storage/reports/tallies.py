@@ -1,4 +1,4 @@
-"""A stage's inputs and its outputs, each counted by how they ended and why, so that whoever reads it can add it up."""
+"""Counts of a stage's inputs and outputs by outcome and reason; each of the two adds up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTally:
-    """Both sides of a stage; the outputs it kept are the next stage's inputs."""
+    """Both sides of a stage; its kept outputs are the next stage's inputs."""
 
     stage: str
     inputs: Tally
@@ -40,7 +40,7 @@ class StageTally:
 
     @property
     def sides(self) -> tuple[tuple[str, Tally], tuple[str, Tally]]:
-        """What is counted, and the counts: the two lines that a table has for the stage."""
+        """Label and counts of each side: the stage's two lines in a table."""
         return ("inputs", self.inputs), ("outputs", self.outputs)
 
 
@@ -48,7 +48,7 @@ def tally_of_end(end: StageEnd) -> StageTally:
     """Of a stage that is closed.
 
     Raises:
-        DataFault: the rejected and failed ones of a side don't add up to the reasons given.
+        DataFault: the rejected and failed ones of a side do not add up to the reasons given.
     """
     return StageTally(stage=end.key.stage, inputs=_side(end, INPUT), outputs=_side(end, CHILD))
 

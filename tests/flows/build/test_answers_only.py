@@ -1,4 +1,4 @@
-"""A build from another dataset's answers says what keeps it from being the same build."""
+"""Rebuilding from another dataset's answers reports anything that would make the build differ."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tasks.stages.registry import stage_digests, stage_material
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.builds import write_build
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import entry_inputs, plan_stage, write_stage_config
+from tasks.storage.protocol.planning import entry_inputs, write_stage_config
 from tasks.storage.protocol.stage_end import close_stage, decide_duplicates, kept_children
-from tests.tasks.storage.drawn_stages import ReadStage, draw_photographs, entries_of, run_plan
+from tests.tasks.storage.drawn_stages import ReadStage, draw_photographs, entries_of, run_plan, stored_plan
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def origin(tmp_path):
     config = load_config("embedded", arguments={"sources": [{"uri": str(photographs)}], "out": store.uri})
     chain = [StageKey(stage=stage, config8=config8) for stage, config8 in stage_digests(config).items()]
     write_stage_config(store, chain[0], stage_material(config, "ingest"))
-    planned = plan_stage(store, chain[0], entry_inputs(entries_of(photographs)), unit_size=2)
+    planned = stored_plan(store, chain[0], entry_inputs(entries_of(photographs)), unit_size=2)
     run_plan(store, planned, chain[0], ReadStage(str(photographs)))
     close_stage(store, planned, decide_duplicates)
     content = config.model_dump(mode="json", exclude=set(NOT_IDENTITY))
@@ -72,19 +72,21 @@ def test_a_dataset_without_a_build_is_refused_and_not_made(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_the_dataset_itself_is_no_place_for_the_new_one(origin):
-    with pytest.raises(ConfigurationError, match="expected another dataset"):
+def test_the_dataset_itself_is_not_a_place_for_the_new_one(origin):
+    with pytest.raises(ConfigurationError, match="expected a dataset other than"):
         open_replay(origin.uri, f"{origin.uri}/")
 
 
 def test_only_execution_may_be_set(origin, tmp_path):
-    with pytest.raises(ConfigurationError, match=r"only execution\.… may be set"):
+    with pytest.raises(
+        ConfigurationError, match=r"not allowed with --answers-only \(available: execution\.…\)"
+    ):
         open_replay(origin.uri, str(tmp_path / "new"), assignments=["editing.min_accuracy=2"])
 
 
 def test_other_code_or_prompts_than_the_other_dataset_had_are_refused(origin, tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.stages.grounding.stage.STEP_VERSIONS", {"scene": 99})
-    with pytest.raises(ConfigurationError, match="grounding: code, prompts or models of this installation"):
+    with pytest.raises(ConfigurationError, match="grounding: version mismatch: this installation"):
         open_replay(origin.uri, str(tmp_path / "new"))
 
 

@@ -1,4 +1,4 @@
-"""A build that is asked to stop: what was begun is finished, nothing else is; a second signal stops at once."""
+"""A build that is asked to stop finishes running units only; a second signal stops it immediately."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def test_units_at_work_are_committed_and_no_other_is_begun(tmp_path: Path) -> No
         on_done=on_done,
         drain=drain,
     )
-    with pytest.raises(Drained, match=r"toy: stopped as asked; .* the same command goes on"):
+    with pytest.raises(Drained, match=r"toy: stopped on request; .* the same command resumes"):
         run.run_partition(0)
     pool.close()
-    # The first one asks to stop; the second was at work then, and a third may have been begun in that moment.
+    # The first unit requests the stop; the second was running then, and a third may have just been started.
     assert set(done) == commits(tmp_path)
     assert 2 <= len(done) <= 3
     begun = {path.name.split("-")[1] for path in tmp_path.glob("attempt-*")}
@@ -54,11 +54,11 @@ def test_a_stage_whose_units_are_all_done_ends_as_always(tmp_path: Path) -> None
         drain=drain,
     )  # fmt: skip
     assert run.run_partition(0) == 1
-    with pytest.raises(Drained, match="next: stopped as asked"):
+    with pytest.raises(Drained, match="next: stopped on request"):
         drain.check("next")
 
 
-def test_units_of_a_later_partition_that_are_at_work_are_told_of_when_their_turn_comes(
+def test_running_units_of_a_later_partition_are_reported_when_their_turn_comes(
     tmp_path: Path,
 ) -> None:
     done: list[str] = []

@@ -79,7 +79,7 @@ def test_no_units_means_no_partitions(tmp_path: Path) -> None:
     assert commits(tmp_path) == set()
 
 
-def test_a_fault_of_the_environment_stops_the_stage_and_the_same_call_goes_on(tmp_path: Path) -> None:
+def test_an_environment_fault_stops_the_stage_and_the_same_call_resumes(tmp_path: Path) -> None:
     units = numbered_units(4, {1: ("away",)})
     with pytest.raises(StageStopped, match="the endpoint is away"):
         run_units(toy_job(tmp_path, trouble_ends_after=99), units, InProcessPool())

@@ -1,4 +1,4 @@
-"""Which packaged files a release must name: those whose digest a configured role states, and no other."""
+"""Which packaged files a release must name: exactly those whose digest a configured role states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each pool and server has a log of its own, whose place is told."""
+"""Each pool and server has its own log, whose path is reported."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 from flows.build.log_files import close_logs, log_lines, log_path, open_logs
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from tasks.roles.placement import PoolSettings, ServedModel, ServerSettings
 
 
-def plan(uri: str) -> ServicePlan:
+def plan(uri: str) -> ServiceSpec:
     server = ServerSettings(model=ServedModel(id="m"), urls=("http://127.0.0.1:9/v1",))
-    return ServicePlan(pools={"painting": PoolSettings(holds=("editor",))}, servers={"vlm": server}, uri=uri)
+    return ServiceSpec(pools={"painting": PoolSettings(holds=("editor",))}, servers={"vlm": server}, uri=uri)
 
 
 def test_what_is_said_about_a_pool_or_server_goes_into_its_log_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A build's record: what it links is enough to follow the build from its photographs to its release."""
+"""A build's record links everything needed to follow the build from its photographs to its release."""
 
 from __future__ import annotations
 
@@ -61,13 +61,33 @@ def test_a_build_to_come_that_tries_failed_inputs_again_is_estimated_with_them(t
     assert {info.path for info in first.store.list()} == before
 
 
-def test_a_misspelt_exclusion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("assignment", "same"),
+    [
+        ("servers.vlm={model: {id: m}, urls: ['http://127.0.0.1:2/v1'], in_flight: 3}", True),
+        ("pools.perception={holds: [detector], replicas: 2}", True),
+        ("execution.workers=7", True),
+        ("seed=7", False),
+    ],
+)
+def test_where_a_build_runs_is_not_part_of_its_identity(tmp_path: Path, assignment: str, same: bool) -> None:
+    first = opened(tmp_path, "first")
+    plan(first, "ingest")
+    arguments = {"sources": [{"uri": str(tmp_path / "in")}], "out": str(tmp_path / "out"), "name": "first"}
+    other = open_build(load_config("embedded", (assignment,), arguments))
+    plan(other, "ingest")
+    assert first.record is not None
+    assert other.record is not None
+    assert (first.record.build == other.record.build) is same
+
+
+def test_a_misspelled_exclusion_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = opened(tmp_path, "first")
     assert exclusion_note(build) == ""
     listed = tmp_path / "leave-out.txt"
     listed.write_text("in/a.png\n" + "".join(f"in/{n}.png\n" for n in range(7)))
     build.listing, build.located = None, build.located.model_copy(update={"exclude": str(listed)})
-    told = "nothing in the sources is named in/0.png, in/1.png, in/2.png, in/3.png, in/4.png and 2 more"
+    told = "no source matches in/0.png, in/1.png, in/2.png, in/3.png, in/4.png and 2 more"
     assert told in exclusion_note(build)
     arguments = ["--source", str(tmp_path / "in"), "--out", str(tmp_path / "new"), "--exclude", str(listed)]
     assert main(["plan", *arguments]) == 0

@@ -1,4 +1,4 @@
-"""What a step takes of memory."""
+"""Memory used by a step."""
 
 from __future__ import annotations
 

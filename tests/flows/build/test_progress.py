@@ -1,4 +1,4 @@
-"""What is said while a build runs: on a terminal, and without one."""
+"""Progress output, on a terminal and without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a running build stands, written beside it and read by another command."""
+"""The state of a running build, written to its dataset and read by another command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SERVICES = {
 
 
 class ToldPool(InProcessPool):
-    """A pool whose router says always the same."""
+    """A pool whose router always reports the same."""
 
     def status(self) -> Mapping[str, Any]:
         return SERVICES

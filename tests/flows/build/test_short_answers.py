@@ -1,4 +1,4 @@
-"""Answers in a few words."""
+"""One-line summaries of answers."""
 
 from __future__ import annotations
 

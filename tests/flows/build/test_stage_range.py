@@ -1,4 +1,4 @@
-"""Which stages a range names, and what a pause makes of it."""
+"""Which stages a range names, and the effect of a pause."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_range_names_stages_in_order(text: str, stages: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize("text", ["painting", "ingest..painting", "ingest.grounding", "ingest...grounding"])
 def test_an_unknown_stage_is_named_with_those_there_are(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"--stages '.*no stage .*available: ingest, grounding"):
+    with pytest.raises(ConfigurationError, match=r"--stages '.*unknown stage .*available: ingest, grounding"):
         stages_of(text)
 
 

@@ -49,7 +49,7 @@ def test_a_death_makes_suspects_of_what_was_computed_and_blames_no_other_unit() 
     assert queue.take() is None
 
 
-def test_a_worker_that_only_waited_blames_nobody() -> None:
+def test_a_worker_that_only_waited_blames_no_sample() -> None:
     queue = queue_of(2)
     held = [take(queue).unit.id, take(queue).unit.id]
     queue.worker_died(held, (), Trouble.CRASHED)
@@ -111,7 +111,7 @@ def test_unreadable_files_do_not_speak_against_the_stage() -> None:
     assert queue.open == set()
 
 
-def test_a_unit_that_goes_on_killing_although_its_suspects_run_apart_stops_the_stage() -> None:
+def test_a_unit_that_keeps_killing_although_its_suspects_run_separately_stops_the_stage() -> None:
     queue = UnitQueue("toy", [ToyUnit(id="u", members=("1", "2"))], Limits(), lambda _: False)
 
     def kill_eight_times() -> None:
@@ -134,7 +134,7 @@ def test_a_unit_whose_kept_answers_are_missing_stays_undone_and_the_others_go_on
     lines = str(raised.value).splitlines()
     assert lines[0] == "toy stopped: kept answers about 2 samples are missing, by role and key:"
     assert lines[1:3] == [f"  editor: 1 ({'f' * 24})", f"  referrer: 1 ({'0' * 24})"]
-    assert "others may be missing" in lines[3]
+    assert "may lack answers" in lines[3]
 
 
 def test_nothing_stops_when_no_answer_is_missing() -> None:

@@ -1,4 +1,4 @@
-"""``answers list`` and ``answers forget`` as a person types them."""
+"""``answers list`` and ``answers forget`` on the command line."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def test_answers_to_forget_are_chosen_by_time_server_and_key(out, capsys, choice
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--role", "painter"], "--role 'painter': no such role (available: tagger, "),
+        (["--role", "painter"], "--role 'painter': unknown role (available: tagger, "),
         (["--role", "editor", "--since", "yesterday"], "--since 'yesterday': expected a time"),
-        (["--role", "editor", "--key", "xyz"], "--key 'xyz': expected the first hex digits"),
+        (["--role", "editor", "--key", "xyz"], "--key 'xyz': expected the first 1 to 64 hex digits"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_exit_code_2(out, capsys, arguments, message):
@@ -96,10 +96,16 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--answers-only"], "expected --from DATASET and --out NEW"),
-        (["--answers-only", "--from", "a", "--out", "b", "--limit", "3"], "--limit: not with --answers-only"),
-        (["--answers-only", "--from", "a", "--out", "b", "--retry-failed"], "--retry-failed: not with"),
-        (["--from", "a"], "--from: only with --answers-only"),
-        (["--allow-other-libraries"], "--allow-other-libraries: only with --answers-only"),
+        (
+            ["--answers-only", "--from", "a", "--out", "b", "--limit", "3"],
+            "--limit: not allowed with --answers-only",
+        ),
+        (
+            ["--answers-only", "--from", "a", "--out", "b", "--retry-failed"],
+            "--retry-failed: not allowed with",
+        ),
+        (["--from", "a"], "--from: only allowed with --answers-only"),
+        (["--allow-other-libraries"], "--allow-other-libraries: only allowed with --answers-only"),
     ],
 )
 def test_arguments_of_answers_only_that_contradict_each_other_are_refused(capsys, arguments, message):

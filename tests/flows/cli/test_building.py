@@ -1,4 +1,4 @@
-"""What `build` does with part of the stages, and what it prints at its end."""
+"""`build` with some of the stages, and what it prints at its end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_only_a_stage_that_had_inputs_was_done_before(
     for seconds, told in (({}, "before"), ({"ingest": 0.25}, "0.2")):
         print_result(build, release, seconds, 1.0)
         text = capsys.readouterr().out
-        assert "no sample came out" in text
+        assert "no sample was accepted" in text
         lines = [line.split() for line in text.splitlines()]
         assert [line[6] for line in lines if line[1:2] == ["inputs"]] == [told, "-", "-", "-", "-"]
 
@@ -61,7 +61,7 @@ def test_a_stage_whose_predecessor_is_not_finished_is_refused_before_anything_is
         assert "ingest is not finished for this configuration" in line
         assert "--stages ..ingest" in line
     assert main(command(tmp_path, "build", "--stages", "painting")) == 2
-    assert "no stage 'painting'" in capsys.readouterr().err
+    assert "unknown stage 'painting'" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*/*"))
 
 
@@ -69,13 +69,13 @@ def test_a_pause_says_how_to_look_and_how_to_go_on(
     tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paused = command(tmp_path, "build", "--set", "execution.pause_after=ingest")
-    for again in (False, True):  # the second time it pauses there with nothing to do
+    for again in (False, True):  # the second run pauses at the same stage with nothing to do
         assert main(paused) == 0
         out = capsys.readouterr().out
         assert ("before" in out.splitlines()[1].split()) is again
         assert "paused after ingest (execution.pause_after)" in out
         assert f"look     groundedit gallery {tmp_path / 'out'}" in out
-        assert "go on    the same command with --set execution.pause_after=''" in out
+        assert "resume   the same command with --set execution.pause_after=''" in out
     assert main([*command(tmp_path, "plan", "--set", "execution.pause_after="), "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)
     assert [(line["stage"], line["open_inputs"]) for line in lines[:2]] == [("ingest", 0), ("grounding", 4)]
@@ -86,7 +86,7 @@ def test_a_part_of_the_stages_is_planned_and_built_alone(
     tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(tmp_path, "build", "--stages", "..ingest")) == 0
-    assert "go on    the same command with --stages grounding.." in capsys.readouterr().out
+    assert "resume   the same command with --stages grounding.." in capsys.readouterr().out
     assert main([*command(tmp_path, "plan", "--stages", "grounding"), "--json"]) == 0
     (line,) = json.loads(capsys.readouterr().out)
     assert (line["stage"], line["open_inputs"]) == ("grounding", 4)
@@ -118,7 +118,7 @@ def test_a_pilot_s_units_and_answers_are_used_by_the_whole_build(
     whole = set((tmp_path / "out").glob("stages/*/commits/*/*.json"))
     assert pilot < whole
     capsys.readouterr()
-    # Units of another cut: nothing of the pilot's commits can be used, and all of its answers are.
+    # Other unit sizes: none of the pilot's commits can be reused, but all of its answers.
     for folder in (tmp_path / "out").glob("stages/grounding-*"):
         shutil.rmtree(folder)
     shutil.rmtree(tmp_path / "out" / "builds")

@@ -1,4 +1,4 @@
-"""A dataset of version 0.1.0: every command reads it, building on leaves it as it is."""
+"""A dataset of version 0.1.0: every command reads it, and building leaves it unchanged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.fixture
 def old(unpacked, tmp_path, monkeypatch):
-    """A copy whose folders ``dataset`` and ``photographs`` lie in the working directory, as when it was made."""
+    """A copy whose folders ``dataset`` and ``photographs`` are in the working directory, as when it was made."""
     shutil.copytree(unpacked, tmp_path / "w")
     monkeypatch.chdir(tmp_path / "w")
     return tmp_path / "w" / "dataset"
@@ -109,7 +109,10 @@ def test_the_gallery_shows_it_with_bounds_in_words(old, capsys, tmp_path):
     refused = (tmp_path / "g" / "rejected-editing-wrong-color-1.html").read_text()
     assert "share of the target in the asked color" in refused
     assert "at least 1" in refused
-    assert "none fit to be a target" in (tmp_path / "g" / "rejected-grounding-no-target-1.html").read_text()
+    assert (
+        "none of which qualifies as a target"
+        in (tmp_path / "g" / "rejected-grounding-no-target-1.html").read_text()
+    )
     accepted = "".join(path.read_text() for path in (tmp_path / "g").glob("accepted-*.html"))
     assert accepted.count('<article class="card"') == 3
     assert ">=" not in accepted
@@ -144,7 +147,7 @@ def test_training_reads_it(old):
     assert {type(example).__name__ for example in found} == {"GroundingExample"}
 
 
-def test_repair_leaves_it_alone_and_sets_aside_what_rests_on_a_damaged_file(old, capsys):
+def test_repair_leaves_it_alone_and_sets_aside_what_depends_on_a_damaged_file(old, capsys):
     before = digests(old)
     assert "nothing is damaged" in run(capsys, "repair", "dataset")
     assert digests(old) == before
@@ -163,7 +166,7 @@ def test_plan_says_that_its_stages_are_left_as_they_are(old, capsys):
     before = digests(old)
     assert main(["plan", *BUILD]) == 0
     told = capsys.readouterr()
-    assert "stages of an earlier version are left as they are: editing-" in told.err + told.out
+    assert "stages of an earlier version are left unchanged: editing-" in told.err + told.out
     assert digests(old) == before
 
 

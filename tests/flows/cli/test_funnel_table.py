@@ -1,4 +1,4 @@
-"""The table that a build and `groundedit status` end with: whoever reads it can add it up."""
+"""The table printed at the end of a build and by `groundedit status` adds up."""
 
 from __future__ import annotations
 

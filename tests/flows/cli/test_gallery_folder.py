@@ -1,4 +1,4 @@
-"""Where the gallery may go: nothing of a person's is ever mixed up with it, and what can't be is said at once."""
+"""Where the gallery may go: never among a user's files, and invalid folders are reported at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def lay_out_gallery(store: Store, folder: Path) -> None:
-    """The smallest gallery there is."""
+    """The smallest valid gallery."""
     folder.mkdir()
     sample = SampleContext(seed=0, stages=(), min_accuracy=1.0, min_seamlessness=1.0)
     context = ReleaseContext(name="none", profile="embedded", sample=sample)
@@ -41,7 +41,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def refuse(tmp_path: Path, to: str, *parts: str) -> None:
-    """The command, with exit code 2, one line, and every file and folder as it was."""
+    """Runs the command: exit code 2, one line, and all files and folders unchanged."""
     before = {p: p.read_bytes() if p.is_file() else None for p in tmp_path.rglob("*")}
     out, err = io.StringIO(), io.StringIO()
     with contextlib.chdir(tmp_path), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -56,14 +56,14 @@ def refuse(tmp_path: Path, to: str, *parts: str) -> None:
 def test_a_folder_of_photographs_is_left_alone(store: Store, tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "a.jpg").write_bytes(b"\xff\xd8")
-    refuse(tmp_path, "photographs", "no gallery")
+    refuse(tmp_path, "photographs", "not a gallery")
 
 
-def test_a_page_of_someone_else_is_no_gallery(store: Store, tmp_path: Path) -> None:
+def test_a_page_of_someone_else_is_not_a_gallery(store: Store, tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("<h1>How we ended here</h1>")
     (tmp_path / "site" / "style.css").write_text("")
-    refuse(tmp_path, "site", "no gallery")
+    refuse(tmp_path, "site", "not a gallery")
 
 
 @pytest.mark.parametrize("to", ["data", "data/gallery", "data/../data/x/y", "link/gallery"])
@@ -80,7 +80,7 @@ def test_a_gallery_is_local(store: Store, tmp_path: Path, to: str) -> None:
 
 
 @pytest.mark.parametrize("to", ["file", "file/below/it"])
-def test_a_file_is_no_place_for_a_gallery(store: Store, tmp_path: Path, to: str) -> None:
+def test_a_file_is_not_a_place_for_a_gallery(store: Store, tmp_path: Path, to: str) -> None:
     (tmp_path / "file").write_text("a file")
     refuse(tmp_path, to, f"{tmp_path / 'file'} is a file")
 
@@ -111,5 +111,5 @@ def test_without_a_wish_it_goes_beside_the_dataset_under_the_same_rules(store: S
     assert gallery_folder(store, store.uri, "") == tmp_path / "data-gallery"
     (tmp_path / "data-gallery").mkdir()
     (tmp_path / "data-gallery" / "a.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(ConfigurationError, match=r"--to='.*/data-gallery'.*no gallery"):
+    with pytest.raises(ConfigurationError, match=r"--to='.*/data-gallery'.*not a gallery"):
         gallery_folder(store, store.uri, "")

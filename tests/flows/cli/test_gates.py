@@ -1,4 +1,4 @@
-"""``groundedit gates`` as a person runs it: one JSON line out per line in, and exit codes."""
+"""``groundedit gates`` on the command line: one JSON line out per line in, and exit codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.cli.main import main
-from tasks.stages.instruction.words.names import NAMES
+from tasks.stages.instruction.words.gate_names import NAMES
 from tests.tasks.stages.instruction.words.corpus import right_cases, wrong_cases
 
 

@@ -1,4 +1,4 @@
-"""The command as a person runs it: exit codes and what is printed; in this process, to save imports."""
+"""The command: exit codes and output; run in this process to save imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left."""
+    """Result of a run."""
 
     returncode: int
     stdout: str
@@ -31,13 +31,13 @@ def groundedit(*arguments: str, cwd: Path) -> Result:
     with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             code = main(arguments)
-        except SystemExit as left:  # argparse leaves this way
+        except SystemExit as left:  # argparse exits this way
             code = int(left.code or 0)
     return Result(code, out.getvalue(), err.getvalue())
 
 
 def assert_wrong(result: Result, *parts: str) -> None:
-    """Exit code 2, one line, no traceback, and the message names what is wrong."""
+    """Exit code 2, one line, no traceback, and the message names the problem."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     last = result.stderr.strip().splitlines()[-1]
@@ -55,6 +55,7 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         "status",
         "verify",
         "repair",
+        "gc",
         "show",
         "gallery",
         "fetch",
@@ -70,7 +71,7 @@ def test_the_module_runs_as_a_process_with_the_same_exit_code(tmp_path: Path) ->
     assert_wrong(Result(result.returncode, result.stdout, result.stderr), "nothing")
 
 
-def test_what_nobody_foresaw_is_one_line_and_debug_shows_the_rest(
+def test_an_unexpected_error_is_one_line_and_debug_shows_the_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(_: object) -> int:
@@ -79,12 +80,12 @@ def test_what_nobody_foresaw_is_one_line_and_debug_shows_the_rest(
     monkeypatch.setattr("flows.cli.inspect.status", explode)
     result = groundedit("status", "x", cwd=tmp_path)
     assert result.returncode == 3
-    assert result.stderr.startswith("error: ZeroDivisionError: seven by nothing")
+    assert result.stderr.startswith("unexpected ZeroDivisionError: seven by nothing")
     with pytest.raises(ZeroDivisionError):
         groundedit("status", "x", "--debug", cwd=tmp_path)
 
 
-def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_that_the_same_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
@@ -129,7 +130,7 @@ def test_a_wrong_setting_is_named_with_its_value(
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
 def test_a_limit_of_no_photographs_is_refused(tmp_path: Path, limit: str) -> None:
     result = groundedit("build", f"--limit={limit}", cwd=tmp_path)
-    assert_wrong(result, f"argument --limit: {limit} is not a number of photographs")
+    assert_wrong(result, f"argument --limit: {limit!r}")
 
 
 @pytest.mark.parametrize("option", ["--out", "--name", "--source", "--exclude", "--profile"])
@@ -141,8 +142,8 @@ def test_an_option_with_an_empty_value_is_refused_not_passed_over(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
-def test_an_empty_name_is_no_dataset(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gc", "gallery"])
+def test_an_empty_name_is_not_a_dataset(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "", cwd=tmp_path), "argument OUT: ''")
 
 
@@ -179,14 +180,14 @@ def test_too_little_space_stops_before_work_with_exit_code_3(tmp_path: Path) -> 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "repair", "gallery"])
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gc", "gallery"])
 def test_looking_at_what_is_not_there_makes_no_folder(tmp_path: Path, command: str) -> None:
     assert_wrong(groundedit(command, "nothing", cwd=tmp_path), "nothing")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["status", "verify", "repair"])
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("command", ["status", "verify", "repair", "gc"])
+def test_a_folder_that_is_not_a_dataset_is_refused(tmp_path: Path, command: str) -> None:
     assert_wrong(
         groundedit(command, str(photograph_folder(tmp_path)), cwd=tmp_path), "holds no build", "photographs"
     )
@@ -225,7 +226,7 @@ def photograph_folder(tmp_path: Path) -> Path:
 
 
 def redirected(redirection: str, *arguments: str) -> Result:
-    """The command as a shell starts it with this redirection; ``stdout`` is what still arrived."""
+    """Runs the command in a shell with this redirection; ``stdout`` is what still arrived."""
     command = [
         "sh",
         "-c",
@@ -236,12 +237,12 @@ def redirected(redirection: str, *arguments: str) -> Result:
         "flows.cli.main",
         *arguments,
     ]
-    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse keeps an error of its own printing to itself
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}  # argparse hides errors of its own printing
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=buffered, check=False)
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_reader_that_goes_away_is_no_fault():
+def test_a_reader_that_closes_the_pipe_is_not_an_error():
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "flows.cli.main", "config", "show", "--profile", "embedded"]

@@ -1,4 +1,4 @@
-"""``models try`` as a person types it: with servers that answer, that are away, and that are others."""
+"""``models try`` on the command line, with servers that answer, are away, or run another model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def photograph(tmp_path: Path) -> Path:
 
 
 def profile(tmp_path: Path, url: str, model: str = "test-model") -> str:
-    """All roles that a chat server can have, on one; the others have backends that load nothing here."""
+    """The embedded profile with all roles that a chat server can have on one such server."""
     embedded = yaml.safe_load((Path(__file__).parents[3] / "deploy/profiles/embedded.yaml").read_text())
     chat = {"backend": "chat", "run": "vlm"}
     embedded["grounding"]["judge"] = chat
@@ -56,6 +56,7 @@ def test_every_role_answers_and_says_how_long_it_took(
     assert roles["segmenter"]["run"] == "here"
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 def test_a_role_that_fails_is_named_with_the_reason_and_the_others_are_tried(
     tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
@@ -70,6 +71,7 @@ def test_a_role_that_fails_is_named_with_the_reason_and_the_others_are_tried(
     assert "endpoint_refused" in str(roles["rewriter"]["problem"])
 
 
+@pytest.mark.slow
 @pytest.mark.assets
 def test_a_server_that_is_away_fails_its_roles_at_once(
     tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
@@ -103,6 +105,6 @@ def test_a_file_that_is_not_there_is_a_wrong_argument(
 def test_the_embedded_profile_answers_without_any_server(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (path,) = (p for p in lay_out_photographs("demo", tmp_path) if p.name.startswith("stylish-workspace"))
+    path = next(p for p in lay_out_photographs("demo", tmp_path) if p.name.startswith("stylish-workspace"))
     assert main(["models", "try", str(path)]) == 0
     assert "all 10 roles answered" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Builds of drawn photographs with a scripted chat server for the roles of language, in this process or another."""
+"""Builds of drawn photographs with a scripted chat server for the language roles, in this process or another."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def run(
     )
     build = open_build(resolve(request)[0], retry=retry_failed)
     with open_session(build, progress=Progress(quiet=True)) as session:
-        return session.run_plainly()
+        session.run_plainly()
+        return session.finish()
 
 
 def command(*arguments: str) -> list[str]:
@@ -114,7 +115,7 @@ def process(
 
 
 class Count:
-    """Questions per role from here to `stop`: those of the servers, and those of the models of this process."""
+    """Counts questions per role from here to `stop`: those of the servers and of the models of this process."""
 
     def __init__(self, *servers: ChatServer) -> None:
         self._servers = servers
@@ -126,7 +127,7 @@ class Count:
         """Role and sample of each question to a model of this process."""
 
     def stop(self) -> Count:
-        """Later questions do not count."""
+        """Later questions are not counted."""
         pairs = zip(self._servers, self._bodies, strict=True)
         self.bodies = [body for server, first in pairs for body in server.bodies[first:]]
         self.subjects = models.ASKED[self._asked :]
@@ -134,16 +135,16 @@ class Count:
 
     @property
     def roles(self) -> dict[str, int]:
-        """Role to count, without zeros."""
+        """Role -> count, without zeros."""
         return dict(Counter(role for role, _ in [*self.subjects, *self.bodies]))
 
     def of(self, role: str) -> list[Asked]:
-        """Requests of a role."""
+        """Number of requests of a role."""
         return [Asked(role=role, number=0, body=body) for each, body in self.bodies if each == role]
 
 
 def release_files(out: Path) -> dict[str, str]:
-    """``release/file`` -> SHA-256, of the only release of a dataset; `RUN` is left out, which tells hosts and times."""
+    """``release/file`` -> SHA-256 of a dataset's only release, without `RUN`, which has hosts and times."""
     (manifest,) = out.glob(f"releases/*/{MANIFEST}")
     files = [path for path in manifest.parent.rglob("*") if path.is_file() and path.name != RUN]
     assert len(files) > 3

@@ -1,4 +1,4 @@
-"""Drawn photographs: colored things on a plain table, each scene with a ground of its own, all of it known."""
+"""Drawn photographs: colored things on a plain table, each scene with its own ground, all of it known."""
 
 from __future__ import annotations
 

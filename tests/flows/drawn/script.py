@@ -1,4 +1,4 @@
-"""The script of the drawn builds' server: a careful writer whose judges and rewriter a test can change its mind of."""
+"""The script of the drawn builds' server: a careful writer whose judges and rewriter can be changed by a test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.serving.scripts import Answer, Asked
 SCENES = known_scenes(20)
 
 MARKER = "Answer with care."
-"""Sentence that a test adds to a prompt; whoever reads it changes half of the answers."""
+"""Sentence that a test adds to a prompt; the script answers half of such questions differently."""
 
 
 class DrawnScript:

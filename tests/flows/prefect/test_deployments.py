@@ -1,4 +1,4 @@
-"""`prefect.yaml`: its deployments exist, and on a real server with a real worker one of them builds a release."""
+"""`prefect.yaml`: its deployments exist, and one of them builds a release on a real server with a real worker."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_entry_point_is_a_flow_of_the_name_that_is_documented() -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A Prefect of our own on a free port of loopback."""
+    """A separate Prefect server on a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -133,7 +133,7 @@ def test_the_documented_lines_build_a_release_on_a_real_server_and_worker(
         worker.wait(timeout=60)
         for pid in below:
             kill(pid)
-    # the last stage alone makes the same release of what the others left
+    # the last stage alone makes the same release from the results of the others
     assert manifest(tmp_path / "out") == first
 
 

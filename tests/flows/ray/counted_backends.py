@@ -1,4 +1,4 @@
-"""Small backends for pools: they count themselves in files, and do harm on request."""
+"""Small backends for pools: they count themselves in files, and fail on request."""
 
 from __future__ import annotations
 

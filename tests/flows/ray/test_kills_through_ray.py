@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dozen photographs that are used for nothing but counting."""
+    """A dozen photographs that are only counted."""
     every = tmp_path_factory.mktemp("all")
     chosen = tmp_path_factory.mktemp("chosen") / "photographs"
     chosen.mkdir()
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Run:
-    """One ``groundedit build`` in a process of its own."""
+    """One ``groundedit build`` in its own process."""
 
     def __init__(self, photographs: Path, out: Path, home: Path, *more: str) -> None:
         self.out = out
@@ -73,8 +73,8 @@ class Run:
         return self.process.wait(timeout=timeout_s)
 
     def wait_for_commits(self, more: int) -> None:
-        """Returns after so many more commits than when workers were ready, or when the build has ended."""
-        # Workers of a driver that was killed a moment ago may still commit, so counting starts with our own.
+        """Returns after this many more commits than when workers were ready, or when the build has ended."""
+        # Workers of a driver that was just killed may still commit, so counting starts with our own.
         wait_until(lambda: self.process.poll() is not None or "ready after" in self.said(), PATIENCE_S)
         before = len(commits(self.out))
         wait_until(
@@ -88,7 +88,7 @@ class Run:
 
 @pytest.fixture
 def runs() -> Iterator[list[Run]]:
-    """Ends whatever a failed test left running, by its process ids."""
+    """Ends by process id whatever a failed test left running."""
     started: list[Run] = []
     yield started
     for run in started:
@@ -137,7 +137,7 @@ def test_kills_and_the_same_command_give_the_release_of_an_undisturbed_build(
         below = descendants(run.process.pid)
         _kill_one_of(victim, run, below)
         if victim in ("worker", "server"):
-            # The driver notices, blames nobody for one death, and goes on by itself.
+            # The driver notices, blames no sample for one death, and continues by itself.
             run.wait_for_commits(1)
             seen |= commits(killed)
             os.killpg(run.process.pid, signal.SIGKILL)
@@ -148,7 +148,7 @@ def test_kills_and_the_same_command_give_the_release_of_an_undisturbed_build(
     assert last.wait() == 0, last.said()
     final = commits(killed)
     assert len(final) >= limit
-    # Ray's agents try for a minute to tell a head that is gone of its end.
+    # For a minute Ray's agents try to report to a head that is gone.
     assert wait_until(lambda: all(is_gone(pid) for pid in left), 120), [command_line(pid) for pid in left]
     assert {path: final[path] for path in seen} == seen, "a committed unit was done again"
     assert final.keys() == commits(tmp_path / "undisturbed").keys()
@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_a_build_that_the_same_command_continues(
     below = descendants(few.process.pid)
     os.killpg(few.process.pid, signal.SIGINT)
     assert few.wait(60) == 130, few.said()
-    assert "the same command goes on" in few.said()
+    assert "the same command resumes" in few.said()
     assert "Traceback" not in few.said()
     assert wait_until(lambda: all(is_gone(pid) for pid in below), 120)
     before = commits(tmp_path / "out")

@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from flows.build.log_files import log_path
-from flows.build.service_plan import ServicePlan
+from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
 from flows.ray.router_client import RayRouterClient
 from flows.ray.services import RayServices
@@ -37,8 +37,8 @@ def route(role: str, run: str, folder: Path) -> Route:
     return Route(name=f"{role}@{run}", role=role, choice=choice, run=run)
 
 
-def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> ServicePlan:
-    return ServicePlan(
+def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> ServiceSpec:
+    return ServiceSpec(
         routes=routes,
         stages={"grounding": frozenset(each.name for each in routes)},
         pools=pools,
@@ -48,7 +48,7 @@ def plan(folder: Path, pools: dict[str, PoolSettings], *routes: Route) -> Servic
 
 @pytest.fixture
 def started(cluster: RayCluster) -> Iterator[list[RayServices]]:
-    """Services of a test; they are ended with it."""
+    """Services for a test, closed with it."""
     services: list[RayServices] = []
     yield services
     for each in services:
@@ -56,7 +56,7 @@ def started(cluster: RayCluster) -> Iterator[list[RayServices]]:
 
 
 def services_of(
-    cluster: RayCluster, started: list[RayServices], made: ServicePlan, **execution: object
+    cluster: RayCluster, started: list[RayServices], made: ServiceSpec, **execution: object
 ) -> RayServices:
     services = RayServices(cluster, made, ExecutionSettings(card_gb=80.0, **execution))  # type: ignore[arg-type]
     started.append(services)
@@ -156,7 +156,7 @@ def test_a_killed_replica_loses_and_doubles_nothing(
     assert [each for each in answers if isinstance(each, BaseException)] == []
     answered = [path.name.split("-")[1] for path in tmp_path.glob("asked-*")]
     assert sorted(set(answered)) == sorted({*(name for name in names if name[0] == "p"), "qq"})
-    # Asked again after the death only what was in the two calls of the replica that died.
+    # Only the two calls of the replica that died are asked again.
     assert len(answered) - len(set(answered)) <= 8
 
 
@@ -168,7 +168,7 @@ def test_a_question_that_kills_is_one_failure_and_its_neighbors_are_answered(
     names = [f"n{n}" for n in range(7)]
     answers = ask(services, *(tag_call(name) for name in [*names[:3], "xx-kill", *names[3:]]))
     failed = [each for each in answers if isinstance(each, BaseException)]
-    assert [type(each) for each in failed] == [SampleError]
+    assert [type(each) for each in failed] == [SampleError], failed
     assert failed[0].reason is Reason.CRASHED  # type: ignore[union-attr]
 
 
@@ -192,7 +192,8 @@ def test_a_pool_has_a_log_that_tells_of_its_replicas(
     pool = PoolSettings(holds=("tagger",), gpu_gb=40)
     made = plan(tmp_path, {"perception": pool}, route("tagger", "perception", tmp_path))
     services = services_of(cluster, started, made)
-    ask(services, tag_call("a-t0"))
+    (answer,) = ask(services, tag_call("aa-t0"))
+    assert not isinstance(answer, BaseException), answer
     text = log_path(made.uri, "perception").read_text()
     assert "pools.perception: replica 1 is ready" in text
     assert services.status()["routes"]["tagger@perception"]["answered"] == 1

@@ -7,7 +7,7 @@ import pytest
 from tasks.backends.generative_offer import GenerativeEditorOffer, GenerativeInpainterOffer
 from tasks.records.records import EditType
 from tasks.records.settings_base import Settings
-from tests.tasks.stages.instruction.drawn_scenes import ALL, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import ALL, scene, street, target, thing
 
 EDITOR, INPAINTER = GenerativeEditorOffer(Settings()), GenerativeInpainterOffer(Settings())
 

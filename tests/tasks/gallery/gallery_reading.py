@@ -1,4 +1,4 @@
-"""A gallery as tests read it: its pages parsed, and galleries of entries made by hand."""
+"""Reads a gallery for tests: parsed pages, and galleries of entries made by hand."""
 
 from __future__ import annotations
 

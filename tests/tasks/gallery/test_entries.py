@@ -1,4 +1,4 @@
-"""What a page says of single entries: paging, what refused them, who made them, names that are no text."""
+"""Entries on pages: paging, failed gates, provenance, names that are not text."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_a_model_that_one_sample_alone_used_stands_with_it(drawn):
     ]
     files = written(drawn, accepted=entries, accepted_totals={"Color": 2})
     page = Page(files["accepted-color-1.html"].decode())
-    assert "models of its own editor: Other editor" in page.text
-    assert "models of its own editor: Drawn editor" in page.text
+    assert "own models editor: Other editor" in page.text
+    assert "own models editor: Drawn editor" in page.text
     assert page.text.count("Drawn edit_judge") == 1
 
 
@@ -50,7 +50,7 @@ def test_a_doubtful_label_is_not_called_an_imprecise_mask(drawn):
     assert "is 0.74 , must be at least 0.85 label_confidence" in page.text
 
 
-def test_plans_of_a_target_that_ended_alike_are_told_once_with_how_many(drawn):
+def test_plans_of_a_target_that_ended_alike_are_shown_once_with_their_number(drawn):
     first, second = (drawn.target(drawn.source_image(f"shots/{n}.jpg")) for n in "ab")
     told = (("p0", first, "no"), ("p1", first, "no"), ("p2", first, "other"), ("q0", second, "no"))
     reason = "no_unique_reference"
@@ -59,7 +59,7 @@ def test_plans_of_a_target_that_ended_alike_are_told_once_with_how_many(drawn):
     page = Page(files["rejected-instruction-no-unique-reference-1.html"].decode())
     assert page.tags["article"] == 3
     assert "4 of 9 shown in 3 entries" in page.text
-    assert page.text.count("2 plans for edits of this target ended in this same way: p0, p1") == 1
+    assert page.text.count("2 plans for edits of this target ended the same way: p0, p1") == 1
     assert page.text.count("for edits of this target") == 1
 
 
@@ -73,7 +73,7 @@ def test_plans_with_words_or_an_edit_of_their_own_stay_apart(drawn):
     files = written(drawn, rejected=entries, rejected_totals={("editing", "seam_visible"): 5})
     page = Page(files["rejected-editing-seam-visible-1.html"].decode())
     assert page.tags["article"] == 4
-    assert "ended in this same way: p0, p2" in page.text
+    assert "ended the same way: p0, p2" in page.text
 
 
 def test_samples_of_one_photograph_lead_to_each_other_and_no_sample_to_itself(drawn):
@@ -166,7 +166,7 @@ def test_all_refused_ones_are_paged_and_how_many_are_left_out_is_said(drawn):
     assert "70 of 75" in Page(files["index.html"].decode()).text
 
 
-def test_a_name_that_is_no_text_breaks_no_page(drawn):
+def test_a_name_that_is_not_text_breaks_no_page(drawn):
     entry = refused("ingest", "bad_name", None, "", "shots/\udcff.jpg")
     files = written(drawn, rejected=[entry], rejected_totals={("ingest", "bad_name"): 1})
     assert b"\\udcff" in files["rejected-ingest-bad-name-1.html"]

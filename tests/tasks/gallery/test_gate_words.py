@@ -1,4 +1,4 @@
-"""Gates in plain words, and which of them refused something."""
+"""Gates in plain words, and which of them failed."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_an_unknown_gate_is_said_by_its_name_and_the_judges_points_by_what_they_
         ("size_rank", 2.0, None, None, None),
     ],
 )
-def test_how_close_a_value_is_to_its_bound_is_told_on_one_scale(name, value, low, high, spare):
+def test_closeness_to_a_bound_is_reported_on_one_scale(name, value, low, high, spare):
     found = spare_share(Measurement(name=name, value=value, low=low, high=high))
     assert found == (spare if spare is None else pytest.approx(spare))
 

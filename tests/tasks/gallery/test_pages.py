@@ -1,4 +1,4 @@
-"""The gallery: whole, without outside resources, and safe whatever names and words come in."""
+"""The gallery: complete, without external resources, and safe for any names and words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_link_leads_to_a_file_beside_the_page(gallery):
                 assert anchor in pages(gallery)[name].ids
 
 
-def test_gallery_release_and_dataset_are_no_photographs_below_a_source(gallery, released, tmp_path):
+def test_gallery_release_and_dataset_below_a_source_are_not_photographs(gallery, released, tmp_path):
     folder, _ = released
     for name, goal in {"gallery": gallery, "release": folder, "dataset": folder.parents[1]}.items():
         (tmp_path / name).symlink_to(goal)

@@ -1,4 +1,4 @@
-"""The pictures of the gallery, on arrays one can check by eye."""
+"""The gallery's pictures, on arrays that can be checked by eye."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.gallery.pictures import (
 from tasks.imaging.pixels import decode_rgb
 from tasks.records.records import Box
 
-GREY = np.full((40, 60, 3), 100, np.uint8)
+GRAY = np.full((40, 60, 3), 100, np.uint8)
 CROP = Box(x0=5, y0=5, x1=25, y1=25)
 
 
@@ -30,10 +30,10 @@ def allowed():
 
 
 def test_a_single_changed_pixel_outside_is_counted():
-    edited = GREY.copy()
+    edited = GRAY.copy()
     edited[10:20, 10:15] = 200
     edited[39, 59, 2] += 1
-    pictures = sample_pictures(GREY, GREY, edited, crop=CROP, mask=allowed(), allowed=allowed())
+    pictures = sample_pictures(GRAY, GRAY, edited, crop=CROP, mask=allowed(), allowed=allowed())
     assert pictures.changed_outside == 1
     assert pictures.changed_inside == 0.5
     assert [name for name, _ in pictures.jpegs] == [
@@ -63,10 +63,10 @@ def test_the_allowed_regions_outline_is_blue():
 
 
 def test_the_difference_of_a_crop_is_enlarged_with_a_thin_outline():
-    edited = GREY.copy()
+    edited = GRAY.copy()
     edited[12:18, 12:18] = 200
-    picture = crop_difference(GREY, edited, CROP, allowed())
-    assert picture.shape == fit_crop(GREY[5:25, 5:25]).shape == (80, 80, 3)
+    picture = crop_difference(GRAY, edited, CROP, allowed())
+    assert picture.shape == fit_crop(GRAY[5:25, 5:25]).shape == (80, 80, 3)
     assert picture[40, 40].tolist() == [0, 0, 0]
     assert picture[4, 4].tolist() == [255, 255, 255]
     assert picture[20, 40].tolist() == [40, 90, 220]
@@ -76,15 +76,15 @@ def test_the_difference_of_a_crop_is_enlarged_with_a_thin_outline():
 def test_the_target_of_a_crop_is_outlined_in_red_and_white_and_not_tinted():
     ring = allowed()
     ring[13:17, 13:17] = False
-    picture = crop_outline(GREY, CROP, ring)
-    assert picture.shape == fit_crop(GREY[5:25, 5:25]).shape
+    picture = crop_outline(GRAY, CROP, ring)
+    assert picture.shape == fit_crop(GRAY[5:25, 5:25]).shape
     row = [tuple(pixel) for pixel in picture[40].tolist()]
     red = [x for x, pixel in enumerate(row) if pixel == (230, 30, 30)]
     # The ring's left edge, its hole's left and right edge, and its right edge.
     assert [any(abs(x - edge) <= 2 for x in red) for edge in (20, 32, 48, 60)] == [True] * 4
     assert all((255, 255, 255) in row[x - 4 : x + 5] for x in red)
     assert {row[2], row[26], row[40], row[78]} == {(100, 100, 100)}
-    assert (GREY == 100).all()
+    assert (GRAY == 100).all()
 
 
 def test_a_target_without_an_edit_is_shown_with_a_margin_inside_the_picture():
@@ -96,18 +96,18 @@ def test_a_target_without_an_edit_is_shown_with_a_margin_inside_the_picture():
 
 
 def test_the_mask_is_half_red_and_the_rest_untouched():
-    picture = mark(GREY, allowed(), [])
+    picture = mark(GRAY, allowed(), [])
     assert picture[15, 15].tolist() == [165, 65, 65]
     assert picture[0, 0].tolist() == [100, 100, 100]
-    assert GREY[15, 15].tolist() == [100, 100, 100]
+    assert GRAY[15, 15].tolist() == [100, 100, 100]
 
 
 def test_large_pictures_shrink_small_ones_stay_and_small_crops_grow():
     assert fit(np.zeros((1200, 1600, 3), np.uint8)).shape == (600, LONG_SIDE, 3)
-    assert fit(GREY).shape == GREY.shape
-    assert fit_crop(GREY).shape == (160, 240, 3)
+    assert fit(GRAY).shape == GRAY.shape
+    assert fit_crop(GRAY).shape == (160, 240, 3)
     assert fit_crop(np.zeros((960, 480, 3), np.uint8)).shape == (480, 240, 3)
 
 
 def test_jpegs_decode_to_about_the_same_colors():
-    assert np.abs(decode_rgb(encode(GREY)).astype(int) - 100).max() <= 2
+    assert np.abs(decode_rgb(encode(GRAY)).astype(int) - 100).max() <= 2

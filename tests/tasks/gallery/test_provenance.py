@@ -1,4 +1,4 @@
-"""What made the samples of a page: shared things once, and the rest with the sample."""
+"""What made the samples of a page: shared facts once, others with the sample."""
 
 from __future__ import annotations
 

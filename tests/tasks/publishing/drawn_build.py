@@ -1,4 +1,4 @@
-"""A small build with drawn photographs, taken through the real planning, rows and commits up to editing."""
+"""A small build of drawn photographs, with the real planning, rows and commits up to editing."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ from tasks.stages.publish.stage import publish as publish_sample
 from tasks.stages.sample_stage import Workbench
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import entry_inputs, plan_stage
+from tasks.storage.protocol.planning import entry_inputs
 from tasks.storage.protocol.stage_end import close_stage, kept_children
 from tasks.storage.protocol.units import Plan
-from tests.tasks.storage.drawn_stages import worker
+from tests.tasks.storage.drawn_stages import stored_plan, worker
 
 ODD = 'shots/Zoë & <b>co</b> | "50%" \U0001f33c/{{ 7*7 }}.jpg'
 CONFIG8 = {
@@ -76,13 +76,13 @@ RELEASE = ReleaseContext(
 
 
 def sid(location: str) -> str:
-    """A legal id that follows from the location."""
+    """A valid id derived from the location."""
     digest = hashlib.sha256(location.encode()).digest()
     return "".join("abcdefghijklmnopqrstuvwxyz234567"[byte % 32] for byte in digest[:26])
 
 
 def picture(location: str) -> np.ndarray:
-    """A smooth ground with four discs of plain colours, 240 x 320."""
+    """A smooth ground with four discs of plain colors, 240 x 320."""
     rng = np.random.default_rng(list(hashlib.sha256(location.encode()).digest()))
     small = rng.integers(90, 220, (6, 8, 3)).astype(np.uint8)
     ground = cv2.resize(small, (320, 240), interpolation=cv2.INTER_CUBIC)
@@ -155,7 +155,7 @@ def target(source: SourceImage) -> GroundedTarget:
 
 
 def edit_plan(grounded: GroundedTarget, kind: EditType) -> EditPlan:
-    """Recolouring has one more gate and a prompt; removal neither argument nor prompt: as unlike as records get."""
+    """Recoloring has one more gate and a prompt; removal neither argument nor prompt: as different as records get."""
     color = kind is EditType.COLOR
     return EditPlan(
         plan_id=f"{grounded.target_id}-p0",
@@ -200,7 +200,7 @@ def edited_picture(source: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class DrawnStage:
-    """A stage made of one function; what it does is told by the location: "…bad…" is refused and so on."""
+    """A stage made of one function, which acts by the location: "…bad…" is rejected and so on."""
 
     one: Callable[[StageInput, PixelReader], Outcome]
 
@@ -285,7 +285,7 @@ def build_up_to_editing(
     for stage, function in DRAWN.items():
         key = StageKey(stage=stage, config8=CONFIG8[stage])
         upstream = plans[-1].reference if plans else ""
-        plans.append(plan_stage(store, key, inputs, unit_size=unit_size, upstream=upstream))
+        plans.append(stored_plan(store, key, inputs, unit_size=unit_size, upstream=upstream))
         with worker(store, key, DrawnStage(function)) as at_work:
             for unit in plans[-1].units:
                 at_work.run(unit)
@@ -299,7 +299,7 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
     key = StageKey(stage="publish", config8=CONFIG8["publish"])
     inputs = list(kept_children(store, plans[-1]))
     prints = read_fingerprints(store, plans[0], {sid_of(item.id) for item in inputs})
-    plan = plan_stage(
+    plan = stored_plan(
         store,
         key,
         inputs,
@@ -318,7 +318,7 @@ def publish(store: Store, plans: Sequence[Plan], settings: PublishSettings) -> l
 
 
 def run_publish(store: Store, plan: Plan, settings: PublishSettings) -> None:
-    """Do the open units of a publish plan and close it."""
+    """Runs the open units of a publish plan and closes it."""
     stage = partial(publish_sample, settings=settings, context=CONTEXT)
     with worker(store, plan.key, stage) as at_work:
         for unit in plan.units:

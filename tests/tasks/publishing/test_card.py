@@ -1,4 +1,4 @@
-"""The card: front matter that machines read, tables that no name can break."""
+"""The card: machine-readable front matter, and tables that no name can break."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_each_stage_has_a_line_for_inputs_and_one_for_outputs_with_reasons_in_wo
     publish = StageTally(stage="publish", inputs=quiet, outputs=quiet)
     context = replace(drawn.RELEASE, funnel=(tally, publish))
     text = render_card(CardFacts(types=(), models=[MODEL], sources=[]), context)
-    table = text.partition("## How the inputs ended\n\n")[2].partition("\n\n")[0].splitlines()
+    table = text.partition("## Outcomes of the inputs\n\n")[2].partition("\n\n")[0].splitlines()
     assert table == [
-        "| stage | what | count | kept | rejected | failed | because |",
+        "| stage | what | count | kept | rejected | failed | reasons |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
         "| editing | inputs | 4 | 3 | 1 | 0 | region too large 1 |",
         "|  | outputs | 3 | 1 | 2 | 0 | doubtful target 1, wrong color 1 |",
         "| publish | inputs | 1 | 1 | 0 | 0 |  |",
         "|  | outputs | 1 | 1 | 0 | 0 |  |",
     ]
-    assert "the next stage's inputs. Each line adds up.\n\nPhotographs that resemble" in text
+    assert "the next stage's inputs. Each line adds up.\n\nNear-duplicate photographs" in text

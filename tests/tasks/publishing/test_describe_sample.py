@@ -1,4 +1,4 @@
-"""The JSON keeps one shape over edit types and for records with nothing to say."""
+"""The JSON has one shape for all edit types and for records with empty fields."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.records.records import EditType, Measurement
 def shape(value):
     """The value with every leaf replaced by its type; lists by the one shape of their items."""
     if isinstance(value, dict):
-        # A bound may be missing; what it holds is a number wherever it is there.
+        # A bound may be missing; if present, it holds a number.
         bounds = {key: value[key] for key in ("low", "high") if key in value}
         assert all(len(bound) <= 1 and all(type(n) is float for n in bound) for bound in bounds.values())
         return {key: "bound" if key in bounds else shape(item) for key, item in value.items()}
@@ -98,7 +98,7 @@ def test_the_whole_scene_is_kept_and_the_target_marked(drawn):
     assert meta.target.mask.size == (240, 320)
 
 
-def test_a_gate_that_is_no_number_is_named(drawn):
+def test_a_gate_that_is_not_a_number_is_named(drawn):
     gate = Measurement(name="odd", value=float("nan"), low=0)
     with pytest.raises(DataFault, match=r"t0-p0: not publishable.*value"):
         described(drawn, EditType.COLOR, gates=(gate,))

@@ -1,14 +1,15 @@
-"""The publish stage's planner, taken through the real worker: shards in order, conflicts as rows."""
+"""The planner of publish with the real worker: shards in order, conflicts as rows."""
 
 from __future__ import annotations
 
 import pytest
 
-from tasks.publishing.plan_release import SHARD, read_fingerprints, retry_shards, sid_of
+from tasks.publishing.plan_release import SHARD, draft_retry_shards, read_fingerprints, sid_of
 from tasks.publishing.splits import split_of
 from tasks.records.errors import DataFault
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.commits import read_rows
+from tasks.storage.protocol.planning import store_plan
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, plan_commits
 
 
@@ -22,7 +23,7 @@ def test_a_units_members_are_the_shards_samples_in_order(built):
 
 
 def test_near_duplicates_across_splits_are_rejected_rows_and_counted(drawn, tmp_path):
-    # "a~b" is drawn with the fingerprint of "a": a twin whose split another name decides.
+    # "a~b" is drawn with the fingerprint of "a": a near-duplicate whose split another name decides.
     seed, share = drawn.CONTEXT.seed, drawn.SETTINGS.validation_share
     splits = {n: split_of(seed, drawn.sid(f"shots/twin{n}.jpg"), share) for n in range(20)}
     first = next(n for n, split in splits.items() if split == "train")
@@ -44,7 +45,7 @@ def test_a_photograph_that_ingest_did_not_keep_is_named(built):
         read_fingerprints(store, plans[0], {"zzz"})
 
 
-def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
+def test_a_shard_with_a_failed_sample_is_made_again_as_a_whole(drawn, tmp_path):
     store = open_store(str(tmp_path))
     plans = drawn.build_up_to_editing(store, drawn.LOCATIONS)
     editing = sorted((tmp_path / plans[-1].key.folder / "data").rglob("*.tar"))[0]
@@ -54,7 +55,7 @@ def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
     failed = failed_inputs(store, plans[-1])
     assert len(failed) == 1
     editing.write_bytes(whole)
-    again = retry_shards(store, plans[-1], failed)
+    again = store_plan(store, draft_retry_shards(plans[-1], failed))
     drawn.run_publish(store, again, drawn.SETTINGS)
     release = drawn.finish(store, [*plans[:-1], again], "b")
     other = open_store(str(tmp_path / "other"))
@@ -64,8 +65,8 @@ def test_a_shard_with_a_failed_sample_is_made_anew_as_a_whole(drawn, tmp_path):
 
 
 def test_without_failures_a_retry_is_the_same_plan(built):
-    store, plans = built
-    assert retry_shards(store, plans[-1], []) is plans[-1]
+    _, plans = built
+    assert draft_retry_shards(plans[-1], []) is plans[-1]
 
 
 def test_the_photographs_id_is_the_first_part_of_a_key():

@@ -1,4 +1,4 @@
-"""Reasons in plain words: none is missing, and each can be read without the code."""
+"""Reasons in plain words: the list is complete, and each is readable without the code."""
 
 from __future__ import annotations
 

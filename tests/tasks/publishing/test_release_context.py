@@ -1,4 +1,4 @@
-"""What a release says about its build."""
+"""What a release states about its build."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_a_sample_names_both_versions_of_a_library_and_its_neighbor_only_its_own
         libraries_of_samples(store, plans[:4])("zzz-t0-p0")
 
 
-def test_what_a_unit_is_told_is_read_back_sample_by_sample():
+def test_libraries_in_a_unit_are_read_back_per_sample():
     table = {"a-t0-p0": (("numpy", "1"),), "b-t0-p0": (("numpy", "1"),), "c-t0-p0": (("numpy", "2"),)}
     extra = write_extra(list(table), table.__getitem__)
     assert {key: read_extra(extra, key) for key in table} == table

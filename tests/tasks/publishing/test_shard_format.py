@@ -1,4 +1,4 @@
-"""The released sample: one shape, and a reader that refuses what it doesn't know."""
+"""The released sample: one shape, and a reader that rejects unknown input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits and shards: stable, equal, and near-duplicates on one side."""
+"""Splits and shards: stable, of equal size, and near-duplicates on one side."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import random
 import pytest
 
 from tasks.publishing.settings import PublishSettings
-from tasks.publishing.splits import SampleRef, near_duplicate_groups, plan_shards, split_of
+from tasks.publishing.splits import SampleRef, assign_shards, near_duplicate_groups, split_of
 
 SETTINGS = PublishSettings(samples_per_shard=5, validation_share=0.25, near_duplicate_bits=3)
 
 
 def refs(count, start=0):
-    # 64-bit numbers drawn at random lie about 32 bits apart, so none of them are near-duplicates.
+    # Random 64-bit numbers are about 32 bits apart, so none of them are near-duplicates.
     rng = random.Random(start)
     return [
         SampleRef(key=f"s{n:05d}-t0-p0", sid=f"s{n:05d}", fingerprint=f"{rng.getrandbits(64):016x}")
@@ -26,22 +26,22 @@ def placed(plan):
 
 
 def test_more_inputs_move_no_sample_to_another_split():
-    few, more = plan_shards(refs(40), SETTINGS, 1), plan_shards(refs(40) + refs(60, 40), SETTINGS, 1)
+    few, more = assign_shards(refs(40), SETTINGS, 1), assign_shards(refs(40) + refs(60, 40), SETTINGS, 1)
     assert placed(few).items() <= placed(more).items()
     assert len(placed(more)) == 100
 
 
 def test_the_order_of_inputs_changes_nothing():
     samples = refs(50)
-    assert plan_shards(samples[::-1], SETTINGS, 1) == plan_shards(samples, SETTINGS, 1)
+    assert assign_shards(samples[::-1], SETTINGS, 1) == assign_shards(samples, SETTINGS, 1)
 
 
 def test_another_seed_gives_another_order_and_other_splits():
-    assert plan_shards(refs(50), SETTINGS, 1) != plan_shards(refs(50), SETTINGS, 2)
+    assert assign_shards(refs(50), SETTINGS, 1) != assign_shards(refs(50), SETTINGS, 2)
 
 
 def test_shards_of_a_split_hold_equally_many_but_for_the_last():
-    plan = plan_shards(refs(103), SETTINGS, 1)
+    plan = assign_shards(refs(103), SETTINGS, 1)
     for split in ("train", "validation"):
         shards = [shard for shard in plan.shards if shard.split == split]
         assert [shard.number for shard in shards] == list(range(len(shards)))
@@ -61,7 +61,7 @@ def test_samples_of_one_photograph_share_a_split():
         for r in refs(30)
         for t in range(3)
     ]
-    splits = placed(plan_shards(samples, SETTINGS, 1))
+    splits = placed(assign_shards(samples, SETTINGS, 1))
     for ref in refs(30):
         assert len({split for key, split in splits.items() if key.startswith(ref.sid)}) == 1
 
@@ -73,8 +73,8 @@ def test_near_duplicates_across_splits_lose_their_validation_members():
     bits = int(train.fingerprint, 16)
     twins = {held_out[0].sid: f"{bits ^ 0b111:016x}", held_out[1].sid: f"{bits ^ 0b1111000:016x}"}
     samples = [SampleRef(key=r.key, sid=r.sid, fingerprint=twins.get(r.sid, r.fingerprint)) for r in samples]
-    plan = plan_shards(samples, SETTINGS, 1)
-    # Three bits away is refused, four bits are another photograph.
+    plan = assign_shards(samples, SETTINGS, 1)
+    # Three bits apart is a near-duplicate, four bits is another photograph.
     assert plan.conflicts == ((held_out[0].key, f"photograph resembles {train.sid} of the train split"),)
     assert held_out[0].key not in placed(plan)
     assert placed(plan)[held_out[1].key] == "validation"
@@ -89,13 +89,13 @@ def test_resemblance_is_transitive():
 def test_near_duplicates_within_one_split_stay():
     samples = [r for r in refs(60) if split_of(1, r.sid, 0.25) == "validation"]
     same = [SampleRef(key=r.key, sid=r.sid, fingerprint="0" * 16) for r in samples]
-    plan = plan_shards(same, SETTINGS, 1)
+    plan = assign_shards(same, SETTINGS, 1)
     assert plan.conflicts == ()
     assert len(placed(plan)) == len(samples)
 
 
 def test_no_samples_make_no_shards():
-    assert plan_shards([], SETTINGS, 1).shards == ()
+    assert assign_shards([], SETTINGS, 1).shards == ()
 
 
 @pytest.mark.parametrize("bits", [0, 64])

@@ -1,4 +1,4 @@
-"""Canonical JSON has one spelling, and a sealed object notices every change."""
+"""Canonical JSON has one spelling, and a sealed object detects every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records become canonical JSON and come back as they were."""
+"""Records become canonical JSON and are read back unchanged."""
 
 from __future__ import annotations
 
@@ -97,12 +97,12 @@ def test_numpy_scalars_are_written_as_the_numbers_they_are():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "much"])
-def test_a_value_that_is_no_number_is_refused(value: float):
+def test_a_value_that_is_not_a_number_is_refused(value: float):
     with pytest.raises(ValueError):
         encode_record(sample(value))
 
 
-def test_a_text_that_is_no_record_is_a_fault_of_the_data():
+def test_a_text_that_is_not_a_record_is_a_data_fault():
     good = encode_record(sample())
     for text in ("", "{}", '{"record_type":"Nothing"}', good.replace('"crop"', '"crap"'), good[:-3]):
         with pytest.raises(DataFault):

@@ -1,4 +1,4 @@
-"""One table of edit types: complete, in order, and the only place that knows one type from another."""
+"""One table of edit types: complete, in order, and the only place that distinguishes types."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ ROOT = Path(__file__).resolve().parents[3]
 
 OWN_WORDS = {
     "tasks/records/edit_types.py": "the table",
+    "flows/build/trial_questions.py": "a removal, for trying the inpainter",
     "tasks/backends/embedded/painting/offer.py": "what the embedded editor paints",
     "tasks/backends/embedded/painting/removal_offer.py": "what the embedded inpainters remove",
     "tasks/backends/embedded/painting/editor.py": "how the embedded editor paints it",
     "tasks/backends/embedded/painting/edit_judge.py": "by what the embedded judge scores it",
     "tasks/backends/embedded/language/descriptions.py": "how the embedded writers say it",
 }
-"""Modules that name single types, and why they may: each knows the few types that it makes, and no others."""
+"""Modules that may name single types: each knows only the few types that it makes."""
 
 READS_SENTENCES = "tasks/stages/instruction/words/"
-"""Gates on words know what sentences about the paper's types look like; one of another type passes the general ones."""
+"""Word gates know what sentences about the paper's types look like; other types pass the general gates."""
 
 
 def _names_a_type(path: Path) -> bool:
@@ -118,14 +119,14 @@ from tasks.stages.editing.compositing import alpha_for
 from tasks.stages.editing.crop import crop_box
 from tasks.stages.editing.settings import CompositeSettings, CropSettings
 from tasks.stages.instruction.arguments import settled_argument
-from tasks.stages.instruction.draw import draw_edit_type
+from tasks.stages.instruction.choose import choose_edit_type
 from tasks.stages.instruction.settings import InstructionSettings
-from tests.tasks.stages.instruction.drawn_scenes import street, target
+from tests.tasks.stages.instruction.example_scenes import street, target
 role = RoleSettings(backend="b")
 weights = InstructionSettings(instructor=role, rewriter=role, referrer=role).weights
 assert weights[EditType.STYLE] == 50.0
 offers = Offers(editor=GenerativeEditorOffer(Settings()), inpainter=GenerativeInpainterOffer(Settings()))
-drawn = draw_edit_type(target(street(), 1), offers, {EditType.STYLE: 1.0}, 0, "p")
+drawn = choose_edit_type(target(street(), 1), offers, {EditType.STYLE: 1.0}, 0, "p")
 assert (drawn.edit_type, drawn.argument) == (EditType.STYLE, "")
 assert drawn.choices[-1].name == "allows_style"
 question = questions(edit_type=EditType.STYLE, argument="")["instructor"]

@@ -1,4 +1,4 @@
-"""One function measures: what is recorded is what was judged."""
+"""One function measures: the recorded value is the judged one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_equal_values_have_one_spelling():
     assert type(measure("x", True).value) is float
 
 
-def test_a_measurement_is_told_with_its_bound_in_words():
+def test_a_measurement_is_written_with_its_bound_in_words():
     told = measured_words([measure("share", 0.31, high=0.22), measure("low_score", 3, decides=False)])
     assert told == "share 0.31 (at most 0.22); low_score 3"
     assert [bound_words(0, 0), bound_words(0.1, 0.9), bound_words(None, None)] == [

@@ -1,4 +1,4 @@
-"""What version 1 wrote is read in the shapes of today."""
+"""Data of version 1 is read in the current shapes."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tasks.roles.questions import (
     TagQuestion,
     TargetQuestion,
 )
-from tests.tasks.stages.instruction.drawn_scenes import cups, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import cups, scene, street, target, thing
 
 NAMES = ("cup-of-coffee-on-table-in-cafe-2.jpg", "home-office-laptop-organizer-and-cup-of-coffee.jpg")
 SIDE = (384, 256)

@@ -14,8 +14,9 @@ import pytest
 
 from tasks.records.errors import AnswerMissing, DataFault, MissingAnswer, Reason, SampleError, StorageFault
 from tasks.records.records import Measurement
-from tasks.roles.answers import LISTINGS, KeptAnswers, NoAnswer
+from tasks.roles.answers import LISTINGS, KeptAnswers
 from tasks.roles.chat import ChatReply
+from tasks.roles.kept_answer import NoAnswer
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.answer_files import Kind, answer_name
 

@@ -18,7 +18,7 @@ from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.backend import LocalBackend
 from tasks.roles.backends import BACKENDS, BackendChoice, choose
-from tasks.roles.offers import Offers, offer_material, offer_of
+from tasks.roles.offers import Offers, offer_of
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,8 +52,13 @@ def _choice(backend: type[LocalBackend[Any, Any]]) -> BackendChoice:
 
 
 def test_editors_with_the_same_offer_share_what_enters_the_instructions_digest():
-    assert offer_material(_choice(Editor)) == offer_material(_choice(OtherEditor))
-    assert offer_material(_choice(Editor)) == {"offer": "generative editor", "version": 1, "options": {}}
+    inpainter = GenerativeInpainterOffer(Settings())
+    first, second = (
+        Offers(editor=offer_of(_choice(editor)), inpainter=inpainter).material()
+        for editor in (Editor, OtherEditor)
+    )
+    assert first == second
+    assert first["editor"] == {"offer": "generative editor", "version": 1, "options": {}}
 
 
 def test_other_offers_have_another_material():
@@ -101,12 +106,12 @@ from tasks.backends.embedded.painting.offer import EmbeddedEditorOffer
 from tasks.backends.embedded.painting.removal_offer import EmbeddedInpainterOffer, RemovalOptions
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offers
-from tasks.stages.instruction.draw import draw_edit_type
+from tasks.stages.instruction.choose import choose_edit_type
 from tasks.stages.instruction.settings import PAPER_COUNTS
-from tests.tasks.stages.instruction.drawn_scenes import cups, target
+from tests.tasks.stages.instruction.example_scenes import cups, target
 for editor in (EmbeddedEditorOffer, GenerativeEditorOffer):
     offers = Offers(editor=editor(Settings()), inpainter=EmbeddedInpainterOffer(RemovalOptions()))
-    assert draw_edit_type(target(cups(), 1), offers, PAPER_COUNTS, 0, "p")
+    assert choose_edit_type(target(cups(), 1), offers, PAPER_COUNTS, 0, "p")
 """
 
 CHOOSE = """

@@ -1,4 +1,4 @@
-"""Drawn pictures in every shape a camera, a program or a hostile hand may give them."""
+"""Drawn pictures in every form that a camera, a program or an attacker may give them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571
 
 
 def draw(width: int = 320, height: int = 288) -> np.ndarray:
-    """(H, W, 3) uint8: smooth colours, a few blocks and mild noise, no symmetry."""
+    """(H, W, 3) uint8: smooth colors, a few blocks and mild noise, no symmetry."""
     y, x = np.mgrid[0:height, 0:width]
     picture = np.stack([x * 200 // width + 20, y * 180 // height + 40, (x + 2 * y) % 160 + 30], axis=-1)
     picture[20:90, 30:120] = (200, 30, 40)
@@ -58,7 +58,7 @@ def icc_profile(primaries: tuple[tuple[float, ...], ...], gamma: float) -> bytes
 
 
 def cmyk_profile() -> bytes:
-    """A CMYK profile that paints everything in one of two greys: light without black ink, dark with."""
+    """A CMYK profile that paints everything in one of two grays: light without black ink, dark with."""
     ramp = bytes(range(256))
     nodes = b"".join(bytes((30 if k else 220, 128, 128)) for _ in range(8) for k in (0, 1))
     identity = b"".join(struct.pack(">i", 65536 if i in (0, 4, 8) else 0) for i in range(9))
@@ -90,7 +90,7 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 
 def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
-    """The JPEG with segments put behind its start marker."""
+    """The JPEG with segments inserted after its start marker."""
     return jpeg[:2] + b"".join(segments) + jpeg[2:]
 
 
@@ -117,7 +117,7 @@ def bomb() -> bytes:
 
 
 class Pictures:
-    """The functions above, for tests (test folders are no packages)."""
+    """The functions above, for tests (test folders are not packages)."""
 
     Image, ADOBE_RGB, DISPLAY_P3 = Image, ADOBE_RGB, DISPLAY_P3
     draw, save, icc_profile, cmyk_profile = map(staticmethod, (draw, save, icc_profile, cmyk_profile))

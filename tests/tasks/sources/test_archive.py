@@ -1,4 +1,4 @@
-"""Members of a tar, damaged ones included."""
+"""Members of a tar, including damaged ones."""
 
 import io
 import tarfile
@@ -99,7 +99,7 @@ def test_links_and_devices_in_an_archive_are_bad_members(tmp_path):
 
 
 @pytest.mark.parametrize("blow", ["letters", "zeros"])
-def test_a_damaged_header_is_a_row_and_the_rest_goes_on(tmp_path, blow):
+def test_a_damaged_header_is_a_row_and_listing_continues(tmp_path, blow):
     members = [(f"{number}.jpg", b"d" * 700) for number in range(5)]
     source = write_tar(tmp_path / "x.tar", members, format=tarfile.USTAR_FORMAT)
     data = bytearray((tmp_path / "x.tar").read_bytes())
@@ -142,7 +142,7 @@ def test_an_archive_that_breaks_off_says_where_and_how(tmp_path, keep, why):
     assert set(found.values()) == {"bad_archive_member"}
 
 
-def test_archives_that_can_not_serve_are_refused_before_work(tmp_path):
+def test_unusable_archives_are_refused_before_work(tmp_path):
     write_tar(tmp_path / "z.tar.gz", [("a.jpg", b"a")], "w:gz")
     write_tar(tmp_path / "renamed.tar", [("a.jpg", b"a")], "w:gz")
     write_tar(tmp_path / "empty.tar", [])
@@ -153,7 +153,7 @@ def test_archives_that_can_not_serve_are_refused_before_work(tmp_path):
         ("renamed.tar", "compressed"),
         ("empty.tar", "no members"),
         ("nothing.tar", "no members"),
-        ("text.tar", "no tar"),
+        ("text.tar", "not a tar"),
     ):
         with pytest.raises(ConfigurationError, match=why):
             list_sources([SourceSettings(uri=str(tmp_path / name))])

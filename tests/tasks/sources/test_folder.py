@@ -1,4 +1,4 @@
-"""A folder's files, whatever they are called and whatever they are."""
+"""A folder's files, whatever their names and kinds."""
 
 import os
 import socket
@@ -90,14 +90,14 @@ def test_a_link_to_a_folder_elsewhere_is_walked(tmp_path):
     assert names(root) == {"a/sub/x.jpg": "", "b": "duplicate"}
 
 
-def test_what_is_no_file_is_no_image(tmp_path, monkeypatch):
+def test_special_files_are_not_images(tmp_path, monkeypatch):
     (tmp_path / "x.jpg").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "full.jpg").mkdir()
     (tmp_path / "full.jpg" / "y.jpg").write_bytes(b"y")
     os.mkfifo(tmp_path / "pipe.jpg")
     with socket.socket(socket.AF_UNIX) as server:
-        monkeypatch.chdir(tmp_path)  # a socket's path may have 107 bytes only
+        monkeypatch.chdir(tmp_path)  # a socket's path is limited to 107 bytes
         server.bind("s.jpg")
         found = names(tmp_path)
     refused = Reason.NOT_AN_IMAGE.value
@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_read_is_a_row(tmp_path, monkeypatch):
     (tmp_path / "x.jpg").write_bytes(b"x")
     real = os.scandir
 
-    def refuse(path):  # root may read everything, so permissions would prove nothing
+    def refuse(path):  # permissions would not test this, since root may read everything
         if os.fspath(path).endswith("locked"):
             raise PermissionError(13, "Permission denied")
         return real(path)

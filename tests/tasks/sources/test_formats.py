@@ -1,4 +1,4 @@
-"""What bytes and names say."""
+"""Formats by bytes and by name."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sources as a whole: what is wrong is said before work, what is left out is counted."""
+"""Sources as a whole: errors are reported before work, exclusions are counted."""
 
 from functools import partial
 
@@ -107,7 +107,7 @@ def test_excluded_ids_are_found_by_their_bytes(tmp_path, pictures):
     assert outcome.reason == Reason.EXCLUDED
 
 
-def test_exclusions_that_name_nothing_are_told(tmp_path, pictures):
+def test_exclusions_that_name_nothing_are_reported(tmp_path, pictures):
     data = pictures.save(pictures.draw())
     photographs = tmp_path / "photographs"
     photographs.mkdir()
@@ -121,12 +121,12 @@ def test_exclusions_that_name_nothing_are_told(tmp_path, pictures):
     assert list_sources(sources, exclude=str(listed)).idle_exclusions == (
         *sorted([strange, "s/B.jpg", "t/*"]),
     )
-    # b.jpg lies beyond the limit, and whose id the other is nobody has read
+    # b.jpg is beyond the limit, and the other line's id is unknown since not all files were read
     assert list_sources(sources, exclude=str(listed), limit=1).idle_exclusions == ("s/B.jpg", "t/*")
     assert list_sources(sources).idle_exclusions == ()
 
 
-def test_the_output_is_no_source(tmp_path):
+def test_the_output_is_not_a_source(tmp_path):
     source = folder(tmp_path, "a.jpg", "out/demo/gallery/b.jpg", "out/c.jpg")
     entries = list_sources([source], out=str(tmp_path / "out" / "demo")).entries
     assert [e.location for e in entries] == ["s/a.jpg", "s/out/c.jpg"]

@@ -1,4 +1,4 @@
-"""Spelling of places: reversible, printable, apart from one another."""
+"""Spelling of locations: reversible, printable, unique."""
 
 import os
 

@@ -116,7 +116,7 @@ def test_an_object_that_goes_or_changes_fails_alone(pictures, bucket):
         assert caught.value.reason == reason
 
 
-def test_the_output_in_the_same_bucket_is_no_source(bucket):
+def test_the_output_in_the_same_bucket_is_not_a_source(bucket):
     put(bucket, **{"p/a.jpg": b"a", "p/out/releases/x.jpg": b"x", "p/outside.jpg": b"y"})
     entries = list_sources(
         [SourceSettings(uri=f"s3://{bucket[1]}/p", name="s")], out=f"s3://{bucket[1]}/p/out"

@@ -1,4 +1,4 @@
-"""Lists of URIs: local paths, web addresses, licences; nothing private leaves the list."""
+"""Lists of URIs: local paths, web addresses, licenses; nothing private leaves the list."""
 
 import functools
 import http.server
@@ -53,8 +53,8 @@ def test_csv_with_relative_absolute_and_file_paths(tmp_path, photo, ingest):
         "s/row-6": Reason.BAD_NAME,
         "s/row-7": Reason.BAD_NAME,
     }
-    licences = {location: o.children[0].record.license for location, o in outcomes.items() if o.children}
-    assert licences == {
+    licenses = {location: o.children[0].record.license for location, o in outcomes.items() if o.children}
+    assert licenses == {
         "s/a.jpg": "CC0",
         "s/a.jpg#2": "ODbL",
         "s/sub/b ü.jpg": "ODbL",
@@ -75,7 +75,7 @@ def test_parquet(tmp_path, photo, ingest):
     }
 
 
-def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
+def test_unusable_lists_are_refused_before_work(tmp_path):
     cases = {
         "no-column.csv": (b"path,x\na.jpg,1\n", "'uri'"),
         "empty.csv": (b"", "no rows"),
@@ -86,10 +86,10 @@ def test_lists_that_can_not_serve_are_refused_before_work(tmp_path):
         "after.csv": (b'uri\na.jpg\n"b"x.jpg\nc.jpg\n', "line 3: ',' expected after '\"'"),
         "headless-one.csv": (
             b"a.jpg\n",
-            "not with a header line; the columns 'uri' and, if wanted, 'license'",
+            "not with a header line; expected the columns 'uri' and optionally 'license'",
         ),
-        "headless.csv": (b"s3://b/a,CC0\nb.jpg,CC0\n", "not with a header line; the columns 'uri'"),
-        "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; the columns 'uri'"),
+        "headless.csv": (b"s3://b/a,CC0\nb.jpg,CC0\n", "not with a header line; expected the columns 'uri'"),
+        "other.csv": (b"path\na.jpg\n", "no column 'uri', only 'path'; expected the columns 'uri'"),
     }
     for name, (data, why) in cases.items():
         (tmp_path / name).write_bytes(data)
@@ -126,7 +126,7 @@ def test_an_object_that_is_out_of_reach_is_named_when_it_stops_the_work(tmp_path
         monkeypatch.delenv(name)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
-    # Where credentials are asked for when the environment has none; the real address may be slow to refuse.
+    # Where credentials are requested if the environment has none; the real address may be slow to respond.
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody}")
     monkeypatch.setattr(reading, "open_store", lambda uri: open_store(uri, StoreOptions(retries=0)))
     reading._store.cache_clear()
@@ -181,14 +181,14 @@ def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, ph
 
 
 @pytest.mark.parametrize("column", ["uri", "licence"])
-def test_a_column_there_twice_is_refused_for_nobody_knows_which_is_meant(tmp_path, column):
+def test_a_duplicate_column_is_refused_as_ambiguous(tmp_path, column):
     path = tmp_path / "list.csv"
     path.write_text(f"uri,licence,{column}\na.jpg,b,c\n")
     with pytest.raises(ConfigurationError, match=f"has the column '{column}' more than once"):
         list_sources([SourceSettings(uri=str(path))])
 
 
-def test_a_csv_list_in_another_encoding_is_told_with_its_line(tmp_path):
+def test_a_csv_list_in_another_encoding_is_reported_with_its_line(tmp_path):
     path = tmp_path / "list.csv"
     path.write_bytes("uri\na.jpg\nZoë.jpg\n".encode("latin-1"))
     with pytest.raises(ConfigurationError, match=r"line 3: not UTF-8"):

@@ -1,4 +1,4 @@
-"""The working source: kept to the bit where it can be, turned and converted where it must, refused by name."""
+"""The working source: bit-identical where possible, rotated and converted where necessary, rejected with a reason."""
 
 import io
 
@@ -98,7 +98,7 @@ def test_a_thumbnail_in_the_jfif_header_goes(pictures):
     assert np.array_equal(working.rgb, decode_rgb(data))
 
 
-def test_an_odd_version_in_the_jfif_header_is_no_damage(pictures):
+def test_an_odd_version_in_the_jfif_header_is_not_damage(pictures):
     data = bytearray(pictures.save(pictures.draw()))
     assert data[6:13] == b"JFIF\0\x01\x01"
     data[11] = 107
@@ -125,7 +125,7 @@ def test_all_orientations_end_upright(pictures, orientation, kind):
         3: upright[::-1, ::-1],
         4: upright[::-1],
         5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright),  # turned a quarter clockwise, it is upright
+        6: np.rot90(upright),  # rotated a quarter clockwise, it is upright
         7: upright[::-1, ::-1].transpose(1, 0, 2),
         8: np.rot90(upright, -1),
     }[orientation]
@@ -158,7 +158,7 @@ def test_an_srgb_profile_goes_and_the_image_data_stays(pictures):
 
 @pytest.mark.parametrize("space", ["ADOBE_RGB", "DISPLAY_P3"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_wide_colours_become_srgb(pictures, space, kind):
+def test_wide_colors_become_srgb(pictures, space, kind):
     primaries, gamma = np.array(getattr(pictures, space)), 2.2
     value = np.array((180, 90, 70), np.uint8)
     linear = (value / 255) ** gamma @ primaries
@@ -200,14 +200,14 @@ def test_cmyk_is_converted_with_its_profile_and_without(pictures):
     assert np.ptp(light) <= 3
 
 
-def test_grey_becomes_rgb(pictures):
+def test_gray_becomes_rgb(pictures):
     working = make_working_source(pictures.save(Image.fromarray(pictures.draw()).convert("L")), SETTINGS)
     assert working.actions == ("grey_to_rgb", "encoded")
     assert np.ptp(working.rgb, axis=2).max() == 0
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
-def test_sixteen_bit_grey_is_scaled_not_clipped(pictures, kind):
+def test_sixteen_bit_gray_is_scaled_not_clipped(pictures, kind):
     ramp = np.linspace(0, 65535, 320 * 288).astype(np.uint16).reshape(288, 320)
     working = make_working_source(pictures.save(Image.fromarray(ramp), kind), SETTINGS)
     assert "depth_reduced" in working.actions
@@ -215,7 +215,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(pictures, kind):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-def test_sixteen_bit_colour_is_scaled_not_clipped(suffix):
+def test_sixteen_bit_color_is_scaled_not_clipped(suffix):
     ramp = np.linspace(0, 65535, 320 * 288).astype(np.uint16).reshape(288, 320)
     deep = np.dstack([ramp, ramp[::-1], ramp[:, ::-1]])
     data = cv2.imencode(suffix, deep[:, :, ::-1])[1].tobytes()
@@ -249,13 +249,13 @@ def test_transparency_is_composited_on_white_and_recorded(pictures):
         assert (working.rgb[:100] == 255).all()
         assert np.array_equal(working.rgb[100:], rgb[100:])
     assert "composited_on_white" in make_working_source(pictures.save(rgba, "WEBP"), SETTINGS).actions
-    grey = make_working_source(pictures.save(rgba.convert("LA"), "PNG"), SETTINGS)
-    assert grey.actions == ("grey_to_rgb", "composited_on_white", "encoded")
+    gray = make_working_source(pictures.save(rgba.convert("LA"), "PNG"), SETTINGS)
+    assert gray.actions == ("grey_to_rgb", "composited_on_white", "encoded")
     opaque = make_working_source(pictures.save(Image.fromarray(rgb).convert("RGBA"), "PNG"), SETTINGS)
     assert opaque.actions == ("encoded",)
 
 
-def test_transparent_palette_entries_and_key_colours_become_white(pictures):
+def test_transparent_palette_entries_and_key_colors_become_white(pictures):
     indexed = np.zeros((288, 320), np.uint8)
     indexed[50:150] = 1
     palette = Image.fromarray(indexed, "P")
@@ -285,7 +285,7 @@ def test_other_formats_are_read(pictures, kind):
     assert close(decode_rgb(working.jpeg), pictures.draw(), 12)
 
 
-def test_bytes_that_are_no_picture_of_ours_are_named(pictures):
+def test_bytes_of_other_formats_are_named(pictures):
     assert reason_of(b"") == Reason.EMPTY_FILE
     assert reason_of(b"some text that is called a.jpg") == Reason.NOT_AN_IMAGE
     assert reason_of(bytes(4000)) == Reason.NOT_AN_IMAGE
@@ -320,7 +320,7 @@ def test_a_cut_off_file_is_never_kept(pictures, kind):
     else:
         data = pictures.save(picture, kind)
     reasons = [reason_of(data[: int(len(data) * share)]) for share in (0.02, 0.2, 0.5, 0.9, 0.99)]
-    # Formats without an end mark can't tell a cut file from a damaged one.
+    # Formats without an end mark cannot tell a cut file from a damaged one.
     allowed = (
         {Reason.TRUNCATED}
         if kind in ("JPEG", "progressive", "CMYK", "PNG", "WEBP", "BMP")
@@ -338,7 +338,7 @@ def test_a_cut_jpeg_that_was_given_an_end_mark_is_found_out(pictures, options):
     picture = Image.fromarray(pictures.draw()).convert(options.pop("mode", "RGB"))
     data = pictures.save(picture, **options)
     cut = data[: len(data) * 2 // 3] + b"\xff\xd9"
-    Image.open(io.BytesIO(cut)).load()  # the usual decoder fills up with grey and says nothing
+    Image.open(io.BytesIO(cut)).load()  # the usual decoder silently fills up with gray
     assert reason_of(cut) == Reason.TRUNCATED
 
 
@@ -367,7 +367,7 @@ def test_flipped_bytes_end_in_a_picture_or_a_reason(pictures, kind):
     kept = 0
     for number in range(80):
         damaged = bytearray(data)
-        # Half of the blows go to the headers, where the parsers are.
+        # Half of the changed bytes are in the headers, where the parsers are.
         span = 700 if number % 2 else len(data)
         for position in rng.integers(0, min(span, len(data)), int(rng.integers(1, 6))):
             damaged[position] = int(rng.integers(0, 256))

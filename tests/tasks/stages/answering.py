@@ -1,4 +1,4 @@
-"""Runs a stage over inputs as a worker would, on an engine of its own."""
+"""Runs a stage over inputs as a worker would, on its own engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answered(
 
 
 class BackendAsk:
-    """An ask that a local backend answers at once, in the calling thread; keeps what it was asked."""
+    """An ask answered by a local backend at once, in the calling thread; records its questions."""
 
     prompts: tuple[tuple[str, str], ...] = ()
 
@@ -47,7 +47,7 @@ class BackendAsk:
 
 
 class GivenAsk:
-    """An ask that calls a function of the question; keeps what it was asked."""
+    """An ask that calls a function with the question; records its questions."""
 
     prompts: tuple[tuple[str, str], ...] = ()
 

@@ -1,4 +1,4 @@
-"""Profile, arguments and `--set` make one configuration; what contradicts or names nothing is refused."""
+"""Profile, arguments and `--set` make one configuration; contradictions and unknown names are errors."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_a_later_assignment_wins() -> None:
 @pytest.mark.parametrize(
     ("assignment", "told"),
     [
-        ("sources=[{uri: c}]", "--set sources=.*is given as an argument, too"),
-        ("sources.2.uri=c", "sources.2.uri='c': '2' is no item of the list; there is 0 to 1"),
-        ("sources.uri=c", "'uri' is no item of the list"),
+        ("sources=[{uri: c}]", "--set sources=.*is also given as an argument"),
+        ("sources.2.uri=c", "sources.2.uri='c': index 2 is out of range \\(0-1\\)"),
+        ("sources.uri=c", "index uri is out of range"),
         ("sources.0=c", r"sources.0: .*\(value 'c'\)"),
-        ("sources.-1.uri=c", "'-1' is no item of the list"),
+        ("sources.-1.uri=c", "index -1 is out of range"),
         ("sources.0.licenze=c", "sources.0.licenze: unknown key"),
         ("seed.x=1", r"seed.*(is a value, not a section|valid integer)"),
         ("profile.x=1", "profile is a value, not a section"),
@@ -44,7 +44,7 @@ def test_a_later_assignment_wins() -> None:
         ),
         ("execution.workers=100000000", "execution.workers: .*10000"),
         ("seed", "expected key=value"),
-        ("seed=[", "is no YAML value"),
+        ("seed=[", "is not a YAML value"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_key_and_value(assignment: str, told: str) -> None:
@@ -70,7 +70,7 @@ JUDGE = "grounding.judge={backend: chat, run: vlm}"
 def test_every_profile_of_the_project_holds_together() -> None:
     assert profile_names() == ["cluster", "embedded"]
     for name in profile_names():
-        # The weights' digest of the cluster's editor is its user's to state.
+        # The digest of the editor's weights on the cluster is set by its user.
         digest = ["editing.editor.options.digest=" + "ab" * 32] if name == "cluster" else []
         check_roles(load_config(name, digest))
 
@@ -148,8 +148,8 @@ def test_a_profile_that_cannot_be_read_is_named_with_what_is_wrong(
             ["pools.p={holds: [painter]}"],
             r"^pools.p.holds: unknown role 'painter' \(available: tagger, .*\)$",
         ),
-        ([f"servers.here={VLM}"], "^'here' names two placements"),
-        (["pools.vlm={holds: [editor]}", f"servers.vlm={VLM}"], "^'vlm' names two placements"),
+        ([f"servers.here={VLM}"], "^'here': used in both pools and servers"),
+        (["pools.vlm={holds: [editor]}", f"servers.vlm={VLM}"], "^'vlm': used in both pools and servers"),
         (["servers.vlm={model: {id: m}}"], "^servers.vlm: expected either urls or serve$"),
         ([JUDGE, f"servers.vlm={VLM}", "grounding.judge.options={served: {id: x}}"], "belongs to the server"),
     ],

@@ -1,4 +1,4 @@
-"""Tiny real stages over drawn pictures: one reads files, one measures them; some photographs do harm on request."""
+"""Tiny real stages over drawn pictures: one reads files, one measures them; some photographs fail on request."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,16 +23,23 @@ from tasks.records.records import GroundedTarget, Rle, Scene, SourceImage
 from tasks.stages.sample_stage import SampleStage, Workbench
 from tasks.storage.objects.store import Store, StoreOptions, open_store
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import entry_inputs, pending_units, plan_stage, write_stage_config
+from tasks.storage.protocol.planning import (
+    draft_plan,
+    draft_retry,
+    entry_inputs,
+    pending_units,
+    store_plan,
+    write_stage_config,
+)
 from tasks.storage.protocol.stage_end import close_stage, decide_duplicates, kept_children
-from tasks.storage.protocol.units import Plan
+from tasks.storage.protocol.units import Plan, PlanInput
 from tasks.worker.engine import Engine
 from tasks.worker.run_unit import WorkContext, Worker
 
 INGEST = StageKey(stage="ingest", config8="00000001")
 GROUNDING = StageKey(stage="grounding", config8="00000002")
 TROUBLE = "TROUBLE"
-"""Environment variable: ``word:what`` makes a photograph whose name holds the word do what is said."""
+"""Environment variable: ``word:what`` makes a photograph whose name contains the word do ``what``."""
 
 
 def draw_photographs(folder: Path, count: int, first: int = 0) -> None:
@@ -63,7 +71,7 @@ def entries_of(folder: Path) -> list[SourceEntry]:
 
 @dataclass(frozen=True)
 class ReadStage:
-    """Ingest in small: file to SourceImage; empty files are rejected, missing ones are failures."""
+    """A small ingest: file to SourceImage; empty files are rejected, missing ones are failures."""
 
     folder: str
 
@@ -100,7 +108,7 @@ class ReadStage:
 
 @dataclass(frozen=True)
 class MeasureStage:
-    """Grounding in small: the bright pixels are the target; every third photograph has a refused one, too."""
+    """A small grounding: the bright pixels are the target; every third photograph also has a rejected one."""
 
     async def __call__(self, item: StageInput, bench: Workbench) -> Outcome:
         return await bench.cpu(self.measure, item, await bench.rgb(item.blobs["source.jpg"]))
@@ -130,13 +138,13 @@ class MeasureStage:
 def run_pipeline(
     store: Store, folder: Path, unit_size: int = 4, witness: bool = True, offset: int = 0
 ) -> list[Plan]:
-    """Both stages to their ends, in this process; returns their plans."""
+    """Runs both stages to their ends, in this process; returns their plans."""
     for key in (INGEST, GROUNDING):
         write_stage_config(store, key, {"stage": key.stage})
-    plan = plan_stage(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
+    plan = stored_plan(store, INGEST, entry_inputs(entries_of(folder)), unit_size=unit_size)
     run_plan(store, plan, INGEST, ReadStage(str(folder)), witness, offset)
     close_stage(store, plan, decide_duplicates)
-    following = plan_stage(
+    following = stored_plan(
         store, GROUNDING, kept_children(store, plan), unit_size=unit_size, upstream=plan.reference
     )
     run_plan(store, following, GROUNDING, MeasureStage(), witness, offset)
@@ -145,13 +153,23 @@ def run_pipeline(
 
 
 def given(stage: SampleStage, engine: Engine, client: object) -> SampleStage:
-    """A builder (`functools.partial` of it can be pickled) of a stage that is there already."""
+    """A builder of an existing stage; as a `functools.partial` it can be pickled."""
     return stage
+
+
+def stored_plan(store: Store, key: StageKey, inputs: Iterable[PlanInput], **options: Any) -> Plan:
+    """The plan that a driver would use."""
+    return store_plan(store, draft_plan(store, key, inputs, **options))
+
+
+def stored_retry(store: Store, plan: Plan, failed: Iterable[str], unit_size: int) -> Plan:
+    """The plan's next generation as a driver would store it."""
+    return store_plan(store, draft_retry(store, plan, failed, unit_size))
 
 
 @contextmanager
 def worker(store: Store, key: StageKey, stage: SampleStage, *, witness: bool = False) -> Iterator[Worker]:
-    """A worker on an engine of its own."""
+    """A worker on its own engine."""
     context = WorkContext(
         config8=key.config8, build_stage=partial(given, stage), trials=witness, trial_timeout_s=30.0
     )
@@ -176,7 +194,7 @@ def run_plan(
 
 
 def main(uri: str, folder: str, witness: str) -> None:
-    """A driver as a process of its own, so that it can be killed."""
+    """A driver in its own process, so that it can be killed."""
     store = open_store(uri, StoreOptions())
     store.probe()
     print("ready", flush=True)

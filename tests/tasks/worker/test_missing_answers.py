@@ -1,4 +1,4 @@
-"""A sample whose kept answer is missing keeps its unit from a commit, not the other samples from looking for theirs."""
+"""A sample without its kept answer prevents its unit's commit, but other samples still look for theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process of its own for suspects: what a person sees of it."""
+"""A separate process for suspects: what users see of it."""
 
 from __future__ import annotations
 

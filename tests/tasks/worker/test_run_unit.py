@@ -1,4 +1,4 @@
-"""The worker: isolation of samples, faults of the environment, lost races, poison."""
+"""The worker: isolation of samples, environment faults, lost races, poison."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.storage.protocol.attempts import begin_attempt, read_attempts, subset
 from tasks.storage.protocol.commits import find_commit, read_rows
 from tasks.storage.protocol.fault_points import VARIABLE
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import committed_units, entry_inputs, plan_stage
+from tasks.storage.protocol.planning import committed_units, entry_inputs
 from tasks.storage.protocol.rows import Row
 from tasks.storage.protocol.stage_end import close_stage
 from tasks.storage.protocol.units import Plan, Unit
@@ -36,6 +36,7 @@ from tests.tasks.storage.drawn_stages import (
     draw_photographs,
     entries_of,
     run_pipeline,
+    stored_plan,
     worker,
 )
 
@@ -47,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 def one_unit(store: Store, tmp_path: Path, count: int = 4) -> Unit:
     draw_photographs(tmp_path / "in", count)
-    (unit,) = plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=count).units
+    (unit,) = stored_plan(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=count).units
     return unit
 
 
@@ -72,7 +73,7 @@ def endings(store: Store, unit: Unit) -> dict[str, str]:
 
 
 def child_process(store: Store, tmp_path: Path, trouble: str, fault: str = "", witness: bool = True) -> int:
-    """Run the pipeline as a driver of its own; returns its exit status (-9 when it was killed)."""
+    """Runs the pipeline in a separate driver; returns its exit status (-9 if it was killed)."""
     environment = {**os.environ, TROUBLE: trouble, VARIABLE: fault or "none"}
     module = "tests.tasks.storage.drawn_stages"
     command = [
@@ -111,7 +112,7 @@ def test_one_bad_sample_is_a_row_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize(("what", "error"), [("away", EnvironmentFault), ("memory", OutOfMemory)])
-def test_a_fault_of_the_environment_commits_nothing_and_blames_nobody(
+def test_an_environment_fault_commits_nothing_and_blames_no_sample(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, error: type[Exception]
 ):
     unit = one_unit(store, tmp_path)
@@ -127,7 +128,7 @@ def test_a_fault_of_the_environment_commits_nothing_and_blames_nobody(
 
 @dataclass(frozen=True)
 class OddStage(ReadStage):
-    """Returns outcomes of other inputs, two children of one name, or numbers that JSON cannot hold."""
+    """Returns outcomes of other inputs, two children with one name, or numbers that JSON cannot represent."""
 
     how: str = ""
 
@@ -215,7 +216,7 @@ def test_changed_rows_stop_the_next_stage_and_are_named(store: Store, tmp_path: 
 
 @dataclass(frozen=True)
 class CountingPixels(MeasureStage):
-    """Notes how many decoded pictures the worker holds."""
+    """Records how many decoded pictures the worker holds."""
 
     held: list[int] = field(default_factory=list)
 
@@ -241,7 +242,7 @@ def test_pictures_are_decoded_once_and_forgotten_after_their_unit(store: Store, 
 
 
 @pytest.mark.slow
-def test_a_poison_photograph_is_found_and_its_neighbours_are_kept(store: Store, tmp_path: Path):
+def test_a_poison_photograph_is_found_and_its_neighbors_are_kept(store: Store, tmp_path: Path):
     draw_photographs(tmp_path / "in", 4)
     status = [child_process(store, tmp_path, "p002:kill") for _ in range(3)]
     assert status == [-signal.SIGKILL, -signal.SIGKILL, 0]
@@ -273,7 +274,7 @@ def test_an_operator_who_kills_again_and_again_makes_no_failures(store: Store, t
     assert close_stage(store, the_plan(store, tmp_path)).totals["inputs_kept"] == 1
 
 
-def test_an_attempt_that_still_runs_is_nobodys_death(store: Store, tmp_path: Path):
+def test_an_attempt_that_still_runs_is_not_a_death(store: Store, tmp_path: Path):
     unit = one_unit(store, tmp_path)
     for _ in range(3):
         begin_attempt(store, INGEST, unit.id)
@@ -362,11 +363,11 @@ def test_the_ledger_tells_a_samples_whole_history(store: Store, tmp_path: Path):
 
 
 def the_plan(store: Store, tmp_path: Path) -> Plan:
-    return plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
+    return stored_plan(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
 
 
 @pytest.mark.slow
-def test_a_driver_killed_while_a_sample_is_on_trial_blames_nobody(store: Store, tmp_path: Path):
+def test_a_driver_killed_while_a_sample_is_on_trial_blames_no_sample(store: Store, tmp_path: Path):
     unit = one_unit(store, tmp_path, 1)
     environment = {**os.environ, TROUBLE: "p000:sleep"}
     module = "tests.tasks.storage.drawn_stages"

@@ -60,12 +60,6 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
             digest="none",
         )
 
-    @classmethod
-    def offers_of(cls, options: ClassicalEditorOptions) -> tuple[EditType, ...]:
-        """What it can do convincingly, known without loading it."""
-        del options
-        return (EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE)
-
     def _edge_px(self, mask: Mask) -> int:
         width = round(self._options.edge_share * float(np.sqrt(mask.sum())))
         return int(np.clip(width, self._options.min_edge_px, self._options.max_edge_px))

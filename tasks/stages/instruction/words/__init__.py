@@ -1,1 +1,1 @@
-"""Gates on free English from any writer: pure functions over a scene's boxes and masks, without models."""
+"""Gates on free English text: pure functions over a scene's boxes and masks, without models."""

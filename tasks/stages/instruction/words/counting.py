@@ -1,4 +1,4 @@
-"""Which things a phrase counts, and how they are counted: the peers of a target and the axis of an ordinal."""
+"""Which things a phrase counts, and how: the peers of a target and the axis of an ordinal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 AHEAD = 14
-"""Tokens after a phrase within which ``from the left`` still belongs to it."""
+"""Number of tokens after a phrase within which ``from the left`` still belongs to it."""
 
 STARTS = {
     "left": "left",
@@ -35,7 +35,7 @@ STARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Nouns and adjectives of a number that agrees with what was found: they leave out none of those things."""
+    """Nouns and adjectives with a number that agrees with the scene, so that they include all of those things."""
 
     nouns: frozenset[str] = frozenset()
     modifiers: frozenset[str] = frozenset()
@@ -49,10 +49,10 @@ NOTHING_COUNTED = Counted()
 
 
 def axis_of(reading: Reading, phrase: NounPhrase) -> tuple[str, int]:
-    """Where an ordinal is counted from, and the token of ``from``.
+    """Where an ordinal starts counting, and the token of ``from``.
 
     Returns:
-        (``left``, ``right``, ``top`` or ``bottom``; ``other`` for a start that no box tells; ``""`` for none, index).
+        (``left``, ``right``, ``top`` or ``bottom``; ``other`` for a start unknown to boxes; ``""`` if none, index).
     """
     sentence_end = reading.sentence_end(phrase.start)
     for index in range(phrase.end, min(sentence_end, phrase.end + AHEAD)):
@@ -78,9 +78,9 @@ def peers_of(
     Args:
         reading: the phrase's text.
         phrase: of that text.
-        scene: what was found.
-        axis_at: token of the ``from`` that an ordinal is counted from.
-        counted: what the texts say with a number that agrees with what was found.
+        scene: the detected things.
+        axis_at: token of the ``from`` at which an ordinal starts counting.
+        counted: phrases of the texts whose number agrees with the scene.
     """
     narrowed = is_narrowed(reading, phrase, scene, axis_at, counted)
     sure: list[Thing] = []
@@ -105,7 +105,7 @@ def is_narrowed(
     axis_at: int | None = None,
     counted: Counted = NOTHING_COUNTED,
 ) -> bool:
-    """Whether words before or after the noun may make the phrase count some of these things only."""
+    """Whether words around the noun may restrict the phrase to some of these things."""
     if set(phrase.modifiers) - word_set("neutral") - counted.modifiers:
         return True
     if phrase.side in ("left", "right", "middle") and phrase.ordinals:
@@ -127,7 +127,7 @@ def is_narrowed(
 
 
 def _counted(phrase: NounPhrase, thing: Thing, scene: WordScene) -> bool | None:
-    """True: the phrase's words fit the thing; False: they may; None: they don't."""
+    """True: the phrase's words fit the thing; False: they may; None: they do not."""
     if phrase.noun is None or phrase.noun == "one":
         fits: bool | None = True if thing.label in {each.label for each in scene.targets} else None
         if (
@@ -191,7 +191,7 @@ def _after_axis(reading: Reading, axis_at: int) -> int:
 
 
 def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
-    """``in the picture``, ``of the row``: words that leave nothing of the kind out."""
+    """``in the picture``, ``of the row``: words that include everything of the kind."""
     following = reading.words(at + 1, at + 6)
     if {"front", "back", "rear"} & set(following[:3]):
         return False
@@ -212,9 +212,9 @@ def _names_all(reading: Reading, at: int, scene: WordScene) -> bool:
 
 
 def _is_shared_place(reading: Reading, at: int, scene: WordScene) -> bool:
-    """Whether ``on the table`` leaves none of the target's kind out.
+    """Whether ``on the table`` includes everything of the target's kind.
 
-    So it is where all of them lie within the one table's box, or, for a place that was not found, stand in one row.
+    This holds if all of them lie within the single table's box, or, for a place that was not detected, form one row.
     """
     if reading.word(at) not in ("on", "in", "at", "inside", "along", "of"):
         return False

@@ -1,4 +1,4 @@
-"""The gate on stated numbers of things: before the edit, and after it."""
+"""The gate on stated numbers of things, before and after the edit."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 MISSED = 2
-"""A detector may miss or invent one thing: only numbers that differ by this much are refused."""
+"""A detector may miss or invent one thing, so only numbers that differ by at least this much are rejected."""
 
 _REMAINING = frozenset({"remain", "remaining", "left", "remains", "leaving", "stay"})
 
 
 def count(draft: Draft) -> Finding:
-    """Numbers of a kind of thing in instruction, scene, localization and result against what was found."""
+    """Compares numbers of a kind of thing in instruction, scene, localization and result with the scene."""
     if draft.reply is None:
         return finding([], decided=False)
     faults, decided = [], False
@@ -53,7 +53,7 @@ def count(draft: Draft) -> Finding:
 
 
 def unsure_count(draft: Draft) -> bool:
-    """Whether a number said of the target's kind differs from what was found: ranks can't be told then."""
+    """Whether a number of the target's kind differs from the scene's; ranks are then unreliable."""
     counted = counted_in(draft)
     for name, text in draft.texts():
         if name in ("editing", "result"):
@@ -80,7 +80,7 @@ def unsure_count(draft: Draft) -> bool:
 
 
 def counted_in(draft: Draft) -> Counted:
-    """Nouns with their adjectives that the texts give a number of things equal to the one found."""
+    """Nouns with their adjectives whose stated number equals the scene's."""
     nouns: set[str] = set()
     modifiers: set[str] = set()
     for name, text in draft.texts():
@@ -96,7 +96,7 @@ def counted_in(draft: Draft) -> Counted:
 
 
 def _verdict(reading: Reading, phrase: NounPhrase, scene: WordScene, gone: int) -> str | None:  # noqa: PLR0911
-    """What was found when that contradicts the number, ``""`` when it doesn't, None when it can't be told."""
+    """What was found if it contradicts the number, ``""`` if it does not, None if that cannot be decided."""
     number = phrase.number
     if number is None or phrase.noun is None or phrase.ordinals:
         return None
@@ -164,7 +164,7 @@ def _is_no_thing(phrase: NounPhrase, scene: WordScene) -> bool:
 
 
 def _found(phrase: NounPhrase, scene: WordScene) -> tuple[int, int]:
-    """Least and greatest number of things a noun may name."""
+    """Minimum and maximum number of things that a noun may name."""
     if phrase.noun is None or phrase.noun == "one":
         number = sum(1 for thing in scene.things if thing.label == scene.label)
         return number, number
@@ -178,7 +178,7 @@ def _found(phrase: NounPhrase, scene: WordScene) -> tuple[int, int]:
 
 
 def _is_total(reading: Reading, phrase: NounPhrase) -> bool:
-    """``there are four cups``, ``of the four cups``: a number that leaves none out."""
+    """``there are four cups``, ``of the four cups``: a number that includes all."""
     if phrase.number is None or contrasted(reading.tokens, phrase.start):
         return False
     before = reading.word(phrase.start - 1)
@@ -202,7 +202,7 @@ def _is_total(reading: Reading, phrase: NounPhrase) -> bool:
 
 
 def _contradiction(draft: Draft, removed: int) -> list[str]:
-    """Numbers of one kind that contradict each other between parts, whatever was found."""
+    """Numbers of one kind that contradict each other between parts, independent of the scene."""
     said: dict[str, int] = {}
     for name, text in draft.texts():
         if name in ("editing", "result"):
@@ -218,7 +218,7 @@ def _contradiction(draft: Draft, removed: int) -> list[str]:
                 "contains",
                 "captures",
             )
-            # "Two musicians are seated to his left" counts some; only the scene is described as a whole.
+            # "Two musicians are seated to his left" counts some of them; only the scene part describes the whole.
             of_all = of_all or (name == "scene" and phrase.start == reading.sentence_start(phrase.start))
             if (
                 phrase.number
@@ -249,7 +249,7 @@ def _noun_in(draft: Draft, name: str) -> str:
 
 
 def _remaining(draft: Draft) -> int | None:
-    """The number of the target's kind that part 4 says is left."""
+    """The number of the target's kind that remain according to part 4."""
     reading = draft.part("result")
     for phrase in reading.phrases:
         if phrase.number is None or to_target(phrase, draft.scene) not in FITTING or phrase.noun == "one":

@@ -1,4 +1,4 @@
-"""What the gates look at, and what each of them says."""
+"""The input of the gates, and their findings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Draft:
     """An edit in words, before it is accepted.
 
     Attributes:
-        scene: the things, with the target among them.
-        edit_type: the type that was asked for.
-        argument: what the target is to become; ``""`` when the edit has none or it is left to the writer.
+        scene: the things, including the target.
+        edit_type: the requested type.
+        argument: what the target will become; ``""`` if the edit has none or the writer chooses.
         raw: the reply as the model wrote it.
-        reply: the reply's texts, or None when they can't be read.
-        fault: why they can't, ``""`` when they can.
+        reply: the reply's texts, or None if they cannot be read.
+        fault: why they cannot be read, else ``""``.
         rewritten: the instruction after rewriting, ``""`` without one.
-        referred: the things a referrer found from the final words, None when none was asked.
+        referred: the things that a referrer found from the final words, None if none was asked.
     """
 
     scene: WordScene
@@ -40,7 +40,7 @@ class Draft:
     referred: tuple[int, ...] | None = None
 
     def orders(self) -> Iterator[tuple[str, Reading, Order]]:
-        """The instruction and its rewriting, each with its name and as an order."""
+        """The instruction and its rewriting, each with its name and parsed as an order."""
         if self.reply is None:
             return
         for name, text in (("instruction", self.reply.instruction), ("rewriting", self.rewritten)):
@@ -49,7 +49,7 @@ class Draft:
                 yield name, reading, order_of(reading, self.scene)
 
     def part(self, name: str) -> Reading:
-        """One of the four parts."""
+        """One of the four parts, parsed."""
         return self.read(dict(self.texts())[name])
 
     def texts(self) -> Iterator[tuple[str, str]]:
@@ -66,18 +66,18 @@ class Draft:
         yield "result", reasoning.post_edit_description
 
     def read(self, text: str) -> Reading:
-        """A text read with this scene's labels as known nouns."""
+        """Parses a text, with this scene's labels as known nouns."""
         return read(text, self.scene.labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a gate found.
+    """Result of a gate.
 
     Attributes:
-        faults: each one in words: what the text says and what the scene says; empty when there is none.
+        faults: one text per fault, with the draft's words and the scene's facts; empty if there is none.
         decided: whether any words were unambiguous enough to be compared.
-        reason: why the draft is refused when there are faults, where it is not the gate's own reason.
+        reason: why the draft is rejected, if that differs from the gate's own reason.
     """
 
     faults: tuple[str, ...] = ()
@@ -86,5 +86,5 @@ class Finding:
 
 
 def finding(faults: Sequence[str], decided: bool, reason: Reason | None = None) -> Finding:
-    """A finding from a list of faults; a fault is always decided."""
+    """A finding from a list of faults; with a fault it is always decided."""
     return Finding(faults=tuple(dict.fromkeys(faults)), decided=decided or bool(faults), reason=reason)

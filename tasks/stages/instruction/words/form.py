@@ -1,4 +1,4 @@
-"""Gates on the form of a reply: no refusal, all parts there, no word of the marking, no loops."""
+"""Gates on the form of a reply: refusals, missing parts, words about the marking, loops."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_PART_WORDS = 250
 """Two or three sentences are asked for; the paper's longest part has about 60 words."""
 
 LOOP_LENGTH, LOOP_TIMES = 5, 4
-"""So many words in a row, so many times in one part, are a loop."""
+"""This many words repeated this many times in one part are a loop."""
 
 MIN_DISTINCT, DISTINCT_AFTER = 0.3, 60
-"""Least share of different words in a part longer than so many words; English at that length has over 0.45."""
+"""Minimum share of distinct words in a part longer than so many words; English of that length has over 0.45."""
 
 _REFUSALS = re.compile(
     r"\bI(?:'m| am)\s+(?:very |so |really )?(?:sorry|unable|not able|afraid)\b"
@@ -61,7 +61,7 @@ _TARGETS = "target|object|person|region|area|individual|item|subject|one|figure|
 
 
 def refusal(draft: Draft) -> Finding:
-    """The model declines, in a reply or in place of one; quoted writing such as a sign's "SORRY" is none."""
+    """The model declines, in a reply or instead of one; quoted text such as a sign's "SORRY" does not count."""
     texts = list(draft.texts()) or [("reply", draft.raw)]
     faults = []
     if draft.reply is None and draft.fault.startswith("declined"):
@@ -74,12 +74,12 @@ def refusal(draft: Draft) -> Finding:
 
 
 def schema(draft: Draft) -> Finding:
-    """The reply is the JSON object that was asked for, with all its parts."""
+    """The reply is the requested JSON object with all its parts."""
     return finding([draft.fault] if draft.reply is None else [], decided=True)
 
 
 def marking(draft: Draft) -> Finding:
-    """No words about the box or mask the instructor was shown, unless the scene holds a thing of that name."""
+    """No words about the box or mask shown to the instructor, unless the scene contains a thing of that name."""
     labels = draft.scene.labels
     patterns: list[str] = []
     if not _has(labels, "box"):
@@ -107,7 +107,7 @@ def marking(draft: Draft) -> Finding:
 
 
 def degenerate(draft: Draft) -> Finding:
-    """No part is endless, and none goes round in circles."""
+    """No part is endless or repetitive."""
     faults = []
     for name, text in draft.texts():
         words = re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text.lower())

@@ -1,15 +1,15 @@
-"""The gates on words by name, in the order in which they are asked and reported.
+"""The word gates by name, in the order in which they run and are reported.
 
-    gate          refuses                                                             reason
+    gate          rejects                                                             reason
     refusal       a model that declines                                               refused_by_model
-    schema        no JSON object, a part that is missing or empty                     bad_reply
+    schema        not a JSON object, a part that is missing or empty                  bad_reply
     degenerate    endless parts and loops                                             degenerate_text
-    marking       words about the box or mask the instructor was shown                mentions_marking
+    marking       words about the box or mask shown to the instructor                 mentions_marking
     one_edit      two imperative verbs with different objects                         two_edits
     edit_type     another type in the reply's key or its verbs                        wrong_edit_type
     rewriting     a rewriting that contradicts the instruction                        rewrite_contradicts
     noun          another kind of thing, or another label of the scene                wrong_noun
-    result        another color, thing, material or writing than was asked for        wrong_color_word, wrong_argument
+    result        another color, thing, material or writing than requested            wrong_color_word, wrong_argument
     side          another side of the picture                                         wrong_side
     ordinal       another rank from the stated side                                   wrong_ordinal
     size          another size among its kind                                         wrong_size
@@ -18,9 +18,9 @@
     round_trip    final words that lead to other things than the target               ambiguous_reference
 
     closed_parts, closed_rewriting                                                    parts_disagree, rewrite_lost_fact
-                  for the embedded writers alone: facts in one closed vocabulary; no part of ``all``
+                  for the embedded writers only: facts in one closed vocabulary; not part of ``all``
 
-A gate compares only words that are unambiguous; where there are none it passes undecided.
+A gate compares only unambiguous words; if there are none it passes undecided.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from dataclasses import dataclass
 
 from tasks.records.errors import ConfigurationError, Reason
 from tasks.roles.backends import WORD_GATES, word_gate
+from tasks.stages.instruction.words.appearance import color, size
 from tasks.stages.instruction.words.counts import count
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.form import degenerate, marking, refusal, schema
-from tasks.stages.instruction.words.looks import color, size
-from tasks.stages.instruction.words.names import ALL, NAMES
+from tasks.stages.instruction.words.gate_names import ALL, NAMES
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import edit_type, one_edit
 from tasks.stages.instruction.words.ordinals import ordinal
@@ -45,7 +45,7 @@ from tasks.stages.instruction.words.sides import side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordGate:
-    """One gate: its name, what it looks for, and why it refuses unless the finding says otherwise."""
+    """One gate: its name, what it checks, and its reason unless the finding has another one."""
 
     name: str
     look: Callable[[Draft], Finding]
@@ -54,14 +54,14 @@ class WordGate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordResult:
-    """What one gate says of a draft.
+    """Result of one gate for a draft.
 
     Attributes:
-        name: the gate's.
-        passed: whether it lets the draft pass.
-        decided: whether it found words unambiguous enough to compare; a refusal always is.
-        detail: what the text says and what the scene says, deterministic; ``""`` when it passed.
-        reason: why the draft is refused when it didn't pass.
+        name: of the gate.
+        passed: whether the draft passes.
+        decided: whether it found words unambiguous enough to compare; always true for a failed gate.
+        detail: the draft's words and the scene's facts, deterministic; ``""`` if it passed.
+        reason: why the draft is rejected if it failed.
     """
 
     name: str
@@ -94,7 +94,7 @@ GEOMETRY: tuple[WordGate, ...] = (
 )
 """Gates that compare words with boxes, masks and colors."""
 
-# The round trip comes last: where words are plainly wrong, that says more than where they led somebody.
+# The round trip comes last: a plainly wrong word explains more than where it led the referrer.
 GENERAL: tuple[WordGate, ...] = tuple(sorted((*ALWAYS, *GEOMETRY), key=lambda gate: NAMES.index(gate.name)))
 """Gates for any writer, in the order they are reported."""
 
@@ -110,15 +110,15 @@ GATES: Mapping[str, WordGate] = {
     gate.name: gate
     for gate in (*(_of_writers(name, reason) for name, (_, reason) in WORD_GATES.items()), *GENERAL)
 }
-"""All gates by name, in the order they are reported; those of one kind of writers come first."""
+"""All gates by name, in the order they are reported; those for one kind of writer come first."""
 
 
 def gates_named(names: Sequence[str], key: str = "gates") -> tuple[WordGate, ...]:
-    """The gates of a list of names, in the reported order; ``all`` stands for every one of `GENERAL`.
+    """The gates with the given names, in the reported order; ``all`` means every one of `GENERAL`.
 
     Args:
         names: of `GATES`, or ``all``.
-        key: the setting or option that is named in an error.
+        key: the setting or option named in errors.
 
     Raises:
         ConfigurationError: an unknown name.
@@ -131,12 +131,12 @@ def gates_named(names: Sequence[str], key: str = "gates") -> tuple[WordGate, ...
 
 
 def check_words(draft: Draft, names: Sequence[str] = (ALL,)) -> tuple[WordResult, ...]:
-    """Every listed gate's result, in the reported order; each gate looks even when an earlier one refused."""
+    """Every listed gate's result, in the reported order; all gates run even if an earlier one failed."""
     return tuple(_result(gate, gate.look(draft)) for gate in gates_named(names))
 
 
 def first_refused(results: Sequence[WordResult]) -> WordResult | None:
-    """The first result that refuses the draft, or None."""
+    """The first failed result, or None."""
     return next((result for result in results if not result.passed), None)
 
 

@@ -1,4 +1,4 @@
-"""Colors that a text says something becomes."""
+"""Color words of a text for what something becomes."""
 
 from __future__ import annotations
 

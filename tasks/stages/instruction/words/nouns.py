@@ -1,4 +1,4 @@
-"""The gate on the target's noun: no other kind of thing, and none of the scene's other labels."""
+"""The gate on the target's noun: not another kind of thing, and not another label of the scene."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ACTED_ON = re.compile(
 
 
 def noun(draft: Draft) -> Finding:
-    """The nouns that instruction, rewriting and parts 2 to 4 use for the target."""
+    """Checks the nouns that instruction, rewriting and parts 2 to 4 use for the target."""
     if draft.reply is None:
         return finding([], decided=False)
     faults, decided = [], False
@@ -71,7 +71,7 @@ def noun(draft: Draft) -> Finding:
 
 
 def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
-    """Whether a phrase names, for sure, another kind of thing than the target, or another label of the scene."""
+    """Whether a phrase certainly names another kind of thing than the target, or another label of the scene."""
     own = kinds(phrase.noun or "")
     if phrase.noun is None or phrase.noun == "one" or not phrase.certain or (own and own <= _EMPTY):
         return False
@@ -109,7 +109,7 @@ def _is_person(scene: WordScene) -> bool:
 
 
 def _stated_target(reading: Reading) -> NounPhrase | None:
-    """The phrase after ``the target is``; quantities lead on to what they are made of."""
+    """The phrase after ``the target is``; quantities lead to what they consist of."""
     for index in range(len(reading.tokens)):
         if reading.word(index) not in ("target", "subject") or reading.word(index - 1) not in (
             "the",
@@ -135,7 +135,7 @@ def _stated_target(reading: Reading) -> NounPhrase | None:
 
 
 def _other_subject(name: str, reading: Reading, scene: WordScene, new: frozenset[str]) -> list[str]:
-    """The first thing that a part's sentences are about, where it is another one than the target."""
+    """The first subject of a part's sentences, if it is another thing than the target."""
     for phrase in reading.phrases:
         if (
             phrase.noun in new

@@ -1,4 +1,4 @@
-"""Gates on what is asked for: one edit, and of the type that was given."""
+"""Gates on the request: a single edit, of the given type."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _REPLACING = re.compile(
 
 
 def edit_type(draft: Draft) -> Finding:
-    """The type under the reply's key, and verbs that can't ask for it."""
+    """Checks the type stated in the reply, and verbs that cannot ask for the given type."""
     if draft.reply is None:
         return finding([], decided=False)
     faults = []
@@ -64,7 +64,7 @@ def edit_type(draft: Draft) -> Finding:
 
 
 def named_type(text: str) -> EditType | None:
-    """The edit type of a reply's words for it (``Subject Addition`` is Add), or None."""
+    """The edit type that a reply's words name (``Subject Addition`` is Add), or None."""
     exact = [row.edit_type for row in EDIT_TYPES if row.edit_type.value.lower() == text.strip().lower()]
     if exact:
         return exact[0]
@@ -77,7 +77,7 @@ def named_type(text: str) -> EditType | None:
 
 
 def one_edit(draft: Draft) -> Finding:
-    """Not two imperative verbs with different objects."""
+    """Rejects two imperative verbs with different objects."""
     faults = []
     for name, reading, order in draft.orders():
         second = _second_edit(reading, order) or _second_object(reading, order, draft.scene)
@@ -87,7 +87,7 @@ def one_edit(draft: Draft) -> Finding:
 
 
 def types_of(reading: Reading, order: Order) -> frozenset[EditType]:
-    """The types an instruction may be of, by its verb and what follows; all when that is open."""
+    """The types that an instruction may have, by its verb and what follows; all types if that is open."""
     if not order.verb:
         return _ALL
     tokens = reading.words(order.at, len(reading.tokens))
@@ -121,7 +121,7 @@ def types_of(reading: Reading, order: Order) -> frozenset[EditType]:
 def _types_of_change(
     reading: Reading, order: Order, tokens: tuple[str, ...], *, text: bool, material: bool, color: bool
 ) -> frozenset[EditType]:
-    """``change``, ``turn`` and ``make`` may ask for anything but a removal; a named color is a Color edit."""
+    """``change``, ``turn`` and ``make`` may ask for anything except a removal; a named color is a Color edit."""
     if text:
         return _CHANGES
     into_noun = any(first in ("into", "to") and second in ("a", "an") for first, second in pairwise(tokens))
@@ -149,7 +149,7 @@ def _noun_of(order: Order) -> str:
 
 
 def _described_type(draft: Draft, name: str) -> EditType | None:
-    """A part that plainly speaks of a removal in an edit that is none, or of another edit in a removal."""
+    """A part that clearly describes a removal when the edit is none, or another edit when it is a removal."""
     text = dict(draft.texts())[name].lower()
     removed, replaced, colored = (
         bool(pattern.search(text)) for pattern in (_REMOVING, _REPLACING, _COLORING)
@@ -170,7 +170,7 @@ def _described_type(draft: Draft, name: str) -> EditType | None:
 
 
 def _second_edit(reading: Reading, order: Order) -> str:
-    """The second order of an instruction in its own words, ``""`` when there is none."""
+    """The second order of an instruction in its own words, ``""`` if there is none."""
     for index in range(order.at + 1, len(reading.tokens)):
         kind = verb_kind(reading, index)
         gerund = words()["gerunds"].get(reading.word(index), "")
@@ -248,14 +248,14 @@ def _starts_an_order(reading: Reading, index: int) -> bool:
 
 
 def _is_same_thing(order: Order, noun: str | None, determiner: str) -> bool:
-    """Whether the second order speaks of the first one's thing again ("… and paint the car red")."""
+    """Whether the second order is about the first one's thing ("… and paint the car red")."""
     if noun is None or determiner not in ("the", "this", "that"):
         return False
     return any(phrase.noun == noun for phrase in order.chain)
 
 
 def _second_object(reading: Reading, order: Order, scene: WordScene) -> str:
-    """``remove the cup and the plate``: a second thing of the scene, right after the only target."""
+    """``remove the cup and the plate``: a second thing of the scene right after the only target."""
     target = order.target
     if (
         target is None

@@ -14,7 +14,7 @@ from tasks.stages.instruction.words.vocabulary import words
 
 
 def ordinal(draft: Draft) -> Finding:
-    """First, second, last: counted from a stated side, in rows, or in any of the usual orders."""
+    """Checks first, second, last: from a stated side, in rows, or in any of the usual orders."""
     faults, decided = [], False
     unsure, counted = unsure_count(draft), counted_in(draft)
     reason = None
@@ -49,7 +49,7 @@ def _is_repeated(draft: Draft, phrase: NounPhrase) -> bool:
 def _fits_ordinals(
     reading: Reading, phrase: NounPhrase, scene: WordScene, counted: Counted
 ) -> tuple[bool | None, str, bool]:
-    """Whether ranks fit, where they are counted from in words, and whether they would fit from the other side only."""
+    """Whether ranks fit, where they start counting (in words), and whether they fit from the other side only."""
     start, at = axis_of(reading, phrase)
     if start == "other":
         return None, "", False
@@ -63,7 +63,7 @@ def _fits_ordinals(
     opposite = False
     if not fits and start:
         other = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}[start]
-        # One too many or too few, or a rank from the nearer side, is more likely a miscount than the wrong side.
+        # An offset of one, or a rank from the nearer side, is more likely a miscount than the wrong side.
         miscounts = (
             len(scene.target) == 1
             and abs(rank_range(scene.targets[0], peers, start)[0] - phrase.ordinals[0]) == 1
@@ -76,7 +76,7 @@ def _fits_ordinals(
 
 
 def _peers_in_row(reading: Reading, phrase: NounPhrase, peers: Peers, scene: WordScene) -> Peers | None:
-    """``the second bread in the third row``: the target's own row, where there are several."""
+    """``the second bread in the third row``: the target's own row, if there are several."""
     following = reading.words(phrase.end, min(phrase.end + 10, reading.sentence_end(phrase.start)))
     if "row" not in following or not {"in", "of"} & set(following[: following.index("row")]):
         return None
@@ -86,7 +86,7 @@ def _peers_in_row(reading: Reading, phrase: NounPhrase, peers: Peers, scene: Wor
 
 
 def _targets_of(phrase: NounPhrase, scene: WordScene) -> tuple[Thing, ...]:
-    """The targets a phrase speaks of: all, or any one of several."""
+    """The targets a phrase may mean: all of them, or any one of several."""
     return scene.targets if len(phrase.ordinals) in (1, len(scene.target)) else ()
 
 
@@ -115,7 +115,7 @@ def _rank_fits(rank: int, thing: Thing, peers: Peers, start: str) -> bool:
 
 
 def _wrong_row(reading: Reading, scene: WordScene) -> str | None:
-    """A fault, ``""`` when the row fits, None when none is named or rows can't be told."""
+    """A fault, ``""`` if the row fits, None if none is named or rows cannot be determined."""
     if len(scene.target) > 1:
         return None
     kind = [thing for thing in scene.things if thing.label == scene.label]

@@ -1,4 +1,4 @@
-"""Noun phrases of a text: determiner, what is said before the noun, and the noun, as far as words alone tell."""
+"""Noun phrases of a text: determiner, modifiers and noun, as far as the words alone tell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 LONGEST_NOUN = 3
-"""Words of the longest noun looked up (``cell phone``, ``alarm clock``)."""
+"""Maximum words of a noun that is looked up (``cell phone``, ``alarm clock``)."""
 
 _SIDES = {
     "left": "left",
@@ -37,7 +37,7 @@ _NEVER_STARTS = frozenset({"'s", QUOTE})
 
 @dataclass(frozen=True, slots=True)
 class Color:
-    """A color as written, its last word, and the measured names it may stand for."""
+    """A color as written, its last word, and the measured color names it may stand for."""
 
     text: str
     word: str
@@ -51,16 +51,16 @@ class NounPhrase:
     Attributes:
         start, end: tokens, half-open.
         determiner: its first word when that is one (``the``, ``another``), else ``""``.
-        ordinals: ranks in the order written; -1 is the last.
-        number: a stated count, or None.
+        ordinals: ranks in written order; -1 means the last.
+        determiner: its first word if it is one (``the``, ``another``), else ``""``.
         sizes: size words (``tallest``, ``smaller``, ``tall``).
         colors: colors before the noun.
         side: ``left``, ``right``, ``leftmost``, ``rightmost``, ``middle`` as an adjective, else ``""``.
         modifiers: all other words before the noun.
-        noun: the head in the singular when it is known, else None.
-        text: the head as written; ``""`` when the phrase has none (``the second from the left``).
-        plural: whether the head stands in the plural.
-        certain: False when an unknown word after the noun may be the real head.
+        noun: the head in the singular if it is known, else None.
+        text: the head as written; ``""`` if the phrase has none (``the second from the left``).
+        plural: whether the head is in the plural.
+        certain: False if an unknown word after the noun may be the real head.
         owner: the phrase before ``'s``.
     """
 
@@ -82,7 +82,7 @@ class NounPhrase:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads phrases from the left; ``at`` is the next token."""
+    """Reads phrases from left to right; ``at`` is the next token."""
 
     tokens: tuple[Token, ...]
     labels: frozenset[str]
@@ -171,7 +171,7 @@ def _read(reader: _Reader) -> NounPhrase | None:
 
 
 def _ends(reader: _Reader, ahead: int) -> bool:
-    """Whether no phrase can go on at a token: a sign, a preposition, a verb, a participle."""
+    """Whether no phrase can continue at a token: punctuation, a preposition, a verb, a participle."""
     word = reader.word(ahead)
     if not word or not (word[0].isalnum()):
         return True
@@ -181,7 +181,7 @@ def _ends(reader: _Reader, ahead: int) -> bool:
 
 
 def _modifier(reader: _Reader, phrase: NounPhrase, said: bool) -> NounPhrase | None:  # noqa: PLR0911, PLR0912
-    """The phrase with one more word before its noun, or None when the noun (or nothing) comes next."""
+    """The phrase with one more word before its noun, or None if the noun (or nothing) comes next."""
     word = reader.word()
     following_ends = _ends(reader, 1)
     ordinals = words()["ordinals"]
@@ -283,7 +283,7 @@ def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
         return replace(phrase, noun="one", text=word, plural=word == "ones")
     known = reader.noun_here()
     if known is not None and _ends(reader, 0) and not after_word:
-        known = None  # "can", "stand" and "face" are nouns after a determiner only
+        known = None  # "can", "stand" and "face" are nouns only after a determiner
     if known is None:
         if _ends(reader, 0) or not after_word or word in words()["ordinals"]:
             return phrase
@@ -302,12 +302,12 @@ def _head(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
         goes_on = not phrase.plural and not _ends(reader, 0) and color_at(reader.tokens, reader.at) is None
         known = (
             reader.noun_here() if goes_on else None
-        )  # "monitors line a desk": no compound begins with a plural
+        )  # "monitors line a desk": no compound starts with a plural
     return replace(phrase, certain=not _may_be_head(reader, phrase))
 
 
 def _unknown_head_before_color(reader: _Reader, phrase: NounPhrase) -> NounPhrase:
-    """``paint the sky green``: an unknown noun, and what it becomes."""
+    """``paint the sky green``: an unknown noun, then what it becomes."""
     last = phrase.modifiers[-1]
     at = max(i for i in range(phrase.start, reader.at) if reader.tokens[i].text == last)
     if not all(color_names(token.text) for token in reader.tokens[at + 1 : reader.at]):

@@ -1,4 +1,4 @@
-"""Places in a text: which sides it names, of what, and whether they are said of the target."""
+"""Places in a text: which sides it names, of what, and whether it names them for the target."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tasks.stages.instruction.words.vocabulary import (
 )
 
 TARGET, BESIDE = "target", "beside"
-"""What a place is said of: the target, or perhaps something close beside it."""
+"""What a place refers to: the target, or possibly something close beside it."""
 
 _PLACE = {
     "left": "left",
@@ -43,15 +43,15 @@ _PLACE = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in words: its sides, where it stands in the text, and what it is a place of.
+    """A place in words: its sides, its tokens, and what it is a place of.
 
     Attributes:
         start, end: tokens, half-open.
         sides: of ``left``, ``right``, ``top``, ``bottom``, ``center``.
-        of: ``picture``, ``bare`` (nothing said), or ``thing``.
+        of: ``picture``, ``bare`` (not stated), or ``thing``.
         landmark: the phrase of that thing.
-        to: whether it is "to the left of", beside the thing, and no part of it.
-        beside: whether it is "to the left of" for sure, so that the thing is no surface the target is on.
+        to: whether it is "to the left of", that is, beside the thing and not part of it.
+        beside: whether it is certainly "to the left of", so that the target is not on the thing.
         reach: how far out: ``half``, ``edge`` (an edge or corner, or "far"), or ``center`` ("left of the center").
     """
 
@@ -66,9 +66,9 @@ class Place:
 
 
 def speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...], bool]]:
-    """Instruction, rewriting, localization and beginnings of parts 3 and 4 with their phrases that mean the target.
+    """Instruction, rewriting, localization and beginnings of parts 3 and 4 with their phrases for the target.
 
-    The last value tells whether the text speaks of the target alone, as an order does.
+    The last value is whether the text is about the target alone, as an order is.
     """
     if draft.reply is None:
         return
@@ -81,7 +81,7 @@ def speaking_of_target(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounP
 
 
 def places(reading: Reading) -> Iterator[Place]:
-    """Every place of a text that is said with a preposition or of the picture."""
+    """Every place in a text given with a preposition, or as part of the picture."""
     index = 0
     while index < len(reading.tokens):
         if reading.word(index) not in _PLACE:
@@ -107,7 +107,7 @@ def places(reading: Reading) -> Iterator[Place]:
 def said_of(  # noqa: PLR0911
     reading: Reading, place: Place, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
 ) -> str:
-    """`TARGET`, `BESIDE` when another thing stands between in the sentence, ``""`` for something else."""
+    """`TARGET`; `BESIDE` if another thing is between them in the sentence; ``""`` for something else."""
     if contrasted(reading.tokens, place.start):
         return ""
     clause, sentence = reading.tokens[place.start].clause, reading.tokens[place.start].sentence
@@ -218,7 +218,7 @@ def _place(reading: Reading, start: int, end: int, sides: tuple[str, ...]) -> Pl
 
 
 def _past_center(reading: Reading, end: int) -> int:
-    """The token after ``(left) of the image's center``, 0 when something else follows."""
+    """The token after ``(left) of the image's center``, 0 if something else follows."""
     at = end + 1
     if reading.word(end) != "of":
         return 0
@@ -234,7 +234,7 @@ def _goes_on_with_noun(reading: Reading, end: int) -> bool:
         or word in word_set("materials")
         or word.endswith(("er", "ic", "ful", "ous", "less", "ly"))
     ):
-        return False  # what the order makes of it: "make the man on the left older"
+        return False  # what the order turns it into: "make the man on the left older"
     if word in word_set("color_adverbs") or (_has_causative(reading, end) and not singular(word)):
         return False  # "make the dog on the left jump"
     ends = word_set("boundaries") | word_set("prepositions") | word_set("participles")
@@ -249,7 +249,7 @@ def _has_causative(reading: Reading, end: int) -> bool:
 
 
 def _is_direction(reading: Reading, index: int, before: str, *, of_thing: bool = False) -> bool:
-    """Whether the words before are "facing to", "walking toward": a direction and no place.
+    """Whether the words before are "facing to", "walking toward": a direction, not a place.
 
     Args:
         reading: the text.

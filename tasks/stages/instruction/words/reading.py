@@ -1,4 +1,4 @@
-"""A text read against a scene: what it is an order for, and which of its phrases mean the target."""
+"""Parses a text against a scene: what it orders, and which of its phrases mean the target."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reading:
     phrases: tuple[NounPhrase, ...]
 
     def word(self, index: int) -> str:
-        """The token's text, ``""`` outside of the text."""
+        """The token's text, ``""`` outside the text."""
         return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
 
     def words(self, start: int, end: int) -> tuple[str, ...]:
@@ -70,10 +70,10 @@ class Order:
     """What an instruction asks for.
 
     Attributes:
-        verb: kind of its first verb of editing (``remove``, ``add``, ``change`` …), ``""`` when none is known.
+        verb: kind of its first editing verb (``remove``, ``add``, ``change`` …), ``""`` if none is known.
         at: that verb's token, or 0.
         object: the first phrase after the verb.
-        chain: phrases from what the verb acts on to what it belongs to; the last one should be the target.
+        chain: phrases from the verb's object to what it belongs to; the last one should be the target.
         denotes: how the last one's noun relates to the target's label.
     """
 
@@ -85,19 +85,19 @@ class Order:
 
     @property
     def target(self) -> NounPhrase | None:
-        """The phrase that means the target, or None when no noun of the order does."""
+        """The phrase that means the target, or None if no noun of the order does."""
         return self.chain[-1] if self.chain and self.denotes in FITTING else None
 
 
 @cache
 def read(text: str, labels: frozenset[str]) -> Reading:
-    """Reads a text; labels of the scene count as known nouns."""
+    """Parses a text; labels of the scene count as known nouns."""
     tokens = tokenize(text, labels)
     return Reading(text, tokens, noun_phrases(tokens, labels))
 
 
 def to_target(phrase: NounPhrase, scene: WordScene) -> Relation:
-    """How a phrase's noun relates to the target's label; phrases without a noun take the target's."""
+    """How a phrase's noun relates to the target's label; a phrase without a noun takes the target's."""
     if phrase.noun is None:
         return Relation.UNKNOWN if phrase.text else Relation.SAME
     if phrase.noun == "one":
@@ -125,7 +125,7 @@ def verb_kind(reading: Reading, index: int) -> str:
 
 
 def order_of(reading: Reading, scene: WordScene) -> Order:
-    """What an instruction asks for, and which phrase of it should be the target."""
+    """What an instruction asks for, and which of its phrases should be the target."""
     at, verb = _main_verb(reading)
     first = next((phrase for phrase in reading.phrases if phrase.end > at + 1), None)
     if first is not None:
@@ -135,7 +135,7 @@ def order_of(reading: Reading, scene: WordScene) -> Order:
         start = None  # "replace what the woman holds": no noun says what it is
     elif verb in ("add", "write") and first is not None:
         if reading.word(first.start - 1) in word_set("onto") and reading.word(first.start - 1) != "with":
-            start = first  # "write 'STAFF' on the back of the shirt": quoted writing is no phrase
+            start = first  # "write 'STAFF' on the back of the shirt": quoted writing is not a phrase
         else:
             anchor = _after_place(reading, first) if verb == "add" or first.text else None
             start = anchor or (first if verb == "write" else None)
@@ -207,7 +207,7 @@ def owned_by(reading: Reading, phrase: NounPhrase) -> NounPhrase | None:
 
 
 def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
-    """Phrases of an order that mean the target: its noun phrase, and ranks said after it ("the cup, second from …")."""
+    """Phrases of an order that mean the target: its noun phrase, and ranks after it ("the cup, second from …")."""
     target = order.target
     if target is None:
         return ()
@@ -225,7 +225,7 @@ def named_by(reading: Reading, order: Order) -> tuple[NounPhrase, ...]:
 
 
 def subject_is_other(reading: Reading, index: int, scene: WordScene) -> bool:
-    """Whether the sentence of a token is about something else than the target, by its first phrase."""
+    """Whether the sentence of a token is about something other than the target, by its first phrase."""
     start = reading.sentence_start(index)
     for phrase in reading.phrases:
         if phrase.start >= start and phrase.start < index:
@@ -263,7 +263,7 @@ def _main_verb(reading: Reading) -> tuple[int, str]:
 
 
 def _after_place(reading: Reading, first: NounPhrase) -> NounPhrase | None:
-    """The phrase after the first place word behind what is added."""
+    """The phrase after the first place word that follows what is added."""
     end = reading.sentence_end(first.start)
     for index in range(first.end, end):
         if reading.word(index) in word_set("onto"):
@@ -298,7 +298,7 @@ def chain_of(
             if phrase is not None:  # "the color of the welder's helmet"
                 phrase = owned_by(reading, phrase) or phrase
         elif reading.word(phrase.end) == "of" and (whole := reading.phrase_at(phrase.end + 1)) is not None:
-            # "the license plate of the car": what is the target's is spoken of in its place
+            # "the license plate of the car": a part of the target is named instead of it
             phrase = whole if to_target(whole, scene) in FITTING else None
         else:
             break

@@ -1,4 +1,4 @@
-"""The gate on what results: new colors, materials, things and writing, compared with the argument."""
+"""The gate on the result: new colors, materials, things and writing, compared with the argument."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MADE = re.compile(
 
 
 def result(draft: Draft) -> Finding:
-    """What instruction, part 3 and part 4 say the target becomes, against the argument and each other."""
+    """Checks what the target becomes in instruction, part 3 and part 4, against the argument and each other."""
     if draft.reply is None:
         return finding([], decided=False)
     color, color_decided = _colors(draft)
@@ -57,7 +57,7 @@ def result(draft: Draft) -> Finding:
 
 
 def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str, ...]:
-    """Known nouns of what is put in the target's place, or added to it; empty when no known noun says it."""
+    """Known nouns of what replaces the target or is added to it; empty if no known noun says it."""
     if edit_type is EditType.ADD:
         phrase = (
             order.object
@@ -70,7 +70,7 @@ def new_things(reading: Reading, order: Order, edit_type: EditType) -> tuple[str
 
 
 def quoted_result(text: str) -> str:
-    """The writing that something is to say: the last quotation after ``to``, ``says``, ``with`` …"""
+    """The new writing: the last quotation after ``to``, ``says``, ``with`` …"""
     found = ""
     for quotation in quotes(text):
         at = text.find(quotation)
@@ -87,16 +87,16 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
         for name, text in draft.texts()
         if name in ("instruction", "rewriting")
     }
-    wanted = tuple(
+    expected = tuple(
         word for word in re.findall(r"[a-z]+(?:-[a-z]+)?", draft.argument.lower()) if color_names(word)
     )
     if draft.edit_type is not EditType.COLOR and not (
-        wanted and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)
+        expected and draft.edit_type in (EditType.REPLACE, EditType.ADD, EditType.MATERIAL)
     ):
         return [], False
-    if not wanted:
-        wanted = said["instruction"]
-    if not wanted:
+    if not expected:
+        expected = said["instruction"]
+    if not expected:
         return [], False
     for name in ("editing", "result"):
         said[name] = result_colors(dict(draft.texts())[name], labels)
@@ -106,9 +106,9 @@ def _colors(draft: Draft) -> tuple[list[str], bool]:
         said["result"] = _colors_of_new_state(draft)
     faults = []
     for name, colors in said.items():
-        wrong = [color for color in colors if not any(_same(color, want) for want in wanted)]
+        wrong = [color for color in colors if not any(_same(color, want) for want in expected)]
         if wrong and (name in ("editing", "result") or len(wrong) == len(colors)):
-            faults.append(f"{name} says it becomes {wrong[0]}, asked was {' '.join(wanted)}")
+            faults.append(f"{name} says it becomes {wrong[0]}, asked was {' '.join(expected)}")
     return faults, any(said.values())
 
 
@@ -141,7 +141,7 @@ def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
             color, is_new = colored[0], True
         if color is None or not is_new or contrasted(reading.tokens, phrase.start):
             continue
-        # Another thing of its kind may bear the color, and the old one may still be spoken of.
+        # Another thing of its kind may have the color, and the old one may still be mentioned.
         if all(stated) and not color.names & frozenset().union(*stated):
             found.append(color.word)
     return tuple(found[:1])
@@ -154,12 +154,12 @@ def _same(one: str, other: str) -> bool:
 def _materials(draft: Draft) -> list[str]:
     if draft.edit_type is not EditType.MATERIAL:
         return []
-    wanted = {
+    expected = {
         canonical_material(word)
         for word in re.findall(r"[a-z]+", draft.argument.lower())
         if word in word_set("materials")
     }
-    if not wanted:
+    if not expected:
         return []
     faults = []
     for name, text in draft.texts():
@@ -187,10 +187,10 @@ def _materials(draft: Draft) -> list[str]:
         turned_into = {
             canonical_material(match.group("material")) for match in _turned_into().finditer(spoken)
         }
-        if turned_into and not turned_into & wanted:
+        if turned_into and not turned_into & expected:
             after, named = sorted(turned_into), set()
-        if after and not named & wanted:
-            faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(wanted))}")
+        if after and not named & expected:
+            faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(expected))}")
     return faults
 
 
@@ -205,23 +205,23 @@ def _turned_into() -> re.Pattern[str]:
 
 
 def _things(draft: Draft) -> list[str]:
-    """Things put in place or added, against the argument's noun."""
+    """Checks replaced or added things against the argument's noun."""
     if draft.edit_type not in (EditType.REPLACE, EditType.ADD):
         return []
-    wanted = _argument_nouns(draft)
+    expected = _argument_nouns(draft)
     orders = list(draft.orders())
-    if not wanted and draft.argument and (faults := _without_argument(draft)):
+    if not expected and draft.argument and (faults := _without_argument(draft)):
         return faults
-    if not wanted and orders:
+    if not expected and orders:
         _, reading, order = orders[0]
-        wanted = new_things(reading, order, draft.edit_type)
-    if not wanted:
+        expected = new_things(reading, order, draft.edit_type)
+    if not expected:
         return []
     faults = []
     for name, reading, order in orders:
         found = new_things(reading, order, draft.edit_type)
-        if found and _all_other(found, wanted):
-            faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
+        if found and _all_other(found, expected):
+            faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(expected)}")
     if draft.edit_type is EditType.REPLACE:
         for name in ("editing", "result"):
             reading = draft.part(name)
@@ -234,9 +234,9 @@ def _things(draft: Draft) -> list[str]:
                     phrase is not None
                     and reading.tokens[phrase.start].start - match.end() < 2
                     and found
-                    and _all_other(found, wanted)
+                    and _all_other(found, expected)
                 ):
-                    faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(wanted)}")
+                    faults.append(f"{name} says {', '.join(found)}, asked was {', '.join(expected)}")
     return faults
 
 
@@ -256,16 +256,16 @@ def _without_argument(draft: Draft) -> list[str]:
 def _writing(draft: Draft) -> list[str]:
     if draft.edit_type is not EditType.TEXT or draft.reply is None:
         return []
-    wanted = draft.argument.strip().strip("'\"") or quoted_result(draft.reply.instruction)
-    if not wanted:
+    expected = draft.argument.strip().strip("'\"") or quoted_result(draft.reply.instruction)
+    if not expected:
         return []
     faults = []
     for name, text in draft.texts():
         if name in ("scene", "localization"):
             continue
         said = quoted_result(text)
-        if said and not _same_writing(said, wanted) and wanted.lower() not in text.lower():
-            faults.append(f"{name} says {said!r}, asked was {wanted!r}")
+        if said and not _same_writing(said, expected) and expected.lower() not in text.lower():
+            faults.append(f"{name} says {said!r}, asked was {expected!r}")
     return faults
 
 
@@ -274,8 +274,8 @@ def _same_writing(one: str, other: str) -> bool:
     return letters[0] in letters[1] or letters[1] in letters[0]
 
 
-def _all_other(found: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    return all(are_different(a, b) for a in found for b in wanted)
+def _all_other(found: tuple[str, ...], expected: tuple[str, ...]) -> bool:
+    return all(are_different(a, b) for a in found for b in expected)
 
 
 def _argument_nouns(draft: Draft) -> tuple[str, ...]:
@@ -301,7 +301,7 @@ def _nouns_of(reading: Reading, phrase: NounPhrase | None) -> tuple[str, ...]:
 
 
 def _after(reading: Reading, order: Order, openers: tuple[str, ...]) -> NounPhrase | None:
-    """The first phrase after one of the words, behind the order's thing."""
+    """The first phrase after one of the words that follows the order's thing."""
     if not order.chain:
         return None
     start = max(phrase.end for phrase in order.chain)

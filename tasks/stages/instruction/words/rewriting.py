@@ -1,4 +1,4 @@
-"""Gates on the final words: the rewriting contradicts nothing, and the referrer comes back to the target."""
+"""Gates on the final words: the rewriting contradicts nothing, and the referrer finds the target."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 
 from tasks.records.records import EditType
+from tasks.stages.instruction.words.appearance import color, size
 from tasks.stages.instruction.words.counting import axis_of
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
-from tasks.stages.instruction.words.looks import color, size
 from tasks.stages.instruction.words.nouns import noun
 from tasks.stages.instruction.words.orders import types_of
 from tasks.stages.instruction.words.ordinals import ordinal
@@ -35,7 +35,7 @@ _ADVERB_AFTER_RIGHT = re.compile(
 _COUNTED_FROM = re.compile(
     r"\bfrom (?:the )?(?:far )?(?:left|right|top|bottom)\b|\b(?:left|right)(?:-)?most\b"
 )
-"""Ranks and extremes may be said from the other side; boxes tell whether that is the same."""
+"""Ranks and extremes may be counted from the other side; boxes decide whether that is equivalent."""
 
 _LEFT_AS_VERB = re.compile(
     r"\b(?:is|are|be|was|were|been|what's)\s+left\b|\bleft\s+(?:behind|over|out|intact|unchanged|alone|untouched)\b"
@@ -43,7 +43,7 @@ _LEFT_AS_VERB = re.compile(
 
 
 def rewriting(draft: Draft) -> Finding:
-    """The rewriting may drop and add words, but says nothing that is not so by the instruction."""
+    """The rewriting may drop and add words, but must not contradict the instruction."""
     if draft.reply is None or not draft.rewritten:
         return finding([], decided=False)
     (_, before, order_before), (_, after, order_after) = list(draft.orders())
@@ -68,7 +68,7 @@ def rewriting(draft: Draft) -> Finding:
 
 
 def round_trip(draft: Draft) -> Finding:
-    """The referrer, who knows only the final words, finds the target and nothing else."""
+    """The referrer, given only the final words, finds the target and nothing else."""
     if draft.referred is None:
         return finding([], decided=False)
     found, expected = sorted(set(draft.referred)), sorted(draft.scene.target)
@@ -79,7 +79,7 @@ def round_trip(draft: Draft) -> Finding:
 
 
 def _swapped(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Values of one fact that stood in both texts and differ altogether: {fact: value}."""
+    """Values of one fact that both texts state and that differ completely: {fact: value}."""
     return [
         f"{kind} {value} became {after[fact]}"
         for fact, value in sorted(before.items())
@@ -88,7 +88,7 @@ def _swapped(kind: str, before: Mapping[str, str], after: Mapping[str, str]) -> 
 
 
 def _sides(reading: Reading) -> dict[str, str]:
-    """The one left or right, and the one top or bottom, that a text names in whatever sense."""
+    """The left or right, and the top or bottom, that a text names in any sense."""
     text = plain(reading.text)
     for pattern in (_COUNTED_FROM, _ADVERB_AFTER_RIGHT, _LEFT_AS_VERB):
         text = pattern.sub(" ", text)
@@ -123,7 +123,7 @@ def _swapped_ordinals(before: Reading, after: Reading) -> list[str]:
 
 
 def _ordinals(reading: Reading) -> dict[str, frozenset[int]]:
-    """Ranks by where they are counted from; ``leftmost`` is the first from the left."""
+    """Ranks by start of counting; ``leftmost`` is the first from the left."""
     found: dict[str, frozenset[int]] = {}
     for phrase in reading.phrases:
         following = reading.word(phrase.end - 1)
@@ -158,7 +158,7 @@ def _numbers(reading: Reading) -> dict[str, str]:
 
 
 def _swapped_colors(before: Reading, after: Reading) -> list[str]:
-    """A color that is gone, where another one that can't be the same has come."""
+    """A color that is missing while an incompatible one was added."""
     first, second = _colors(before), _colors(after)
     lost = {color for color in first if not any(same_color(color, other) for other in second)}
     new = {color for color in second if not any(same_color(color, other) for other in first)}
@@ -172,7 +172,7 @@ def _colors(reading: Reading) -> set[str]:
 
 
 def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
-    """The rewriting's thing can't be the target, though the instruction's is."""
+    """The rewriting's thing cannot be the target, although the instruction's is."""
     if before.target is None or not after.chain:
         return []
     word, first = after.chain[-1].noun, before.target.noun
@@ -190,7 +190,7 @@ def _other_thing(draft: Draft, before: Order, after: Order) -> list[str]:
 
 
 def _other_company(draft: Draft, before: Reading, after: Reading) -> list[str]:
-    """Things around the target that are gone, where others of the scene have come; and men who became women."""
+    """Things around the target that were replaced by others of the scene; and men that became women."""
     first, second = _nouns(before), _nouns(after)
     labels = {thing.label for thing in draft.scene.things} - {thing.label for thing in draft.scene.targets}
     lost = {label for label in labels & first if not any(_may_mean(noun, label) for noun in second)}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from tasks.records.records import Box, GroundedTarget
 
 SIZE_MARGIN = 1.3
-"""Sizes that differ by less than this factor are equal to the eye."""
+"""Sizes that differ by less than this factor look equal."""
 
 TIE_SHARE = 0.2
-"""Centers nearer than this share of the smaller thing may be counted in either order."""
+"""Centers closer than this share of the smaller thing may be counted in either order."""
 
 ROW_SHARE = 0.6
-"""Things belong to one row when their centers differ by less than this share of their median height."""
+"""Things are in one row if their centers differ by less than this share of their median height."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class Thing:
     Attributes:
         label: lower-case noun.
         box: in pixels of the picture, half-open.
-        area: pixels of the mask, or of the box where there is no mask.
-        color: a measured color name; ``""`` or ``mixed`` when none is known.
+        area: pixels of the mask, or of the box without a mask.
+        color: a measured color name; ``""`` or ``mixed`` if unknown.
     """
 
     label: str
@@ -51,13 +51,13 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordScene:
-    """What the texts speak of.
+    """The scene that the texts describe.
 
     Attributes:
         width, height: of the picture, in pixels.
         things: the scene's objects.
         target: indices of the things to be edited.
-        weak: finds of low confidence; they make counts and orders uncertain and are never the target.
+        weak: detections of low confidence; they make counts and orders uncertain and are never the target.
     """
 
     width: int
@@ -83,7 +83,7 @@ class WordScene:
 
 
 def word_scene(target: GroundedTarget) -> WordScene:
-    """The scene of a grounded target as words are compared with it; distractors are its weak finds."""
+    """The scene of a grounded target for comparison with words; distractors are its weak detections."""
     source = target.scene.source
     return WordScene(
         width=source.width,
@@ -120,11 +120,11 @@ AXES: dict[str, Axis] = {
     "top": lambda thing: thing.y,
     "bottom": lambda thing: -thing.y,
 }
-"""Where counting starts, and by what it goes up."""
+"""Where counting starts, and the coordinate it follows."""
 
 
 def rank_range(thing: Thing, peers: Peers, start: str) -> tuple[int, int]:
-    """The least and greatest rank (from 1) a thing may have among its peers, counted from a side."""
+    """The minimum and maximum rank (from 1) that a thing may have among its peers, counted from a side."""
     axis = AXES[start]
     before = [other for other in peers.sure if other is not thing and _is_before(other, thing, axis, start)]
     tied = [other for other in peers.sure if other is not thing and _is_tied(other, thing, start)]
@@ -137,7 +137,7 @@ def rank_range(thing: Thing, peers: Peers, start: str) -> tuple[int, int]:
 
 
 def usual_starts(things: Sequence[Thing]) -> tuple[str, ...]:
-    """From where things are usually counted when a text doesn't say: along the way they are strung out."""
+    """Where things are usually counted from if a text does not say: along the direction in which they extend."""
     if len(things) < 2:
         return tuple(AXES)
     spread_x = max(thing.x for thing in things) - min(thing.x for thing in things)

@@ -1,4 +1,4 @@
-"""The gate on the sides of the picture: left, right, top, bottom, center, where they are said of the target."""
+"""The gate on sides of the picture: left, right, top, bottom, center, where they refer to the target."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tasks.stages.instruction.words.scene import AXES, Peers, Thing, WordScene, 
 from tasks.stages.instruction.words.vocabulary import FITTING, Relation, kinds, measured_names, relation
 
 SLACK = 0.1
-"""Share of the picture's width or height by which the zones of sides overlap the middle."""
+"""Share of the picture's width or height by which the zones of sides extend over the middle."""
 
 BESIDE_SHARE = 0.25
-"""A thing that lies this share of another's width beside its middle is on that side of it."""
+"""A thing this share of another's width beside its middle is on that side of it."""
 
 SLACKS = {"half": SLACK, "edge": -0.05, "center": 0.03}
-"""An edge or "far left" leaves the middle out, unless the thing reaches the border; "left of the center" is exact."""
+""""edge" or "far left" excludes the middle, unless the thing reaches the border; "left of the center" is exact."""
 
 _ZONES = {
     "left": (0.0, 0.5),
@@ -34,15 +34,15 @@ _ALONG_A_WAY = frozenset({"road", "street", "path", "lane", "river", "stream"})
 
 
 def side(draft: Draft) -> Finding:
-    """Left, right, top, bottom and center of the picture, where they are said of the target."""
+    """Checks left, right, top, bottom and center of the picture, where they refer to the target."""
     faults, decided = [], False
     for name, reading, named, is_order in speaking_of_target(draft):
         for place in places(reading):
-            told = said_of(reading, place, named, draft.scene, is_order=is_order)
-            if not told:
+            refers_to = said_of(reading, place, named, draft.scene, is_order=is_order)
+            if not refers_to:
                 continue
             verdict = _fits_place(draft.scene, place, reading)
-            if told == BESIDE and verdict is False and not _is_across(draft.scene, place):
+            if refers_to == BESIDE and verdict is False and not _is_across(draft.scene, place):
                 verdict = None
             decided = decided or verdict is not None
             if verdict is False:
@@ -59,7 +59,7 @@ def side(draft: Draft) -> Finding:
 
 
 def _is_across(scene: WordScene, place: Place) -> bool:
-    """Whether all of the target lies well on the other side, so that nothing close to it is on this one."""
+    """Whether all of the target is clearly on the other side, so that nothing close to it is on this one."""
     across = {
         "left": lambda t: t.box.x0 / scene.width,
         "right": lambda t: 1 - t.box.x1 / scene.width,
@@ -74,7 +74,7 @@ def _is_across(scene: WordScene, place: Place) -> bool:
 
 
 def _fits_place(scene: WordScene, place: Place, reading: Reading) -> bool | None:
-    """Whether every target is there; None when boxes don't tell."""
+    """Whether every target is there; None if boxes cannot decide."""
     if place.of == "thing":
         is_landmark = _is_landmark(scene, place)
         return _fits_landmark(scene, place, reading) if is_landmark else _fits_surface(scene, place)
@@ -114,7 +114,7 @@ def _within(scene: WordScene, thing: Thing, side: str, slack: float = SLACK) -> 
     low, high = _ZONES[side]
     x, y = thing.x / scene.width, thing.y / scene.height
     if side == "center":
-        # "near the center" may speak of either axis, and of a thing that covers the center.
+        # "near the center" may refer to either axis, and to a thing that covers the center.
         covers = (
             thing.box.x0 <= scene.width / 2 <= thing.box.x1
             and thing.box.y0 <= scene.height / 2 <= thing.box.y1
@@ -148,7 +148,7 @@ def _among_peers(thing: Thing, peers: list[Thing], side: str) -> bool:
 
 
 def _fits_landmark(scene: WordScene, place: Place, reading: Reading) -> bool | None:
-    """``to the left of the bus``: wrong only when the target is well on the other side of the only bus."""
+    """``to the left of the bus``: wrong only if the target is clearly on the other side of the only bus."""
     if place.landmark is None or place.landmark.noun is None or len(scene.target) > 1:
         return None
     side = place.sides[0] if len(place.sides) == 1 and place.sides[0] in _ACROSS else ""
@@ -165,14 +165,14 @@ def _fits_landmark(scene: WordScene, place: Place, reading: Reading) -> bool | N
         found = _of_color(found, reading, phrase)
     if not found or (len(found) > 1 and not phrase.plural):
         return None
-    # In widths of the landmark, positive on the said side; several are "the flowers" and all on one side.
+    # In widths of the landmark, positive on the stated side; several are "the flowers", all on one side.
     sign = 1 if side == "right" else -1
     steps = [sign * (scene.targets[0].x - other.x) / max(1, other.box.width) for other in found]
     return False if max(steps) <= -BESIDE_SHARE else True if min(steps) >= BESIDE_SHARE else None
 
 
 def _of_color(things: list[Thing], reading: Reading, phrase: NounPhrase) -> list[Thing]:
-    """The things that ``the woman in (the) blue (coat)`` may mean: all where a color is not said or not known."""
+    """The things that ``the woman in (the) blue (coat)`` may mean: all if a color is not stated or not known."""
     colors = list(phrase.colors)
     if not colors and reading.word(phrase.end) in ("in", "wearing"):
         at = phrase.end + (2 if reading.word(phrase.end + 1) in ("the", "a") else 1)
@@ -183,7 +183,7 @@ def _of_color(things: list[Thing], reading: Reading, phrase: NounPhrase) -> list
 
 
 def _is_landmark(scene: WordScene, place: Place) -> bool:
-    """Whether left and right of the thing are the picture's: beside it, or parts of what has no side of its own."""
+    """Whether left and right of the thing are the picture's: beside it, or parts of a thing without own sides."""
     noun = place.landmark.noun if place.landmark is not None else None
     if noun is None:
         return False
@@ -192,7 +192,7 @@ def _is_landmark(scene: WordScene, place: Place) -> bool:
 
 
 def _fits_surface(scene: WordScene, place: Place) -> bool | None:
-    """``at the far left of the terrace``: wrong where the target is well across, and the last of its kind there."""
+    """``at the far left of the terrace``: wrong if the target is clearly across, and the last of its kind there."""
     noun = place.landmark.noun if place.landmark is not None else None
     if (
         len(place.sides) != 1
@@ -236,7 +236,7 @@ def _fits_adjective(reading: Reading, phrase: NounPhrase, scene: WordScene) -> b
 
 
 def _is_last(target: Thing, peers: Peers, side: str) -> bool:
-    """Whether all of several others, sure or not, come before: then it isn't the first of any two of them."""
+    """Whether all of several others, certain or not, come before: then it is not the first of any two of them."""
     others = [thing for thing in peers.all if thing is not target]
     axis = AXES[side]
     return (

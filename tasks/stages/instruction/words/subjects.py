@@ -1,4 +1,4 @@
-"""What parts 3 and 4 say of the target before their first verb: "The third cup from the left will be changed …"."""
+"""How parts 3 and 4 refer to the target before their first verb: "The third cup from the left will be changed …"."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _VERB = re.compile(
 )
 
 _UNMOVED = frozenset({EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE, EditType.TEXT})
-"""Types after which the target stands where it stood, among as many of its kind."""
+"""Types that keep the target's position and the number of its kind."""
 
 
 def subjects(draft: Draft, *, result: bool) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...]]]:
     """The beginnings of part 3 and, where ``result``, of part 4, each with the phrase that means the target.
 
-    Only a beginning is compared: what follows the verb may speak of the new state and of neighbors.
+    Only a beginning is compared: words after the verb may describe the new state and neighbors.
     """
     if draft.reply is None or draft.edit_type is EditType.ADD:
         return

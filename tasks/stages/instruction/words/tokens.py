@@ -1,4 +1,4 @@
-"""A text as tokens, with quoted writing, names and numbers on things made mute: they state no facts."""
+"""A text as tokens, with quoted writing, names and numbers on things masked, since they state no facts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache
 from tasks.stages.instruction.words.vocabulary import senses, singular, word_set, words
 
 QUOTE = "§"
-"""The text of a token that stands for quoted writing or a name."""
+"""The text of a token that replaces quoted writing or a name."""
 
 _QUOTED = re.compile(
     r"“[^”]{0,200}”|‘[^’]{0,200}’|\"[^\"]{0,200}\"|«[^»]{0,200}»"
@@ -44,7 +44,7 @@ _ABBREVIATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word or sign: lower-case text, where it stands, and the number of its sentence and clause."""
+    """One word or punctuation mark: lower-case text, its position, and the number of its sentence and clause."""
 
     text: str
     start: int
@@ -54,7 +54,7 @@ class Token:
 
     @property
     def is_word(self) -> bool:
-        """Whether it is a word (or mute writing) and no sign."""
+        """Whether it is a word (or masked writing) and not punctuation."""
         return self.text[0].isalnum() or self.text == QUOTE
 
 
@@ -70,7 +70,7 @@ def mute(text: str, labels: frozenset[str] = frozenset()) -> str:
         text = pattern.sub(_blank, text)
     letters = [word for word in text.split() if word[:1].isalpha()]
     upper = sum(1 for word in letters if word[0].isupper())
-    if letters and upper > 0.6 * len(letters):  # a text in title case or capitals holds no names
+    if letters and upper > 0.6 * len(letters):  # in title case or capitals, names cannot be recognized
         return text
     text = _CAPITALS.sub(lambda match: _blank_name(match, labels), text)
     return _NAME.sub(lambda match: _blank_name(match, labels), text)
@@ -97,12 +97,12 @@ def tokenize(text: str, labels: frozenset[str] = frozenset()) -> tuple[Token, ..
 
 
 def plain(text: str, labels: frozenset[str] = frozenset()) -> str:
-    """The muted text in lower case, for patterns over letters; positions are those of the text."""
+    """The masked text in lower case, for patterns over letters; positions are those of the text."""
     return mute(text, labels).lower().replace("’", "'")
 
 
 def contrasted(tokens: tuple[Token, ...], index: int) -> bool:
-    """Whether a token stands after a word such as "unlike" or "while" in its own clause: it may speak of others."""
+    """Whether a word such as "unlike" or "while" precedes a token in its clause, which then may be about others."""
     position = index - 1
     while position >= 0 and tokens[position].sentence == tokens[index].sentence:
         if tokens[position].text in word_set("contrast"):

@@ -1,4 +1,4 @@
-"""What words mean: nouns by kind and synonyms, colors by the names they may measure as, plurals."""
+"""Meanings of words: nouns by kind and synonyms, colors by measured names, plurals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from prompts import load_data
 
 WORDS, NOUNS = "gate_vocabulary", "gate_nouns"
-"""The word lists' names in ``prompts``."""
+"""Names of the word lists in ``prompts``."""
 
 PARTS = frozenset({"garment", "part", "attribute"})
-"""Kinds of noun that are spoken of in place of the thing they belong to."""
+"""Kinds of noun that may be named instead of the thing they belong to."""
 
 ANYTHING, QUANTITY = "anything", "quantity"
 
@@ -36,17 +36,17 @@ NEAR_KINDS = frozenset(
 
 
 ANY, ROLE = -1, -2
-"""Groups of the nouns for every thing of a kind, and for anybody by what they do."""
+"""Groups for nouns of every thing of a kind, and of persons by what they do."""
 
 
 class Relation(StrEnum):
     """How a noun in a text relates to a label of the scene."""
 
     SAME = "same"
-    WIDER = "wider"  # the noun names every thing so labeled, and others
-    NARROWER = "narrower"  # only some things so labeled bear the noun
-    ALIKE = "alike"  # one thing may bear both
-    OTHER = "other"  # no thing bears both
+    WIDER = "wider"  # the noun names every thing with the label, and others
+    NARROWER = "narrower"  # the noun names only some things with the label
+    ALIKE = "alike"  # one thing may have both names
+    OTHER = "other"  # no thing has both names
     UNKNOWN = "unknown"
 
 
@@ -122,7 +122,7 @@ def plural(noun: str) -> str:
 
 
 def singular(word: str, labels: frozenset[str] = frozenset()) -> str | None:
-    """The singular of a known noun or of one of the labels, whichever way it is written; None for another word."""
+    """The singular of a known noun or of one of the labels, from singular or plural; None for another word."""
     for label in sorted(labels):
         if word in (label, plural(label)):
             return label
@@ -130,13 +130,13 @@ def singular(word: str, labels: frozenset[str] = frozenset()) -> str | None:
 
 
 def is_plural(word: str) -> bool:
-    """Whether a known noun stands in a plural that differs from its singular."""
+    """Whether a known noun is in a plural that differs from its singular."""
     one = _singulars().get(word)
     return (one is not None and one != word) or word == "people"
 
 
 def kinds(noun: str) -> frozenset[str]:
-    """The kinds a singular noun belongs to; empty when it is not known."""
+    """The kinds that a singular noun belongs to; empty if it is not known."""
     return frozenset(sense.kind for sense in _senses_of(noun))
 
 
@@ -158,7 +158,7 @@ def relation(noun: str, label: str) -> Relation:  # noqa: PLR0911
         if best in pairs:
             return best
     if "person" in kinds(noun) & kinds(label):
-        # A young woman may be a child to one viewer and none to another.
+        # Viewers may disagree whether a young woman is a child.
         return Relation.ALIKE
     if noun.endswith(label) or label.endswith(noun):  # a board may be a surfboard
         return Relation.ALIKE
@@ -166,7 +166,7 @@ def relation(noun: str, label: str) -> Relation:  # noqa: PLR0911
 
 
 def are_different(noun: str, other: str) -> bool:
-    """Whether two nouns for one new thing can't both be right: of other kinds, or other groups of one kind."""
+    """Whether two nouns for one new thing cannot both be right: different kinds, or different groups of one kind."""
     first, second = kinds(noun), kinds(other)
     if not first or not second or (first | second) & {"part", "attribute", ANYTHING, QUANTITY}:
         return False
@@ -196,7 +196,7 @@ def color_names(word: str) -> frozenset[str]:
 
 @cache
 def measured_names(color: str) -> frozenset[str]:
-    """The measured names that a thing's stated color may stand for; empty when it tells nothing (``mixed``)."""
+    """The measured names that a thing's stated color may stand for; empty if it is not informative (``mixed``)."""
     if color in _BASIC:
         return frozenset({color})
     found = [color_names(word) for word in color.split()]
@@ -213,12 +213,12 @@ def same_color(one: str, other: str) -> bool:
 
 
 def canonical_color(word: str) -> str:
-    """One name for the words of one color (grey and gray, golden and gold)."""
+    """One name for all words of a color (grey and gray, golden and gold)."""
     return str(words()["color_names"].get(word, word))
 
 
 def canonical_material(word: str) -> str:
-    """One name for the words of one material (metallic and metal)."""
+    """One name for all words of a material (metallic and metal)."""
     return str(words()["material_names"].get(word, word))
 
 
@@ -226,7 +226,9 @@ def _senses_of(noun: str) -> tuple[Sense, ...]:
     found = senses().get(noun)
     if found is None and " " in noun:  # "red brick house" is a house
         found = senses().get(_singulars().get(noun.rpartition(" ")[2], ""))
-        if found is not None and any(sense.kind in _EMPTY for sense in found):  # a chess piece is no quantity
+        if found is not None and any(
+            sense.kind in _EMPTY for sense in found
+        ):  # a chess piece is not a quantity
             found = ()
     if found is None:
         found = senses().get(_singulars().get(noun, ""), ())
@@ -234,7 +236,7 @@ def _senses_of(noun: str) -> tuple[Sense, ...]:
 
 
 def _by_last_word(noun: str, label: str) -> Relation:
-    """Labels such as ``samovar stand`` are known by their last word alone."""
+    """Labels such as ``samovar stand`` are known by their last word only."""
     last, own = noun.rpartition(" ")[2], label.rpartition(" ")[2]
     if last == own:
         return Relation.WIDER if " " in label else Relation.NARROWER
@@ -265,7 +267,7 @@ def _compare_kinds(said: str, meant: str) -> Relation:
 
 
 def genders(noun: str) -> frozenset[str]:
-    """``female`` or ``male`` for a noun that says so of a person."""
+    """``female`` or ``male`` for a noun that states it of a person."""
     found = set()
     for word, gender in (("woman", "female"), ("man", "male")):
         group = senses()[word][0].group

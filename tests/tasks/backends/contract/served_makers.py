@@ -32,7 +32,7 @@ from tasks.roles.questions import (
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.served_route import ServedRoute, as_it_is
 from tasks.roles.servers import Server
-from tasks.stages.grounding.red_picture import draw_box, draw_mask_and_box, draw_numbers
+from tasks.stages.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tests.serving.chat_server import ChatServer
 from tests.serving.scene_eyes import KnownScene
 from tests.serving.scene_writer import SceneWriter
@@ -40,7 +40,7 @@ from tests.serving.scripts import Answer, Asked, Script
 from tests.tasks.backends.served.asked import WORDS
 from tests.tasks.roles.contract import Bad, Subject
 from tests.tasks.roles.role_questions import damaged
-from tests.tasks.stages.instruction.drawn_scenes import HEIGHT, WIDTH, scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, target, thing
 
 MODEL = ServedModel(id="test-model", max_pixels=400_000)
 

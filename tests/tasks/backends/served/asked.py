@@ -16,8 +16,8 @@ from tasks.roles.questions import (
     TargetQuestion,
     TextQuestion,
 )
-from tasks.stages.grounding.red_picture import draw_box, draw_numbers, number_marks
-from tests.tasks.stages.instruction.drawn_scenes import HEIGHT, WIDTH, scene, target, thing
+from tasks.stages.red_picture import draw_box, draw_numbers, number_marks
+from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, target, thing
 
 SERVED = ServedModel(id="Qwen/Qwen2.5-VL-7B-Instruct", revision="cc594898", max_pixels=200_000)
 

@@ -18,7 +18,7 @@ from tasks.roles.placement import ServedModel
 from tasks.roles.questions import Question
 from tests.serving.scripts import ROLES
 from tests.tasks.backends.served.asked import DESK, SERVED, SOURCE, questions
-from tests.tasks.stages.instruction.drawn_scenes import scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import scene, target, thing
 
 OTHER = Picture.of_pixels(SOURCE // 3)
 CHANGES: dict[str, Any] = {

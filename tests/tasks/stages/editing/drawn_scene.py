@@ -1,4 +1,4 @@
-"""A drawn scene: a detector of coloured blobs, painting helpers, and plans about its objects."""
+"""A drawn scene: a detector of colored blobs, painting helpers, and plans about its objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAINTS = {"red": (205, 30, 35), "blue": (35, 60, 200)}
 
 
 class BlobDetector:
-    """Finds connected blobs of red and blue and calls them balls of that colour."""
+    """Finds connected blobs of red and blue and calls them balls of that color."""
 
     identity = ModelIdentity(
         role="detector", backend="blobs", model="colour blobs", revision="1", digest="none"
@@ -89,10 +89,10 @@ def disc(x: int, y: int, radius: int, shape: tuple[int, int] = SHAPE) -> np.ndar
     return (columns - x) ** 2 + (rows - y) ** 2 < radius**2
 
 
-def shaded(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
-    """Paint ``mask`` with a colour that is lit from above."""
+def shaded(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> None:
+    """Paints ``mask`` with a color that is lit from above."""
     light = np.linspace(1.15, 0.85, image.shape[0])[:, None, None]
-    image[mask] = np.clip(np.broadcast_to(np.array(colour) * light, image.shape)[mask], 0, 255)
+    image[mask] = np.clip(np.broadcast_to(np.array(color) * light, image.shape)[mask], 0, 255)
 
 
 def make_plan(

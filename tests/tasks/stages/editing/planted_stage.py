@@ -1,4 +1,4 @@
-"""The editing stage over a drawn scene, with an editor and an inpainter that answer what a test plants."""
+"""The editing stage over a drawn scene, with an editor and an inpainter whose output a test sets."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ SETTINGS = EditingSettings(editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROL
 
 
 def PlantedEditor(paint: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> GivenAsk:
-    """Answers with what a test plants."""
+    """Returns the output set by a test."""
     return GivenAsk("editor", lambda question: paint(question.picture.rgb, question.mask))
 
 
 def PlantedInpainter(scene: np.ndarray, answer: np.ndarray) -> GivenAsk:
-    """Fills from a picture that the test gives, at the window's place in the scene."""
+    """Fills from a picture given by the test, at the window's position in the scene."""
 
     def fill(question: InpaintQuestion) -> np.ndarray:
         out = question.picture.rgb.copy()
-        # The window's place is told by its picture: the tests' grounds never repeat.
+        # The window's position is found by its pixels, since the tests' grounds never repeat.
         _, _, (x, y), _ = cv2.minMaxLoc(cv2.matchTemplate(scene, question.picture.rgb, cv2.TM_SQDIFF))
         cut = answer[y : y + out.shape[0], x : x + out.shape[1]]
         out[question.hole] = cut[question.hole]
@@ -96,7 +96,7 @@ def only_child(outcome: Outcome) -> Child:
 
 
 def assert_refused_alone(child: Child, reason: Reason) -> None:
-    """The reason is the given one, and no other gate failed."""
+    """Checks that the reason is the given one, and that no other gate failed."""
     assert child.reason is reason, (child.reason, child.measured)
     assert isinstance(child.record, EditedSample)
     failed = [m.name for m in child.record.gates if not m.passed]

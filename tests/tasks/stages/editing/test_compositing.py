@@ -1,4 +1,4 @@
-"""Composites touch what they may and nothing else."""
+"""Composites change only the allowed pixels."""
 
 from __future__ import annotations
 

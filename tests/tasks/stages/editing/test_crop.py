@@ -1,4 +1,4 @@
-"""Crops are enlarged by type, keep to the picture and never become strips."""
+"""Crops are enlarged by type, stay inside the picture and never become strips."""
 
 from __future__ import annotations
 

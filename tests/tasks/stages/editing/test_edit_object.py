@@ -1,4 +1,4 @@
-"""An edit of a target: what the editor is asked, what is put back, and which gates decide."""
+"""An edit of a target: the editor's question, the composite, and the gates that decide."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = EditingSettings(
 
 
 class Painter:
-    """Paints ``share`` of the mask, from its top; keeps its questions."""
+    """Paints ``share`` of the mask, from its top; records its questions."""
 
     identity = ModelIdentity(role="editor", backend="painter", model="m", revision="1", digest="none")
     prompts = ()
@@ -43,7 +43,7 @@ class Painter:
 
 
 class PlainBench:
-    """Computes where it stands."""
+    """Computes in the calling thread."""
 
     async def cpu(self, work, *args):
         return work(*args)

@@ -1,4 +1,4 @@
-"""Single gates on drawn pictures: values one can check by eye, and the bound on both sides."""
+"""Single gates on drawn pictures: values that can be checked by eye, on both sides of the bound."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_named_color_must_fill_enough_of_the_mask(share: float, passed: bool
     assert gate.reason is Reason.WRONG_COLOR
 
 
-def test_a_step_at_an_old_edge_is_no_seam_and_one_on_a_plain_surface_is() -> None:
+def test_a_step_at_an_existing_edge_is_not_a_seam_but_one_on_a_plain_surface_is() -> None:
     plain = np.full((120, 120, 3), 140, np.uint8)
     edge = plain.copy()
     edge[HOLE] = (200, 60, 60)
@@ -82,7 +82,7 @@ def test_grain_hides_a_step_that_shows_on_a_plain_surface() -> None:
         assert (gates.seam_gate(source, filled, HOLE, SETTINGS).measurement.value > 0.15) is visible
 
 
-def test_a_blurred_filling_is_flat_only_where_the_surroundings_are_not() -> None:
+def test_a_blurred_fill_is_flat_only_in_a_textured_environment() -> None:
     noise = np.random.default_rng(1).integers(60, 200, (120, 120, 1), dtype=np.uint8).repeat(3, axis=2)
     smeared = noise.copy()
     smeared[HOLE] = cv2.GaussianBlur(noise, (0, 0), 8)[HOLE]
@@ -114,11 +114,11 @@ def test_a_remaining_part_inside_the_hole_still_counts() -> None:
     ).passed
 
 
-def test_a_known_neighbour_does_not_count_as_still_there() -> None:
-    neighbour = Box(x0=45, y0=45, x1=100, y1=100)
-    after = [_seen("cup", 0.9, neighbour)]
+def test_a_known_neighbor_does_not_count_as_still_there() -> None:
+    neighbor = Box(x0=45, y0=45, x1=100, y1=100)
+    after = [_seen("cup", 0.9, neighbor)]
     assert redetection.gone_gate(
-        after, [neighbour], target=TARGET, label="cup", hole=HOLE, settings=SETTINGS
+        after, [neighbor], target=TARGET, label="cup", hole=HOLE, settings=SETTINGS
     ).passed
     assert not redetection.gone_gate(
         after, [], target=TARGET, label="cup", hole=HOLE, settings=SETTINGS

@@ -1,4 +1,4 @@
-"""The hole covers the object and its rim, spares the neighbours, and fades only inside itself."""
+"""The hole covers the object and its rim, spares the neighbors, and fades only inside itself."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def test_the_hole_reaches_farther_down_than_up() -> None:
     assert found.y1 - BOX.y1 == 2 * radius
 
 
-def test_a_neighbour_is_not_filled() -> None:
-    neighbour = np.zeros(SHAPE, bool)
-    neighbour[100:150, 115:160] = True
-    hole = removal_hole(_mask(), [BOX], neighbour, RemovalSettings())
-    assert not hole[neighbour & ~_mask()].any()
+def test_a_neighbor_is_not_filled() -> None:
+    neighbor = np.zeros(SHAPE, bool)
+    neighbor[100:150, 115:160] = True
+    hole = removal_hole(_mask(), [BOX], neighbor, RemovalSettings())
+    assert not hole[neighbor & ~_mask()].any()
 
 
 def test_two_objects_far_apart_leave_the_ground_between_them() -> None:

@@ -1,4 +1,4 @@
-"""The editing stage keeps clean removals, and each gate alone refuses a filling planted for it."""
+"""The editing stage keeps clean removals, and each gate alone rejects a fill planted for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.tasks.stages.editing.planted_stage import (
 )
 
 
-def test_a_removed_ball_is_kept_when_the_ground_goes_on(
+def test_a_removed_ball_is_kept_when_the_ground_continues(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=ground))
@@ -52,7 +52,7 @@ def test_a_filling_that_shows_the_object_again_is_refused_as_still_there(
     assert_refused_alone(only_child(run(image, plan, fill=fill)), Reason.STILL_THERE)
 
 
-def test_a_neighbour_of_the_same_class_is_not_taken_for_the_removed_one(
+def test_a_neighbor_of_the_same_class_is_not_taken_for_the_removed_one(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     twin = disc(225, 125, 18)
@@ -72,7 +72,7 @@ def test_a_filling_with_another_object_is_refused(
     assert_refused_alone(child, Reason.NEW_OBJECT_APPEARED)
 
 
-def test_a_filling_that_does_not_meet_its_surroundings_is_refused_for_its_seam(
+def test_a_fill_that_does_not_match_its_environment_is_refused_for_its_seam(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     lighter = np.clip(ground.astype(int) + 40, 0, 255).astype(np.uint8)
@@ -93,7 +93,7 @@ def test_a_smear_on_grainy_ground_is_refused_as_flat(
     assert_refused_alone(child, Reason.FLAT_FILL)
 
 
-def test_a_patch_of_a_colour_from_nowhere_is_refused_as_foreign(
+def test_a_patch_of_a_color_from_nowhere_is_refused_as_foreign(
     picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     fill = ground.copy()
@@ -141,7 +141,7 @@ def test_the_photograph_is_looked_at_once_however_many_fillings_are_tried(
 
     run(picture, plan_for(RED, EditType.REMOVE), fill=bad, detector=Counting())
     windows = len(WINDOW_FACTORS) + 1  # and the whole picture
-    assert len(seen) == 3 * windows  # the source, and the result of either try
+    assert len(seen) == 3 * windows  # the source, and the result of each try
 
 
 def test_a_class_that_carries_other_things_is_not_removed(
@@ -200,7 +200,7 @@ def test_a_shadow_beside_the_object_goes_with_it(
     assert np.abs(after - ground.astype(int))[shade].mean() < 6
 
 
-def test_a_thing_nobody_named_close_to_the_object_is_not_removed_with_it(
+def test_an_undetected_thing_close_to_the_object_is_not_removed_with_it(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     image = ground.copy()

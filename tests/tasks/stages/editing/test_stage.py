@@ -1,4 +1,4 @@
-"""The editing stage keeps good recolorings and effects, and each gate alone refuses a sample planted for it."""
+"""The editing stage keeps good recolorings and effects, and each gate alone rejects a sample planted for it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_faint_edit_is_refused_as_not_changed(
     assert_refused_alone(child, Reason.NOT_CHANGED)
 
 
-def test_an_editor_that_touches_the_surroundings_is_refused_as_leaking(
+def test_an_editor_that_changes_the_environment_is_refused_as_leaking(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     def leaking(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_a_mask_that_cuts_through_a_surface_is_refused_for_its_seam(
     assert_refused_alone(child, Reason.SEAM_VISIBLE)
 
 
-def test_another_colour_than_the_asked_one_is_refused(
+def test_another_color_than_the_asked_one_is_refused(
     picture: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
     editor = PlantedEditor(lambda image, mask: np.where(mask[..., None], np.uint8([150, 60, 190]), image))

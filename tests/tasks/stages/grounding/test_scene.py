@@ -1,4 +1,4 @@
-"""Why an object may not be a target."""
+"""Why an object does not qualify as a target."""
 
 import numpy as np
 import pytest

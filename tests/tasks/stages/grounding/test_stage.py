@@ -28,7 +28,7 @@ ROLE = RoleSettings(backend="blocks")
 
 
 class Pictures:
-    """Hands out arrays by blob path; a path that is not there has changed since ingest."""
+    """Returns arrays by blob path; a missing path means that the blob changed since ingest."""
 
     def __init__(self, **arrays):
         self.arrays = arrays
@@ -89,7 +89,7 @@ def test_the_blobs_are_the_mask_and_the_red_picture_of_that_target():
     box = child.record.objects[0].box
     outside[box.y0 - 8 : box.y1 + 8, box.x0 - 8 : box.x1 + 8] = False
     tinted = (SCENE.astype(int) + np.array([255, 0, 0])) / 2
-    assert np.abs(red - tinted)[inside].mean() < 12  # the box line runs over the rim
+    assert np.abs(red - tinted)[inside].mean() < 12  # the box line overlaps the rim
     assert np.abs(red - SCENE.astype(int))[outside].mean() < 2
 
 
@@ -129,7 +129,7 @@ def test_a_photograph_is_grounded_alike_alone_and_in_company():
     assert together == alone
 
 
-def test_no_mask_is_drawn_where_no_object_could_be_a_target_whatever_its_mask():
+def test_no_mask_is_segmented_if_no_object_can_be_a_target():
     segmenter = BlockSegmenter()
     (outcome,) = answered(
         stage(segmenter, target={"exclude_labels": ("cup", "book")}), [item("p")], Pictures(p=SCENE)

@@ -23,7 +23,7 @@ def test_the_better_of_two_overlapping_boxes_stays_and_knows_its_rival():
     assert distractors == []
 
 
-def test_a_second_box_of_the_same_label_is_no_rival():
+def test_a_second_box_of_the_same_label_is_not_a_rival():
     entities, _ = split(detection("dog", 0.6, 0, 0, 20, 20), detection("dog", 0.9, 1, 1, 21, 21))
     assert entities[0].rival == ""
 

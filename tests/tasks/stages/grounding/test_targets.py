@@ -1,10 +1,10 @@
-"""The seeded draw of targets."""
+"""The seeded choice of targets."""
 
 import numpy as np
 
 from tasks.imaging.geometry import to_rle
 from tasks.records.records import Box, SceneObject
-from tasks.stages.grounding.targets import draw_targets
+from tasks.stages.grounding.targets import choose_targets
 
 
 def thing(index, label, x0, why=""):
@@ -18,16 +18,16 @@ def thing(index, label, x0, why=""):
 
 
 def draw(objects, seed=0, sid="s", max_targets=1, groups=False):
-    return draw_targets(objects, sid=sid, seed=seed, max_targets=max_targets, groups=groups)
+    return choose_targets(objects, sid=sid, seed=seed, max_targets=max_targets, groups=groups)
 
 
-def test_only_objects_without_a_reason_against_them_are_drawn():
+def test_only_objects_without_a_reason_against_them_are_chosen():
     objects = [thing(0, "cup", 0, "tiny"), thing(1, "cup", 50), thing(2, "cup", 100, "cut_off")]
     assert draw(objects, max_targets=5) == [(1,)]
     assert draw([thing(0, "cup", 0, "tiny")]) == []
 
 
-def test_the_draw_depends_on_seed_and_photograph_and_on_nothing_else():
+def test_the_choice_depends_only_on_seed_and_photograph():
     objects = [thing(i, "cup", 30 * i) for i in range(8)]
     assert draw(objects, seed=3) == draw(list(objects), seed=3)
     assert len({tuple(draw(objects, seed=s)) for s in range(20)}) > 3
@@ -41,7 +41,7 @@ def test_another_object_does_not_reshuffle_the_rest():
     assert [t for t in after if t != (6,)] == before
 
 
-def test_pairs_of_one_class_are_drawn_only_when_asked_for():
+def test_pairs_of_one_class_are_chosen_only_if_enabled():
     objects = [thing(0, "cup", 0), thing(1, "cup", 50), thing(2, "dog", 100)]
     assert all(len(t) == 1 for t in draw(objects, max_targets=9))
     drawn = draw(objects, max_targets=9, groups=True)

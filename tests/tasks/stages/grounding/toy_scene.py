@@ -1,4 +1,4 @@
-"""A drawn scene of coloured blocks and small real roles that see it: each colour is a class."""
+"""A drawn scene of colored blocks and small real roles that see it: each color is a class."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def source(sid="a" * 26, width=600, height=400, hints=()):
 
 
 class BlockTagger:
-    """Names every colour that is there."""
+    """Names every color in the picture."""
 
     identity = identity("tagger")
     prompts = ()
@@ -43,7 +43,7 @@ class BlockTagger:
 
 
 class BlockDetector:
-    """One box for each connected block of an exact colour; the score falls with the block's size."""
+    """One box per connected block of an exact color; the score falls with the block's size."""
 
     identity = identity("detector")
     prompts = ()
@@ -82,7 +82,7 @@ class BlockSegmenter:
 
 
 class LeftHalfJudge:
-    """Calls targets of the left half hard, and tall thin masks imprecise."""
+    """Calls targets in the left half hard, and tall thin masks imprecise."""
 
     identity = identity("target_judge")
 

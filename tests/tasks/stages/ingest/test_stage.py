@@ -25,7 +25,7 @@ GOLDEN = {
         "turned.jpg": "d136d169e0bf",
     }
 }
-"""First digits of the working source's digest by the version of its step; when one changes, raise the version."""
+"""First digits of the working source's digest by its step's version; if one changes, increase the version."""
 
 
 def stage_of(sources):
@@ -120,7 +120,7 @@ def test_files_that_change_between_listing_and_reading_fail_alone(tmp_path, pict
     }
 
 
-def test_a_source_that_vanished_is_a_fault_of_the_surroundings(tmp_path, pictures):
+def test_a_source_that_vanished_is_an_environment_fault(tmp_path, pictures):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "x.jpg").write_bytes(pictures.save(pictures.draw()))
@@ -145,7 +145,7 @@ def test_no_result_depends_on_order_or_company(tmp_path, pictures):
     assert together == backwards == alone
 
 
-def test_what_comes_out_is_what_this_version_promised(tmp_path, pictures, ingest):
+def test_output_is_as_this_version_promised(tmp_path, pictures, ingest):
     ramp = np.linspace(0, 65535, 320 * 288).astype(np.uint16).reshape(288, 320)
     (tmp_path / "upright.jpg").write_bytes(pictures.save(pictures.draw(), exif=pictures.exif()))
     (tmp_path / "turned.jpg").write_bytes(pictures.save(pictures.draw(), exif=pictures.exif(8)))

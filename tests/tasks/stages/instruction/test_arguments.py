@@ -1,4 +1,4 @@
-"""What the target becomes: asked, stated, or read from the sentence."""
+"""What the target becomes: as requested, stated, or read from the sentence."""
 
 from __future__ import annotations
 
@@ -95,6 +95,6 @@ def test_writing_is_kept_letter_by_letter():
     assert settled_argument(EditType.TEXT, "", '"A day at sea."', "") == "A day at sea."
 
 
-def test_half_a_sentence_is_no_argument():
+def test_half_a_sentence_is_not_an_argument():
     rest = "a " + "very " * 14 + "big dog"
     assert read_argument(EditType.REPLACE, f"Replace the cup with {rest}.") == ""

@@ -21,7 +21,7 @@ from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.stage import InstructionAsks, instruct
 from tasks.stages.instruction.word_gates import WordGates
 from tests.tasks.stages.answering import BackendAsk, GivenAsk, answered
-from tests.tasks.stages.instruction.drawn_scenes import (
+from tests.tasks.stages.instruction.example_scenes import (
     ALL,
     HEIGHT,
     WIDTH,
@@ -43,7 +43,7 @@ CLOSED = ("all", "closed_parts", "closed_rewriting")
 
 
 class NoPixels:
-    """A reader nobody may ask."""
+    """A reader that must not be used."""
 
     def data(self, ref):
         raise AssertionError(ref)
@@ -60,7 +60,7 @@ class GrayPixels(NoPixels):
 
 
 def scripted(*replies):
-    """An instructor that gives prepared replies in turn, None standing for the embedded one's own."""
+    """An instructor with prepared replies in turn; None means the embedded one's own reply."""
     left, own = list(replies), SceneFactsInstructor()
     return GivenAsk("instructor", lambda question: left.pop(0) or own.answer([question])[0])
 
@@ -101,7 +101,7 @@ def test_a_kept_plan_says_everything_that_provenance_needs():
     assert plan.instruction != ""
 
 
-def test_every_target_of_the_drawn_scenes_gets_exactly_one_outcome():
+def test_every_target_of_the_example_scenes_gets_exactly_one_outcome():
     for make in ALL:
         whole = make()
         inputs = [_input(target(whole, o.index, name=f"t{o.index}")) for o in whole.objects]
@@ -154,7 +154,7 @@ WRONG = WrittenInstruction(
 )
 
 
-def test_a_refused_plan_keeps_its_record_and_the_writer_is_told_why():
+def test_a_rejected_plan_keeps_its_record_and_the_writer_gets_the_reason():
     instructor = scripted(WRONG, WRONG)
     stage = _stage(
         instructor, weights={EditType.REMOVE: 1.0}, tries=2, rewrite_tries=0, gates=("marking", "round_trip")
@@ -166,7 +166,7 @@ def test_a_refused_plan_keeps_its_record_and_the_writer_is_told_why():
     assert [len(question.refusals) for question in instructor.asked] == [0, 1]
 
 
-def test_a_refused_rewriting_is_rewritten_and_then_the_original_goes_on_without_the_instructor():
+def test_a_rejected_rewriting_is_rewritten_and_then_the_original_is_used_without_the_instructor():
     instructor = scripted(None, None)
     rewriter = GivenAsk("rewriter", lambda question: "Remove the green elephant on the moon.")
     stage = _stage(instructor, rewriter=rewriter, rewrite_tries=2)
@@ -223,7 +223,7 @@ def test_a_backend_that_looks_at_pixels_gets_the_source_and_the_box_and_others_c
     box = question.target.objects[0].box
     assert question.picture.rgb[box.y0, box.x0].tolist() == [128, 128, 128]
     assert question.boxed.rgb[box.y0, box.x0].tolist() == [255, 0, 0]
-    # The instructor sees the box only: inside it the picture is untouched.
+    # The instructor sees only the box: inside it the picture is unchanged.
     middle = question.boxed.rgb[(box.y0 + box.y1) // 2, (box.x0 + box.x1) // 2]
     assert middle.tolist() == [128, 128, 128]
 
@@ -235,7 +235,7 @@ def test_another_kind_of_record_is_a_crash_of_that_input():
 
 
 def test_the_frozen_draft_is_reproducible():
-    # A golden sentence: when it changes, a step's version must be raised.
+    # A golden sentence: if it changes, a step's version must be increased.
     plan = answered(_stage(seed=7), [_input(target(cups(), 1))], NoPixels())[0].children[0].record
     again = answered(_stage(seed=7), [_input(replace(target(cups(), 1)))], NoPixels())[0].children[0].record
     assert plan == again

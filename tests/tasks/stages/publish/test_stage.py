@@ -1,4 +1,4 @@
-"""The publish stage by itself: bytes copied, faults told apart."""
+"""The publish stage by itself: bytes copied, kinds of faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.tasks.stages.answering import answered
 
 
 class Pixels:
-    """Answers with the blob's own path; a path "damaged" is one."""
+    """Returns the blob's own path; the path "damaged" raises."""
 
     def data(self, ref):
         if ref.path == "damaged":

@@ -101,17 +101,18 @@ def test_too_little_space_is_said_before_work(tmp_path: Path):
         store.probe()
 
 
-def test_a_file_or_a_strange_uri_is_no_place_for_a_dataset(tmp_path: Path):
+def test_a_file_or_a_strange_uri_is_not_a_place_for_a_dataset(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     for uri in (str(tmp_path / "file"), "ftp://host/x", "s3://"):
         with pytest.raises(ConfigurationError, match="out="):
             open_store(uri)
 
 
-def test_a_server_that_is_away_is_a_fault_of_the_surroundings(monkeypatch: pytest.MonkeyPatch):
+def test_a_server_that_is_away_is_an_environment_fault(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    options = StoreOptions(endpoint_url="http://127.0.0.1:9", retries=0, timeout_s=2.0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    options = StoreOptions(retries=0, timeout_s=2.0)
     with pytest.raises(StorageFault, match="s3://drawn"):
         open_store("s3://drawn/x", options).get("a")
 

@@ -1,4 +1,4 @@
-"""A kept answer's file gives back what was put into it, or says that it was changed."""
+"""A kept answer's file returns what was stored in it, or reports that it was changed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_path_says_photograph_role_key_and_round():
         "aside/1/answers/ab/abc/tagger-0123456789abcdef01234567.r0.tar",
     ],
 )
-def test_other_paths_are_no_answers(path):
+def test_other_paths_are_not_answers(path):
     assert answer_name(path) is None
 
 
@@ -68,7 +68,7 @@ def test_every_flipped_bit_is_found():
     data = answer_bytes(FILE)
     for position in range(
         0, 8 * len(data), 7
-    ):  # 7 and 8 have no common divisor: every bit of a byte has its turn
+    ):  # 7 and 8 have no common divisor, so every bit of a byte is tested
         changed = bytearray(data)
         changed[position // 8] ^= 1 << position % 8
         with pytest.raises(DataFault, match=f"^{FILE.path}: "):
@@ -83,12 +83,12 @@ def test_a_file_that_was_cut_off_is_a_fault(length):
 
 def test_an_unknown_format_is_a_fault_that_names_path_and_format():
     data, _ = pack([("answer.json", seal({"format": 2}))])
-    with pytest.raises(DataFault, match=rf"^{FILE.path}: format 2 .* \(known: 1\)"):
+    with pytest.raises(DataFault, match=rf"^{FILE.path}: unknown format 2 .* \(available: 1\)"):
         answer_from(data, FILE.path)
 
 
 def test_an_answer_under_another_path_is_a_fault():
-    with pytest.raises(DataFault, match="is the answer of"):
+    with pytest.raises(DataFault, match="holds the answer of"):
         answer_from(answer_bytes(FILE), FILE.path.replace(".r3.", ".r4."))
 
 

@@ -1,4 +1,4 @@
-"""Attempts: who died, who may still be at work, who left in order."""
+"""Attempts: which died, which may still be running, which ended in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def begin_elsewhere(store: Store, members: str) -> None:
-    """An attempt by a process that is gone when this returns."""
+    """An attempt by a process that has ended when this returns."""
     code = (
         "import sys; from tasks.storage.protocol.attempts import *; from tasks.storage.objects.store import *; "
         "from tasks.storage.protocol.layout import StageKey; "

@@ -9,9 +9,8 @@ import pytest
 from tasks.records.errors import DataFault
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.builds import build_plans, link_plan, list_builds, read_build, write_build
-from tasks.storage.protocol.planning import plan_stage, retry_failed
 from tasks.storage.protocol.units import PlanInput
-from tests.tasks.storage.drawn_stages import GROUNDING, INGEST
+from tests.tasks.storage.drawn_stages import GROUNDING, INGEST, stored_plan, stored_retry
 
 CHAIN = [INGEST, GROUNDING]
 
@@ -22,7 +21,7 @@ def inputs(count: int) -> list[PlanInput]:
 
 def test_the_same_command_over_the_same_sources_is_the_same_build(tmp_path: Path):
     store = open_store(str(tmp_path))
-    plan = plan_stage(store, INGEST, inputs(3), unit_size=2)
+    plan = stored_plan(store, INGEST, inputs(3), unit_size=2)
     first = write_build(store, {"seed": 1}, CHAIN, plan, {"host": "a"})
     assert write_build(store, {"seed": 1}, CHAIN, plan, {"host": "b"}) == first
     other = write_build(store, {"seed": 2}, CHAIN, plan, {})
@@ -32,13 +31,13 @@ def test_the_same_command_over_the_same_sources_is_the_same_build(tmp_path: Path
 
 def test_plans_are_followed_as_far_as_the_build_has_come_and_by_newest_generation(tmp_path: Path):
     store = open_store(str(tmp_path))
-    plan = plan_stage(store, INGEST, inputs(3), unit_size=2)
+    plan = stored_plan(store, INGEST, inputs(3), unit_size=2)
     record = write_build(store, {}, CHAIN, plan, {})
     assert build_plans(store, record) == [plan]
-    following = plan_stage(store, GROUNDING, inputs(2), unit_size=2, upstream=plan.reference)
+    following = stored_plan(store, GROUNDING, inputs(2), unit_size=2, upstream=plan.reference)
     link_plan(store, record, following, plan.reference)
     assert build_plans(store, record) == [plan, following]
-    again = retry_failed(store, plan, ["s/1"], 2)
+    again = stored_retry(store, plan, ["s/1"], 2)
     link_plan(store, record, again, "")
     assert build_plans(store, record) == [again]
     link_plan(store, record, following, again.reference)
@@ -47,7 +46,7 @@ def test_plans_are_followed_as_far_as_the_build_has_come_and_by_newest_generatio
 
 def test_a_record_under_another_name_is_a_fault(tmp_path: Path):
     store = open_store(str(tmp_path))
-    record = write_build(store, {}, CHAIN, plan_stage(store, INGEST, inputs(1), unit_size=1), {})
+    record = write_build(store, {}, CHAIN, stored_plan(store, INGEST, inputs(1), unit_size=1), {})
     store.copy(record.path, "builds/000000000000.json")
     with pytest.raises(DataFault, match="000000000000"):
         list_builds(store)

@@ -1,4 +1,4 @@
-"""SIGKILL of real processes at every step of the protocol and at random moments: nothing lost, twice or redone."""
+"""SIGKILL of real processes at every step of the protocol and at random times: nothing lost, doubled or redone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ POINTS = [
 
 
 def drive(store: Store, tmp_path: Path, fault: str = "") -> subprocess.Popen[bytes]:
-    """A driver in a process group of its own, at work as soon as this returns."""
+    """A driver in its own process group, running as soon as this returns."""
     environment = {**os.environ, TROUBLE: "drawn:nap", VARIABLE: fault or "none"}
     command = [
         sys.executable,
@@ -81,7 +81,7 @@ def digests(store: Store, tmp_path: Path) -> list[str]:
 
 
 def commits(store: Store) -> dict[str, bytes]:
-    """Commits with all their bytes: times, host and attempt, too."""
+    """Commits with all their bytes, including times, host and attempt."""
     return {o.path: store.get(o.path) for o in store.list() if "/commits/" in o.path}
 
 

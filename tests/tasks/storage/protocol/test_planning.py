@@ -1,4 +1,4 @@
-"""Plans: cut by photograph, reused whole, won by the first, retried in generations."""
+"""Plans: cut by photograph, reused whole, stored by the first writer, retried in generations."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from tasks.storage.protocol.planning import (
     entry_inputs,
     load_plan,
     pending_units,
-    plan_stage,
-    retry_failed,
     write_stage_config,
 )
 from tasks.storage.protocol.stage_end import close_stage, failed_inputs, kept_children
@@ -29,6 +27,8 @@ from tests.tasks.storage.drawn_stages import (
     entries_of,
     run_pipeline,
     run_plan,
+    stored_plan,
+    stored_retry,
 )
 
 
@@ -76,22 +76,22 @@ def test_a_plan_survives_the_round_trip_with_odd_names(tmp_path: Path):
         location="drawn/%FFß.jpg", source="drawn", path="\udcffß.jpg", member="", offset=0, length=3, version="1",
         problem="",
     )  # fmt: skip
-    plan = plan_stage(open_store(str(tmp_path)), INGEST, entry_inputs([entry]), unit_size=1)
+    plan = stored_plan(open_store(str(tmp_path)), INGEST, entry_inputs([entry]), unit_size=1)
     assert plan.units[0].entries == (entry,)
     assert plan_from(plan_bytes(plan), plan.path) == plan
 
 
 def test_an_input_given_twice_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="twice"):
-        plan_stage(open_store(str(tmp_path)), INGEST, some(1) + some(1), unit_size=4)
+        stored_plan(open_store(str(tmp_path)), INGEST, some(1) + some(1), unit_size=4)
 
 
 def test_drivers_that_cut_differently_use_the_plan_that_was_first(tmp_path: Path):
     store = open_store(str(tmp_path))
     with ThreadPoolExecutor(8) as pool:
-        plans = list(pool.map(lambda n: plan_stage(store, INGEST, some(30), unit_size=n), range(1, 9)))
+        plans = list(pool.map(lambda n: stored_plan(store, INGEST, some(30), unit_size=n), range(1, 9)))
     assert len({plan_bytes(plan) for plan in plans}) == 1
-    assert plans[0] == plan_stage(store, INGEST, some(30), unit_size=30)
+    assert plans[0] == stored_plan(store, INGEST, some(30), unit_size=30)
 
 
 def test_ten_more_photographs_redo_nothing(tmp_path: Path):
@@ -109,7 +109,7 @@ def test_ten_more_photographs_redo_nothing(tmp_path: Path):
     assert sum(len(u.members) for u in fresh) <= 20
 
 
-def test_a_photograph_that_changed_is_read_again_and_so_are_its_neighbours_only(tmp_path: Path):
+def test_a_photograph_that_changed_is_read_again_and_so_are_its_neighbors_only(tmp_path: Path):
     draw_photographs(tmp_path / "in", 12)
     store = open_store(str(tmp_path / "out"))
     first = run_pipeline(store, tmp_path / "in")[0]
@@ -126,7 +126,7 @@ def test_fewer_photographs_use_the_same_commits(tmp_path: Path):
     store = open_store(str(tmp_path / "out"))
     run_pipeline(store, tmp_path / "in")
     limited = entry_inputs(entries_of(tmp_path / "in"))[:15]
-    plan = plan_stage(store, INGEST, limited, unit_size=4)
+    plan = stored_plan(store, INGEST, limited, unit_size=4)
     done = committed_units(store, INGEST)
     assert plan.inputs == 15
     assert sum(u.id in done for u in plan.units) >= 2
@@ -140,22 +140,22 @@ def test_failed_ones_are_retried_in_a_new_generation_whose_rows_count(tmp_path: 
     hidden.unlink()
     store = open_store(str(tmp_path / "out"))
     stage = ReadStage(str(tmp_path / "in"))
-    plan = plan_stage(store, INGEST, entries, unit_size=4)
+    plan = stored_plan(store, INGEST, entries, unit_size=4)
     run_plan(store, plan, INGEST, stage)
     assert close_stage(store, plan).totals["reasons"] == {"input:source_missing": 1}
     assert failed_inputs(store, plan) == ["drawn/p002.png"]
 
     hidden.write_bytes(data)
-    again = retry_failed(store, plan, failed_inputs(store, plan), 4)
+    again = stored_retry(store, plan, failed_inputs(store, plan), 4)
     assert again.generation == 1
     assert [u.members for u in pending_units(store, again)] == [("drawn/p002.png",)]
     run_plan(store, again, INGEST, stage)
     end = close_stage(store, again)
     assert end.totals == {"inputs_kept": 6, "children_kept": 6, "reasons": {}}
     assert len(list(kept_children(store, again))) == 6
-    # The same command without the option goes on with the newest generation.
-    assert plan_stage(store, INGEST, entries, unit_size=4) == again
-    assert retry_failed(store, again, failed_inputs(store, again), 4) == again
+    # The same command without the option continues with the newest generation.
+    assert stored_plan(store, INGEST, entries, unit_size=4) == again
+    assert stored_retry(store, again, failed_inputs(store, again), 4) == again
 
 
 def test_what_a_retry_mended_stays_mended_when_photographs_are_added(tmp_path: Path):
@@ -166,20 +166,20 @@ def test_what_a_retry_mended_stays_mended_when_photographs_are_added(tmp_path: P
     hidden.unlink()
     store = open_store(str(tmp_path / "out"))
     stage = ReadStage(str(tmp_path / "in"))
-    plan = plan_stage(store, INGEST, entries, unit_size=4)
+    plan = stored_plan(store, INGEST, entries, unit_size=4)
     run_plan(store, plan, INGEST, stage)
     hidden.write_bytes(data)
-    again = retry_failed(store, plan, failed_inputs(store, plan), 4)
+    again = stored_retry(store, plan, failed_inputs(store, plan), 4)
     run_plan(store, again, INGEST, stage)
     draw_photographs(tmp_path / "in", 2, first=50)
-    more = plan_stage(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
+    more = stored_plan(store, INGEST, entry_inputs(entries_of(tmp_path / "in")), unit_size=4)
     run_plan(store, more, INGEST, stage)
     assert close_stage(store, more).totals["children_kept"] == 8
 
 
 def test_a_plan_that_was_changed_is_refused(tmp_path: Path):
     store = open_store(str(tmp_path))
-    plan = plan_stage(store, INGEST, some(3), unit_size=2)
+    plan = stored_plan(store, INGEST, some(3), unit_size=2)
     store.put(plan.path, plan_bytes(plan).replace(b"000", b"001", 1))
     with pytest.raises(DataFault, match=plan.plan12):
         load_plan(store, INGEST, plan.plan12, 0)

@@ -1,4 +1,4 @@
-"""A dataset begins with another one's ingest: everything is there, checked, and stays when it was there before."""
+"""A dataset starts with another one's ingest: it is copied completely, checked, and existing objects stay."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import pytest
 
 from tasks.records.errors import DataFault
 from tasks.storage.objects.store import open_store
-from tasks.storage.protocol.planning import newest_plan, plan_stage, retry_failed
+from tasks.storage.protocol.planning import newest_plan
 from tasks.storage.protocol.stage_end import find_stage_end, kept_children
 from tasks.storage.protocol.take_over import commits_of, recorded_libraries, take_over, take_over_plans
 from tasks.storage.reports.auditing import verify
-from tests.tasks.storage.drawn_stages import GROUNDING, draw_photographs, run_pipeline
+from tests.tasks.storage.drawn_stages import (
+    GROUNDING,
+    draw_photographs,
+    run_pipeline,
+    stored_plan,
+    stored_retry,
+)
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ def test_ingest_is_closed_in_the_new_dataset_and_nothing_else_is_there(origin, s
     assert {item.path.split("/")[1] for item in store.list("stages")} == {plans[0].key.folder.split("/")[1]}
 
 
-def test_a_copy_that_was_cut_off_goes_on(origin, store):
+def test_an_interrupted_copy_is_continued(origin, store):
     source, plans = origin
     take_over(source, store, plans[0])
     last = plans[0].key.commit_path(plans[0].units[-1].id)
@@ -55,12 +61,12 @@ def test_the_next_stage_is_planned_as_it_was_cut_there(origin, store):
     take_over(source, store, plans[0])
     take_over_plans(source, store, plans[1:])
     inputs = list(kept_children(store, plans[0]))
-    assert plan_stage(store, GROUNDING, inputs, unit_size=1, upstream=plans[0].reference) == plans[1]
+    assert stored_plan(store, GROUNDING, inputs, unit_size=1, upstream=plans[0].reference) == plans[1]
 
 
 def test_a_plan_of_a_retry_is_not_taken_over(origin, store):
     source, plans = origin
-    following = retry_failed(source, plans[1], [plans[1].units[0].members[0]], 4)
+    following = stored_retry(source, plans[1], [plans[1].units[0].members[0]], 4)
     assert following.generation == 1
     take_over_plans(source, store, [following])
     assert newest_plan(store, GROUNDING, following.plan12) is None
@@ -73,7 +79,7 @@ def test_a_damaged_object_is_not_taken_over(origin, store, part):
     data = bytearray(source.get(path))
     data[-1] ^= 1
     source.put(path, bytes(data))
-    with pytest.raises(DataFault, match=f"^{path}: its bytes do not fit"):
+    with pytest.raises(DataFault, match=f"^{path}: bytes do not match"):
         take_over(source, store, plans[0])
     assert find_stage_end(store, plans[0]) is None
 

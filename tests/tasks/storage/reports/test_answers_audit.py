@@ -1,4 +1,4 @@
-"""`verify` finds damaged answers, `repair` sets them aside with the units that are made of them."""
+"""`verify` finds damaged answers, `repair` sets them aside with the units that depend on them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def built(tmp_path, store):
     return store
 
 
-def test_answers_are_checked_folder_by_folder_and_are_no_strangers(built):
+def test_answers_are_checked_folder_by_folder_and_are_not_strangers(built):
     before = verify(built, deep=True)
     for sid in ("aa11", "ab22", "ab33"):
         put(built, drawn(sid=sid))
@@ -64,7 +64,7 @@ def test_a_flipped_bit_is_found_by_a_deep_look_and_repaired(built):
     built.put(bad, bytes(data))
     assert not verify(built, deep=False).faults
     (fault,) = verify(built, deep=True).faults
-    assert (fault.path, fault.problem) == (bad, "its bytes do not fit the digest they carry")
+    assert (fault.path, fault.problem) == (bad, "bytes do not match their own digest")
     done = repair(built)
     assert (done.moved, done.missing) == ((bad,), ())
     assert built.exists(good)
@@ -73,10 +73,10 @@ def test_a_flipped_bit_is_found_by_a_deep_look_and_repaired(built):
     assert not verify(built, deep=True).faults
 
 
-def test_what_is_no_answer_is_noted(built):
+def test_an_object_that_is_not_an_answer_is_noted(built):
     built.put("answers/ab/notes.txt", b"")
     (note,) = [n for n in verify(built, deep=False).notes if n.path.startswith("answers/")]
-    assert (note.path, note.problem) == ("answers/ab/notes.txt", "no part of a dataset")
+    assert (note.path, note.problem) == ("answers/ab/notes.txt", "not part of a dataset")
 
 
 def test_an_answer_that_a_unit_is_made_of_may_not_be_missing_or_short(store):
@@ -97,7 +97,7 @@ def test_answers_are_walked_in_order(store):
 
 
 def edited(store, file):
-    """A unit whose one blob is the image of an answer."""
+    """A unit whose single blob is the image of an answer."""
     (ref,) = blob_refs(file).values()
     child = Child(id="x-t0-p0", record=None, blobs=(Blob(name="patch.png", data=file.blobs["answer.png"]),))
     unit = make_unit(EDITING, [PlanInput(id="x-t0", digest="1")])

@@ -1,4 +1,4 @@
-"""Every flipped byte is named; repair and the next build bring the same digests back."""
+"""Every flipped byte is reported; repair and the next build restore the same digests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.tasks.storage.drawn_stages import (
 
 
 def build_dataset(tmp_path: Path) -> tuple[Store, list[StageEnd]]:
-    """A dataset with everything in it: two stages, a decision, a build, a release, and a worker's left note."""
+    """A complete dataset: two stages, a decision, a build, a release, and an attempt left by a worker."""
     draw_photographs(tmp_path / "in", 7)
     (tmp_path / "in" / "twin.png").write_bytes((tmp_path / "in" / "p003.png").read_bytes())
     store = open_store(str(tmp_path / "out"))
@@ -105,9 +105,7 @@ def test_a_missing_or_shortened_file_is_named_without_reading_it(tmp_path: Path)
         "builds/*/grounding.*.json",
     ],
 )
-def test_what_another_object_tells_of_is_named_when_it_is_gone_and_made_anew_after_a_repair(
-    tmp_path: Path, kind: str
-):
+def test_a_referenced_object_that_is_gone_is_named_and_made_again_after_a_repair(tmp_path: Path, kind: str):
     store, _ = build_dataset(tmp_path)
     (file,) = (tmp_path / "out").glob(kind)
     data = file.read_bytes()
@@ -116,10 +114,10 @@ def test_what_another_object_tells_of_is_named_when_it_is_gone_and_made_anew_aft
     assert [f.path for f in verify(store, deep=False).faults] == [path]
     done = repair(store)
     assert done.missing == (path,)
-    # A finished build is only reported, so without its manifest's move nothing would be made anew.
+    # A finished build is only reported, so if its manifest stayed nothing would be made again.
     assert not store.exists("releases/drawn-1/MANIFEST.json")
     build_again(store, tmp_path)
-    if kind != "builds/*.json":  # which says when it began
+    if kind != "builds/*.json":  # it contains the build's start time
         assert file.read_bytes() == data
     assert verify(store, deep=True).faults == []
 
@@ -164,7 +162,7 @@ def test_a_link_is_missed_by_the_one_that_follows_it(tmp_path: Path):
     assert [f.path for f in verify(store, deep=False).faults] == [path]
 
 
-def test_attempts_are_no_promise(tmp_path: Path):
+def test_attempts_are_not_audited_as_promises(tmp_path: Path):
     store, _ = build_dataset(tmp_path)
     for path in [o.path for o in store.list() if "/attempts/" in o.path]:
         store.delete(path)

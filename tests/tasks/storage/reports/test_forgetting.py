@@ -1,4 +1,4 @@
-"""Forgotten answers take the units with them whose rows name them; all else stays."""
+"""Forgetting answers also removes the units whose rows name them, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from tasks.roles.answers import KeptAnswers
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.commits import commit_unit, find_commit
 from tasks.storage.protocol.layout import StageKey
-from tasks.storage.protocol.planning import newest_plan, pending_units, plan_stage, write_stage_config
+from tasks.storage.protocol.planning import newest_plan, pending_units, write_stage_config
 from tasks.storage.protocol.stage_end import close_stage, find_stage_end
 from tasks.storage.protocol.units import PlanInput
 from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.forgetting import AnswerCount, count_answers, forget
 from tasks.storage.reports.repairing import repair
+from tests.tasks.storage.drawn_stages import stored_plan
 
 STAGE = StageKey(stage="grounding", config8="0" * 8)
 SIDS = ["ab" + letter * 24 for letter in "cdef"]
@@ -32,7 +33,7 @@ def key(n: int) -> str:
 
 @pytest.fixture
 def store(tmp_path):
-    """Four photographs in four units; each rests on an answer of the detector, the first on one of the judge too."""
+    """Four photographs in four units; each depends on a detector's answer, the first also on the judge's."""
     store = open_store(str(tmp_path / "out"))
 
     async def answer(kept):
@@ -43,7 +44,7 @@ def store(tmp_path):
     with KeptAnswers(store) as kept:
         asyncio.run(answer(kept))
     write_stage_config(store, STAGE, {"stage": "grounding"})
-    plan = plan_stage(store, STAGE, [PlanInput(id=sid, digest="1") for sid in SIDS], unit_size=1)
+    plan = stored_plan(store, STAGE, [PlanInput(id=sid, digest="1") for sid in SIDS], unit_size=1)
     for unit in plan.units:
         n = SIDS.index(unit.members[0])
         answers = (key(n), key(9)) if n == 0 else (key(n),)
@@ -110,7 +111,7 @@ def test_nothing_moves_when_no_answer_fits(store):
     assert sorted(item.path for item in store.list()) == before
 
 
-def test_a_damaged_row_file_is_told_before_anything_moves(store):
+def test_a_damaged_row_file_is_reported_before_anything_moves(store):
     commit = find_commit(store, STAGE, plan_of(store).units[0].id)
     store.put(commit.rows.path, b"no parquet")
     before = sorted(item.path for item in store.list())
@@ -140,7 +141,7 @@ def test_a_command_that_was_killed_can_be_given_again(store, monkeypatch):
 
 
 def forget_in_a_copy(store):
-    """The paths that are moved when nothing comes between."""
+    """The paths that are moved if nothing interferes."""
     copy = open_store(f"{store.uri}-copy")
     for item in store.list():
         copy.put(item.path, store.get(item.path))

@@ -1,4 +1,4 @@
-"""A stage's two lines, from its end or from the ledger: each adds up, and its reasons are its own."""
+"""A stage's two lines, from its end or from the ledger: each adds up, with its own reasons."""
 
 from __future__ import annotations
 

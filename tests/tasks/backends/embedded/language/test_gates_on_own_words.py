@@ -15,7 +15,7 @@ from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.gates import check_words
 from tasks.stages.instruction.words.scene import Thing, WordScene
 from tests.tasks.roles.role_questions import unseen
-from tests.tasks.stages.instruction.drawn_scenes import ALL, target
+from tests.tasks.stages.instruction.example_scenes import ALL, target
 
 EDITS = (
     (EditType.COLOR, "orange"),

@@ -16,7 +16,7 @@ from tasks.records.errors import ConfigurationError, Reason, SampleError
 from tasks.records.records import EditType
 from tasks.roles.questions import InstructQuestion
 from tests.tasks.roles.role_questions import unseen
-from tests.tasks.stages.instruction.drawn_scenes import (
+from tests.tasks.stages.instruction.example_scenes import (
     ALL,
     HEIGHT,
     WIDTH,

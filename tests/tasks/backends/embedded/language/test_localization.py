@@ -7,7 +7,7 @@ from tasks.backends.embedded.language.localization import target_localization
 from tasks.backends.embedded.language.realization import Writer
 from tasks.backends.embedded.language.references import Reference
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
-from tests.tasks.stages.instruction.drawn_scenes import cups, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import cups, scene, street, target, thing
 
 LIMITS = FactLimits(weak=0.2, named=0.6, color_share=0.7)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.backends.embedded.language.references import candidate_references
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
-from tests.tasks.stages.instruction.drawn_scenes import cups, desk, living_room, scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import cups, desk, living_room, scene, target, thing
 
 LIMITS = FactLimits(weak=0.2, named=0.55, color_share=0.7)
 

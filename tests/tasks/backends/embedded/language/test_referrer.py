@@ -8,7 +8,7 @@ from tasks.backends.embedded.language.referral_grammar import parse_referral
 from tasks.backends.embedded.language.referrer import GrammarReferrer
 from tasks.roles.questions import ReferQuestion
 from tests.tasks.roles.role_questions import unseen
-from tests.tasks.stages.instruction.drawn_scenes import cups, desk, living_room, scene, street, thing
+from tests.tasks.stages.instruction.example_scenes import cups, desk, living_room, scene, street, thing
 
 
 def _find(whole, instruction):

@@ -12,7 +12,7 @@ from tasks.backends.embedded.language.scene_facts import (
     rests_on,
 )
 from tasks.imaging.geometry import gap
-from tests.tasks.stages.instruction.drawn_scenes import WIDTH, cups, desk, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import WIDTH, cups, desk, scene, street, target, thing
 
 LIMITS = FactLimits(weak=0.2, named=0.55, color_share=0.7)
 

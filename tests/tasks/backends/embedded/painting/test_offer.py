@@ -15,7 +15,7 @@ from tasks.imaging.color_names import NAMES
 from tasks.records.edit_types import Maker, spec_of
 from tasks.records.records import EditType
 from tasks.records.settings_base import Settings
-from tests.tasks.stages.instruction.drawn_scenes import scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import scene, target, thing
 
 OFFER = EmbeddedEditorOffer(Settings())
 

@@ -7,7 +7,7 @@ import pytest
 from tasks.backends.embedded.painting.removal_offer import CARRIERS, EmbeddedInpainterOffer, RemovalOptions
 from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.records import EditType
-from tests.tasks.stages.instruction.drawn_scenes import desk, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import desk, scene, street, target, thing
 
 OFFER = EmbeddedInpainterOffer(RemovalOptions())
 

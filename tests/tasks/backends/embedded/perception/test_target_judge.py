@@ -15,7 +15,7 @@ from tasks.records.records import Box
 from tasks.roles.picture import Picture
 from tasks.roles.questions import TargetQuestion
 from tests.tasks.roles.role_questions import unseen
-from tests.tasks.stages.instruction.drawn_scenes import scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import scene, target, thing
 
 
 @dataclass

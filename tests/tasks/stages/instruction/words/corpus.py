@@ -1,4 +1,4 @@
-"""Reads the corpora: right samples, and each of them with one planted error, as lines of `groundedit gates`."""
+"""Reads the corpora as lines of `groundedit gates`: correct samples, and each of them with one planted error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COT = {
 
 @dataclass(frozen=True)
 class Case:
-    """One line, and the reasons that are right for it (none: it must pass)."""
+    """One line, and the reasons that are correct for it (none: it must pass)."""
 
     name: str
     line: str

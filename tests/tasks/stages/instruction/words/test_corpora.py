@@ -1,4 +1,4 @@
-"""Right texts pass every gate, and one planted error is refused for its own reason.
+"""Correct texts pass every gate, and one planted error is rejected for its own reason.
 
 `figures` and `rules` must be right without exception. The held-out corpora were measured before anything was mended
 by them; what they showed then stands in their first lines. Here all of them guard what has been reached.
@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tasks.stages.instruction.words.line import check_line
-from tasks.stages.instruction.words.names import NAMES
+from tasks.stages.instruction.words.gate_names import NAMES
+from tasks.stages.instruction.words.json_line import check_line
 from tests.tasks.stages.instruction.words.corpus import Case, line_of, right_cases, samples, wrong_cases
 
 EXACT = ("figures", "rules")

@@ -1,4 +1,4 @@
-"""Gates that belong to one kind of writers are listed by name beside the general ones."""
+"""Gates for one kind of writers are listed by name beside the general ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noun phrases as words alone tell them."""
+"""Noun phrases, as far as the words alone tell."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tasks.records.records import Box
 from tasks.stages.instruction.words.scene import Peers, Thing, rank_range, rows, usual_starts, word_scene
-from tests.tasks.stages.instruction import drawn_scenes
+from tests.tasks.stages.instruction import example_scenes
 
 
 def thing(x: int, y: int = 0, width: int = 10, height: int = 10) -> Thing:
@@ -46,12 +46,12 @@ def test_things_are_counted_along_the_way_they_are_strung_out() -> None:
 
 
 def test_a_grounded_target_becomes_a_scene_of_words() -> None:
-    whole = drawn_scenes.scene(
-        [drawn_scenes.thing("cup", (0, 0, 10, 20), "red"), drawn_scenes.thing("dog", (20, 0, 40, 10))],
+    whole = example_scenes.scene(
+        [example_scenes.thing("cup", (0, 0, 10, 20), "red"), example_scenes.thing("dog", (20, 0, 40, 10))],
         weak=(("cup", (50, 0, 60, 10), 0.2),),
     )
-    found = word_scene(drawn_scenes.target(whole, 1))
-    assert (found.width, found.height) == (drawn_scenes.WIDTH, drawn_scenes.HEIGHT)
+    found = word_scene(example_scenes.target(whole, 1))
+    assert (found.width, found.height) == (example_scenes.WIDTH, example_scenes.HEIGHT)
     assert found.label == "dog"
     assert found.things[0].color == "red"
     assert [each.label for each in found.weak] == ["cup"]

@@ -1,4 +1,4 @@
-"""Texts as tokens: quotations, names and numbers on things are mute."""
+"""Texts as tokens: quotations, names and numbers on things are masked."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_numbers_on_things_are_mute_and_counts_are_not() -> None:
     assert "3" in spoken("the 3 cups")
 
 
-def test_the_first_word_of_a_sentence_is_no_name() -> None:
+def test_the_first_word_of_a_sentence_is_not_a_name() -> None:
     assert spoken("It is red. Red cups stand there.").count("red") == 2
 
 

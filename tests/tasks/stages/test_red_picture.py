@@ -3,14 +3,14 @@
 import numpy as np
 
 from tasks.records.records import Box
-from tasks.stages.grounding.red_picture import (
+from tasks.stages.red_picture import (
     draw_box,
     draw_mask_and_box,
     draw_numbers,
     line_width,
     number_marks,
 )
-from tests.tasks.stages.instruction.drawn_scenes import HEIGHT, WIDTH, scene, thing
+from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, thing
 
 BOX = Box(x0=20, y0=30, x1=60, y1=80)
 

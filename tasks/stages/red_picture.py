@@ -1,4 +1,4 @@
-"""The pictures that show a target or tell objects apart: red mask and box, the box alone, or numbers."""
+"""Pictures that mark a target or number the objects: red mask and box, the box alone, or numbers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def marked_with_mask(picture: Picture, target: GroundedTarget) -> Picture:
 
 
 def numbered(picture: Picture, objects: Sequence[SceneObject]) -> Picture:
-    """The picture with each object framed and numbered: what a referrer points at."""
+    """The picture with each object framed and numbered, for a referrer to refer to."""
     return picture.marked(number_marks(objects), lambda image: draw_numbers(image, objects))
 
 
 def draw_box(image: Image, boxes: Sequence[Box]) -> Image:
-    """A copy of ``image`` with each box outlined in red; the line lies on the box's border pixels."""
+    """A copy of ``image`` with each box outlined in red, drawn on the box's border pixels."""
     marked = np.ascontiguousarray(image).copy()
     thickness = line_width(image.shape[0], image.shape[1])
     for box in boxes:
@@ -53,15 +53,15 @@ def draw_mask_and_box(image: Image, mask: Mask, boxes: Sequence[Box]) -> Image:
 
 
 def line_width(height: int, width: int) -> int:
-    """Box line in pixels: 1 for each 300 pixels of the short side, at least 2."""
+    """Line width of boxes in pixels: 1 per 300 pixels of the short side, at least 2."""
     return max(2, round(min(height, width) / 300))
 
 
 def draw_numbers(image: Image, objects: Sequence[SceneObject]) -> Image:
     """A copy of ``image`` with each object framed and numbered: its index plus 1, white on a black plate.
 
-    Frame and plate are black and white, so that they add no color that words could mean. Plates lie in their box at
-    the upper left, moved down or to the right where another one is in the way.
+    Frame and plate are black and white, since a colored one could be mistaken for the scene's. Plates are at the upper
+    left of their box, moved down or to the right if another one is in the way.
     """
     marked = np.ascontiguousarray(image).copy()
     height, width = image.shape[:2]
@@ -73,7 +73,7 @@ def draw_numbers(image: Image, objects: Sequence[SceneObject]) -> Image:
         cv2.rectangle(marked, *corners, WHITE, line)
     scale = max(0.5, min(height, width) / 900)
     plates: list[Box] = []
-    # Small boxes choose first: a large one has other places to go to.
+    # Small boxes first: large ones have more alternative positions.
     for thing in sorted(objects, key=lambda thing: (thing.box.area, thing.index)):
         text = str(thing.index + 1)
         (text_width, text_height), _ = cv2.getTextSize(text, FONT, scale, line)
@@ -85,12 +85,12 @@ def draw_numbers(image: Image, objects: Sequence[SceneObject]) -> Image:
 
 
 def number_marks(objects: Sequence[SceneObject]) -> dict[str, object]:
-    """What `draw_numbers` draws, for a picture's recipe."""
+    """The marks of `draw_numbers`, for a picture's recipe."""
     return {"numbers": [[t.index + 1, t.box.x0, t.box.y0, t.box.x1, t.box.y1] for t in objects]}
 
 
 def _free_place(box: Box, size: tuple[int, int], taken: Sequence[Box], picture: tuple[int, int]) -> Box:
-    """The first place for a plate, row by row through ``box``, that no other plate has; else the box's corner."""
+    """The first free position for a plate, row by row through ``box``; else the box's corner."""
     plate_width, plate_height = size
     tried = [
         (x, y)
@@ -104,7 +104,7 @@ def _free_place(box: Box, size: tuple[int, int], taken: Sequence[Box], picture: 
 
 
 def _moved_into(box: Box, picture: tuple[int, int]) -> Box:
-    """``box`` moved, not cut, into a picture of (width, height)."""
+    """``box`` shifted, not cut, into a picture of (width, height)."""
     dx = min(0, picture[0] - box.x1) - min(0, box.x0)
     dy = min(0, picture[1] - box.y1) - min(0, box.y0)
     return Box(x0=box.x0 + dx, y0=box.y0 + dy, x1=box.x1 + dx, y1=box.y1 + dy)

@@ -1,7 +1,7 @@
-"""Folders that GroundEdit itself wrote: their pictures were photographs once, and must not become photographs again.
+"""Detects folders written by GroundEdit: pictures in them must not become photographs of another dataset.
 
-Names alone prove nothing, so a build's record and a manifest must carry their digest, and a gallery's first page what
-all its pages have. A release without its manifest is not known for one.
+A name alone is not enough: a build's record and a manifest must carry their digest, and a gallery's first page the
+mark that all its pages have. A release without its manifest is not recognized.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from tasks.storage.protocol.layout import (
 DATASET, RELEASE, GALLERY = "a dataset", "a release", "a gallery"
 
 PARTS_OF_A_DATASET = (ANSWERS, ASIDE, BUILDS, LOGS, RELEASES, RUNS, STAGES)
-"""All that a build puts into its folder."""
+"""Top-level folders that a build writes."""
 
 PART = f"part of {DATASET}"
-"""What each of them is, where the folder of a dataset is itself looked into."""
+"""What each of them is called when the source is itself the folder of a dataset."""
 
 _PAGE, _STYLE = "index.html", "style.css"
 _GALLERY_MARK = b'<nav class="chips" aria-label="Accepted samples">'
@@ -44,8 +44,8 @@ def kind_of(folder: Path, names: Collection[str]) -> str:
     """``a dataset``, ``a release`` or ``a gallery`` of GroundEdit, or ``""`` for any other folder.
 
     Args:
-        folder: that can be read.
-        names: what lies in it.
+        folder: a readable folder.
+        names: its contents.
     """
     try:
         inner = [
@@ -57,28 +57,28 @@ def kind_of(folder: Path, names: Collection[str]) -> str:
         marks = [mark for path in (*names, *inner) for below, mark in _marks(path) if not below]
         return _kind(marks, lambda mark: _bytes(folder / mark))
     except OSError:
-        return ""  # whatever can't be read gets its row when it is its turn
+        return ""  # an unreadable file gets its own entry later
 
 
-def own_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
+def groundedit_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
     """The outermost folders below a store that GroundEdit wrote, and what each is.
 
-    Where the store itself holds a dataset, the parts of that are there instead; one that is a release or gallery as a
-    whole is looked into like any other.
+    If the store itself holds a dataset, the parts of that are returned instead; a store that is a release or gallery
+    as a whole is searched like any other.
 
     Args:
-        store: that has the objects.
-        paths: of its objects, those to look at.
+        store: holds the objects.
+        paths: of its objects to look at.
 
     Raises:
-        StorageFault: the store can't be reached or refuses.
+        StorageFault: the store cannot be reached or denies access.
     """
     marks: dict[str, set[str]] = defaultdict(set)
     for path in paths:
         for folder, mark in _marks(path):
             marks[folder].add(mark)
     found: dict[str, str] = {}
-    for folder in sorted(marks):  # an outer one before those in it
+    for folder in sorted(marks):  # an outer folder before those in it
         if folder_around(folder, found):
             continue
         kind = _kind(marks[folder], partial(_object, store, folder))
@@ -90,13 +90,13 @@ def own_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
 
 
 def folder_around(path: str, found: Mapping[str, str]) -> str:
-    """The one of those folders that the path lies in or is, or ``""``."""
+    """The folder in ``found`` that contains or is the path, or ``""``."""
     ends = [n for n, sign in enumerate(path) if sign == "/"] if found else []
     return next((path[:end] for end in (*ends, len(path)) if path[:end] in found), "")
 
 
 def _marks(path: str) -> Iterator[tuple[str, str]]:
-    """(folder, path below it) of what may show, by its name, that the folder is one of GroundEdit's."""
+    """(folder, path below it) wherever the name suggests that the folder is one of GroundEdit's."""
     parts = path.split("/")
     for n, (part, name) in enumerate(pairwise(parts)):
         if part == STAGES and is_of_a_dataset(f"{STAGES}/{name}/config.json"):
@@ -108,7 +108,7 @@ def _marks(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _kind(marks: Collection[str], read: Callable[[str], bytes]) -> str:
-    """By a folder's marks and the bytes of those that must prove themselves."""
+    """Decides by a folder's marks and the contents of those that must carry a digest."""
     records = [mark for mark in marks if mark.startswith(f"{BUILDS}/")]
     if any(mark.startswith(f"{STAGES}/") for mark in marks) or any(_holds(read(r), "chain") for r in records):
         return DATASET
@@ -120,7 +120,7 @@ def _kind(marks: Collection[str], read: Callable[[str], bytes]) -> str:
 
 
 def _holds(data: bytes, *keys: str) -> bool:
-    """Whether it is a sealed object with these keys."""
+    """Whether the data is a sealed object with these keys."""
     try:
         return set(keys) <= unseal(data, "").keys()
     except DataFault:

@@ -1,11 +1,11 @@
-"""Which folders are GroundEdit's own: told alike for a folder and for the objects of a store."""
+"""Detecting GroundEdit's own folders, in a local folder and among the objects of a store."""
 
 from __future__ import annotations
 
 import pytest
 
 from tasks.records.canonical import seal
-from tasks.sources.own_folders import folder_around, own_folders
+from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.storage.objects.store import open_store
 
 MANIFEST = seal({"shards": [], "chain": []})
@@ -17,10 +17,10 @@ def found(tmp_path, **files):
     store = open_store(str(tmp_path))
     for name, data in files.items():
         store.put(name, data)
-    return own_folders(store, [info.path for info in store.list()])
+    return groundedit_folders(store, [info.path for info in store.list()])
 
 
-def test_the_outermost_folder_counts_and_each_kind_is_told(tmp_path):
+def test_the_outermost_folder_counts_and_each_kind_is_reported(tmp_path):
     files = {
         "a/b/stages/ingest-0123abcd/config.json": b"{}",
         "a/b/releases/r/MANIFEST.json": MANIFEST,
@@ -51,11 +51,11 @@ def test_names_alone_prove_nothing(tmp_path):
     assert found(tmp_path, **files) == {}
 
 
-def test_of_a_dataset_that_is_the_whole_store_the_parts_are_told_and_a_whole_release_is_meant(tmp_path):
+def test_parts_of_a_dataset_that_is_the_store_are_reported_and_a_release_as_a_whole_is_listed(tmp_path):
     files = {"x.jpg": b"x", "stages/ingest-0123abcd/config.json": b"{}", "releases/r/MANIFEST.json": MANIFEST}
     parts = found(tmp_path / "one", **files)
-    assert {parts[name] for name in ("stages", "releases", "builds", "aside")} == {"part of a dataset"}
-    assert len(parts) == 4
+    names = {"answers", "aside", "builds", "logs", "releases", "runs", "stages"}
+    assert parts == dict.fromkeys(names, "part of a dataset")
     files = {"MANIFEST.json": MANIFEST, "gallery/index.html": PAGE, "gallery/style.css": b""}
     assert found(tmp_path / "two", **files) == {"gallery": "a gallery"}
 

@@ -1,4 +1,4 @@
-"""Releases made anew from kept answers alone: the same bytes, though no model of the build repeats itself."""
+"""Releases rebuilt from kept answers alone: the same bytes, although no model of the build is reproducible."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from flows.cli.main import main
+from tasks.publishing.finish_release import Release
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
+from tasks.storage.reports.auditing import verify
+from tasks.storage.reports.forgetting import count_answers
 from tests.flows.drawn import models
 from tests.flows.drawn.builds import Count, process, profile, release_files, run, written
 from tests.flows.drawn.photographs import lay_out
-from tests.flows.drawn.script import DrawnScript
+from tests.flows.drawn.script import DrawnScript, instruction_of, is_half
 from tests.serving.chat_server import ChatServer
+from tests.serving.scripts import Answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("drawn_models")]
 
@@ -25,7 +29,7 @@ PLAIN = ("--set", "execution.pool=in-process", "--set", "execution.prefect=false
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory, drawn_models: None) -> tuple[Path, Count]:
-    """A built dataset of which the photographs are gone and the server listens no more; and what was asked."""
+    """A built dataset whose photographs are gone and whose server has stopped; and the questions that were asked."""
     folder = tmp_path_factory.mktemp("first")
     lay_out(folder / "photographs", COUNT)
     with ChatServer(DrawnScript()) as server, pytest.MonkeyPatch.context() as patch:
@@ -46,7 +50,7 @@ def origin(first: tuple[Path, Count], tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks a model again gets another answer."""
+    """Makes every model give another answer if asked again."""
     monkeypatch.setenv("DRAWN_JITTER", "1")
 
 
@@ -56,7 +60,7 @@ def answers_only(origin: Path, out: Path) -> list[str]:
 
 
 def replay(origin: Path, out: Path) -> int:
-    """Exit code of the command in this process; no model was asked."""
+    """Exit code of the command in this process; checks that no model was asked."""
     before = len(models.ASKED)
     code = main(answers_only(origin, out))
     assert len(models.ASKED) == before
@@ -78,11 +82,12 @@ def test_two_builds_of_these_models_are_never_equal(first: tuple[Path, Count], t
     assert release_files(tmp_path / "out") != release_files(first[0] / "out")
 
 
-def test_the_release_is_made_anew_from_answers_alone(
+def test_the_release_is_rebuilt_from_answers_alone(
     origin: Path, first: tuple[Path, Count], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert replay(origin, tmp_path / "new") == 0, capsys.readouterr().err
     assert release_files(tmp_path / "new") == release_files(first[0] / "out")
+    assert verify(open_store(str(tmp_path / "new")), deep=True).faults == []
 
 
 def test_commits_rows_and_data_after_ingest_are_not_needed(
@@ -138,7 +143,7 @@ def test_answers_missing_for_several_roles_are_all_named(
     assert re.search(r"^  target_judge: 1 ", told, re.MULTILINE)
 
 
-def test_forgotten_answers_and_what_rests_on_them_are_asked_again_and_nothing_else(
+def test_forgotten_answers_and_what_depends_on_them_are_asked_again_and_nothing_else(
     first: tuple[Path, Count],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -159,3 +164,36 @@ def test_forgotten_answers_and_what_rests_on_them_are_asked_again_and_nothing_el
         run(path, tmp_path / "photographs", tmp_path / "out")
         assert count.stop().roles == {"referrer": whole["referrer"]}
         assert release_files(tmp_path / "out") == before
+
+
+def test_failures_are_kept_for_a_replay_and_a_retry_mends_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DRAWN_JITTER")
+    lay_out(tmp_path / "photographs", COUNT)
+    script, out = DrawnScript(), tmp_path / "out"
+    script.instead["edit_judge"] = lambda asked, answer: (
+        Answer(text="?") if is_half(instruction_of(asked)) else answer
+    )
+    models.BROKEN.add("editor")
+    with ChatServer(script) as server:
+        path = written(tmp_path, profile(server.url))
+        troubled = run(path, tmp_path / "photographs", out, "execution.max_failed_share=1.0")
+        models.BROKEN.clear()
+        script.instead.clear()
+        kinds = {(count.role, count.kind) for count in count_answers(open_store(str(out)))}
+        assert kinds >= {("editor", "failed"), ("edit_judge", "refused")}
+        assert replay(out, tmp_path / "troubled") == 0, capsys.readouterr().err
+        assert release_files(tmp_path / "troubled") == release_files(out)
+        mended = run(path, tmp_path / "photographs", out, retry_failed=True)
+        run(path, tmp_path / "photographs", tmp_path / "healthy")
+    assert samples(mended) > samples(troubled)
+    shutil.rmtree(out / troubled.folder)
+    assert release_files(out) == release_files(tmp_path / "healthy")
+    assert replay(out, tmp_path / "mended") == 0, capsys.readouterr().err
+    assert release_files(tmp_path / "mended") == release_files(out)
+
+
+def samples(release: Release) -> int:
+    """Number of samples in a release."""
+    return sum(release.manifest["samples"].values())

@@ -1,9 +1,9 @@
-"""A draft from a line of JSON, so that gates can be tried on texts without any model; and from a raw reply.
+"""Drafts from a line of JSON (to try gates on texts without any model), and from a raw reply.
 
 One line: ``{"id", "size": [w, h], "objects": [{"label", "box": [x0, y0, x1, y1], "color"}], "target": [indices],
 "edit_type", "argument", "reply": {the reply's JSON}, "rewritten", "referred": [indices]}``. A mask is the box where
-``"mask"`` (COCO run-length, ``{"size": [h, w], "counts": "…"}``) is absent; color, argument, rewritten and referred may
-be left out; ``reply`` may be the text as a model wrote it.
+``"mask"`` (COCO run-length, ``{"size": [h, w], "counts": "…"}``) is absent; color, argument, rewritten and referred
+are optional; ``reply`` may also be the text as a model wrote it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tasks.roles.chat import BadReply, ChatReply
 from tasks.roles.instruction_reply import read_instruction, read_rewriting
 from tasks.roles.questions import WrittenInstruction
 from tasks.stages.instruction.words.draft import Draft
+from tasks.stages.instruction.words.gate_names import ALL
 from tasks.stages.instruction.words.gates import WordResult, check_words, first_refused
-from tasks.stages.instruction.words.names import ALL
 from tasks.stages.instruction.words.orders import named_type
 from tasks.stages.instruction.words.scene import Thing, WordScene
 
 BAD_LINE = "bad_line"
-"""Said in place of a reason for a line that is no draft; rows never hold it."""
+"""Replaces a reason for a line that is not a draft; never stored in rows."""
 
 NO_ARGUMENT = frozenset({"", "none", "null", "n/a"})
 
@@ -108,7 +108,7 @@ class _Line(BaseModel):
     @model_validator(mode="after")
     def _indices_exist(self) -> _Line:
         if min(self.size) < 1:
-            msg = f"size {list(self.size)} is no picture"
+            msg = f"size {list(self.size)} is not a picture size"
             raise ValueError(msg)
         for index in self.target:
             if not 0 <= index < len(self.objects):
@@ -120,11 +120,11 @@ class _Line(BaseModel):
 def check_line(text: str, names: tuple[str, ...] = (ALL,)) -> dict[str, Any]:
     """The verdict on one line: ``{"id", "refused": reason or None, "detail", "gates": [...]}``.
 
-    A line that can't be read is a verdict, too: refused as `BAD_LINE`, with what is wrong with it.
+    An unreadable line also gets a verdict: refused as `BAD_LINE`, with the error as detail.
 
     Args:
         text: one JSON object as described above.
-        names: the gates to ask, as `check_words` takes them.
+        names: the gates to run, as for `check_words`.
     """
     key: str | int | None = None
     try:
@@ -155,7 +155,7 @@ def draft_of_reply(
     rewritten: str = "",
     referred: tuple[int, ...] | None = None,
 ) -> Draft:
-    """A draft from a reply as the model wrote it; a reply that can't be read is a fault of the draft, no error."""
+    """A draft from a reply as the model wrote it; an unreadable reply is a fault of the draft, not an error."""
     reply, fault = _read_reply(raw)
     return Draft(
         scene=scene,
@@ -204,7 +204,7 @@ def _read_rewriting(text: str) -> str:
     try:
         return read_rewriting(ChatReply(text=text))
     except BadReply:
-        return " ".join(text.split())  # left to the gates, which name what is wrong with it
+        return " ".join(text.split())  # left to the gates, which name the problem
 
 
 def _bad_line(key: str | int | None, detail: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Names of the gates on words, for settings that list them; the gates themselves are `gates`."""
+"""Names of the word gates, for settings that list them; the gates themselves are in `gates`."""
 
 from __future__ import annotations
 
 ALL = "all"
-"""Stands for every gate in a list of names."""
+"""Means every gate, in a list of names."""
 
 NAMES = (
     "refusal",

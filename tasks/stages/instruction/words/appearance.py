@@ -1,4 +1,4 @@
-"""Gates on how the target looks: its size among its kind, and its color."""
+"""Gates on the target's appearance: its size among its kind, and its color."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _IS = frozenset({"is", "appears", "looks"})
 
 
 def size(draft: Draft) -> Finding:
-    """Largest, smaller of the two, tall: against the things the words compare with, and only by a clear margin."""
+    """Checks largest, smaller of the two, tall against the things compared with, with a clear margin only."""
     faults, decided = [], False
     for name, reading, named, _ in _texts(draft):
         for phrase in named:
@@ -47,7 +47,7 @@ def size(draft: Draft) -> Finding:
 
 
 def color(draft: Draft) -> Finding:
-    """The one color said of the target's own noun or main garment, against the measured color."""
+    """Checks the color stated for the target's own noun or main garment against the measured color."""
     faults, decided = [], False
     if len(draft.scene.target) != 1:
         return finding([], decided=False)
@@ -68,7 +68,7 @@ def color(draft: Draft) -> Finding:
 
 
 def _may_be_same(one: Color, other: Color) -> bool:
-    """Whether two texts may name one color; a measured one is told apart less strictly than two plain words."""
+    """Whether two texts may name one color; a measured color is compared less strictly than two words."""
     shaded = one.text != one.word or other.text != other.word
     return bool(one.names & other.names) if shaded else same_color(one.word, other.word)
 
@@ -85,7 +85,7 @@ def _texts(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...],
 
 
 def _fits_size(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene) -> bool | None:
-    """Whether a size word is true of the target; None where the difference is small or nobody is compared with."""
+    """Whether a size word is true of the target; None if the difference is small or nothing is compared with."""
     section = next(name for name in ("superlatives", "comparatives", "positives") if word in words()[name])
     measure, direction = words()[section][word]
     if (
@@ -112,7 +112,7 @@ def _fits_size(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene
 
 
 def _fits_than(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene) -> bool | None:
-    """``larger than the ducks``, ``taller than the other three``: against all of those things."""
+    """``larger than the ducks``, ``taller than the other three``: compared with all of those things."""
     measure, direction = words()["comparatives"].get(word, ("none", 0))
     landmark = reading.phrase_at(phrase.end + 1) or reading.phrase_at(phrase.end + 2)
     following = set(reading.words(phrase.end + 1, phrase.end + 4))
@@ -148,7 +148,7 @@ def _fits_than(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene
 
 
 def _ratio(other: Thing, target: Thing, measure: str, direction: int) -> float:
-    """How much more the other one is what is said of the target: above 1, it is it more."""
+    """How much more the other thing is what is said of the target; above 1 it exceeds the target."""
     first, second = max(1.0, other.measure(measure)), max(1.0, target.measure(measure))
     return first / second if direction > 0 else second / first
 
@@ -179,7 +179,7 @@ def _size_words(reading: Reading, phrase: NounPhrase, word: str, scene: WordScen
 def _colors_of_target(
     reading: Reading, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
 ) -> tuple[Color, ...]:
-    """All colors said of the target itself, or of a person's main garment, with what is worn on the legs."""
+    """All colors stated for the target itself, or for a person's main garment and what is worn on the legs."""
     found: list[Color] = []
     for phrase in named:
         found += phrase.colors
@@ -193,7 +193,7 @@ def _colors_of_target(
     if "person" not in kinds(scene.label):
         return tuple(found)
     found += _clad_in(reading, named)
-    # A garment may be the measured color in part only: pants and skin count as much as a shirt.
+    # A garment may have the measured color only in part: pants and skin count as much as a shirt.
     garments: list[Color] = []
     main = False
     for phrase in reading.phrases:

@@ -1,4 +1,4 @@
-"""The seeded draw of an edit: a type by weight among those offered for the target, then its argument."""
+"""Seeded choice of an edit: a type by weight among those offered for the target, then its argument."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tasks.roles.offers import Offered, Offers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnEdit:
-    """A drawn edit.
+class ChosenEdit:
+    """A chosen edit.
 
     Attributes:
-        argument: what the target is to become; ``""``: the instructor chooses; ``"none"``: the type needs none.
-        choices: what stood to choose from, see `measure_choices`.
+        argument: what the target will become; ``""``: the instructor chooses; ``"none"``: the type needs none.
+        choices: the available types, see `measure_choices`.
     """
 
     edit_type: EditType
@@ -26,28 +26,28 @@ class DrawnEdit:
     choices: tuple[Measurement, ...]
 
 
-def draw_edit_type(
+def choose_edit_type(
     target: GroundedTarget,
     offers: Offers,
     weights: Mapping[EditType, float],
     seed: int,
     key: str,
     taken: Collection[tuple[EditType, str]] = (),
-) -> DrawnEdit | None:
-    """Draw a type by weight among those offered for the target, then one of its offered arguments evenly.
+) -> ChosenEdit | None:
+    """Chooses a type by weight among those offered for the target, then one of its offered arguments uniformly.
 
-    Types that no other plan of this target has come first; when there are none, one with another argument.
+    Types not used by another plan of this target come first; if there are none, a type with another argument.
 
     Args:
-        target: what is to be edited.
-        offers: what the configured editor and inpainter take.
-        weights: relative; a type without a weight or with weight 0 is never drawn.
+        target: what will be edited.
+        offers: what the configured editor and inpainter accept.
+        weights: relative; a type without a weight or with weight 0 is never chosen.
         seed: the build's seed.
-        key: the plan's id; the draw depends on (seed, key) and on what is allowed, on nothing else.
-        taken: types and arguments drawn for other plans of this target.
+        key: the plan's id; the choice depends only on (seed, key) and on what is allowed.
+        taken: types and arguments chosen for other plans of this target.
 
     Returns:
-        The draw, or None when nothing is left; `allowed_types` says why.
+        The chosen edit, or None if nothing is left; `allowed_types` says why.
     """
     offered = _offered(target, offers, weights)
     allowed = [row for row in EDIT_TYPES if not offered[row.edit_type].why_not]
@@ -57,26 +57,26 @@ def draw_edit_type(
     if not free:
         return None
     point = unit_interval(seed, key, "edit_type") * sum(weights[row.edit_type] for row in free)
-    drawn = free[-1]
+    chosen = free[-1]  # if rounding leaves a positive rest after the last row
     for row in free:
         point -= weights[row.edit_type]
         if point < 0:
-            drawn = row
+            chosen = row
             break
-    argument = left[drawn][derive_seed(seed, key, "edit_argument") % len(left[drawn])]
+    argument = left[chosen][derive_seed(seed, key, "edit_argument") % len(left[chosen])]
     choices = measure_choices({edit_type: each.why_not for edit_type, each in offered.items()})
-    return DrawnEdit(edit_type=drawn.edit_type, argument=argument, choices=choices)
+    return ChosenEdit(edit_type=chosen.edit_type, argument=argument, choices=choices)
 
 
 def allowed_types(
     target: GroundedTarget, offers: Offers, weights: Mapping[EditType, float]
 ) -> dict[EditType, str]:
-    """For each type why it may not be drawn, ``""`` when it may."""
+    """Type -> why it may not be chosen, ``""`` if it may."""
     return {edit_type: each.why_not for edit_type, each in _offered(target, offers, weights).items()}
 
 
 def measure_choices(choices: Mapping[EditType, str]) -> tuple[Measurement, ...]:
-    """How many types were allowed, then for each type whether it was (1) or not (0) and why not."""
+    """The number of allowed types, then for each type whether it was allowed (1) or not (0), and why not."""
     count = sum(1 for why in choices.values() if not why)
     return (
         measure("edit_types_allowed", count, low=1),
@@ -91,13 +91,13 @@ def _offered(
     target: GroundedTarget, offers: Offers, weights: Mapping[EditType, float]
 ) -> dict[EditType, Offered]:
     types = [row.edit_type for row in EDIT_TYPES]
-    unwanted = Offered(why_not="weight is 0")
-    return {t: offers.of(t).offer(t, target) if weights.get(t, 0.0) > 0 else unwanted for t in types}
+    excluded = Offered(why_not="weight is 0")
+    return {t: offers.of(t).offer(t, target) if weights.get(t, 0.0) > 0 else excluded for t in types}
 
 
 def _arguments_left(
     row: EditTypeSpec, offered: Offered, taken: Collection[tuple[EditType, str]]
 ) -> tuple[str, ...]:
-    # A free argument counts as one: whether a second one would be another is known to nobody yet.
+    # A free argument counts as one, since nobody knows yet whether a second one would differ.
     every = (offered.arguments or ("",)) if row.argument else (NO_ARGUMENT,)
     return tuple(argument for argument in every if (row.edit_type, argument) not in taken)

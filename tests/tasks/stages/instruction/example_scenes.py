@@ -1,4 +1,4 @@
-"""Small scenes built by hand, whose facts one can check by eye: things on a 1000 x 800 picture."""
+"""Small scenes built by hand, whose facts can be checked by eye: things on a 1000 x 800 picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABS = {
     "gray": (55.0, 0.0, 0.0),
     "mixed": (50.0, 5.0, 5.0),
 }
-"""A typical Lab value of each colour name."""
+"""A typical Lab value of each color name."""
 
 
 def thing(
@@ -40,7 +40,7 @@ def thing(
     share: float | None = None,
     not_a_target: str = "",
 ) -> dict[str, object]:
-    """A thing for `scene`; ``share`` defaults to 0.85 for a named colour and 0.4 for a mixed one."""
+    """A thing for `scene`; ``share`` defaults to 0.85 for a named color and 0.4 for a mixed one."""
     if share is None:
         share = 0.4 if color == "mixed" else 0.85
     return {
@@ -158,4 +158,4 @@ def living_room() -> Scene:
 
 
 ALL = (desk, cups, street, living_room)
-"""Every scene, for tests that go through all targets."""
+"""All scenes, for tests that run over all targets."""

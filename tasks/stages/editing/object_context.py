@@ -1,4 +1,4 @@
-"""What lies close around an object that is to go: the ground it stands on, its shadow, or another thing."""
+"""Classifies pixels around an object to be removed: plain ground, the object's shadow, or another thing."""
 
 from __future__ import annotations
 
@@ -13,67 +13,71 @@ from tasks.imaging.masks import dilate
 from tasks.imaging.near_colors import Plane, near_colors
 
 GROUND_NOISE = 3.0
-"""Lab deviation that even a plain ground may have."""
+"""Minimum Lab deviation assumed even for a plain ground."""
 
 UNLIKE = 3.0
-"""Deviations off the ground from which a pixel is something else."""
+"""Deviations from the ground beyond which a pixel is something else."""
 
 SHADOW_CHROMA = 20.0
-"""Lab a/b distance that a shadow or a bounce of the object's color has from its ground at most."""
+"""Maximum Lab a/b distance between the ground and a shadow, or a reflection of the object's color, on it."""
 
 SHADOW_DEPTH = 45.0
-"""Lightness a shadow takes at most; what is darker is black by itself."""
+"""Maximum loss of lightness in a shadow; darker pixels are dark objects."""
 
 
 OWN = 2.5
-"""Deviations off the object's own colors up to which a pixel may be a part of it that its mask missed."""
+"""Deviations from the object's own colors up to which a pixel may be a part that its mask missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Surroundings:
-    """What the pixels within reach of an object are, (H, W) each; pixels of the plain ground are in neither.
+class ObjectContext:
+    """Classes of the pixels within reach of an object, (H, W) each; pixels of the plain ground are in neither.
 
     Attributes:
-        shadow: darker than the ground, and nearly of its hue.
-        thing: something else that no scene object accounts for.
+        shadow: darker than the ground, with nearly the same hue.
+        thing: anything else that does not belong to a scene object.
     """
 
     shadow: Mask
     thing: Mask
 
 
-def look_around(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> Surroundings:
-    """Sort the pixels outside ``mask``, in the ``hole`` or within ``reach`` px of it, by the ground beyond.
+def classify_context(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> ObjectContext:
+    """Classifies the pixels outside ``mask``, in the ``hole`` or within ``reach`` px of it, by the ground beyond.
 
-    The ground's own variety counts: on a busy ground nothing stands out. ``blocked`` pixels are scene objects;
-    they are left out of both answers and of the ground.
+    The ground's own variance is used: on a busy ground nothing stands out. ``blocked`` pixels are scene objects, which
+    are excluded from both classes and from the ground.
     """
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
     band = (away <= reach) & ~dilate(mask, 3) & ~dilate(blocked, 2)
     shadow, thing = np.zeros_like(mask), np.zeros_like(mask)
     if not band.any() or not mask.any():
-        return Surroundings(shadow=shadow, thing=thing)
+        return ObjectContext(shadow=shadow, thing=thing)
+    # From the deepest pixel of the hole, the window of the local mean must still reach the ground.
     deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)[band].max()
     lab = np.asarray(cv2.GaussianBlur(to_lab(source), (0, 0), 1.0), np.float32)
     beyond = _usual(lab, (away > reach) & (away <= 3 * reach) & ~dilate(blocked, 3))
     ground = near_colors(lab, beyond, round(2 * reach + float(deep)), band)
+    # All distances are in deviations of the ground around each pixel, so texture is not taken for a thing.
     off = lab[band] - ground.mean
     noise = GROUND_NOISE**2 * np.eye(3, dtype=np.float32)
     unlike = (_deviations(off, ground.covariance + noise) > UNLIKE) & (ground.seen > 0.5)
     darker = (off[:, 0] < GROUND_NOISE) & (off[:, 0] > -SHADOW_DEPTH)
     cast = darker & (np.hypot(off[:, 1], off[:, 2]) <= SHADOW_CHROMA)
+    # What has the object's own colors is a part that the mask missed, not another thing.
     own = np.cov(lab[mask], rowvar=False).astype(np.float32) + noise
     foreign = _deviations(lab[band] - lab[mask].mean(axis=0), own) > OWN
     shadow[band], thing[band] = unlike & cast, unlike & ~cast & foreign
-    return Surroundings(shadow=_opened(shadow), thing=_opened(thing))
+    return ObjectContext(shadow=_opened(shadow), thing=_opened(thing))
 
 
 def _usual(lab: Plane, where: Mask) -> Mask:
-    """``where`` without the pixels whose colors are rare there, such as the corner of a thing that nobody named."""
+    """``where`` without the pixels whose colors are rare there, such as the corner of an undetected thing."""
     if not where.any():
         return where
     colors = lab[where]
     middle = np.median(colors, axis=0)
+    # 1.48 x the median absolute deviation estimates a standard deviation, ignoring outliers.
     spread = 1.48 * np.median(np.abs(colors - middle), axis=0) + GROUND_NOISE
     usual = where.copy()
     usual[where] = (np.abs(colors - middle) <= 3 * spread).all(axis=1)
@@ -81,7 +85,7 @@ def _usual(lab: Plane, where: Mask) -> Mask:
 
 
 def _opened(mask: Mask) -> Mask:
-    """Without lines under 3 px: the mixed pixels along an edge are nothing of their own."""
+    """Removes lines under 3 px: the mixed pixels along an edge are not a thing."""
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
 
 

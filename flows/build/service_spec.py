@@ -15,15 +15,15 @@ from tasks.storage.objects.store import StoreOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServicePlan:
-    """Everything that answers outside the workers; picklable.
+class ServiceSpec:
+    """All models outside the workers; picklable.
 
     Attributes:
-        routes: all of them, once each.
+        routes: all routes, each once.
         stages: stage -> names of the routes it asks.
-        pools, servers: those that a route names.
+        pools, servers: those named by a route.
         uri, options: store of the dataset, where answers are kept.
-        replay: answer from what is kept and ask nobody; ``origin``: another dataset whose answers count as well.
+        replay: use kept answers only; ``origin``: a second dataset whose answers count.
     """
 
     routes: tuple[Route, ...] = ()
@@ -36,32 +36,32 @@ class ServicePlan:
     origin: str = ""
 
     def routes_in(self, pool: str) -> tuple[Route, ...]:
-        """Routes that a pool answers."""
+        """Routes answered by a pool."""
         return tuple(route for route in self.routes if route.run == pool)
 
     def pools_in(self, stage: str) -> frozenset[str]:
-        """Pools that a stage asks."""
+        """Pools asked by a stage."""
         names = self.stages.get(stage, frozenset())
         return frozenset(
             route.run for route in self.routes if route.name in names and route.run in self.pools
         )
 
     def pool_cpus(self) -> int:
-        """CPUs that all pools take with one replica each, or with as many as are stated."""
+        """CPUs of all pools, with one replica each unless a number is configured."""
         count = sum(
             pool.cpus * (1 if pool.replicas == "auto" else pool.replicas) for pool in self.pools.values()
         )
         return math.ceil(count)
 
 
-def service_plan(build: Build) -> ServicePlan:
-    """The plan of a build; in a replay nobody is started."""
+def service_spec(build: Build) -> ServiceSpec:
+    """The plan of a build; a replay starts no models."""
     config = build.config
     by_stage = {stage: tuple(routes_of(config, stage).values()) for stage in STAGES}
     routes = tuple({route.name: route for found in by_stage.values() for route in found}.values())
     runs = {route.run for route in routes}
     asked = not build.replay
-    return ServicePlan(
+    return ServiceSpec(
         routes=routes,
         stages={stage: frozenset(route.name for route in found) for stage, found in by_stage.items()},
         pools={name: pool for name, pool in config.pools.items() if name in runs and asked},

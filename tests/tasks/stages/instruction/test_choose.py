@@ -1,4 +1,4 @@
-"""The seeded draw of an edit among those that are offered for a target."""
+"""The seeded choice of an edit among those offered for a target."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.records import EditType
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offer, Offered, Offers
-from tasks.stages.instruction.draw import allowed_types, draw_edit_type
+from tasks.stages.instruction.choose import allowed_types, choose_edit_type
 from tasks.stages.instruction.settings import PAPER_COUNTS
-from tests.tasks.stages.instruction.drawn_scenes import cups, desk, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import cups, desk, scene, street, target, thing
 
 INPAINTER = EmbeddedInpainterOffer(RemovalOptions())
 EMBEDDED = Offers(editor=EmbeddedEditorOffer(Settings()), inpainter=INPAINTER)
@@ -35,12 +35,12 @@ class NoEditor(Offer):
 WITHOUT_EDITOR = Offers(editor=NoEditor(Settings()), inpainter=INPAINTER)
 
 
-def test_a_type_that_the_editor_does_not_offer_is_never_drawn():
+def test_a_type_that_the_editor_does_not_offer_is_never_chosen():
     why = allowed_types(target(cups(), 1), WITHOUT_EDITOR, PAPER_COUNTS)
     assert why[EditType.COLOR] == "not offered by the editor"
     assert why[EditType.REMOVE] == ""
     drawn = {
-        draw_edit_type(target(cups(), 1), EMBEDDED, PAPER_COUNTS, seed, "p").edit_type for seed in range(60)
+        choose_edit_type(target(cups(), 1), EMBEDDED, PAPER_COUNTS, seed, "p").edit_type for seed in range(60)
     }
     assert drawn <= {EditType.COLOR, EditType.REMOVE, EditType.APPEARANCE}
 
@@ -59,7 +59,7 @@ def test_a_thing_of_mixed_colors_is_never_recolored():
 def test_the_new_color_is_far_from_the_present_one():
     for index, present in ((0, "white"), (1, "red")):
         for seed in range(80):
-            drawn = draw_edit_type(target(cups(), index), EMBEDDED, {EditType.COLOR: 1.0}, seed, "p")
+            drawn = choose_edit_type(target(cups(), index), EMBEDDED, {EditType.COLOR: 1.0}, seed, "p")
             assert present not in COLORS[drawn.argument].near
             assert drawn.argument != present
 
@@ -67,7 +67,7 @@ def test_the_new_color_is_far_from_the_present_one():
 def test_a_dark_thing_is_never_turned_yellow():
     dark = scene([thing("chair", (100, 300, 250, 600), "black"), thing("couch", (400, 300, 800, 600))])
     drawn = [
-        draw_edit_type(target(dark, 0), EMBEDDED, {EditType.COLOR: 1.0}, seed, "p") for seed in range(40)
+        choose_edit_type(target(dark, 0), EMBEDDED, {EditType.COLOR: 1.0}, seed, "p") for seed in range(40)
     ]
     assert "yellow" not in {d.argument for d in drawn if d}
 
@@ -75,30 +75,32 @@ def test_a_dark_thing_is_never_turned_yellow():
 def test_color_is_lost_only_where_there_is_some():
     gray = target(desk(), 0)
     drawn = {
-        draw_edit_type(gray, EMBEDDED, {EditType.APPEARANCE: 1.0}, seed, "p").argument for seed in range(60)
+        choose_edit_type(gray, EMBEDDED, {EditType.APPEARANCE: 1.0}, seed, "p").argument for seed in range(60)
     }
     assert "black and white" not in drawn
 
 
 def test_removal_needs_no_argument():
-    drawn = draw_edit_type(target(desk(), 0), WITHOUT_EDITOR, PAPER_COUNTS, 1, "p")
+    drawn = choose_edit_type(target(desk(), 0), WITHOUT_EDITOR, PAPER_COUNTS, 1, "p")
     assert (drawn.edit_type, drawn.argument) == (EditType.REMOVE, NO_ARGUMENT)
 
 
-def test_the_draw_depends_on_seed_and_key_alone_and_follows_the_weights():
+def test_the_choice_depends_only_on_seed_and_key_and_follows_the_weights():
     cup = target(cups(), 1)
     weights = {EditType.COLOR: 3.0, EditType.REMOVE: 1.0}
-    assert draw_edit_type(cup, EMBEDDED, weights, 5, "a") == draw_edit_type(cup, EMBEDDED, weights, 5, "a")
-    counts = Counter(draw_edit_type(cup, EMBEDDED, weights, 5, f"k{i}").edit_type for i in range(800))
+    assert choose_edit_type(cup, EMBEDDED, weights, 5, "a") == choose_edit_type(
+        cup, EMBEDDED, weights, 5, "a"
+    )
+    counts = Counter(choose_edit_type(cup, EMBEDDED, weights, 5, f"k{i}").edit_type for i in range(800))
     assert 0.68 < counts[EditType.COLOR] / 800 < 0.82
 
 
-def test_no_type_left_gives_no_draw():
-    assert draw_edit_type(target(street(), 1), EMBEDDED, {EditType.COLOR: 1.0}, 0, "p") is None
+def test_nothing_is_chosen_if_no_type_is_left():
+    assert choose_edit_type(target(street(), 1), EMBEDDED, {EditType.COLOR: 1.0}, 0, "p") is None
 
 
 def test_the_funnel_sees_how_many_types_were_allowed_and_why_not_the_others():
-    drawn = draw_edit_type(target(street(), 1), EMBEDDED, PAPER_COUNTS, 0, "p")
+    drawn = choose_edit_type(target(street(), 1), EMBEDDED, PAPER_COUNTS, 0, "p")
     rows = {row.name: row for row in drawn.choices}
     assert rows["edit_types_allowed"].value == 2
     assert rows["allows_color"].value == 0
@@ -109,7 +111,7 @@ def test_a_generative_editor_gives_a_person_every_type_and_leaves_the_argument_t
     person = target(street(), 1)
     assert set(allowed_types(person, GENERATIVE, PAPER_COUNTS).values()) == {""}
     even = dict.fromkeys(EditType, 1.0)
-    drawn = [draw_edit_type(person, GENERATIVE, even, seed, "p") for seed in range(120)]
+    drawn = [choose_edit_type(person, GENERATIVE, even, seed, "p") for seed in range(120)]
     assert {d.edit_type for d in drawn} == set(EditType)
     assert {d.argument for d in drawn if d.edit_type is not EditType.REMOVE} == {""}
     assert {d.argument for d in drawn if d.edit_type is EditType.REMOVE} == {NO_ARGUMENT}
@@ -118,14 +120,14 @@ def test_a_generative_editor_gives_a_person_every_type_and_leaves_the_argument_t
 def test_each_plan_of_a_target_is_another_edit_until_none_is_left():
     person, weights = target(street(), 1), {EditType.REPLACE: 1.0, EditType.ACTION: 1.0}
     taken: list[tuple[EditType, str]] = []
-    while drawn := draw_edit_type(person, GENERATIVE, weights, 0, f"p{len(taken)}", taken):
+    while drawn := choose_edit_type(person, GENERATIVE, weights, 0, f"p{len(taken)}", taken):
         taken.append((drawn.edit_type, drawn.argument))
     assert sorted(taken) == [(EditType.ACTION, ""), (EditType.REPLACE, "")]
 
 
-def test_a_type_that_was_drawn_already_comes_again_with_another_argument():
+def test_a_type_used_before_is_chosen_again_with_another_argument():
     cup, weights = target(cups(), 1), {EditType.COLOR: 1.0}
-    first = draw_edit_type(cup, EMBEDDED, weights, 0, "p")
-    again = draw_edit_type(cup, EMBEDDED, weights, 0, "p", [(first.edit_type, first.argument)])
+    first = choose_edit_type(cup, EMBEDDED, weights, 0, "p")
+    again = choose_edit_type(cup, EMBEDDED, weights, 0, "p", [(first.edit_type, first.argument)])
     assert again.edit_type is EditType.COLOR
     assert again.argument != first.argument

@@ -1,11 +1,11 @@
-"""What stands around an object is told from its ground by color, in measure of the ground's own variety."""
+"""Pixels around an object are distinguished from its ground by color, relative to the ground's own variance."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tasks.imaging.masks import dilate
-from tasks.stages.editing.surroundings import look_around
+from tasks.stages.editing.object_context import classify_context
 
 SHAPE = (160, 200)
 
@@ -24,7 +24,7 @@ def _ground(spread: float) -> np.ndarray:
 def _around(image: np.ndarray, blocked: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     mask = _object()
     image[mask] = (200, 40, 40)
-    found = look_around(
+    found = classify_context(
         image, mask, dilate(mask, 8), np.zeros(SHAPE, bool) if blocked is None else blocked, 16
     )
     return found.shadow, found.thing
@@ -46,7 +46,7 @@ def test_a_darker_gray_is_a_shadow_and_a_blue_one_a_thing() -> None:
     assert not (shadow & thing).any()
 
 
-def test_a_part_of_the_object_that_its_mask_missed_is_no_thing() -> None:
+def test_a_part_of_the_object_that_its_mask_missed_is_not_a_thing() -> None:
     image = _ground(3)
     image[70:90, 124:132] = (200, 40, 40)
     _, thing = _around(image)
@@ -62,7 +62,7 @@ def test_on_a_busy_ground_a_darker_patch_does_not_stand_out() -> None:
     assert shadow.mean() < 0.01
 
 
-def test_a_named_neighbour_is_neither() -> None:
+def test_a_named_neighbor_is_neither() -> None:
     image = _ground(3)
     blocked = np.zeros(SHAPE, bool)
     blocked[60:100, 124:140] = True
@@ -72,8 +72,8 @@ def test_a_named_neighbour_is_neither() -> None:
     assert not thing.any()
 
 
-def test_an_object_that_fills_the_picture_has_no_surroundings() -> None:
+def test_an_object_that_fills_the_picture_has_no_context() -> None:
     whole = np.ones(SHAPE, bool)
-    found = look_around(_ground(3), whole, whole, ~whole, 16)
+    found = classify_context(_ground(3), whole, whole, ~whole, 16)
     assert not found.shadow.any()
     assert not found.thing.any()

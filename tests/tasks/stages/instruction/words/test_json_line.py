@@ -1,4 +1,4 @@
-"""Lines of JSON: what is read, what is left out, and what is no line."""
+"""Lines of JSON: what is read, what is optional, and what is invalid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.imaging.geometry import to_rle
 from tasks.records.errors import ConfigurationError
 from tasks.records.records import Box, EditType
 from tasks.stages.instruction.words.gates import gates_named
-from tasks.stages.instruction.words.line import BAD_LINE, check_line, draft_of_reply
+from tasks.stages.instruction.words.json_line import BAD_LINE, check_line, draft_of_reply
 from tasks.stages.instruction.words.scene import Thing, WordScene
 from tests.tasks.stages.instruction.words.corpus import line_of, samples
 
@@ -44,7 +44,7 @@ def test_the_reply_may_be_text_with_a_fence_and_prose() -> None:
         assert verdict(reply=text)["refused"] is None
 
 
-def test_an_argument_in_the_reply_is_no_fault_of_its_form() -> None:
+def test_an_argument_in_the_reply_is_not_a_fault_of_its_form() -> None:
     reply = right_line()["reply"]
     assert verdict(reply=reply | {"Editing_Argument": "blue"})["refused"] is None
     assert verdict(reply=json.dumps(reply | {"Editing_Argument": "blue"}))["refused"] is None

@@ -1,26 +1,20 @@
-"""An edit that was made and put back, before it is judged."""
+"""The result of an edit after compositing, before it is judged."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.records.records import Box, EditPlan
 from tasks.stages.editing.gates import Gate
 
-Pixel = TypeVar("Pixel", bound=np.generic)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Finished:
-    """Everything in pixels of the source, except ``patch``.
+class EditResult:
+    """Result of an edit; all arrays are in pixels of the source, except ``patch``.
 
     Attributes:
-        patch: the backend's raw answer, of the crop's size.
+        patch: the backend's raw output, of the crop's size.
         mask: the target.
         allowed: pixels that may differ from the source.
         method: how the patch was put back (``blend``, ``inpaint``).
@@ -35,8 +29,3 @@ class Finished:
     allowed: Mask
     method: str
     gates: tuple[Gate, ...]
-
-
-def cut(array: NDArray[Pixel], box: Box) -> NDArray[Pixel]:
-    """A contiguous copy of the part of ``array`` (H, W, ...) inside ``box``."""
-    return np.ascontiguousarray(array[box.y0 : box.y1, box.x0 : box.x1])

@@ -126,6 +126,9 @@ def _fits_than(reading: Reading, phrase: NounPhrase, word: str, scene: WordScene
         or "other" in landmark.modifiers
         or landmark.text == "others"
     )
+    kin = [thing for thing in scene.things if thing.label == scene.label]
+    if landmark is not None and not is_other and landmark.noun == "one" and len(kin) == 2:
+        is_other = True  # "smaller than the one in the foreground", where there are two
     if landmark is not None and (landmark.colors or (not is_other and landmark.noun in (None, "one"))):
         return None
     found = [

@@ -119,8 +119,14 @@ def said_of(  # noqa: PLR0911
         if {"it", "she", "he", "they"} & set(reading.words(phrase.end, place.start)):
             break
         relates = reading.word(phrase.start - 1)
-        if relates == "of" and reading.word(phrase.start - 2) in _PLACE and reading.word(phrase.end) == "and":
-            continue  # "to the right of the red apple and to the left of the banana"
+        between = set(reading.words(phrase.end + 1, place.start))
+        is_first_of_two = reading.word(phrase.end) == "and" and between <= word_set("place_prepositions") | {
+            "the"
+        }
+        if is_first_of_two and (
+            relates in word_set("close") or (relates == "of" and reading.word(phrase.start - 2) in _PLACE)
+        ):
+            continue  # "to the right of (above) the red apple and to the left of the banana"
         if to_target(phrase, scene) in FITTING and phrase.noun not in (None, "one"):
             return ""
         if not (relates in word_set("holders") or kinds(phrase.noun or "") & (PARTS | {QUANTITY, ANYTHING})):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tasks.records.errors import Reason
 from tasks.records.records import EditType
@@ -183,9 +184,24 @@ def _materials(draft: Draft) -> list[str]:
             for word in re.findall(r"[a-z]+", spoken)
             if word in word_set("materials")
         }
+        turned_into = {
+            canonical_material(match.group("material")) for match in _turned_into().finditer(spoken)
+        }
+        if turned_into and not turned_into & expected:
+            after, named = sorted(turned_into), set()
         if after and not named & expected:
             faults.append(f"{name} says {after[-1]}, asked was {', '.join(sorted(expected))}")
     return faults
+
+
+@cache
+def _turned_into() -> re.Pattern[str]:
+    """``turned into (rusty) iron``: the new material and no ornament of it."""
+    materials = "|".join(sorted(word_set("materials"), key=len, reverse=True))
+    return re.compile(
+        r"\b(?:turned|changed|transformed|converted|replaced)\s+(?:into|to|with|by)\s+"
+        rf"(?:(?!(?:with|and|of|in|a)\b)[a-z-]+\s+){{0,3}}?(?P<material>{materials})\b(?!-)"
+    )
 
 
 def _things(draft: Draft) -> list[str]:

@@ -33,6 +33,7 @@ FREE = (
     "held_out_six",
     "held_out_seven",
     "held_out_eight",
+    "held_out_nine",
 )
 MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05

@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 OWN_WORDS = {
     "tasks/records/edit_types.py": "the table",
-    "flows/build/trial_questions.py": "a removal, for trying the inpainter",
     "tasks/backends/embedded/painting/offer.py": "what the embedded editor paints",
     "tasks/backends/embedded/painting/removal_offer.py": "what the embedded inpainters remove",
     "tasks/backends/embedded/painting/editor.py": "how the embedded editor paints it",

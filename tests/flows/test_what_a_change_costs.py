@@ -282,7 +282,13 @@ def test_a_killed_driver_leaves_only_the_questions_in_flight_to_be_asked_again(
             command(*arguments, "--out", str(world.out), "--quiet"), stdout=subprocess.DEVNULL
         )
         try:
-            assert wait_until(lambda: server.came["edit_judge"] >= 3, 120)
+            # The answer that is given takes its time into the store, the later requests may come before.
+            assert wait_until(
+                lambda: (
+                    server.came["edit_judge"] >= 3 and stored_answers(world.out).get("edit_judge", 0) == 1
+                ),
+                120,
+            )
         finally:
             driver.send_signal(signal.SIGKILL)
             driver.wait()

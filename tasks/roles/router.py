@@ -52,7 +52,7 @@ class Router:
     Args:
         routes: each with a ``run`` that is a name out of ``pools`` or ``servers``.
         pools: settings by name.
-        servers: settings by name; one without URLs is there after `server_at`.
+        servers: settings by name.
         keeper: of answers; ``None`` keeps none.
         make_replica: of a pool; by default each pool gets a thread of this process.
         open_request: by default payloads for servers are the requests themselves.
@@ -86,8 +86,7 @@ class Router:
         self._servers: dict[str, Server] = {}
         self._served: dict[str, ServedRoute] = {}
         for name, settings in self._server_settings.items():
-            if settings.urls:
-                self.server_at(name, settings.urls)
+            self._open_server(name, settings)
 
     def pool_at(self, name: str, replicas: int) -> None:
         """Says how many replicas of a pool there is room for; counts for those that are made from now on."""
@@ -95,13 +94,8 @@ class Router:
         self._pool_settings[name] = settings.model_copy(update={"replicas": replicas})
         self._pools[name].resize(replicas)
 
-    def server_at(self, name: str, urls: Sequence[str]) -> None:
-        """Says where a server is that the build started by itself; its routes take questions from now on.
-
-        Raises:
-            ConfigurationError: its key is not in the environment.
-        """
-        server = self._servers[name] = Server(name, self._server_settings[name], urls)
+    def _open_server(self, name: str, settings: ServerSettings) -> None:
+        server = self._servers[name] = Server(name, settings)
         for route in self._routes.values():
             if route.run == name:
                 counts = self._counts[route.name]
@@ -169,10 +163,7 @@ class Router:
         return {run: await self._servers[run].check() for run in runs if run in self._servers}
 
     async def release(self, runs: Iterable[str]) -> None:
-        """Ends pools and connections, so that their devices are free; a later question makes them again.
-
-        A server that the build started takes questions again after the next `server_at`.
-        """
+        """Ends pools and connections, so that their devices are free; a later question makes them again."""
         ended: list[Pool | Server] = []
         for run in runs:
             if run in self._pools:
@@ -180,9 +171,7 @@ class Router:
                 self._pools[run] = self._new_pool(run)
             elif run in self._servers:
                 ended.append(self._servers.pop(run))
-                self._served = {name: s for name, s in self._served.items() if self._routes[name].run != run}
-                if self._server_settings[run].urls:
-                    self.server_at(run, self._server_settings[run].urls)
+                self._open_server(run, self._server_settings[run])
         await asyncio.gather(*(place.close() for place in ended))
 
     async def close(self, *, drain: bool = False) -> None:

@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -83,21 +83,17 @@ class Server:
     Args:
         name: of the server in the configuration.
         settings: of the server.
-        urls: where it is, for a server that the build started by itself.
 
     Raises:
-        ConfigurationError: the variable that should hold the key is not set, or there is no URL.
+        ConfigurationError: the variable that should hold the key is not set.
     """
 
-    def __init__(self, name: str, settings: ServerSettings, urls: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, settings: ServerSettings) -> None:
         self.name = name
         self.settings = settings
         self.answered = 0
         self._alive = 0
-        self._urls = tuple(url.rstrip("/") for url in urls or settings.urls)
-        if not self._urls:
-            msg = f"servers.{name}.urls: none, and no server was started"
-            raise ConfigurationError(msg)
+        self._urls = tuple(url.rstrip("/") for url in settings.urls)
         self._available = Availability(
             name, self._urls, probe_s=settings.probe_s, patience_s=settings.patience_s
         )

@@ -38,11 +38,6 @@ def test_one_that_does_not_answer_is_named_and_waited_for_later() -> None:
     assert line.endswith("questions to it wait for up to 7 s")
 
 
-def test_one_that_the_build_starts_by_itself_is_not_looked_for() -> None:
-    own = ServerSettings.model_validate({"model": {"id": "m"}, "serve": {"gpus": 1}})
-    assert check_servers({"vlm": own}) == ()
-
-
 def test_a_key_that_is_not_set_is_a_wrong_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KEY_OF_A_TEST", raising=False)
     with pytest.raises(ConfigurationError, match="KEY_OF_A_TEST"):

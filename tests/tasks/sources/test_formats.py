@@ -6,7 +6,7 @@ from tasks.sources.formats import DECODED, is_cut_short, looks_like_picture, sni
 
 
 @pytest.mark.parametrize("kind", DECODED)
-def test_every_readable_format_is_recognised_by_its_first_bytes(pictures, kind):
+def test_every_readable_format_is_recognized_by_its_first_bytes(pictures, kind):
     data = pictures.save(pictures.draw(), kind)
     assert sniff(data[:32]) == kind
     assert not is_cut_short(data)

@@ -9,7 +9,7 @@ from tasks.stages.editing.settings import CropSettings
 SETTINGS = CropSettings(min_side_px=64)
 
 
-def test_a_crop_is_the_box_scaled_about_its_centre() -> None:
+def test_a_crop_is_the_box_scaled_about_its_center() -> None:
     box = Box(x0=400, y0=300, x1=600, y1=500)
     crop = crop_box(box, EditType.COLOR, 1000, 1000, SETTINGS)
     assert crop == Box(x0=370, y0=270, x1=630, y1=530)

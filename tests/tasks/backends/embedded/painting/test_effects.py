@@ -8,27 +8,27 @@ import pytest
 from tasks.backends.embedded.painting.effects import EFFECTS, MOSAIC_BLOCKS
 from tasks.imaging.color_names import to_lab
 
-COLOURFUL = np.random.default_rng(3).integers(0, 256, (24, 28, 3), dtype=np.uint8).repeat(3, 0).repeat(3, 1)
-ALL = np.ones(COLOURFUL.shape[:2], bool)
+COLORFUL = np.random.default_rng(3).integers(0, 256, (24, 28, 3), dtype=np.uint8).repeat(3, 0).repeat(3, 1)
+ALL = np.ones(COLORFUL.shape[:2], bool)
 
 
 @pytest.mark.parametrize("name", sorted(EFFECTS))
 def test_an_effect_changes_a_colorful_picture_visibly_and_keeps_its_size(name: str) -> None:
-    result = EFFECTS[name].apply(COLOURFUL, ALL)
-    assert result.shape == COLOURFUL.shape
+    result = EFFECTS[name].apply(COLORFUL, ALL)
+    assert result.shape == COLORFUL.shape
     assert result.dtype == np.uint8
-    assert np.linalg.norm(to_lab(result) - to_lab(COLOURFUL), axis=2).mean() > 10
+    assert np.linalg.norm(to_lab(result) - to_lab(COLORFUL), axis=2).mean() > 10
 
 
 @pytest.mark.parametrize("name", ["black and white", "pencil sketch"])
 def test_colorless_effects_leave_no_color(name: str) -> None:
-    lab = to_lab(EFFECTS[name].apply(COLOURFUL, ALL))
+    lab = to_lab(EFFECTS[name].apply(COLORFUL, ALL))
     assert np.hypot(lab[..., 1], lab[..., 2]).max() < 3
 
 
 def test_black_and_white_keeps_lightness() -> None:
-    result = EFFECTS["black and white"].apply(COLOURFUL, ALL)
-    assert np.abs(to_lab(result)[..., 0] - to_lab(COLOURFUL)[..., 0]).mean() < 1
+    result = EFFECTS["black and white"].apply(COLORFUL, ALL)
+    assert np.abs(to_lab(result)[..., 0] - to_lab(COLORFUL)[..., 0]).mean() < 1
 
 
 def test_a_mosaic_has_blocks_sized_by_the_target() -> None:

@@ -13,10 +13,18 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+import yaml
 
 from tasks.stages.instruction.words.gate_names import NAMES
 from tasks.stages.instruction.words.json_line import check_line
-from tests.tasks.stages.instruction.words.corpus import Case, line_of, right_cases, samples, wrong_cases
+from tests.tasks.stages.instruction.words.corpus import (
+    FOLDER,
+    Case,
+    line_of,
+    right_cases,
+    samples,
+    wrong_cases,
+)
 
 EXACT = ("figures", "rules")
 FREE = (
@@ -73,6 +81,18 @@ def test_nearly_all_planted_errors_are_refused_for_their_own_reason() -> None:
     missed = [case.name for case in cases if check_line(case.line)["refused"] not in case.reasons]
     assert len(cases) >= 300
     assert len(missed) <= (1 - MIN_CAUGHT_SHARE) * len(cases), missed
+
+
+def test_right_rewritings_contradict_nothing() -> None:
+    rewritings = yaml.safe_load((FOLDER / "rewritings.yaml").read_text(encoding="utf-8"))
+    by_id = {sample["id"]: sample for corpus in (*EXACT, *FREE) for sample in samples(corpus)}
+    refused = []
+    for key, texts in rewritings.items():
+        for text in texts:
+            verdict = check_line(json.dumps(line_of(by_id[key] | {"rewritten": text})))
+            if verdict["refused"] is not None:
+                refused.append((key, text, verdict["refused"], verdict["detail"]))
+    assert refused == []
 
 
 def test_right_texts_stay_right_when_picture_and_words_are_mirrored() -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tasks.records.errors import SampleError
+from tasks.roles.batching import Pool
 from tasks.roles.placement import PoolSettings
 from tasks.roles.replicas import Cause, ReplicaDied
 from tasks.roles.route_counts import RouteCounts
@@ -92,3 +94,15 @@ def counts(*routes: str) -> dict[str, RouteCounts]:
 
 def crash(detail: str = "signal 11") -> ReplicaDied:
     return ReplicaDied(Cause.CRASHED, detail)
+
+
+async def ask_all(pool: Pool, payloads: Any, route: str = "tags") -> list[Any]:
+    return await asyncio.gather(*(pool.ask(route, p) for p in payloads), return_exceptions=True)
+
+
+def reasons(answers: list[Any]) -> list[str]:
+    return [a.reason.value if isinstance(a, SampleError) else a for a in answers]
+
+
+def good(payloads: Any) -> list[str]:
+    return [f"tags:{p}" for p in payloads]

@@ -1,7 +1,7 @@
-"""Digests of model folders that are too large to hash again and again: stated once, checked once per machine.
+"""Digests of weights that are too large to hash again and again: stated once, checked once per machine.
 
-A folder of weights is named by the digest over its files. Who configures it states that digest, as an option or in a
-lock file beside the folder, so that everybody can name the model without reading it. A process that loads the weights
+A file or folder of weights is named by the digest over its files. Who configures it states that digest, as an option or
+in a lock file beside it, so that everybody can name the model without reading it. A process that loads the weights
 checks the files against the stated digest; what it finds is remembered in the cache folder by path, size, time of
 change and inode, since model folders are often read-only and shared.
 
@@ -36,8 +36,31 @@ class WeightsLock(Settings):
         return joint_digest(self.files)
 
 
+WEIGHT_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja", ".pt", ".pth")
+"""Files of a model folder that can change an answer: tensors, configuration, tokenizer."""
+
+
+def weight_files(path: Path) -> tuple[str, ...]:
+    """Names of the files whose digest names the weights at ``path``: the file itself, or those of the folder, sorted.
+
+    Raises:
+        ModelUnavailable: nothing is there.
+    """
+    if path.is_file():
+        return (path.name,)
+    try:
+        names = sorted(f.name for f in path.iterdir() if f.suffix in WEIGHT_SUFFIXES and f.is_file())
+    except OSError as error:
+        raise ModelUnavailable(f"{path}: {error.strerror or error}") from error
+    if not names:
+        raise ModelUnavailable(
+            f"{path}: no weights (expected files that end in {', '.join(WEIGHT_SUFFIXES)})"
+        )
+    return tuple(names)
+
+
 def lock_path(folder: Path) -> Path:
-    """Where the lock file of a model folder lies: beside it, under its name."""
+    """Where the lock file of a model's file or folder lies: beside it, under its name."""
     return folder.with_name(f"{folder.name}.lock.json")
 
 
@@ -56,14 +79,21 @@ def read_lock(folder: Path) -> WeightsLock | None:
         raise ConfigurationError(f"{path}: not a lock file of weights: {error}") from error
 
 
-def write_lock(folder: Path, names: Sequence[str], revision: str) -> WeightsLock:
-    """Hash the named files of a folder and write the lock file beside it.
+def write_lock(path: Path, revision: str, names: Sequence[str] = ()) -> WeightsLock:
+    """Hash the files of a model and write the lock file beside it.
+
+    Args:
+        path: file or folder of weights.
+        revision: of the weights.
+        names: files inside the folder; empty: all that `weight_files` lists.
 
     Raises:
         ModelUnavailable: a file is missing or cannot be read.
     """
-    lock = WeightsLock(revision=revision, files={name: file_digest(folder / name) for name in names})
-    lock_path(folder).write_text(lock.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    folder = path.parent if path.is_file() else path
+    files = {name: file_digest(folder / name) for name in names or weight_files(path)}
+    lock = WeightsLock(revision=revision, files=files)
+    lock_path(path).write_text(lock.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return lock
 
 

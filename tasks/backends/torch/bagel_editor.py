@@ -10,9 +10,9 @@ from pydantic import Field
 
 from tasks.backends.generative_offer import GenerativeEditorOffer
 from tasks.backends.one_by_one import OneByOne
-from tasks.backends.weights import check_weights, lock_path, read_lock
+from tasks.backends.torch.checkpoints import IDLE, TorchOptions, checked_path, identity_of_weights
 from tasks.imaging.arrays import Image
-from tasks.records.errors import ConfigurationError, ModelUnavailable, Reason, SampleError
+from tasks.records.errors import ModelUnavailable, Reason, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import EditQuestion
@@ -24,17 +24,10 @@ VERSION = 1
 """Raised when the code around the model changes its output."""
 
 
-class BagelEditorOptions(Settings):
+class BagelEditorOptions(TorchOptions):
     """Which weights, where they run, and how finely the sampler steps."""
 
-    folder: str = Field(default="weights/BAGEL-7B-MoT", description="a model folder in the published format")
-    revision: str = Field(default="", description="of the weights; empty: as the folder's lock file states")
-    digest: str = Field(
-        default="",
-        pattern="^([0-9a-f]{64})?$",
-        description="SHA-256 over the lines 'name sha256' of the weight files; empty: as the lock file states",
-    )
-    device: str = Field(default="cuda", description="where it runs, as PyTorch names it")
+    weights: str = Field(default="weights/BAGEL-7B-MoT", description="a model folder in the published format")
     dtype: Literal["bfloat16", "float32"] = Field(
         default="bfloat16", description="type of the weights in use"
     )
@@ -50,17 +43,15 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
     """
 
     Options: ClassVar[type[Settings]] = BagelEditorOptions
-    # Not the folder: the digest in the identity says which weights these are, wherever they lie.
     answering = frozenset({"dtype", "points"})
-    idle = frozenset({"folder", "device"})
+    idle = IDLE
     reproducible = False
     wire = 1
     offer = "tasks.backends.generative_offer:GenerativeEditorOffer"
 
     def __init__(self, options: BagelEditorOptions) -> None:
         self._options = options
-        folder = Path(options.folder)
-        check_weights(folder, WEIGHTS, self.identity_of(options).digest)
+        folder = checked_path(options, self.identity_of(options).digest, WEIGHTS)
         try:
             import torch  # noqa: PLC0415 - heavy, and only this backend needs it
             from safetensors import SafetensorError  # noqa: PLC0415
@@ -72,7 +63,7 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
         try:
             self._pipeline = load_pipeline(folder, device=options.device, dtype=getattr(torch, options.dtype))
         except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
-            msg = f"the editor of {options.folder} cannot be loaded: {type(error).__name__}: {error}"
+            msg = f"the editor of {options.weights} cannot be loaded: {type(error).__name__}: {error}"
             raise ModelUnavailable(msg) from error
 
     @classmethod
@@ -82,25 +73,8 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
         Raises:
             ConfigurationError: no digest is stated, or option and lock file state different ones.
         """
-        folder = Path(options.folder)
-        lock = read_lock(folder)
-        if not options.digest and lock is None:
-            msg = (
-                f"editor bagel: no digest is stated for the weights in {folder}; set the option digest or write "
-                f"{lock_path(folder)}"
-            )
-            raise ConfigurationError(msg)
-        if options.digest and lock is not None and options.digest != lock.digest:
-            msg = f"editor bagel: digest={options.digest!r} contradicts {lock_path(folder)}, which states {lock.digest}"
-            raise ConfigurationError(msg)
-        revision = options.revision or (lock.revision if lock is not None else "unstated")
-        return ModelIdentity(
-            role="editor",
-            backend="bagel",
-            model=f"BAGEL crop editor ({folder.name})",
-            revision=f"{VERSION}, weights {revision}",
-            digest=options.digest or (lock.digest if lock is not None else ""),
-        )
+        model = f"BAGEL crop editor ({Path(options.weights).name})"
+        return identity_of_weights(options, role="editor", backend="bagel", model=model, version=VERSION)
 
     def answer_one(self, question: EditQuestion) -> Image:
         """The edited crop, (H, W, 3) uint8 of the same size.

@@ -70,7 +70,7 @@ def test_a_lock_file_is_read_as_it_was_written_and_refused_when_it_is_something_
     folder.mkdir()
     (folder / "a.bin").write_bytes(b"one")
     assert read_lock(folder) is None
-    written = write_lock(folder, ["a.bin"], "r1")
+    written = write_lock(folder, "r1", ["a.bin"])
     assert read_lock(folder) == written
     lock_path(folder).write_text("[]", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"model\.lock\.json"):

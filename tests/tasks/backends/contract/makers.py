@@ -120,8 +120,8 @@ def _bagel(folder: Path) -> Subject:
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder / "tiny")
     (folder / "tiny" / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
-    write_lock(folder / "tiny", WEIGHTS, "random")
-    options = {"folder": str(folder / "tiny"), "device": "cpu", "dtype": "float32", "points": 3}
+    write_lock(folder / "tiny", "random", WEIGHTS)
+    options = {"weights": str(folder / "tiny"), "device": "cpu", "dtype": "float32", "points": 3}
     return local("editor", "bagel", ask.edit_questions()[:2], *_editor_bads(), options=options)
 
 
@@ -164,6 +164,6 @@ MAKERS: dict[tuple[str, str], Maker] = {
 """(role, backend) -> how it is made; the folder is for files the backend needs."""
 
 WITHOUT_MODEL: dict[tuple[str, str], dict[str, Any]] = {
-    ("editor", "bagel"): {"folder": "nowhere/BAGEL-7B-MoT", "digest": "0" * 64},
+    ("editor", "bagel"): {"weights": "nowhere/BAGEL-7B-MoT", "digest": "0" * 64},
 }
 """Options with which a backend is named although its model is not there; the others need none."""

@@ -40,8 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(folder: Path) -> BagelEditorOptions:
-    write_lock(folder, WEIGHTS, "random")
-    return BagelEditorOptions(folder=str(folder), device="cpu", dtype="float32", points=3)
+    write_lock(folder, "random", WEIGHTS)
+    return BagelEditorOptions(weights=str(folder), device="cpu", dtype="float32", points=3)
 
 
 def _weights(folder: Path, content: bytes = b"damaged") -> Path:
@@ -69,31 +69,31 @@ def test_a_crop_that_is_a_view_of_a_larger_picture_is_edited_alike(options: Bage
 
 def test_the_lock_file_beside_the_folder_names_the_weights(tmp_path: Path) -> None:
     folder = _weights(tmp_path / "model")
-    options = BagelEditorOptions(folder=str(folder))
-    first = write_lock(folder, WEIGHTS, "r1")
+    options = BagelEditorOptions(weights=str(folder))
+    first = write_lock(folder, "r1", WEIGHTS)
     identity = BagelEditor.identity_of(options)
     assert (identity.digest, identity.revision) == (first.digest, "1, weights r1")
     (folder / "ae.safetensors").write_bytes(b"another")
     assert BagelEditor.identity_of(options) == identity, "naming reads no weights"
-    assert write_lock(folder, WEIGHTS, "r2").digest != first.digest
+    assert write_lock(folder, "r2", WEIGHTS).digest != first.digest
 
 
 def test_without_a_stated_digest_the_configuration_is_refused(tmp_path: Path) -> None:
     folder = _weights(tmp_path / "model")
     with pytest.raises(ConfigurationError, match=r"model\.lock\.json"):
-        BagelEditor.identity_of(BagelEditorOptions(folder=str(folder)))
-    write_lock(folder, WEIGHTS, "r1")
+        BagelEditor.identity_of(BagelEditorOptions(weights=str(folder)))
+    write_lock(folder, "r1", WEIGHTS)
     with pytest.raises(ConfigurationError, match="contradicts"):
-        BagelEditor.identity_of(BagelEditorOptions(folder=str(folder), digest="0" * 64))
+        BagelEditor.identity_of(BagelEditorOptions(weights=str(folder), digest="0" * 64))
 
 
 def test_weights_that_are_missing_other_or_damaged_are_no_model(tmp_path: Path) -> None:
     folder, stated = tmp_path / "model", "0" * 64
     with pytest.raises(ModelUnavailable, match=r"ema\.safetensors"):
-        BagelEditor(BagelEditorOptions(folder=str(folder), digest=stated, device="cpu"))
+        BagelEditor(BagelEditorOptions(weights=str(folder), digest=stated, device="cpu"))
     _weights(folder)
     with pytest.raises(ModelUnavailable, match=f"stated is {stated}"):
-        BagelEditor(BagelEditorOptions(folder=str(folder), digest=stated, device="cpu"))
-    digest = write_lock(folder, WEIGHTS, "r1").digest
+        BagelEditor(BagelEditorOptions(weights=str(folder), digest=stated, device="cpu"))
+    digest = write_lock(folder, "r1", WEIGHTS).digest
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
-        BagelEditor(BagelEditorOptions(folder=str(folder), digest=digest, device="cpu"))
+        BagelEditor(BagelEditorOptions(weights=str(folder), digest=digest, device="cpu"))

@@ -49,6 +49,8 @@ class StageJob:
         make_worker: builds a worker.
         is_committed: asks the store whether a unit is committed.
         following: the next job of this build, if any: a worker that this one no longer needs may load its models.
+        waits: its samples wait for models elsewhere or for the store, so units overlap in a worker. Otherwise they
+            would only take each other's core, and end late together.
     """
 
     stage: str
@@ -56,6 +58,7 @@ class StageJob:
     make_worker: WorkerMaker
     is_committed: Callable[[str], bool]
     following: StageJob | None = None
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

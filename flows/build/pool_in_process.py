@@ -66,9 +66,10 @@ class InProcessPool:
     ) -> None:
         """See `flows.build.fan_out.Pool`."""
         at_work = self._at_work
+        at_once = self._units_in_flight if job.waits else 1
         try:
             while queue.open & until:
-                while len(at_work) < self._units_in_flight and (dispatch := queue.take()) is not None:
+                while len(at_work) < at_once and (dispatch := queue.take()) is not None:
                     at_work[self._units.submit(self._run, job, dispatch)] = dispatch
                 if not at_work:
                     break

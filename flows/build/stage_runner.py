@@ -171,6 +171,7 @@ def stage_job(build: Build, stage: str) -> StageJob:
         ),
         is_committed=lambda unit_id: build.store.exists(key.commit_path(unit_id)),
         following=stage_job(build, after[0]) if build.whole and after and after[0] in build.stages else None,
+        waits=bool(roles.routes) or not roles.choices,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -32,10 +33,15 @@ class UnitActor:
         self._engine = Engine(settings, FileLog(Path(log)))
         self._client = RayRouterClient(router) if router is not None else None
         self._worker: UnitWorker | None = None
+        self._turns = threading.Semaphore()
 
-    def prepare(self, make_worker: WorkerMaker) -> str:
-        """Drops the worker of the previous stage and makes this stage's; returns the id of the actor's node."""
+    def prepare(self, make_worker: WorkerMaker, at_once: int) -> str:
+        """Drops the worker of the previous stage and makes this stage's; returns the id of the actor's node.
+
+        Further units than ``at_once`` wait here for their turn, so that the next one is there when one ends.
+        """
         self._worker = None
+        self._turns = threading.Semaphore(at_once)
         self._worker = make_worker(self._engine, self._client)
         return str(ray.get_runtime_context().get_node_id())
 
@@ -44,9 +50,10 @@ class UnitActor:
         if self._worker is None:
             msg = "the worker has no stage"
             raise EnvironmentFault(msg)
-        begun = time.monotonic()
-        summary = self._worker.run(unit, suspects=suspects)
-        return summary, time.monotonic() - begun
+        with self._turns:
+            begun = time.monotonic()
+            summary = self._worker.run(unit, suspects=suspects)
+            return summary, time.monotonic() - begun
 
     def sees_gpus(self) -> str:
         """The devices that CUDA would show this process."""

@@ -88,7 +88,8 @@ class Slot:
     def load(self, job: StageJob, *, early: bool) -> None:
         """Makes it replace its models by the job's."""
         self.key, self.early = job.key, early
-        self.preparing = self.actor.prepare.remote(job.make_worker)
+        at_once = self.settings.units_in_flight if job.waits else 1
+        self.preparing = self.actor.prepare.remote(job.make_worker, at_once)
 
     def loaded(self, node: str) -> None:
         """Loading finished."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from flows.build.fan_out import Pool, StageJob, UnitDone, start_units
@@ -78,7 +79,12 @@ def make_toy(folder: Path, trouble_ends_after: int, engine: Engine, client: Rout
 
 
 def toy_job(
-    folder: Path, *, trouble_ends_after: int = 3, key: str = "", following: StageJob | None = None
+    folder: Path,
+    *,
+    trouble_ends_after: int = 3,
+    key: str = "",
+    following: StageJob | None = None,
+    waits: bool = True,
 ) -> StageJob:
     """A job over a folder; the key differs from folder to folder."""
     return StageJob(
@@ -87,6 +93,7 @@ def toy_job(
         make_worker=partial(make_toy, folder, trouble_ends_after),
         is_committed=lambda unit_id: (folder / f"commit-{unit_id}").exists(),
         following=following,
+        waits=waits,
     )
 
 
@@ -94,6 +101,17 @@ def numbered_units(count: int, special: Mapping[int, tuple[str, ...]] | None = N
     """``count`` units of two numbers each, some with the given members."""
     special = special or {}
     return [ToyUnit(id=f"u{n:02d}", members=special.get(n, (str(n), str(n + 100)))) for n in range(count)]
+
+
+def overlaps(folder: Path) -> int:
+    """How often a worker began a unit before it had committed the one it began before."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for attempt in folder.glob("attempt-*"):
+        unit, process = attempt.name.split("-")[1], attempt.read_text().split()[0]
+        ended = (folder / f"commit-{unit}").stat().st_mtime_ns
+        spans.setdefault(process, []).append((attempt.stat().st_mtime_ns, ended))
+    ordered = [sorted(times) for times in spans.values()]
+    return sum(later[0] < earlier[1] for times in ordered for earlier, later in pairwise(times))
 
 
 def _act(member: str) -> None:

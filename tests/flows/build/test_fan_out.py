@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toy_stage import numbered_units, run_units, toy_job
+from toy_stage import numbered_units, overlaps, run_units, toy_job
 
 from flows.build.fan_out import UnitDone, in_order, start_units
 from flows.build.pool_in_process import InProcessPool
@@ -44,6 +44,15 @@ def test_partitions_cover_the_units_and_end_with_their_own(tmp_path: Path) -> No
     run.run_partition(2)
     assert len(done) == 9
     assert done[0].unit_id == "u04"
+
+
+def test_units_of_a_stage_that_waits_for_nobody_do_not_overlap(tmp_path: Path) -> None:
+    units = numbered_units(6, dict.fromkeys(range(6), ("slow",)))
+    for name, waits in (("waits", True), ("computes", False)):
+        (tmp_path / name).mkdir()
+        run_units(toy_job(tmp_path / name, waits=waits), units, InProcessPool(units_in_flight=3))
+    assert overlaps(tmp_path / "waits") > 0
+    assert overlaps(tmp_path / "computes") == 0
 
 
 def test_what_another_driver_did_meanwhile_counts_as_done_and_is_not_done_again(tmp_path: Path) -> None:

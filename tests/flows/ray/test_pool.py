@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import ray
 from processes import descendants, listening_addresses, wait_until
-from toy_stage import numbered_units, run_units, toy_job
+from toy_stage import numbered_units, overlaps, run_units, toy_job
 
 from flows.build.fan_out import UnitDone, start_units
 from flows.build.unit_queue import Limits
@@ -129,6 +129,22 @@ def test_a_worker_has_several_units_at_work_at_once(cluster: RayCluster, tmp_pat
         assert commits(tmp_path) == {u.id for u in units}
     finally:
         wide.close()
+
+
+def test_units_of_a_stage_that_waits_for_nobody_follow_each_other(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    wide = RayPool(cluster, ActorSettings(threads=0, units_in_flight=4, engine=EngineSettings()))
+    units = numbered_units(24, dict.fromkeys(range(24), ("slow",)))
+    try:
+        for name, waits in (("waits", True), ("computes", False)):
+            (tmp_path / name).mkdir()
+            run_units(toy_job(tmp_path / name, waits=waits), units, wide)
+            assert commits(tmp_path / name) == {u.id for u in units}
+    finally:
+        wide.close()
+    assert overlaps(tmp_path / "waits") > 0
+    assert overlaps(tmp_path / "computes") == 0
 
 
 def test_no_worker_is_idle_while_a_unit_waits_behind_another(pool: RayPool, tmp_path: Path) -> None:

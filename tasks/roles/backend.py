@@ -51,7 +51,7 @@ class Backend(ABC, Generic[Q, A]):
     @classmethod
     @abstractmethod
     def identity_of(cls, options: Any) -> ModelIdentity:
-        """Who answers with these options; reads at most a lock file, never weights.
+        """Who answers with these options; reads at most a lock file and short lists, never weights.
 
         Raises:
             ConfigurationError: the options name a model whose revision or digest is not known.

@@ -22,7 +22,11 @@ PAINTING = "tasks.backends.embedded.painting"
 SERVED = "tasks.backends.served"
 
 BACKENDS: dict[str, dict[str, str]] = {
-    "tagger": {"efficientnet-lite3": f"{PERCEPTION}.tagger:EfficientNetTagger"},
+    "tagger": {
+        "efficientnet-lite3": f"{PERCEPTION}.tagger:EfficientNetTagger",
+        "ram": "tasks.backends.torch.ram.tagger:RamTagger",
+        "ram-plus": "tasks.backends.torch.ram.tagger:RamPlusTagger",
+    },
     "detector": {"coco-pair": f"{PERCEPTION}.detector:PairedDetector"},
     "segmenter": {"sam2-tiny": f"{PERCEPTION}.segmenter:Sam2Segmenter"},
     "target_judge": {

@@ -53,6 +53,20 @@ def _tagger(folder: Path) -> Subject:
     return local("tagger", "efficientnet-lite3", questions, _closed(questions[0]))
 
 
+def _ram(name: str) -> Maker:
+    """A tiny random model; thresholds are low, so that there are tags at all."""
+
+    def make(folder: Path) -> Subject:
+        pytest.importorskip("torch")
+        from tests.tasks.backends.torch.ram.tiny_ram import TINY, TINY_RAM, write_model  # noqa: PLC0415
+
+        questions = ask.tag_questions()
+        options = write_model(folder, TINY if name == "ram-plus" else TINY_RAM) | {"threshold_scale": 0.01}
+        return local("tagger", name, questions, _closed(questions[0]), options=options)
+
+    return make
+
+
 def _detector(folder: Path) -> Subject:
     questions = ask.detect_questions()
     return local("detector", "coco-pair", questions, _closed(questions[0]))
@@ -147,6 +161,8 @@ def _edit_judge(folder: Path) -> Subject:
 
 MAKERS: dict[tuple[str, str], Maker] = {
     ("tagger", "efficientnet-lite3"): _tagger,
+    ("tagger", "ram"): _ram("ram"),
+    ("tagger", "ram-plus"): _ram("ram-plus"),
     ("detector", "coco-pair"): _detector,
     ("segmenter", "sam2-tiny"): _segmenter,
     ("target_judge", "rules"): _target_judge,
@@ -163,7 +179,15 @@ MAKERS: dict[tuple[str, str], Maker] = {
 }
 """(role, backend) -> how it is made; the folder is for files the backend needs."""
 
+RAM_LISTS = {
+    name: str(Path(__file__).parents[3] / "data" / "ram" / f"{name}.txt") for name in ("tags", "thresholds")
+}
+
 WITHOUT_MODEL: dict[tuple[str, str], dict[str, Any]] = {
+    **{
+        ("tagger", name): {"weights": "nowhere/ram.pth", "digest": "0" * 64, **RAM_LISTS}
+        for name in ("ram", "ram-plus")
+    },
     ("editor", "bagel"): {"weights": "nowhere/BAGEL-7B-MoT", "digest": "0" * 64},
 }
 """Options with which a backend is named although its model is not there; the others need none."""

@@ -7,7 +7,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 OUT ?= out/demo
 
-.PHONY: help setup setup-test setup-torch demo build test test-slow test-long check format bench-orchestration bench-serving clean
+.PHONY: help setup setup-test setup-torch demo build test test-slow test-long check format bench-orchestration bench-serving bench-perception bench-llama clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*##/:/' | column -t -s:
 
@@ -61,6 +61,12 @@ bench-orchestration: setup-test      ## what Prefect and Ray cost over a bare lo
 
 bench-serving: setup-test            ## how close pools and servers come to their busiest resource, 3 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.serving
+
+bench-perception: setup-test setup-torch  ## batched detector and segmenter against one at a time, on tiny models
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.perception
+
+bench-llama: setup-test              ## a real llama.cpp server with 64 requests in flight and with one
+	$(BIN)/python -m tests.benchmarks.llama_server
 
 clean:                               ## forget the environment and outputs
 	rm -rf .venv out

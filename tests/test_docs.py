@@ -18,7 +18,7 @@ from tasks.publishing.shard_format import SampleMeta
 from tasks.records.errors import Reason
 from tasks.roles.backend import LocalBackend
 from tasks.roles.backends import BACKENDS, choose
-from tasks.roles.placement import PoolSettings, ServerSettings
+from tasks.roles.placement import PoolSettings, ServerSettings, ServeSettings
 from tasks.roles.questions import ROLES
 from tasks.stages.config import BuildConfig, load_config
 from tasks.stages.instruction.words.gates import GATES
@@ -49,9 +49,9 @@ def test_the_fields_of_a_sample_are_listed() -> None:
     assert sorted(name.strip("` ") for name in named) == sorted(fields)
 
 
-def test_the_settings_of_pools_and_servers_in_yaml_are_read() -> None:
+def test_the_settings_shown_in_yaml_are_read() -> None:
     config = load_config("embedded")
-    for page in ("README.md", "docs/operations.md"):
+    for page in ("README.md", "docs/operations.md", "docs/backends.md"):
         blocks = re.findall(r"```yaml\n(.*?)```", text_of(page), re.DOTALL)
         assert blocks
         for each in blocks:
@@ -111,7 +111,12 @@ def test_the_line_for_gates_passes_and_the_planted_error_is_refused() -> None:
 
 def test_the_tables_of_pools_and_servers_name_their_settings() -> None:
     text = text_of("docs/operations.md")
-    for heading, settings in (("## Pools", PoolSettings), ("## Servers", ServerSettings)):
+    tables = {
+        "## Pools\n": PoolSettings,
+        "## Servers\n": ServerSettings,
+        "## Servers that the build starts\n": ServeSettings,
+    }
+    for heading, settings in tables.items():
         table = text.partition(heading)[2].partition("\n## ")[0]
         named = {
             n

@@ -21,7 +21,7 @@ from tests.tasks.stages.instruction.example_scenes import cups, desk, street, ta
 from tests.tasks.stages.instruction.test_stage import NoPixels, _input, _stage
 
 GOLDEN = {
-    "grounding": ("{'scene': 3, 'targets': 1, 'red_picture': 1}", "92d75458585e7062"),
+    "grounding": ("{'scene': 3, 'targets': 2, 'red_picture': 1}", "92d75458585e7062"),
     "editing": ("{'crop': 1, 'edit': 1, 'removal': 3, 'compositing': 1, 'gates': 5}", "4405b4d4f7bb5b61"),
     "instruction": ("{'draw': 4, 'ask': 2, 'rewrite': 2, 'gates': 2}", "2a4db53b1f9200a4"),
 }

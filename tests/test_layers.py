@@ -33,13 +33,14 @@ ROOMS = (
     "worker",
     "sources",
     "storage",
+    "serving",
     "backends",
     "publishing",
     "gallery",
 )
 """The rooms of ``tasks``; which of them may know which is up to them, but never in a circle."""
 
-ABOVE_THE_STORE = ("backends", "sources", "stages", "publishing", "gallery", "roles", "worker")
+ABOVE_THE_STORE = ("backends", "sources", "stages", "publishing", "gallery", "roles", "serving", "worker")
 
 
 @dataclass(frozen=True)

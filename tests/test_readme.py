@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAP = re.compile(r"<!-- folder map -->\n```text\n(.*?)```", re.DOTALL)
 TOP = ("flows", "tasks", "prompts", "intercog_model", "deploy", "docs", "tests")
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-SECTIONS = (*STAGES, "execution", "pools", "servers")
+SECTIONS = (*STAGES, "execution", "pools", "rates", "servers")
 
 OWN = ("P", "mine.yaml")
 """What stands for a profile of the reader's."""

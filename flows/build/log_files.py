@@ -23,6 +23,11 @@ def log_path(uri: str, run: str) -> Path:
     return base / LOGS / f"{run}.log"
 
 
+def output_path(uri: str, server: str) -> Path:
+    """Path of what a server that the build starts writes itself, on the machine where it runs."""
+    return log_path(uri, f"{server}-output")
+
+
 def open_logs(spec: ServiceSpec) -> list[logging.FileHandler]:
     """Opens the logs of all pools and servers of a spec, in the process that holds their router.
 
@@ -51,12 +56,21 @@ def close_logs(handlers: Iterable[logging.FileHandler]) -> None:
 
 def log_lines(spec: ServiceSpec, about: str = "") -> list[str]:
     """One line per pool and server with the path of its log; if ``about`` is given, only those that it mentions."""
-    return [
-        f"log of {kind}.{name}: {log_path(spec.uri, name)}"
+    paths = {
+        f"{kind}.{name}": log_path(spec.uri, name)
         for kind, names in (("pools", spec.pools), ("servers", spec.servers))
         for name in names
-        if not about or f"{kind}.{name}" in about or f"@{name}" in about
+    }
+    lines = [f"log of {name}: {path}" for name, path in paths.items() if _is_about(about, name)]
+    return lines + [
+        f"output of servers.{name}: {output_path(spec.uri, name)}"
+        for name, server in spec.servers.items()
+        if server.serve is not None and _is_about(about, f"servers.{name}")
     ]
+
+
+def _is_about(text: str, name: str) -> bool:
+    return not text or name in text or f"@{name.partition('.')[2]}" in text
 
 
 def _to_file(logger: logging.Logger, path: Path) -> logging.FileHandler:

@@ -30,8 +30,8 @@ from tasks.storage.protocol.planning import (
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept_children
 from tasks.storage.protocol.units import Plan, PlanInput
 
-NOT_IDENTITY = ("execution", "out", "pools", "servers")
-"""Sections of the configuration that say how and where a build runs; they do not change its results."""
+NOT_IDENTITY = ("execution", "out", "pools", "rates", "servers")
+"""Sections of the configuration that say how, where and at what price a build runs; no result depends on them."""
 
 
 @dataclass(slots=True)

@@ -114,6 +114,7 @@ class InProcessPool:
         with self._loading:
             if self._worker is None or self._key != job.key:
                 self._worker = None
+                self._services.begin_stage(self._engine, job.stage)
                 self._worker = job.make_worker(self._engine, self._services.client(self._engine, job.stage))
                 self._key = job.key
             return self._worker

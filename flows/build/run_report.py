@@ -1,7 +1,7 @@
 """State of a running build, written to the dataset every few seconds for ``groundedit status`` in another terminal.
 
-The file belongs to one run of one driver and is overwritten in place. It is not part of the dataset; nothing but
-``status`` reads it.
+The file belongs to one run of one driver and is overwritten in place. It is not part of the dataset; ``status`` reads
+it, and ``plan``, which takes the seconds per question of each role from it.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ class Rates:
 
 
 def brief(services: Mapping[str, Any], rates: Mapping[str, float]) -> str:
-    """Active roles for a progress line: ``editor 0.4/s, 12 in flight, 30 queued``."""
-    parts = []
+    """Active roles for a progress line: ``vlm is starting; editor 0.4/s, 12 in flight, 30 queued``."""
+    servers = services.get("servers", {})
+    parts = [f"{name} is starting" for name, server in servers.items() if server.get("state") == "starting"]
     for name, route in services.get("routes", {}).items():
         if not (route["in_flight"] or route["queued"]):
             continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from flows.build.plans import Build
 from tasks.records.outcomes import STAGES
 from tasks.roles.calls import Route
-from tasks.roles.placement import PoolSettings, ServerSettings
+from tasks.roles.placement import OnCards, PoolSettings, ServerSettings
 from tasks.stages.registry import routes_of
 from tasks.storage.objects.store import StoreOptions
 
@@ -39,17 +39,21 @@ class ServiceSpec:
         """Routes answered by a pool."""
         return tuple(route for route in self.routes if route.run == pool)
 
-    def pools_in(self, stage: str) -> frozenset[str]:
-        """Pools asked by a stage."""
+    def placed_in(self, stage: str) -> dict[str, OnCards]:
+        """Pools, and servers that the build starts, that a stage asks; by name."""
         names = self.stages.get(stage, frozenset())
-        return frozenset(
-            route.run for route in self.routes if route.name in names and route.run in self.pools
-        )
+        runs = {route.run for route in self.routes if route.name in names}
+        return {name: settings for name, settings in self.placed().items() if name in runs}
 
-    def pool_cpus(self) -> int:
-        """CPUs of all pools, with one replica each unless a number is configured."""
+    def placed(self) -> dict[str, OnCards]:
+        """All pools, and all servers that the build starts; servers first, as they are started."""
+        own = {name: server.serve for name, server in self.servers.items() if server.serve is not None}
+        return {**own, **self.pools}
+
+    def placed_cpus(self) -> int:
+        """CPUs that pools and servers reserve, with one replica each unless a number is configured."""
         count = sum(
-            pool.cpus * (1 if pool.replicas == "auto" else pool.replicas) for pool in self.pools.values()
+            each.cpus * (1 if each.replicas == "auto" else each.replicas) for each in self.placed().values()
         )
         return math.ceil(count)
 

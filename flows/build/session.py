@@ -86,7 +86,8 @@ def open_session(
     opened = time.monotonic()
     progress = progress or Progress()
     build.store.probe()
-    for line in check_servers(service_spec(build).servers):
+    spec = service_spec(build)
+    for line in check_servers(spec.servers, spec.routes):
         progress.note(line)
     try:
         with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):

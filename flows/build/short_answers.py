@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tasks.records.records import Tag
+from tasks.records.records import Box, Tag
 from tasks.roles.questions import (
     Detection,
     EditScores,
+    Referents,
     Segmentation,
     TargetVerdict,
     TextVerdict,
@@ -44,9 +45,19 @@ def _several(answer: tuple[Any, ...] | list[Any]) -> str:
     return f"{', '.join(map(in_short, answer[:SHOWN]))}{more}" if answer else "nothing"
 
 
+@in_short.register(Referents)
+def _referents(answer: Referents) -> str:
+    return _several([*answer.objects, *answer.boxes])
+
+
 @in_short.register(int)
-def _object(answer: int) -> str:
-    return f"object {answer + 1}"
+def _object(index: int) -> str:
+    return f"object {index + 1}"
+
+
+@in_short.register(Box)
+def _box(box: Box) -> str:
+    return f"box {box.x0} {box.y0} {box.x1} {box.y1}"
 
 
 @in_short.register(Tag)
@@ -66,6 +77,8 @@ def _mask(answer: Segmentation) -> str:
 
 @in_short.register(TargetVerdict)
 def _target(answer: TargetVerdict) -> str:
+    if answer.together:
+        return "target kept" if answer.precise and answer.hard else "target refused"
     return f"mask {'' if answer.precise else 'not '}precise, target {'hard' if answer.hard else 'easy'}"
 
 

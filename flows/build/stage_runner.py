@@ -205,7 +205,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
         pool = InProcessPool(
             engine_settings(execution),
             units_in_flight=execution.units_in_flight,
-            services=RoleServices(spec),
+            services=RoleServices(spec, execution),
         )
         try:
             yield pool
@@ -225,7 +225,7 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             dashboard=execution.dashboard,
             gpus=execution.local_gpus,
             megapixels=execution.megapixels_in_flight if spec.pools else 0.0,
-            more_cpus=spec.pool_cpus(),
+            more_cpus=spec.placed_cpus(),
             verbose=verbose,
         )
     )

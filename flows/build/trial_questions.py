@@ -195,7 +195,10 @@ class TrialQuestions:
     def _for_inpainter(self) -> Question:
         crop = self._crop(INPAINTED)
         return InpaintQuestion(
-            subject=self._plan_id, picture=self._picture.crop(crop), hole=self._inside(crop)
+            subject=self._plan_id,
+            picture=self._picture.crop(crop),
+            hole=self._inside(crop),
+            label=self._grounded().label,
         )
 
     def _for_edit_judge(self) -> Question:

@@ -97,9 +97,10 @@ def try_models(
     with tempfile.TemporaryDirectory(prefix="groundedit-try-") as folder:
         build = Build(config=config, located=config, store=open_store(folder), digests={})
         spec = service_spec(build)
-        engine, services = Engine(engine_settings(config.execution)), RoleServices(spec)
+        engine, services = Engine(engine_settings(config.execution)), RoleServices(spec, config.execution)
         try:
-            away = _away_servers(engine, services, list(spec.servers))
+            running = [name for name, server in spec.servers.items() if server.serve is None]
+            away = _away_servers(engine, services, running)
             tried = []
             for setting in _settings(config):
                 on_tried(one := _try(setting, questions, engine, services, away))

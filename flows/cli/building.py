@@ -97,7 +97,10 @@ def plan(arguments: argparse.Namespace) -> int:
         notes = [earlier_note(ready), exclusion_note(ready)]
     for note in filter(None, notes):
         Progress().note(note)
-    tell(json.dumps([asdict(line) for line in lines], indent=2) if arguments.json else estimate_text(lines))
+    if arguments.json:
+        tell(json.dumps([asdict(line) for line in lines], indent=2))
+    else:
+        tell(estimate_text(lines, config.rates))
     return 0
 
 

@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_building(commands)
     _add_looking(commands)
     _add_answers(commands)
+    _add_models(commands)
     _add_setting_up(commands)
     return root
 
@@ -214,23 +215,6 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     gates.add_argument("file", type=_text, metavar="FILE", help="JSON lines: scene, target, edit and reply")
     _add_set(gates)
-    text = "try the models of a profile"
-    models = commands.add_parser("models", help=text, description=text)
-    tried = _command(
-        models.add_subparsers(metavar="what", required=True),
-        "try",
-        "models:try_profile",
-        "run one photograph through every role: answer, seconds, memory",
-    )
-    tried.add_argument(
-        "--profile",
-        type=_text,
-        default=PROFILE_DEFAULT,
-        help="name of a profile, or path to a YAML file (default: %(default)s)",
-    )
-    tried.add_argument("--json", action="store_true", help="print JSON")
-    tried.add_argument("photo", type=_text, metavar="PHOTO", help="an image file")
-    _add_set(tried)
     config = commands.add_parser("config", help="show the configuration", description="the configuration")
     parts = config.add_subparsers(metavar="what", required=True)
     show = _command(parts, "show", "setup:show_config", "show each setting and the origin of its value")
@@ -242,6 +226,65 @@ def _add_setting_up(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     show.add_argument("--json", action="store_true", help="print JSON")
     _add_set(show)
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "check, fetch, lock, serve or try the models of a profile"
+    parts = commands.add_parser("models", help=text, description=text).add_subparsers(
+        metavar="what", required=True
+    )
+    check = _command(
+        parts,
+        "check",
+        "models_check:check_profile",
+        "show which files, digests, servers and GPU memory a profile needs, and what of it is there",
+    )
+    check.add_argument(
+        "--cards", type=_count, metavar="N", help="GPUs of the machine that is meant (default: this one's)"
+    )
+    check.add_argument(
+        "--card-gb", type=_count, metavar="G", help="memory of one, GB (default: execution.card_gb)"
+    )
+    fetch = _command(
+        parts, "fetch", "weights:fetch", "download the weights of a profile and write their lock files"
+    )
+    lock = _command(parts, "lock", "weights:lock", "hash weights and write the lock file that names them")
+    lock.add_argument("path", type=_text, metavar="PATH", help="file or folder of weights")
+    lock.add_argument(
+        "--revision", type=_text, default="unstated", help="revision of the weights (default: %(default)s)"
+    )
+    served = _command(
+        parts,
+        "serve",
+        "models_serve:serve_profile",
+        "start the servers of a profile and keep them until Ctrl-C, for several builds",
+    )
+    served.add_argument(
+        "--server",
+        type=_text,
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only these servers (default: all that have serve)",
+    )
+    tried = _command(
+        parts,
+        "try",
+        "models:try_profile",
+        "run one photograph through every role: answer, seconds, memory",
+    )
+    for each in (check, fetch, served, tried):
+        each.add_argument(
+            "--profile",
+            type=_text,
+            default=PROFILE_DEFAULT,
+            help="name of a profile, or path to a YAML file (default: %(default)s)",
+        )
+        _add_set(each)
+    for each in (check, tried):
+        each.add_argument("--json", action="store_true", help="print JSON")
+    tried.add_argument("photo", type=_text, metavar="PHOTO", help="an image file")
 
 
 def _add_set(command: argparse.ArgumentParser) -> None:

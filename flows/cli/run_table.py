@@ -45,7 +45,7 @@ def _rows(services: Mapping[str, Any], rates: Mapping[str, float]) -> list[tuple
                 str(route["in_flight"]),
                 f"{fill:.0%}" if fill is not None else "-",
                 str(route["refused"] + route["failed"]),
-                str(pool["restarts"]) if pool else "-",
+                str((pool or server or {}).get("restarts", "-")),
                 _state(pool, server),
             )
         )

@@ -1,35 +1,30 @@
-"""The router and its replicas as Ray actors."""
+"""The router and the replicas of its pools as Ray actors."""
 
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, OwnerDiedError, RayError, RayTaskError
-from ray.util.placement_group import PlacementGroup
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from flows.build.log_files import log_everything, log_path, open_logs
+from flows.build.log_files import log_everything, log_path, open_logs, output_path
 from flows.build.role_services import keeper_of
 from flows.build.service_spec import ServiceSpec
-from flows.ray.placement import PlacedPool
+from flows.ray.reservation import Reservation
+from flows.ray.server_actor import RayServer
 from tasks.records.errors import ModelUnavailable, first_line
 from tasks.roles.backends import BackendChoice
 from tasks.roles.calls import Answered, RoleCall
+from tasks.roles.own_server import CannotStart, RunningServer
+from tasks.roles.placement import PoolSettings
 from tasks.roles.replicas import Cause, OwnerDied, Replica, ReplicaDied, answer_batch
 from tasks.roles.router import Router
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
-    """Cards that are held for a pool: one bundle per replica."""
-
-    group: PlacementGroup
-    placed: PlacedPool
+from tasks.serving.server_process import Launch
 
 
 class RouterActor:
@@ -40,6 +35,7 @@ class RouterActor:
         self._router: Router | None = None
         self._making = asyncio.Lock()
         self._reserved: dict[str, Reservation] = {}
+        self._on_shared_card = asyncio.Lock()
 
     async def kept(self, route: str, key: str, sid: str) -> Answered | None:
         """See `Router.kept`."""
@@ -50,14 +46,17 @@ class RouterActor:
         return await (await self._ready()).ask(call)
 
     async def reserve(self, reservations: Mapping[str, Reservation]) -> None:
-        """Adds cards that pools may use from now on."""
+        """Adds cards that pools and servers may use from now on."""
         self._reserved.update(reservations)
-        for name, reservation in reservations.items():
-            if self._router is not None:
-                self._router.pool_at(name, reservation.placed.replicas)
+        if self._router is not None:
+            self._resize(self._router, reservations)
+
+    async def expect(self, names: Sequence[str]) -> None:
+        """Says which pools and servers the next stage asks."""
+        (await self._ready()).servers.expect(names)
 
     async def release(self, names: Sequence[str]) -> None:
-        """Closes pools, so that their cards can be returned."""
+        """Closes pools and servers, so that their cards can be returned."""
         await (await self._ready()).release(names)
         for name in names:
             self._reserved.pop(name, None)
@@ -81,20 +80,42 @@ class RouterActor:
                 open_logs(self._spec)
                 self._router = Router(
                     self._spec.routes,
-                    pools=self._sized_pools(),
+                    pools=self._spec.pools,
                     servers=self._spec.servers,
                     keeper=keeper_of(self._spec),
                     make_replica=self._make_replica,
+                    start_server=self._start_server,
                 )
+                self._resize(self._router, self._reserved)
         return self._router
 
-    def _sized_pools(self) -> dict[str, Any]:
-        return {
-            name: pool.model_copy(update={"replicas": self._reserved[name].placed.replicas})
-            if name in self._reserved
-            else pool
-            for name, pool in self._spec.pools.items()
-        }
+    def _resize(self, router: Router, reservations: Mapping[str, Reservation]) -> None:
+        for name, reservation in reservations.items():
+            resize = router.pool_at if name in self._spec.pools else router.servers.resize
+            resize(name, reservation.placed.replicas)
+
+    async def _start_server(self, name: str, api_key: str) -> RunningServer:
+        reservation = self._reserved.get(name)
+        if reservation is None:
+            msg = f"servers.{name}: no cards are reserved for it in this stage"
+            raise CannotStart(msg)
+        launch = Launch(
+            name=name,
+            settings=self._spec.servers[name],
+            api_key=api_key,
+            card_gb=reservation.card_gb,
+            log=output_path(self._spec.uri, name),
+        )
+        # A server measures its card while it starts; a neighbor that starts as well would be in its numbers.
+        alone = self._on_shared_card if 0 < reservation.placed.share < 1 else nullcontext()
+        async with alone:
+            server = RayServer(reservation)
+            try:
+                await server.start(launch)
+            except BaseException:
+                await server.close()
+                raise
+        return server
 
     async def _make_replica(self, pool: str) -> Replica:
         reservation = self._reserved.get(pool)
@@ -115,24 +136,13 @@ class RayReplica:
     """The router's view of a replica."""
 
     def __init__(self, reservation: Reservation, log: str) -> None:
-        placed = reservation.placed
-        # Any bundle of the group, since that of a replica that just died is freed a moment later.
-        strategy = PlacementGroupSchedulingStrategy(placement_group=reservation.group)
         as_actor: Any = ray.remote
-        resources = {name: amount for name, amount in placed.bundle.items() if name not in ("CPU", "GPU")}
-        self._actor = (
-            as_actor(ReplicaActor)
-            .options(
-                num_cpus=placed.settings.cpus,
-                num_gpus=placed.fraction,
-                resources=resources,
-                scheduling_strategy=strategy,
-                max_restarts=0,
-                max_task_retries=0,
-                max_concurrency=2,
-            )
-            .remote(log)
-        )
+        settings = reservation.placed.settings
+        options: dict[str, Any] = {**reservation.options(), "max_concurrency": 2}
+        if isinstance(settings, PoolSettings) and settings.python:
+            # Another environment may hold other packages, but needs this project, its core and the same Ray and Python.
+            options["runtime_env"] = {"py_executable": shlex.quote(settings.python)}
+        self._actor = as_actor(ReplicaActor).options(**options).remote(log)
         self._closed = False
 
     async def load(self, choices: Mapping[str, BackendChoice]) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -14,10 +15,12 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 
 from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
-from flows.ray.placement import PlacedPool, fits, place
-from flows.ray.router_actor import Reservation, start_router
-from tasks.records.errors import ModelUnavailable
+from flows.ray.placement import Placed, fits, place, shares_of
+from flows.ray.reservation import Reservation
+from flows.ray.router_actor import start_router
+from tasks.records.errors import ConfigurationError, ModelUnavailable
 from tasks.records.outcomes import STAGES
+from tasks.roles.placement import OnCards
 from tasks.stages.config import ExecutionSettings
 
 log = logging.getLogger(__name__)
@@ -27,8 +30,8 @@ STATUS_S = 5.0
 
 
 class RayServices:
-    """Reserves GPUs stage by stage, before workers take the CPUs. A pool stays up for a later stage while the cards
-    have room for it.
+    """Reserves GPUs stage by stage, before workers take the CPUs. A pool or server stays up for a later stage while the
+    cards have room for it.
 
     Args:
         cluster: the Ray of the build.
@@ -42,28 +45,29 @@ class RayServices:
         self._execution = execution
         self._lock = threading.Lock()
         self._router: Any = None
-        self._groups: dict[str, PlacementGroup] = {}
-        self._placed: dict[str, PlacedPool] = {}
+        self._groups: dict[str, PlacementGroup | None] = {}
+        self._placed: dict[str, Placed] = {}
         self._status: dict[str, Any] = {}
 
     def router(self) -> Any:
-        """The router actor; the first stage with pools has its cards reserved before this returns.
+        """The router actor; the first stage with pools or servers has its cards reserved before this returns.
 
         Raises:
-            ConfigurationError: pools that can never fit.
+            ConfigurationError: pools and servers that can never fit.
             ModelUnavailable: they could fit, but resources did not become free in time.
         """
         with self._lock:
             if self._router is None:
                 self._check_all()
                 self._router = start_router(self._spec)
-                first = next((stage for stage in STAGES if self._spec.pools_in(stage)), "")
+                first = next((stage for stage in STAGES if self._spec.placed_in(stage)), "")
                 if first:
                     self._reserve(first)
         return self._router
 
     def begin_stage(self, stage: str) -> None:
-        """Reserves the stage's pools; closes those that neither this stage nor, for lack of room, a later one keeps.
+        """Reserves what the stage's pools and servers need; closes those that neither this stage nor, for lack of room,
+        a later one keeps.
 
         Raises:
             ConfigurationError, ModelUnavailable: see `router`.
@@ -91,59 +95,81 @@ class RayServices:
                 ray.get(self._router.close.remote())
                 ray.kill(self._router)
                 self._router = None
-            for group in self._groups.values():
+            for group in filter(None, self._groups.values()):
                 remove_placement_group(group)
             self._groups.clear()
             self._placed.clear()
 
     def _check_all(self) -> None:
-        """Checks that the pools of each stage fit by themselves."""
+        """Checks that pools and servers of each stage fit by themselves, and that interpreters of pools are there."""
         for stage in STAGES:
-            self._sized(self._spec.pools_in(stage))
+            self._sized(self._spec.placed_in(stage))
+        if not self._is_local:
+            return  # the path is one of other machines
+        for name, pool in self._spec.pools.items():
+            if pool.python and not Path(pool.python).is_file():
+                msg = f"pools.{name}.python={pool.python!r}: no such file; expected an interpreter (…/bin/python)"
+                raise ConfigurationError(msg)
 
-    def _sized(self, names: Sequence[str] | frozenset[str]) -> tuple[PlacedPool, ...]:
-        pools = {name: self._spec.pools[name] for name in sorted(names)}
+    def _sized(self, services: Mapping[str, OnCards], beside: Sequence[float] = ()) -> tuple[Placed, ...]:
         return place(
-            pools,
+            services,
             card_gb=self._execution.card_gb,
             cards=_cards(),
-            final=self._cluster.settings.address == "local",
+            final=self._is_local,
+            beside=beside,
         )
 
+    @property
+    def _is_local(self) -> bool:
+        return self._cluster.settings.address == "local"
+
     def _reserve(self, stage: str) -> None:
-        needed = self._spec.pools_in(stage)
-        missing = sorted(needed - set(self._groups))
-        if not missing:
-            return
-        later = {name for after in STAGES[STAGES.index(stage) :] for name in self._spec.pools_in(after)}
-        self._release([name for name in self._groups if name not in later])
-        new = self._sized(frozenset(missing))
-        if not self._fit_beside(new):
-            self._release([name for name in self._groups if name not in needed])
-            new = self._sized(frozenset(missing))
+        needed = self._spec.placed_in(stage)
+        new = self._new_beside_kept(stage, needed)
         for placed in new:
             self._placed[placed.name] = placed
             self._groups[placed.name] = self._group(placed)
-        self._wait([self._groups[placed.name] for placed in new])
-        reservations = {
-            placed.name: Reservation(group=self._groups[placed.name], placed=placed) for placed in new
-        }
-        ray.get(self._router.reserve.remote(reservations))
+        if new:
+            self._wait([group for placed in new if (group := self._groups[placed.name]) is not None])
+            ray.get(self._router.reserve.remote({placed.name: self._reservation(placed) for placed in new}))
+        if needed:
+            ray.get(self._router.expect.remote(sorted(needed)))
 
-    def _fit_beside(self, new: Sequence[PlacedPool]) -> bool:
-        placed = [*self._placed.values(), *new]
-        shares = [each.fraction for each in placed for _ in range(each.replicas) if each.fraction]
-        return fits(shares, sum(_cards()))
+    def _new_beside_kept(self, stage: str, needed: Mapping[str, OnCards]) -> tuple[Placed, ...]:
+        """What has to be placed for a stage, after closing what is in its way: first what no later stage asks, then
+        what this one does not, and at last all, since an earlier stage may have had room for more replicas.
+        """
+        later = {name for after in STAGES[STAGES.index(stage) :] for name in self._spec.placed_in(after)}
+        for kept in (later, set(needed), set[str]()):
+            self._release([name for name in self._groups if name not in kept])
+            missing = {name: settings for name, settings in needed.items() if name not in self._groups}
+            beside = shares_of([*self._placed.values()])
+            new = self._sized(missing, beside)
+            if not new or fits([*beside, *shares_of(new)], _cards()):
+                break
+        return new
+
+    def _reservation(self, placed: Placed) -> Reservation:
+        return Reservation(
+            group=self._groups[placed.name],
+            placed=placed,
+            card_gb=self._execution.card_gb,
+            loopback=self._is_local,
+        )
 
     def _release(self, names: Sequence[str]) -> None:
         if not names:
             return
         ray.get(self._router.release.remote(list(names)))
         for name in names:
-            remove_placement_group(self._groups.pop(name))
+            if (group := self._groups.pop(name)) is not None:
+                remove_placement_group(group)
             del self._placed[name]
 
-    def _group(self, placed: PlacedPool) -> PlacementGroup:
+    def _group(self, placed: Placed) -> PlacementGroup | None:
+        if not placed.bundle:
+            return None
         bundles = [placed.bundle for _ in range(placed.replicas)]
         make: Any = placement_group
         group: PlacementGroup = make(
@@ -153,6 +179,8 @@ class RayServices:
 
     def _wait(self, groups: Sequence[PlacementGroup]) -> None:
         """Waits until all groups are placed, or raises after the configured time."""
+        if not groups:
+            return
         refs = [group.ready() for group in groups]
         ready, waiting = ray.wait(refs, num_returns=len(refs), timeout=self._execution.wait_for_resources_s)
         del ready
@@ -161,7 +189,7 @@ class RayServices:
             have, free = state.cluster_resources(), state.available_resources()
             requested = ", ".join(f"{p.name} {p.replicas} x {p.bundle}" for p in self._placed.values())
             msg = (
-                f"pools wait for resources for {self._execution.wait_for_resources_s:g} s "
+                f"pools and servers wait for resources for {self._execution.wait_for_resources_s:g} s "
                 f"(execution.wait_for_resources_s): asked {requested}; the cluster has {_few(have)}, free {_few(free)}"
             )
             raise ModelUnavailable(msg)

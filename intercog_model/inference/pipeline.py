@@ -1,7 +1,7 @@
 """A loaded model with what its use needs: tokenizer, size rules, and pictures in and out of contexts."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from intercog_model.inference.sampler import (
     Velocities,
     batched_velocities,
     sample_latent,
+    sample_latents,
 )
 from intercog_model.packing.resize import (
     DEBUG_VAE_RULE,
@@ -99,16 +100,39 @@ class Pipeline:
         noise_draws: Draws,
         name: str,
     ) -> Image.Image:
-        """Draw a picture of (height, width) pixels."""
-        config = self.model.config
-        side = config.pixels_per_latent_token
-        rows, columns = size[0] // side, size[1] // side
-        noise = noise_draws.normal(f"draw {name}", rows * columns, config.latent_width).to(
-            contexts.full.device
-        )
-        tokens = sample_latent(contexts, noise, size, settings, self.velocities)
-        latent = unpatchify_latent(tokens, rows, columns, config.latent_patch_size)[None]
+        """Draw a picture of (height, width) pixels; raises FloatingPointError where it is not finite."""
+        noise = self._noise(size, noise_draws, name)
+        return self._decoded(sample_latent(contexts, noise, size, settings, self.velocities), size)
+
+    @torch.no_grad()
+    def draw_many(
+        self,
+        pictures: Sequence[GuidedContexts],
+        size: tuple[int, int],
+        settings: SamplerSettings,
+        noise_draws: Sequence[Draws],
+        name: str,
+    ) -> list[Image.Image]:
+        """Draw pictures of one size together; each follows from its own contexts and draws, as in `draw`."""
+        noises = [self._noise(size, draws, name) for draws in noise_draws]
+        found = sample_latents(pictures, noises, size, settings)
+        return [self._decoded(tokens, size) for tokens in found]
+
+    def _noise(self, size: tuple[int, int], noise_draws: Draws, name: str) -> Tensor:
+        rows, columns = self._grid(size)
+        noise = noise_draws.normal(f"draw {name}", rows * columns, self.model.config.latent_width)
+        return noise.to(self.model.vae2llm.weight.device)
+
+    def _decoded(self, tokens: Tensor, size: tuple[int, int]) -> Image.Image:
+        if not bool(tokens.isfinite().all()):
+            raise FloatingPointError("the drawn picture is not finite")
+        latent = unpatchify_latent(tokens, *self._grid(size), self.model.config.latent_patch_size)[None]
         return to_image(self.vae.decode(latent.to(self.vae.decoder.conv_in.weight))[0])
+
+    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of latent tokens."""
+        side = self.model.config.pixels_per_latent_token
+        return size[0] // side, size[1] // side
 
 
 def read_flavor(folder: Path) -> str:

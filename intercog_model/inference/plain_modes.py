@@ -1,5 +1,6 @@
 """Plain BAGEL: understanding, text to image, editing, editing with thinking, and the crop editor."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from intercog_model.data.draws import Draws
 from intercog_model.inference.context import Context
 from intercog_model.inference.guidance import TEXT_TO_IMAGE_GUIDANCE
-from intercog_model.inference.pipeline import Clock, Pipeline, untimed
+from intercog_model.inference.pipeline import Clock, EncodedImage, Pipeline, untimed
 from intercog_model.inference.sampler import EDIT_SAMPLER, GuidedContexts, SamplerSettings
 
 THINK_PROMPT = (
@@ -74,14 +75,9 @@ def edit(
     draws = Draws(seed, "edit", 0)
     with clock("prompt"):
         source = pipeline.encode(image, draws, "I")
-        full = Context(pipeline.model)
-        if think:
-            full.add_text(pipeline.ids(THINK_PROMPT))
-        without_image = full.fork()
-        pipeline.add_image(full, source)
-        without_text = full.fork()
-        for context in (full, without_image):
-            context.add_text(pipeline.ids(instruction))
+        contexts = _edit_contexts(pipeline, source, instruction, THINK_PROMPT if think else "")
+    full, without_image = contexts.full, contexts.without_image
+    assert without_image is not None
     thought = ""
     if think:
         with clock("thought"):
@@ -89,10 +85,51 @@ def edit(
             full.add_text(pipeline.ids(thought))
             if thought_without_image:
                 without_image.add_text(pipeline.ids(thought))
-    contexts = GuidedContexts(full=full, without_text=without_text, without_image=without_image)
     with clock("O"):
         picture = pipeline.draw(contexts, source.size, settings, draws, "O")
     return EditResult(thought=thought, edited=picture.resize(image.size, Image.Resampling.BICUBIC))
+
+
+def _edit_contexts(
+    pipeline: Pipeline, source: EncodedImage, instruction: str, system_prompt: str = ""
+) -> GuidedContexts:
+    full = Context(pipeline.model)
+    if system_prompt:
+        full.add_text(pipeline.ids(system_prompt))
+    without_image = full.fork()
+    pipeline.add_image(full, source)
+    without_text = full.fork()
+    for context in (full, without_image):
+        context.add_text(pipeline.ids(instruction))
+    return GuidedContexts(full=full, without_text=without_text, without_image=without_image)
+
+
+def edit_many(
+    pipeline: Pipeline,
+    images: Sequence[Image.Image],
+    instructions: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    settings: SamplerSettings = EDIT_SAMPLER,
+) -> list[Image.Image]:
+    """What `edit` makes of each picture without thinking, with the sampler's steps taken together.
+
+    Raises ValueError unless all pictures get one size by the VAE rule.
+    """
+    draws = [Draws(seed, "edit", 0) for seed in seeds]
+    sources = [pipeline.encode(image, d, "I") for image, d in zip(images, draws, strict=True)]
+    sizes = {source.size for source in sources}
+    if len(sizes) > 1:
+        raise ValueError(f"pictures of one batch have the sizes {sorted(sizes)}")
+    contexts = [
+        _edit_contexts(pipeline, source, instruction)
+        for source, instruction in zip(sources, instructions, strict=True)
+    ]
+    drawn = pipeline.draw_many(contexts, sizes.pop(), settings, draws, "O") if sizes else []
+    return [
+        picture.resize(image.size, Image.Resampling.BICUBIC)
+        for picture, image in zip(drawn, images, strict=True)
+    ]
 
 
 def edit_crop(
@@ -103,7 +140,35 @@ def edit_crop(
     settings: SamplerSettings = EDIT_SAMPLER,
 ) -> NDArray[np.uint8]:
     """The pipeline's crop editor: RGB (H, W, 3) in, RGB of the same size out."""
+    result = edit(pipeline, _picture(crop), instruction, seed=seed, settings=settings)
+    return np.array(result.edited)
+
+
+def edit_crops(
+    pipeline: Pipeline,
+    crops: Sequence[NDArray[np.uint8]],
+    instructions: Sequence[str],
+    seeds: Sequence[int],
+    settings: SamplerSettings = EDIT_SAMPLER,
+) -> list[NDArray[np.uint8]]:
+    """`edit_crop` for several crops; those that get one size by the VAE rule are edited together."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for n, crop in enumerate(crops):
+        groups.setdefault(pipeline.vae_rule.size(crop.shape[1], crop.shape[0]), []).append(n)
+    edited: dict[int, NDArray[np.uint8]] = {}
+    for numbers in groups.values():
+        found = edit_many(
+            pipeline,
+            [_picture(crops[n]) for n in numbers],
+            [instructions[n] for n in numbers],
+            seeds=[seeds[n] for n in numbers],
+            settings=settings,
+        )
+        edited.update((n, np.array(picture)) for n, picture in zip(numbers, found, strict=True))
+    return [edited[n] for n in range(len(crops))]
+
+
+def _picture(crop: NDArray[np.uint8]) -> Image.Image:
     if crop.dtype != np.uint8 or crop.ndim != 3 or crop.shape[2] != 3:
         raise ValueError(f"expected uint8 (H, W, 3), got {crop.dtype} {crop.shape}")
-    result = edit(pipeline, Image.fromarray(crop), instruction, seed=seed, settings=settings)
-    return np.array(result.edited)
+    return Image.fromarray(crop)

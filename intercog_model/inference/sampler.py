@@ -44,16 +44,26 @@ def batched_velocities(
     contexts: Sequence[Context], x_NC: Tensor, t: float, height: int, width: int
 ) -> list[Tensor]:
     """Velocity [N, C] float32 of every context, in one forward pass over their stacked rows."""
-    model = contexts[0].model
+    return stacked_velocities(contexts, [x_NC] * len(contexts), t, height, width)
+
+
+@torch.no_grad()
+def stacked_velocities(
+    contexts: Sequence[Context], x_NC_each: Sequence[Tensor], t: float, height: int, width: int
+) -> list[Tensor]:
+    """The same where each context has its own picture [N, C]; all pictures have one size."""
+    model, device = contexts[0].model, x_NC_each[0].device
     segments = [latent_segment(height, width, c.position, model.config, kept=False) for c in contexts]
     segment = segments[0].to(contexts[0].device)
-    rows_LD = _noised_rows(model, segment, x_NC, t)
-    count, starts = len(contexts), torch.arange(len(contexts), device=x_NC.device)[:, None] * segment.rows
+    # the contexts of one picture, for guidance, share its rows
+    rows = {id(x_NC): _noised_rows(model, segment, x_NC, t) for x_NC in x_NC_each}
+    count, starts = len(contexts), torch.arange(len(contexts), device=device)[:, None] * segment.rows
     gen = (segment.image_indexes + starts).reshape(-1)
     routing = Routing((segment.text_indexes + starts).reshape(-1), gen)
-    positions = torch.cat([s.position_ids for s in segments]).to(x_NC.device)
+    positions = torch.cat([s.position_ids for s in segments]).to(device)
     attend = ManyCachesAttend([c.cache for c in contexts])
-    last, _ = model.language_model(rows_LD.repeat(count, 1), routing, positions, attend)
+    rows_LD = torch.cat([rows[id(x_NC)] for x_NC in x_NC_each])
+    last, _ = model.language_model(rows_LD, routing, positions, attend)
     return list(model.llm2vae(last[gen]).float().chunk(count))
 
 
@@ -82,6 +92,11 @@ def velocity(
     Contexts whose term is off at t are not run. Raises ValueError when a needed one is missing.
     """
     scales = guidance.scales_at(t)
+    return _guided(velocities(_needed(contexts, scales), x_NC, t, *size), guidance, scales)
+
+
+def _needed(contexts: GuidedContexts, scales: tuple[float, float]) -> list[Context]:
+    """The contexts whose terms are on; raises ValueError when one of them is missing."""
     needed: list[Context | None] = [contexts.full]
     if scales[0] > 1:
         needed.append(contexts.without_text)
@@ -90,7 +105,11 @@ def velocity(
     present = [context for context in needed if context is not None]
     if len(present) < len(needed):
         raise ValueError(f"guidance with scales {scales} needs a context that was not given")
-    found = velocities(present, x_NC, t, *size)
+    return present
+
+
+def _guided(found: Sequence[Tensor], guidance: Guidance, scales: tuple[float, float]) -> Tensor:
+    """One velocity out of those of `_needed`."""
     if len(found) == 1:
         return found[0]
     return guided_velocity(found[0], found[1], found[2] if len(found) > 2 else None, guidance, scales)
@@ -116,3 +135,25 @@ def sample_latent(
             watch(float(now), x_NC, v_NC)
         x_NC = x_NC - v_NC * float(now - after)
     return x_NC
+
+
+def sample_latents(
+    pictures: Sequence[GuidedContexts],
+    noises_NC: Sequence[Tensor],
+    size: tuple[int, int],
+    settings: SamplerSettings,
+) -> list[Tensor]:
+    """`sample_latent` for several pictures of one size, all contexts of all pictures in one pass per step."""
+    states_NC = [noise_NC.float() for noise_NC in noises_NC]
+    times = sampler_times(settings.points, settings.shift)
+    for now, after in itertools.pairwise(times):
+        scales = settings.guidance.scales_at(float(now))
+        groups = [_needed(contexts, scales) for contexts in pictures]
+        each = [x_NC for group, x_NC in zip(groups, states_NC, strict=True) for _ in group]
+        flat = iter(stacked_velocities([c for group in groups for c in group], each, float(now), *size))
+        step = float(now - after)
+        states_NC = [
+            x_NC - _guided(list(itertools.islice(flat, len(group))), settings.guidance, scales) * step
+            for group, x_NC in zip(groups, states_NC, strict=True)
+        ]
+    return states_NC

@@ -36,6 +36,9 @@ GATES: Mapping[str, str] = {
     "center_offset": "distance from the picture's center",
     "salient_share": "target's share of the picture",
     "hard_to_locate": "hard to find at a glance (1 yes, 0 no)",
+    "keep_probability": "probability of a precise mask and a target hard to find, by the target judge",
+    "precise_probability": "probability of a precise mask, by the target judge",
+    "hard_probability": "probability of a target hard to find, by the target judge",
     # instruction
     "edit_types_allowed": "edit types that suit the target",
     "argument_accepted": "the edit can be made into what was chosen (1 yes, 0 no)",
@@ -71,6 +74,9 @@ GATES: Mapping[str, str] = {
     "hole_unnamed_things_share": "share of its close environment that is another thing",
     "change_inside_delta_e": "mean color change of the target (Lab)",
     "raw_leak_delta_e": "mean color change around it (Lab), before putting back",
+    "effect_share": "shadow and reflection that changed with it, in areas of the target",
+    "similar_in_crop": "similar things that the editor saw beside it",
+    "tries": "edits made until one was kept",
     "asked_color_share": "share of the target in the asked color",
     "seam_share": "share of the border with a new edge",
     "ragged_border_share": "share of the border where structures run into it",
@@ -83,6 +89,8 @@ GATES: Mapping[str, str] = {
     "trace_of_shape": "how much of the target's shape is still seen",
     "accuracy": "edit judge's score for accuracy, 1 to 5",
     "seamlessness": "edit judge's score for seamlessness, 1 to 5",
+    "second_accuracy": "second judge's score for accuracy, 1 to 5",
+    "second_seamlessness": "second judge's score for seamlessness, 1 to 5",
 }
 """Description by recorded name of a gate; gates missing here are shown by name."""
 
@@ -131,6 +139,9 @@ SCORES = {
 """The two scores that a released sample carries beside its gates."""
 
 BEST_SCORE = 5.0
+
+UP_TO_BEST = frozenset({*SCORES, "accuracy", "seamlessness", "second_accuracy", "second_seamlessness"})
+"""Numbers whose scale ends at `BEST_SCORE`."""
 
 
 class Measured(Protocol):
@@ -240,7 +251,7 @@ def spare_share(gate: Measured) -> float | None:
         return None
     if low is None:
         return (limit - gate.value) / limit
-    best = BEST_SCORE if gate.name in SCORES else 1.0 if limit < 1 else 2 * limit
+    best = BEST_SCORE if gate.name in UP_TO_BEST else 1.0 if limit < 1 else 2 * limit
     return (gate.value - limit) / (best - limit) if best > limit else None
 
 

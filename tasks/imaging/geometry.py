@@ -64,6 +64,16 @@ def enlarge(box: Box, factor: float, min_side: int, width: int, height: int) -> 
     return Box(x0=x0, y0=y0, x1=x0 + side_x, y1=y0 + side_y)
 
 
+def quarter_views(width: int, height: int, share: float) -> list[Box]:
+    """Four corner windows, each ``share`` of the picture's sides, so that they overlap in the middle."""
+    side_x, side_y = round(width * share), round(height * share)
+    return [
+        Box(x0=x, y0=y, x1=x + side_x, y1=y + side_y)
+        for y in (0, height - side_y)
+        for x in (0, width - side_x)
+    ]
+
+
 def box_of(mask: Mask) -> Box:
     """The tight box around a mask; all zeros for an empty one."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

@@ -83,6 +83,10 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.EASY_TARGET: _say(
         "easy target", "The object is found at a glance, so an instruction about it would take no reasoning."
     ),
+    Reason.TARGET_REFUSED: _say(
+        "target refused",
+        "The target judge, asked about both at once, found the mask not precise or the object found at a glance.",
+    ),
     Reason.NO_EDIT_TYPE: _say("no edit type", "None of the edit types on offer suits this object."),
     Reason.NO_UNIQUE_REFERENCE: _say(
         "no unique reference",

@@ -115,6 +115,7 @@ class Reason(StrEnum):
     NO_TARGET = "no_target"
     MASK_NOT_PRECISE = "mask_not_precise"
     EASY_TARGET = "easy_target"
+    TARGET_REFUSED = "target_refused"
     # instruction, rejections
     NO_EDIT_TYPE = "no_edit_type"
     NO_UNIQUE_REFERENCE = "no_unique_reference"

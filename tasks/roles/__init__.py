@@ -2,7 +2,8 @@
 
     questions, picture      what is asked and answered, per role
     backend, backends       a model behind a role; the table of them
-    chat                    a request to a chat server and its reply
+    chat, image_edits       requests to servers and their replies
+    wires                   by which route of a server's API each kind of request goes
     placement               pools and servers, as configured
     answer_keys, answers    answers that were given once are kept
     router                  kept answer, equal question in flight, pool or server

@@ -21,6 +21,7 @@ from tasks.roles.questions import (
     Answer,
     Detection,
     EditScores,
+    Referents,
     Segmentation,
     TargetVerdict,
     TextVerdict,
@@ -123,6 +124,14 @@ def _segmentation(item: Mapping[str, Any]) -> Segmentation:
     )
 
 
+def _referents(found: Any) -> Referents:
+    # Earlier versions kept the objects alone.
+    value = {"objects": found, "boxes": []} if isinstance(found, list) else found
+    return Referents(
+        objects=tuple(int(index) for index in value["objects"]), boxes=tuple(map(_box, value["boxes"]))
+    )
+
+
 def _words(value: Any) -> str:
     if not isinstance(value, str):
         msg = f"expected a text, got {value!r}"
@@ -152,9 +161,17 @@ _SPELLED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda items: tuple(_segmentation(i) for i in items),
     ),
     "target_judge": (
-        lambda v: {"precise": v.precise, "hard": v.hard, "measurements": spell_measurements(v.measurements)},
+        lambda v: {
+            "precise": v.precise,
+            "hard": v.hard,
+            "together": v.together,
+            "measurements": spell_measurements(v.measurements),
+        },
         lambda i: TargetVerdict(
-            precise=i["precise"], hard=i["hard"], measurements=measurements_from(i["measurements"])
+            precise=i["precise"],
+            hard=i["hard"],
+            together=i.get("together", False),
+            measurements=measurements_from(i["measurements"]),
         ),
     ),
     "instructor": (
@@ -162,7 +179,10 @@ _SPELLED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda i: WrittenInstruction(**{**i, "reasoning": Reasoning(**i["reasoning"])}),
     ),
     "rewriter": (_words, _words),
-    "referrer": (list, lambda items: tuple(int(i) for i in items)),
+    "referrer": (
+        lambda v: {"objects": list(v.objects), "boxes": [_corners(box) for box in v.boxes]},
+        _referents,
+    ),
     "text_judge": (
         lambda v: {"agreement": v.agreement, "measurements": spell_measurements(v.measurements)},
         lambda i: TextVerdict(agreement=i["agreement"], measurements=measurements_from(i["measurements"])),

@@ -14,6 +14,7 @@ from tasks.roles.questions import (
     EditScores,
     InpaintQuestion,
     InstructQuestion,
+    Referents,
     ReferQuestion,
     RewriteQuestion,
     Segmentation,
@@ -67,7 +68,7 @@ AskSegmenter: TypeAlias = Ask[SegmentQuestion, tuple[Segmentation, ...]]
 AskTargetJudge: TypeAlias = Ask[TargetQuestion, TargetVerdict]
 AskInstructor: TypeAlias = Ask[InstructQuestion, WrittenInstruction]
 AskRewriter: TypeAlias = Ask[RewriteQuestion, str]
-AskReferrer: TypeAlias = Ask[ReferQuestion, tuple[int, ...]]
+AskReferrer: TypeAlias = Ask[ReferQuestion, Referents]
 AskTextJudge: TypeAlias = Ask[TextQuestion, TextVerdict]
 AskEditor: TypeAlias = Ask[EditQuestion, Image]
 AskInpainter: TypeAlias = Ask[InpaintQuestion, Image]

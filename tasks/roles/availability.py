@@ -31,6 +31,7 @@ class _Url:
     url: str
     state: State = State.UP
     falls: int = 0
+    since: float = 0.0
     outstanding: int = 0
     pause_s: float = 0.0
     next_try: float = 0.0
@@ -55,7 +56,7 @@ class Availability:
 
     Args:
         name: of the server, for messages.
-        urls: its base URLs.
+        urls: its base URLs; with none, questions wait until there are some (`move`), for as long as it takes.
         probe_s: first pause before a URL that is down is tried again; doubles at each failure.
         patience_s: how long all URLs may be away.
     """
@@ -66,6 +67,7 @@ class Availability:
         self.last_trouble = ""
         self._log = logging.getLogger(f"servers.{name}")
         self._urls = [_Url(url) for url in urls]
+        self._falls_before = 0
         self._probe_s = probe_s
         self._patience_s = patience_s
         self._away_since: float | None = None
@@ -74,9 +76,9 @@ class Availability:
 
     @property
     def state(self) -> State:
-        """That of the best URL."""
+        """That of the best URL; down without any."""
         states = {url.state for url in self._urls}
-        return next(state for state in State if state in states)
+        return next((state for state in State if state in states), State.DOWN)
 
     @property
     def outstanding(self) -> int:
@@ -86,7 +88,20 @@ class Availability:
     @property
     def falls(self) -> int:
         """How often a URL went down."""
-        return sum(url.falls for url in self._urls)
+        return self._falls_before + sum(url.falls for url in self._urls)
+
+    def away_s(self, urls: Sequence[str]) -> float:
+        """Seconds since the last of these URLs went down; 0 while one is up."""
+        mine = [url.since for url in self._urls if url.url in urls and url.state is not State.UP]
+        return asyncio.get_running_loop().time() - max(mine) if len(mine) == len(urls) else 0.0
+
+    def move(self, urls: Sequence[str]) -> None:
+        """The server is at these URLs from now on; those that it keeps stay as they are."""
+        known = {url.url: url for url in self._urls}
+        self._urls = [known.pop(url) if url in known else _Url(url) for url in urls]
+        self._falls_before += sum(url.falls for url in known.values())
+        self._away_since = None
+        self._wake()
 
     async def turn(self, troubles: int = 0) -> Turn:
         """Waits for a URL: one that is due for a probe, else the least busy of those that are up.
@@ -112,6 +127,9 @@ class Availability:
         while True:
             if self.fault is not None:
                 raise self.fault
+            if not self._urls:
+                await self._changed.wait()
+                continue
             now = loop.time()
             down = [url for url in self._urls if url.state is State.DOWN]
             due = next((url for url in down if url.next_try <= now), None)
@@ -153,6 +171,7 @@ class Availability:
         self.last_trouble = words
         if turn._probe or (url.state is State.UP and turn._falls == url.falls):
             url.falls += not turn._probe
+            url.since = url.since if turn._probe else now
             url.pause_s = min(max(2 * url.pause_s, self._probe_s), LONGEST_PAUSE_S)
             url.next_try = now + url.pause_s
             self._log.warning("%s: down, tried again in %g s: %s", url.url, url.pause_s, words)

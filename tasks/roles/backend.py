@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from tasks.records.errors import SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.chat import ServedRequest
 from tasks.roles.questions import Question
 
 Q = TypeVar("Q", bound=Question)
@@ -83,12 +83,18 @@ class LocalBackend(Backend[Q, A]):
 
 
 class ServedBackend(Backend[Q, A]):
-    """A model behind an HTTP server; both methods are pure."""
+    """A model behind an HTTP server; all methods are pure."""
 
     reproducible = False
 
+    @classmethod
+    def pictures(cls, options: Any) -> int:
+        """How many pictures a request holds; 0: words alone. A server is checked for them before any work."""
+        del options
+        return 0
+
     @abstractmethod
-    def request(self, question: Q) -> ChatRequest:
+    def request(self, question: Q) -> ServedRequest:
         """The question as it is sent. Encodes pictures, so it runs where CPU time is.
 
         Raises:
@@ -96,8 +102,8 @@ class ServedBackend(Backend[Q, A]):
         """
 
     @abstractmethod
-    def read(self, reply: ChatReply, request: ChatRequest) -> A:
-        """The answer in a reply.
+    def read(self, reply: Any, request: Any) -> A:
+        """The answer in a reply; the kind of request says which kind of reply that is (`tasks.roles.wires`).
 
         Raises:
             BadReply: no answer can be read from it; the server is asked again with the reason.

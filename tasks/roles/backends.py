@@ -20,15 +20,27 @@ PERCEPTION = "tasks.backends.embedded.perception"
 LANGUAGE = "tasks.backends.embedded.language"
 PAINTING = "tasks.backends.embedded.painting"
 SERVED = "tasks.backends.served"
+TORCH = "tasks.backends.torch"
 
 BACKENDS: dict[str, dict[str, str]] = {
     "tagger": {
+        "chat": f"{SERVED}.tagger:ChatTagger",
         "efficientnet-lite3": f"{PERCEPTION}.tagger:EfficientNetTagger",
-        "ram": "tasks.backends.torch.ram.tagger:RamTagger",
-        "ram-plus": "tasks.backends.torch.ram.tagger:RamPlusTagger",
+        "ram": f"{TORCH}.ram.tagger:RamTagger",
+        "ram-plus": f"{TORCH}.ram.tagger:RamPlusTagger",
     },
-    "detector": {"coco-pair": f"{PERCEPTION}.detector:PairedDetector"},
-    "segmenter": {"sam2-tiny": f"{PERCEPTION}.segmenter:Sam2Segmenter"},
+    "detector": {
+        "coco-pair": f"{PERCEPTION}.detector:PairedDetector",
+        "grounding-dino": f"{TORCH}.grounding_dino.detector:GroundingDinoDetector",
+        "groundingdino-py": f"{TORCH}.grounding_dino.packaged:PackagedDetector",
+        "sam3": f"{TORCH}.sam3.detector:Sam3Detector",
+    },
+    "segmenter": {
+        "sam": f"{TORCH}.sam.segmenter:SamSegmenter",
+        "sam2-tiny": f"{PERCEPTION}.segmenter:Sam2Segmenter",
+        "sam3": f"{TORCH}.sam3.segmenter:Sam3Segmenter",
+        "segment-anything": f"{TORCH}.sam.packaged:SegmentAnythingSegmenter",
+    },
     "target_judge": {
         "chat": f"{SERVED}.target_judge:ChatTargetJudge",
         "rules": f"{PERCEPTION}.target_judge:RuleTargetJudge",
@@ -47,17 +59,22 @@ BACKENDS: dict[str, dict[str, str]] = {
     },
     "text_judge": {"chat": f"{SERVED}.text_judge:ChatTextJudge"},
     "editor": {
-        "bagel": "tasks.backends.torch.bagel_editor:BagelEditor",
+        "bagel": f"{TORCH}.bagel_editor:BagelEditor",
         "classical": f"{PAINTING}.editor:ClassicalEditor",
+        "image-edits": f"{SERVED}.image_editor:ImageEditEditor",
     },
     "inpainter": {
         "best-of-two": f"{PAINTING}.best_inpainter:BestOfTwoInpainter",
+        "image-edits": f"{SERVED}.image_editor:ImageEditInpainter",
+        "lama": f"{TORCH}.lama.inpainter:LamaInpainter",
         "migan": f"{PAINTING}.migan_inpainter:MiganInpainter",
         "patchmatch": f"{PAINTING}.patchmatch_inpainter:PatchMatchInpainter",
+        "simple-lama": f"{TORCH}.lama.simple:SimpleLamaInpainter",
     },
     "edit_judge": {
         "chat": f"{SERVED}.edit_judge:ChatEditJudge",
         "rules": f"{PAINTING}.edit_judge:RuleEditJudge",
+        "yes-no": f"{SERVED}.yes_no_edit_judge:YesNoEditJudge",
     },
 }
 """Role -> backend name -> ``module:Class``; every class is a `tasks.roles.backend.Backend`."""

@@ -106,6 +106,11 @@ class Pool:
         await asyncio.gather(*self._serving, return_exceptions=True)
         await self._replicas.close()
 
+    @property
+    def living(self) -> int:
+        """Replicas that are loaded."""
+        return len(self._replicas.living)
+
     def queued(self, route: str) -> int:
         """Questions of a route that wait for a replica."""
         return self._waiting.count(route)

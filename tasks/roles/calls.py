@@ -43,7 +43,7 @@ class RoleCall:
         key: of the kept answer; equal keys mean equal questions.
         sid: id of the photograph, under which the answer is kept.
         subject: id of the sample, for messages.
-        payload: the question for a pool, the `ChatRequest` for a server, or what stands for it until it is opened.
+        payload: the question for a pool, the `ServedRequest` for a server, or what stands for it until it is opened.
     """
 
     route: str

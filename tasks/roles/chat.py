@@ -1,4 +1,4 @@
-"""A request to a chat server and its reply, without HTTP: what a served backend writes and reads."""
+"""Requests to servers and their replies, without HTTP: what a served backend writes and reads."""
 
 from __future__ import annotations
 
@@ -20,25 +20,17 @@ class ChatPicture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatRequest:
-    """One user turn.
+class ServedRequest:
+    """What all requests have; the class says by which route of the API it goes (`tasks.roles.wires`).
 
     Attributes:
-        parts: texts and pictures in their order.
-        sampling: temperature, top_p, max_tokens … as the server's API spells them; nothing is left to its defaults.
         seed: of this question.
-        schema: JSON schema of the reply, ``None`` for free text.
-        choices: words of which the reply must be one; their log-probabilities are asked for. Empty: no choice.
-        again: sentence for a retry, with ``$reason`` in it, from a prompt file.
+        again: sentence for a retry, with ``$reason`` in it, from a prompt file; empty: put again without words.
         reasons: sentence for each code of `BadReply`, from the same file; `repeated` puts one into ``again``.
-        context: small values that `read` needs (how many objects there are, …), JSON values.
+        context: small values that `ServedBackend.read` needs (how many objects there are, …), JSON values.
     """
 
-    parts: tuple[str | ChatPicture, ...]
-    sampling: Mapping[str, Any]
     seed: int
-    schema: Mapping[str, Any] | None = None
-    choices: tuple[str, ...] = ()
     again: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -51,19 +43,38 @@ class ChatRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest(ServedRequest):
+    """One user turn.
+
+    Attributes:
+        parts: texts and pictures in their order.
+        sampling: temperature, top_p, max_tokens … as the server's API spells them; nothing is left to its defaults.
+        schema: JSON schema of the reply, ``None`` for free text.
+        choices: words of which the reply is one, or each value of its object; their log-probabilities are asked for.
+            Empty: no choice.
+    """
+
+    parts: tuple[str | ChatPicture, ...]
+    sampling: Mapping[str, Any]
+    schema: Mapping[str, Any] | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatReply:
     """What a server sent back.
 
     Attributes:
         text: the whole reply.
         finish: the server's finish reason (``stop``, ``length``, ``content_filter``).
-        logprobs: log-probabilities of the first token's alternatives by token text, where they were asked for.
+        places: for each token that is one of the request's choices, in order, the log-probabilities of its alternatives
+            by token text; empty where none were asked for or the server gives none.
         model: name the server gives itself.
     """
 
     text: str
     finish: str = "stop"
-    logprobs: Mapping[str, float] = field(default_factory=dict)
+    places: tuple[Mapping[str, float], ...] = ()
     model: str = ""
 
 

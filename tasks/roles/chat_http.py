@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -17,16 +17,23 @@ import httpx
 
 from tasks.records.errors import GroundEditError
 from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.reply_text import choice_places, runs_away
 from tasks.roles.scrubbing import scrub
 
 END_S = 1.0
 """How long a stream may stay open after its last event before its connection is dropped."""
 
 TOP_LOGPROBS = 20
-"""Alternatives of the first token that are asked for; no server gives more by default."""
+"""Alternatives per token that are asked for; no server gives more by default."""
+
+TAIL_EVENTS = 400
+"""Events of a stream that are looked at for an end that never comes; most servers send a token in each."""
 
 COMPLAINT_LENGTH = 2000
 """Characters of a bad reply that are sent back with the complaint about it."""
+
+MALFORMED = 502
+"""Status of a reply that is there and cannot be read as one of this API: asked again, though not for ever."""
 
 COME_BACK = frozenset({408, 409, 425, 429})
 """Statuses below 500 that say: later."""
@@ -35,6 +42,9 @@ ABOUT_THE_QUESTION = frozenset({400, 413, 422})
 """Statuses that refuse this question: too long, too large, not to be processed."""
 
 _NO_SUCH_MODEL = re.compile(r"(?i)model_not_found|\bmodel\b.{0,200}\b(?:does not exist|not found|is unknown)")
+_AGAINST_RULES = re.compile(
+    r"(?i)content_policy|content_filter|moderation_blocked|safety[ _]system|safety_violation"
+)
 
 
 class Away(GroundEditError):
@@ -54,11 +64,18 @@ class Away(GroundEditError):
 
 
 class Refused(GroundEditError):
-    """The server will not take this question."""
+    """The server will not take this question.
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"status {status}")
+    Args:
+        status: HTTP status.
+        words: what the server says, for messages; never part of a row.
+        by_rules: its body says that the provider's rules on content forbid it.
+    """
+
+    def __init__(self, status: int, words: str = "", *, by_rules: bool = False) -> None:
+        super().__init__(words or f"status {status}")
         self.status = status
+        self.by_rules = by_rules
 
 
 class WrongServer(GroundEditError):
@@ -118,7 +135,7 @@ def failure(status: int, headers: Mapping[str, str], body: str, api_key: str = "
     if status in COME_BACK or status >= 500:
         return Away(words, retry_after=_retry_after(headers.get("retry-after", "")), status=status)
     if status in ABOUT_THE_QUESTION and not _NO_SUCH_MODEL.search(body):
-        return Refused(status)
+        return Refused(status, words, by_rules=_AGAINST_RULES.search(body) is not None)
     return WrongServer(words)
 
 
@@ -141,7 +158,7 @@ class _Growing:
     text: list[str] = field(default_factory=list)
     finish: str = ""
     declined: bool = False
-    logprobs: dict[str, float] = field(default_factory=dict)
+    tokens: list[tuple[str, dict[str, float]]] = field(default_factory=list)
     model: str = ""
 
     def add(self, chunk: Mapping[str, Any]) -> None:
@@ -158,7 +175,7 @@ class _Growing:
             self._add(chunk)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             msg = f"the reply has not the form of the chat API ({type(error).__name__})"
-            raise Away(msg) from error
+            raise Away(msg, status=MALFORMED) from error
 
     def _add(self, chunk: Mapping[str, Any]) -> None:
         self.model = str(chunk.get("model") or self.model)
@@ -167,12 +184,18 @@ class _Growing:
             self.text.append(said.get("content") or said.get("refusal") or "")
             self.finish = choice.get("finish_reason") or self.finish
             self.declined = self.declined or bool(said.get("refusal"))
-            tokens = (choice.get("logprobs") or {}).get("content") or ()
-            if tokens and not self.logprobs:
-                self.logprobs = {t["token"]: float(t["logprob"]) for t in tokens[0].get("top_logprobs") or ()}
+            for token in (choice.get("logprobs") or {}).get("content") or ():
+                likely = {t["token"]: float(t["logprob"]) for t in token.get("top_logprobs") or ()}
+                self.tokens.append((token["token"], likely))
 
-    def whole(self) -> ChatReply:
-        """The reply.
+    def runs_away(self) -> bool:
+        """Whether the end of the text is one character, or blanks, without end."""
+        # Almost every event ends with two kinds of characters, which is seen without putting the tail together.
+        last = self.text[-1] if self.text else ""
+        return len(set(last.strip())) < 2 and runs_away("".join(self.text[-TAIL_EVENTS:]))
+
+    def whole(self, choices: Sequence[str]) -> ChatReply:
+        """The reply to a request with these choices.
 
         Raises:
             Away: it ended before its end was said.
@@ -183,30 +206,40 @@ class _Growing:
         return ChatReply(
             text="".join(self.text),
             finish="content_filter" if self.declined else self.finish,
-            logprobs=self.logprobs,
+            places=choice_places(self.tokens, choices),
             model=self.model,
         )
 
 
-def whole_reply(body: bytes) -> ChatReply:
+def whole_reply(body: bytes, choices: Sequence[str] = ()) -> ChatReply:
     """A reply of a server that does not stream.
+
+    Args:
+        body: of the response.
+        choices: of the request.
 
     Raises:
         Away: it is not the whole of one.
     """
     growing = _Growing()
     growing.add(_event(body.decode(errors="replace")))
-    return growing.whole()
+    return growing.whole(choices)
 
 
-async def streamed_reply(lines: AsyncIterator[str], silence_s: float, heard: Callable[[], None]) -> ChatReply:
+async def streamed_reply(
+    lines: AsyncIterator[str], silence_s: float, heard: Callable[[], None], choices: Sequence[str] = ()
+) -> ChatReply:
     """A reply from the lines of an event stream.
+
+    A reply that will never end by itself (blanks or one character over and over) is left at once, as if the length
+    limit had ended it: a server stops working on it when its connection closes.
 
     Args:
         lines: of the reply's body.
         silence_s: longest time between two events. Lines that only hold the connection open do not count, so that a
             stalled model is told from one with much to say.
         heard: called at each event.
+        choices: of the request.
 
     Raises:
         Away: the stream was silent, broke off or reported an error.
@@ -225,10 +258,28 @@ async def streamed_reply(lines: AsyncIterator[str], silence_s: float, heard: Cal
                     break
                 growing.add(_event(data))
                 heard()
+                if not growing.finish and growing.runs_away():
+                    growing.finish = "length"
+                    break
     except TimeoutError:
         msg = f"silent for {silence_s:g} s in the middle of a reply"
         raise Away(msg) from None
-    return growing.whole()
+    return growing.whole(choices)
+
+
+async def lines_of(parts: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of an event stream, without their ends.
+
+    A line ends with a line feed alone. Python and httpx also split at other separators (U+0085, U+2028, …), which JSON
+    may hold inside of a text and servers send as they are.
+    """
+    begun = b""
+    async for part in parts:
+        *whole, begun = (begun + part).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").removesuffix("\r")
+    if begun:
+        yield begun.decode(errors="replace")
 
 
 async def _to_the_end(lines: AsyncIterator[str]) -> None:
@@ -246,7 +297,7 @@ def _event(data: str) -> Mapping[str, Any]:
         event = None
     if not isinstance(event, dict):
         msg = "a part of the reply is not JSON"
-        raise Away(msg)
+        raise Away(msg, status=MALFORMED)
     return event
 
 

@@ -53,10 +53,15 @@ def read_instruction(reply: ChatReply) -> WrittenInstruction:
     Raises:
         SampleError: `NO_UNIQUE_REFERENCE` when the instructor says that no wording fits the target alone; else as
             `json_object`.
-        BadReply: as `json_object` and `fitted`; ``too_long`` above `MAX_INSTRUCTION_WORDS`.
+        BadReply: as `json_object` and `fitted`; ``apology`` in place of words; ``too_long`` above
+            `MAX_INSTRUCTION_WORDS`.
     """
     data = json_object(reply)
-    refused = str(data.get("Refusal") or "").strip().lower() not in NOTHING
+    refusal = str(data.get("Refusal") or "").strip()
+    if is_apology(refusal) or is_apology(str(data.get("Editing_Instruction") or "")):
+        # Not that no words would do, but that the model will not say any.
+        raise BadReply("apology", "inside the object")
+    refused = refusal.lower() not in NOTHING
     if refused and not str(data.get("Editing_Instruction") or "").strip():
         raise SampleError(Reason.NO_UNIQUE_REFERENCE, "declined by the instructor")
     found = fitted(data, _Reply)

@@ -73,10 +73,14 @@ class KeptAnswer:
         if REPLY_BLOB not in self.file.blobs:
             return None
         kept = self.file.reply
+        # Replies stored by earlier versions hold the first token's alternatives alone.
+        places = kept["places"] if "places" in kept else [kept["logprobs"]]
         return ChatReply(
             text=self.file.blobs[REPLY_BLOB].decode("utf-8", errors="surrogatepass"),
             finish=kept["finish"],
-            logprobs={token: float(value) for token, value in kept["logprobs"].items()},
+            places=tuple(
+                {token: float(value) for token, value in likely.items()} for likely in places if likely
+            ),
             model=kept["model"],
         )
 
@@ -121,7 +125,7 @@ def answer_file(
         said = {
             "finish": reply.finish,
             "model": reply.model,
-            "logprobs": {token: _number(value) for token, value in reply.logprobs.items()},
+            "places": [{token: _number(value) for token, value in likely.items()} for likely in reply.places],
         }
     asked = Asked(at=datetime.now(UTC), run=run)
     if isinstance(given, NoAnswer):

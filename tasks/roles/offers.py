@@ -49,18 +49,25 @@ class Offer(ABC):
         edit_types: types that are offered for some target.
         covers_target: an edit changes the whole target. False: it may change the part that the instruction speaks of,
             so nothing that is measured over the whole mask can tell whether it was made.
+        by_seed: another seed gives another edit. False: an edit that was refused is not tried again.
         carriers: labels of targets that the inpainter does not take out although their removal is drawn, because what
-            they carry would hang in the air. Known when the edit is made; changing them asks for no new instruction.
+            they carry would hang in the air.
+        effects: an edit also changes shadow and reflection of its target, outside the mask or hole that was given.
+            What it changed there is then allowed as well, as far as it is connected with the target.
+
+    ``by_seed``, ``carriers`` and ``effects`` matter when the edit is made; changing them asks for no new instruction.
     """
 
     name: ClassVar[str]
     version: ClassVar[int]
     edit_types: ClassVar[frozenset[EditType]]
     covers_target: ClassVar[bool] = True
+    by_seed: ClassVar[bool] = True
 
     def __init__(self, options: Settings) -> None:
         del options
         self.carriers: tuple[str, ...] = ()
+        self.effects = False
 
     @abstractmethod
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:

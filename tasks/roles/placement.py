@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from pathlib import PurePath
+from typing import Any, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.records.settings_base import Settings
+from tasks.roles.serve_arguments import run_arguments
 
 HERE = "here"
 """The placement that every build has: the worker's own process, CPU, one question at a time."""
+
+MODELS_OWN = "model's own"
+"""Of `ServedModel.template`: the template that comes with the weights."""
+
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 
 
 class PoolSettings(Settings):
@@ -24,12 +32,25 @@ class PoolSettings(Settings):
     max_wait_ms: float = Field(default=20.0, ge=0, description="longest wait for a batch to fill")
     resources: dict[str, float] = Field(default={}, description="custom Ray resources of one actor")
     ready_s: float = Field(default=1800.0, gt=0, description="longest wait for an actor to load")
+    python: str = Field(
+        default="",
+        description="absolute path of the interpreter in the actors' own environment; empty: that of the workers",
+    )
 
     @field_validator("replicas")
     @classmethod
     def _positive(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 1:
             msg = "expected 1 or more, or 'auto'"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("python")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        """Actors start in a folder of their own."""
+        if value and not PurePath(value).is_absolute():
+            msg = "expected an absolute path"
             raise ValueError(msg)
         return value
 
@@ -48,7 +69,9 @@ class ServedModel(Settings):
     max_pixels: int = Field(
         default=1_048_576, gt=0, description="pictures are sent no larger than this, pixels"
     )
-    template: str = Field(default="model's own", description="chat template: digest, or the model's own")
+    template: str = Field(
+        default=MODELS_OWN, description="chat template: SHA-256 of its file, or the model's own"
+    )
     generation_config: str = Field(
         default="none", description="server-side sampling defaults; none: ours are stated"
     )
@@ -56,12 +79,78 @@ class ServedModel(Settings):
     context_length: int = Field(default=32_768, gt=0, description="tokens")
 
 
+class ServeSettings(Settings):
+    """How a build starts a server by itself. Nothing here may change an answer, so nothing here is hashed."""
+
+    command: Literal["vllm"] = Field(default="vllm", description="kind of server")
+    python: str = Field(min_length=1, description="path of the interpreter in the server's own environment")
+    path: str = Field(
+        default="", description="folder of the weights, or their repository; empty: the model's id"
+    )
+    gpu_gb: float = Field(
+        default=0.0, ge=0, description="GPU memory on each of its cards, GB; 0: no GPU, a server for CPUs"
+    )
+    tensor_parallel: int = Field(
+        default=1, ge=1, description="cards that hold the model together; more than one: whole cards"
+    )
+    replicas: int | Literal["auto"] = Field(
+        default=1, description="equal servers that share the questions; auto: as many as fit the GPUs"
+    )
+    cpus: float = Field(default=0.0, ge=0, description="CPUs that one server reserves")
+    resources: dict[str, float] = Field(default={}, description="custom Ray resources of one server")
+    pictures: int = Field(
+        default=4, ge=0, description="most pictures in a question; 0: the model takes texts alone"
+    )
+    template: str = Field(default="", description="file of the chat template, if not the model's own")
+    args: dict[str, Any] = Field(
+        default={}, description="further arguments by name (max-num-seqs: 64); none that changes an answer"
+    )
+    env: dict[str, str] = Field(default={}, description="further variables of the server's environment")
+    ready_s: float = Field(default=1800.0, gt=0, description="longest wait for a server to load")
+
+    @field_validator("replicas")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            msg = "expected 1 or more, or 'auto'"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("args")
+    @classmethod
+    def _only_of_the_run(cls, args: dict[str, Any]) -> dict[str, Any]:
+        """Arguments under the names of the command line; what belongs to the model would escape the digests."""
+        return run_arguments(args)
+
+    @field_validator("env")
+    @classmethod
+    def _no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
+        """The configuration is stored with the dataset."""
+        for name in env:
+            if _SECRET.search(name):
+                msg = (
+                    f"{name}: set it in the environment of the build instead, which passes on HF_* and VLLM_*"
+                )
+                raise ValueError(msg)
+        return env
+
+    @model_validator(mode="after")
+    def _cards_have_memory(self) -> Self:
+        if self.tensor_parallel > 1 and not self.gpu_gb:
+            msg = f"tensor_parallel {self.tensor_parallel} needs gpu_gb, the memory taken on each card"
+            raise ValueError(msg)
+        return self
+
+
 class ServerSettings(Settings):
-    """An OpenAI-style endpoint shared by the roles that name it."""
+    """An OpenAI-style endpoint shared by the roles that name it: one that runs, or one that the build starts."""
 
     model: ServedModel
     urls: tuple[str, ...] = Field(
-        min_length=1, description="base URLs ending in /v1; questions are spread over them"
+        default=(), description="base URLs ending in /v1; questions are spread over them"
+    )
+    serve: ServeSettings | None = Field(
+        default=None, description="instead of urls: how the build starts the server for its stages"
     )
     in_flight: int = Field(default=64, ge=1, description="requests at work at the same time, over all URLs")
     timeout_s: float = Field(
@@ -93,3 +182,25 @@ class ServerSettings(Settings):
                 msg = "a URL may hold no user, key or query; name the key's variable in api_key_env"
                 raise ValueError(msg)
         return urls
+
+    @model_validator(mode="after")
+    def _one_way_to_reach_it(self) -> Self:
+        if bool(self.urls) == (self.serve is not None):
+            msg = f"expected either urls or serve, got {'both' if self.serve else 'neither'}"
+            raise ValueError(msg)
+        if self.serve is None:
+            return self
+        if len(self.model.adapters) > 1:
+            msg = f"model.adapters: vllm answers with one adapter at a time, got {len(self.model.adapters)}"
+            raise ValueError(msg)
+        if (self.model.template == MODELS_OWN) == bool(self.serve.template):
+            msg = (
+                f"model.template {self.model.template!r} and serve.template {self.serve.template!r}: "
+                "expected the SHA-256 of a file and the file, or neither"
+            )
+            raise ValueError(msg)
+        return self
+
+
+OnCards: TypeAlias = PoolSettings | ServeSettings
+"""What takes GPU memory: a pool, or a server that the build starts."""

@@ -6,7 +6,7 @@
     target_judge   is the mask precise, the target hard to find     TargetQuestion    TargetVerdict
     instructor     instruction and four-part reasoning              InstructQuestion  WrittenInstruction
     rewriter       the instruction in other words                   RewriteQuestion   str
-    referrer       which objects the words mean                     ReferQuestion     tuple[int, ...]
+    referrer       which objects the words mean                     ReferQuestion     Referents
     text_judge     do the words agree with the picture              TextQuestion      TextVerdict
     editor         an edited crop                                   EditQuestion      Image
     inpainter      a filled hole                                    InpaintQuestion   Image
@@ -153,11 +153,16 @@ class TargetQuestion(Question):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetVerdict:
-    """Both must hold to keep the target: the mask is precise, and the target is hard to locate."""
+    """Both must hold to keep the target: the mask is precise, and the target is hard to locate.
+
+    Attributes:
+        together: one answer was given to both, as in the paper, so that a no may be about either.
+    """
 
     precise: bool
     hard: bool
     measurements: tuple[Measurement, ...]
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -224,8 +229,8 @@ class ReferQuestion(Question):
     """Which objects of the scene the words may mean; the target is not told.
 
     Attributes:
-        numbered: the source with the number of each object of the scene drawn on it.
-        scene: the objects; indices of the answer point into ``scene.objects``. Several or none: ambiguous words.
+        picture: the source; ``numbered``: the same with the number of each object of the scene drawn on it.
+        scene: the objects.
     """
 
     picture: Picture
@@ -236,6 +241,19 @@ class ReferQuestion(Question):
     def material(self) -> Mapping[str, Any]:
         """See `Question`."""
         return {"numbered": self.numbered.recipe, "instruction": self.instruction}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referents:
+    """What an instruction may mean; several or nothing: ambiguous words.
+
+    Attributes:
+        objects: indices of ``scene.objects``, ascending, each once; those beyond are its distractors, in their order.
+        boxes: in pixels of the source, of a referrer that points by boxes; the stage says which objects they are.
+    """
+
+    objects: tuple[int, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -283,7 +301,9 @@ class EditQuestion(Question):
 
     Attributes:
         picture: the crop; ``mask``: the target in it, (H, W) of the crop.
-        instruction: final instruction of the plan.
+        instruction: final instruction of the plan, written for the whole picture.
+        similar: how many other things of the target's class and size the crop shows; the instruction alone may then
+            not say which one is meant. 0 where the crop is the whole picture.
     """
 
     picture: Picture
@@ -292,10 +312,11 @@ class EditQuestion(Question):
     edit_type: EditType
     argument: str
     instruction: str
+    similar: int = 0
 
     def material(self) -> Mapping[str, Any]:
         """See `Question`."""
-        return {
+        material = {
             "picture": self.picture.recipe,
             "mask": array_digest(self.mask),
             "label": self.label,
@@ -303,6 +324,8 @@ class EditQuestion(Question):
             "argument": self.argument,
             "instruction": self.instruction,
         }
+        # Left out where there are none, so that answers kept before the number existed are found.
+        return {**material, "similar": self.similar} if self.similar else material
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -312,16 +335,23 @@ class InpaintQuestion(Question):
     Attributes:
         hole: True = fill, (H, W) of the window.
         avoid: pixels of other objects that no filling should be copied from, or None; a network may ignore it.
+        label: class noun of what is removed, for models that are told in words.
     """
 
     picture: Picture
     hole: Mask
     avoid: Mask | None = None
+    label: str = ""
 
     def material(self) -> Mapping[str, Any]:
         """See `Question`."""
         avoid = "" if self.avoid is None else array_digest(self.avoid)
-        return {"picture": self.picture.recipe, "hole": array_digest(self.hole), "avoid": avoid}
+        return {
+            "picture": self.picture.recipe,
+            "hole": array_digest(self.hole),
+            "avoid": avoid,
+            "label": self.label,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -374,7 +404,7 @@ Answer = (
     | TargetVerdict
     | WrittenInstruction
     | str
-    | tuple[int, ...]
+    | Referents
     | TextVerdict
     | Image
     | EditScores

@@ -17,6 +17,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import json_repair
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from prompts import load_data
 from tasks.records.errors import Reason, SampleError
 from tasks.roles.chat import BadReply, ChatReply
+from tasks.roles.reply_text import bare, endless, is_unfinished_thought, without_thoughts
 
 CODES = (
     "empty",
@@ -48,15 +50,9 @@ APOLOGIES = "apologies"
 MAX_INSTRUCTION_WORDS = 60
 """A longer instruction is a description, or two edits."""
 
-EQUAL_RUN = 20
-"""More equal characters in a row than this are an overflow of the model's numbers, not writing."""
-
-PHRASE_WORDS, PHRASE_TIMES = 4, 6
-"""The same four words so often in a row of each other are a loop."""
-
-_THINK = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
+_AROUND_WORD = " \n\t\"'`"
 _FENCE = re.compile(r"^\s*```[a-zA-Z]*\s*\n?(.*?)\n?\s*```\s*$", re.DOTALL)
-_EQUAL = re.compile(rf"([^\s])\1{{{EQUAL_RUN},}}")
+_CURLY = str.maketrans({"“": '"', "”": '"'})
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'"})
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,19 +67,19 @@ def written(reply: ChatReply) -> str:
     """
     if reply.finish == "content_filter":
         raise SampleError(Reason.REFUSED_BY_MODEL, "content filter")
+    text = without_thoughts(reply.text)
+    # A loop is ended by the length limit as well, but the model shall be told what was wrong.
+    loop = endless(text)
+    if loop:
+        raise BadReply("degenerate", loop)
     if reply.finish == "length":
         raise BadReply("cut_off", "length limit")
-    text = _THINK.sub("", reply.text, count=1).strip()
-    if text.startswith("<think>"):
+    if is_unfinished_thought(text):
         raise BadReply("cut_off", "within its thoughts")
     fenced = _FENCE.match(text)
     text = (fenced.group(1) if fenced else text).strip()
     if not text:
         raise BadReply("empty")
-    if _EQUAL.search(text):
-        raise BadReply("degenerate", f"more than {EQUAL_RUN} equal characters")
-    if _loops(text.lower().split()):
-        raise BadReply("degenerate", "a phrase that goes round")
     return text
 
 
@@ -97,14 +93,33 @@ def json_object(reply: ChatReply) -> dict[str, Any]:
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end < start:
         raise BadReply("apology" if is_apology(text) else "not_json", "no object in the reply")
-    text = text[start : end + 1]
-    try:
-        data = json.loads(text)
-    except ValueError:
-        data = json_repair.loads(text, skip_json_loads=True)
-    if not isinstance(data, dict) or not data:
+    found = _objects(text[start : end + 1])
+    if not found:
         raise BadReply("not_json", "no object in the reply")
-    return data
+    if any(other != found[0] for other in found[1:]):
+        raise BadReply("not_json", "several objects that differ")
+    return found[0]
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The objects in a text that begins with one: read strictly, with straight quotes for curly ones, or mended."""
+    found = _strict_objects(text) or _strict_objects(text.translate(_CURLY))
+    if not found:
+        mended = json_repair.loads(text, skip_json_loads=True)
+        found = mended if isinstance(mended, list) else [mended]
+    return [item for item in found if isinstance(item, dict) and item]
+
+
+def _strict_objects(text: str) -> list[Any]:
+    """The objects from the beginning on, up to a brace that begins none."""
+    found: list[Any] = []
+    start = 0
+    with suppress(ValueError):
+        while start >= 0:
+            data, end = json.JSONDecoder().raw_decode(text, start)
+            found.append(data)
+            start = text.find("{", end)
+    return found
 
 
 def fitted(data: Mapping[str, Any], model: type[Model]) -> Model:
@@ -131,22 +146,26 @@ def chosen(reply: ChatReply, choices: Sequence[str]) -> str:
     Raises:
         SampleError, BadReply: as `written`; ``apology`` or ``not_a_choice``.
     """
-    word = _THINK.sub("", reply.text, count=1).strip().strip("\"'`")
+    # A digit that the length limit ended is whole nevertheless.
+    word = without_thoughts(reply.text).strip(_AROUND_WORD)
     if word in choices:
         return word
     text = written(reply)
+    if text.strip(_AROUND_WORD) in choices:
+        return text.strip(_AROUND_WORD)
     raise BadReply("apology" if is_apology(text) else "not_a_choice", f"expected {' or '.join(choices)}")
 
 
 def share_of(choice: str, choices: Sequence[str], logprobs: Mapping[str, float]) -> float | None:
     """Probability 0..1 of ``choice`` among ``choices``, the rest of the vocabulary left out.
 
-    Servers report log-probabilities of the unconstrained model, so they are made to sum to 1 over what was allowed.
+    Servers report log-probabilities of the unconstrained model, so they are made to sum to 1 over what was allowed. A
+    choice that is not among the alternatives, of which servers list 20 at most, counts as impossible.
     ``None`` when no choice is among the alternatives.
     """
     weights = dict.fromkeys(choices, 0.0)
     for token, logprob in logprobs.items():
-        word = token.strip(" \"'`▁Ġ\n")
+        word = bare(token)
         if word in weights and not math.isnan(logprob):
             weights[word] += math.exp(min(logprob, 0.0))
     total = sum(weights.values())
@@ -162,18 +181,6 @@ def is_apology(text: str) -> bool:
     """Whether a text begins as models begin when they decline."""
     openings = tuple(load_data(APOLOGIES)["openings"])
     return text.translate(_APOSTROPHES).lower().lstrip("\"'* ").startswith(openings)
-
-
-def _loops(words: Sequence[str]) -> bool:
-    """Whether any run of `PHRASE_WORDS` words follows itself `PHRASE_TIMES` times (shorter loops included)."""
-    span = PHRASE_WORDS * PHRASE_TIMES
-    for period in range(1, PHRASE_WORDS + 1):
-        run = 0
-        for i in range(period, len(words)):
-            run = run + 1 if words[i] == words[i - period] else 0
-            if run >= span - period:
-                return True
-    return False
 
 
 def _respelled(data: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -24,12 +25,14 @@ from tasks.records.errors import EnvironmentFault, Reason, SampleError
 from tasks.roles.batching import Pool
 from tasks.roles.calls import Answered, AnswerKeeper, Given, RoleCall, Route
 from tasks.roles.kept_answer import NoAnswer
+from tasks.roles.occupancy import Occupancy
+from tasks.roles.own_server import StartServer
 from tasks.roles.placement import PoolSettings, ServerSettings
-from tasks.roles.replicas import MakeReplica, OwnerDied, threads_for
+from tasks.roles.replicas import MakeReplica, OwnerDied, Replica, threads_for
 from tasks.roles.route_counts import RouteCounts
 from tasks.roles.served_route import OpenRequest, ServedRoute, as_it_is
-from tasks.roles.server_check import ServerFacts
-from tasks.roles.servers import Server
+from tasks.roles.server_check import ServerFacts, pictures_sent
+from tasks.roles.server_set import ServerSet
 from tasks.storage.protocol.answer_files import Kind
 
 log = logging.getLogger(__name__)
@@ -49,16 +52,20 @@ class _InFlight:
 class Router:
     """Answers the questions of its routes. Made and used in one event loop.
 
+    Attributes:
+        servers: which of those it starts by itself are expected, and how many there is room for, is told to them.
+
     Args:
         routes: each with a ``run`` that is a name out of ``pools`` or ``servers``.
         pools: settings by name.
         servers: settings by name.
         keeper: of answers; ``None`` keeps none.
         make_replica: of a pool; by default each pool gets a thread of this process.
+        start_server: of a server with ``serve``; it is started by its first question that has no kept answer.
         open_request: by default payloads for servers are the requests themselves.
 
     Raises:
-        ConfigurationError: a server's key is not in the environment.
+        ConfigurationError: a server's key is not in the environment, or nobody is there to start one.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Router:
         servers: Mapping[str, ServerSettings],
         keeper: AnswerKeeper | None,
         make_replica: MakeReplica | None = None,
+        start_server: StartServer | None = None,
         open_request: OpenRequest = as_it_is,
     ) -> None:
         self._routes = {route.name: route for route in routes}
@@ -77,29 +85,29 @@ class Router:
         self._in_flight: dict[Place, _InFlight] = {}
         self._closed = False
         self._since = monotonic()
+        self._occupancy = Occupancy()
         self._make = make_replica or threads_for(routes)
-        self._open = open_request
         used = {route.run for route in routes}
         self._pool_settings = {name: pools[name] for name in pools if name in used}
-        self._server_settings = {name: servers[name] for name in servers if name in used}
+        self.servers = ServerSet(
+            {name: servers[name] for name in servers if name in used},
+            start_server,
+            {name: pictures_sent(routes, name) for name in servers},
+        )
         self._pools = {name: self._new_pool(name) for name in self._pool_settings}
-        self._servers: dict[str, Server] = {}
-        self._served: dict[str, ServedRoute] = {}
-        for name, settings in self._server_settings.items():
-            self._open_server(name, settings)
+        self._served = {
+            route.name: ServedRoute(
+                route, partial(self.servers.asked, route.run), self._counts[route.name], open_request
+            )
+            for route in routes
+            if route.run in self.servers
+        }
 
     def pool_at(self, name: str, replicas: int) -> None:
         """Says how many replicas of a pool there is room for; counts for those that are made from now on."""
         settings = self._pool_settings[name]
         self._pool_settings[name] = settings.model_copy(update={"replicas": replicas})
         self._pools[name].resize(replicas)
-
-    def _open_server(self, name: str, settings: ServerSettings) -> None:
-        server = self._servers[name] = Server(name, settings)
-        for route in self._routes.values():
-            if route.run == name:
-                counts = self._counts[route.name]
-                self._served[route.name] = ServedRoute(route, server, counts, self._open)
 
     async def ask(self, call: RoleCall) -> Answered:
         """The answer to one question.
@@ -154,25 +162,26 @@ class Router:
         await asyncio.gather(*(self._pools[run].ready() for run in runs if run in self._pools))
 
     async def check(self, runs: Iterable[str]) -> dict[str, tuple[ServerFacts, ...]]:
-        """Asks the servers among ``runs`` who they are, before any work.
+        """Asks the servers among ``runs`` who they are and whether they read what is sent, before any work.
+
+        Those that the build starts are checked when they are started.
 
         Raises:
-            ConfigurationError: another model, or a key or address that is refused.
+            ConfigurationError: another model, or a key, address or picture that is refused.
             ModelUnavailable: no answer.
         """
-        return {run: await self._servers[run].check() for run in runs if run in self._servers}
+        return {run: await self.servers.check(run) for run in runs if run in self.servers}
 
     async def release(self, runs: Iterable[str]) -> None:
         """Ends pools and connections, so that their devices are free; a later question makes them again."""
-        ended: list[Pool | Server] = []
+        ends: list[Coroutine[Any, Any, None]] = []
         for run in runs:
             if run in self._pools:
-                ended.append(self._pools[run])
+                ends.append(self._pools[run].close())
                 self._pools[run] = self._new_pool(run)
-            elif run in self._servers:
-                ended.append(self._servers.pop(run))
-                self._open_server(run, self._server_settings[run])
-        await asyncio.gather(*(place.close() for place in ended))
+            elif run in self.servers:
+                ends.append(self.servers.release(run))
+        await asyncio.gather(*ends)
 
     async def close(self, *, drain: bool = False) -> None:
         """Takes no more questions and ends all pools and connections.
@@ -186,8 +195,7 @@ class Router:
             for task in tasks:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        places: list[Pool | Server] = [*self._pools.values(), *self._servers.values()]
-        await asyncio.gather(*(place.close() for place in places))
+        await asyncio.gather(self.servers.close(), *(pool.close() for pool in self._pools.values()))
 
     def status(self) -> dict[str, Any]:
         """Counters of routes, pools and servers as plain values; ``answered`` over ``up_s`` is a rate."""
@@ -195,7 +203,7 @@ class Router:
             "up_s": round(monotonic() - self._since, 3),
             "routes": {name: self._route_status(route) for name, route in self._routes.items()},
             "pools": {name: pool.status() for name, pool in self._pools.items()},
-            "servers": {name: server.status() for name, server in self._servers.items()},
+            "servers": self.servers.status(),
         }
 
     # One question
@@ -245,10 +253,12 @@ class Router:
         if stop is not None:
             raise stop
         counts.in_flight += 1
+        self._occupancy.changed(route.run, route.name, 1, self._instances(route.run))
         try:
             given = await self._put_to(route, call)
         finally:
             counts.in_flight -= 1
+            self._occupancy.changed(route.run, route.name, -1, self._instances(route.run))
         counts.ended(given.error)
         if keeper is not None:
             return await self._store(keeper, route, call, given)
@@ -279,8 +289,20 @@ class Router:
         except SampleError as error:
             return Given(error=error.with_traceback(None))
 
+    def _instances(self, run: str) -> int:
+        """Replicas or URLs that can work now."""
+        if run in self._pools:
+            return self._pools[run].living
+        return self.servers.working(run) if run in self.servers else 0
+
     def _new_pool(self, name: str) -> Pool:
-        return Pool(name, self._pool_settings[name], self._make, self._counts_of(name))
+        return Pool(name, self._pool_settings[name], self._make_after_servers, self._counts_of(name))
+
+    async def _make_after_servers(self, pool: str) -> Replica:
+        """A replica, made when the servers are up: vLLM measures its card while it starts, and may not be disturbed."""
+        if self._pool_settings[pool].gpu_gb:
+            await self.servers.up()
+        return await self._make(pool)
 
     def _counts_of(self, run: str) -> dict[str, RouteCounts]:
         return {name: self._counts[name] for name, route in self._routes.items() if route.run == run}
@@ -292,6 +314,7 @@ class Router:
             "run": route.run,
             "model": route.choice.identity.model,
             **self._counts[route.name].status(pool.settings.max_batch if pool else 0),
+            "busy_s": round(self._occupancy.seconds(route.name), 3),
             "queued": pool.queued(route.name) if pool else self._counts[route.name].queued,
         }
 

@@ -7,9 +7,10 @@ import itertools
 import math
 import os
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -22,21 +23,19 @@ from tasks.records.errors import (
     SampleError,
 )
 from tasks.roles.availability import Availability, State, Turn
-from tasks.roles.chat import ChatReply, ChatRequest
+from tasks.roles.chat import ChatReply, ServedRequest
 from tasks.roles.chat_http import (
     Away,
     Complaint,
     Refused,
     WrongServer,
-    chat_body,
     failure,
-    streamed_reply,
     transport_is_away,
-    whole_reply,
 )
 from tasks.roles.placement import ServerSettings
 from tasks.roles.route_counts import RouteCounts
-from tasks.roles.server_check import ServerFacts, facts_of
+from tasks.roles.server_check import ServerFacts, check_pictures, facts_of
+from tasks.roles.wires import Encoded, Exchange, encoded
 
 ERRORS_BEFORE_CONTROL = 2
 
@@ -46,26 +45,52 @@ PLACES_PER_CLIENT = 8
 
 ERROR_BODY_BYTES = 4096
 
+ENDS_TOGETHER, ENDS_ALONE = 2, 2
+"""So often a server of our own may end under a question beside others, until it is asked alone; and then alone."""
+
 OWN_ERRORS = 5
 """So often a question may get a status of 500 or above, with others answered in between, before it is the cause."""
 
 
 @dataclass(slots=True)
 class _Trial:
-    """Whether a status of 500 or above is the question's own doing or an outage.
+    """Whether a status of 500 or above, or the end of a server of our own, is the question's own doing or an outage.
 
     An outage hits all, so only errors count that come while the server answers something else. Where there is nothing
     else to be asked, a control takes its place.
 
     Attributes:
         alive: the server's count of replies when this question got its last error.
+        put_to: URL of the last try.
+        ends: how often the server that the question had been put to ended.
+        controlled: whether a control was answered since the last end.
     """
 
     alive: int
     errors: int = 0
     own_errors: int = 0
+    put_to: str = ""
+    ends: int = 0
+    controlled: bool = False
+
+    @property
+    def alone(self) -> bool:
+        return self.ends >= ENDS_TOGETHER
+
+    @property
+    def convicted(self) -> bool:
+        return self.ends >= ENDS_TOGETHER + ENDS_ALONE
+
+    def saw_end(self, gone: Container[str]) -> bool:
+        """Whether the server of the last try has ended; true once for each end."""
+        ended = self.put_to in gone
+        if ended:
+            self.ends, self.put_to, self.controlled = self.ends + 1, "", False
+        return ended
 
     def needs_control(self, alive: int) -> bool:
+        if self.alone and not self.controlled:
+            return True
         return self.errors >= ERRORS_BEFORE_CONTROL and alive == self.alive
 
     def convicts(self, status: int, alive: int) -> bool:
@@ -78,17 +103,18 @@ class _Trial:
 
 
 class Server:
-    """Puts chat requests to one configured server. Used from one event loop.
+    """Puts requests to one configured server. Used from one event loop.
 
     Args:
         name: of the server in the configuration.
-        settings: of the server.
+        settings: of the server. Without URLs questions wait until it is told where it is (`at`).
+        api_key: of a server that the build starts; else that of ``api_key_env``.
 
     Raises:
         ConfigurationError: the variable that should hold the key is not set.
     """
 
-    def __init__(self, name: str, settings: ServerSettings) -> None:
+    def __init__(self, name: str, settings: ServerSettings, api_key: str = "") -> None:
         self.name = name
         self.settings = settings
         self.answered = 0
@@ -97,8 +123,10 @@ class Server:
         self._available = Availability(
             name, self._urls, probe_s=settings.probe_s, patience_s=settings.patience_s
         )
-        self._api_key = _api_key(name, settings.api_key_env)
+        self._api_key = api_key or key_of(name, settings.api_key_env)
         self._slots = asyncio.Semaphore(settings.in_flight)
+        self._gone: set[str] = set()
+        self._one_alone = asyncio.Lock()
         self._waiting = 0
         tls = httpx.create_ssl_context()
         self._clients = [
@@ -116,36 +144,45 @@ class Server:
             timeout=httpx.Timeout(silence_s, connect=min(CONNECT_S, silence_s), write=None, pool=None),
         )
 
-    async def chat(
-        self, request: ChatRequest, counts: RouteCounts | None = None, complaint: Complaint | None = None
+    async def ask(
+        self, request: ServedRequest, counts: RouteCounts | None = None, complaint: Complaint | None = None
     ) -> ChatReply:
         """The reply to one request; waits for a free place and while the server is away.
 
         Args:
-            request: what is asked.
+            request: what is asked; its kind says by which route of the API (`tasks.roles.wires`).
             counts: of the route that asks.
             complaint: about the last reply to this request.
 
         Raises:
-            SampleError: `ENDPOINT_REFUSED`; the server will not take this request.
+            SampleError: the server will not take this request (`ENDPOINT_REFUSED`), says that its rules forbid what is
+                asked (`REFUSED_BY_MODEL`), or ends of it (`CRASHED`).
             EnvironmentFault: the server was away for longer than ``patience_s``, or is not the one configured.
         """
         counts = counts or RouteCounts()
         loop = asyncio.get_running_loop()
-        body, troubles = b"", 0
+        sent: Encoded | None = None
+        troubles = 0
         trial = _Trial(alive=self._alive)
         while True:
             # A question that met trouble gives its place back, and is not in the way of others.
-            async with self._place(counts):
-                if not body:
-                    body = await asyncio.to_thread(chat_body, self.settings.model.id, request, complaint)
+            async with self._place(counts), self._one_alone if trial.alone else nullcontext():
+                if sent is None:
+                    sent = await asyncio.to_thread(encoded, self.settings.model.id, request, complaint)
                 turn = await self._available.turn(troubles)
+                if trial.saw_end(self._gone):
+                    self._available.done(turn)
+                    if trial.convicted:
+                        raise SampleError(Reason.CRASHED, "the model server ended of this question")
+                    continue
                 begun = loop.time()
                 try:
                     if trial.needs_control(self._alive):
-                        await self._post_control(turn)
+                        await self._post_control(turn, sent)
+                        trial.controlled = True
                         continue
-                    reply = await self._post(turn, body)
+                    trial.put_to = turn.url
+                    reply = await self._post(turn, sent)
                 except Away as away:
                     troubles += 1
                     if away.status is not None and trial.convicts(away.status, self._alive):
@@ -156,19 +193,67 @@ class Server:
                 finally:
                     counts.seconds += loop.time() - begun
 
-    async def check(self) -> tuple[ServerFacts, ...]:
-        """Asks each URL for its models, before any work.
+    async def check(
+        self, pictures: Mapping[str, int] | None = None, urls: Sequence[str] | None = None
+    ) -> tuple[ServerFacts, ...]:
+        """Asks each URL for its models, and whether it reads pictures, before any work.
+
+        Args:
+            pictures: role -> most pictures in one of its requests; without any, no question is put.
+            urls: only these, which need not be its own yet; None: all of its own.
 
         Raises:
-            ConfigurationError: key, address, model id, root or context length are not those configured.
+            ConfigurationError: key, address, model id, root or context length are not those configured, or pictures
+                are refused.
             ModelUnavailable: a URL does not answer.
         """
-        return tuple(
-            [
-                await facts_of(self.name, self.settings, url, self._clients[0], self._api_key)
-                for url in self._urls
-            ]
-        )
+        found = []
+        for url in self._urls if urls is None else urls:
+            found.append(await facts_of(self.name, self.settings, url, self._clients[0], self._api_key))
+            put = partial(self._put_once, url)
+            await check_pictures(self.name, self.settings, url, pictures or {}, put)
+        return tuple(found)
+
+    async def _put_once(self, url: str, request: ServedRequest) -> ChatReply:
+        """One request, once, whatever is known of the URL; raises `Away`, `Refused` or `WrongServer`."""
+        reply = await self._exchange(url, encoded(self.settings.model.id, request), heard=lambda: None)
+        self._check_model(reply)
+        return reply
+
+    def at(self, urls: Sequence[str]) -> None:
+        """The server is at these URLs from now on; with none, questions wait."""
+        before, self._urls = self._urls, tuple(url.rstrip("/") for url in urls)
+        self._gone |= {url for url in before if url not in self._urls}
+        self._gone -= {*self._urls}
+        self._available.move(self._urls)
+
+    def away_s(self, urls: Sequence[str]) -> float:
+        """Seconds for which none of these URLs has answered; 0 while one does."""
+        return self._available.away_s(urls)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where it is; empty while one that the build starts does not run."""
+        return self._urls
+
+    @property
+    def fault(self) -> EnvironmentFault | None:
+        """Why it was given up; None while it was not."""
+        return self._available.fault
+
+    @property
+    def replies(self) -> int:
+        """Replies of any kind so far, to controls as well."""
+        return self._alive
+
+    @property
+    def last_trouble(self) -> str:
+        """What was seen when a URL was last found away."""
+        return self._available.last_trouble
+
+    def give_up(self, fault: EnvironmentFault) -> None:
+        """All questions that wait, and all that come, get this fault."""
+        self._available.give_up(fault)
 
     def recover(self) -> None:
         """Forgets that it was given up, for another build with this router."""
@@ -212,22 +297,23 @@ class Server:
         finally:
             self._slots.release()
 
-    async def _post(self, turn: Turn, body: bytes) -> ChatReply:
+    async def _post(self, turn: Turn, sent: Encoded) -> ChatReply:
         """One request to one URL.
 
         Raises:
             Away: nothing is known about the question; it has to be put again.
-            SampleError, EnvironmentFault: as `chat`.
+            SampleError, EnvironmentFault: as `ask`.
         """
         try:
-            reply = await self._exchange(turn, body)
+            reply = await self._exchange(turn.url, sent, lambda: self._available.heard(turn))
             self._check_model(reply)
         except Away as away:
             self._available.away(turn, away.words, away.retry_after)
             raise
         except Refused as refused:
             self._available.heard(turn)
-            raise SampleError(Reason.ENDPOINT_REFUSED, f"status {refused.status}") from None
+            reason = Reason.REFUSED_BY_MODEL if refused.by_rules else Reason.ENDPOINT_REFUSED
+            raise SampleError(reason, f"status {refused.status}") from None
         except WrongServer as wrong:
             fault = ModelUnavailable(f"servers.{self.name}: {turn.url}: {wrong}")
             self._available.give_up(fault)
@@ -239,31 +325,33 @@ class Server:
         finally:
             self._available.done(turn)
 
-    async def _post_control(self, turn: Turn) -> None:
-        """The smallest request there is, to see whether the server answers anything at all."""
-        control = ChatRequest(parts=(".",), sampling={"max_tokens": 1, "temperature": 0}, seed=0)
+    async def _post_control(self, turn: Turn, sent: Encoded) -> None:
+        """The smallest request of the kind there is, to see whether the server answers anything at all."""
         try:
-            await self._post(turn, chat_body(self.settings.model.id, control))
+            await self._post(turn, encoded(self.settings.model.id, sent.wire.control()))
         except SampleError:
             self._alive += 1  # it works well enough to refuse this one
 
-    async def _exchange(self, turn: Turn, body: bytes) -> ChatReply:
-        headers = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
+    async def _exchange(self, url: str, sent: Encoded, heard: Callable[[], None]) -> ChatReply:
+        headers = {"content-type": sent.content_type, "accept": sent.wire.accept}
+        client = next(self._next_client)
         with transport_is_away():
-            async with next(self._next_client).stream(
-                "POST", f"{turn.url}/chat/completions", content=body, headers=headers
+            async with client.stream(
+                "POST", f"{url}/{sent.wire.route}", content=sent.content, headers=headers
             ) as response:
                 if response.status_code != httpx.codes.OK:
                     raise failure(
                         response.status_code, response.headers, await _beginning(response), self._api_key
                     )
-                if "json" in response.headers.get("content-type", ""):
-                    return whole_reply(await response.aread())
-                return await streamed_reply(
-                    response.aiter_lines(),
-                    self.settings.timeout_s,
-                    heard=lambda: self._available.heard(turn),
+                exchange = Exchange(
+                    request=sent.request,
+                    response=response,
+                    client=client,
+                    url=url,
+                    silence_s=self.settings.timeout_s,
+                    heard=heard,
                 )
+                return await sent.wire.read(exchange)
 
     def _check_model(self, reply: ChatReply) -> None:
         if reply.model and reply.model != self.settings.model.id:
@@ -281,7 +369,12 @@ async def _beginning(response: httpx.Response) -> str:
     return body[:ERROR_BODY_BYTES].decode(errors="replace")
 
 
-def _api_key(server: str, variable: str) -> str:
+def key_of(server: str, variable: str) -> str:
+    """The key in an environment variable; empty without one.
+
+    Raises:
+        ConfigurationError: the variable is not set.
+    """
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()

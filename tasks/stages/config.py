@@ -24,11 +24,15 @@ from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
 from tasks.roles.placement import HERE, PoolSettings, ServerSettings
 from tasks.roles.questions import ROLES
+from tasks.roles.rates import RateSettings
 from tasks.sources.settings import IngestSettings, SourceSettings
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.storage.objects.uris import DATASET_URIS
+
+INSTEAD = {"urls": "serve", "serve": "urls"}
+"""Settings of a server of which each replaces the other."""
 
 PROFILES = resources.files("deploy") / "profiles"
 """Folder of the profiles shipped with the project."""
@@ -104,6 +108,9 @@ class BuildConfig(Settings):
         default={}, description="endpoints by name; only their model is part of digests"
     )
     execution: ExecutionSettings = ExecutionSettings()
+    rates: RateSettings = Field(
+        default=RateSettings(), description="what plan counts with; not part of any digest"
+    )
 
     @model_validator(mode="after")
     def _one_placement_per_name(self) -> BuildConfig:
@@ -117,6 +124,15 @@ class BuildConfig(Settings):
             if unknown:
                 msg = f"pools.{name}.holds: unknown role {unknown[0]!r} (available: {', '.join(ROLES)})"
                 raise ValueError(msg)
+            if pool.python and self.execution.pool != "ray":
+                msg = f"pools.{name}.python={pool.python!r}: needs execution.pool=ray"
+                raise ValueError(msg)
+        strange = sorted(set(self.rates.cards) - set(self.servers))
+        if strange:
+            msg = (
+                f"rates.cards: unknown server {strange[0]!r} (available: {', '.join(self.servers) or 'none'})"
+            )
+            raise ValueError(msg)
         return self
 
 
@@ -255,7 +271,11 @@ def _parse_assignment(text: str) -> tuple[str, object]:
 
 
 def _assign(tree: dict[str, Any], key: str, value: object) -> None:
-    """Sets a leaf; an item of a list is addressed by its index, which must exist."""
+    """Sets a leaf; an item of a list is addressed by its index, which must exist.
+
+    Of two ways to reach a server, the one that is set replaces the other: the servers that a profile starts may run
+    already (``--set servers.vlm.urls=…``).
+    """
     *path, last = key.split(".")
     node: dict[str, Any] | list[Any] = tree
     for depth, name in enumerate(path):
@@ -264,10 +284,12 @@ def _assign(tree: dict[str, Any], key: str, value: object) -> None:
             msg = f"{key}={value!r}: {'.'.join(path[: depth + 1])} is a value, not a section"
             raise ConfigurationError(msg)
         node = child
-    if isinstance(node, dict):
-        node[last] = value
-    else:
+    if not isinstance(node, dict):
         node[_index(node, last, key, value)] = value
+        return
+    node[last] = value
+    if path[:1] == ["servers"] and len(path) == 2 and last in INSTEAD and value:
+        node.pop(INSTEAD[last], None)
 
 
 def _index(items: Sequence[object], name: str, key: str, value: object) -> int:

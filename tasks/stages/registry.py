@@ -112,6 +112,7 @@ SPECS: dict[str, StageSpec] = {
                 "editor": "editor",
                 "inpainter": "inpainter",
                 "judge": "edit_judge",
+                "second_judge": "edit_judge",
                 "detector": "detector",
                 "segmenter": "segmenter",
             },
@@ -133,7 +134,8 @@ def check_roles(config: BuildConfig) -> None:
     for spec in SPECS.values():
         for setting, choice in spec.choices(config).items():
             role = spec.role_settings(config)[setting]
-            _check_placement(config, f"{spec.name}.{setting}.run", role.run, choice)
+            check_placement(config, f"{spec.name}.{setting}.run", role.run, choice)
+    _check_judges(SPECS["editing"].choices(config))
     offered = configured_offers(config).edit_types
     weights = config.instruction.weights
     if not any(weights.get(edit_type, 0.0) > 0 for edit_type in offered):
@@ -202,7 +204,23 @@ def stage_digests(config: BuildConfig) -> dict[str, str]:
     return digests
 
 
-def _check_placement(config: BuildConfig, key: str, run: str, choice: BackendChoice) -> None:
+def _check_judges(choices: Mapping[str, BackendChoice]) -> None:
+    """A second judge that asks the same of the same model would agree with the first always."""
+    first, second = choices["judge"], choices.get("second_judge")
+    if second is not None and second.material() == first.material():
+        msg = (
+            f"editing.second_judge={second.name!r} of {second.identity.model}: the same judge as editing.judge; "
+            "expected another model, or another backend"
+        )
+        raise ConfigurationError(msg)
+
+
+def check_placement(config: BuildConfig, key: str, run: str, choice: BackendChoice) -> None:
+    """Checks that a backend may run where it is configured to.
+
+    Raises:
+        ConfigurationError: no such pool or server, or one that does not hold the role.
+    """
     served = issubclass(choice.backend, ServedBackend)
     pools = [name for name, pool in config.pools.items() if choice.role in pool.holds]
     here = [HERE] if choice.backend.reproducible else []

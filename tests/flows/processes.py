@@ -15,6 +15,10 @@ LISTEN = "0A"
 """State of a listening socket in /proc/net."""
 
 
+PATIENCE_S = 3600.0
+"""Against hangs alone: a wait ends when its condition holds, and machines may be slow by any factor."""
+
+
 def descendants(pid: int) -> list[int]:
     """Children, their children and so on; parents before children."""
     children: dict[int, list[int]] = {}
@@ -85,7 +89,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.1) -> bool:
+def wait_until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S, poll_s: float = 0.1) -> bool:
     """Whether the condition became true in time."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -10,13 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import wait_until
+from processes import PATIENCE_S, wait_until
 
 from tests.photographs import lay_out_photographs
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
-PATIENCE_S = 240.0
 NAMES = ("books-and-purple-flowers", "stylish-workspace-with-macbook-pro-2")
 STOPPED, INTERRUPTED = 3, 130
 

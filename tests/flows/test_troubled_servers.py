@@ -138,6 +138,21 @@ def test_another_models_name_is_a_wrong_configuration_before_any_work(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("most", [0, 1])
+def test_a_server_that_reads_too_few_pictures_is_a_wrong_configuration_before_any_work(
+    build: tuple[DrawnScript, ChatServer, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    most: int,
+) -> None:  # fmt: skip
+    _, server, command = build
+    server.pictures = most
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "servers.words.model.id: 'test-model' at" in told
+    assert "edit_judge sends 2, instructor sends 1, referrer sends 1, target_judge sends 1" in told
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["target_judge", "instructor", "edit_judge"])
 def test_a_server_that_becomes_another_model_stops_the_build_and_the_same_command_resumes(
     build: tuple[DrawnScript, ChatServer, list[str]], healthy: dict[str, str], tmp_path: Path, role: str,

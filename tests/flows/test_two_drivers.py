@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE_S
 
 from flows.cli.main import main
 from tests.flows.drawn.builds import ROOT, command, process, profile, release_files, stored_answers, written
@@ -21,7 +22,6 @@ from tests.serving.scripts import Answer, Asked
 pytestmark = pytest.mark.slow
 
 COUNT = 3
-PATIENCE_S = 60.0
 
 
 class Meeting:
@@ -59,7 +59,7 @@ def test_two_drivers_at_once_make_one_release(tmp_path: Path, jitter: str) -> No
             for _ in range(2)
         ]  # fmt: skip
         try:
-            told = [driver.communicate(timeout=240)[0] for driver in both]
+            told = [driver.communicate(timeout=PATIENCE_S)[0] for driver in both]
         finally:
             for driver in both:
                 driver.kill()

@@ -196,6 +196,40 @@ def test_the_easy_target_judges_prompt_asks_it_and_later_roles_for_new_targets(
     assert {"tagger", "instructor"} & set(count.roles) == {"instructor"}
 
 
+def test_a_threshold_on_the_target_judges_probability_asks_later_roles_for_new_targets_alone(
+    world: World, first: tuple[Path, Count]
+) -> None:
+    # Kept targets have 0.92, easy ones 0.1.
+    count, name = world.build("grounding.min_keep_probability=0.9")
+    assert count.roles == {}
+    assert name != world.build()[1]
+    easy = [target for target in map(target_of, first[1].of("target_judge")) if sum(target) % 3 == 0]
+    count, _ = world.build("grounding.min_keep_probability=0.05")
+    assert sorted(map(target_of, count.of("instructor"))) == sorted(easy)
+    assert "target_judge" not in count.roles
+
+
+def test_a_second_judge_is_asked_about_every_edit_and_its_threshold_asks_nobody(
+    world: World, first: tuple[Path, Count]
+) -> None:
+    with ChatServer(world.script, model="other-model") as other:
+        second = (
+            f"servers.other={{model: {{id: other-model, max_pixels: 400000}}, urls: [{other.url!r}]}}",
+            "editing.second_judge={backend: yes-no, run: other}",
+        )
+        count = Count(world.server, other)
+        world.build(*second)
+        assert count.stop().roles == {"edit_judge": first[1].roles["edit_judge"]}
+        for changed in (
+            "editing.min_second_accuracy=4.9",
+            "editing.min_second_seamlessness=1",
+            VERY_GOOD_EDIT,
+        ):
+            count = Count(world.server, other)
+            world.build(*second, changed)
+            assert count.stop().roles == {}
+
+
 def test_another_editor_with_the_same_offer_asks_for_edits_and_no_instruction(
     world: World, first: tuple[Path, Count]
 ) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
-from processes import descendants, is_gone, kill, wait_until
+from processes import PATIENCE_S, descendants, is_gone, kill, wait_until
 
 from tasks.storage.objects.store import StoreOptions, open_store
 from tests.photographs import lay_out_photographs
@@ -42,7 +42,7 @@ def build(source: Path, out: str, *assignments: str, environment: dict[str, str]
     sets = [part for text in assignments for part in ("--set", text)]
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli.main", "build", "--source", str(source), "--out", out, *sets],
-        capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=600, check=False,
+        capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -210,14 +210,14 @@ def head() -> Iterator[tuple[str, dict[str, str]]]:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            assert wait_until((Path(folder) / "session_latest/sockets/raylet").exists, 90)
+            assert wait_until((Path(folder) / "session_latest/sockets/raylet").exists)
             yield f"127.0.0.1:{port}", environment
         finally:
             members = [*descendants(process.pid), process.pid]
             for pid in members:
                 kill(pid)
             process.wait()
-            assert wait_until(lambda: all(map(is_gone, members)), 20)
+            assert wait_until(lambda: all(map(is_gone, members)))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def start(arguments, processes=1):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=400)
+    output, _ = process.communicate(timeout=3600)
     assert process.returncode == 0, output[-3000:]
     return output
 

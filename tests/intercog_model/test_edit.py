@@ -15,7 +15,7 @@ from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.inference.chain import ChainSettings, run_chain  # noqa: E402
 from intercog_model.inference.pipeline import Pipeline  # noqa: E402
-from intercog_model.inference.plain_modes import edit, edit_crop  # noqa: E402
+from intercog_model.inference.plain_modes import edit, edit_crop, edit_crops, edit_many  # noqa: E402
 from intercog_model.inference.sampler import SamplerSettings, separate_velocities  # noqa: E402
 from intercog_model.scripts.edit import main  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
@@ -139,6 +139,42 @@ def test_the_crop_editor_is_a_function_of_crop_instruction_and_seed(pipeline):
     assert not np.array_equal(first, edit_crop(pipeline, crop, "Paint it.", 4, FAST))
     with pytest.raises(ValueError, match="uint8"):
         edit_crop(pipeline, crop.astype(np.float32), "Paint it.", 3, FAST)
+
+
+def test_crops_edited_together_are_those_edited_alone(pipeline, monkeypatch):
+    sizes = [(50, 40), (49, 41), (64, 20), (50, 40)]
+    crops = [np.array(toys.example(size=size).source) for size in sizes]
+    words, seeds = ["Paint it.", "Paint it red and green.", "Take it away.", "Paint it."], [3, 4, 5, 6]
+    alone = [edit_crop(pipeline, *each, FAST) for each in zip(crops, words, seeds, strict=True)]
+    batches = []
+    draw_many = Pipeline.draw_many
+
+    def counted(self, pictures, *rest):
+        batches.append(len(pictures))
+        return draw_many(self, pictures, *rest)
+
+    monkeypatch.setattr(Pipeline, "draw_many", counted)
+    together = edit_crops(pipeline, crops, words, seeds, FAST)
+    assert sorted(batches) == [1, 3], "crops that the network sees at one size share their steps"
+    for one, other, crop in zip(alone, together, crops, strict=True):
+        assert other.shape == crop.shape
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+    assert not np.array_equal(together[0], together[3]), "each crop keeps its own seed"
+
+
+def test_pictures_of_two_sizes_are_no_batch(pipeline):
+    images = [toys.example(size=size).source for size in ((50, 40), (64, 20))]
+    with pytest.raises(ValueError, match="have the sizes"):
+        edit_many(pipeline, images, ["Paint it."] * 2, seeds=[1, 2], settings=FAST)
+    assert edit_many(pipeline, [], [], seeds=[]) == []
+
+
+def test_a_picture_that_is_not_finite_is_an_error(pipeline, monkeypatch):
+    monkeypatch.setattr(
+        "intercog_model.inference.pipeline.sample_latent", lambda contexts, noise, *_: noise * float("nan")
+    )
+    with pytest.raises(FloatingPointError, match="not finite"):
+        edit(pipeline, toys.example().source, "Paint it.", seed=0, settings=FAST)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_another_number_of_processes_cannot_resume(folder, undisturbed, tmp_path
     out = tmp_path / "copy"
     shutil.copytree(undisturbed, out)
     process = start(command(overlay(tmp_path / "c.toml", folder, out, steps=8)), processes=2)
-    output, _ = process.communicate(timeout=400)
+    output, _ = process.communicate(timeout=3600)
     assert process.returncode != 0
     assert "was written by 1 processes, this run has 2" in output
 

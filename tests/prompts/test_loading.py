@@ -12,7 +12,7 @@ from prompts.loading import _front_matter
 from tasks.records.errors import ConfigurationError
 
 FOLDER = Path(load_prompt.__wrapped__.__code__.co_filename).parent
-ASKED = ("target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge")
+ASKED = ("tagger", "target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge")
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -39,10 +39,11 @@ def test_the_instructor_asks_for_the_keys_of_the_paper():
 
 def test_values_are_filled_into_sentences():
     prompt = load_prompt("referrer")
-    told = prompt.sentence("ask", count=3, instruction="Give the $5 cup a lid.")
-    assert told == "There are 3 numbered things. Instruction: Give the $5 cup a lid."
+    told = prompt.sentence("marks", count=3, instruction="Give the $5 cup a lid.")
+    assert "There are 3 numbered things." in told
+    assert told.endswith("Instruction: Give the $5 cup a lid.")
     with pytest.raises(KeyError, match="count"):
-        prompt.sentence("ask", instruction="Remove it.")
+        prompt.sentence("marks", instruction="Remove it.")
 
 
 def test_a_digest_is_that_of_the_file_as_it_lies_on_disk():

@@ -17,11 +17,12 @@ import argparse
 import asyncio
 import json
 import math
+import re
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Self
 
@@ -29,6 +30,9 @@ from aiohttp import web
 
 from prompts import load_prompt
 from tests.serving.scripts import ROLES, UNKNOWN, Answer, Asked, Script, awaited, fixed_answers
+
+TRIAL = "."
+"""All words of the question with pictures by which a server is checked before any work; it reaches no script."""
 
 
 class ChatServer:
@@ -41,6 +45,7 @@ class ChatServer:
         latency_s: added before each answer.
         at_work: requests answered at the same time; others wait, as in a real server. 0: any number.
         api_key: wanted in every request; another or none is 401. Empty: none wanted.
+        pictures: most pictures in a request; 0 refuses any as llama.cpp does, another number as vLLM does. None: any.
         record: keep the requests' bodies; off for benchmarks.
         port: 0 takes a free one.
     """
@@ -54,6 +59,7 @@ class ChatServer:
         latency_s: float = 0.0,
         at_work: int = 0,
         api_key: str = "",
+        pictures: int | None = None,
         record: bool = True,
         port: int = 0,
     ) -> None:
@@ -69,6 +75,10 @@ class ChatServer:
         self._in_flight = 0
         self._at_work = at_work
         self._api_key = api_key
+        self.pictures = pictures
+        self.trials = 0
+        self.trial = Answer(text=TRIAL)
+        """What is answered to the trial question of a check."""
         self._record = record
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="chat server", daemon=True)
@@ -154,6 +164,19 @@ class ChatServer:
         body = await request.json()
         if body.get("model") != self.model:
             return _error(404, f"The model `{body.get('model')}` does not exist.", {})
+        asked = Asked(role=UNKNOWN, number=0, body=body)
+        count = len(asked.parts) - len(asked.texts)
+        if self.pictures is not None and count > self.pictures:
+            if not self.pictures:
+                return _error(500, "image input is not supported - hint: a projector file may be needed", {})
+            return _error(
+                400, f"At most {self.pictures} image(s) may be provided in one prompt, not {count}.", {}
+            )
+        if count and asked.texts == [TRIAL]:
+            self.trials += 1
+            if self.trial.status != 200:
+                return _error(self.trial.status, "scripted fault", self.trial.headers)
+            return await self._stream(request, asked, self.trial)
         asked = self._noted(body)
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
@@ -179,7 +202,7 @@ class ChatServer:
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": answer.text},
-            "logprobs": _logprobs(asked, answer),
+            "logprobs": _logprobs(asked, _tokens(answer)),
             "finish_reason": answer.finish,
         }
         body = json.dumps({**self._frame(asked, answer, "chat.completion"), "choices": [choice]}).encode()
@@ -196,9 +219,10 @@ class ChatServer:
         frame = self._frame(asked, answer, "chat.completion.chunk")
         frame.pop("usage")
         deltas: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}}]
-        deltas += [{"delta": {"content": word}} for word in _pieces(answer.text)]
-        if len(deltas) > 1:
-            deltas[1]["logprobs"] = _logprobs(asked, answer)
+        deltas += [
+            {"delta": {"content": token[0]}, "logprobs": _logprobs(asked, [token])}
+            for token in _tokens(answer)
+        ]
         deltas.append({"delta": {}, "finish_reason": answer.finish})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -220,7 +244,7 @@ class ChatServer:
         role = UNKNOWN
         asked = Asked(role=role, number=0, body=body)
         opening = asked.texts[0] if asked.texts else ""
-        role = next((r for r, begin in _openings().items() if opening.startswith(begin)), UNKNOWN)
+        role = next((r for begin, r in _openings().items() if opening.startswith(begin)), UNKNOWN)
         number = self.came[role]
         self.came[role] += 1
         if self._record:
@@ -246,8 +270,8 @@ class ChatServer:
 
 @cache
 def _openings() -> dict[str, str]:
-    """Role -> how its prompt begins; no two begin alike."""
-    return {role: load_prompt(role).text[:60] for role in ROLES}
+    """How a prompt begins -> its role; no two begin alike."""
+    return {load_prompt(name).text[:60]: load_prompt(name).role for name in (*ROLES, "edit_judge_yes_no")}
 
 
 def _error(status: int, message: str, headers: Mapping[str, str]) -> web.Response:
@@ -261,22 +285,34 @@ def _broken(request: web.Request, response: web.StreamResponse) -> web.StreamRes
     return response
 
 
-def _pieces(text: str) -> list[str]:
-    words = text.split(" ")
-    return [word if i == 0 else f" {word}" for i, word in enumerate(words)] if text else []
+def _tokens(answer: Answer) -> list[tuple[str, Mapping[str, float]]]:
+    """The text in pieces, each with the probabilities of its alternatives, empty for a server without any."""
+    if answer.probabilities is None:
+        words = answer.text.split(" ") if answer.text else []
+        return [(word if i == 0 else f" {word}", {}) for i, word in enumerate(words)]
+    several = isinstance(answer.probabilities, tuple)
+    places = list(answer.probabilities if several else (answer.probabilities,))
+    pieces = re.findall(r"\d|\D+", answer.text)
+    digits = [i for i, piece in enumerate(pieces) if piece.isdigit()]
+    likely = dict(zip(digits, places, strict=False)) if digits else dict.fromkeys(range(1), places[0])
+    return [(piece, likely.get(i, {piece: 1.0})) for i, piece in enumerate(pieces)]
 
 
-def _logprobs(asked: Asked, answer: Answer) -> dict[str, Any] | None:
-    """Of the first token, if they were asked for and there are some."""
-    if not asked.body.get("logprobs") or not answer.probabilities:
+def _logprobs(asked: Asked, tokens: Sequence[tuple[str, Mapping[str, float]]]) -> dict[str, Any] | None:
+    """Of each token, if they were asked for and there are some."""
+    if not asked.body.get("logprobs") or not any(likely for _, likely in tokens):
         return None
-    likely = sorted(answer.probabilities.items(), key=lambda pair: -pair[1])
-    alternatives = [
-        {"token": token, "logprob": math.log(max(p, 1e-9)), "bytes": list(token.encode())}
-        for token, p in likely
-    ]
     wanted = int(asked.body.get("top_logprobs") or 0)
-    return {"content": [{**alternatives[0], "top_logprobs": alternatives[:wanted]}], "refusal": None}
+    return {"content": [_token(token, likely, wanted) for token, likely in tokens], "refusal": None}
+
+
+def _token(token: str, likely: Mapping[str, float], wanted: int) -> dict[str, Any]:
+    alternatives = [
+        {"token": word, "logprob": math.log(max(p, 1e-9)), "bytes": list(word.encode())}
+        for word, p in sorted(likely.items(), key=lambda pair: -pair[1])
+    ]
+    chosen = next((a for a in alternatives if a["token"] == token), {"token": token, "logprob": 0.0})
+    return {**chosen, "top_logprobs": alternatives[:wanted]}
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from tasks.imaging.arrays import Image
 
-ROLES = ("target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge")
+ROLES = ("tagger", "target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge")
 
 UNKNOWN = "unknown"
 """Role of a request that begins with none of the prompts."""
@@ -59,6 +59,19 @@ class Asked:
         return sum(m["role"] == "user" for m in self.body["messages"]) > 1
 
     @property
+    def wants_digits(self) -> tuple[str, ...]:
+        """Names of the questions that are to be answered by 0 or 1 in one object; none in any other request."""
+        properties = self.schema.get("properties") or {}
+        named = {name: form.get("enum") == [0, 1] for name, form in properties.items()}
+        return tuple(named) if named and all(named.values()) else ()
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """JSON schema that the reply shall have, empty without one."""
+        form = self.body.get("response_format") or {}
+        return (form.get("json_schema") or {}).get("schema") or {}
+
+    @property
     def seed(self) -> int:
         """The request's seed, 0 without one."""
         return int(self.body.get("seed") or 0)
@@ -70,7 +83,8 @@ class Answer:
 
     Attributes:
         text, finish: of the reply.
-        probabilities: of the first token's alternatives, sent as log-probabilities; None: the server has none.
+        probabilities: of a digit's alternatives, sent as log-probabilities, one mapping for each digit of the text or
+            one for its only digit; None: the server has none.
         status, headers: other than 200 is sent with an error body in the API's form.
         after_s: seconds until the first byte.
         between_s: seconds between the events of a stream.
@@ -80,7 +94,7 @@ class Answer:
 
     text: str = ""
     finish: str = "stop"
-    probabilities: Mapping[str, float] | None = None
+    probabilities: Mapping[str, float] | tuple[Mapping[str, float], ...] | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     after_s: float = 0.0
@@ -133,7 +147,12 @@ def fixed_answers(asked: Asked) -> Answer:
         "CoT": reasoning,
         "Refusal": "",
     }
+    if asked.wants_digits:
+        names = asked.wants_digits
+        digits = ({"1": 0.9, "0": 0.1},) * len(names)
+        return Answer(text=json.dumps(dict.fromkeys(names, 1)), probabilities=digits)
     texts = {
+        "tagger": '{"things": ["cup", "book"]}',
         "target_judge": "1",
         "instructor": json.dumps(written),
         "rewriter": "Make the first thing from the left blue.",

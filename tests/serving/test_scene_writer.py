@@ -66,7 +66,8 @@ def ask(role: str, *, max_pixels: int = 300_000, number: int = 0, **changes):
     request = backend.request(questions(**changes)[role])
     answer = WRITER.answer(Asked(role=role, number=number, body=json.loads(chat_body("m", request))))
     alternatives = {token: float(np.log(p)) for token, p in (answer.probabilities or {}).items()}
-    return backend.read(ChatReply(text=answer.text, finish=answer.finish, logprobs=alternatives), request)
+    places = (alternatives,) if alternatives else ()
+    return backend.read(ChatReply(text=answer.text, finish=answer.finish, places=places), request)
 
 
 def pictures(name: str, index: int) -> dict[str, Picture]:
@@ -169,7 +170,9 @@ def test_it_finds_the_target_by_its_red_box_alone(name, index, max_pixels):
 def test_it_reads_the_numbers_off_the_picture(name, index, max_pixels):
     words = references(KNOWN[name], index)[-1]
     shown = {"numbered": pictures(name, index)["numbered"], "scene": PIPELINE[name]}
-    assert ask("referrer", max_pixels=max_pixels, instruction=f"Turn {words} blue.", **shown) == (index,)
+    assert ask("referrer", max_pixels=max_pixels, instruction=f"Turn {words} blue.", **shown).objects == (
+        index,
+    )
 
 
 def test_numbers_are_those_of_the_pipeline_in_whatever_order_it_found_things():
@@ -180,7 +183,7 @@ def test_numbers_are_those_of_the_pipeline_in_whatever_order_it_found_things():
         ]
     )
     shown = Picture.of_pixels(draw_numbers(IMAGES["cups"], backwards.objects))
-    assert ask("referrer", instruction="Remove the red cup.", numbered=shown, scene=backwards) == (2,)
+    assert ask("referrer", instruction="Remove the red cup.", numbered=shown, scene=backwards).objects == (2,)
 
 
 def test_the_asked_argument_is_used_and_an_open_one_is_chosen():

@@ -28,12 +28,21 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
     """One user turn to a chat model, one reply.
 
     A role states its `parts` once; `sent` names them for the key and `request` encodes them, so the two cannot differ.
+
+    Attributes:
+        role: whose questions it takes.
+        backend: its name in the table of backends.
+        prompt: its file in ``prompts/``; the role's name unless stated.
+        further_prompts: other files that it reads.
+        choices: words that the reply, or each value of its object, is limited to.
     """
 
     Options: ClassVar[type[ServedOptions]] = ServedOptions
     answering: ClassVar[frozenset[str]] = SAMPLING
     wire: ClassVar[int] = 1
     role: ClassVar[str]
+    backend: ClassVar[str] = "chat"
+    prompt: ClassVar[str] = ""
     further_prompts: ClassVar[tuple[str, ...]] = ()
     choices: ClassVar[tuple[str, ...]] = ()
 
@@ -43,7 +52,8 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "role" in cls.__dict__:
-            cls.prompts = (cls.role, AGAIN, APOLOGIES, *cls.further_prompts)
+            cls.prompt = cls.__dict__.get("prompt", cls.role)
+            cls.prompts = (cls.prompt, AGAIN, APOLOGIES, *cls.further_prompts)
 
     @classmethod
     @abstractmethod
@@ -54,16 +64,27 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
         """
 
     @classmethod
-    def schema(cls, question: Q) -> Mapping[str, Any] | None:
-        """JSON schema of the reply; ``None`` for free text."""
+    def schema(cls, options: Any, question: Q) -> Mapping[str, Any] | None:
+        """JSON schema of the reply; ``None`` for free text. By default a number out of `choices`, where there are some.
+
+        A bare number needs no quotes, so its probability is that of one token. Servers of ``fields: openai`` take the
+        schema of an object only and are told in the prompt alone.
+        """
         del question
-        return None
+        if not cls.choices or options.fields != "vllm":
+            return None
+        return {"type": "integer", "enum": [int(choice) for choice in cls.choices]}
 
     @classmethod
-    def context(cls, question: Q) -> Mapping[str, Any]:
+    def context(cls, options: Any, question: Q) -> Mapping[str, Any]:
         """What `read` must know of the question."""
-        del question
+        del options, question
         return {}
+
+    @classmethod
+    def size_rule(cls, options: Any) -> SizeRule:
+        """The size at which pictures are sent."""
+        return SizeRule.of(options.picture_pixels, options.picture_format)
 
     @classmethod
     def identity_of(cls, options: ServedOptions) -> ModelIdentity:
@@ -73,11 +94,11 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
             ConfigurationError: the role runs on no server.
         """
         if options.served is None:
-            msg = f"{cls.role}: backend 'chat' needs a server; set its run to a name out of servers"
+            msg = f"{cls.role}: backend {cls.backend!r} needs a server; set its run to a name out of servers"
             raise ConfigurationError(msg)
         return ModelIdentity(
             role=cls.role,
-            backend="chat",
+            backend=cls.backend,
             model=options.served.id,
             revision=options.served.revision,
             digest="none",
@@ -86,31 +107,27 @@ class ChatBackend(ServedBackend[Q, A], Generic[Q, A]):
     @classmethod
     def sent(cls, options: ServedOptions, question: Q) -> Mapping[str, Any]:
         """Texts as they are sent, pictures by recipe and size rule, the form of the reply; encodes nothing."""
-        rule = _size_rule(options)
+        rule = cls.size_rule(options)
         return {
             "parts": [
                 part if isinstance(part, str) else rule.recipe(part) for part in cls.parts(options, question)
             ],
-            "schema": cls.schema(question),
+            "schema": cls.schema(options, question),
             "choices": list(cls.choices),
         }
 
     def request(self, question: Q) -> ChatRequest:
         """See `ServedBackend.request`."""
-        rule = _size_rule(self.options)
+        rule = self.size_rule(self.options)
         parts = self.parts(self.options, question)
         again = load_prompt(AGAIN)
         return ChatRequest(
             parts=tuple(part if isinstance(part, str) else rule.encoded(part) for part in parts),
-            sampling=self.options.sampling(self.choices),
+            sampling=self.options.sampling(),
             seed=question.seed,
-            schema=self.schema(question),
+            schema=self.schema(self.options, question),
             choices=self.choices,
             again=again.text.strip(),
             reasons=dict(again.sentences),
-            context=self.context(question),
+            context=self.context(self.options, question),
         )
-
-
-def _size_rule(options: ServedOptions) -> SizeRule:
-    return SizeRule.of(options.max_pixels, options.picture_format)

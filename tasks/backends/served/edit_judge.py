@@ -47,17 +47,21 @@ class EditJudgeOptions(ServedOptions):
     )
 
 
-class ChatEditJudge(ChatBackend[EditJudgeQuestion, EditScores]):
-    """Compares before and after with the same red box on both (paper Figure 20, lower part)."""
+class BeforeAndAfter(ChatBackend[EditJudgeQuestion, EditScores]):
+    """What judges of edits are shown: both pictures with the same red box, and the instruction."""
 
-    role = "edit_judge"
     Options = EditJudgeOptions
     answering = SAMPLING | {"look"}
 
     @classmethod
+    def pictures(cls, options: EditJudgeOptions) -> int:
+        """See `ServedBackend.pictures`."""
+        return 4 if options.look == "whole_and_crop" else 2
+
+    @classmethod
     def parts(cls, options: EditJudgeOptions, question: EditJudgeQuestion) -> tuple[str | Picture, ...]:
         """Prompt, before, after, both windows where ``look`` says so, the instruction."""
-        prompt = load_prompt(cls.role)
+        prompt = load_prompt(cls.prompt)
         before, after = question.source_boxed, question.edited_boxed
         parts: list[str | Picture] = [prompt.text, prompt.sentence("before"), before]
         parts += [prompt.sentence("after"), after]
@@ -67,11 +71,17 @@ class ChatEditJudge(ChatBackend[EditJudgeQuestion, EditScores]):
         asked = prompt.sentence("ask", edit_type=question.edit_type.value, instruction=question.instruction)
         return (*parts, asked)
 
+
+class ChatEditJudge(BeforeAndAfter):
+    """Gives the paper's two scores (Figure 20, lower part)."""
+
+    role = "edit_judge"
+
     @classmethod
-    def schema(cls, question: EditJudgeQuestion) -> Mapping[str, Any]:
-        """Two numbers from 1 to 5."""
-        del question
-        number = {"type": "number", "minimum": LOWEST, "maximum": HIGHEST}
+    def schema(cls, options: EditJudgeOptions, question: EditJudgeQuestion) -> Mapping[str, Any]:
+        """Two numbers from 1 to 5 with one decimal, listed: not every server holds a number to a range."""
+        del options, question
+        number = {"type": "number", "enum": [tenth / 10 for tenth in range(10, 51)]}
         return {
             "title": cls.role,
             "type": "object",

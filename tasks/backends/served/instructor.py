@@ -39,6 +39,12 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
     Options = InstructorOptions
 
     @classmethod
+    def pictures(cls, options: InstructorOptions) -> int:
+        """See `ServedBackend.pictures`."""
+        del options
+        return 1
+
+    @classmethod
     def parts(cls, options: InstructorOptions, question: InstructQuestion) -> tuple[str | Picture, ...]:
         """Prompt, boxed photograph, the edit to ask for, and what was wrong with earlier answers."""
         del options
@@ -49,8 +55,9 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
         return (prompt.text, question.boxed, "\n".join(asked), *refusals_text(prompt, question.refusals))
 
     @classmethod
-    def schema(cls, question: InstructQuestion) -> Mapping[str, Any]:
+    def schema(cls, options: InstructorOptions, question: InstructQuestion) -> Mapping[str, Any]:
         """All keys required, since strict servers know no optional ones; what does not apply is empty."""
+        del options
         text = {"type": "string", "maxLength": PART_CHARACTERS}
         return {
             "title": cls.role,
@@ -72,8 +79,9 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
         }
 
     @classmethod
-    def context(cls, question: InstructQuestion) -> Mapping[str, Any]:
+    def context(cls, options: InstructorOptions, question: InstructQuestion) -> Mapping[str, Any]:
         """The argument that was asked for."""
+        del options
         return {"argument": question.argument}
 
     def read(self, reply: ChatReply, request: ChatRequest) -> WrittenInstruction:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from tasks.records.settings_base import Settings
 from tasks.roles.placement import ServedModel
@@ -37,6 +36,9 @@ class ServedOptions(Settings):
     served: ServedModel | None = Field(
         default=None, description="what the server runs; comes from the server that run names"
     )
+    max_pixels: int | None = Field(
+        default=None, gt=0, description="pictures are sent no larger than this; null: than the server takes"
+    )
     temperature: float = Field(default=0.0, ge=0, le=2, description="0: the likeliest token, always")
     top_p: float = Field(default=1.0, gt=0, le=1, description="share of probability that is drawn from")
     top_k: int = Field(default=-1, ge=-1, description="tokens that are drawn from; -1: all")
@@ -50,21 +52,27 @@ class ServedOptions(Settings):
     thinking: bool = Field(default=False, description="let a model that can think before it answers do so")
     fields: Literal["vllm", "openai"] = Field(
         default="vllm",
-        description="openai: without top_k, min_p, repetition_penalty, thinking and choices, which some servers refuse",
+        description="openai: without top_k, min_p, repetition_penalty and thinking, which some servers refuse",
     )
     picture_format: Literal["jpeg", "png"] = Field(default="jpeg", description="how pictures are encoded")
 
+    @field_validator("max_pixels")
+    @classmethod
+    def _at_most_the_servers(cls, pixels: int | None, info: ValidationInfo) -> int | None:
+        """A server would make a larger picture smaller by itself, in a way that no key names."""
+        served = info.data.get("served")
+        if pixels is not None and served is not None and pixels > served.max_pixels:
+            msg = f"expected at most the server's model.max_pixels, {served.max_pixels}"
+            raise ValueError(msg)
+        return pixels
+
     @property
-    def max_pixels(self) -> int:
-        """Pictures are sent no larger than this, in pixels; the server's setting."""
-        return (self.served or ServedModel(id="none")).max_pixels
+    def picture_pixels(self) -> int:
+        """Pictures are sent no larger than this, in pixels: the role's or the server's limit."""
+        return self.max_pixels or (self.served or ServedModel(id="none")).max_pixels
 
-    def sampling(self, choices: Sequence[str] = ()) -> dict[str, Any]:
-        """The sampling parameters under the names of the chat completions API; ``choices`` are all that may be said.
-
-        vLLM holds a reply to choices by a field of its own. Other servers are told in the prompt alone, since a JSON
-        schema would put a quote before the word and its probability.
-        """
+    def sampling(self) -> dict[str, Any]:
+        """The sampling parameters under the names of the chat completions API."""
         stated: dict[str, Any] = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -77,6 +85,4 @@ class ServedOptions(Settings):
             stated["min_p"] = self.min_p
             stated["repetition_penalty"] = self.repetition_penalty
             stated["chat_template_kwargs"] = {"enable_thinking": self.thinking}
-            if choices:
-                stated["structured_outputs"] = {"choice": list(choices)}
         return stated

@@ -27,21 +27,28 @@ class SizeRule:
     Attributes:
         resampling: filter of the reduction.
         quality: of JPEG, without chroma subsampling; 0 for PNG.
+        multiple: both sides are rounded to multiples of it, in pixels. A model that counts in pixels of what it sees
+            (`frame: pixels` of the referrer) is sent what it would make itself, so that both mean the same pixels.
     """
 
     max_pixels: int
     encoding: Literal["jpeg", "png"] = "jpeg"
     resampling: str = "lanczos"
     quality: int = 92
+    multiple: int = 1
 
     @classmethod
-    def of(cls, max_pixels: int, encoding: Literal["jpeg", "png"]) -> SizeRule:
+    def of(cls, max_pixels: int, encoding: Literal["jpeg", "png"], multiple: int = 1) -> SizeRule:
         """The rule for a server's picture size."""
-        return cls(max_pixels=max_pixels, encoding=encoding, quality=92 if encoding == "jpeg" else 0)
+        quality = 92 if encoding == "jpeg" else 0
+        return cls(max_pixels=max_pixels, encoding=encoding, quality=quality, multiple=multiple)
 
     def recipe(self, picture: Picture) -> Mapping[str, Any]:
         """Names what is sent without making it: the picture's recipe and this rule, JSON values."""
-        return {"picture": picture.recipe, "size": asdict(self)}
+        size = asdict(self)
+        if self.multiple == 1:
+            del size["multiple"]  # answers kept before there was one stay valid
+        return {"picture": picture.recipe, "size": size}
 
     def encoded(self, picture: Picture) -> ChatPicture:
         """The picture as it is sent.
@@ -57,11 +64,22 @@ class SizeRule:
         return ChatPicture(data=data, media_type=f"image/{self.encoding}", recipe=self.recipe(picture))
 
     def sized(self, image: Image) -> Image:
-        """``image`` (H, W, 3) as it is, or reduced to at most ``max_pixels``."""
+        """``image`` (H, W, 3) as it is, or at the size of `size_of`."""
         height, width = image.shape[:2]
-        if height * width <= self.max_pixels:
+        size = self.size_of(width, height)
+        if size == (width, height):
             return image
-        scale = math.sqrt(self.max_pixels / (height * width))
-        size = (max(1, math.floor(width * scale)), max(1, math.floor(height * scale)))
-        reduced = Pillow.fromarray(np.ascontiguousarray(image)).resize(size, Pillow.Resampling.LANCZOS)
-        return np.asarray(reduced)
+        resized = Pillow.fromarray(np.ascontiguousarray(image)).resize(size, Pillow.Resampling.LANCZOS)
+        return np.asarray(resized)
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) in pixels at which a picture of that size is sent.
+
+        With a ``multiple`` this is the size that the processors of the Qwen-VL family choose themselves.
+        """
+        step = self.multiple
+        sides = [max(step, round(side / step) * step) for side in (width, height)]
+        if sides[0] * sides[1] > self.max_pixels:
+            scale = math.sqrt(self.max_pixels / (height * width))
+            sides = [max(step, math.floor(side * scale / step) * step) for side in (width, height)]
+        return sides[0], sides[1]

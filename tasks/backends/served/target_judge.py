@@ -1,8 +1,9 @@
-"""Target judge: is the mask precise and the target hard to find, as one digit and its probability."""
+"""Target judge: is the mask precise and the target hard to find, as one digit or two, with probabilities."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +11,7 @@ from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.measured import measured
 from tasks.backends.served.options import SAMPLING, ServedOptions
+from tasks.backends.served.yes_no import NO, YES, Answers, Digit, answers_schema, read_answers
 from tasks.imaging.geometry import enlarge
 from tasks.records.records import Box
 from tasks.roles.chat import ChatReply, ChatRequest
@@ -17,46 +19,79 @@ from tasks.roles.picture import Picture
 from tasks.roles.questions import TargetQuestion, TargetVerdict
 from tasks.roles.replies import chosen, share_of
 
-NO, YES = "0", "1"
-
 CROP_FACTOR, CROP_SIDE = 2.5, 448
 """Side of the enlarged view over the target's box, and its least side in pixels."""
 
 
 class TargetJudgeOptions(ServedOptions):
-    """One digit is all that is wanted; the server may need a token to end with."""
+    """A digit or two are all that is wanted; the server may need a token to end with."""
 
-    max_tokens: int = Field(default=4, ge=1, description="longest reply")
+    max_tokens: int = Field(default=24, ge=1, description="longest reply")
+    answers: Literal["one", "two"] = Field(
+        default="one",
+        description="one digit for both conditions, as in the paper, or one for each, so that a no says which",
+    )
     look: Literal["whole", "whole_and_crop"] = Field(
         default="whole",
         description="whole photograph only, as in the paper, or its marked part enlarged, too",
     )
 
 
+class _TwoAnswers(Answers):
+    precise: Digit
+    hard: Digit
+
+
 class ChatTargetJudge(ChatBackend[TargetQuestion, TargetVerdict]):
-    """Asks about both conditions at once, as the paper does (Figure 19), so both fields of the verdict are equal."""
+    """Sees the photograph with the target's red mask and box (paper Figure 19, lower part).
+
+    With one digit for both conditions, as in the paper, both fields of the verdict are equal.
+    """
 
     role = "target_judge"
     Options = TargetJudgeOptions
-    answering = SAMPLING | {"look"}
+    answering = SAMPLING | {"answers", "look"}
     choices = (NO, YES)
+    options: TargetJudgeOptions
+
+    @classmethod
+    def pictures(cls, options: TargetJudgeOptions) -> int:
+        """See `ServedBackend.pictures`."""
+        return 2 if options.look == "whole_and_crop" else 1
 
     @classmethod
     def parts(cls, options: TargetJudgeOptions, question: TargetQuestion) -> tuple[str | Picture, ...]:
-        """Prompt, marked photograph, and the marked part enlarged where ``look`` says so."""
+        """Prompt, marked photograph, the marked part enlarged where ``look`` says so, and how to answer."""
         prompt = load_prompt(cls.role)
         parts: list[str | Picture] = [prompt.text, prompt.sentence("whole"), question.marked]
         if options.look == "whole_and_crop":
             parts += [prompt.sentence("crop"), question.marked.crop(_window(question))]
-        return tuple(parts)
+        return (*parts, prompt.sentence(options.answers))
+
+    @classmethod
+    def schema(cls, options: TargetJudgeOptions, question: TargetQuestion) -> Mapping[str, Any] | None:
+        """A bare digit, or an object of two."""
+        if options.answers == "two":
+            return answers_schema(cls.role, list(_TwoAnswers.model_fields))
+        return super().schema(options, question)
 
     def read(self, reply: ChatReply, request: ChatRequest) -> TargetVerdict:
-        """The digit; its probability is measured but decides nothing here."""
+        """What the digits say; their probabilities are measured but decide nothing here."""
+        if self.options.answers == "two":
+            return _separate(*read_answers(reply, _TwoAnswers))
         keep = chosen(reply, request.choices) == YES
-        probability = share_of(YES, request.choices, reply.logprobs)
-        return TargetVerdict(
-            precise=keep, hard=keep, measurements=(measured("keep_probability", probability, keep),)
-        )
+        probability = share_of(YES, request.choices, reply.places[0]) if reply.places else None
+        keeping = measured("keep_probability", probability, keep)
+        return TargetVerdict(precise=keep, hard=keep, measurements=(keeping,), together=True)
+
+
+def _separate(given: _TwoAnswers, probabilities: Mapping[str, float | None]) -> TargetVerdict:
+    precise, hard = given.precise == 1, given.hard == 1
+    measurements = (
+        measured("precise_probability", probabilities["precise"], precise),
+        measured("hard_probability", probabilities["hard"], hard),
+    )
+    return TargetVerdict(precise=precise, hard=hard, measurements=measurements)
 
 
 def _window(question: TargetQuestion) -> Box:

@@ -8,12 +8,11 @@ from prompts import load_prompt
 from tasks.backends.served.chat_backend import ChatBackend
 from tasks.backends.served.measured import measured
 from tasks.backends.served.options import ServedOptions
+from tasks.backends.served.yes_no import NO, YES
 from tasks.roles.chat import ChatReply, ChatRequest
 from tasks.roles.picture import Picture
 from tasks.roles.questions import TextQuestion, TextVerdict
 from tasks.roles.replies import chosen, share_of
-
-NO, YES = "0", "1"
 
 
 class TextJudgeOptions(ServedOptions):
@@ -28,6 +27,12 @@ class ChatTextJudge(ChatBackend[TextQuestion, TextVerdict]):
     role = "text_judge"
     Options = TextJudgeOptions
     choices = (NO, YES)
+
+    @classmethod
+    def pictures(cls, options: TextJudgeOptions) -> int:
+        """See `ServedBackend.pictures`."""
+        del options
+        return 1
 
     @classmethod
     def parts(cls, options: TextJudgeOptions, question: TextQuestion) -> tuple[str | Picture, ...]:
@@ -49,7 +54,7 @@ class ChatTextJudge(ChatBackend[TextQuestion, TextVerdict]):
     def read(self, reply: ChatReply, request: ChatRequest) -> TextVerdict:
         """P(no mistake), or 0 or 1 from a server that reports no probabilities."""
         agrees = chosen(reply, request.choices) == YES
-        probability = share_of(YES, request.choices, reply.logprobs)
+        probability = share_of(YES, request.choices, reply.places[0]) if reply.places else None
         return TextVerdict(
             agreement=float(agrees) if probability is None else round(probability, 4),
             measurements=(measured("agreement_probability", probability, agrees),),

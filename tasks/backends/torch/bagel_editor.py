@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from tasks.backends.crop_words import CROP_EDIT, crop_instruction
 from tasks.backends.generative_offer import GenerativeEditorOffer
-from tasks.backends.one_by_one import OneByOne
 from tasks.backends.torch.checkpoints import IDLE, TorchOptions, checked_path, identity_of_weights
 from tasks.imaging.arrays import Image
 from tasks.records.errors import ModelUnavailable, Reason, SampleError
 from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
+from tasks.roles.backend import LocalBackend
 from tasks.roles.questions import EditQuestion
-
-WEIGHTS = ("ema.safetensors", "ae.safetensors")
-"""Files of the folder whose digest names the model."""
 
 VERSION = 1
 """Raised when the code around the model changes its output."""
@@ -36,10 +35,11 @@ class BagelEditorOptions(TorchOptions):
     )
 
 
-class BagelEditor(OneByOne[EditQuestion, Image]):
-    """Generates the crop again by the instruction; what lies outside the target is put back by the stage's blend.
+class BagelEditor(LocalBackend[EditQuestion, Image]):
+    """Generates crops again by their instructions; what lies outside the target is put back by the stage's blend.
 
-    A crop's noise follows from its own seed alone. Equal bits are still not promised, since they depend on the GPU.
+    Crops of a batch that the network sees at one size are sampled together. A crop's noise follows from its own seed
+    alone. Equal bits are still not promised, since they depend on the GPU and on the batch.
     """
 
     Options: ClassVar[type[Settings]] = BagelEditorOptions
@@ -47,11 +47,12 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
     idle = IDLE
     reproducible = False
     wire = 1
+    prompts = (CROP_EDIT,)
     offer = "tasks.backends.generative_offer:GenerativeEditorOffer"
 
     def __init__(self, options: BagelEditorOptions) -> None:
         self._options = options
-        folder = checked_path(options, self.identity_of(options).digest, WEIGHTS)
+        folder = checked_path(options, self.identity_of(options).digest)
         try:
             import torch  # noqa: PLC0415 - heavy, and only this backend needs it
             from safetensors import SafetensorError  # noqa: PLC0415
@@ -76,20 +77,44 @@ class BagelEditor(OneByOne[EditQuestion, Image]):
         model = f"BAGEL crop editor ({Path(options.weights).name})"
         return identity_of_weights(options, role="editor", backend="bagel", model=model, version=VERSION)
 
-    def answer_one(self, question: EditQuestion) -> Image:
-        """The edited crop, (H, W, 3) uint8 of the same size.
+    @classmethod
+    def sent(cls, options: BagelEditorOptions, question: EditQuestion) -> Mapping[str, Any]:
+        """All of the question, with the instruction as the network reads it."""
+        del options
+        return {**question.material(), "instruction": crop_instruction(question)}
+
+    def answer(self, questions: Sequence[EditQuestion]) -> list[Image | SampleError]:
+        """The edited crops, (H, W, 3) uint8 of their own sizes.
+
+        Errors: ``backend_error`` for a type it does not offer, or an empty mask.
 
         Raises:
-            SampleError: ``backend_error`` for a type it does not offer, or an empty mask.
+            FloatingPointError: a drawn picture is not finite; the pool then asks for the crops one by one.
         """
-        from intercog_model.inference.plain_modes import edit_crop  # noqa: PLC0415
+        from intercog_model.inference.plain_modes import edit_crops  # noqa: PLC0415
         from intercog_model.inference.sampler import SamplerSettings  # noqa: PLC0415
 
-        if question.edit_type not in GenerativeEditorOffer.edit_types:
-            raise SampleError(Reason.BACKEND_ERROR, f"{question.edit_type} is not offered")
-        if not question.mask.any():
-            raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
-        settings = SamplerSettings(points=self._options.points)
-        crop = np.ascontiguousarray(question.picture.rgb)
-        edited: Image = edit_crop(self._pipeline, crop, question.instruction, question.seed, settings)
-        return edited
+        answers: dict[int, Image | SampleError] = {}
+        crops: dict[int, Image] = {}
+        for n, question in enumerate(questions):
+            try:
+                crops[n] = _opened(question)
+            except SampleError as error:
+                answers[n] = error.with_traceback(None)
+        edited = edit_crops(
+            self._pipeline,
+            list(crops.values()),
+            [crop_instruction(questions[n]) for n in crops],
+            [questions[n].seed for n in crops],
+            SamplerSettings(points=self._options.points),
+        )
+        answers.update(zip(crops, edited, strict=True))
+        return [answers[n] for n in range(len(questions))]
+
+
+def _opened(question: EditQuestion) -> Image:
+    if question.edit_type not in GenerativeEditorOffer.edit_types:
+        raise SampleError(Reason.BACKEND_ERROR, f"{question.edit_type} is not offered")
+    if not question.mask.any():
+        raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
+    return np.ascontiguousarray(question.picture.rgb)

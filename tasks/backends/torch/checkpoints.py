@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,9 @@ IDLE = frozenset({"weights", "device"})
 
 class TorchOptions(Settings):
     """Which weights, and where and in which type they compute. Classes give ``weights`` a default."""
+
+    paths: ClassVar[tuple[str, ...]] = ("weights",)
+    """Names of the options that say where a file or folder of the model lies, for `groundedit models check`."""
 
     weights: str = Field(min_length=1, description="file or folder of the checkpoint")
     revision: str = Field(default="", description="of the weights; empty: as the lock file states")
@@ -76,20 +79,19 @@ def identity_of_weights(
     )
 
 
-def checked_path(options: TorchOptions, digest: str, files: Sequence[str] = ()) -> Path:
-    """The checkpoint's path, after its files were compared with the stated digest.
+def checked_path(options: TorchOptions, digest: str) -> Path:
+    """The checkpoint's path, after its files (`weight_files`) were compared with the stated digest.
 
     Args:
         options: of the backend.
         digest: as `identity_of_weights` states it.
-        files: names inside the folder; empty: all that `weight_files` lists.
 
     Raises:
         ModelUnavailable: a file is missing, or the digest is another.
     """
     path = Path(options.weights)
     folder = path.parent if path.is_file() else path
-    check_weights(folder, files or weight_files(path), digest)
+    check_weights(folder, weight_files(path), digest)
     return path
 
 
@@ -158,14 +160,17 @@ def load_pretrained(model_class: Any, folder: Path, dtype: str) -> Any:
             dtype=getattr(torch, dtype),
             local_files_only=True,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported below with all others, by name
             output_loading_info=True,
         )
     except (OSError, RuntimeError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"{folder}: cannot be loaded as {model_class.__name__}: {first}") from error
-    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    problems = [
-        f"{kind.removesuffix('_keys')} {name}" for kind in kinds for name in sorted(map(str, info[kind]))
+    problems = [f"missing {name}" for name in sorted(info["missing_keys"])]
+    problems += [f"unexpected {name}" for name in sorted(info["unexpected_keys"])]
+    problems += [
+        f"{name} has shape {list(found)}, expected {list(wanted)}"
+        for name, found, wanted in sorted(info["mismatched_keys"])
     ]
     if problems:
         raise ModelUnavailable(f"{folder}: {_first(problems)}")

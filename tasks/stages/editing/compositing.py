@@ -42,11 +42,27 @@ def correct_tint(source: Image, patch: Image, changed: Mask, settings: Composite
     return np.asarray(np.clip(np.rint(patch * gain), 0, 255), dtype=np.uint8)
 
 
-def alpha_for(mask: Mask, changed: Mask, region: Region, settings: CompositeSettings) -> Alpha:
+def effect_of(core: Mask, changed: Mask, settings: CompositeSettings) -> Mask:
+    """Pixels (H, W) outside ``core`` that were changed together with it: its shadow, its reflection.
+
+    Those of the `change_map` ``changed`` that are connected with ``core`` and lie within the reach of the settings.
+    """
+    reach = settings.effect_reach * min(core.shape)
+    distance = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5)
+    joined = core | (changed & (distance <= reach))
+    _, labels = cv2.connectedComponents(joined.astype(np.uint8))
+    # Label 0 is the ground; it is no pixel of `joined`.
+    ours: Mask = joined & np.isin(labels, np.unique(labels[core])) & ~core
+    return ours
+
+
+def alpha_for(
+    mask: Mask, changed: Mask, region: Region, settings: CompositeSettings, effect: Mask | None = None
+) -> Alpha:
     """The patch's weights (H, W): 1 where the edit may change the crop, with a feathered ramp around.
 
     ``mask`` is the target inside the crop and ``changed`` the `change_map` of the patch, both (H, W); ``region`` is
-    what an edit of this type may change.
+    what an edit of this type may change; ``effect`` (`effect_of`) is allowed as well.
     """
     side = min(mask.shape)
     feather = max(1, round(settings.feather * side))
@@ -58,6 +74,8 @@ def alpha_for(mask: Mask, changed: Mask, region: Region, settings: CompositeSett
         kernel = np.ones((9, 9), np.uint8)
         joined = cv2.morphologyEx((mask | changed).astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
         taken = dilate(joined, max(2, round(settings.loose_dilation * side)))
+    if effect is not None and effect.any():
+        taken = taken | dilate(effect, max(2, round(settings.tight_dilation * side)))
     return feathered(taken, feather)
 
 

@@ -24,13 +24,23 @@ def crop_box(box: Box, edit_type: EditType, width: int, height: int, settings: C
     """The crop for a target's box, inside a picture of ``width`` by ``height`` pixels.
 
     Enlarged about its center by the type's factor, widened to the minimum side and the maximum aspect, then shifted
-    (not shrunk) inside. A crop that would cover most of the picture becomes the whole picture.
+    (not shrunk) inside, and to multiples of a grid where the picture has room. A crop that would cover most of the
+    picture becomes the whole picture.
     """
     factor = settings.factors.get(edit_type, spec_of(edit_type).crop_factor)
     longest = max(box.width, box.height) * factor
     # Widen a thin target, since editors handle narrow strips badly.
     least = max(settings.min_side_px, round(longest / settings.max_aspect))
-    crop = enlarge(box, factor, least, width, height)
+    crop = _on_grid(enlarge(box, factor, least, width, height), width, height, settings.multiple_px)
     if crop.area > settings.whole_share * width * height:
         return Box(x0=0, y0=0, x1=width, y1=height)
     return crop
+
+
+def _on_grid(crop: Box, width: int, height: int, multiple: int) -> Box:
+    """``crop`` with sides widened to multiples that fit into the picture, shifted inside."""
+    wide, tall = (-(-side // multiple) * multiple for side in (crop.width, crop.height))
+    wide, tall = (wide if wide <= width else crop.width), (tall if tall <= height else crop.height)
+    x0 = min(max(0, crop.x0 - (wide - crop.width) // 2), width - wide)
+    y0 = min(max(0, crop.y0 - (tall - crop.height) // 2), height - tall)
+    return Box(x0=x0, y0=y0, x1=x0 + wide, y1=y0 + tall)

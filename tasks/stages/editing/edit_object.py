@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import NAMES
-from tasks.imaging.geometry import cropped, from_rle
+from tasks.imaging.geometry import containment, cropped, from_rle
 from tasks.records.edit_types import EditGate, spec_of
 from tasks.records.records import Box, EditPlan
 from tasks.roles.asks import AskEditor
+from tasks.roles.offers import Offer
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditQuestion
 from tasks.stages.editing import gates
-from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint
+from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint, effect_of
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.editing.edit_result import EditResult
+from tasks.stages.editing.edit_result import BLEND, BLEND_EFFECTS, EditResult
 from tasks.stages.editing.gates import Gate
-from tasks.stages.editing.settings import EditingSettings, GateSettings
+from tasks.stages.editing.settings import CropSettings, EditingSettings, GateSettings
 from tasks.stages.sample_stage import Workbench
 
 
@@ -27,18 +28,19 @@ async def edit_object(
     bench: Workbench,
     *,
     editor: AskEditor,
-    covers_target: bool,
+    offer: Offer,
     settings: EditingSettings,
     seed: int,
     attempt: int,
 ) -> EditResult:
     """Edits the target in its crop and blends the result into the picture.
 
-    ``source`` is the whole picture; ``covers_target`` says whether the editor changes the whole target, or only the
-    part named by the instruction (`tasks.roles.offers.Offer.covers_target`).
+    ``source`` is the whole picture; ``offer`` is the editor's, which says whether the whole target changes, and whether
+    its shadow and reflection change with it.
 
     Raises:
-        SampleError: the target fills too much of the picture, or the editor failed on it.
+        SampleError: the target fills too much of the picture, or its crop shows too many things like it; or the editor
+            failed on it.
     """
     window = await bench.cpu(_open_window, plan, source.rgb, settings)
     question = EditQuestion(
@@ -51,19 +53,27 @@ async def edit_object(
         edit_type=plan.edit_type,
         argument=plan.argument,
         instruction=plan.instruction,
+        similar=window.similar,
     )
     patch = await editor(question)
-    return await bench.cpu(_put_back, plan, source.rgb, window, patch, covers_target, settings)
+    return await bench.cpu(_put_back, plan, source.rgb, window, patch, offer, settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Window:
-    """The crop given to an editor; ``mask`` is the target in the picture, ``inside`` in the crop."""
+    """The crop given to an editor.
 
-    region: Gate
+    Attributes:
+        early: gates measured before the edit.
+        mask: the target in the picture; ``inside``: in the crop.
+        similar: other things of its class and size in the crop.
+    """
+
+    early: tuple[Gate, ...]
     mask: Mask
     crop: Box
     inside: Mask
+    similar: int
 
 
 def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _Window:
@@ -73,7 +83,24 @@ def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _W
     gates.require(region)
     box = union_box([o.box for o in plan.target.objects])
     crop = crop_box(box, plan.edit_type, width, height, settings.crop)
-    return _Window(region=region, mask=mask, crop=crop, inside=cropped(mask, crop))
+    similar = 0 if crop.area == width * height else _similar(plan, crop, settings.crop)
+    early: tuple[Gate, ...] = (region,)
+    if settings.crop.max_similar is not None:
+        early = (region, gates.similar_gate(similar, settings.crop.max_similar))
+        gates.require(early[-1])
+    return _Window(early=early, mask=mask, crop=crop, inside=cropped(mask, crop), similar=similar)
+
+
+def _similar(plan: EditPlan, crop: Box, settings: CropSettings) -> int:
+    """How many other things of the target's class and size lie in a crop with most of their box."""
+    target = plan.target
+    area = max(o.box.area for o in target.objects)
+    return sum(
+        containment(o.box, crop) > 0.5
+        and min(o.box.area, area) >= settings.similar_area * max(o.box.area, area)
+        for o in target.scene.objects
+        if o.index not in target.indices and o.label == target.label
+    )
 
 
 def _put_back(
@@ -81,20 +108,22 @@ def _put_back(
     source: Image,
     window: _Window,
     patch: Image,
-    covers_target: bool,
+    offer: Offer,
     settings: EditingSettings,
 ) -> EditResult:
     here, inside = cropped(source, window.crop), window.inside
     spec = spec_of(plan.edit_type)
     changed = change_map(here, patch, settings.composite)
     corrected = correct_tint(here, patch, changed | inside, settings.composite)
-    alpha = alpha_for(inside, changed, spec.region, settings.composite)
+    effect = effect_of(inside, changed, settings.composite) if offer.effects else None
+    alpha = alpha_for(inside, changed, spec.region, settings.composite, effect)
     edited, allowed = composite(source, corrected, window.crop, alpha)
     leak = gates.leak_gate(here, patch, alpha > 0, settings.gates)
     after = cropped(edited, window.crop)
     measured = (
-        _measure(gate, plan, here, after, inside, covers_target, settings.gates) for gate in spec.gates
+        _measure(gate, plan, here, after, inside, offer.covers_target, settings.gates) for gate in spec.gates
     )
+    spread = () if effect is None else (gates.effect_gate(effect, inside, settings.gates),)
     return EditResult(
         plan=plan,
         source=source,
@@ -103,8 +132,8 @@ def _put_back(
         crop=window.crop,
         mask=window.mask,
         allowed=allowed,
-        method="blend",
-        gates=(window.region, leak, *(gate for gate in measured if gate is not None)),
+        method=BLEND if effect is None else BLEND_EFFECTS,
+        gates=(*window.early, leak, *spread, *(gate for gate in measured if gate is not None)),
     )
 
 

@@ -8,6 +8,12 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.records.records import Box, EditPlan
 from tasks.stages.editing.gates import Gate
 
+BLEND, BLEND_EFFECTS = "blend", "blend_effects"
+"""Methods of an edited crop: laid over the target; over what the editor changed around it, too."""
+
+INPAINT, INPAINT_EFFECTS = "inpaint", "inpaint_effects"
+"""Methods of a removal: the hole alone is filled; what the inpainter changed around it is taken over, too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EditResult:
@@ -17,7 +23,7 @@ class EditResult:
         patch: the backend's raw output, of the crop's size.
         mask: the target.
         allowed: pixels that may differ from the source.
-        method: how the patch was put back (``blend``, ``inpaint``).
+        method: how the patch was put back, one of the names above.
     """
 
     plan: EditPlan

@@ -81,6 +81,17 @@ def leak_gate(source: Image, raw: Image, allowed: Mask, settings: GateSettings) 
     return gate("raw_leak_delta_e", value, Reason.LEAKED, high=settings.max_leak)
 
 
+def effect_gate(effect: Mask, core: Mask, settings: GateSettings) -> Gate:
+    """Area of what changed together with target or hole ``core``, outside it, in areas of ``core``."""
+    value = float(effect.sum()) / max(1, int(core.sum()))
+    return gate("effect_share", value, Reason.LEAKED, high=settings.max_effect_area)
+
+
+def similar_gate(count: int, most: int) -> Gate:
+    """Other things of the target's class and size in the crop: an editor of it cannot tell which one is meant."""
+    return gate("similar_in_crop", count, Reason.AMBIGUOUS_REFERENCE, high=most)
+
+
 def color_gate(edited: Image, mask: Mask, name: str, settings: GateSettings, *, least: float) -> Gate:
     """Share of the mask with the requested color's name after the edit; that name must also be the most frequent.
 

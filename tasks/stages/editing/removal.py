@@ -14,32 +14,26 @@ from tasks.stages.editing.compositing import Alpha
 from tasks.stages.editing.settings import RemovalSettings
 
 
-def dilation_px(box: Box, settings: RemovalSettings) -> int:
-    """How far the hole extends beyond the object, in pixels."""
-    radius = round(settings.dilation * max(box.width, box.height))
+def dilation_px(box: Box, shape: tuple[int, ...], settings: RemovalSettings) -> int:
+    """How far the hole extends beyond the object with this ``box``, in pixels of a picture of ``shape``."""
+    side = min(shape[:2]) if settings.dilation_of == "picture" else max(box.width, box.height)
+    radius = round(settings.dilation * side)
     return min(max(radius, settings.min_dilation_px), settings.max_dilation_px)
 
 
 def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSettings) -> Mask:
-    """The pixels to fill: the mask's hull (and the box's corners by setting), dilated, more so downwards.
+    """The pixels to fill: the mask or its hull (and the box's corners by setting), dilated, more so downwards.
 
     ``mask`` is the target (H, W) and ``boxes`` those of its objects, which often include what the mask missed (a head,
     a shoe). ``others`` are the scene's other objects; they are kept unless they are part of the target's mask.
     """
-    hole = np.zeros(mask.shape, np.uint8)
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    if count > 1 and mask.any():
-        points = [_points(labels == n) for n in range(1, count)]
-        for box in boxes:
-            inside = [p for p in points if _center_in(p, box)]
-            if inside:
-                cv2.fillConvexPoly(hole, cv2.convexHull(np.vstack(inside)), 1)
+    hole = _hulls(mask, boxes) if settings.outline == "hull" else _without_gaps(mask)
     for box in boxes:
         # The box's corners are rarely the object's, so shrink toward an ellipse.
         corner = np.zeros_like(hole)
         _rounded(corner, box, settings.box_share)
         hole |= corner
-    radius = dilation_px(max(boxes, key=lambda b: b.area), settings)
+    radius = dilation_px(max(boxes, key=lambda b: b.area), mask.shape, settings)
     grown = dilate(hole > 0, radius)
     extra = round(settings.shadow * radius)
     if extra:
@@ -72,6 +66,25 @@ def removal_alpha(hole: Mask, radius: int) -> Alpha:
     padded = np.pad(hole.astype(np.uint8), 1, mode="edge")
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     return np.where(hole, np.clip(distance / feather, 0, 1), 0).astype(np.float32)
+
+
+def _hulls(mask: Mask, boxes: list[Box]) -> NDArray[np.uint8]:
+    """The convex hull of the pieces of ``mask`` that belong to each box, (H, W) of 0 and 1."""
+    hole = np.zeros(mask.shape, np.uint8)
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    points = [_points(labels == n) for n in range(1, count)]
+    for box in boxes:
+        inside = [p for p in points if _center_in(p, box)]
+        if inside:
+            cv2.fillConvexPoly(hole, cv2.convexHull(np.vstack(inside)), 1)
+    return hole
+
+
+def _without_gaps(mask: Mask) -> NDArray[np.uint8]:
+    """``mask`` with what it encloses, (H, W) of 0 and 1: through a gap an inpainter would see the object again."""
+    hole = mask.astype(np.uint8)
+    contours, _ = cv2.findContours(hole, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(hole.copy(), contours, -1, 1, cv2.FILLED), np.uint8)
 
 
 def _points(component: Mask) -> NDArray[np.int32]:

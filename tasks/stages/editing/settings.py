@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from tasks.records.edit_types import EDIT_TYPES
 from tasks.records.records import EditType
 from tasks.records.settings_base import RoleSettings, Settings
+
+RemovalGate = Literal[
+    "overlap",
+    "things",
+    "change",
+    "leak",
+    "seam",
+    "ragged",
+    "strange",
+    "novel",
+    "flat",
+    "found_before",
+    "gone",
+    "new_object",
+    "trace",
+]
+"""Gates of a removal, in the order of their measurement. Its share of the picture is measured always."""
 
 CROP_FACTORS = {row.edit_type: row.crop_factor for row in EDIT_TYPES}
 """Crop side over box side: edits that keep the outline need little context, edits that grow need more."""
@@ -31,6 +48,22 @@ class CropSettings(Settings):
         le=1,
         description="a crop above this share of the picture becomes the whole picture",
     )
+    multiple_px: int = Field(
+        default=1,
+        ge=1,
+        description="sides are widened to multiples of this where the picture has room, so that an editor's grid fits",
+    )
+    similar_area: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="another thing of the target's class counts as similar from this ratio of areas, smaller to larger",
+    )
+    max_similar: int | None = Field(
+        default=None,
+        ge=0,
+        description="most similar things in a crop, from which an editor may pick the wrong one; none: any number",
+    )
 
 
 class CompositeSettings(Settings):
@@ -50,12 +83,30 @@ class CompositeSettings(Settings):
     )
     change_threshold: float = Field(default=8.0, ge=0, description="minimum Lab distance of a changed pixel")
     max_tint: float = Field(default=0.06, ge=0, description="maximum gain when correcting an editor's tint")
+    effect_reach: float = Field(
+        default=0.25,
+        ge=0,
+        description="how far from target or hole an effect (shadow, reflection) may lie, for models that change these",
+    )
 
 
 class RemovalSettings(Settings):
-    """The hole and its window."""
+    """The hole, its window, and the gates of a removal.
 
-    dilation: float = Field(default=0.05, ge=0, description="hole's margin, share of the box's longer side")
+    The defaults suit small inpainters and judge them strictly. Practice with LaMa is a hole close to the mask, with a
+    margin of 1 to 3 % of the picture's short side and up to 60 % more downwards: ``outline: mask, box_share: 0,
+    dilation_of: picture, dilation: 0.015, min_dilation_px: 7, max_dilation_px: 31, shadow_reach: 0, second_dilation: 0,
+    window_margin: 0.5, min_window_margin_px: 128, gates: [change, gone]``.
+    """
+
+    outline: Literal["hull", "mask"] = Field(
+        default="hull",
+        description="what is dilated: the mask's convex hull, or the mask with its gaps filled",
+    )
+    dilation: float = Field(default=0.05, ge=0, description="hole's margin, share of what dilation_of says")
+    dilation_of: Literal["box", "picture"] = Field(
+        default="box", description="box: its longer side; picture: its shorter side"
+    )
     min_dilation_px: int = Field(default=6, ge=0, description="minimum of that margin")
     max_dilation_px: int = Field(default=36, ge=0, description="maximum of that margin, to spare neighbors")
     shadow: float = Field(default=0.5, ge=0, description="extra downward growth, as a factor of the margin")
@@ -84,7 +135,12 @@ class RemovalSettings(Settings):
     second_dilation: float = Field(
         default=0.1,
         ge=0,
-        description="shape of the second try's hole, with the mask's hull; 0: no second try",
+        description="margin of the second try's hole, around the outline alone; 0: no second try",
+    )
+    gates: tuple[RemovalGate, ...] = Field(
+        default=get_args(RemovalGate),
+        description="what is measured of a removal and can refuse it, the first two before it is made; the edit judge "
+        "rules scores by what is measured and by nothing else",
     )
 
     def tries(self) -> tuple[RemovalSettings, ...]:
@@ -107,6 +163,11 @@ class GateSettings(Settings):
         default=5.0, ge=0, description="the same for an effect, which changes texture more than color"
     )
     max_leak: float = Field(default=3.0, ge=0, description="maximum mean distance outside, on the raw patch")
+    max_effect_area: float = Field(
+        default=1.0,
+        ge=0,
+        description="maximum area of an effect outside target or hole, in areas of these",
+    )
     seam_step: float = Field(default=3.5, ge=0, description="minimum step of a seam on a plain surface")
     seam_masking: float = Field(
         default=1.5, ge=0, description="visual masking: a seam must exceed seam_step + this x local contrast"
@@ -172,6 +233,9 @@ class EditingSettings(Settings):
     editor: RoleSettings
     inpainter: RoleSettings
     judge: RoleSettings
+    second_judge: RoleSettings | None = Field(
+        default=None, description="optional edit judge of another family; both must agree to keep a sample"
+    )
     detector: RoleSettings = Field(
         description="searches again after a removal; normally grounding's detector"
     )
@@ -179,10 +243,23 @@ class EditingSettings(Settings):
         description="searches for the removed shape; normally grounding's segmenter"
     )
     tries: int = Field(
-        default=1, ge=1, description="maximum edits, with different seeds, until one passes every gate"
+        default=1,
+        ge=1,
+        description="maximum edits, with different seeds, until one passes every gate; above 1 each sample counts them",
     )
-    min_accuracy: float = Field(default=4.0, ge=1, le=5, description="minimum RegionEditAccuracy, 1 to 5")
-    min_seamlessness: float = Field(default=4.0, ge=1, le=5, description="minimum SeamlessQuality, 1 to 5")
+    min_accuracy: float = Field(
+        default=4.0,
+        ge=1,
+        le=5,
+        description="minimum RegionEditAccuracy, 1 to 5; of a yes-no judge 1 + 4 x P(yes), so 4.0 is 0.75",
+    )
+    min_seamlessness: float = Field(
+        default=4.0, ge=1, le=5, description="minimum SeamlessQuality, 1 to 5; of a yes-no judge likewise"
+    )
+    min_second_accuracy: float = Field(default=4.0, ge=1, le=5, description="the same for the second judge")
+    min_second_seamlessness: float = Field(
+        default=4.0, ge=1, le=5, description="the same for the second judge"
+    )
     crop: CropSettings = CropSettings()
     composite: CompositeSettings = CompositeSettings()
     removal: RemovalSettings = RemovalSettings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,16 +13,17 @@ from tasks.records.edit_types import Maker, spec_of
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.outcomes import Blob, Child, Outcome, StageInput, ended_child
-from tasks.records.records import EditedSample, EditPlan, Measurement, ModelIdentity
+from tasks.records.records import EditedSample, EditPlan, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.asks import Ask, AskDetector, AskEditJudge, AskEditor, AskInpainter, AskSegmenter, prompts_of
 from tasks.roles.offers import Offers
 from tasks.roles.picture import Picture
-from tasks.roles.questions import EditJudgeQuestion, EditScores
+from tasks.roles.questions import EditJudgeQuestion
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.edit_result import EditResult
+from tasks.stages.editing.judging import both_scores, second_gates, verdict
 from tasks.stages.editing.remove_object import remove_object
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.red_picture import marked_with_boxes
@@ -44,6 +45,7 @@ class EditingAsks:
     judge: AskEditJudge
     detector: AskDetector
     segmenter: AskSegmenter
+    second_judge: AskEditJudge | None = None
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
@@ -57,7 +59,15 @@ class EditingAsks:
 
     @property
     def _all(self) -> tuple[Ask[Any, Any], ...]:
-        return self.editor, self.inpainter, self.judge, self.detector, self.segmenter
+        asks = (
+            self.editor,
+            self.inpainter,
+            self.judge,
+            self.second_judge,
+            self.detector,
+            self.segmenter,
+        )
+        return tuple(ask for ask in asks if ask is not None)
 
 
 def build(config: BuildConfig, asks: Mapping[str, Any], digests: Mapping[str, str]) -> SampleStage:
@@ -92,8 +102,10 @@ async def edit(
     ref = item.blobs["source.jpg"]
     image = await bench.rgb(ref)
     source = Picture.of_blob(ref.sha256, lambda: image)
+    offer = offers.of(plan.edit_type)
     child: Child | None = None
-    for attempt in range(settings.tries):
+    refused: list[Reason] = []
+    for attempt in range(settings.tries if offer.by_seed else 1):
         if spec_of(plan.edit_type).maker is Maker.INPAINTER:
             # The inpainter's own tries differ in the hole; another seed is tried in addition.
             done = await remove_object(
@@ -101,7 +113,7 @@ async def edit(
                 source,
                 bench,
                 ask=ask,
-                carriers=offers.inpainter.carriers,
+                offer=offer,
                 settings=settings,
                 seed=_seed(seed, plan, "inpaint", attempt),
             )
@@ -111,7 +123,7 @@ async def edit(
                 source,
                 bench,
                 editor=ask.editor,
-                covers_target=offers.editor.covers_target,
+                offer=offer,
                 settings=settings,
                 seed=_seed(seed, plan, "edit", attempt),
                 attempt=attempt,
@@ -119,8 +131,20 @@ async def edit(
         child = await _checked(done, source, bench, ask, settings, _seed(seed, plan, "edit_judge", attempt))
         if child.reason is None:
             break
+        refused.append(child.reason)
     assert child is not None, "there is at least one try"
+    if settings.tries > 1:
+        child = _counted(child, refused)
     return Outcome(input_id=item.id, children=(child,))
+
+
+def _counted(child: Child, refused: Sequence[Reason]) -> Child:
+    """The child with the number of edits that were made, and why those before it were refused."""
+    record = child.record
+    assert isinstance(record, EditedSample)
+    tries = len(refused) + (child.reason is None)
+    counted = measure("tries", tries, decides=False, note=", ".join(reason.value for reason in refused))
+    return replace(child, record=replace(record, gates=(*record.gates, counted)))
 
 
 def _seed(seed: int, plan: EditPlan, step: str, attempt: int) -> int:
@@ -135,7 +159,7 @@ async def _checked(
     settings: EditingSettings,
     seed: int,
 ) -> Child:
-    """The sample with its pictures; the judge is asked only if no gate failed."""
+    """The sample with its pictures; the judges are asked only if no gate failed."""
     record = EditedSample(
         plan=done.plan,
         crop=done.crop,
@@ -154,16 +178,16 @@ async def _checked(
         measured = tuple(gate.measurement for gate in failed)
         return Child(id=plan_id, record=record, reason=failed[0].reason, measured=measured, blobs=blobs)
     try:
-        scores = await ask.judge(_question(done, source, record, seed))
+        scores, second = await both_scores(ask.judge, ask.second_judge, _question(done, source, record, seed))
     except SampleError as error:
         return ended_child(plan_id, error, record, blobs)
     judged = replace(
         record,
-        gates=(*record.gates, *scores.measurements),
+        gates=(*record.gates, *scores.measurements, *second_gates(second, settings)),
         accuracy=scores.accuracy,
         seamlessness=scores.seamlessness,
     )
-    reason, measured = _verdict(scores, settings)
+    reason, measured = verdict(scores, second, settings)
     return Child(id=plan_id, record=judged, reason=reason, measured=measured, blobs=blobs)
 
 
@@ -184,15 +208,6 @@ def _question(done: EditResult, source: Picture, record: EditedSample, seed: int
         mask=done.mask,
         gates=record.gates,
     )
-
-
-def _verdict(scores: EditScores, settings: EditingSettings) -> tuple[Reason | None, tuple[Measurement, ...]]:
-    """The rejection by the judge's scores, if any."""
-    accuracy = measure("accuracy", scores.accuracy, low=settings.min_accuracy)
-    seamlessness = measure("seamlessness", scores.seamlessness, low=settings.min_seamlessness)
-    if not accuracy.passed:
-        return Reason.LOW_ACCURACY, (accuracy,)
-    return (None, ()) if seamlessness.passed else (Reason.LOW_SEAMLESSNESS, (seamlessness,))
 
 
 def _blobs(done: EditResult) -> tuple[Blob, ...]:

@@ -49,6 +49,12 @@ class GroundingSettings(Settings):
     detector: RoleSettings
     segmenter: RoleSettings
     judge: RoleSettings
+    min_keep_probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="minimum probability of each yes by the target judge; null: its words decide",
+    )
     object_score: float = Field(default=0.35, ge=0, le=1, description="minimum score; below are distractors")
     label_scores: dict[str, float] = Field(
         default={}, description="the same for single classes that a detector confuses with others"

@@ -35,10 +35,11 @@ from tasks.stages.grounding.scene import describe_object, take_hints, union_mask
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
+from tasks.stages.grounding.verdict import with_threshold
 from tasks.stages.red_picture import marked_with_mask
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"scene": 3, "targets": 1, "red_picture": 1}
+STEP_VERSIONS = {"scene": 3, "targets": 2, "red_picture": 1}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 
@@ -127,7 +128,9 @@ async def ground(
     if not chosen:
         raise _no_target([thing.not_a_target for thing in objects])
     targets = [_target(scene, number, indices, ask) for number, indices in enumerate(chosen)]
-    children = await asyncio.gather(*(_judge(target, picture, bench, ask.judge, seed) for target in targets))
+    children = await asyncio.gather(
+        *(_judge(target, picture, bench, ask.judge, settings, seed) for target in targets)
+    )
     return Outcome(input_id=item.id, children=tuple(children))
 
 
@@ -171,7 +174,12 @@ def _target(scene: Scene, number: int, indices: tuple[int, ...], ask: GroundingA
 
 
 async def _judge(
-    target: GroundedTarget, picture: Picture, bench: Workbench, judge: AskTargetJudge, seed: int
+    target: GroundedTarget,
+    picture: Picture,
+    bench: Workbench,
+    judge: AskTargetJudge,
+    settings: GroundingSettings,
+    seed: int,
 ) -> Child:
     """The target with its red picture, kept or rejected by the target judge."""
     mask = union_mask([thing.mask for thing in target.objects])
@@ -186,7 +194,7 @@ async def _judge(
         target=target,
     )
     try:
-        verdict = await judge(question)
+        verdict = with_threshold(await judge(question), settings.min_keep_probability)
     except SampleError as error:
         return ended_child(target.target_id, error, target, blobs)
     reason = _refusal(verdict)
@@ -207,6 +215,8 @@ def _blobs(marked: Picture, mask: Mask) -> tuple[Blob, ...]:
 
 
 def _refusal(verdict: TargetVerdict) -> Reason | None:
+    if verdict.together and not (verdict.precise and verdict.hard):
+        return Reason.TARGET_REFUSED
     if not verdict.precise:
         return Reason.MASK_NOT_PRECISE
     return None if verdict.hard else Reason.EASY_TARGET

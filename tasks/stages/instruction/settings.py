@@ -27,6 +27,9 @@ class InstructionSettings(Settings):
     text_judge: RoleSettings | None = Field(default=None, description="optional last check of the words")
     gates: tuple[str, ...] = Field(default=("all",), description="word gates, by name")
     min_agreement: float = Field(default=0.5, ge=0, le=1, description="minimum probability by the text judge")
+    min_referent_iou: float = Field(
+        default=0.5, gt=0, le=1, description="overlap from which a referrer's box means an object"
+    )
     rewrite_tries: int = Field(
         default=2, ge=0, description="rewritings tried before the original instruction is used; 0: none"
     )

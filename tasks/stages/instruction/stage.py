@@ -26,6 +26,7 @@ from tasks.roles.questions import (
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
 from tasks.stages.instruction.choose import ChosenEdit, allowed_types, choose_edit_type
+from tasks.stages.instruction.referents import objects_meant
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, first_refusal
 from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, numbered
@@ -236,7 +237,8 @@ class _Plan:
             instruction=wording.final,
             scene=self.target.scene,
         )
-        return await self.tools.ask.referrer(question)
+        found = await self.tools.ask.referrer(question)
+        return objects_meant(found, self.target.scene, self.tools.settings.min_referent_iou)
 
     async def _judged(self, wording: Wording, attempt: int) -> tuple[GateResult, ...]:
         """The text judge's verdict, if one is configured."""

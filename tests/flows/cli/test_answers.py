@@ -10,6 +10,7 @@ import pytest
 from flows.cli.main import main
 from tasks.records.errors import Reason
 from tasks.roles.answers import KeptAnswers, NoAnswer
+from tasks.roles.questions import Referents
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import Kind
 
@@ -23,7 +24,7 @@ def out(tmp_path):
 
     async def fill(kept):
         await kept.put(SID, "rewriter", "a" * 64, "words", run="small")
-        await kept.put(SID, "referrer", "b" * 64, (1,), run="vlm")
+        await kept.put(SID, "referrer", "b" * 64, Referents(objects=(1,)), run="vlm")
         await kept.put(SID, "referrer", "c" * 64, refused, run="vlm")
 
     with KeptAnswers(store) as kept:

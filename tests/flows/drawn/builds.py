@@ -110,7 +110,7 @@ def process(
     """Runs it to its end."""
     return subprocess.run(
         command(*arguments), cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True,
-        timeout=300, check=False,
+        timeout=3600, check=False,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
-from processes import descendants, kill, wait_until
+from processes import PATIENCE_S, descendants, kill, wait_until
 
 from flows.build.request import BuildRequest
 from tasks.records.outcomes import STAGES
@@ -25,7 +25,6 @@ from tests.photographs import lay_out_photographs
 
 ROOT = Path(__file__).resolve().parents[3]
 PREFECT = [sys.executable, "-m", "prefect"]
-PATIENCE_S = 300.0
 
 
 def deployments() -> list[dict[str, Any]]:
@@ -80,11 +79,11 @@ def server(environment: dict[str, str], tmp_path: Path) -> Iterator[None]:
             stdout=log,
             stderr=log,
         )
-        assert wait_until(lambda: answers(environment["PREFECT_API_URL"]), 120, 0.5)
+        assert wait_until(lambda: answers(environment["PREFECT_API_URL"]), poll_s=0.5)
         yield
         below = descendants(process.pid)
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
         for pid in below:
             kill(pid)
 
@@ -130,7 +129,7 @@ def test_the_documented_lines_build_a_release_on_a_real_server_and_worker(
     finally:
         below = descendants(worker.pid)
         worker.terminate()
-        worker.wait(timeout=60)
+        worker.wait(timeout=PATIENCE_S)
         for pid in below:
             kill(pid)
     # the last stage alone makes the same release from the results of the others

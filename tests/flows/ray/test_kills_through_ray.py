@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import command_line, descendants, is_gone, kill, wait_until, workers_of
+from processes import PATIENCE_S, command_line, descendants, is_gone, kill, wait_until, workers_of
 
 from tests.photographs import lay_out_photographs
 
 ROOT = Path(__file__).resolve().parents[3]
 PHOTOGRAPHS = 12
-PATIENCE_S = 240.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
@@ -149,7 +148,7 @@ def test_kills_and_the_same_command_give_the_release_of_an_undisturbed_build(
     final = commits(killed)
     assert len(final) >= limit
     # For a minute Ray's agents try to report to a head that is gone.
-    assert wait_until(lambda: all(is_gone(pid) for pid in left), 120), [command_line(pid) for pid in left]
+    assert wait_until(lambda: all(is_gone(pid) for pid in left)), [command_line(pid) for pid in left]
     assert {path: final[path] for path in seen} == seen, "a committed unit was done again"
     assert final.keys() == commits(tmp_path / "undisturbed").keys()
     assert shards(killed) == shards(tmp_path / "undisturbed")
@@ -172,7 +171,7 @@ def test_ctrl_c_leaves_a_build_that_the_same_command_continues(
     assert few.wait(60) == 130, few.said()
     assert "the same command resumes" in few.said()
     assert "Traceback" not in few.said()
-    assert wait_until(lambda: all(is_gone(pid) for pid in below), 120)
+    assert wait_until(lambda: all(is_gone(pid) for pid in below))
     before = commits(tmp_path / "out")
     again = Run(photographs, tmp_path / "out", home, "--limit", "4")
     runs.append(again)

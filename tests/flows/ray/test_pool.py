@@ -61,7 +61,7 @@ def test_each_unit_is_done_once_and_models_are_loaded_once_a_worker(pool: RayPoo
 
 def test_all_that_a_local_ray_starts_listens_on_loopback_alone(pool: RayPool, tmp_path: Path) -> None:
     run_units(toy_job(tmp_path), numbered_units(2), pool)
-    assert wait_until(lambda: len(listening_addresses(descendants(os.getpid()))) > 0, 20)
+    assert wait_until(lambda: len(listening_addresses(descendants(os.getpid()))) > 0)
     time.sleep(2)  # agents open their ports last
     assert listening_addresses([os.getpid(), *descendants(os.getpid())]) == {"127.0.0.1"}
 

@@ -12,6 +12,7 @@ from tasks.imaging.geometry import (
     grow,
     intersection,
     iou,
+    quarter_views,
     run_lengths,
     to_rle,
 )
@@ -85,3 +86,9 @@ def test_random_characters_never_reach_the_decoder_unless_they_add_up():
 def test_runs_that_do_not_add_up_are_an_error_and_never_a_crash(counts):
     with pytest.raises(ValueError):
         from_rle(Rle(height=4, width=4, counts=counts))
+
+
+def test_quarters_overlap_and_reach_the_corners() -> None:
+    views = quarter_views(1000, 500, 0.6)
+    assert {(v.width, v.height) for v in views} == {(600, 300)}
+    assert {(v.x0, v.y0) for v in views} == {(0, 0), (400, 0), (0, 200), (400, 200)}

@@ -22,11 +22,13 @@ from tasks.records.records import Measurement, Reasoning, Tag
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backend import ServedBackend
 from tasks.roles.backends import BackendChoice, choose
+from tasks.roles.offers import offer_of
 from tasks.roles.questions import (
     ROLES,
     Detection,
     EditScores,
     Question,
+    Referents,
     Segmentation,
     TargetVerdict,
     TextVerdict,
@@ -97,7 +99,7 @@ def check_answers(subject: Subject, alone: Sequence[Any]) -> None:
     """Each answer has the type, shapes and ranges of its role, and questions with different answers get them."""
     for question, answer in zip(subject.questions, alone, strict=True):
         assert not isinstance(answer, SampleError), answer
-        assert_answer(subject.choice.role, question, answer)
+        assert_answer(subject.choice, question, answer)
     assert not same(alone[0], alone[1]), "the contract needs questions with different answers"
     assert list(subject.ask([])) == []
 
@@ -148,7 +150,7 @@ def check_all(subject: Subject) -> None:
 
 def _assert_failed(subject: Subject, bad: Bad, answer: Any) -> None:
     if bad.reason is None:
-        assert_answer(subject.choice.role, bad.question, answer)
+        assert_answer(subject.choice, bad.question, answer)
     else:
         assert isinstance(answer, SampleError), answer
         assert answer.reason is bad.reason
@@ -166,7 +168,7 @@ def _compare(
         if subject.choice.backend.reproducible:
             assert same(before, answer), question.subject
         else:
-            assert_answer(subject.choice.role, question, answer)
+            assert_answer(subject.choice, question, answer)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -184,9 +186,11 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def assert_answer(role: str, question: Any, answer: Any) -> None:
-    """The form of an answer: type, shapes, ranges."""
-    FORMS[role](question, answer)
+def assert_answer(choice: BackendChoice, question: Any, answer: Any) -> None:
+    """The form of an answer: type, shapes, ranges; an inpainter that takes no effects along fills the hole alone."""
+    FORMS[choice.role](question, answer)
+    if choice.role == "inpainter" and not offer_of(choice).effects:
+        assert np.array_equal(answer[~question.hole], question.picture.rgb[~question.hole])
 
 
 def _tags(question: Any, answer: Any) -> None:
@@ -245,11 +249,15 @@ def _rewritten(question: Any, answer: Any) -> None:
 
 
 def _referred(question: Any, answer: Any) -> None:
-    assert isinstance(answer, tuple)
-    assert list(answer) == sorted(set(answer))
+    assert isinstance(answer, Referents)
+    assert list(answer.objects) == sorted(set(answer.objects))
     # Numbers beyond the objects stand for the scene's distractors.
     limit = len(question.scene.objects) + len(question.scene.distractors)
-    assert all(isinstance(index, int) and 0 <= index < limit for index in answer)
+    assert all(isinstance(index, int) and 0 <= index < limit for index in answer.objects)
+    source = question.scene.source
+    for box in answer.boxes:
+        assert 0 <= box.x0 < box.x1 <= source.width
+        assert 0 <= box.y0 < box.y1 <= source.height
 
 
 def _text_verdict(question: Any, answer: Any) -> None:
@@ -260,11 +268,6 @@ def _text_verdict(question: Any, answer: Any) -> None:
 
 def _edited(question: Any, answer: Any) -> None:
     assert (answer.dtype, answer.shape) == (np.uint8, question.picture.rgb.shape)
-
-
-def _inpainted(question: Any, answer: Any) -> None:
-    _edited(question, answer)
-    assert np.array_equal(answer[~question.hole], question.picture.rgb[~question.hole])
 
 
 def _scores(question: Any, answer: Any) -> None:
@@ -290,7 +293,7 @@ FORMS: dict[str, Callable[[Any, Any], None]] = {
     "referrer": _referred,
     "text_judge": _text_verdict,
     "editor": _edited,
-    "inpainter": _inpainted,
+    "inpainter": _edited,
     "edit_judge": _scores,
 }
 """Role -> what its answers look like."""

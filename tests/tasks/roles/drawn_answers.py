@@ -12,6 +12,7 @@ from tasks.records.records import Box, Measurement, Reasoning, Tag
 from tasks.roles.questions import (
     Detection,
     EditScores,
+    Referents,
     Segmentation,
     TargetVerdict,
     TextVerdict,
@@ -66,7 +67,10 @@ def draw_answer(role: str, rng: random.Random) -> object:
             for _ in some
         ),
         "target_judge": lambda: TargetVerdict(
-            precise=rng.random() < 0.5, hard=rng.random() < 0.5, measurements=measurements(rng)
+            precise=rng.random() < 0.5,
+            hard=rng.random() < 0.5,
+            measurements=measurements(rng),
+            together=rng.random() < 0.5,
         ),
         "instructor": lambda: WrittenInstruction(
             edit_type=words(rng),
@@ -80,7 +84,9 @@ def draw_answer(role: str, rng: random.Random) -> object:
             ),
         ),
         "rewriter": lambda: words(rng),
-        "referrer": lambda: tuple(rng.randrange(50) for _ in some),
+        "referrer": lambda: Referents(
+            objects=tuple(rng.randrange(50) for _ in some), boxes=tuple(box(rng) for _ in some)
+        ),
         "text_judge": lambda: TextVerdict(agreement=number(rng), measurements=measurements(rng)),
         "editor": lambda: image(rng),
         "inpainter": lambda: image(rng),

@@ -12,7 +12,7 @@ from tasks.records.canonical import canonical_json
 from tasks.records.errors import DataFault
 from tasks.records.records import Box, Measurement, Tag
 from tasks.roles.answer_codec import IMAGE_BLOB, decode_answer, encode_answer
-from tasks.roles.questions import ROLES, Detection, TextVerdict
+from tasks.roles.questions import ROLES, Detection, Referents, TargetVerdict, TextVerdict
 from tests.tasks.roles.drawn_answers import draw_answer, same
 
 
@@ -37,6 +37,12 @@ def test_the_spelling_of_answers_does_not_move_with_the_records():
         "measurements": [{"name": "p", "value": 0.5, "low": 0.2, "high": None, "decides": True, "note": ""}],
     }
     assert encode_answer("tagger", (Tag(name="cup", score=0.5),)).value == [{"name": "cup", "score": 0.5}]
+
+
+def test_answers_of_earlier_versions_are_read():
+    assert decode_answer("referrer", [2, 3], {}, "p") == Referents(objects=(2, 3))
+    verdict = decode_answer("target_judge", {"precise": True, "hard": False, "measurements": []}, {}, "p")
+    assert verdict == TargetVerdict(precise=True, hard=False, measurements=(), together=False)
 
 
 def test_numbers_of_numpy_become_plain_ones():

@@ -178,6 +178,7 @@ CASES: dict[str, tuple[type[q.Question], dict[str, tuple[Any, Any, bool]]]] = {
             "mask": (mask(1), mask(2), MOVES),
             "label": ("cup", "cat", MOVES),
             **WORDS,
+            "similar": (0, 2, MOVES),
         },
     ),
     "inpainter": (
@@ -186,6 +187,7 @@ CASES: dict[str, tuple[type[q.Question], dict[str, tuple[Any, Any, bool]]]] = {
             "picture": (picture("1"), picture("2"), MOVES),
             "hole": (mask(1), mask(2), MOVES),
             "avoid": (None, mask(3), MOVES),
+            "label": ("", "cup", MOVES),
         },
     ),
     "edit_judge": (

@@ -8,6 +8,7 @@ import math
 import pickle
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tasks.records.records import Measurement
 from tasks.roles.answers import LISTINGS, KeptAnswers
 from tasks.roles.chat import ChatReply
 from tasks.roles.kept_answer import NoAnswer
+from tasks.roles.questions import Referents
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.answer_files import Kind, answer_name
 
@@ -114,9 +116,9 @@ def test_who_is_second_uses_what_the_first_stored(store):
 
 def test_what_is_used_is_what_is_stored(store):
     with building(store) as build:
-        used = build.put((np.int64(3),), role="referrer").unwrap()
-    assert used == (3,)
-    assert type(used[0]) is int
+        used = build.put(Referents(objects=(np.int64(3),)), role="referrer").unwrap()
+    assert used == Referents(objects=(3,))
+    assert type(used.objects[0]) is int
 
 
 @pytest.mark.parametrize("given", [refusal(), FAILURE])
@@ -279,13 +281,23 @@ def test_keys_with_one_beginning_are_not_taken_for_each_other(store):
 
 
 def test_a_reply_is_kept_beside_the_answer_with_impossible_tokens(store):
-    reply = ChatReply(text='"yes" \ud83d', finish="stop", logprobs={"yes": -0.25, "no": -math.inf}, model="m")
+    places = ({"yes": -0.25, "no": -math.inf}, {"no": -0.5})
+    reply = ChatReply(text='"yes" \ud83d', finish="stop", places=places, model="m")
     with building(store) as build:
         build.put("words", reply=reply, run="vlm")
     with building(store) as build:
         kept = build.find()
     assert kept.reply == reply
     assert kept.file.asked.run == "vlm"
+
+
+def test_a_reply_of_an_earlier_version_has_the_alternatives_of_its_first_token(store):
+    with building(store) as build:
+        kept = build.put("words", reply=ChatReply(text="yes", model="m"), run="vlm")
+    said = {"finish": "stop", "model": "m", "logprobs": {"yes": -0.25, "no": "-inf"}}
+    earlier = replace(kept, file=replace(kept.file, reply=said))
+    assert earlier.reply.places == ({"yes": -0.25, "no": -math.inf},)
+    assert replace(kept, file=replace(kept.file, reply={**said, "logprobs": {}})).reply.places == ()
 
 
 def test_an_answer_that_is_an_image_can_be_referred_to(store):

@@ -10,16 +10,26 @@ from typing import Any
 import pytest
 
 from tasks.roles.chat import ChatReply
-from tasks.roles.chat_http import Away, Refused, WrongServer, failure, streamed_reply, whole_reply
+from tasks.roles.chat_http import (
+    Away,
+    Refused,
+    WrongServer,
+    failure,
+    lines_of,
+    streamed_reply,
+    whole_reply,
+)
 
 
-def reply_from(*lines: str, silence_s: float = 5, pause_s: float = 0.0) -> ChatReply:
+def reply_from(
+    *lines: str, silence_s: float = 5, pause_s: float = 0.0, choices: tuple[str, ...] = ()
+) -> ChatReply:
     async def stream() -> AsyncIterator[str]:
         for line in lines:
             await asyncio.sleep(pause_s)
             yield line
 
-    return asyncio.run(streamed_reply(stream(), silence_s, heard=lambda: None))
+    return asyncio.run(streamed_reply(stream(), silence_s, heard=lambda: None, choices=choices))
 
 
 def event(**choice: Any) -> str:
@@ -37,8 +47,32 @@ def test_a_stream_is_put_together() -> None:
         event(delta={"content": "b"}, logprobs=later),
         event(delta={}, finish_reason="length"),
         "data: [DONE]",
+        choices=("b", "c"),
     )
-    assert reply == ChatReply(text="ab", finish="length", logprobs={"a": -0.1}, model="vlm")
+    assert reply == ChatReply(text="ab", finish="length", places=({"b": -0.5},), model="vlm")
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_line_ends_with_a_line_feed_alone_as_texts_may_hold_all_other_separators(size: int) -> None:
+    text = "a\u2028b\u0085c\u2029d\x7f"
+    chunk = json.dumps(
+        {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}, ensure_ascii=False
+    )
+    sent = f": alive\r\n\r\ndata: {chunk}\r\n\ndata: [DONE]\n\n".encode()
+
+    async def parts() -> AsyncIterator[bytes]:
+        for begin in range(0, len(sent), size):
+            yield sent[begin : begin + size]
+
+    assert asyncio.run(streamed_reply(lines_of(parts()), 5, heard=lambda: None)).text == text
+
+
+def test_a_reply_in_another_form_counts_against_its_question_as_a_broken_one_does_not() -> None:
+    with pytest.raises(Away) as malformed:
+        reply_from('data: {"choices": [3]}')
+    with pytest.raises(Away) as broken_off:
+        reply_from(event(delta={"content": "half of"}))
+    assert (malformed.value.status, broken_off.value.status) == (502, None)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +152,17 @@ def test_retry_after_may_be_a_date() -> None:
     error = failure(503, {"retry-after": formatdate(time() + 600, usegmt=True)}, "")
     assert isinstance(error, Away)
     assert 500 < error.retry_after <= 600
+
+
+@pytest.mark.parametrize("piece", [" ", "\n", "!", "    "])
+def test_a_reply_without_end_is_left_and_read_as_cut_off(piece: str) -> None:
+    """No finish ever comes, so that the test ends only if the stream is left."""
+    begun = event(delta={"content": '{"a": 1'})
+    reply = reply_from(begun, *[event(delta={"content": piece})] * 10_000)
+    assert reply.finish == "length"
+    assert len(reply.text) < 600
+
+
+def test_a_long_reply_of_few_kinds_of_characters_is_heard_to_its_end() -> None:
+    pieces = [event(delta={"content": text}) for text in ["1", ", "] * 300]
+    assert reply_from(*pieces, event(delta={}, finish_reason="stop")).finish == "stop"

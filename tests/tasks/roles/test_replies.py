@@ -29,6 +29,10 @@ def reply(text: str, finish: str = "stop") -> ChatReply:
         '<think>Which side?\n{"a": "no"}</think>\n\n{"a": "left", "b": 2}',
         '{"a": "left" "b": 2}',
         '{a: "left", b: 2}',
+        '[{"a": "left", "b": 2}]',
+        '{"a": "left", "b": 2}\n{"a": "left", "b": 2}',
+        '{"a": "left", "b": 2} where {b} counts the cups',
+        'So it is the left one.</think>{"a": "left", "b": 2}',
     ],
 )
 def test_a_plain_answer_in_odd_dress_is_read(text):
@@ -39,6 +43,12 @@ def test_a_plain_answer_in_odd_dress_is_read(text):
 def test_without_an_object_it_is_not_json(text):
     with pytest.raises(BadReply) as caught:
         json_object(reply(text))
+    assert caught.value.code == "not_json"
+
+
+def test_two_objects_that_differ_are_no_answer():
+    with pytest.raises(BadReply, match="several objects that differ") as caught:
+        json_object(reply('{"a": 1}\nNo, rather: {"a": 2}'))
     assert caught.value.code == "not_json"
 
 

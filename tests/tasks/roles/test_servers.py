@@ -58,7 +58,7 @@ class Scripted:
 
 
 async def ask_all(server: Server, texts: Any) -> list[Any]:
-    replies = await asyncio.gather(*(server.chat(request(str(t))) for t in texts), return_exceptions=True)
+    replies = await asyncio.gather(*(server.ask(request(str(t))) for t in texts), return_exceptions=True)
     return [reply.text if isinstance(reply, ChatReply) else reply for reply in replies]
 
 
@@ -92,7 +92,7 @@ def test_a_request_says_all_it_has_to_say() -> None:
 
         async def run() -> ChatReply:
             client = Server("vlm", settings(server))
-            reply = await client.chat(asked)
+            reply = await client.ask(asked)
             await client.close()
             return reply
 
@@ -107,7 +107,7 @@ def test_a_request_says_all_it_has_to_say() -> None:
     assert body["response_format"]["json_schema"]["schema"] == schema
     assert body["stream"]
     assert (reply.text, reply.finish, reply.model) == ("2", "stop", "test-model")
-    assert reply.logprobs == {"2": pytest.approx(-0.288, abs=1e-3), "1": pytest.approx(-1.386, abs=1e-3)}
+    assert reply.places == ({"2": pytest.approx(-0.288, abs=1e-3), "1": pytest.approx(-1.386, abs=1e-3)},)
 
 
 def test_many_requests_are_at_work_at_once_and_no_more_than_allowed() -> None:
@@ -335,7 +335,7 @@ def test_a_cancelled_question_gives_its_place_back_and_probing_goes_on() -> None
         async def run() -> list[Any]:
             client = Server("vlm", settings(server, in_flight=2))
             await asyncio.to_thread(server.die)
-            tasks = [asyncio.create_task(client.chat(request(str(i)))) for i in range(6)]
+            tasks = [asyncio.create_task(client.ask(request(str(i)))) for i in range(6)]
             while client.state.value == "up":
                 await asyncio.sleep(0.001)
             for task in tasks[:3]:

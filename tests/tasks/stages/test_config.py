@@ -9,7 +9,7 @@ import yaml
 
 from tasks.records.errors import ConfigurationError
 from tasks.stages.config import load_config, load_with_origins, profile_names
-from tasks.stages.registry import check_roles, routes_of
+from tasks.stages.registry import check_roles
 
 SOURCES = {"sources": [{"uri": "a"}, {"uri": "b"}], "limit": None}
 
@@ -67,25 +67,10 @@ VLM = {"model": {"id": "a-model"}, "urls": ["http://127.0.0.1:1/v1"]}
 JUDGE = "grounding.judge={backend: chat, run: vlm}"
 
 
-def test_every_profile_of_the_project_holds_together() -> None:
-    assert profile_names() == ["cluster", "embedded"]
-    for name in profile_names():
-        # The digest of the editor's weights on the cluster is set by its user.
-        digest = ["editing.editor.options.digest=" + "ab" * 32] if name == "cluster" else []
-        check_roles(load_config(name, digest))
-
-
-def test_the_cluster_profile_asks_the_papers_models() -> None:
-    config = load_config("cluster")
-    routes = {**routes_of(config, "grounding"), **routes_of(config, "instruction")}
-    asked = {setting: route.served.id for setting, route in routes.items() if route.served}
-    assert asked == {
-        "judge": "Qwen/Qwen2.5-VL-7B-Instruct",
-        "instructor": "Qwen/Qwen2.5-VL-72B-Instruct",
-        "rewriter": "Qwen/Qwen3-8B",
-        "referrer": "Qwen/Qwen2.5-VL-7B-Instruct",
-        "text_judge": "Qwen/Qwen2.5-VL-7B-Instruct",
-    }
+def test_the_profiles_of_the_project_are_known_by_name() -> None:
+    """Those with GPUs need weights and lock files: see tests/deploy/test_profiles.py."""
+    assert profile_names() == ["cluster", "embedded", "modern", "single-gpu"]
+    check_roles(load_config("embedded"))
 
 
 @pytest.mark.parametrize("name", ["mine.yaml", "mine.yml", "my/own"])
@@ -105,9 +90,15 @@ def test_a_file_of_ones_own_is_a_profile_and_goes_by_its_name(
 @pytest.mark.parametrize(
     ("profile", "told"),
     [
-        ("laptop", r"unknown profile 'laptop' \(available: cluster, embedded; or the path of a YAML file\)"),
+        (
+            "laptop",
+            r"unknown profile 'laptop' \(available: cluster, embedded, modern, single-gpu; or the path of a ",
+        ),
         ("", "unknown profile ''"),
-        ("./laptop", r"profile './laptop': No such file .*\(available by name: cluster, embedded\)"),
+        (
+            "./laptop",
+            r"profile './laptop': No such file .*\(available by name: cluster, embedded, modern, single-gpu\)",
+        ),
         ("folder.yaml", "profile 'folder.yaml': Is a directory"),
         ("list.yaml", "profile 'list.yaml': expected sections by name"),
         ("empty.yaml", "profile 'empty.yaml': expected sections by name"),
@@ -149,12 +140,38 @@ def test_a_profile_that_cannot_be_read_is_named_with_what_is_wrong(
             r"^pools.p.holds: unknown role 'painter' \(available: tagger, .*\)$",
         ),
         ([f"servers.here={VLM}"], "^'here': used in both pools and servers"),
+        (
+            ["pools.p={holds: [editor], python: /opt/other/bin/python}", "execution.pool=in-process"],
+            r"^pools.p.python='/opt/other/bin/python': needs execution.pool=ray$",
+        ),
+        (["pools.p={holds: [editor], python: venv/bin/python}"], r"^pools.p.python: .*absolute path"),
         (["pools.vlm={holds: [editor]}", f"servers.vlm={VLM}"], "^'vlm': used in both pools and servers"),
-        (["servers.vlm={model: {id: m}}"], "^servers.vlm.urls: "),
-        (["servers.vlm={model: {id: m}, urls: []}"], "^servers.vlm.urls: "),
+        (["servers.vlm={model: {id: m}}"], "^servers.vlm: expected either urls or serve, got neither"),
+        (
+            ["servers.vlm={model: {id: m}, urls: []}"],
+            "^servers.vlm: expected either urls or serve, got neither",
+        ),
         ([JUDGE, f"servers.vlm={VLM}", "grounding.judge.options={served: {id: x}}"], "belongs to the server"),
+        (["editing.second_judge={backend: rules}"], "editing.second_judge='rules' of .*: the same judge"),
+        (
+            [
+                f"servers.vlm={VLM}",
+                f"servers.again={VLM}",
+                "editing.judge={backend: chat, run: vlm}",
+                "editing.second_judge={backend: chat, run: again}",
+            ],
+            "editing.second_judge='chat' of a-model: the same judge as editing.judge",
+        ),
     ],
 )
 def test_a_placement_that_cannot_answer_for_its_role_is_refused(assignments: list[str], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         check_roles(load_config("embedded", assignments))
+
+
+@pytest.mark.parametrize("second", ["{backend: yes-no, run: vlm}", "{backend: rules}"])
+def test_a_second_judge_is_another_model_or_asks_otherwise(second: str) -> None:
+    assignments = ["editing.judge={backend: chat, run: vlm}", f"servers.vlm={VLM}"]
+    config = load_config("embedded", [*assignments, f"editing.second_judge={second}"])
+    check_roles(config)
+    assert config.editing.second_judge is not None

@@ -85,7 +85,7 @@ def child_process(store: Store, tmp_path: Path, trouble: str, fault: str = "", w
         "witness" if witness else "alone",
     ]
     return subprocess.run(
-        command, env=environment, check=False, stderr=subprocess.DEVNULL, timeout=60
+        command, env=environment, check=False, stderr=subprocess.DEVNULL, timeout=3600
     ).returncode
 
 

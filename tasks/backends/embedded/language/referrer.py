@@ -18,7 +18,7 @@ from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.geometry import containment, gap, iou
 from tasks.records.records import Box, ModelIdentity, Scene
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import ReferQuestion
+from tasks.roles.questions import Referents, ReferQuestion
 
 VERSION = 1
 """Raised when the code of this backend changes the output."""
@@ -56,7 +56,7 @@ class _Candidate:
         return self.box.center[0]
 
 
-class GrammarReferrer(OneByOne[ReferQuestion, tuple[int, ...]]):
+class GrammarReferrer(OneByOne[ReferQuestion, Referents]):
     """Parses the reference by a small grammar and keeps everything that fits it. Looks at no pixels."""
 
     Options: ClassVar[type[Settings]] = GrammarReferrerOptions
@@ -80,8 +80,8 @@ class GrammarReferrer(OneByOne[ReferQuestion, tuple[int, ...]]):
             digest="none",
         )
 
-    def answer_one(self, question: ReferQuestion) -> tuple[int, ...]:
-        """Ascending indices of everything that fits the instruction.
+    def answer_one(self, question: ReferQuestion) -> Referents:
+        """Indices of everything that fits the instruction.
 
         Weak detections have the numbers after the last object, in the scene's order, so that a reference that also fits
         one of them is ambiguous. Empty when no class is named or nothing fits.
@@ -89,11 +89,12 @@ class GrammarReferrer(OneByOne[ReferQuestion, tuple[int, ...]]):
         everything = _candidates(question.scene, self.options.weak_score)
         referral = parse_referral(question.instruction, {c.label for c in everything})
         if referral is None:
-            return ()
+            return Referents()
         fitting = [c for c in everything if c.label == referral.label and _has_color(c, referral.color)]
         for relation in referral.relations:
             fitting = _filter(fitting, relation, everything, question.scene)
-        return tuple(sorted(c.index for c in _superlatives(fitting, referral, everything, question.scene)))
+        meant = _superlatives(fitting, referral, everything, question.scene)
+        return Referents(objects=tuple(sorted(candidate.index for candidate in meant)))
 
 
 def _candidates(scene: Scene, weak: float) -> list[_Candidate]:

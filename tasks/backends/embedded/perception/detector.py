@@ -16,6 +16,7 @@ from tasks.backends.embedded.perception.second_opinion import doubt_labels
 from tasks.backends.embedded.perception.vessels import name_glasses
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
+from tasks.imaging.geometry import quarter_views
 from tasks.records.records import Box, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion
@@ -112,16 +113,6 @@ class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
             lone_discount=self.options.lone_discount,
         )
         return doubt_labels(image, name_glasses(image, fused, self._witness), self._witness)
-
-
-def quarter_views(width: int, height: int, share: float) -> list[Box]:
-    """Four corner windows, each ``share`` of the picture's sides, so that they overlap in the middle."""
-    side_x, side_y = round(width * share), round(height * share)
-    return [
-        Box(x0=x, y0=y, x1=x + side_x, y1=y + side_y)
-        for y in (0, height - side_y)
-        for x in (0, width - side_x)
-    ]
 
 
 def _place(raw: RawBox, view: Box, whole: Box, network: str) -> Candidate | None:

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.perception.coco_detectors import EfficientDet
-from tasks.backends.embedded.perception.detector import quarter_views
 from tasks.backends.embedded.perception.imagenet_classifier import imagenet_classifier
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
+from tasks.imaging.geometry import quarter_views
 from tasks.records.records import Box, ModelIdentity, Tag
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import TagQuestion

@@ -43,6 +43,8 @@ DEVIATION = (0.229, 0.224, 0.225)
 class RamPlusOptions(TorchOptions):
     """Which weights and lists, and how many tags are given. Lists enter the identity by content, not by path."""
 
+    paths: ClassVar[tuple[str, ...]] = ("weights", "tags", "thresholds", "not_objects")
+
     weights: str = Field(
         default="weights/ram_plus_swin_large_14m.pth",
         description="the published checkpoint, or one of its form",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from tasks.roles.backend import LocalBackend
 from tasks.roles.backends import BACKENDS, BackendChoice, choose
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Question
+from tests.tasks.backends.contract.image_makers import image_editor, image_inpainter
 from tests.tasks.backends.contract.served_makers import MODEL, served
 from tests.tasks.roles import role_questions as ask
 from tests.tasks.roles.contract import Bad, Subject
+from tests.torchvision_stub import torchvision_for_import
 
 Maker = Callable[[Path], Subject]
 
@@ -126,7 +129,6 @@ def _bagel(folder: Path) -> Subject:
     torch = pytest.importorskip("torch")
     from intercog_model.checkpoint import save_folder  # noqa: PLC0415
     from intercog_model.training.build import random_debug_models  # noqa: PLC0415
-    from tasks.backends.torch.bagel_editor import WEIGHTS  # noqa: PLC0415
     from tasks.backends.weights import write_lock  # noqa: PLC0415
 
     torch.manual_seed(0)
@@ -134,9 +136,83 @@ def _bagel(folder: Path) -> Subject:
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
     save_folder(bagel.state_dict(), bagel.config, vae, folder / "tiny")
     (folder / "tiny" / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
-    write_lock(folder / "tiny", "random", WEIGHTS)
+    write_lock(folder / "tiny", "random")
     options = {"weights": str(folder / "tiny"), "device": "cpu", "dtype": "float32", "points": 3}
-    return local("editor", "bagel", ask.edit_questions()[:2], *_editor_bads(), options=options)
+    first, second, *_ = ask.edit_questions()
+    questions = (first, replace(second, similar=1))
+    return local("editor", "bagel", questions, *_editor_bads(), options=options)
+
+
+def _sam3(role: str) -> Maker:
+    """A tiny random model in place of the published one."""
+
+    def make(folder: Path) -> Subject:
+        pytest.importorskip("torch")
+        pytest.importorskip("transformers")
+        from tests.tasks.backends.torch.tiny_sam3 import tiny_sam3  # noqa: PLC0415
+
+        options: dict[str, Any] = {"weights": str(tiny_sam3(folder / "sam3")), "device": "cpu"}
+        if role == "segmenter":
+            questions: tuple[Question, ...] = ask.segment_questions()
+            return local(role, "sam3", questions, _closed(questions[0]), options=options)
+        questions = ask.detect_questions()
+        nameless = _bad(replace(ask.detect_questions()[0], names=("cup", " ")), Reason.BACKEND_ERROR)
+        options["low_score"] = 0.01
+        return local(role, "sam3", questions, _closed(questions[0]), nameless, options=options)
+
+    return make
+
+
+def _grounding_dino(folder: Path) -> Subject:
+    pytest.importorskip("transformers")
+    from tests.tasks.backends.torch.tiny_perception import tiny_grounding_dino  # noqa: PLC0415
+
+    questions = ask.detect_questions()
+    too_long = replace(questions[0], names=("cup", "x" * 90))
+    options = {"weights": str(tiny_grounding_dino(folder / "tiny")), "device": "cpu"}
+    bad = (_closed(questions[0]), _bad(too_long, Reason.BACKEND_ERROR))
+    return local("detector", "grounding-dino", questions, *bad, options=options)
+
+
+def _groundingdino_py(folder: Path) -> Subject:
+    """Only in an environment of its own: its slow test writes the files and runs this case there."""
+    root = os.environ.get("GROUNDEDIT_TEST_GROUNDINGDINO")
+    if root is None:
+        pytest.skip(
+            "runs in deploy/requirements/groundingdino.txt's environment (its test_packaged.py, slow)"
+        )
+    options: dict[str, Any] = {
+        "weights": f"{root}/groundingdino_tiny.pth",
+        "text_encoder": f"{root}/bert",
+        "device": "cpu",
+    }
+    options |= {"short_side_px": 256, "long_side_px": 400}
+    questions = ask.detect_questions()
+    too_long = replace(questions[0], names=("cup", "x" * 90))
+    bad = (_closed(questions[0]), _bad(too_long, Reason.BACKEND_ERROR))
+    return local("detector", "groundingdino-py", questions, *bad, options=options)
+
+
+def _sam(folder: Path) -> Subject:
+    pytest.importorskip("transformers")
+    from tests.tasks.backends.torch.tiny_perception import tiny_sam  # noqa: PLC0415
+
+    questions = ask.segment_questions()
+    options = {"weights": str(tiny_sam(folder / "tiny")), "device": "cpu"}
+    return local("segmenter", "sam", questions, _closed(questions[0]), options=options)
+
+
+def _segment_anything(folder: Path) -> Subject:
+    pytest.importorskip("transformers")
+    with torchvision_for_import():
+        pytest.importorskip("segment_anything")
+    from tests.tasks.backends.torch.sam.converted import packaged_file  # noqa: PLC0415
+    from tests.tasks.backends.torch.tiny_perception import tiny_sam  # noqa: PLC0415
+
+    path = packaged_file(tiny_sam(folder / "tiny"), folder / "sam_vit_tiny.pth")
+    questions = ask.segment_questions()
+    options = {"weights": str(path), "device": "cpu"}
+    return local("segmenter", "segment-anything", questions, _closed(questions[0]), options=options)
 
 
 def _inpainter(name: str) -> Maker:
@@ -149,6 +225,29 @@ def _inpainter(name: str) -> Maker:
         return local("inpainter", name, questions, *bad)
 
     return make
+
+
+def _lama(folder: Path, name: str) -> Subject:
+    """A tiny random network in place of the published one; black windows make it give what is no number."""
+    pytest.importorskip("torch")
+    from tests.tasks.backends.torch.tiny_lama import write_tiny_lama  # noqa: PLC0415
+
+    path = write_tiny_lama(folder / "big-lama.pt", fault="nan")
+    questions = ask.inpaint_questions()
+    black = Picture.of_pixels(np.zeros((90, 120, 3), np.uint8))
+    bad = (_closed(questions[0]), _bad(replace(questions[0], picture=black), Reason.BACKEND_ERROR))
+    options = {"weights": str(path), "device": "cpu", "max_side_px": 96}
+    return local("inpainter", name, questions, *bad, options=options)
+
+
+def _own_lama(folder: Path) -> Subject:
+    return _lama(folder, "lama")
+
+
+def _simple_lama(folder: Path) -> Subject:
+    """Its package is in no shared environment; `tests.tasks.backends.torch.lama.test_simple` makes one."""
+    pytest.importorskip("simple_lama_inpainting")
+    return _lama(folder, "simple-lama")
 
 
 def _edit_judge(folder: Path) -> Subject:
@@ -164,7 +263,13 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("tagger", "ram"): _ram("ram"),
     ("tagger", "ram-plus"): _ram("ram-plus"),
     ("detector", "coco-pair"): _detector,
+    ("detector", "grounding-dino"): _grounding_dino,
+    ("detector", "groundingdino-py"): _groundingdino_py,
+    ("segmenter", "sam"): _sam,
     ("segmenter", "sam2-tiny"): _segmenter,
+    ("detector", "sam3"): _sam3("detector"),
+    ("segmenter", "sam3"): _sam3("segmenter"),
+    ("segmenter", "segment-anything"): _segment_anything,
     ("target_judge", "rules"): _target_judge,
     ("instructor", "scene-facts"): _instructor,
     ("rewriter", "paraphrase"): _rewriter,
@@ -174,7 +279,12 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("inpainter", "patchmatch"): _inpainter("patchmatch"),
     ("inpainter", "migan"): _inpainter("migan"),
     ("inpainter", "best-of-two"): _inpainter("best-of-two"),
+    ("inpainter", "lama"): _own_lama,
+    ("inpainter", "simple-lama"): _simple_lama,
+    ("inpainter", "image-edits"): image_inpainter,
+    ("editor", "image-edits"): image_editor,
     ("edit_judge", "rules"): _edit_judge,
+    ("edit_judge", "yes-no"): served("edit_judge", "yes-no"),
     **{(role, "chat"): served(role) for role, names in BACKENDS.items() if "chat" in names},
 }
 """(role, backend) -> how it is made; the folder is for files the backend needs."""
@@ -184,10 +294,18 @@ RAM_LISTS = {
 }
 
 WITHOUT_MODEL: dict[tuple[str, str], dict[str, Any]] = {
+    ("detector", "sam3"): {"weights": "nowhere/sam3", "digest": "0" * 64},
+    ("segmenter", "sam3"): {"weights": "nowhere/sam3", "digest": "0" * 64},
     **{
         ("tagger", name): {"weights": "nowhere/ram.pth", "digest": "0" * 64, **RAM_LISTS}
         for name in ("ram", "ram-plus")
     },
     ("editor", "bagel"): {"weights": "nowhere/BAGEL-7B-MoT", "digest": "0" * 64},
+    ("inpainter", "lama"): {"weights": "nowhere/big-lama.pt", "digest": "0" * 64},
+    ("inpainter", "simple-lama"): {"weights": "nowhere/big-lama.pt", "digest": "0" * 64},
+    ("detector", "grounding-dino"): {"weights": "nowhere/grounding-dino-tiny", "digest": "0" * 64},
+    ("detector", "groundingdino-py"): {"weights": "nowhere/groundingdino_swint_ogc.pth", "digest": "0" * 64},
+    ("segmenter", "sam"): {"weights": "nowhere/sam-vit-huge", "digest": "0" * 64},
+    ("segmenter", "segment-anything"): {"weights": "nowhere/sam_vit_h_4b8939.pth", "digest": "0" * 64},
 }
 """Options with which a backend is named although its model is not there; the others need none."""

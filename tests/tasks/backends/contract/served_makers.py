@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tasks.roles.questions import (
     Question,
     ReferQuestion,
     RewriteQuestion,
+    TagQuestion,
     TargetQuestion,
     TextQuestion,
 )
@@ -36,7 +37,7 @@ from tasks.stages.red_picture import draw_box, draw_mask_and_box, draw_numbers
 from tests.serving.chat_server import ChatServer
 from tests.serving.scene_eyes import KnownScene
 from tests.serving.scene_writer import SceneWriter
-from tests.serving.scripts import Answer, Asked, Script
+from tests.serving.scripts import Answer, Asked
 from tests.tasks.backends.served.asked import WORDS
 from tests.tasks.roles.contract import Bad, Subject
 from tests.tasks.roles.role_questions import damaged
@@ -64,14 +65,16 @@ def _painted(found: Scene, ground: int) -> Image:
 IMAGES = {id(SMALL): _painted(SMALL, 120), id(LARGE): _painted(LARGE, 190)}
 
 
-def asker(choice: BackendChoice, script: Script) -> Any:
+def asker(
+    choice: BackendChoice, script: Any, make_server: Callable[..., Any] = ChatServer, bad_replies: int = 1
+) -> Any:
     """Puts questions to a server that runs for one call, all at the same time."""
 
     async def ask_all(url: str, questions: Sequence[Question]) -> list[Any]:
-        settings = ServerSettings(model=MODEL, urls=(url,), bad_replies=1)
+        settings = ServerSettings(model=MODEL, urls=(url,), bad_replies=bad_replies)
         server = Server("test", settings)
         route = Route(name="r", role=choice.role, choice=choice, run="test", served=MODEL)
-        served = ServedRoute(route, server, RouteCounts(), as_it_is)
+        served = ServedRoute(route, lambda: server, RouteCounts(), as_it_is)
         backend = choice.load()
         assert isinstance(backend, ServedBackend)
 
@@ -90,7 +93,7 @@ def asker(choice: BackendChoice, script: Script) -> Any:
             await server.close()
 
     def ask(questions: Sequence[Question]) -> list[Any]:
-        with ChatServer(script, model=MODEL.id) as server:
+        with make_server(script, model=MODEL.id) as server:
             return asyncio.run(ask_all(server.url, questions))
 
     return ask
@@ -119,6 +122,8 @@ def _two(role: str) -> tuple[Question, ...]:
     mask = np.zeros((HEIGHT, WIDTH), np.bool_)
     box = SMALL.objects[0].box
     words: dict[str, Any] = {"edit_type": EditType.COLOR, "argument": "purple"}
+    if role == "tagger":
+        return tuple(TagQuestion(subject="n", picture=p["picture"]) for p in (small, large))
     if role == "target_judge":
         return tuple(
             TargetQuestion(
@@ -171,6 +176,7 @@ def _two(role: str) -> tuple[Question, ...]:
 
 
 LOOKED_AT = {
+    "tagger": "picture",
     "target_judge": "marked",
     "instructor": "boxed",
     "referrer": "numbered",
@@ -180,12 +186,12 @@ LOOKED_AT = {
 """Role -> the picture that is sent; the rewriter is sent none."""
 
 
-def served(role: str) -> Any:
-    """Maker of the role's chat backend, as `tests.tasks.backends.contract.makers` has them."""
+def served(role: str, name: str = "chat", **options: Any) -> Any:
+    """Maker of a role's served backend, as `tests.tasks.backends.contract.makers` has them."""
 
     def make(folder: Path) -> Subject:
         del folder
-        choice = choose(role, RoleSettings(backend="chat", run="test"), role, MODEL)
+        choice = choose(role, RoleSettings(backend=name, run="test", options=options), role, MODEL)
         writer = SceneWriter([KnownScene.of(found, IMAGES[id(found)]) for found in (SMALL, LARGE)])
 
         def script(asked: Asked) -> Answer:
@@ -194,7 +200,8 @@ def served(role: str) -> Any:
         questions = _two(role)
         bad = [Bad(question=replace(questions[0], seed=UNREADABLE), reason=Reason.BAD_REPLY)]
         if role in LOOKED_AT:
-            closed: Any = {LOOKED_AT[role]: damaged()}
+            seen = "picture" if options.get("by") == "boxes" else LOOKED_AT[role]
+            closed: Any = {seen: damaged()}
             bad.append(Bad(question=replace(questions[0], **closed), reason=Reason.SOURCE_CHANGED))
         return Subject(choice=choice, ask=asker(choice, script), questions=questions, bad=tuple(bad))
 

@@ -13,6 +13,7 @@ from tasks.roles.questions import (
     Question,
     ReferQuestion,
     RewriteQuestion,
+    TagQuestion,
     TargetQuestion,
     TextQuestion,
 )
@@ -49,6 +50,7 @@ def questions(**changes) -> dict[str, Question]:
     words = {"instruction": "Turn the left cup blue.", "edit_type": EditType.COLOR, "argument": "blue"}
     mask = np.zeros((HEIGHT, WIDTH), np.bool_)
     fields = {
+        "tagger": (TagQuestion, {"picture": source}),
         "target_judge": (TargetQuestion, {"picture": source, "marked": boxed, "mask": mask, "target": goal}),
         "instructor": (
             InstructQuestion,

@@ -13,19 +13,23 @@ from tasks.records.errors import ConfigurationError, SampleError
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backends import BACKENDS, choose
 from tasks.roles.chat import BadReply, ChatPicture, ChatReply
+from tasks.roles.chat_http import chat_body
 from tasks.roles.picture import Picture
 from tasks.roles.replies import APOLOGIES, CODES
 from tests.tasks.backends.served.asked import SERVED, questions
 
 ROLES = [role for role, names in BACKENDS.items() if "chat" in names]
+SERVED_BACKENDS = [(role, "chat") for role in ROLES] + [("edit_judge", "yes-no")]
 
 
 def chosen(role, **options):
     return choose(role, RoleSettings(backend="chat", options=options, run="vlm"), f"x.{role}", SERVED)
 
 
-def test_six_roles_can_be_served():
-    assert ROLES == ["target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge"]
+def test_seven_roles_can_be_served():
+    assert ROLES == [
+        "tagger", "target_judge", "instructor", "rewriter", "referrer", "text_judge", "edit_judge",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -55,15 +59,47 @@ def test_the_key_opens_no_picture(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_sampling_parameter_is_stated(role):
-    stated = dict(chosen(role).load().request(questions()[role]).sampling)
-    choice = stated.pop("structured_outputs", None)
-    assert (choice == {"choice": ["0", "1"]}) == (role in ("target_judge", "text_judge"))
+    stated = chosen(role).load().request(questions()[role]).sampling
     assert set(stated) == {
         "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
         "max_tokens", "chat_template_kwargs",
     }  # fmt: skip
     plain = chosen(role, fields="openai").load().request(questions()[role]).sampling
     assert set(plain) == {"temperature", "top_p", "presence_penalty", "frequency_penalty", "max_tokens"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_reply_but_free_text_is_held_by_a_schema_that_all_servers_know(role):
+    request = chosen(role).load().request(questions()[role])
+    body = json.loads(chat_body("m", request))
+    assert not {"guided_json", "guided_choice", "structured_outputs"} & set(body)
+    assert ("response_format" in body) == (role != "rewriter")
+    digit = {"type": "integer", "enum": [0, 1]}
+    assert (request.schema == digit) == (role in ("target_judge", "text_judge"))
+    # The API of OpenAI takes a schema of an object only; a digit is asked for in words.
+    plain = chosen(role, fields="openai").load().request(questions()[role])
+    assert (plain.schema is None) == (role in ("target_judge", "text_judge", "rewriter"))
+
+
+@pytest.mark.parametrize(("role", "name"), SERVED_BACKENDS)
+@pytest.mark.parametrize("look", ["whole", "whole_and_crop"])
+def test_the_number_of_pictures_is_declared_for_the_check_of_the_server(role, name, look):
+    options = {"look": look} if "judge" in role and role != "text_judge" else {}
+    settings = RoleSettings(backend=name, options=options, run="vlm")
+    choice = choose(role, settings, role, SERVED)
+    parts = choice.load().request(questions()[role]).parts
+    assert choice.backend.pictures(choice.options) == sum(isinstance(part, ChatPicture) for part in parts)
+
+
+def test_a_role_may_be_sent_smaller_pictures_than_its_server_takes_and_no_larger():
+    smaller = chosen("instructor", max_pixels=50_000)
+    (rule,) = [
+        part["size"] for part in smaller.backend.sent(smaller.options, questions()["instructor"])["parts"]
+        if isinstance(part, dict)
+    ]  # fmt: skip
+    assert rule["max_pixels"] == 50_000
+    with pytest.raises(ConfigurationError, match=r"x\.instructor\.options\.max_pixels: .*at most .* 200000"):
+        chosen("instructor", max_pixels=SERVED.max_pixels + 1)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -117,6 +153,12 @@ def test_every_bad_reply_has_a_sentence_for_the_next_try(role):
         ("<think>\n\n</think>\n", "stop", "empty"),
         ("<think>It is the left", "stop", "cut_off"),
         ("!" * 400, "stop", "degenerate"),
+        ("!" * 400, "length", "degenerate"),
+        ("{" + " " * 400, "length", "degenerate"),
+        ('{"a": "' + "\\n" * 300, "length", "degenerate"),
+        ("The cup on the table stands beside the other cup. " * 5, "length", "degenerate"),
+        ("Which one is it? I wonder.", "length", "cut_off"),
+        ("<thinking>It is the left", "length", "cut_off"),
         ("the left cup " * 30, "stop", "degenerate"),
         ('{"Editing_Type": "Color", "Editing_Instr', "length", "cut_off"),
         ("I'm sorry, but I can't help with that.", "stop", "apology"),

@@ -46,6 +46,18 @@ CHANGES: dict[str, Any] = {
     "gates": (),
 }
 LOOKS = {"target_judge": ("whole", "whole_and_crop"), "edit_judge": ("whole", "whole_and_crop")}
+OTHERS: dict[Any, Any] = {
+    "vllm": "openai",
+    "jpeg": "png",
+    "whole": "whole_and_crop",
+    "whole_and_crop": "whole",
+    "one": "two",
+    "marks": "boxes",
+    "": "pixels",
+    None: 40_000,
+}
+"""Another value of an option that is no number."""
+
 CASES = [(role, look) for role in ROLES for look in LOOKS.get(role, ("",))]
 
 
@@ -80,9 +92,9 @@ def test_an_option_moves_the_key_when_it_changes_what_is_sent(role: str, look: s
     for name, value in chosen.options:
         if name == "served":
             continue
-        literals = {"vllm": "openai", "jpeg": "png", "whole": "whole_and_crop", "whole_and_crop": "whole"}
-        other = literals[value] if isinstance(value, str) else others[type(value)](value)
-        changed = replace(chosen, options=chosen.options.model_copy(update={name: other}))
+        other = OTHERS[value] if value in OTHERS else others[type(value)](value)
+        update = {name: other, "frame": "pixels"} if name in ("by", "frame") else {name: other}
+        changed = replace(chosen, options=chosen.options.model_copy(update=update))
         moved = answer_key(changed, SERVED, question) != key
         assert moved == (sent(changed, question) != body), name
 

@@ -15,7 +15,8 @@ BACKEND = ChatTextJudge(TextJudgeOptions(served=SERVED))
 
 def read(text: str, logprobs: dict[str, float] | None = None):
     return BACKEND.read(
-        ChatReply(text=text, logprobs=logprobs or {}), BACKEND.request(questions()["text_judge"])
+        ChatReply(text=text, places=(logprobs,) if logprobs else ()),
+        BACKEND.request(questions()["text_judge"]),
     )
 
 

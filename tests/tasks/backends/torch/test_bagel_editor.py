@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.training.build import random_debug_models  # noqa: E402
-from tasks.backends.torch.bagel_editor import WEIGHTS, BagelEditor, BagelEditorOptions  # noqa: E402
+from tasks.backends.torch.bagel_editor import BagelEditor, BagelEditorOptions  # noqa: E402
 from tasks.backends.weights import write_lock  # noqa: E402
 from tasks.records.errors import ConfigurationError, ModelUnavailable  # noqa: E402
 from tasks.roles.picture import Picture  # noqa: E402
@@ -40,13 +40,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(folder: Path) -> BagelEditorOptions:
-    write_lock(folder, "random", WEIGHTS)
+    write_lock(folder, "random")
     return BagelEditorOptions(weights=str(folder), device="cpu", dtype="float32", points=3)
 
 
 def _weights(folder: Path, content: bytes = b"damaged") -> Path:
     folder.mkdir()
-    for name in WEIGHTS:
+    for name in ("ema.safetensors", "ae.safetensors"):
         (folder / name).write_bytes(content)
     return folder
 
@@ -56,6 +56,40 @@ def test_an_edit_depends_on_seed_and_instruction(options: BagelEditorOptions) ->
     others = (replace(question, seed=2), replace(question, instruction="Turn it to stone."))
     first, *rest = BagelEditor(options).answer([question, *others])
     assert not [edited for edited in rest if np.array_equal(edited, first)]
+
+
+def test_among_similar_things_the_network_reads_which_one_is_meant(options: BagelEditorOptions) -> None:
+    question = edit_question()
+    editor = BagelEditor(options)
+    plain, told = editor.answer([question, replace(question, similar=1)])
+    assert not np.array_equal(plain, told)
+    keys = [BagelEditor.sent(options, replace(question, similar=n)) for n in (0, 1)]
+    assert keys[0] == question.material(), "answers kept before are found where nothing is added"
+    assert "the one that is meant" in keys[1]["instruction"]
+
+
+def test_crops_of_one_batch_are_edited_as_each_is_alone(options: BagelEditorOptions) -> None:
+    editor = BagelEditor(options)
+    questions = [replace(edit_question(seed=n), mask=np.ones((90, 120), bool)) for n in range(3)]
+    alone = [editor.answer([question])[0] for question in questions]
+    for one, other in zip(alone, editor.answer(questions), strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+def test_a_picture_that_is_no_number_fails_its_batch_so_that_the_pool_finds_it(
+    options: BagelEditorOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intercog_model.inference import pipeline  # noqa: PLC0415
+
+    sample = pipeline.sample_latents
+
+    def first_is_nan(*arguments):
+        first, *rest = sample(*arguments)
+        return [first * float("nan"), *rest]
+
+    monkeypatch.setattr(pipeline, "sample_latents", first_is_nan)
+    with pytest.raises(FloatingPointError):
+        BagelEditor(options).answer([edit_question()])
 
 
 def test_a_crop_that_is_a_view_of_a_larger_picture_is_edited_alike(options: BagelEditorOptions) -> None:
@@ -70,30 +104,30 @@ def test_a_crop_that_is_a_view_of_a_larger_picture_is_edited_alike(options: Bage
 def test_the_lock_file_beside_the_folder_names_the_weights(tmp_path: Path) -> None:
     folder = _weights(tmp_path / "model")
     options = BagelEditorOptions(weights=str(folder))
-    first = write_lock(folder, "r1", WEIGHTS)
+    first = write_lock(folder, "r1")
     identity = BagelEditor.identity_of(options)
     assert (identity.digest, identity.revision) == (first.digest, "1, weights r1")
     (folder / "ae.safetensors").write_bytes(b"another")
     assert BagelEditor.identity_of(options) == identity, "naming reads no weights"
-    assert write_lock(folder, "r2", WEIGHTS).digest != first.digest
+    assert write_lock(folder, "r2").digest != first.digest
 
 
 def test_without_a_stated_digest_the_configuration_is_refused(tmp_path: Path) -> None:
     folder = _weights(tmp_path / "model")
     with pytest.raises(ConfigurationError, match=r"model\.lock\.json"):
         BagelEditor.identity_of(BagelEditorOptions(weights=str(folder)))
-    write_lock(folder, "r1", WEIGHTS)
+    write_lock(folder, "r1")
     with pytest.raises(ConfigurationError, match="contradicts"):
         BagelEditor.identity_of(BagelEditorOptions(weights=str(folder), digest="0" * 64))
 
 
 def test_weights_that_are_missing_other_or_damaged_are_no_model(tmp_path: Path) -> None:
     folder, stated = tmp_path / "model", "0" * 64
-    with pytest.raises(ModelUnavailable, match=r"ema\.safetensors"):
+    with pytest.raises(ModelUnavailable, match="model: No such file"):
         BagelEditor(BagelEditorOptions(weights=str(folder), digest=stated, device="cpu"))
     _weights(folder)
     with pytest.raises(ModelUnavailable, match=f"stated is {stated}"):
         BagelEditor(BagelEditorOptions(weights=str(folder), digest=stated, device="cpu"))
-    digest = write_lock(folder, "r1", WEIGHTS).digest
+    digest = write_lock(folder, "r1").digest
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
         BagelEditor(BagelEditorOptions(weights=str(folder), digest=digest, device="cpu"))

@@ -15,7 +15,7 @@ from tasks.records.outcomes import BlobRef, Child, Outcome, StageInput
 from tasks.records.records import EditedSample, EditPlan
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.backends import choose
-from tasks.roles.offers import Offers, offer_of
+from tasks.roles.offers import Offer, Offers, offer_of
 from tasks.roles.questions import InpaintQuestion
 from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.editing.stage import EditingAsks, edit
@@ -72,16 +72,22 @@ def run(
     fill: np.ndarray | None = None,
     inpainter: object | None = None,
     detector: BlobDetector | None = None,
+    judge: object | None = None,
+    second_judge: object | None = None,
     settings: EditingSettings = SETTINGS,
+    editor_offer: Offer | None = None,
+    inpainter_offer: Offer | None = None,
 ) -> Outcome:
     ask = EditingAsks(
         editor=editor or BackendAsk(ClassicalEditor()),
         inpainter=inpainter or PlantedInpainter(image, image if fill is None else fill),
-        judge=BackendAsk(RuleEditJudge()),
+        judge=judge or BackendAsk(RuleEditJudge()),
+        second_judge=second_judge,
         detector=detector or BlobDetector(),
         segmenter=OutlineSegmenter(),
     )
-    stage = partial(edit, ask=ask, offers=OFFERS, settings=settings, seed=3)
+    offers = Offers(editor=editor_offer or OFFERS.editor, inpainter=inpainter_offer or OFFERS.inpainter)
+    stage = partial(edit, ask=ask, offers=offers, settings=settings, seed=3)
     ref = BlobRef(path="x", offset=0, length=1, sha256="0" * 64)
     (outcome,) = answered(
         stage, [StageInput(id=plan.plan_id, record=plan, blobs={"source.jpg": ref})], OnePicture(image)

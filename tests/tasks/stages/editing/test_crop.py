@@ -51,3 +51,14 @@ def test_a_crop_never_exceeds_a_picture_smaller_than_the_least_side() -> None:
 def test_the_union_box_holds_every_box() -> None:
     boxes = [Box(x0=5, y0=9, x1=8, y1=12), Box(x0=1, y0=10, x1=6, y1=20)]
     assert union_box(boxes) == Box(x0=1, y0=9, x1=8, y1=20)
+
+
+def test_a_crop_is_widened_to_an_editors_grid_where_the_picture_has_room() -> None:
+    grid = CropSettings(min_side_px=64, multiple_px=16)
+    crop = crop_box(Box(x0=400, y0=300, x1=600, y1=500), EditType.COLOR, 1000, 1000, grid)
+    assert crop == Box(x0=364, y0=264, x1=636, y1=536)
+    corner = crop_box(Box(x0=900, y0=900, x1=1000, y1=1000), EditType.COLOR, 1000, 1000, grid)
+    assert corner == Box(x0=856, y0=856, x1=1000, y1=1000)
+    narrow = crop_box(Box(x0=20, y0=300, x1=60, y1=400), EditType.COLOR, 90, 1000, grid)
+    assert (narrow.width, narrow.height % 16) == (80, 0)
+    assert crop_box(Box(x0=0, y0=100, x1=70, y1=250), EditType.COLOR, 75, 1000, grid).width == 75

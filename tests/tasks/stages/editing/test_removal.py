@@ -41,9 +41,32 @@ def test_the_hole_of_share_zero_is_the_dilated_hull_alone() -> None:
 def test_the_hole_reaches_farther_down_than_up() -> None:
     settings = RemovalSettings(box_share=1.0, shadow=1.0)
     found = box_of(removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), settings))
-    radius = dilation_px(BOX, settings)
+    radius = dilation_px(BOX, SHAPE, settings)
     assert BOX.y0 - found.y0 == radius
     assert found.y1 - BOX.y1 == 2 * radius
+
+
+def test_lama_gets_a_hole_close_to_the_mask_with_a_margin_by_the_pictures_size() -> None:
+    mask = _mask()
+    mask[90:110, 85:95] = False  # a gap, such as between arm and body
+    mask[70:80, 80:100] = False  # a notch in the outline
+    settings = RemovalSettings(
+        outline="mask",
+        box_share=0.0,
+        dilation_of="picture",
+        dilation=0.015,
+        min_dilation_px=2,
+        max_dilation_px=31,
+        shadow=0.5,
+    )
+    assert dilation_px(BOX, SHAPE, settings) == 3  # 1.5 % of 200
+    assert dilation_px(BOX, (1500, 2250), settings) == 22
+    hole = removal_hole(mask, [BOX], np.zeros(SHAPE, bool), settings)
+    found = box_of(hole)
+    assert (found.x0, found.x1) == (70 - 3, 110 + 3)
+    assert (found.y0, found.y1) == (70 - 3, 140 + 3 + 2)
+    assert hole[90:110, 85:95].all(), "a gap is filled"
+    assert not hole[72, 90], "a notch is not: the hull would fill it"
 
 
 def test_a_neighbor_is_not_filled() -> None:
@@ -69,7 +92,7 @@ def test_an_empty_mask_still_gives_the_box() -> None:
 @pytest.mark.parametrize("side", [4, 100, 5000])
 def test_the_rim_stays_within_its_bounds(side: int) -> None:
     settings = RemovalSettings()
-    radius = dilation_px(Box(x0=0, y0=0, x1=side, y1=side), settings)
+    radius = dilation_px(Box(x0=0, y0=0, x1=side, y1=side), SHAPE, settings)
     assert settings.min_dilation_px <= radius <= settings.max_dilation_px
 
 
@@ -81,7 +104,7 @@ def test_the_window_has_context_and_keeps_to_the_picture() -> None:
 def test_the_filling_is_whole_over_the_object_and_nothing_outside_the_hole() -> None:
     settings = RemovalSettings()
     hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), settings)
-    alpha = removal_alpha(hole, dilation_px(BOX, settings))
+    alpha = removal_alpha(hole, dilation_px(BOX, SHAPE, settings))
     assert (alpha[_mask()] == 1).all()
     assert (alpha[~hole] == 0).all()
     assert 0 < alpha[hole].min() < 1

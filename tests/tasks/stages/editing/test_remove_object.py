@@ -6,15 +6,23 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
+from tasks.backends.generative_offer import GenerativeInpainterOffer
+from tasks.imaging.geometry import from_rle
+from tasks.imaging.pixels import decode_rgb
 from tasks.records.errors import Reason
 from tasks.records.records import EditedSample, EditPlan, EditType
-from tasks.roles.questions import Detection, DetectQuestion
+from tasks.records.settings_base import Settings
+from tasks.roles.questions import Detection, DetectQuestion, InpaintQuestion
 from tasks.stages.editing.redetection import WINDOW_FACTORS
+from tasks.stages.editing.settings import EditingSettings, RemovalSettings
 from tests.tasks.stages.answering import GivenAsk
 from tests.tasks.stages.editing.drawn_scene import PAINTS, SHAPE, BlobDetector, disc, shaded
 from tests.tasks.stages.editing.planted_stage import (
     RED,
+    SETTINGS,
     PlantedInpainter,
     assert_refused_alone,
     only_child,
@@ -209,3 +217,97 @@ def test_an_undetected_thing_close_to_the_object_is_not_removed_with_it(
     outcome = run(image, plan_for(RED, EditType.REMOVE, others=()), fill=ground)
     assert outcome.reason is Reason.ENTANGLED
     assert "hole_unnamed_things_share" in [m.name for m in outcome.measured]
+
+
+class EffectOffer(GenerativeInpainterOffer):
+    """An inpainter that takes shadows along."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+        self.effects = True
+
+
+def _eraser(ground: np.ndarray, *regions: np.ndarray) -> GivenAsk:
+    """Shows the ground in the hole and in ``regions`` of the picture, and all a little brighter."""
+
+    def erase(question: InpaintQuestion) -> np.ndarray:
+        x0, y0, x1, y1 = question.picture.recipe["crop"]
+        shown = question.hole.copy()
+        for region in regions:
+            shown |= region[y0:y1, x0:x1]
+        out = np.where(shown[..., None], ground[y0:y1, x0:x1], question.picture.rgb)
+        return np.clip(out * 1.02 + 0.5, 0, 255).astype(np.uint8)
+
+    return GivenAsk("inpainter", erase)
+
+
+def _listing(removal: RemovalSettings, *names: str) -> EditingSettings:
+    """These gates alone; the rule judge, which scores by all of them, accepts everything."""
+    listed = removal.model_copy(update={"gates": names})
+    return SETTINGS.model_copy(update={"removal": listed, "min_accuracy": 1.0, "min_seamlessness": 1.0})
+
+
+def test_an_inpainter_that_takes_the_shadow_along_may_change_it_and_nothing_else(
+    ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    image = ground.copy()
+    shade, far = disc(196, 150, 20), disc(60, 60, 15)
+    image[shade] = (image[shade] * 0.6).astype(np.uint8)
+    image[far] = (image[far] * 0.6).astype(np.uint8)
+    shaded(image, RED, PAINTS["red"])
+    removal = SETTINGS.removal.model_copy(
+        update={"outline": "mask", "box_share": 0.0, "shadow": 0.0, "shadow_reach": 0.0, "window_margin": 2.0}
+    )
+    settings = _listing(removal, "change", "gone")
+    plan = plan_for(RED, EditType.REMOVE, others=())
+    record = {}
+    for offer in (EffectOffer(), GenerativeInpainterOffer(Settings())):
+        child = only_child(
+            run(image, plan, inpainter=_eraser(ground, shade, far), settings=settings, inpainter_offer=offer)
+        )
+        assert child.reason is None, child.measured
+        record[offer.effects] = child.record
+        edited = decode_rgb({b.name: b.data for b in child.blobs}["edited.png"])
+        allowed = from_rle(child.record.allowed)
+        assert np.array_equal(edited[~allowed], image[~allowed])
+        middle = disc(196, 150, 15)
+        if offer.effects:
+            assert allowed[middle].all()
+            assert np.abs(edited[middle].astype(int) - ground[middle].astype(int)).mean() < 3, (
+                "without the tint"
+            )
+        else:
+            assert not allowed[middle & ~disc(160, 120, 40)].any()
+        assert not allowed[far].any()
+    assert (record[True].method, record[False].method) == ("inpaint_effects", "inpaint")
+    names = [m.name for m in record[True].gates if not m.name.startswith(("accuracy_", "seamless_"))]
+    assert names == [
+        "carries_others",
+        "region_share",
+        "change_inside_delta_e",
+        "effect_share",
+        "found_after_score",
+    ]
+
+
+def test_a_profile_lists_its_gates_and_nobody_is_asked_for_the_others(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = cv2.GaussianBlur(ground, (0, 0), 12)
+    settings = _listing(SETTINGS.removal, "change", "leak")
+
+    class Silent(BlobDetector):
+        async def __call__(self, question: DetectQuestion) -> tuple[Detection, ...]:
+            raise AssertionError("nobody looks for what is not measured")
+
+    child = only_child(
+        run(picture, plan_for(RED, EditType.REMOVE), fill=fill, detector=Silent(), settings=settings)
+    )
+    assert child.reason is None, "a smear is refused by a gate that is not listed"
+    names = [m.name for m in child.record.gates if not m.name.startswith(("accuracy_", "seamless_"))]
+    assert names == ["carries_others", "region_share", "change_inside_delta_e", "raw_leak_delta_e"]
+
+
+def test_a_gate_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match=r"gates\.0"):
+        RemovalSettings(gates=("beauty",))

@@ -9,12 +9,16 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tasks.backends.generative_offer import GenerativeInpainterOffer
+from tasks.backends.torch.lama.offer import LamaOffer
 from tasks.imaging.geometry import from_rle
 from tasks.imaging.pixels import decode_rgb
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import bound_words
 from tasks.records.outcomes import StageInput
 from tasks.records.records import Box, EditedSample, EditPlan, EditType
+from tasks.records.settings_base import Settings
+from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.editing.stage import edit
 from tests.tasks.stages.answering import answered
 from tests.tasks.stages.editing.drawn_scene import disc
@@ -24,6 +28,7 @@ from tests.tasks.stages.editing.planted_stage import (
     SETTINGS,
     OnePicture,
     PlantedEditor,
+    PlantedInpainter,
     assert_refused_alone,
     only_child,
     replace_gates,
@@ -147,6 +152,62 @@ def test_trouble_with_one_sample_becomes_its_outcome(
 
     outcome = run(picture, plan_for(RED, EditType.COLOR, "green"), editor=PlantedEditor(failing))
     assert (outcome.reason, outcome.detail) == (Reason.BACKEND_ERROR, "no answer")
+
+
+def _tries(count: int) -> EditingSettings:
+    return SETTINGS.model_copy(update={"tries": count})
+
+
+def _second_time_lucky(*colors: tuple[int, int, int]) -> PlantedEditor:
+    left = list(colors)
+    return PlantedEditor(lambda image, mask: np.where(mask[..., None], np.uint8(left.pop(0)), image))
+
+
+def test_a_refused_edit_is_tried_with_another_seed_and_the_tries_are_counted(
+    picture: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    editor = _second_time_lucky((150, 60, 190), (40, 150, 60), (0, 0, 0))
+    plan = plan_for(RED, EditType.COLOR, "green")
+    child = only_child(run(picture, plan, editor=editor, settings=_tries(3)))
+    assert child.reason is None
+    assert [question.attempt for question in editor.asked] == [0, 1]
+    assert editor.asked[0].seed != editor.asked[1].seed
+    tries = child.record.gates[-1]
+    assert (tries.name, tries.value, tries.decides, tries.note) == ("tries", 2, False, "wrong_color")
+
+
+def test_a_sample_that_no_try_saves_says_how_often_it_was_tried(
+    picture: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    editor = _second_time_lucky((150, 60, 190), (205, 30, 35))
+    plan = plan_for(RED, EditType.COLOR, "green")
+    child = only_child(run(picture, plan, editor=editor, settings=_tries(2)))
+    assert child.reason is Reason.NOT_CHANGED
+    tries = child.record.gates[-1]
+    assert (tries.value, tries.note) == (2, "wrong_color, not_changed")
+
+
+def test_a_removal_by_a_network_that_draws_nothing_is_tried_once(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    removal = SETTINGS.removal.model_copy(update={"second_dilation": 0.0})
+    settings = _tries(3).model_copy(update={"removal": removal})
+    asked = {}
+    for offer in (LamaOffer(Settings()), GenerativeInpainterOffer(Settings())):
+        inpainter = PlantedInpainter(picture, np.full_like(ground, 128))
+        child = only_child(
+            run(
+                picture,
+                plan_for(RED, EditType.REMOVE),
+                inpainter=inpainter,
+                settings=settings,
+                inpainter_offer=offer,
+            )
+        )
+        assert child.reason is not None
+        asked[type(offer)] = len(inpainter.asked)
+        assert child.record.gates[-1].value == len(inpainter.asked)
+    assert asked == {LamaOffer: 1, GenerativeInpainterOffer: 3}
 
 
 def test_the_same_plan_gives_the_same_bytes(picture: np.ndarray, plan_for: Callable[..., EditPlan]) -> None:

@@ -78,7 +78,7 @@ def test_no_gate_refuses_the_embedded_writers(make):
                     raw="",
                     reply=reply,
                     rewritten=rewritten,
-                    referred=referred,
+                    referred=referred.objects,
                 )
                 written += 1
                 refused += [

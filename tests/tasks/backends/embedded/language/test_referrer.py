@@ -15,7 +15,7 @@ def _find(whole, instruction):
     question = ReferQuestion(
         subject=instruction, picture=unseen(), numbered=unseen(), instruction=instruction, scene=whole
     )
-    return GrammarReferrer().answer_one(question)
+    return GrammarReferrer().answer_one(question).objects
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tasks.backends.embedded.perception.box_fusion import Candidate, fuse
-from tasks.backends.embedded.perception.detector import quarter_views
 from tasks.records.records import Box
 
 
@@ -41,9 +40,3 @@ def test_a_box_inside_another_of_its_class_is_the_same_thing_only_at_a_comparabl
 def test_order_does_not_matter() -> None:
     boxes = [_box("cup", 0, 100, 0.8), _box("cup", 10, 110, 0.4, "b"), _box("cup", 300, 400, 0.4, "b")]
     assert _fuse(*boxes) == _fuse(*boxes[::-1])
-
-
-def test_quarters_overlap_and_reach_the_corners() -> None:
-    views = quarter_views(1000, 500, 0.6)
-    assert {(v.width, v.height) for v in views} == {(600, 300)}
-    assert {(v.x0, v.y0) for v in views} == {(0, 0), (400, 0), (0, 200), (400, 200)}

@@ -130,7 +130,7 @@ def test_words_buffers_and_stated_sizes_are_compared(
 
     edit(folder, change)
     mask = "visual_encoder.layers.1.blocks.1.attn_mask"
-    edit_tensors(folder, "weights.safetensors", lambda tensors: tensors[mask].add_(1))
+    edit_tensors(folder, "weights-1.safetensors", lambda tensors: tensors[mask].add_(1))
     names = json.loads((folder / "full_size_names.json").read_text())
     names["model"]["names"][2][1] = [192, 3, 4, 5]
     (folder / "full_size_names.json").write_text(json.dumps(names))

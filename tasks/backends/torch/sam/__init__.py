@@ -1,0 +1,1 @@
+"""Segment Anything as segmenter: a picture is embedded once, its boxes are decoded in chunks."""

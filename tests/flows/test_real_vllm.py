@@ -38,9 +38,11 @@ from tasks.serving.local_servers import LocalServers
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
 from tasks.storage.protocol.commits import commit_from
+from tests.environments import vllm_python
 from tests.flows.processes import command_line, descendants, is_gone, kill, wait_until
+from tests.flows.tiny_models import tiny_profile, write_checkpoints
 from tests.photographs import lay_out_photographs
-from tests.serving.vllm_environment import tiny_qwen_vl, vllm_python
+from tests.serving.tiny_vllm_model import tiny_qwen_vl
 
 pytestmark = [pytest.mark.long, pytest.mark.assets]
 
@@ -95,17 +97,12 @@ def server(model: Path) -> dict[str, Any]:
 
 
 def profile(model: Path, folder: Path, **execution: Any) -> Path:
-    """The embedded profile with this server for all roles that can be served."""
-    tree = yaml.safe_load((ROOT / "deploy/profiles/embedded.yaml").read_text())
-    tree["servers"] = {"vlm": server(model)}
-    tree["grounding"] |= {"judge": CHAT, "unit_size": 1}
-    tree["grounding"]["target"]["max_targets"] = 8
-    tree["instruction"] |= dict.fromkeys(("rewriter", "referrer", "text_judge"), CHAT)
+    """The profile ``single-gpu`` with tiny random checkpoints, and this server for the roles that are served."""
+    tree = tiny_profile(write_checkpoints(folder / "weights"), {"vlm": server(model)}, **execution)
+    tree["grounding"]["target"] = {**tree["grounding"]["target"], "max_targets": 6}
+    tree["instruction"]["rewriter"] = CHAT
     # A text of random bytes ends when a quotation mark comes by chance.
     tree["instruction"]["instructor"] = {**CHAT, "options": {"max_tokens": 6000}}
-    tree["instruction"] |= {"gates": ["schema"], "min_agreement": 0.0, "tries": 1, "rewrite_tries": 1}
-    tree["editing"]["judge"] = CHAT
-    tree["execution"] = {"prefect": False, "workers": 1, "local_gpus": 0, "min_free_bytes": 1, **execution}
     path = folder / "own.yaml"
     path.write_text(yaml.safe_dump(tree))
     return path

@@ -23,11 +23,10 @@ def llama_server(slots: int = 4, threads: int = 1) -> Iterator[str]:
 
     Its threads wait for each other by spinning, so that more than one is slow where other work has the cores.
     """
-    from tests.serving.cached_environment import environment  # noqa: PLC0415  (not in the server's environment)
+    from tests.environments import llama_python  # noqa: PLC0415  (not in the server's environment)
 
-    python = environment("llama-server", "--no-deps")
     process = subprocess.Popen(
-        [python, __file__, str(slots), str(threads)],
+        [llama_python(), __file__, str(slots), str(threads)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdin is not None

@@ -24,6 +24,13 @@ BYTES_PER_MEGAPIXEL = 3_000_000
 STARTS = 4
 """Tries to start a local Ray, which allows its node only 30 s, too little on a busy machine."""
 
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+"""Makes glibc return what networks free after each picture; it would keep half a gigabyte of it per worker.
+
+A worker pays with some 4 percent of its CPU time; a threshold of 1 MiB costs a fifth, since pictures are mapped again
+each time. Two workers and everything else stay below 4 GB.
+"""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 """Variables that numeric libraries read when they are loaded."""
 
@@ -182,11 +189,8 @@ def prepare_environment(settings: ClusterSettings) -> None:
         os.environ.setdefault("RAY_worker_niceness", "0")
         # Otherwise an actor without GPUs sees all of them; our workers hide them from themselves as well.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-        # Networks free their activations after each picture; glibc would keep half a gigabyte of them per worker.
-        # 1 MiB costs a fifth of a worker's CPU (pictures are mapped again each time), 8 MiB a twentieth over 24 MiB,
-        # which takes 0.1 GB more: two workers and everything else stay below 4 GB.
-        os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(8 << 20))
-        os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(128 << 20))
+        for name, value in ALLOCATOR.items():
+            os.environ.setdefault(name, value)
         os.environ.update(thread_limits(settings.threads))
         _let_workers_import_us()
 

@@ -4,8 +4,9 @@
     python -m tests.benchmarks.orchestration --photos 8 the first few photographs only, for a look
 
 The bare loop plans, works and closes with the same functions as the flow; only who hands out the units differs: a
-plain pool of processes here, Ray actors under a Prefect flow there. Both start with as many processes as cores and
-the same thread limits, take large units first, write to fresh folders, and must end with equal shard digests.
+plain pool of processes here, Ray actors under a Prefect flow there. Both start with as many processes as cores, the
+same thread limits and the same settings of the allocator, take large units first, write to fresh folders, and must
+end with equal shard digests.
 Start-up (interpreter, Prefect's server, Ray, processes) is told apart from the work; CPU seconds are those of the
 whole process tree.
 """
@@ -32,6 +33,7 @@ from flows.build.fan_out import in_order
 from flows.build.plans import open_build, plan
 from flows.build.session import finish
 from flows.build.stage_runner import close, stage_job
+from flows.ray.cluster import ALLOCATOR
 from tasks.records.outcomes import STAGES
 from tasks.stages.config import load_config
 from tasks.storage.protocol.planning import committed_units
@@ -134,7 +136,7 @@ def cpu_rows(bare: Run, flow: Run) -> Iterator[Row]:
 
 def timed(command: Sequence[str], out: Path) -> Run:
     """Runs a build, and reads afterwards what it left."""
-    environment = {**os.environ, **THREADS, "PYTHONPATH": str(Path.cwd())}
+    environment = {**os.environ, **THREADS, **ALLOCATOR, "PYTHONPATH": str(Path.cwd())}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     cpu = watch(process)
     assert process.stdout is not None

@@ -15,9 +15,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tasks.backends.assets import default_cache_folder, joint_digest
 from tasks.records.errors import ConfigurationError, ModelUnavailable
@@ -28,7 +29,7 @@ class WeightsLock(Settings):
     """What a lock file states: revision of the weights, and SHA-256 (hex) of each file by name."""
 
     revision: str
-    files: dict[str, str]
+    files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(min_length=1)
 
     @property
     def digest(self) -> str:
@@ -72,11 +73,18 @@ def read_lock(folder: Path) -> WeightsLock | None:
     """
     path = lock_path(folder)
     try:
-        return WeightsLock.model_validate_json(path.read_bytes())
+        lock = WeightsLock.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
-        raise ConfigurationError(f"{path}: not a lock file of weights: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise ConfigurationError(f"{path}: not a lock file of weights: {where}: {first['msg']}") from error
+    if folder.is_file() and folder.name not in lock.files:
+        raise ConfigurationError(f"{path}: states files {', '.join(lock.files)}, not {folder.name}")
+    return lock
 
 
 def write_lock(path: Path, revision: str, names: Sequence[str] = ()) -> WeightsLock:

@@ -158,7 +158,10 @@ def choose(role: str, settings: RoleSettings, key: str, served: ServedModel | No
     except ValidationError as error:
         item = error.errors()[0]
         where = ".".join([key, "options", *(str(part) for part in item["loc"])])
-        msg = f"{where}: {item['msg']} (value {item['input']!r})"
+        told = item["msg"]
+        if item["type"] == "extra_forbidden":
+            told = f"unknown option (available: {', '.join(sorted(backend.Options.model_fields))})"
+        msg = f"{where}: {told} (value {item['input']!r})"
         raise ConfigurationError(msg) from error
     if settings.options.get("served") is not None:
         msg = f"{key}.options.served: belongs to the server; set servers.<name>.model"

@@ -10,6 +10,7 @@ Unknown keys and bad values raise `ConfigurationError` with the key and the valu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib import resources
@@ -318,5 +319,7 @@ def _describe(error: ValidationError) -> str:
             # A section; the message names its values. The whole configuration has no key.
             lines.append(f"{key}: {item['ctx']['error']}" if key else str(item["ctx"]["error"]))
         else:
-            lines.append(f"{key}: {item['msg']} (value {item['input']!r})")
+            # A URL may hold a password, which its refusal must not repeat.
+            value = re.sub(r"://[^/@\s]+@", "://***@", repr(item["input"]))
+            lines.append(f"{key}: {item['msg']} (value {value})")
     return "; ".join(lines)

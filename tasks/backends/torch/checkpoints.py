@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.backends.weights import check_weights, lock_path, read_lock, weight_files
 from tasks.records.errors import ConfigurationError, ModelUnavailable, Reason, SampleError
@@ -32,6 +32,16 @@ class TorchOptions(Settings):
     """Names of the options that say where a file or folder of the model lies, for `groundedit models check`."""
 
     weights: str = Field(min_length=1, description="file or folder of the checkpoint")
+
+    @field_validator("weights")
+    @classmethod
+    def _some_weights(cls, weights: str) -> str:
+        """Holds for classes that give the option a default of their own as well."""
+        if not Path(weights).name:
+            msg = "expected the path of a file or folder"
+            raise ValueError(msg)
+        return weights
+
     revision: str = Field(default="", description="of the weights; empty: as the lock file states")
     digest: str = Field(
         default="",

@@ -75,3 +75,21 @@ def test_a_lock_file_is_read_as_it_was_written_and_refused_when_it_is_something_
     lock_path(folder).write_text("[]", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"model\.lock\.json"):
         read_lock(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"revision": "x", "files": {}}', "files"),
+        ('{"revision": "x", "files": {"a.pth": "zz"}}', "files.a.pth"),
+        ('{"revision": "x", "files": {"other.pth": "%s"}}' % ("0" * 64), "not a.pth"),
+    ],
+)
+def test_a_lock_that_names_no_file_no_digest_or_another_file_states_nothing(
+    tmp_path: Path, content: str, told: str
+) -> None:
+    weights = tmp_path / "a.pth"
+    weights.write_bytes(b"weights")
+    lock_path(weights).write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"a\.pth\.lock\.json.*{told}"):
+        read_lock(weights)

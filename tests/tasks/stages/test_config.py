@@ -175,3 +175,18 @@ def test_a_second_judge_is_another_model_or_asks_otherwise(second: str) -> None:
     config = load_config("embedded", [*assignments, f"editing.second_judge={second}"])
     check_roles(config)
     assert config.editing.second_judge is not None
+
+
+def test_an_unknown_option_names_those_there_are_and_a_refused_url_keeps_its_password() -> None:
+    config = load_config("single-gpu", ["grounding.detector.options.box_treshold=0.3"])
+    with pytest.raises(ConfigurationError, match=r"unknown option \(available: box_threshold, .*value 0\.3"):
+        check_roles(config)
+    with pytest.raises(ConfigurationError, match=r"\*\*\*@127") as refused:
+        load_config("single-gpu", ["servers.vlm.urls=['http://user:pass@127.0.0.1:9/v1']"])
+    assert "pass@" not in str(refused.value)
+
+
+def test_weights_without_a_path_are_a_wrong_configuration() -> None:
+    config = load_config("single-gpu", ["grounding.tagger.options.weights=''"])
+    with pytest.raises(ConfigurationError, match=r"grounding\.tagger\.options\.weights: .*path of a file"):
+        check_roles(config)

@@ -42,6 +42,9 @@ class SwinSizes:
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
+        if min(self.patch, self.window, self.width) < 1 or not self.depths:
+            msg = f"patch {self.patch}, window {self.window}, width {self.width}, depths {self.depths}: all at least 1"
+            raise ValueError(msg)
         halvings = 2 ** (len(self.depths) - 1)
         if self.image < self.patch * halvings or self.image % (self.patch * halvings):
             msg = f"pictures of {self.image} pixels a side: not a multiple of patch x stages, {self.patch * halvings}"

@@ -156,8 +156,9 @@ def test_pictures_schemas_choices_and_seeds_arrive(model: Path, tmp_path: Path) 
 
     def judge(shade: int | None) -> ChatRequest:
         parts = ("Is it there?", *([] if shade is None else [picture(shade)]))
-        choice = {"temperature": 0, "max_tokens": 4, "structured_outputs": {"choice": ["0", "1"]}, **vllm}
-        return ChatRequest(parts=parts, sampling=choice, seed=1, choices=("0", "1"))
+        sampling = {"temperature": 0, "max_tokens": 4, **vllm}
+        schema = {"type": "integer", "enum": [0, 1]}
+        return ChatRequest(parts=parts, sampling=sampling, seed=1, schema=schema, choices=("0", "1"))
 
     def writer(seed: int) -> ChatRequest:
         schema = {
@@ -183,11 +184,11 @@ def test_pictures_schemas_choices_and_seeds_arrive(model: Path, tmp_path: Path) 
             await servers.close()
 
     replies = asyncio.run(ask())
-    print({name: (reply.text, len(reply.logprobs)) for name, reply in replies.items()})
+    print({name: (reply.text, len(reply.places)) for name, reply in replies.items()})
     for name in ("dark", "light", "none"):
         assert replies[name].text in ("0", "1")
-        assert {"0", "1"} <= replies[name].logprobs.keys()
-    by_name = {name: replies[name].logprobs for name in ("dark", "dark again", "light", "none")}
+        assert {"0", "1"} <= replies[name].places[0].keys()
+    by_name = {name: replies[name].places[0] for name in ("dark", "dark again", "light", "none")}
     assert by_name["dark"] == pytest.approx(by_name["dark again"], abs=1e-3)
     differs = [abs(by_name["dark"]["1"] - by_name[other]["1"]) for other in ("light", "none")]
     assert min(differs) > 1e-4, "the picture is seen"

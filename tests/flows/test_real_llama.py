@@ -36,6 +36,10 @@ class BlindTextJudge(ChatTextJudge):
     """The text judge for a model that takes no pictures: whether the words agree with each other."""
 
     @classmethod
+    def pictures(cls, options: TextJudgeOptions) -> int:
+        return 0
+
+    @classmethod
     def parts(cls, options: TextJudgeOptions, question: TextQuestion) -> tuple[str | Picture, ...]:
         return tuple(part for part in super().parts(options, question) if isinstance(part, str))
 

@@ -25,7 +25,7 @@ from tasks.roles.questions import DetectQuestion
 from tasks.stages.config import ExecutionSettings
 from tests.environments import groundingdino_python
 from tests.tasks.backends.torch.grounding_dino.converted import converted_files
-from tests.tasks.roles.contract import assert_answer
+from tests.tasks.roles.contract import FORMS
 from tests.tasks.roles.role_questions import grain
 
 pytestmark = pytest.mark.slow
@@ -78,7 +78,7 @@ def test_its_actors_load_what_the_workers_cannot(
     answers = [answered.answer for answered in asyncio.run(ask_all())]  # type: ignore[attr-defined]
     for question, answer in zip(questions, answers, strict=True):
         assert answer
-        assert_answer("detector", question, answer)
+        FORMS["detector"](question, answer)
     assert answers[0] != answers[1]
 
 

@@ -87,7 +87,8 @@ def rows(out: Path) -> Counter[str]:
     return Counter({reason: n for reason, n in found.items() if reason in failures})
 
 
-@pytest.mark.parametrize("role", ROLES)
+# A tagger is asked once per photograph, too seldom for all kinds; `test_over_http` puts each of them to it.
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "tagger"])
 def test_the_funnel_equals_what_was_sent(role: str, tmp_path: Path) -> None:
     lay_out(tmp_path / "photographs", COUNT)
     sick = SickServer(role)

@@ -232,8 +232,8 @@ class WillingInstructor(ChatInstructor):
     """The instructor, whose model may not decline: one of random weights always fills the field for it."""
 
     @classmethod
-    def schema(cls, question: InstructQuestion) -> Mapping[str, Any]:
-        schema = deepcopy(dict(super().schema(question) or {}))
+    def schema(cls, options: Any, question: InstructQuestion) -> Mapping[str, Any]:
+        schema = deepcopy(dict(super().schema(options, question) or {}))
         schema["properties"]["Refusal"] = {"type": "string", "enum": [""]}
         return schema
 

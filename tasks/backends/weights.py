@@ -60,46 +60,41 @@ def weight_files(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def lock_path(folder: Path) -> Path:
+def lock_path(path: Path) -> Path:
     """Where the lock file of a model's file or folder lies: beside it, under its name."""
-    return folder.with_name(f"{folder.name}.lock.json")
+    return path.with_name(f"{path.name}.lock.json")
 
 
-def read_lock(folder: Path) -> WeightsLock | None:
-    """The lock file of a folder, or None when there is none.
+def read_lock(path: Path) -> WeightsLock | None:
+    """The lock file of a file or folder of weights, or None when there is none.
 
     Raises:
-        ConfigurationError: it cannot be read or holds something else.
+        ConfigurationError: it cannot be read, holds something else, or names other files than the one it lies beside.
     """
-    path = lock_path(folder)
+    beside = lock_path(path)
     try:
-        lock = WeightsLock.model_validate_json(path.read_bytes())
+        lock = WeightsLock.model_validate_json(beside.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+        raise ConfigurationError(f"{beside}: {error.strerror or error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "content"
-        raise ConfigurationError(f"{path}: not a lock file of weights: {where}: {first['msg']}") from error
-    if folder.is_file() and folder.name not in lock.files:
-        raise ConfigurationError(f"{path}: states files {', '.join(lock.files)}, not {folder.name}")
+        raise ConfigurationError(f"{beside}: not a lock file of weights: {where}: {first['msg']}") from error
+    if path.is_file() and path.name not in lock.files:
+        raise ConfigurationError(f"{beside}: states files {', '.join(lock.files)}, not {path.name}")
     return lock
 
 
-def write_lock(path: Path, revision: str, names: Sequence[str] = ()) -> WeightsLock:
-    """Hash the files of a model and write the lock file beside it.
-
-    Args:
-        path: file or folder of weights.
-        revision: of the weights.
-        names: files inside the folder; empty: all that `weight_files` lists.
+def write_lock(path: Path, revision: str) -> WeightsLock:
+    """Hash the files of a model (`weight_files`) and write the lock file beside it.
 
     Raises:
         ModelUnavailable: a file is missing or cannot be read.
     """
     folder = path.parent if path.is_file() else path
-    files = {name: file_digest(folder / name) for name in names or weight_files(path)}
+    files = {name: file_digest(folder / name) for name in weight_files(path)}
     lock = WeightsLock(revision=revision, files=files)
     lock_path(path).write_text(lock.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return lock

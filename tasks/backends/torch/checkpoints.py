@@ -31,17 +31,7 @@ class TorchOptions(Settings):
     paths: ClassVar[tuple[str, ...]] = ("weights",)
     """Names of the options that say where a file or folder of the model lies, for `groundedit models check`."""
 
-    weights: str = Field(min_length=1, description="file or folder of the checkpoint")
-
-    @field_validator("weights")
-    @classmethod
-    def _some_weights(cls, weights: str) -> str:
-        """Holds for classes that give the option a default of their own as well."""
-        if not Path(weights).name:
-            msg = "expected the path of a file or folder"
-            raise ValueError(msg)
-        return weights
-
+    weights: str = Field(description="file or folder of the checkpoint")
     revision: str = Field(default="", description="of the weights; empty: as the lock file states")
     digest: str = Field(
         default="",
@@ -52,6 +42,15 @@ class TorchOptions(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="type of the weights in use"
     )
+
+    @field_validator("weights")
+    @classmethod
+    def _some_weights(cls, weights: str) -> str:
+        """Holds for classes that give the option a default of their own as well."""
+        if not Path(weights).name:
+            msg = "expected the path of a file or folder"
+            raise ValueError(msg)
+        return weights
 
 
 def identity_of_weights(

@@ -86,13 +86,13 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
         "embedded",
         [
             "grounding.tagger.backend=none-such",
-            "instruction.rewriter.options={colour: red}",
+            "instruction.rewriter.options={hue: red}",
             "editing.editor={backend: bagel, run: here}",
         ],
     )
     wrong = checked(config).wrong
     assert len(wrong) == 3
-    for text in ("unknown tagger 'none-such'", "rewriter.options.colour", "editing.editor.run='here'"):
+    for text in ("unknown tagger 'none-such'", "rewriter.options.hue", "editing.editor.run='here'"):
         assert any(text in one for one in wrong)
 
 

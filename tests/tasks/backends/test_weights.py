@@ -68,9 +68,9 @@ def test_the_digest_of_a_folder_can_be_checked_by_hand() -> None:
 def test_a_lock_file_is_read_as_it_was_written_and_refused_when_it_is_something_else(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "a.bin").write_bytes(b"one")
+    (folder / "a.pt").write_bytes(b"one")
     assert read_lock(folder) is None
-    written = write_lock(folder, "r1", ["a.bin"])
+    written = write_lock(folder, "r1")
     assert read_lock(folder) == written
     lock_path(folder).write_text("[]", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"model\.lock\.json"):

@@ -190,6 +190,7 @@ class SceneObject:
         lab: mean CIE Lab of the dominant color (L 0..100).
         checks: measurements of the mask.
         not_a_target: why it does not qualify as a target (``""`` if it does); it stays in the scene either way.
+        part_of: index of the object that it is a part of (a shirt's wearer), None for an object of its own.
     """
 
     index: int
@@ -205,6 +206,7 @@ class SceneObject:
     lab: tuple[float, float, float]
     checks: tuple[Measurement, ...]
     not_a_target: str
+    part_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +261,12 @@ class GroundedTarget:
     def label(self) -> str:
         """Class noun of the target (of its first object)."""
         return self.scene.objects[self.indices[0]].label
+
+    @property
+    def whole(self) -> SceneObject | None:
+        """The object that the target (its first object) is a part of, None for an object of its own."""
+        index = self.scene.objects[self.indices[0]].part_of
+        return None if index is None else self.scene.objects[index]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

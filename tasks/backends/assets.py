@@ -31,11 +31,26 @@ from tasks.records.errors import AssetUnavailable
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     "demo": (
         "photographs-demo",
-        "photographs-demo-soft-ui",
         "photographs-demo-argon",
-        "photographs-demo-landing",
+        "photographs-demo-face-api",
+        "photographs-demo-interior",
+        "photographs-demo-richie",
+        "photographs-demo-soft-ui",
+        "photographs-demo-vendure",
     ),
-    "counting": ("photographs-counting",),
+    "counting": (
+        "photographs-counting",
+        "photographs-counting-admin-lte",
+        "photographs-counting-business-casual",
+        "photographs-counting-face-api",
+        "photographs-counting-interior",
+        "photographs-counting-paper-kit",
+        "photographs-counting-simplelightbox",
+        "photographs-counting-sneat",
+        "photographs-counting-soft-ui",
+        "photographs-counting-themekit",
+        "photographs-counting-vendure",
+    ),
 }
 """Collection of photographs -> assets that hold them. ``counting`` is for measuring only, never for tuning."""
 

@@ -19,9 +19,12 @@ def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_license(
     assets = [asset_table()[name] for name in PHOTOGRAPHS["demo"]]
     assert [s.name for s in found] == [
         "demo-photographs",
-        "demo-photographs-soft-ui",
         "demo-photographs-argon",
-        "demo-photographs-landing",
+        "demo-photographs-face-api",
+        "demo-photographs-interior",
+        "demo-photographs-richie",
+        "demo-photographs-soft-ui",
+        "demo-photographs-vendure",
     ]
     assert [s.license for s in found] == [a.license for a in assets]
     for source, asset in zip(found, assets, strict=True):

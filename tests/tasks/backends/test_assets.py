@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tasks.backends import assets, package_download
-from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder
+from tasks.backends.assets import PHOTOGRAPHS, Asset, AssetCache, asset_table, default_cache_folder
 from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.records.errors import AssetUnavailable
 from tests.photographs import lay_out_photographs
@@ -139,10 +139,24 @@ def test_every_asset_is_pinned_and_credited() -> None:
         assert len(asset.digest) == 64
 
 
+def test_each_collection_lists_all_its_assets_and_its_files_have_names_of_their_own() -> None:
+    for collection, names in PHOTOGRAPHS.items():
+        listed = {name for name in asset_table() if name.startswith(f"photographs-{collection}")}
+        assert listed == set(names)
+        files = [Path(member).name for name in names for member in asset_table()[name].members]
+        assert len(files) == len(set(files))
+
+
+def test_the_files_of_an_asset_are_listed_by_name() -> None:
+    for name in (name for names in PHOTOGRAPHS.values() for name in names):
+        members = list(asset_table()[name].members)
+        assert members == sorted(members)
+
+
 @pytest.mark.assets
 def test_photographs_are_laid_out_under_their_names(tmp_path: Path) -> None:
     laid = lay_out_photographs("counting", tmp_path / "photographs")
-    assert len(laid) == len(list((tmp_path / "photographs").iterdir())) >= 12
-    assert all(path.read_bytes()[:2] == b"\xff\xd8" for path in laid)
+    assert len(laid) == len(list((tmp_path / "photographs").iterdir())) >= 25
+    assert all(path.read_bytes().startswith((b"\xff\xd8", b"\x89PNG")) for path in laid)
     again = lay_out_photographs("counting", tmp_path / "photographs")
     assert again == laid

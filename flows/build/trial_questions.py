@@ -43,7 +43,7 @@ from tasks.sources.reading import source_id
 from tasks.sources.working_source import make_working_source
 from tasks.stages.config import BuildConfig
 from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.grounding.scene import describe_object, union_mask
+from tasks.stages.grounding.scene import describe_objects, union_mask
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
 from tasks.stages.instruction.choose import choose_edit_type
@@ -254,6 +254,7 @@ class TrialQuestions:
             max_box_share=settings.max_box_share,
             max_objects=settings.max_objects,
             label_scores=settings.label_scores,
+            parts=settings.parts.tables,
         )
         if entities:
             return entities
@@ -283,11 +284,7 @@ class TrialQuestions:
         if self._target is not None:
             return self._target
         entities = self._entities()
-        pairs = enumerate(zip(entities, self._segmented(entities), strict=True))
-        objects = tuple(
-            describe_object(index, entity, mask, self.image, self.config.grounding)
-            for index, (entity, mask) in pairs
-        )
+        objects = describe_objects(entities, self._segmented(entities), self.image, self.config.grounding)
         chosen = choose_targets(
             objects, sid=self.source.sid, seed=self.config.seed, max_targets=1, groups=False
         )

@@ -115,12 +115,13 @@ def _printable(name: str) -> str:
 
 def read_grounding(key: str, members: Members) -> GroundingExample:
     """A sample of a GroundEdit release; its JSON is checked by the format's own reader."""
-    from tasks.publishing.shard_format import SCHEMA_VERSIONS, read_sample  # noqa: PLC0415
+    from tasks.publishing.shard_format import read_sample  # noqa: PLC0415
     from tasks.records.errors import DataFault  # noqa: PLC0415 - only those who read releases need the pipeline's records
+    from tasks.records.records import SCHEMA_VERSIONS  # noqa: PLC0415
 
     version = _fields(members).get("schema_version")
     if version not in SCHEMA_VERSIONS:
-        known = " and ".join(map(str, SCHEMA_VERSIONS))
+        known = ", ".join(map(str, SCHEMA_VERSIONS))
         raise WrongSchemaVersionError(f"{key}: schema_version {version!r}, this code knows {known}")
     try:
         sample = read_sample(key, members)

@@ -15,6 +15,7 @@ from tasks.gallery.gate_words import (
 )
 from tasks.gallery.pictures import sample_pictures
 from tasks.gallery.provenance import Made, made_of_refused, made_of_sample
+from tasks.gallery.target_words import grounded_target, released_target
 from tasks.imaging.geometry import from_rle
 from tasks.publishing.accepted import Accepted
 from tasks.publishing.reason_words import reason_words
@@ -119,7 +120,7 @@ def view_accepted(entry: Accepted, pixels: PixelReader) -> AcceptedView:
     return AcceptedView(
         meta=meta,
         made=made_of_sample(meta),
-        figures=sample_figures(f"pictures/{meta.key}", meta.target.label, pictures),
+        figures=sample_figures(f"pictures/{meta.key}", released_target(meta), pictures),
         weakest=weakest_gate((*meta.gates, *meta.scores)),
         allowed_share=float(allowed.mean()),
         changed_outside=pictures.changed_outside,
@@ -146,7 +147,7 @@ def view_rejected(entry: Rejected, pixels: PixelReader) -> RejectedView:
         made=made_of_refused(target, plan, sample),
         sid=source.sid if source else "",
         location=source.location if source else entry.id,
-        label=target.label if target else "",
+        label=grounded_target(target) if target else "",
         edit_type=plan.edit_type.value if plan else "",
         instruction=plan.instruction if plan else "",
         instruction_before=plan.instruction_before_rewriting if plan else "",

@@ -16,6 +16,7 @@ from tasks.gallery.pictures import (
     fit_crop,
     mark,
 )
+from tasks.gallery.target_words import grounded_target
 from tasks.imaging.arrays import Image
 from tasks.imaging.geometry import cropped, from_rle
 from tasks.records.outcomes import BlobRef, PixelReader
@@ -85,7 +86,7 @@ def refused_figures(
         pictures |= _crops(source, sample, blobs, pixels)
     elif mask is not None and mask.any():
         pictures["target"] = crop_outline(source, crop_around(mask), mask)
-    label = target.label if target else ""
+    label = grounded_target(target) if target else ""
     return tuple(_figure(stem, name, label, encode(pictures[name])) for name in CAPTIONS if name in pictures)
 
 

@@ -99,6 +99,7 @@ FAULTS: Mapping[str, str] = {
     "low_score": "detector not sure enough",
     "group_box": "box around several things",
     "contested_label": "two labels compete for it",
+    "contested_part": "not sure whose it is",
     "low_mask_score": "segmenter not sure enough",
     "area_share": "too small or too large",
     "short_side_px": "too few pixels across",

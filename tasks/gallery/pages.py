@@ -20,6 +20,7 @@ from tasks.gallery.entries import (
 )
 from tasks.gallery.gate_words import fault_words, gate_bound, gate_words
 from tasks.gallery.provenance import shared_by
+from tasks.gallery.target_words import released_target, whole_words
 from tasks.publishing.accepted import Accepted
 from tasks.publishing.finish_release import Sink
 from tasks.publishing.reason_words import reason_title, reason_words
@@ -182,6 +183,8 @@ def _environment() -> Environment:
         "fault": fault_words,
         "gate": gate_words,
         "reason": reason_title,
+        "target": released_target,
+        "whole": whole_words,
     }
     return environment
 

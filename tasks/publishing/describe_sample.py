@@ -164,6 +164,7 @@ def _object(item: SceneObject, target: tuple[int, ...]) -> ObjectShape:
         color=item.color or NONE,
         is_target=item.index in target,
         not_a_target=item.not_a_target or NONE,
+        part_of=-1 if item.part_of is None else item.part_of,
         scores=(
             _plain("detector_score", item.score),
             _plain("mask_score", item.mask_score),

@@ -10,7 +10,7 @@ A shard is a USTAR file of samples, each of five adjacent members:
 
 The JSON has one constant shape, since readers infer types from the first samples: no null and no "" anywhere, and
 [] only for an absent bound (`MeasuredShape`), which other numbers of the same sample have.
-Samples of schema version 1 are also read, and converted to the current shape.
+Samples of earlier schema versions are also read, and converted to the current shape.
 Coordinates are pixels of the source, x to the right, y down, boxes half-open x0, y0, x1, y1.
 """
 
@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.records import version_1
 from tasks.records.errors import DataFault
-from tasks.records.records import SCHEMA_VERSION, EditType
+from tasks.records.records import SCHEMA_VERSION, SCHEMA_VERSIONS, EditType
 
 MEMBERS = ("edited.png", "grounded.jpg", "json", "mask.png", "source.jpg")
 """Member names of a sample, in tar order."""
@@ -40,9 +40,6 @@ SPLITS = ("train", "validation")
 
 MANIFEST = "MANIFEST.json"
 """Written last; a folder without it is not a complete release."""
-
-SCHEMA_VERSIONS = (version_1.VERSION, SCHEMA_VERSION)
-"""Versions of a sample's JSON that `parse_meta` reads."""
 
 NONE = "none"
 """Placeholder for an empty text."""
@@ -105,7 +102,8 @@ class GateShape(MeasuredShape):
 class ObjectShape(Shape):
     """One entity of the scene; ``not_a_target`` says why it does not qualify as a target, or ``none``.
 
-    ``checks`` were measured on its mask.
+    ``checks`` were measured on its mask. ``part_of`` is the index of the object that it is a part of (a shirt's
+    wearer), -1 for an object of its own.
     """
 
     index: int
@@ -116,6 +114,7 @@ class ObjectShape(Shape):
     color: Text
     is_target: bool
     not_a_target: Text
+    part_of: int = Field(default=-1, ge=-1)
     scores: Annotated[tuple[ScoreShape, ...], Field(min_length=1)]
     checks: Annotated[tuple[MeasuredShape, ...], Field(min_length=1)]
 
@@ -196,9 +195,9 @@ class SourceShape(Shape):
 
 
 class SampleMeta(Shape):
-    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for samples of version 1.
+    """The content of ``<key>.json``; ``schema_version`` is that of this shape, also for earlier samples.
 
-    A field added here, or in a part of it, has a default (``none`` or no items), which a sample written before it gets.
+    A field added here, or in a part of it, has a default (``none``, -1 or no items), which an earlier sample gets.
     """
 
     schema_version: int
@@ -254,12 +253,12 @@ def parse_meta(data: bytes, key: str) -> SampleMeta:
         raise DataFault(f"{key}.json: not JSON ({error})") from error
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     if version not in SCHEMA_VERSIONS:
-        known = " and ".join(map(str, SCHEMA_VERSIONS))
+        known = ", ".join(map(str, SCHEMA_VERSIONS))
         raise DataFault(f"{key}.json: schema_version {version!r}; this reader knows {known}")
     try:
         if version == version_1.VERSION:
-            tree = {**version_1.sample_of(tree), "schema_version": SCHEMA_VERSION}
-        meta = SampleMeta.model_validate(tree)
+            tree = version_1.sample_of(tree)
+        meta = SampleMeta.model_validate({**tree, "schema_version": SCHEMA_VERSION})
     except (AttributeError, KeyError, TypeError) as error:
         raise DataFault(f"{key}.json: not a sample of schema version {version} ({error!r})") from error
     except ValidationError as error:

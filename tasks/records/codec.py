@@ -14,7 +14,14 @@ from tasks.records import version_1
 from tasks.records.canonical import canonical_json
 from tasks.records.errors import DataFault
 from tasks.records.outcomes import Record, SourceEntry
-from tasks.records.records import SCHEMA_VERSION, EditedSample, EditPlan, GroundedTarget, SourceImage
+from tasks.records.records import (
+    SCHEMA_VERSION,
+    SCHEMA_VERSIONS,
+    EditedSample,
+    EditPlan,
+    GroundedTarget,
+    SourceImage,
+)
 
 RECORD_TYPE = "record_type"
 """Key in the JSON for the name of the record's class."""
@@ -41,10 +48,9 @@ def decode_record(text: str, version: int = SCHEMA_VERSION) -> Record | SourceEn
     Raises:
         DataFault: the text is not a record of a known class, or its version is unknown.
     """
-    if version not in (version_1.VERSION, SCHEMA_VERSION):
-        raise DataFault(
-            f"unknown schema version {version} of a record (available: {version_1.VERSION}, {SCHEMA_VERSION})"
-        )
+    if version not in SCHEMA_VERSIONS:
+        known = ", ".join(map(str, SCHEMA_VERSIONS))
+        raise DataFault(f"unknown schema version {version} of a record (available: {known})")
     head, _, rest = text.partition(f'"{RECORD_TYPE}":"')
     name = rest.partition('"')[0]
     if name not in _TYPES or not head.startswith("{"):

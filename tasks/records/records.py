@@ -11,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a record or a released sample changes shape; part of every stage's configuration digest."""
+
+SCHEMA_VERSIONS = (1, 2, 3)
+"""Versions that are read. What version 2 lacks has a default; `tasks.records.version_1` converts version 1."""
 
 
 class EditType(StrEnum):

@@ -271,7 +271,7 @@ def test_a_name_that_is_no_utf8_is_spelled_out_and_its_sample_read(tmp_path):
 
 def test_another_schema_version_is_refused(tmp_path):
     def change(_key, parts):
-        return parts | {"json": parts["json"].replace(b'"schema_version":2', b'"schema_version":7')}
+        return parts | {"json": parts["json"].replace(b'"schema_version":3', b'"schema_version":7')}
 
     folder = release.write_release(tmp_path / "r", examples(2), change=change)
     with pytest.raises(WrongSchemaVersionError, match=r"k[01]: schema_version 7"):

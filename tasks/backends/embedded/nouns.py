@@ -28,6 +28,7 @@ class Noun:
         like: labels that a viewer or a detector may take it for.
         missed: chance, 0..1, that the detector overlooks another instance in the picture.
         colors: the only colors it may be given; empty: any.
+        pair: a plural word for one thing (trousers), which takes plural verbs and no article.
     """
 
     label: str
@@ -38,11 +39,12 @@ class Noun:
     like: tuple[str, ...]
     missed: float
     colors: tuple[str, ...]
+    pair: bool
 
     @property
     def with_article(self) -> str:
-        """``a chair``, ``an umbrella``."""
-        return f"{article(self.one)} {self.one}"
+        """``a chair``, ``an umbrella``, ``trousers``."""
+        return self.one if self.pair else f"{article(self.one)} {self.one}"
 
 
 @cache
@@ -59,6 +61,7 @@ def noun(label: str) -> Noun:
         like=tuple(str(word) for word in entry.get("like", ())),
         missed=float(entry.get("missed", DEFAULT_MISSED)),
         colors=tuple(str(color) for color in entry.get("colors", ())),
+        pair=bool(entry.get("pair", False)),
     )
 
 

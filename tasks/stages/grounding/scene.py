@@ -11,8 +11,9 @@ from tasks.imaging.color_names import DominantColor, dominant_color
 from tasks.imaging.geometry import box_of, from_rle, iou, to_rle
 from tasks.imaging.masks import largest_piece
 from tasks.records.measuring import measure
-from tasks.records.records import Measurement, Rle, SceneObject, SourceImage
+from tasks.records.records import Box, Measurement, Rle, SceneObject, SourceImage
 from tasks.roles.questions import Detection, Segmentation
+from tasks.stages.grounding.parts import Whole, choose_wholes
 from tasks.stages.grounding.settings import GroundingSettings, TargetSettings
 from tasks.stages.grounding.suppression import Entity
 
@@ -47,18 +48,42 @@ def why_never(entity: Entity, limits: TargetSettings) -> str:
     return ""
 
 
+def describe_objects(
+    entities: Sequence[Entity],
+    segmentations: Sequence[Segmentation],
+    image: Image,
+    settings: GroundingSettings,
+) -> tuple[SceneObject, ...]:
+    """All entities with their masks, measured, each linked to what it is a part of."""
+    detections = [entity.detection for entity in entities]
+    wholes = choose_wholes(detections, [found.mask for found in segmentations], settings.parts)
+    return tuple(
+        describe_object(index, entity, found, image, settings, whole)
+        for index, (entity, found, whole) in enumerate(zip(entities, segmentations, wholes, strict=True))
+    )
+
+
 def describe_object(
-    index: int, entity: Entity, segmentation: Segmentation, image: Image, settings: GroundingSettings
+    index: int,
+    entity: Entity,
+    segmentation: Segmentation,
+    image: Image,
+    settings: GroundingSettings,
+    whole: Whole | None = None,
 ) -> SceneObject:
-    """One entity with its mask, measured; ``image`` and the mask are in working-source pixels."""
+    """One entity with its mask, measured; ``image`` and the mask are in working-source pixels.
+
+    A part (``whole``) has the box of its mask, since a detector may only guess where it ends.
+    """
     mask = segmentation.mask
     area = int(np.count_nonzero(mask))
     color = dominant_color(image, mask) if area else NO_COLOR
-    checks = (*segmentation.checks, *measure_mask(entity, mask, settings.target))
+    box = box_of(mask) if whole is not None and area else entity.detection.box
+    checks = (*segmentation.checks, *measure_mask(box, mask, settings.target))
     return SceneObject(
         index=index,
         label=entity.detection.label,
-        box=entity.detection.box,
+        box=box,
         mask=to_rle(mask),
         score=round(entity.detection.score, 4),
         mask_score=round(segmentation.score, 4),
@@ -68,14 +93,15 @@ def describe_object(
         color_share=round(color.share, 3),
         lab=(round(color.lab[0], 1), round(color.lab[1], 1), round(color.lab[2], 1)),
         checks=checks,
-        not_a_target=_why_not(entity, segmentation, checks, settings.target),
+        not_a_target=_why_not(entity, segmentation, checks, settings.target, whole),
+        part_of=None if whole is None else whole.index,
     )
 
 
-def measure_mask(entity: Entity, mask: Mask, limits: TargetSettings) -> tuple[Measurement, ...]:
-    """Size, position, fill and connectedness of a mask, each with its bounds."""
+def measure_mask(box: Box, mask: Mask, limits: TargetSettings) -> tuple[Measurement, ...]:
+    """Size, position, fill of ``box`` and connectedness of a mask, each with its bounds."""
     height, width = mask.shape
-    box, area = entity.detection.box, int(np.count_nonzero(mask))
+    area = int(np.count_nonzero(mask))
     share, fill = area / (height * width), area / max(1, box.area)
     edge = limits.border_px
     # Box or mask alone may end short of a border at which the object is cut off.
@@ -106,11 +132,17 @@ def union_mask(masks: Sequence[Rle]) -> Mask:
 
 
 def _why_not(
-    entity: Entity, segmentation: Segmentation, checks: Sequence[Measurement], limits: TargetSettings
+    entity: Entity,
+    segmentation: Segmentation,
+    checks: Sequence[Measurement],
+    limits: TargetSettings,
+    whole: Whole | None,
 ) -> str:
     known = why_never(entity, limits)
     if known:
         return known
+    if whole is not None and whole.contested:
+        return "contested_part"
     if segmentation.score < limits.min_mask_score:
         return "low_mask_score"
     own = {"area_share", "short_side_px", "borders_touched", "fill", "largest_component"}

@@ -42,6 +42,47 @@ class TargetSettings(Settings):
     exclude_labels: tuple[str, ...] = Field(default=(), description="classes that are never targets")
 
 
+WEARERS = ("person", "man", "woman", "child", "boy", "girl", "baby", "player", "athlete")
+"""Labels of whoever wears something."""
+
+WORN = (
+    *("top", "shirt", "t-shirt", "polo shirt", "blouse", "tank top", "jersey", "vest", "waistcoat"),
+    *("sweater", "sweatshirt", "hoodie", "cardigan", "jacket", "blazer", "coat", "raincoat", "robe", "apron"),
+    *("suit", "uniform", "dress", "skirt", "trousers", "pants", "jeans", "shorts", "leggings"),
+    *("tie", "bow tie", "scarf", "belt", "hat", "cap", "beanie", "helmet", "glove", "gloves"),
+    *("sock", "socks", "shoe", "shoes", "boot", "boots", "sneaker", "sneakers", "sandal", "sandals"),
+)
+"""Labels of what is worn. Things that are carried (bags, umbrellas) are objects of their own."""
+
+
+class PartTable(Settings):
+    """Labels of parts, and of what they are parts of."""
+
+    wholes: tuple[str, ...] = Field(description="labels of the things that have such parts")
+    parts: tuple[str, ...] = Field(description="labels of the parts")
+
+
+class PartSettings(Settings):
+    """When a thing is a part of another one of its scene."""
+
+    tables: dict[str, PartTable] = Field(
+        default={"garments": PartTable(wholes=WEARERS, parts=WORN)},
+        description="which labels are parts of which; the names of the tables mean nothing",
+    )
+    min_inside: float = Field(
+        default=0.8, gt=0, le=1, description="share of a part's box inside the box of its whole"
+    )
+    min_mask_inside: float = Field(
+        default=0.5, ge=0, le=1, description="the same share of the masks; below it the part is contested"
+    )
+    margin: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="difference of that share for two wholes below which the part is contested",
+    )
+
+
 class GroundingSettings(Settings):
     """Settings of the paper's first stage: the whole scene, then a hard target."""
 
@@ -69,5 +110,6 @@ class GroundingSettings(Settings):
     hint_iou: float = Field(
         default=0.8, ge=0, le=1, description="minimum overlap of a shipped mask with a box that uses it"
     )
+    parts: PartSettings = PartSettings()
     target: TargetSettings = TargetSettings()
     unit_size: int = Field(default=4, gt=0, description="inputs per unit; not part of the stage's digest")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.imaging.arrays import Image, Mask
+from tasks.imaging.arrays import Mask
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_jpeg, encode_png
 from tasks.records.errors import Reason, SampleError
@@ -31,7 +31,8 @@ from tasks.roles.questions import (
     TargetVerdict,
 )
 from tasks.stages.config import BuildConfig
-from tasks.stages.grounding.scene import describe_object, take_hints, union_mask, why_never
+from tasks.stages.grounding.parts import possible_wholes
+from tasks.stages.grounding.scene import describe_objects, take_hints, union_mask, why_never
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
@@ -39,7 +40,7 @@ from tasks.stages.grounding.verdict import with_threshold
 from tasks.stages.red_picture import marked_with_mask
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"scene": 3, "targets": 2, "red_picture": 1}
+STEP_VERSIONS = {"scene": 4, "targets": 3, "red_picture": 1}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 
@@ -101,16 +102,19 @@ async def ground(
         max_box_share=settings.max_box_share,
         max_objects=settings.max_objects,
         label_scores=settings.label_scores,
+        parts=settings.parts.tables,
     )
-    if len(entities) < settings.min_entities:
-        count = measure("entities", len(entities), low=settings.min_entities)
+    wholes = possible_wholes([entity.detection for entity in entities], settings.parts)
+    alone = sum(not found for found in wholes)
+    if alone < settings.min_entities:  # a person and a shirt are one thing
+        count = measure("entities", alone, low=settings.min_entities)
         raise SampleError(Reason.TOO_FEW_ENTITIES, measured=(count,))
     never = [why_never(entity, settings.target) for entity in entities]
     if all(never):  # no mask can make any of them a target, and masks are the most expensive step
         raise _no_target(never)
 
     masks = await _segment(source, picture, entities, ask.segmenter, settings)
-    objects = await bench.cpu(_describe, entities, masks, image, settings)
+    objects = await bench.cpu(describe_objects, entities, masks, image, settings)
     scene = Scene(
         source=source,
         tags=tags,
@@ -151,13 +155,6 @@ async def _segment(
     )
     found = await segmenter(question)
     return [shipped.get(index, segmentation) for index, segmentation in enumerate(found)]
-
-
-def _describe(
-    entities: Sequence[Entity], masks: Sequence[Segmentation], image: Image, settings: GroundingSettings
-) -> tuple[Any, ...]:
-    pairs = enumerate(zip(entities, masks, strict=True))
-    return tuple(describe_object(index, entity, mask, image, settings) for index, (entity, mask) in pairs)
 
 
 def _target(scene: Scene, number: int, indices: tuple[int, ...], ask: GroundingAsks) -> GroundedTarget:

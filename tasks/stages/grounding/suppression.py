@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from tasks.imaging.geometry import clip, containment, iou
 from tasks.records.records import Distractor
 from tasks.roles.questions import Detection
+from tasks.stages.grounding.parts import are_part_and_whole
+from tasks.stages.grounding.settings import PartTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,9 @@ def split_detections(
     max_box_share: float,
     max_objects: int,
     label_scores: Mapping[str, float] | None = None,
+    parts: Mapping[str, PartTable] | None = None,
 ) -> tuple[list[Entity], list[Distractor]]:
-    """Class-agnostic non-maximum suppression, best score first.
+    """Class-agnostic non-maximum suppression, best score first; a part and its whole never suppress each other.
 
     Detections under ``object_score`` (``label_scores`` for single classes) that overlap no entity become distractors:
     too weak for the scene, but strong enough to make a reference ambiguous.
@@ -50,12 +53,12 @@ def split_detections(
         for d in sorted(detections, key=_best_first)
     ]
     boxes = [d for d in boxes if 0 < d.box.area <= max_box_share * width * height]
-    least = label_scores or {}
+    least, tables = label_scores or {}, parts or {}
     kept: list[Detection] = []
     rivals: dict[int, Detection] = {}
     weak: list[Detection] = []
     for detection in boxes:
-        hit = next((i for i, k in enumerate(kept) if iou(k.box, detection.box) > nms_iou), None)
+        hit = next((i for i, k in enumerate(kept) if _same_place(k, detection, nms_iou, tables)), None)
         if hit is not None:
             # Boxes come best first, so the first one of another class is the strongest rival.
             if detection.label != kept[hit].label and hit not in rivals:
@@ -77,6 +80,10 @@ def split_detections(
     entities.sort(key=lambda e: (e.detection.box.x0, e.detection.box.y0, e.detection.label))
     distractors = [Distractor(label=d.label, box=d.box, score=d.score) for d in _suppress(weak, nms_iou)]
     return entities, distractors
+
+
+def _same_place(a: Detection, b: Detection, nms_iou: float, tables: Mapping[str, PartTable]) -> bool:
+    return iou(a.box, b.box) > nms_iou and not are_part_and_whole(a.label, b.label, tables)
 
 
 def _best_first(detection: Detection) -> tuple[float, str, int, int]:

@@ -78,6 +78,7 @@ def test_a_sample_shows_all_a_person_needs_to_judge_it(gallery):
         "Four discs lie side by side.",
         "The second disc from the left, blue",
         "It changes and nothing else does.",
+        "disc (of disc 3)",
         "Three discs are as they were.",
         "region edit accuracy",
         "seamless quality",

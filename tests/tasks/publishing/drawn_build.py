@@ -121,7 +121,7 @@ def disc(x: int, y: int) -> np.ndarray:
     return mask.astype(bool)
 
 
-def scene_object(index: int, not_a_target: str = "") -> SceneObject:
+def scene_object(index: int, not_a_target: str = "", part_of: int | None = None) -> SceneObject:
     x, y = 50 + 70 * index, 120
     mask = disc(x, y)
     return SceneObject(
@@ -138,11 +138,14 @@ def scene_object(index: int, not_a_target: str = "") -> SceneObject:
         lab=(30.0, 10.0, -40.0),
         checks=(Measurement(name="fill_ratio", value=0.78, low=0.2),),
         not_a_target=not_a_target,
+        part_of=part_of,
     )
 
 
 def target(source: SourceImage) -> GroundedTarget:
-    objects = tuple(scene_object(i, "" if i == 1 else "touches another") for i in range(4))
+    objects = tuple(
+        scene_object(i, "" if i == 1 else "touches another", part_of=3 if i == 2 else None) for i in range(4)
+    )
     scene = Scene(source=source, tags=(), objects=objects, distractors=(), models=(model("detector"),))
     return GroundedTarget(
         target_id=f"{source.sid}-t0",

@@ -78,8 +78,8 @@ def test_a_record_of_version_1_equals_the_one_of_today():
 
 
 def test_a_record_of_an_unknown_version_is_refused():
-    with pytest.raises(DataFault, match="schema version 3"):
-        decode_record(encode_record(sample()), version=3)
+    with pytest.raises(DataFault, match="schema version 4"):
+        decode_record(encode_record(sample()), version=4)
 
 
 def test_every_old_reason_leads_to_one_of_today_and_is_none_itself():

@@ -1,38 +1,111 @@
-"""Checks that a person's box contains a head and not just a hand, by MoveNet Lightning's keypoints."""
+"""The pose of a person by MoveNet Lightning: 17 keypoints, looked for twice; one loaded network per process."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from tasks.backends.assets import AssetCache
+from tasks.backends.assets import AssetCache, default_cache_folder
 from tasks.backends.embedded.runtimes.litert import TfliteModel
 from tasks.imaging.arrays import Image
 from tasks.records.records import Box
 
 ASSET = "movenet-lightning"
+
+KEYPOINTS = (
+    *("nose", "left eye", "right eye", "left ear", "right ear"),
+    *("left shoulder", "right shoulder", "left elbow", "right elbow", "left wrist", "right wrist"),
+    *("left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle"),
+)
+"""Names of the network's keypoints, in its order; left and right are the person's own."""
+
 FACE_POINTS = 5
 """Nose, eyes and ears are the first of the 17 keypoints."""
 
 MARGIN = 1.25
 """Box enlargement: the network expects some margin around the person."""
 
+_MIRRORED = [
+    KEYPOINTS.index(name.replace("left", "RIGHT").replace("right", "left").replace("RIGHT", "right"))
+    for name in KEYPOINTS
+]
+
+Point = NDArray[np.float64]
+"""(x, y) in the picture's pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pose:
+    """Keypoints of one person.
+
+    Attributes:
+        points: (17, 2) float64, x and y in pixels of the picture, the mean of both looks.
+        scores: (17,) the network's confidence, 0..1, the lower of both looks.
+        doubt: (17,) distance of the two looks in pixels.
+    """
+
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    doubt: NDArray[np.float64]
+
+    def at(self, name: str) -> Point:
+        """(x, y) of a keypoint."""
+        found: Point = self.points[KEYPOINTS.index(name)]
+        return found
+
 
 class PersonPose:
-    """A loaded pose network."""
+    """A loaded pose network. Not for use from several threads at once."""
 
-    def __init__(self, assets: AssetCache) -> None:
+    def __init__(self) -> None:
+        assets = AssetCache(default_cache_folder())
         self._net = TfliteModel(assets.path(ASSET, "movenet_lightning.tflite"))
 
     def head_score(self, image: Image, box: Box) -> float:
         """The network's best score (0..1) for nose, eyes or ears of whoever is in the box."""
-        side = max(2, round(max(box.width, box.height) * MARGIN))
-        x0, y0 = round(box.center[0] - side / 2), round(box.center[1] - side / 2)
-        height, width = image.shape[:2]
-        square = np.zeros((side, side, 3), np.uint8)
-        top, left = max(0, -y0), max(0, -x0)
-        part = image[max(0, y0) : min(height, y0 + side), max(0, x0) : min(width, x0 + side)]
-        square[top : top + part.shape[0], left : left + part.shape[1]] = part
-        picture = cv2.resize(square, (self._net.side, self._net.side), interpolation=cv2.INTER_AREA)
+        square, _ = _square_around(image, box)
+        return float(self._look(square)[:FACE_POINTS, 2].max())
+
+    def pose(self, image: Image, box: Box) -> Pose:
+        """The pose of whoever fills the box; the second look is at the mirrored picture."""
+        square, (left, top) = _square_around(image, box)
+        first = self._look(square)
+        second = self._look(np.ascontiguousarray(square[:, ::-1]))[_MIRRORED]
+        second[:, 0] = 1 - second[:, 0]
+        side, origin = square.shape[0], np.array([left, top], np.float64)
+        apart = np.hypot(*(first[:, :2] - second[:, :2]).T) * side
+        return Pose(
+            points=(first[:, :2] + second[:, :2]) / 2 * side + origin,
+            scores=np.minimum(first[:, 2], second[:, 2]),
+            doubt=apart,
+        )
+
+    def _look(self, square: Image) -> NDArray[np.float64]:
+        """(17, 3): x and y as shares 0..1 of the square, and the score."""
+        side = self._net.side
+        picture = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
         points = self._net.run(np.asarray(picture, np.uint8))[0][0, 0]
-        return float(points[:FACE_POINTS, 2].max())
+        # The network says y before x.
+        return np.asarray(points[:, [1, 0, 2]], np.float64)
+
+
+@cache
+def person_pose() -> PersonPose:
+    """The pose network of this process, loaded at the first call; shared by detector and segmenter."""
+    return PersonPose()
+
+
+def _square_around(image: Image, box: Box) -> tuple[Image, tuple[int, int]]:
+    """A square (side, side, 3) around the box with `MARGIN`, black beyond the picture, and its left and top."""
+    side = max(2, round(max(box.width, box.height) * MARGIN))
+    x0, y0 = round(box.center[0] - side / 2), round(box.center[1] - side / 2)
+    height, width = image.shape[:2]
+    square = np.zeros((side, side, 3), np.uint8)
+    top, left = max(0, -y0), max(0, -x0)
+    part = image[max(0, y0) : min(height, y0 + side), max(0, x0) : min(width, x0 + side)]
+    square[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return square, (x0, y0)

@@ -4,20 +4,22 @@ Shapes: B prompts, here always 1; the encoder's frame is 1024 x 1024, the pictur
 frame is 256 x 256 over the same picture.
 
     features   image_embed (1, 256, 64, 64), high_res_feats_0 (1, 32, 256, 256), high_res_feats_1 (1, 64, 128, 128)
-    prompt     point_coords (B, 2 or 3, 2) in the encoder's frame, point_labels: 1 inside, 2 and 3 a box's corners
+    prompt     point_coords (B, N, 2) in the encoder's frame, point_labels: 1 inside, 0 outside, 2 and 3 a box's corners
     answer     three masks as logits (B, 3, 256, 256) and the network's own estimate of their IoU (B, 3)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.backends.assets import AssetCache
+from tasks.backends.assets import AssetCache, default_cache_folder
 from tasks.backends.embedded.runtimes.onnx_session import open_session
 from tasks.imaging.arrays import Image
 
@@ -29,6 +31,10 @@ FRAME = 1024
 
 MASK_FRAME = 256
 """Side of the decoder's masks, pixels."""
+
+REMEMBERED = 4
+"""Pictures whose features are kept, 17 MB each: a worker's samples in flight, which the detector looks at first and the
+segmenter soon after."""
 
 # Mean and deviation of ImageNet's channels, as the network was trained.
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -58,17 +64,28 @@ class Proposals:
 
 
 class Sam2:
-    """A loaded encoder and decoder."""
+    """A loaded encoder and decoder. Not for use from several threads at once."""
 
-    def __init__(self, assets: AssetCache) -> None:
+    def __init__(self) -> None:
+        assets = AssetCache(default_cache_folder())
         # One thread, so that floating-point sums are the same on every machine.
         self._encoder, self._decoder = (
             open_session(assets.path("sam2-hiera-tiny", name), threads=1) for name in (ENCODER, DECODER)
         )
         self._names = [o.name for o in self._encoder.get_outputs()]
+        self._known: dict[tuple[int, int, bytes], Features] = {}
 
     def encode(self, image: Image) -> Features:
-        """Features of a picture (H, W, 3) uint8 RGB of any size; some 3 s of one core."""
+        """Features of a picture (H, W, 3) uint8 RGB of any size; some 3 s of one core, nothing for a recent picture."""
+        digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+        key = (image.shape[0], image.shape[1], digest)
+        known = self._known.pop(key, None) or self._encode(image)
+        self._known[key] = known
+        while len(self._known) > REMEMBERED:
+            self._known.pop(next(iter(self._known)))
+        return known
+
+    def _encode(self, image: Image) -> Features:
         height, width = image.shape[:2]
         shrinks = max(height, width) > FRAME
         frame = cv2.resize(
@@ -81,14 +98,14 @@ class Sam2:
     def propose(
         self,
         features: Features,
-        box: tuple[float, float, float, float],
-        inside: tuple[float, float] | None = None,
+        box: tuple[float, float, float, float] | None = None,
+        inside: Sequence[tuple[float, float]] = (),
+        outside: Sequence[tuple[float, float]] = (),
     ) -> Proposals:
-        """Masks for a box (x0, y0, x1, y1), and a point known to be inside, in the picture's pixels."""
-        x0, y0, x1, y1 = box
-        points, labels = [(x0, y0), (x1, y1)], [2.0, 3.0]
-        if inside is not None:
-            points, labels = [*points, inside], [*labels, 1.0]
+        """Masks for a box (x0, y0, x1, y1), points known to be inside and points outside, in the picture's pixels."""
+        corners = [] if box is None else [(box[0], box[1]), (box[2], box[3])]
+        points = [*corners, *inside, *outside]
+        labels = [*(2.0, 3.0)[: len(corners)], *[1.0] * len(inside), *[0.0] * len(outside)]
         scale = np.array([FRAME / features.width, FRAME / features.height], np.float32)
         logits, quality = self._decoder.run(
             None,
@@ -101,3 +118,9 @@ class Sam2:
             },
         )
         return Proposals(logits=logits[0], quality=quality[0])
+
+
+@cache
+def sam2() -> Sam2:
+    """The network of this process, loaded at the first call; shared by detector and segmenter."""
+    return Sam2()

@@ -23,8 +23,8 @@ from tasks.backends.embedded.perception.mask_measures import (
     stability,
 )
 from tasks.backends.embedded.perception.mask_refinement import refine
-from tasks.backends.embedded.perception.person_pose import PersonPose
-from tasks.backends.embedded.perception.sam2 import Features, Sam2
+from tasks.backends.embedded.perception.person_pose import person_pose
+from tasks.backends.embedded.perception.sam2 import Features, sam2
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, iou
@@ -132,10 +132,9 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
 
     def __init__(self, options: SegmenterOptions) -> None:
         self.options = options
-        assets = AssetCache(default_cache_folder())
-        assets.fetch(ASSETS)
-        self._model = Sam2(assets)
-        self._pose = PersonPose(assets)
+        AssetCache(default_cache_folder()).fetch(ASSETS)
+        self._model = sam2()
+        self._pose = person_pose()
 
     @classmethod
     def identity_of(cls, options: SegmenterOptions) -> ModelIdentity:
@@ -197,7 +196,7 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         expected: Box,
     ) -> _Answer:
         """The best of the three proposals by the network's own estimate, stability and fit to the expected box."""
-        proposals = self._model.propose(features, prompt, inside)
+        proposals = self._model.propose(features, prompt, () if inside is None else (inside,))
         answers = []
         for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
             mask = _full_size(logits, features.height, features.width) > 0

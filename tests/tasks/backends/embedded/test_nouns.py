@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tasks.backends.embedded.nouns import article, known_labels, may_be, noun, regular_plural
+from tasks.stages.grounding.parts import is_part_of
+from tasks.stages.grounding.settings import PartSettings
 
 
 @pytest.mark.parametrize(
@@ -17,6 +19,9 @@ from tasks.backends.embedded.nouns import article, known_labels, may_be, noun, r
         ("tv", "screen", "screens"),
         ("wine glass", "glass", "glasses"),
         ("skis", "skis", "skis"),
+        ("dress", "dress", "dresses"),
+        ("trousers", "trousers", "trousers"),
+        ("t-shirt", "T-shirt", "T-shirts"),
         ("lamp post", "lamp post", "lamp posts"),
         ("berry", "berry", "berries"),
     ],
@@ -47,7 +52,16 @@ def test_an_unknown_label_gets_a_regular_plural_and_the_kind_thing():
 
 
 def test_the_list_holds_all_eighty_coco_classes():
-    assert len(known_labels()) == 81  # COCO, and drinking glasses apart from cups
+    things = [label for label in known_labels() if noun(label).kind != "garment"]
+    assert len(things) == 81  # COCO, and drinking glasses apart from cups
+
+
+def test_garments_are_parts_of_a_person_and_those_with_a_plural_name_take_no_article():
+    garments = [label for label in known_labels() if noun(label).kind == "garment"]
+    assert garments
+    assert all(is_part_of(label, "person", PartSettings().tables) for label in garments)
+    assert noun("trousers").with_article == "trousers"
+    assert noun("top").with_article == "a top"
 
 
 def test_a_laptop_may_be_taken_for_its_keyboard_but_not_the_other_way_round():

@@ -2,6 +2,7 @@
 
 from tasks.records.records import Box
 from tasks.roles.questions import Detection
+from tasks.stages.grounding.settings import PartSettings
 from tasks.stages.grounding.suppression import split_detections
 
 
@@ -12,7 +13,7 @@ def detection(label, score, x0, y0, x1, y1):
 def split(*detections, label_scores=None):
     return split_detections(
         detections, width=100, height=100, object_score=0.4, nms_iou=0.5, max_box_share=0.9, max_objects=10,
-        label_scores=label_scores,
+        label_scores=label_scores, parts=PartSettings().tables,
     )  # fmt: skip
 
 
@@ -67,3 +68,19 @@ def test_a_class_with_a_bound_of_its_own_is_an_entity_only_above_it():
     entities, distractors = split(*found, label_scores={"clock": 0.9})
     assert [e.detection.label for e in entities] == ["cup"]
     assert [d.label for d in distractors] == ["clock"]
+
+
+def test_a_part_and_its_whole_never_suppress_each_other_and_are_no_rivals():
+    person, shirt = detection("person", 0.9, 0, 0, 20, 40), detection("shirt", 0.8, 1, 8, 20, 38)
+    for given in ([person, shirt], [detection("person", 0.7, 0, 0, 20, 40), shirt]):
+        entities, distractors = split(*given)
+        assert [e.detection.label for e in entities] == ["person", "shirt"]
+        assert not any(e.rival for e in entities)
+        assert distractors == []
+
+
+def test_a_weak_part_in_a_whole_is_a_distractor_and_two_names_of_one_part_are_rivals():
+    _, distractors = split(detection("person", 0.9, 0, 0, 20, 40), detection("shirt", 0.2, 1, 5, 20, 38))
+    assert [d.label for d in distractors] == ["shirt"]
+    entities, _ = split(detection("jacket", 0.9, 0, 0, 20, 40), detection("shirt", 0.8, 1, 1, 20, 40))
+    assert [(e.detection.label, e.rival) for e in entities] == [("jacket", "shirt")]

@@ -7,13 +7,13 @@ from tasks.records.records import Box, SceneObject
 from tasks.stages.grounding.targets import choose_targets
 
 
-def thing(index, label, x0, why=""):
+def thing(index, label, x0, why="", part_of=None):
     mask = np.zeros((50, 400), bool)
     mask[10:20, x0 : x0 + 10] = True
     return SceneObject(
         index=index, label=label, box=Box(x0=x0, y0=10, x1=x0 + 10, y1=20), mask=to_rle(mask), score=0.9,
         mask_score=0.9, mask_method="drawn", area=100, color="red", color_share=1.0, lab=(50.0, 60.0, 40.0),
-        checks=(), not_a_target=why,
+        checks=(), not_a_target=why, part_of=part_of,
     )  # fmt: skip
 
 
@@ -47,3 +47,19 @@ def test_pairs_of_one_class_are_chosen_only_if_enabled():
     drawn = draw(objects, max_targets=9, groups=True)
     assert (0, 1) in drawn
     assert {t for t in drawn if len(t) == 2} == {(0, 1)}
+
+
+def test_garments_and_persons_are_both_chosen_where_both_qualify():
+    people = [thing(i, "person", 30 * i) for i in range(4)]
+    shirts = [thing(4 + i, "shirt", 200 + 30 * i, part_of=i) for i in range(4)]
+    for seed in range(20):
+        drawn = draw([*people, *shirts], seed=seed, max_targets=2)
+        assert len({index >= 4 for (index,) in drawn}) == 2
+    assert draw(people, max_targets=2) == draw(
+        [*people, thing(4, "shirt", 200, "low_score", 0)], max_targets=2
+    )
+
+
+def test_two_garments_make_no_pair():
+    shirts = [thing(0, "shirt", 0, part_of=2), thing(1, "shirt", 50, part_of=2), thing(2, "person", 100, "x")]
+    assert {len(t) for t in draw(shirts, max_targets=9, groups=True)} == {1}

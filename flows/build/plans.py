@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from flows.build.photographs import with_photographs
+from flows.build.recheck import recheck
 from flows.build.stage_range import stages_of
 from tasks.publishing.plan_release import draft_retry_shards, read_fingerprints, shard_grouping, sid_of
 from tasks.publishing.sample_libraries import libraries_of_samples
@@ -27,6 +28,7 @@ from tasks.storage.protocol.planning import (
     store_plan,
     write_stage_config,
 )
+from tasks.storage.protocol.rechecks import Mark, mark_changed, read_marks, with_marks
 from tasks.storage.protocol.stage_end import failed_inputs, find_stage_end, kept_children
 from tasks.storage.protocol.units import Plan, PlanInput
 
@@ -45,6 +47,7 @@ class Build:
         listing: of the sources, computed once.
         stages: those that this run covers, in order.
         whole: whether all stages run one after the other, so that workers may load the next stage's models early.
+        recheck: read photographs again that earlier builds read; ``marks``: of those whose bytes changed.
         replay: use kept answers only; ``origin``: a second dataset whose answers count.
         taken_over: the plan of ingest copied from ``origin`` with its commits; no source is read then.
         other_libraries: one line per installed library whose version differs from ``origin``'s; for the card.
@@ -55,6 +58,8 @@ class Build:
     store: Store
     digests: dict[str, str]
     retry: bool = False
+    recheck: bool = False
+    marks: dict[str, Mark] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     record: BuildRecord | None = None
     listing: Listing | None = None
@@ -70,7 +75,7 @@ class Build:
         return StageKey(stage=stage, config8=self.digests[stage])
 
 
-def open_build(config: BuildConfig, *, retry: bool = False, stages: str = "") -> Build:
+def open_build(config: BuildConfig, *, retry: bool = False, recheck: bool = False, stages: str = "") -> Build:
     """Opens the store and returns the build; the store is not checked yet.
 
     ``stages`` is a range as in `flows.build.stage_range.stages_of`.
@@ -89,12 +94,13 @@ def open_build(config: BuildConfig, *, retry: bool = False, stages: str = "") ->
         store=store,
         digests=stage_digests(config),
         retry=retry,
+        recheck=recheck,
         stages=chosen,
     )
 
 
 def listing(build: Build) -> Listing:
-    """Lists the sources.
+    """Lists the sources, and with ``recheck`` reads all that was read before.
 
     Raises:
         ConfigurationError: a source or an exclusion file is invalid.
@@ -102,7 +108,16 @@ def listing(build: Build) -> Listing:
     """
     if build.listing is None:
         config = build.located
-        build.listing = list_sources(config.sources, config.exclude, config.limit, config.out)
+        listed = list_sources(config.sources, config.exclude, config.limit, config.out)
+        key = build.key(STAGES[0])
+        entries = with_marks(listed.entries, read_marks(build.store, key))
+        notes = listed.notes
+        if build.recheck:
+            found = recheck(build.store, key, config.sources, entries)
+            build.marks = found.marks
+            entries = with_marks(listed.entries, read_marks(build.store, key) | found.marks)
+            notes = (*notes, found.note)
+        build.listing = replace(listed, entries=entries, notes=notes)
     return build.listing
 
 
@@ -113,6 +128,11 @@ def exclusion_note(build: Build) -> str:
     idle = listing(build).idle_exclusions
     named = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
     return f"exclude={build.config.exclude!r}: no source matches {named}" if idle else ""
+
+
+def source_notes(build: Build) -> tuple[str, ...]:
+    """What was seen in the sources and is not used, a line each."""
+    return () if build.taken_over is not None else listing(build).notes
 
 
 def earlier_note(build: Build) -> str:
@@ -145,6 +165,9 @@ def plan(build: Build, stage: str) -> Plan:
     """The stage's plan, stored; with ``retry``, a finished plan that has failures gets its next generation."""
     drafted = draft(build, stage)
     write_stage_config(build.store, build.key(stage), stage_material(build.config, stage))
+    if stage == STAGES[0]:
+        mark_changed(build.store, build.key(stage), build.marks)
+        build.marks = {}
     stored = store_plan(build.store, drafted)
     following = draft_following(build, stored)
     if following is not stored:

@@ -20,6 +20,7 @@ class BuildRequest(Settings):
     exclude: str = Field(default="", description="file with ids or locations to exclude")
     stages: str = Field(default="", description="stages to run: a, a..b, a.. or ..b; all by default")
     retry_failed: bool = Field(default=False, description="try failed inputs again")
+    recheck: bool = Field(default=False, description="read photographs again and take changed ones as new")
 
 
 def resolve(request: BuildRequest) -> tuple[BuildConfig, dict[str, str]]:

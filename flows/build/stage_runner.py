@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flows.build.drain import Drain
 from flows.build.fan_out import Pool, StageJob, UnitRun, start_units
-from flows.build.plans import Build, exclusion_note, plan
+from flows.build.plans import Build, exclusion_note, plan, source_notes
 from flows.build.pool_in_process import InProcessPool
 from flows.build.progress import Progress
 from flows.build.service_spec import service_spec
@@ -40,8 +40,9 @@ class StageWork:
 def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain | None = None) -> StageWork:
     """Plans a stage and prepares the run of its open units."""
     planned = plan(build, stage)
-    if stage == STAGES[0] and (note := exclusion_note(build)):
-        progress.note(note)
+    if stage == STAGES[0]:
+        for note in filter(None, (exclusion_note(build), *source_notes(build))):
+            progress.note(note)
     open_units = pending_units(build.store, planned)
     progress.begin(
         stage,

@@ -18,7 +18,7 @@ from tasks.records.errors import ConfigurationError
 from tasks.roles.questions import ROLES
 from tasks.storage.reports.forgetting import count_answers, forget
 
-NOT_WITH_ANSWERS_ONLY = ("source", "name", "limit", "exclude", "retry_failed")
+NOT_WITH_ANSWERS_ONLY = ("source", "name", "limit", "exclude", "retry_failed", "recheck")
 """Arguments of ``build`` that would contradict the other dataset."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from flows.build.drain import Drained
 from flows.build.estimate import estimate
 from flows.build.log_files import log_lines
-from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build
+from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build, source_notes
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.service_spec import service_spec
@@ -92,9 +92,9 @@ def plan(arguments: argparse.Namespace) -> int:
     request = request_of(arguments)
     config, _ = resolve(request)
     with _not_made(local_folder(config.out)):
-        ready = open_build(config, retry=request.retry_failed, stages=request.stages)
+        ready = open_build(config, retry=request.retry_failed, recheck=request.recheck, stages=request.stages)
         lines = estimate(ready)
-        notes = [earlier_note(ready), exclusion_note(ready)]
+        notes = [earlier_note(ready), exclusion_note(ready), *source_notes(ready)]
     for note in filter(None, notes):
         Progress().note(note)
     if arguments.json:
@@ -127,7 +127,9 @@ def _opened(arguments: argparse.Namespace, request: BuildRequest) -> Build:
     if unused:
         msg = f"{unused}: only allowed with --answers-only"
         raise ConfigurationError(msg)
-    return open_build(resolve(request)[0], retry=request.retry_failed, stages=request.stages)
+    return open_build(
+        resolve(request)[0], retry=request.retry_failed, recheck=request.recheck, stages=request.stages
+    )
 
 
 def request_of(arguments: argparse.Namespace) -> BuildRequest:
@@ -142,6 +144,7 @@ def request_of(arguments: argparse.Namespace) -> BuildRequest:
         exclude=arguments.exclude or "",
         stages=arguments.stages or "",
         retry_failed=arguments.retry_failed,
+        recheck=arguments.recheck,
     )
 
 

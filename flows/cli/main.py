@@ -113,6 +113,11 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             help="run only these stages, such as ..grounding, editing or editing..",
         )
         each.add_argument("--retry-failed", action="store_true", help="try failed inputs again")
+        each.add_argument(
+            "--recheck",
+            action="store_true",
+            help="read all photographs again; those that changed count as new",
+        )
         _add_set(each)
     build.add_argument("--quiet", action="store_true", help="print only the result, no progress")
     build.add_argument(

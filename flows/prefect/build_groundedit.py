@@ -99,7 +99,7 @@ def session_for(request: BuildRequest) -> Iterator[Session]:
         yield running
         return
     config, _ = resolve(request)
-    ready = open_build(config, retry=request.retry_failed, stages=request.stages)
+    ready = open_build(config, retry=request.retry_failed, recheck=request.recheck, stages=request.stages)
     with open_session(ready) as session, within(session):
         yield session
 

@@ -42,6 +42,10 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.UNSUPPORTED_FORMAT: _say(
         "unsupported format", "It is a picture of a kind that is not read here, such as raw sensor data."
     ),
+    Reason.UNSUPPORTED_COLOR: _say(
+        "unsupported color",
+        "Its colors are stated in a way that is not converted here, such as high dynamic range.",
+    ),
     Reason.ANIMATED: _say("animated", "The file holds several frames or pages instead of one photograph."),
     Reason.TOO_SMALL: _say("too small", "The shorter side has too few pixels to edit an object well."),
     Reason.TOO_MANY_PIXELS: _say("too many pixels", "The picture has more pixels than the configured limit."),
@@ -59,6 +63,9 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.BAD_ANNOTATION: _say(
         "bad annotation", "The masks shipped with the photograph cannot be read or do not fit it."
+    ),
+    Reason.POINTER_FILE: _say(
+        "pointer file", "Only a pointer of Git LFS or git-annex is there; the photograph was not fetched."
     ),
     Reason.UNREADABLE: _say(
         "unreadable", "The bytes could not be read, so nothing is known about the picture."

@@ -96,6 +96,7 @@ class Reason(StrEnum):
     DECODE_ERROR = "decode_error"
     TRUNCATED = "truncated"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    UNSUPPORTED_COLOR = "unsupported_color"
     ANIMATED = "animated"
     TOO_SMALL = "too_small"
     TOO_MANY_PIXELS = "too_many_pixels"
@@ -107,6 +108,7 @@ class Reason(StrEnum):
     BAD_ARCHIVE_MEMBER = "bad_archive_member"
     BAD_ANNOTATION = "bad_annotation"
     # ingest, failures
+    POINTER_FILE = "pointer_file"
     UNREADABLE = "unreadable"
     SOURCE_MISSING = "source_missing"
     SOURCE_CHANGED = "source_changed"
@@ -164,6 +166,7 @@ class Reason(StrEnum):
 
 FAILURES = frozenset(
     {
+        Reason.POINTER_FILE,
         Reason.UNREADABLE,
         Reason.SOURCE_MISSING,
         Reason.SOURCE_CHANGED,

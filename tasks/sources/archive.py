@@ -11,7 +11,8 @@ from typing import BinaryIO, cast
 
 from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
-from tasks.sources.folder import version_of
+from tasks.sources.folder import problem_of, version_of
+from tasks.sources.formats import pointer_in
 from tasks.sources.locations import escape, is_too_long, join, location_of
 from tasks.sources.object_prefix import READ_AHEAD, ObjectFile, object_version
 from tasks.sources.places import Place
@@ -20,6 +21,7 @@ _BLOCK = tarfile.BLOCKSIZE
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 _HEADER_ERRORS = (tarfile.TarError, ValueError, OverflowError, EOFError)
 _CHUNK = 1 << 20
+_HEAD_BYTES = 512
 _NO_FILES = (
     (tarfile.TarInfo.issym, "a symbolic link"),
     (tarfile.TarInfo.islnk, "a hard link"),
@@ -28,7 +30,27 @@ _NO_FILES = (
 )
 
 
+class BadTar(Exception):
+    """A file that is no tar to read members from; the message says why, the reason is that of its row."""
+
+    def __init__(self, why: str, reason: Reason = Reason.BAD_ARCHIVE_MEMBER) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
 def list_tar(place: Place) -> list[SourceEntry]:
+    """The members of a tar that is a source of its own; see `read_tar`.
+
+    Raises:
+        ConfigurationError: the archive is compressed, has no members, or is not a tar.
+    """
+    try:
+        return read_tar(place)
+    except BadTar as error:
+        raise place.fault(str(error)) from error
+
+
+def read_tar(place: Place) -> list[SourceEntry]:
     """All members except folders, in the archive's order.
 
     A member that is not a regular file, or extends past the archive's end, is a ``bad_archive_member``. So is a range
@@ -36,19 +58,23 @@ def list_tar(place: Place) -> list[SourceEntry]:
     ``..`` are ``bad_name``. Nothing is ever unpacked to disk.
 
     Raises:
-        ConfigurationError: the archive is compressed, has no members, or is not a tar.
+        BadTar: the archive is compressed, has no members, or is not a tar.
     """
     with _open(place) as (stream, version):
-        head = stream.read(6)
+        head = stream.read(_HEAD_BYTES)
         if head.startswith(_COMPRESSED):
-            raise place.fault("is compressed; unpack it to a plain .tar, so that single members can be read")
+            why = "is compressed; unpack it to a plain .tar, so that single members can be read"
+            raise BadTar(why)
+        if pointer := pointer_in(head):
+            raise BadTar(f"is {pointer}", Reason.POINTER_FILE)
         size = stream.seek(0, io.SEEK_END)
         entries = [
             _damaged(place, found) if isinstance(found, int) else _entry(place, found, version, size)
             for found in _members(stream, size)
         ]
     if all(entry.member.startswith("@") for entry in entries):
-        raise place.fault("is not a tar, or has no members")
+        why = "is not a tar, or has no members"
+        raise BadTar(why)
     return entries
 
 
@@ -163,13 +189,15 @@ def _open(place: Place) -> Iterator[tuple[BinaryIO, str]]:
         try:
             stream = (place.folder / place.file).open("rb")
         except OSError as error:
-            raise place.fault(f"cannot be read ({error.strerror})") from error
+            why = f"cannot be read ({error.strerror})"
+            raise BadTar(why, problem_of(error)) from error
         with stream:
             yield stream, version_of(os.fstat(stream.fileno()))
     else:
         store = place.store()
         info = store.head(place.file)
         if info is None:
-            raise place.fault("does not exist")
+            why = "does not exist"
+            raise BadTar(why, Reason.SOURCE_MISSING)
         raw = ObjectFile(store, info)
         yield cast(BinaryIO, io.BufferedReader(raw, READ_AHEAD)), object_version(info)

@@ -1,4 +1,4 @@
-"""Converts any decoded picture to 8-bit sRGB: bit depth, color profile, transparency."""
+"""Converts any decoded picture to 8-bit sRGB: bit depth, color profile or stated color, transparency."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageCms
 
 from tasks.records.errors import Reason, SampleError
+from tasks.sources.actions import Action
+from tasks.sources.stated_color import SRGB_TOLERANCE, StatedColor, color_grid, convert, is_srgb
+from tasks.sources.stated_color import refuse_high_range as refuse_high_range_code
 
-SRGB_TOLERANCE = 1
-"""A profile counts as sRGB if it differs by at most this (of 255 levels) on `_GRID_STEPS`**3 colors."""
+Deep = npt.NDArray[np.uint16]
+"""Values of 16 bits."""
 
 ProfileKind = Literal["none", "srgb", "other", "unusable"]
 
-_GRID_STEPS = 9
 _DEEP_GRAY = ("I;16", "I;16L", "I;16B", "I;16N")
 _PROFILE_MODES = ("RGB", "L", "CMYK", "LAB")
 
@@ -31,38 +34,60 @@ def profile_kind(profile: bytes, mode: str) -> ProfileKind:
     return _profile_kind(profile, mode)
 
 
-def to_srgb(picture: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, tuple[str, ...]]:
+def refuse_high_range(profile: bytes) -> None:
+    """Raises ``unsupported_color`` if a profile says by codes (tag ``cicp``) that the range is high: its tables would
+    give a dark picture.
+    """
+    count = int.from_bytes(profile[128:132], "big")
+    for position in range(132, min(132 + 12 * count, len(profile) - 11), 12):
+        if profile[position : position + 4] == b"cicp":
+            start = int.from_bytes(profile[position + 4 : position + 8], "big")
+            codes = profile[start + 8 : start + 12]
+            if len(codes) == 4:
+                refuse_high_range_code(codes[1])
+
+
+def to_srgb(
+    picture: Pillow.Image,
+    profile: bytes,
+    stated: StatedColor | None = None,
+    deep: Deep | None = None,
+) -> tuple[Pillow.Image, tuple[Action, ...]]:
     """Converts a decoded picture of any mode to 8-bit sRGB without alpha; also returns what was done.
 
     Args:
         picture: pixels in any Pillow mode; orientation does not matter here.
         profile: its ICC profile, ``b""`` if it has none.
+        stated: what the file says otherwise about its colors; counts where no profile can be used.
+        deep: (H, W, 3) uint16, the colors before they were cut to 8 bits, if they were.
 
     Returns:
-        The picture in mode RGB, and actions out of ``depth_reduced``, ``profile_converted``, ``profile_unusable``,
-        ``cmyk_without_profile``, ``lab_to_srgb``, ``grey_to_rgb`` and ``composited_on_white``, in the order done.
+        The picture in mode RGB, and actions in the order done.
 
     Raises:
         SampleError: ``unsupported_format`` for pixels without a stated range (float, 32 bit).
     """
-    picture, actions = _to_eight_bits(picture)
+    picture, deep, actions = _to_eight_bits(picture, deep)
     base, alpha = _split_alpha(picture)
-    base, done = _apply_profile(base, profile)
+    base, done = _apply_color(base, profile, stated, deep)
     actions += done
     if alpha is not None and np.asarray(alpha).min() < 255:
         base = Pillow.composite(base, Pillow.new("RGB", base.size, (255, 255, 255)), alpha)
-        actions.append("composited_on_white")
+        actions.append(Action.COMPOSITED_ON_WHITE)
     return base, tuple(actions)
 
 
-def _to_eight_bits(picture: Pillow.Image) -> tuple[Pillow.Image, list[str]]:
+def _to_eight_bits(
+    picture: Pillow.Image, deep: Deep | None
+) -> tuple[Pillow.Image, Deep | None, list[Action]]:
     if picture.mode in _DEEP_GRAY or (picture.mode == "I" and picture.format in ("PPM", "PNG")):
         # Pillow's own conversion clips at 255 instead of scaling.
-        deep = np.asarray(picture).astype(np.uint32)
-        return Pillow.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8)), ["depth_reduced"]
+        values = np.asarray(picture).astype(np.uint32)
+        gray = ((values * 255 + 32767) // 65535).astype(np.uint8)
+        return Pillow.fromarray(gray), values.astype(np.uint16), [Action.DEPTH_REDUCED]
     if picture.mode in ("I", "F"):
         raise SampleError(Reason.UNSUPPORTED_FORMAT, f"pixels of mode {picture.mode} have no stated range")
-    return picture, []
+    return picture, deep, []
 
 
 def _split_alpha(picture: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | None]:
@@ -81,20 +106,27 @@ def _split_alpha(picture: Pillow.Image) -> tuple[Pillow.Image, Pillow.Image | No
     return picture, None
 
 
-def _apply_profile(base: Pillow.Image, profile: bytes) -> tuple[Pillow.Image, list[str]]:
+def _apply_color(
+    base: Pillow.Image, profile: bytes, stated: StatedColor | None, deep: Deep | None
+) -> tuple[Pillow.Image, list[Action]]:
     kind = profile_kind(profile, base.mode)
-    actions = ["profile_unusable"] if kind == "unusable" else []
+    actions = [Action.PROFILE_UNUSABLE] if kind == "unusable" else []
     if kind == "other":
-        return _transform(profile, base.mode).apply(base), ["profile_converted"]
+        return _transform(profile, base.mode).apply(base), [Action.PROFILE_CONVERTED]
     if base.mode == "CMYK":
-        return base.convert("RGB"), [*actions, "cmyk_without_profile"]
+        return base.convert("RGB"), [*actions, Action.CMYK_WITHOUT_PROFILE]
     if base.mode == "LAB":
         lab = ImageCms.buildTransform(
             ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
         )
-        return lab.apply(base), [*actions, "lab_to_srgb"]
+        return lab.apply(base), [*actions, Action.LAB_TO_SRGB]
+    if stated is not None and kind != "srgb":
+        actions += stated.noted
+        if not is_srgb(stated, len(base.getbands())):
+            base = Pillow.fromarray(convert(np.asarray(base) if deep is None else deep, stated))
+            actions.append(stated.converted)
     if base.mode == "L":
-        return base.convert("RGB"), [*actions, "grey_to_rgb"]
+        return base.convert("RGB"), [*actions, Action.GREY_TO_RGB]
     return base, actions
 
 
@@ -107,8 +139,7 @@ def _profile_kind(profile: bytes, mode: str) -> ProfileKind:
         return "unusable"
     if mode != "RGB":
         return "other"
-    levels = np.linspace(0, 255, _GRID_STEPS).round().astype(np.uint8)
-    grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    grid = color_grid()
     converted = np.asarray(transform.apply(Pillow.fromarray(grid)))
     difference = np.abs(converted.astype(np.int16) - grid)
     return "srgb" if int(difference.max()) <= SRGB_TOLERANCE else "other"

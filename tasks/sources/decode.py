@@ -1,4 +1,4 @@
-"""Opens a picture without decoding it: format, limits, orientation; maps all of Pillow's errors to reasons."""
+"""Opens a picture without decoding it: format, limits, frames; maps all of Pillow's errors to reasons."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from PIL import Image as Pillow
 from PIL.ImageFile import ImageFile
 
 from tasks.records.errors import Reason, SampleError
-from tasks.sources.formats import DECODED, HEAD_BYTES, is_cut_short, sniff
+from tasks.sources.formats import DECODED, HEAD_BYTES, is_cut_short, pointer_in, sniff
+from tasks.sources.parts import PictureParts
 from tasks.sources.settings import IngestSettings
+from tasks.sources.take_apart import take_apart
 
 DECODER_ERRORS = (
     OSError,  # UnidentifiedImageError, "image file is truncated", "broken data stream", libtiff and WebP errors
@@ -31,44 +33,29 @@ DECODER_ERRORS = (
 )
 """What Pillow raises for damaged bytes; any other exception is a bug and propagates."""
 
-_ORIENTATION = 0x0112
-_DNG_VERSION = 0xC612
 
-
-def open_picture(data: bytes, settings: IngestSettings) -> ImageFile:
-    """Reads the picture's header within all limits of the settings; pixels are not decoded yet.
+def open_picture(data: bytes, settings: IngestSettings) -> tuple[PictureParts, ImageFile]:
+    """Takes the file apart and reads the picture's header within all limits of the settings; pixels are not decoded
+    yet. The picture is opened without its metadata.
 
     Raises:
-        SampleError: ``empty_file``, ``too_many_bytes``, ``not_an_image``, ``unsupported_format``, ``truncated``,
-            ``decode_error``, ``too_many_pixels``, ``animated``, ``extreme_aspect`` or ``too_small``.
+        SampleError: ``empty_file``, ``too_many_bytes``, ``pointer_file``, ``not_an_image``, ``unsupported_format``,
+            ``unsupported_color``, ``truncated``, ``decode_error``, ``too_many_pixels``, ``animated``,
+            ``extreme_aspect`` or ``too_small``.
     """
     if not data:
         raise SampleError(Reason.EMPTY_FILE, "0 bytes")
     if len(data) > settings.max_bytes:
         raise SampleError(Reason.TOO_MANY_BYTES, f"{len(data)} bytes, at most {settings.max_bytes}")
-    name = _format(data)
-    with decoding(data):
-        picture = Pillow.open(io.BytesIO(data), formats=(name,))
+    parts = take_apart(data, _format(data))
+    with decoding(parts.data):
+        picture = Pillow.open(
+            io.BytesIO(parts.data), formats=("JPEG" if parts.format == "MPO" else parts.format,)
+        )
         _check_size(picture, settings)
-        if picture.format == "TIFF" and _DNG_VERSION in picture.getexif():
-            raise SampleError(Reason.UNSUPPORTED_FORMAT, "DNG holds sensor data")
-        # A phone's MPO is a JPEG followed by further views or gain maps; only the first picture is the photograph.
-        if picture.format != "MPO" and getattr(picture, "is_animated", False):
-            raise SampleError(Reason.ANIMATED, f"{picture.format} with more than one frame or page")
-        if picture.format == "PNG":
-            # Decoding ignores checksums; this verifies the chunks without decoding.
-            Pillow.open(io.BytesIO(data), formats=("PNG",)).verify()
-    return picture
-
-
-def orientation_of(picture: Pillow.Image) -> int | None:
-    """EXIF orientation 1..8 (1 if none is stated), or None if the EXIF block cannot be read."""
-    try:
-        with _quietly():
-            value = picture.getexif().get(_ORIENTATION, 1)
-    except DECODER_ERRORS:
-        return None
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+        if parts.frames > 1 or getattr(picture, "is_animated", False):
+            raise SampleError(Reason.ANIMATED, f"{parts.format} with more than one frame or page")
+    return parts, picture
 
 
 @contextmanager
@@ -88,6 +75,8 @@ def decoding(data: bytes) -> Iterator[None]:
 
 
 def _format(data: bytes) -> str:
+    if pointer := pointer_in(data):
+        raise SampleError(Reason.POINTER_FILE, pointer)
     name = sniff(data[:HEAD_BYTES])
     if not name:
         raise SampleError(Reason.NOT_AN_IMAGE, "no picture by its first bytes")

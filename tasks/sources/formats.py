@@ -44,6 +44,9 @@ _OTHER_MAGIC = (
 )
 _ISO_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "RAW"}
 _HEIF_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
+_GENERAL_BRANDS = (b"mif1", b"msf1", b"miaf")
+_MAX_POINTER_BYTES = 1024 * 32
+_ANNEX = re.compile(rb"/annex/objects/\S")
 _PORTABLE_MAP = re.compile(rb"P[1-6]\s")
 
 
@@ -53,11 +56,31 @@ def sniff(head: bytes) -> str:
         return "WEBP"
     if head[4:8] == b"ftyp":
         brand = head[8:12]
+        # The general brands say nothing about the coding; the compatible ones behind it do.
+        if brand in _GENERAL_BRANDS and b"avif" in _compatible_brands(head):
+            return "AVIF"
         return "HEIC" if brand in _HEIF_BRANDS else _ISO_BRANDS.get(brand, "")
     for magic, name in _READABLE_MAGIC + _OTHER_MAGIC:
         if head.startswith(magic):
             return name
     return "PPM" if _PORTABLE_MAP.match(head) else ""
+
+
+def _compatible_brands(head: bytes) -> list[bytes]:
+    end = min(len(head), int.from_bytes(head[:4], "big"))
+    return [head[start : start + 4] for start in range(16, end - 3, 4)]
+
+
+def pointer_in(data: bytes) -> str:
+    """What a pointer file stands for and how to get the file itself, ``""`` if the data is no such pointer.
+
+    Git LFS and git-annex check small texts out in the place of files whose contents were not fetched.
+    """
+    if data.startswith(b"version https://git-lfs.github.com/spec/") and len(data) <= _MAX_POINTER_BYTES:
+        return "a pointer of Git LFS; `git lfs pull` fetches the file itself"
+    if _ANNEX.match(data[:_MAX_POINTER_BYTES]) and len(data) <= _MAX_POINTER_BYTES:
+        return "a pointer of git-annex; `git annex get` fetches the file itself"
+    return ""
 
 
 def looks_like_picture(name: str) -> bool:

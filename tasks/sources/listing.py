@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from tasks.records.errors import Reason, SampleError
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.archive import list_tar
+from tasks.sources.containers import Opened, is_row, open_containers
 from tasks.sources.exclusion import read_exclusions
 from tasks.sources.folder import list_folder
 from tasks.sources.formats import HEAD_BYTES, looks_like_picture, sniff
@@ -17,12 +18,14 @@ from tasks.sources.places import Place, check_place, resolve_places
 from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import looks_like_sa1b, pair_annotations
 from tasks.sources.settings import SourceSettings
-from tasks.sources.uri_list import list_rows
+from tasks.sources.uri_list import entries_of, is_list, read_list
 from tasks.storage.objects.uris import local_folder
 
 MAX_SNIFFED = 1000
 """Files without an image suffix that are sniffed before a source counts as having no pictures."""
 
+
+_NAMED = 10
 
 MAX_HASHED_BYTES = 1 << 30
 """Larger originals are not hashed when looking for an excluded id; ingest rejects them by size."""
@@ -36,10 +39,12 @@ class Listing:
         entries: sorted by location.
         idle_exclusions: lines of the exclusion file that match nothing in the sources, sorted; ids are included only
             if every original was read, so not with a limit.
+        notes: what was seen in the sources and is not used (columns of lists), a line for each list.
     """
 
     entries: list[SourceEntry]
     idle_exclusions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def list_sources(
@@ -63,12 +68,15 @@ def list_sources(
     """
     exclusions = read_exclusions(exclude)
     entries: list[SourceEntry] = []
+    notes: list[str] = []
     for place, source in zip(resolve_places(sources), sources, strict=True):
         check_place(place)
         found = _list(place, out, guess=source.kind == "auto")
-        if not _has_picture(found, source, place):
-            raise place.fault("holds no pictures")
-        entries += found
+        if not _has_picture(found.entries, source, place):
+            lists = any(is_list(entry.path) for entry in found.entries)
+            raise place.fault("holds no pictures" + (_NO_URIS if lists else ""))
+        entries += found.entries
+        notes += [_ignored(place, path, names) for path, names in found.ignored.items() if names]
     entries = sorted(with_unique_locations(entries), key=lambda entry: entry.location)
     listed = entries[:limit] if limit else entries
     sids = _sids(listed, SourceReader(sources)) if exclusions.sids else [""] * len(listed)
@@ -82,23 +90,36 @@ def list_sources(
             for entry, sid in zip(listed, sids, strict=True)
         ],
         idle_exclusions=idle,
+        notes=tuple(notes),
     )
 
 
-def _list(place: Place, out: str, *, guess: bool) -> list[SourceEntry]:
+_NO_URIS = ", and none of its lists has a column 'uri'"
+
+
+def _list(place: Place, out: str, *, guess: bool) -> Opened:
     if place.kind == "list":
-        return list_rows(place)
+        listed = read_list(place)
+        return Opened(entries=entries_of(place, listed), ignored={place.file: listed.ignored})
     if place.file:
-        entries = list_tar(place)
+        found = Opened(entries=list_tar(place), ignored={})
     else:
-        entries = (
+        files = (
             list_prefix(place, out)
             if place.folder is None
             else list_folder(place, local_folder(out) if out else None)
         )
-    if place.kind == "sa1b" or (guess and looks_like_sa1b(entries)):
-        return pair_annotations(entries)
-    return entries
+        found = open_containers(place, files)
+    if place.kind == "sa1b" or (guess and looks_like_sa1b(found.entries)):
+        return replace(found, entries=pair_annotations(found.entries))
+    return found
+
+
+def _ignored(place: Place, path: str, names: Sequence[str]) -> str:
+    listed = ", ".join(map(repr, names[:_NAMED])) + (
+        f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    )
+    return f"{place.key}: columns of {path} that are not read: {listed}"
 
 
 def _sids(entries: Sequence[SourceEntry], reader: SourceReader) -> list[str]:
@@ -115,6 +136,8 @@ def _sid(entry: SourceEntry, reader: SourceReader) -> str:
 
 def _has_picture(entries: Sequence[SourceEntry], source: SourceSettings, place: Place) -> bool:
     if any(looks_like_picture(entry.location) for entry in entries) or (entries and place.kind == "list"):
+        return True
+    if any(is_row(place, entry) for entry in entries):
         return True
     reader = SourceReader([source.model_copy(update={"name": place.name})])
     readable = [entry for entry in entries if not entry.problem][:MAX_SNIFFED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import entry_of, groundedit_entry
@@ -10,6 +11,8 @@ from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.sources.locations import join
 from tasks.sources.places import Place
 from tasks.storage.objects.store import ObjectInfo, Store
+
+_ODD = re.compile(r"[^0-9A-Za-z.-]")
 
 READ_AHEAD = 1 << 18
 """Minimum bytes per request when an object is read as a file; small enough to skip over members of an archive."""
@@ -39,8 +42,15 @@ def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
 
 
 def object_version(info: ObjectInfo) -> str:
-    """Changes whenever an object's bytes do."""
-    return f"{info.size}-{info.modified.timestamp():.6f}"
+    """Changes whenever an object's bytes do: size and ETag, or time where the store tells no ETag."""
+    return object_versions(info)[0]
+
+
+def object_versions(info: ObjectInfo) -> tuple[str, ...]:
+    """The version, and what it would be for a store that tells the ETag in some answers only."""
+    by_time = f"{info.size}-{info.modified.timestamp():.6f}"
+    # Signs that separate the parts of a version (`SourceEntry.version`) are none of an ETag's own.
+    return (f"{info.size}-{_ODD.sub('_', info.etag)}", by_time) if info.etag else (by_time,)
 
 
 class ObjectFile(io.RawIOBase):

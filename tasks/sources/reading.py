@@ -19,12 +19,13 @@ from obstore.store import HTTPStore
 
 from tasks.records.errors import ConfigurationError, Reason, SampleError, StorageFault
 from tasks.records.outcomes import SourceEntry
+from tasks.sources.containers import is_row, part_of
 from tasks.sources.folder import problem_of, special_file, version_of
 from tasks.sources.locations import unescape
-from tasks.sources.object_prefix import object_version
+from tasks.sources.object_prefix import object_versions
 from tasks.sources.places import Place, resolve_places
 from tasks.sources.settings import SourceSettings
-from tasks.sources.uri_list import ListRow, read_rows
+from tasks.sources.uri_list import ListRow, read_list
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.objects.uris import in_object_store, split_object
 
@@ -43,8 +44,8 @@ class _ReadRequest:
     version: str
     max_bytes: int
 
-    def check_version(self, version: str) -> None:
-        if self.version and self.version != version:
+    def check_version(self, *versions: str) -> None:
+        if self.version and self.version not in versions:
             raise SampleError(Reason.SOURCE_CHANGED, "size or time differ from the listing")
 
     def range_of(self, size: int) -> tuple[int, int]:
@@ -64,7 +65,7 @@ class SourceReader:
 
     def __init__(self, sources: Sequence[SourceSettings]) -> None:
         self._places = {place.name: place for place in resolve_places(sources)}
-        self._rows: dict[str, dict[str, ListRow]] = {}
+        self._rows: dict[tuple[str, str], dict[str, ListRow]] = {}
 
     def data(self, entry: SourceEntry, max_bytes: int) -> bytes:
         """All bytes of the entry.
@@ -73,15 +74,16 @@ class SourceReader:
             SampleError: ``source_missing``, ``unreadable``, ``source_changed`` since listing, ``too_many_bytes``.
             StorageFault: the source as a whole cannot be reached.
         """
-        version = entry.version.partition("+")[0].partition("@")[0]
-        part = (entry.offset, entry.length) if entry.member else None
-        request = _ReadRequest(part=part, version=version, max_bytes=max_bytes)
+        version = entry.version.partition("~")[0].partition("+")[0].partition("@")[0]
         place = self._places[entry.source]
-        return (
-            self._listed(place, entry, request)
-            if place.kind == "list"
-            else _below(place, entry.path, request)
-        )
+        row = is_row(place, entry)
+        part = (entry.offset, entry.length) if entry.member and not row else None
+        request = _ReadRequest(part=part, version=version, max_bytes=max_bytes)
+        if row:
+            return self._listed(part_of(place, entry), entry.member, request)
+        if place.kind == "list":
+            return self._listed(place, entry.path, request)
+        return _below(place, entry.path, request)
 
     def head(self, entry: SourceEntry, length: int) -> bytes:
         """The first bytes of a file, member or object whose length is in the listing.
@@ -101,12 +103,13 @@ class SourceReader:
         """
         if not entry.annotation:
             return b""
-        part = (entry.annotation_offset, entry.annotation_length) if entry.member else None
+        whole = entry.annotation_length < 0
+        part = None if whole else (entry.annotation_offset, entry.annotation_length)
         request = _ReadRequest(part=part, version="", max_bytes=max_bytes)
         return _below(self._places[entry.source], entry.annotation, request)
 
-    def _listed(self, place: Place, entry: SourceEntry, request: _ReadRequest) -> bytes:
-        row = self._row(place, entry.path)
+    def _listed(self, place: Place, key: str, request: _ReadRequest) -> bytes:
+        row = self._row(place, key)
         if row.path:
             return _read_local(Path(row.path), request)
         if in_object_store(row.uri):
@@ -117,9 +120,10 @@ class SourceReader:
         return _read_object(place.remote, row.uri, request)
 
     def _row(self, place: Place, key: str) -> ListRow:
-        if place.name not in self._rows:
-            self._rows[place.name] = {row.key: row for row in read_rows(place)}
-        row = self._rows[place.name].get(key)
+        where = (str(place.folder or place.remote), place.file)
+        if where not in self._rows:
+            self._rows[where] = {row.key: row for row in read_list(place).rows}
+        row = self._rows[where].get(key)
         if row is None:
             raise SampleError(Reason.SOURCE_CHANGED, "the list no longer has this row")
         return row
@@ -164,7 +168,7 @@ def _read_object(uri: str, path: str, request: _ReadRequest) -> bytes:
         raise SampleError(Reason.BAD_NAME, "no key the store takes") from error
     if info is None:
         raise SampleError(Reason.SOURCE_MISSING, "no such object")
-    request.check_version(object_version(info))
+    request.check_version(*object_versions(info))
     offset, length = request.range_of(info.size)
     return store.get_range(path, offset, length)
 

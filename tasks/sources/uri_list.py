@@ -7,9 +7,12 @@ reader looks them up again.
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -20,9 +23,9 @@ import pyarrow.parquet as pq
 from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
-from tasks.sources.formats import looks_like_picture
+from tasks.sources.formats import looks_like_picture, pointer_in
 from tasks.sources.locations import join
-from tasks.sources.places import Place
+from tasks.sources.places import LIST_SUFFIXES, Place
 from tasks.storage.objects.uris import in_object_store, scheme_of
 
 _LICENSE_COLUMNS = ("license", "licence")
@@ -50,26 +53,55 @@ class ListRow:
     detail: str = ""
 
 
-def read_rows(place: Place) -> list[ListRow]:
-    """All rows, in the list's order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UriList:
+    """A list that was read.
+
+    Attributes:
+        rows: in the list's order.
+        ignored: names of the columns that nobody reads, in the list's order.
+    """
+
+    rows: list[ListRow]
+    ignored: tuple[str, ...]
+
+
+def read_list(place: Place) -> UriList:
+    """Reads a list.
 
     Raises:
-        ConfigurationError: the list cannot be parsed or has no column ``uri``.
+        ConfigurationError: the list cannot be parsed, has no column ``uri``, or has a column that looks like a
+            misspelt ``license``.
     """
+    values, ignored = _columns(place)
     taken: dict[str, int] = {}
     rows = []
-    for number, (uri, license) in enumerate(_columns(place), start=1):
+    for number, (uri, license) in enumerate(values, start=1):
         row = _row(place, uri.strip(), license.strip(), number)
         taken[row.key] = taken.get(row.key, 0) + 1
         if taken[row.key] > 1:
             row = replace(row, key=f"{row.key}#{taken[row.key]}")
         rows.append(row)
-    return rows
+    return UriList(rows=rows, ignored=ignored)
 
 
-def list_rows(place: Place) -> list[SourceEntry]:
+def entries_of(place: Place, listed: UriList) -> list[SourceEntry]:
     """One entry per row. Local files are checked; remote addresses are only tried when they are read."""
-    return [_entry(place, row) for row in read_rows(place)]
+    return [_entry(place, row) for row in listed.rows]
+
+
+def is_list(file: str) -> bool:
+    """Whether a file is a list by its name."""
+    return file.lower().endswith(LIST_SUFFIXES)
+
+
+def has_uris(place: Place) -> bool:
+    """Whether a file that is a list by its name has a column ``uri``.
+
+    Raises:
+        ConfigurationError: it cannot be parsed.
+    """
+    return any(_plain(name) == "uri" for name in _table(place)[0])
 
 
 def _entry(place: Place, row: ListRow) -> SourceEntry:
@@ -127,32 +159,84 @@ def _parts(path: str) -> list[str]:
     return [part for part in PurePosixPath(path).parts if part not in ("/", "//", ".")]
 
 
-def _columns(place: Place) -> list[tuple[str, str]]:
-    try:
-        data = _bytes(place)
-        csv_list = place.file.lower().endswith(".csv")
-        names, table = _csv_rows(place, data) if csv_list else _parquet_rows(place, data)
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise place.fault(f"cannot be read as a list (line {line}: not UTF-8)") from error
-    except (OSError, pa.ArrowException) as error:
-        raise place.fault(f"cannot be read as a list ({type(error).__name__})") from error
+@dataclass(frozen=True, slots=True)
+class _Column:
+    index: int
+    name: str
+
+
+_Rows = Callable[[Sequence[_Column]], list[tuple[str, ...]]]
+"""Reads the values of some columns, row by row."""
+
+
+def _columns(place: Place) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """Address and license of each row, and the names of columns that are not read."""
+    names, rows = _table(place)
     if not names:
         raise place.fault("has no rows")
-    if "uri" not in names:
-        found = f"has no column 'uri', only {', '.join(map(repr, names))}"
-        # The first row's values may be private, but say so if the header row is missing.
-        raise place.fault(
-            f"{_NO_HEADER}; {_EXPECTED}" if any(map(_is_value, names)) else f"{found}; {_EXPECTED}"
-        )
-    for name in ("uri", *_LICENSE_COLUMNS):
-        if names.count(name) > 1:
-            raise place.fault(f"has the column {name!r} more than once; {_EXPECTED}")
+    chosen = _choose(place, names)
+    wanted = [chosen[key] for key in ("uri", "license") if key in chosen]
+    table = rows(wanted)
     if not table:
         raise place.fault("has no rows")
-    license = next((name for name in _LICENSE_COLUMNS if name in names), "")
-    return [(str(row.get("uri") or ""), str(row.get(license) or "")) for row in table]
+    used = {each.index for each in wanted}
+    ignored = tuple(name for index, name in enumerate(names) if index not in used and name.strip())
+    return [(row[0], row[1] if len(row) > 1 else "") for row in table], ignored
 
+
+def _table(place: Place) -> tuple[list[str], _Rows]:
+    """Names of all columns, and a reader of some of them; the others may hold anything."""
+    try:
+        data = _bytes(place)
+        if pointer := pointer_in(data):
+            raise place.fault(f"is {pointer}")
+        return _csv_table(place, data) if _is_csv(place.file) else _parquet_table(place, data)
+    except (OSError, pa.ArrowException) as error:
+        raise place.fault(f"cannot be read as a list ({type(error).__name__})") from error
+
+
+def _choose(place: Place, names: Sequence[str]) -> dict[str, _Column]:
+    """The columns ``uri`` and, if there is one, ``license``, in any case and with any blanks around them.
+
+    Raises:
+        ConfigurationError: no ``uri``; one of them twice; no ``license``, but a column that looks meant as one.
+    """
+    plain = [_plain(name) for name in names]
+    chosen = {}
+    for key, spellings in (("uri", ("uri",)), ("license", _LICENSE_COLUMNS)):
+        found = [_Column(index, names[index]) for index, name in enumerate(plain) if name in spellings]
+        if len(found) > 1:
+            twice = " and ".join(repr(each.name) for each in found)
+            raise place.fault(f"has the column {found[0].name!r} more than once ({twice}); {_EXPECTED}")
+        if found:
+            chosen[key] = found[0]
+    if "uri" not in chosen:
+        found_names = f"has no column 'uri', only {', '.join(map(repr, names))}"
+        # The first row's values may be private, but say so if the header row is missing.
+        raise place.fault(f"{_NO_HEADER if any(map(_is_value, names)) else found_names}; {_EXPECTED}")
+    if "license" not in chosen and (close := [name for name in names if _means_license(name)]):
+        raise place.fault(
+            f"has the column {close[0]!r}, which looks like the licenses of the photographs; name it 'license', or "
+            f"rename it if it is something else ({_EXPECTED})"
+        )
+    return chosen
+
+
+def _plain(name: str) -> str:
+    """A column's name without case, byte-order marks, quotes and blanks around it."""
+    return name.strip(_AROUND).casefold()
+
+
+def _means_license(name: str) -> bool:
+    word = _plain(name)
+    return any(part in word for part in ("licen", "lizen")) or bool(
+        difflib.get_close_matches(word, _LICENSE_COLUMNS, n=1, cutoff=_CLOSE)
+    )
+
+
+_AROUND = "\ufeff\u200b\u00a0 \t\r\n\v\f\"'"
+_CLOSE = 0.75
+"""How alike a misspelling is, by `difflib`: one wrong or two swapped letters of 'license' are."""
 
 _NO_HEADER = "begins with a row and not with a header line"
 _EXPECTED = "expected the columns 'uri' and optionally 'license'"
@@ -163,28 +247,68 @@ def _is_value(name: str) -> bool:
     return "/" in name or looks_like_picture(name)
 
 
-def _csv_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, str]]]:
-    reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-    rows, line = [], 0
+def _is_csv(file: str) -> bool:
+    return file.lower().endswith(".csv")
+
+
+def _csv_table(place: Place, data: bytes) -> tuple[list[str], _Rows]:
+    # The limit is for cells of columns that nobody reads, too; the file itself is in memory already.
+    csv.field_size_limit(max(csv.field_size_limit(), len(data) + 1))
+    # Bytes that are not UTF-8 are an error only where they are used.
+    text = data.decode("utf-8-sig", "surrogateescape")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows, lines, line = list[list[str]](), list[int](), 0
     try:
         for row in reader:
-            rows += [row] if row else []
+            if row:
+                rows.append(row)
+                lines.append(line + 1)
             line = reader.line_num
     except csv.Error as error:
         # The line where the row begins: for an unclosed quote the parser would report the file's last line.
         raise place.fault(f"cannot be read as a list (line {line + 1}: {error})") from error
+
+    def values(columns: Sequence[_Column]) -> list[tuple[str, ...]]:
+        table = [tuple("".join(row[c.index : c.index + 1]) for c in columns) for row in rows[1:]]
+        for number, row in zip(lines[1:], table, strict=True):
+            _check_text(place, row, number)
+        return table
+
     names = rows[0] if rows else []
-    return names, [dict(zip(names, row, strict=False)) for row in rows[1:]]
+    _check_text(place, names, 1)
+    return names, values
 
 
-def _parquet_rows(place: Place, data: bytes) -> tuple[list[str], list[dict[str, object]]]:
-    arrow = pq.read_table(io.BytesIO(data))
-    columns = [name for name in ("uri", *_LICENSE_COLUMNS) if name in arrow.column_names]
-    for name in columns:
-        kind = arrow.schema.field(arrow.schema.get_all_field_indices(name)[0]).type
-        if not _is_text(kind):
-            raise place.fault(f"has a column {name!r} of {kind}, where text is expected")
-    return arrow.column_names, arrow.select(columns).to_pylist()
+def _check_text(place: Place, cells: Sequence[str], line: int) -> None:
+    if any(_NOT_UTF8.search(cell) for cell in cells):
+        raise place.fault(f"cannot be read as a list (line {line}: not UTF-8)")
+
+
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+
+
+def _parquet_table(place: Place, data: bytes) -> tuple[list[str], _Rows]:
+    # Without limits on texts of the footer, which grow with columns that nobody reads.
+    file = pq.ParquetFile(
+        io.BytesIO(data), thrift_string_size_limit=_NO_LIMIT, thrift_container_size_limit=_NO_LIMIT
+    )
+    schema = file.schema_arrow
+
+    def values(columns: Sequence[_Column]) -> list[tuple[str, ...]]:
+        for column in columns:
+            kind = schema.field(column.index).type
+            if not _is_text(kind):
+                raise place.fault(f"has a column {column.name!r} of {kind}, where text is expected")
+        table = file.read(columns=[column.name for column in columns])
+        lists = [table.column(column.name).to_pylist() for column in columns]
+        return [
+            tuple("" if value is None else str(value) for value in row) for row in zip(*lists, strict=True)
+        ]
+
+    return list(schema.names), values
+
+
+_NO_LIMIT = (1 << 31) - 1
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -11,6 +11,7 @@ from tasks.imaging.pixels import fingerprint
 from tasks.records.errors import Reason, SampleError
 from tasks.records.outcomes import Blob, Child, Outcome, SourceEntry, StageInput
 from tasks.records.records import MaskHint, SourceImage
+from tasks.sources.actions import Action
 from tasks.sources.formats import suffix_agrees
 from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.sa1b import MAX_ANNOTATION_BYTES, parse_annotations
@@ -19,7 +20,7 @@ from tasks.sources.working_source import make_working_source
 from tasks.stages.config import BuildConfig
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"working_source": 1, "fingerprint": 1, "annotations": 1}
+STEP_VERSIONS = {"working_source": 2, "fingerprint": 1, "annotations": 2}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 SOURCE_BLOB = "source.jpg"
@@ -54,8 +55,8 @@ def _child(entry: SourceEntry, reader: SourceReader, settings: IngestSettings) -
     working = make_working_source(data, settings)
     height, width = working.rgb.shape[:2]
     name = entry.member or entry.path
-    mislabelled = () if suffix_agrees(name, working.original_format) else ("mislabelled",)
-    turned = "turned" in working.actions
+    mislabelled = () if suffix_agrees(name, working.original_format) else (Action.MISLABELLED.value,)
+    turned = Action.TURNED.value in working.actions
     hints, hint_actions = _hints(entry, reader, width, height, turned=turned)
     record = SourceImage(
         sid=sid,
@@ -76,13 +77,15 @@ def _child(entry: SourceEntry, reader: SourceReader, settings: IngestSettings) -
 def _hints(
     entry: SourceEntry, reader: SourceReader, width: int, height: int, *, turned: bool
 ) -> tuple[tuple[MaskHint, ...], tuple[str, ...]]:
-    """Shipped masks, in the working source's frame; a damaged annotation only loses the hints."""
+    """Shipped masks, in the working source's frame; a damaged one, or a damaged file, costs the hints alone."""
     if not entry.annotation:
         return (), ()
     if turned:
-        return (), ("annotation_dropped",)  # its masks might be in either frame
+        return (), (Action.ANNOTATION_DROPPED.value,)  # its masks might be in either frame
     try:
-        data = reader.annotation(entry, MAX_ANNOTATION_BYTES)
-        return parse_annotations(data, width, height), ()
+        found = parse_annotations(reader.annotation(entry, MAX_ANNOTATION_BYTES), width, height)
     except (SampleError, ValueError):
-        return (), ("annotation_unusable",)
+        return (), (Action.ANNOTATION_UNUSABLE.value,)
+    if found.dropped and not found.hints:
+        return (), (Action.ANNOTATION_UNUSABLE.value,)
+    return found.hints, (Action.ANNOTATION_MASKS_DROPPED.value,) if found.dropped else ()

@@ -30,6 +30,7 @@ from tasks.records.errors import ConfigurationError, DataFault, StorageFault, fi
 from tasks.storage.objects.uris import DATASET_URIS, in_object_store, local_folder
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import S3Config
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -62,11 +63,12 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """An object below the store: path, size in bytes, time of its last write."""
+    """An object below the store: path, size in bytes, time of its last write, and its ETag (``""`` if unknown)."""
 
     path: str
     size: int
     modified: datetime
+    etag: str = ""
 
 
 class Store:
@@ -152,7 +154,7 @@ class Store:
         with _faults(self.url(prefix)):
             for chunk in obstore.list(self._objects, prefix or None, chunk_size=1000):
                 for meta in chunk:
-                    yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
+                    yield _info(meta)
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """Paths of the folders directly below a folder, sorted, without listing their contents."""
@@ -165,7 +167,7 @@ class Store:
         with _faults(self.url("")):
             top = obstore.list_with_delimiter(self._objects)
         for meta in top["objects"]:
-            yield ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
+            yield _info(meta)
         for name in top["common_prefixes"]:
             if name != folder:
                 yield from self.list(name)
@@ -177,7 +179,7 @@ class Store:
                 meta = obstore.head(self._objects, path)
             except FileNotFoundError:
                 return None
-        return ObjectInfo(path=meta["path"], size=meta["size"], modified=meta["last_modified"])
+        return _info(meta)
 
     def exists(self, path: str) -> bool:
         """Whether an object exists."""
@@ -238,6 +240,15 @@ def check_free_space(folder: Path, min_free_bytes: int) -> None:
             f"{folder}: {free:,} bytes free, expected at least {min_free_bytes:,} (execution.min_free_bytes)"
         )
         raise StorageFault(msg)
+
+
+def _info(meta: ObjectMeta) -> ObjectInfo:
+    return ObjectInfo(
+        path=meta["path"],
+        size=meta["size"],
+        modified=meta["last_modified"],
+        etag=(meta["e_tag"] or "").removeprefix("W/").strip('"'),
+    )
 
 
 def _open(uri: str, root: Path | None, options: StoreOptions) -> object:

@@ -65,6 +65,15 @@ class StageKey:
         """Folder of the commits."""
         return f"{self.folder}/commits"
 
+    @property
+    def rechecks(self) -> str:
+        """Folder of the marks that rechecks of the sources left (ingest only)."""
+        return f"{self.folder}/rechecks"
+
+    def recheck_path(self, number: int) -> str:
+        """The marks of one recheck."""
+        return f"{self.rechecks}/{number:06d}.json"
+
     def plan_path(self, plan12: str, generation: int) -> str:
         """One generation of a plan."""
         return f"{self.plans}/{plan12}.g{generation}.json"

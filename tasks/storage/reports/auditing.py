@@ -113,7 +113,7 @@ class _Auditor:
         for path in self._below(STAGES, "/commits/"):
             self._guarded(path, self._check_commit)
         for path in self._below(STAGES):
-            if "/attempts/" in path or path.endswith("/config.json"):
+            if "/attempts/" in path or "/rechecks/" in path or path.endswith("/config.json"):
                 self._guarded(path, self._check_sealed)
             elif path.rpartition("/")[2].startswith("stage-") and path.count("/") == 2:
                 self._guarded(path, self._check_stage_end)

@@ -108,14 +108,92 @@ def test_a_plain_folder_does_not_pair(tmp_path, pictures):
     assert len(list_sources([SourceSettings(uri=str(tmp_path))]).entries) == 2
 
 
-@pytest.mark.parametrize(
-    "counts", ["", "0", "~~~~", "\x7f\x00", "PPPPPPPPPPPPPPPPPPPP", "1" * 500, "ppppppppppppppp0", "é"]
-)
-def test_hostile_runs_are_a_value_error(counts):
-    document = {
-        "annotations": [
-            {"segmentation": {"size": [288, 320], "counts": counts}, "predicted_iou": 1, "stability_score": 1}
-        ]
-    }
+HOSTILE = ["", "0", "~~~~", "\x7f\x00", "PPPPPPPPPPPPPPPPPPPP", "1" * 500, "ppppppppppppppp0", "é"]
+BROKEN = [
+    *({"segmentation": {"size": [288, 320], "counts": counts}} for counts in HOSTILE),
+    {"segmentation": {"size": [288, 999], "counts": "0"}},
+    {"segmentation": {"size": [288], "counts": "0"}},
+    {"segmentation": {"size": [288, 320], "counts": [1, 2, 3]}},
+    {"segmentation": [[1.0, 2.0, 3.0, 4.0]]},
+    {"segmentation": None},
+    {"predicted_iou": "high"},
+    {"predicted_iou": 7},
+    {"stability_score": None},
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
+def test_one_broken_mask_costs_itself_alone(broken):
+    document = json.loads(annotation((10, 20, 50, 90), (100, 100, 320, 288), (0, 0, 30, 30)))
+    document["annotations"][1] |= broken
+    found = parse_annotations(json.dumps(document).encode(), 320, 288)
+    assert [hint.box.x0 for hint in found.hints] == [10, 0]
+    assert found.dropped == 1
+
+
+@pytest.mark.parametrize("entry", [None, 7, "text", [], {}])
+def test_an_entry_that_is_no_mask_costs_itself_alone(entry):
+    document = json.loads(annotation((10, 20, 50, 90)))
+    document["annotations"].insert(0, entry)
+    found = parse_annotations(json.dumps(document).encode(), 320, 288)
+    assert (len(found.hints), found.dropped) == (1, 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"annotations": 1}', b'{"annotations": [', b"\xff"])
+def test_a_file_that_is_no_annotation_is_a_value_error(data):
     with pytest.raises(ValueError):
-        parse_annotations(json.dumps(document).encode(), 320, 288)
+        parse_annotations(data, 320, 288)
+
+
+def test_dropped_masks_are_recorded_beside_those_that_are_used(tmp_path, pictures, ingest):
+    document = json.loads(annotation((10, 20, 50, 90), (100, 100, 320, 288)))
+    document["annotations"][0]["segmentation"]["counts"] = "~~~~"
+    (tmp_path / "sa_1.jpg").write_bytes(pictures.save(pictures.draw()))
+    (tmp_path / "sa_1.json").write_bytes(json.dumps(document).encode())
+    (outcome,) = ingest(SourceSettings(uri=str(tmp_path), name="s")).values()
+    record = outcome.children[0].record
+    assert len(record.hints) == 1
+    assert record.actions[-1] == "annotation_masks_dropped"
+
+
+def test_photographs_and_annotations_may_lie_in_two_folders(tmp_path, pictures, ingest):
+    for folder in ("images/a", "annotations"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "images/a/sa_1.jpg").write_bytes(pictures.save(pictures.draw()))
+    (tmp_path / "images/a/sa_2.jpg").write_bytes(pictures.save(pictures.draw(330, 288)))
+    (tmp_path / "annotations/sa_1.json").write_bytes(annotation((10, 20, 50, 90)))
+    (tmp_path / "annotations/sa_3.json").write_bytes(annotation((10, 20, 50, 90)))
+    outcomes = ingest(SourceSettings(uri=str(tmp_path), name="s"))
+    assert {location: o.reason for location, o in outcomes.items()} == {
+        "s/annotations/sa_3.json": Reason.BAD_ANNOTATION,
+        "s/images/a/sa_1.jpg": None,
+        "s/images/a/sa_2.jpg": None,
+    }
+    assert outcomes["s/annotations/sa_3.json"].detail == "no photograph of this name"
+    assert len(outcomes["s/images/a/sa_1.jpg"].children[0].record.hints) == 1
+    assert outcomes["s/images/a/sa_2.jpg"].children[0].record.hints == ()
+
+
+def test_a_name_that_two_folders_have_is_paired_beside_itself_or_not_at_all(tmp_path, pictures):
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "sa_1.jpg").write_bytes(b"photograph")
+    for folder in ("a", "b"):
+        (tmp_path / folder / "sa_1.json").write_bytes(annotation((10, 20, 50, 90)))
+    entries = list_sources([SourceSettings(uri=str(tmp_path), name="s")]).entries
+    assert {e.location: e.annotation for e in entries} == {
+        "s/a/sa_1.jpg": "a/sa_1.json",
+        "s/b/sa_1.jpg": "b/sa_1.json",
+        "s/c/sa_1.jpg": "",
+    }
+
+
+def test_annotations_beside_archives_of_photographs_are_found(tmp_path, pictures, ingest):
+    data = pictures.save(pictures.draw())
+    with tarfile.open(tmp_path / "sa_000.tar", "w") as tar:
+        info = tarfile.TarInfo("sa_1.jpg")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    (tmp_path / "sa_1.json").write_bytes(annotation((10, 20, 50, 90)))
+    (outcome,) = ingest(SourceSettings(uri=str(tmp_path), name="s")).values()
+    assert len(outcome.children[0].record.hints) == 1

@@ -1,5 +1,6 @@
 """Lists of URIs: local paths, web addresses, licenses; nothing private leaves the list."""
 
+import csv
 import functools
 import http.server
 import os
@@ -178,6 +179,119 @@ def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, ph
     for text in (repr(list_sources([source]).entries), repr(outcomes)):
         assert "secret" not in text
         assert "word" not in text
+
+
+HUGE = 140_000
+
+
+def licenses(path, **settings):
+    entries = list_sources([SourceSettings(uri=str(path), name="s", **settings)]).entries
+    return {entry.location.removeprefix("s/"): entry.license for entry in entries}
+
+
+def test_a_cell_that_nobody_reads_may_be_of_any_size(tmp_path):
+    (tmp_path / "all.csv").write_text(f"uri,caption,license\na.jpg,{'x' * HUGE},CC0\n{'b' * 200}.jpg,,\n")
+    assert licenses(tmp_path / "all.csv")["a.jpg"] == "CC0"
+    captions = pa.array(["x" * HUGE] * 30)
+    metadata = {b"notes": b"x" * 3_000_000}
+    table = pa.table({"uri": [f"{n}.jpg" for n in range(30)], "caption": captions, "license": ["CC0"] * 30})
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "all.parquet")
+    assert set(licenses(tmp_path / "all.parquet").values()) == {"CC0"}
+
+
+def test_a_cell_that_is_read_may_be_of_any_size_too(tmp_path):
+    (tmp_path / "all.csv").write_text(f"uri,license\na.jpg,{'x' * HUGE}\n")
+    assert len(licenses(tmp_path / "all.csv")["a.jpg"]) == HUGE
+
+
+def test_columns_that_nobody_reads_may_hold_anything(tmp_path):
+    rows = b"uri,caption\na.jpg,Zo\xeb\nb.jpg,nul \x00 nul\n"
+    (tmp_path / "all.csv").write_bytes(rows)
+    assert set(licenses(tmp_path / "all.csv")) == {"a.jpg", "b.jpg"}
+    table = pa.table(
+        {
+            "uri": ["a.jpg"],
+            "image": pa.array([{"bytes": b"\xff" * 99, "path": None}]),
+            "embedding": pa.array([[0.5] * 768]),
+            "map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        }
+    )
+    pq.write_table(table, tmp_path / "all.parquet")
+    assert set(licenses(tmp_path / "all.parquet")) == {"a.jpg"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "uri,License",
+        "URI,LICENSE",
+        "uri,licence",
+        "Uri,Licence",
+        "uri, license ",
+        "uri,license\u00a0",
+        "uri,\ufefflicense",
+        '"uri","license"',
+        "\ufeffuri,license",
+        "\ufeff\ufeffuri,license",
+        "caption,uri,\tlicense",
+    ],
+)
+def test_columns_are_found_in_any_case_and_with_blanks_around(tmp_path, header):
+    row = "x,a.jpg,CC0" if header.startswith("caption") else "a.jpg,CC0"
+    (tmp_path / "all.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    assert licenses(tmp_path / "all.csv", license="ODbL") == {"a.jpg": "CC0"}
+    names = next(csv.reader([header.removeprefix("\ufeff")]))
+    pq.write_table(
+        pa.table(dict(zip(names, [[cell] for cell in row.split(",")], strict=True))), tmp_path / "all.parquet"
+    )
+    assert licenses(tmp_path / "all.parquet", license="ODbL") == {"a.jpg": "CC0"}
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["Licenses", "licens", "lisence", "liscense", "lincense", "license_name", "License URL", "Lizenz"],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_misspelt_license_stops_the_build_before_it_loses_rights(tmp_path, column, kind):
+    path = tmp_path / f"all.{kind}"
+    table = pa.table({"uri": ["a.jpg"], "caption": ["x"], column: ["CC0"]})
+    if kind == "csv":
+        path.write_text(f"uri,caption,{column}\na.jpg,x,CC0\n")
+    else:
+        pq.write_table(table, path)
+    with pytest.raises(ConfigurationError) as caught:
+        list_sources([SourceSettings(uri=str(path))])
+    assert f"has the column {column!r}" in str(caught.value)
+    assert "name it 'license'" in str(caught.value)
+
+
+def test_other_columns_are_named_once_as_not_read(tmp_path):
+    (tmp_path / "all.csv").write_text("uri,caption,license,license_url,,width\na.jpg,x,CC0,http://x,,1\n")
+    listing = list_sources([SourceSettings(uri=str(tmp_path / "all.csv"))])
+    assert listing.notes == (
+        "sources.0: columns of all.csv that are not read: 'caption', 'license_url', 'width'",
+    )
+    (tmp_path / "plain.csv").write_text("uri,license\na.jpg,CC0\n")
+    assert list_sources([SourceSettings(uri=str(tmp_path / "plain.csv"))]).notes == ()
+    many = ",".join(f"c{n}" for n in range(30))
+    (tmp_path / "many.csv").write_text(f"uri,{many}\na.jpg\n")
+    (note,) = list_sources([SourceSettings(uri=str(tmp_path / "many.csv"))]).notes
+    assert note.endswith("'c9' and 20 more")
+
+
+@pytest.mark.parametrize("header", ["uri,URI", "uri,license,Licence", "uri,license,LICENSE ", "uri, uri"])
+def test_two_spellings_of_one_column_are_refused(tmp_path, header):
+    (tmp_path / "all.csv").write_text(f"{header}\na.jpg,b,c\n")
+    with pytest.raises(ConfigurationError, match="more than once"):
+        list_sources([SourceSettings(uri=str(tmp_path / "all.csv"))])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_list_that_git_lfs_did_not_fetch_says_so(tmp_path, kind):
+    path = tmp_path / f"all.{kind}"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 999\n")
+    with pytest.raises(ConfigurationError, match=r"a pointer of Git LFS; `git lfs pull`"):
+        list_sources([SourceSettings(uri=str(path))])
 
 
 @pytest.mark.parametrize("column", ["uri", "licence"])

@@ -19,7 +19,7 @@ from tasks.stages.ingest.stage import STEP_VERSIONS, ingest
 from tests.tasks.stages.answering import answered
 
 GOLDEN = {
-    1: {
+    2: {
         "upright.jpg": "aeb73a8aeb3a",
         "deep.png": "df7ec4bc6a95",
         "turned.jpg": "d136d169e0bf",

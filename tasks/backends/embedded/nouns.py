@@ -29,6 +29,8 @@ class Noun:
         missed: chance, 0..1, that the detector overlooks another instance in the picture.
         colors: the only colors it may be given; empty: any.
         pair: a plural word for one thing (trousers), which takes plural verbs and no article.
+        covers: of a garment: the parts of the body that it covers (``torso``, ``legs``).
+        is_place: whether the noun also means a place on its owner, so that "the top of" would be misread.
     """
 
     label: str
@@ -39,12 +41,19 @@ class Noun:
     like: tuple[str, ...]
     missed: float
     colors: tuple[str, ...]
-    pair: bool
+    pair: bool = False
+    covers: tuple[str, ...] = ()
+    is_place: bool = False
 
     @property
     def with_article(self) -> str:
         """``a chair``, ``an umbrella``, ``trousers``."""
-        return self.one if self.pair else f"{article(self.one)} {self.one}"
+        return self.described("")
+
+    def described(self, adjective: str) -> str:
+        """``a red chair``, ``an old umbrella``, ``blue trousers``; without an adjective the bare noun."""
+        phrase = f"{adjective} {self.one}" if adjective else self.one
+        return phrase if self.pair else f"{article(phrase)} {phrase}"
 
 
 @cache
@@ -62,6 +71,8 @@ def noun(label: str) -> Noun:
         missed=float(entry.get("missed", DEFAULT_MISSED)),
         colors=tuple(str(color) for color in entry.get("colors", ())),
         pair=bool(entry.get("pair", False)),
+        covers=tuple(str(where) for where in entry.get("covers", ())),
+        is_place=bool(entry.get("place", False)),
     )
 
 

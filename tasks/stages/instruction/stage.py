@@ -32,7 +32,7 @@ from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, 
 from tasks.stages.red_picture import marked_with_boxes, marked_with_mask, numbered
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 2, "rewrite": 2, "gates": 2}
+STEP_VERSIONS: dict[str, int] = {"draw": 4, "ask": 2, "rewrite": 2, "gates": 3}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 

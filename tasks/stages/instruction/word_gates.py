@@ -16,7 +16,7 @@ from tasks.stages.instruction.choose import ChosenEdit
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.words.draft import Draft
 from tasks.stages.instruction.words.gates import WordResult, check_words, gates_named
-from tasks.stages.instruction.words.scene import Thing, WordScene
+from tasks.stages.instruction.words.scene import word_scene
 
 SENTENCES = "refusals"
 """File in ``prompts/`` with the feedback to a writer, by reason."""
@@ -140,20 +140,6 @@ def draft_of(wording: Wording) -> Draft:
         reply=reply,
         rewritten=wording.rewritten,
         referred=wording.referred,
-    )
-
-
-def word_scene(target: GroundedTarget) -> WordScene:
-    """The scene around a target for the gates; weak detections make counts uncertain."""
-    scene = target.scene
-    things = [Thing(label=o.label, box=o.box, area=o.area, color=o.color) for o in scene.objects]
-    weak = [Thing(label=d.label, box=d.box, area=d.box.area) for d in scene.distractors]
-    return WordScene(
-        width=scene.source.width,
-        height=scene.source.height,
-        things=tuple(things),
-        target=target.indices,
-        weak=tuple(weak),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 
-from tasks.backends.embedded.language.realization import Writer, upper_first, with_article
+from tasks.backends.embedded.language.agreement import agreeing
+from tasks.backends.embedded.language.realization import Writer, upper_first
+from tasks.backends.embedded.language.relations import wholly_left
 from tasks.backends.embedded.language.scene_facts import (
     TABLE,
     Entity,
@@ -13,7 +15,6 @@ from tasks.backends.embedded.language.scene_facts import (
     SceneFacts,
     has_color_name,
     same_label,
-    wholly_left,
 )
 from tasks.backends.embedded.nouns import Noun, noun
 from tasks.imaging.geometry import gap
@@ -39,10 +40,13 @@ ACROSS = 0.05
 
 
 def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
-    """Two or three sentences: what is there, with hedged counts, and the layout."""
+    """Two or three sentences: what is there, with hedged counts, what is worn, and the layout."""
     labels = _labels_to_list(facts)
-    things = [_count_phrase(facts, label, limits, writer) for label in labels]
-    first = writer.say("scene.listing", {"things": writer.listing(things)})
+    things = writer.listing([_count_phrase(facts, label, limits, writer) for label in labels])
+    first = writer.say("scene.listing", {"things": things, "Things": upper_first(things)})
+    worn = _worn(facts, limits, writer)
+    if worn:
+        first = f"{first} {worn}"
     options = list(_layout_sentences(facts, labels, writer))
     start = writer.draw("scene.layout", len(options))
     # The first option is the overall order where there is one; with a second sentence the layout is told better.
@@ -57,21 +61,17 @@ def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writ
 
 def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
     """What the picture shows afterwards, and what stayed the same."""
-    own = {**slots, "zone": zone(facts, facts.target, writer), "others": _others(facts, writer)}
+    own = {**slots, "zone": zone(facts, facts.edited, writer), "others": _others(facts, writer)}
     return writer.say(f"result.{_patterns_of(edit_type, own)}", own)
 
 
 def _patterns_of(edit_type: EditType, slots: dict[str, str]) -> str:
-    """Path of the patterns; a recoloring has patterns without the old color, for one without a name."""
-    unnamed = edit_type is EditType.COLOR and not slots["old"]
-    return f"{edit_type.value}_from_no_name" if unnamed else edit_type.value
-
-
-def pronouns(word: Noun, writer: Writer) -> dict[str, str]:
-    """The slots {it}, {It} and {that}: a person is no "it"."""
-    table = writer.entry("pronouns")
-    it, that = table["person" if word.kind == "person" else "thing"]
-    return {"it": str(it), "It": upper_first(str(it)), "that": str(that)}
+    """Path of the patterns; there are some for a recoloring without an old color, and for removing trousers."""
+    if edit_type is EditType.COLOR and not slots["old"]:
+        return f"{edit_type.value}_from_no_name"
+    return (
+        f"{edit_type.value}_of_plural" if edit_type is EditType.REMOVE and not slots["s"] else edit_type.value
+    )
 
 
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
@@ -114,7 +114,11 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
     if len(entities) == 1:
         alone = not facts.rivals if label == facts.target.label else entities[0] in facts.anchors
         one = colored(entities[0], word, limits)
-        return with_article(one) if alone else writer.say("at_least_one", {"noun": one})
+        return (
+            word.described(one.removesuffix(word.one).strip())
+            if alone
+            else writer.say("at_least_one", {"noun": one})
+        )
     counts = writer.entry("counts")
     count = counts[min(len(entities), len(counts) - 1)]
     firm = word.missed <= SURE_COUNT and len(entities) == 2
@@ -129,6 +133,31 @@ def colored(entity: Entity, word: Noun, limits: FactLimits) -> str:
     return f"{entity.color} {word.one}"
 
 
+def described(entity: Entity, limits: FactLimits) -> str:
+    """With article: ``a red top``, ``blue trousers``, ``a top`` where its color is not plain."""
+    word = noun(entity.label)
+    plain = has_color_name(entity) and entity.color_share >= limits.color_share and entity.color != word.one
+    return word.described(entity.color if plain else "")
+
+
+def _worn(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
+    """What the target wears, or has for a part; ``""`` where nothing is known."""
+    own = noun(facts.target.label)
+    worn = facts.garments(facts.target)
+    only = not same_label(facts.rivals, facts.target.label)
+    if worn:
+        phrases = [described(garment, limits) for garment in worn]
+        clothes = writer.listing(phrases)
+        several = len(worn) > 1 or noun(worn[0].label).pair
+        verbs = writer.entry("verbs")["many" if several else "one"]
+        slots = {"clothes": clothes, "Clothes": upper_first(clothes), "is": str(verbs["is"])}
+        return writer.say("scene.wears_alone" if only else "scene.wears", slots)
+    if facts.part is None or only:
+        return ""
+    slots = {"many": own.many, "a_part": described(facts.part, limits)}
+    return writer.say("scene.has_part", slots)
+
+
 def _layout_sentences(facts: SceneFacts, labels: Sequence[str], writer: Writer) -> Iterator[str]:
     """All layout sentences about the listed ``labels`` that the facts allow; at least one."""
     unique = [entity for entity in _unique(facts) if entity.label in labels]
@@ -139,7 +168,8 @@ def _layout_sentences(facts: SceneFacts, labels: Sequence[str], writer: Writer) 
         names = [f"the {noun(e.label).one}" for e in row[:4]]
         yield writer.say("scene.order", {"order": writer.listing(names, "scene.order_joint")})
     for entity in unique:
-        slots = {"noun": noun(entity.label).one, "The": "The", "zone": zone(facts, entity, writer)}
+        word = noun(entity.label)
+        slots = {**agreeing(word, writer), "noun": word.one, "zone": zone(facts, entity, writer)}
         if entity.area >= LARGE_SHARE * facts.width * facts.height:
             found = True
             yield writer.say("scene.large", slots)
@@ -154,8 +184,8 @@ def _fallback_layout(facts: SceneFacts, writer: Writer) -> str:
     word = noun(facts.target.label)
     if len(same_label(facts.named, facts.target.label)) > 1:
         return writer.say("scene.several", {"noun": word.one})
-    slots = {"An": upper_first(word.with_article.partition(" ")[0]), "noun": word.one}
-    return writer.say("scene.single", {**slots, "zone": zone(facts, facts.target, writer)})
+    slots = {**agreeing(word, writer), "a_noun": word.with_article, "A_noun": upper_first(word.with_article)}
+    return writer.say("scene.single", {**slots, "noun": word.one, "zone": zone(facts, facts.target, writer)})
 
 
 def _unique(facts: SceneFacts) -> list[Entity]:
@@ -175,16 +205,19 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
 
 
 def _others(facts: SceneFacts, writer: Writer) -> str:
-    """What stays: identified neighbors, or the other instances of its class."""
+    """What stays: of a part its whole; else identified neighbors, or the other instances of its class."""
     word = noun(facts.target.label)
+    if facts.part is not None:
+        return writer.say("others_whole", {"noun": word.one})
     # Named ones only: a doubtful "other vase" may be a flower pot.
     same = [e for e in facts.named if e.label == facts.target.label and e.index != facts.target.index]
     near = sorted(facts.anchors, key=lambda a: (gap(a.box, facts.target.box), a.index))[:2]
     options: list[str] = []
     if near:
-        things = upper_first(writer.listing([f"the {noun(a.label).one}" for a in near]))
-        name = "others_named" if len(near) > 1 else "others_named_one"
-        options.append(writer.say(name, {"Things": things}))
+        things = writer.listing([f"the {noun(a.label).one}" for a in near])
+        several = len(near) > 1 or noun(near[0].label).pair
+        name = "others_named" if several else "others_named_one"
+        options.append(writer.say(name, {"things": things, "Things": upper_first(things)}))
     if len(same) > 1 or (same and len(facts.rivals) == 1):
         name = "others_same" if len(same) > 1 else "others_same_one"
         options.append(writer.say(name, {"many": word.many, "noun": word.one}))

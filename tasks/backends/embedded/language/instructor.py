@@ -7,27 +7,28 @@ from typing import ClassVar
 from pydantic import Field
 
 from prompts import load_data, load_prompt
+from tasks.backends.embedded.language.arguments import chosen_argument
 from tasks.backends.embedded.language.descriptions import (
     editing_description,
-    pronouns,
     result_description,
     scene_description,
-    zone,
 )
 from tasks.backends.embedded.language.localization import target_localization
-from tasks.backends.embedded.language.realization import Writer, upper_first, with_article
-from tasks.backends.embedded.language.references import COLORED, Reference, candidate_references
-from tasks.backends.embedded.language.scene_facts import FactLimits, SceneFacts, gather_facts, has_color_name
+from tasks.backends.embedded.language.realization import Writer
+from tasks.backends.embedded.language.reference import Reference
+from tasks.backends.embedded.language.references import candidate_references
+from tasks.backends.embedded.language.saying import edit_slots, say_reference
+from tasks.backends.embedded.language.scene_facts import FactLimits, SceneFacts, gather_facts
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.one_by_one import OneByOne
 from tasks.records.errors import Reason, SampleError
-from tasks.records.records import ModelIdentity, Reasoning
+from tasks.records.records import EditType, ModelIdentity, Reasoning
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
-VERSION = 5
+VERSION = 6
 """Raised when the code of this backend changes the output; the pattern file has its own digest."""
 
 
@@ -90,35 +91,42 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
 
         Raises:
             SampleError: ``no_unique_reference`` when nothing true would single the target out (nor ever for a group);
-                ``backend_error`` for an edit type without patterns.
+                ``backend_error`` for an edit type without patterns, or one that needs an argument and got none.
         """
         limits = FactLimits(
             weak=self.options.weak_score, named=self.options.named_score, color_share=self.options.color_share
         )
-        if question.edit_type.value not in self._patterns["instruction"]:
-            raise SampleError(Reason.BACKEND_ERROR, f"no sentence patterns for {question.edit_type.value}")
-        writer = Writer(patterns=self._patterns, seed=question.seed, key=question.target.target_id)
-        if len(question.target.indices) > 1:
-            raise _declined(writer, noun(question.target.label).many)
-        facts = gather_facts(question.target, limits)
-        sure = facts.target.score >= self.options.named_score
+        edit_type, target = question.edit_type, question.target
+        if edit_type.value not in self._patterns["instruction"]:
+            raise SampleError(Reason.BACKEND_ERROR, f"no sentence patterns for {edit_type.value}")
+        writer = Writer(
+            patterns=self._patterns,
+            seed=question.seed,
+            key=target.scene.source.sid,
+            turn=_turn(question),
+        )
+        if len(target.indices) > 1:
+            raise _declined(writer, noun(target.label).many)
+        facts = gather_facts(target, limits)
+        argument = chosen_argument(question, facts, writer)
+        sure = facts.target.score >= self.options.named_score and facts.is_sole_part
         reference = self._choose_reference(facts, writer) if sure else None
         if reference is None:
-            raise _declined(writer, noun(question.target.label).one)
+            raise _declined(writer, noun(target.label).one)
         ref = say_reference(reference, facts, writer)
         localization = target_localization(facts, reference, ref, limits, writer)
         if localization is None:
-            raise _declined(writer, noun(question.target.label).one)
-        slots = _edit_slots(question, facts, ref, writer)
+            raise _declined(writer, noun(target.label).one)
+        slots = edit_slots(argument, facts, ref, writer)
         return WrittenInstruction(
-            edit_type=question.edit_type.value,
-            instruction=writer.say(f"instruction.{question.edit_type.value}", slots),
-            argument=question.argument,
+            edit_type=edit_type.value,
+            instruction=writer.say(f"instruction.{edit_type.value}", slots),
+            argument=argument.text,
             reasoning=Reasoning(
                 scene_description=scene_description(facts, limits, writer),
                 target_localization=localization,
-                editing_description=editing_description(question.edit_type, slots, writer),
-                post_edit_description=result_description(facts, question.edit_type, slots, writer),
+                editing_description=editing_description(edit_type, slots, writer),
+                post_edit_description=result_description(facts, edit_type, slots, writer),
             ),
         )
 
@@ -138,40 +146,11 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
         return of_kind[writer.draw("reference.one", len(of_kind))]
 
 
-def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> str:
-    """The reference as a noun phrase that begins with ``the``."""
-    word = noun(facts.target.label)
-    slots = {
-        "noun": f"{reference.color} {word.one}" if reference.color else word.one,
-        "side": reference.side,
-        **pronouns(word, writer),
-        "ordinal": str(writer.entry("ordinals")[reference.rank if reference.kind == "ordinal" else 0]),
-        "zone": zone(facts, facts.target, writer),
-    }
-    for name, anchor in zip(("a", "b"), reference.anchors, strict=False):
-        slots[name] = noun(anchor.label).many if reference.group else noun(anchor.label).one
-    # A wording with a color uses the patterns of the one without; the color is part of the noun.
-    return writer.say(f"reference.{reference.kind.removeprefix(COLORED)}", slots)
-
-
-def _edit_slots(question: InstructQuestion, facts: SceneFacts, ref: str, writer: Writer) -> dict[str, str]:
-    word = noun(question.target.label)
-    effects = writer.entry("effects")
-    phrases = effects.get(question.argument, {})
-    old = facts.target.color if has_color_name(facts.target) else ""
-    return {
-        **pronouns(word, writer),
-        "ref": ref,
-        "Ref": upper_first(ref),
-        "effect": str(phrases.get("effect", question.argument)),
-        "shown": str(phrases.get("shown", question.argument)),
-        "noun": word.one,
-        "many": word.many,
-        "old": old,
-        "an_old": with_article(old),
-        "argument": question.argument,
-        "an_argument": with_article(question.argument),
-    }
+def _turn(question: InstructQuestion) -> int:
+    """Differs between the samples of one photograph as far as their ids and types do, and between tries."""
+    number = question.target.target_id.rpartition("-t")[2]
+    target = int(number) if number.isdigit() else 0
+    return target + list(EditType).index(question.edit_type) + question.attempt
 
 
 def _declined(writer: Writer, word: str) -> SampleError:

@@ -1,26 +1,29 @@
-"""Target localization: category, appearance, absolute, sequential and relative position."""
+"""Target localization: category, appearance, absolute, sequential and relative position, what rules others out."""
 
 from __future__ import annotations
 
-from tasks.backends.embedded.language.descriptions import pronouns, zone
-from tasks.backends.embedded.language.realization import Writer, with_article
-from tasks.backends.embedded.language.references import (
-    SMALL_KINDS,
-    Reference,
-    candidate_references,
+from tasks.backends.embedded.language.agreement import agreeing
+from tasks.backends.embedded.language.descriptions import described, zone
+from tasks.backends.embedded.language.elimination import ruled_out
+from tasks.backends.embedded.language.realization import Writer
+from tasks.backends.embedded.language.reference import SMALL_KINDS, Reference
+from tasks.backends.embedded.language.references import candidate_references
+from tasks.backends.embedded.language.relations import (
+    beside,
+    clearly_above,
+    clearly_left,
+    rests_on,
+    stands_on_or_at,
+    wholly_left,
 )
 from tasks.backends.embedded.language.scene_facts import (
+    GARMENT,
     TABLE,
     Entity,
     FactLimits,
     SceneFacts,
-    beside,
-    clearly_above,
-    clearly_left,
     has_color_name,
-    rests_on,
-    stands_on_or_at,
-    wholly_left,
+    same_label,
 )
 from tasks.backends.embedded.nouns import noun
 from tasks.imaging.geometry import gap
@@ -44,40 +47,75 @@ CLOSE = 0.02
 def target_localization(
     facts: SceneFacts, reference: Reference, ref: str, limits: FactLimits, writer: Writer
 ) -> str | None:
-    """Category, appearance, absolute, sequential and relative position, then the wording of the instruction.
+    """Category, appearance, position, what rules the others out, then the wording of the instruction.
+
+    Positions are those of the whole where the target is a part.
 
     Returns:
-        The text, or None when no sequential or relative position is certain.
+        The text, or None when nothing but the part of the picture is certain.
     """
     sequence = _sequence(facts, limits, writer)
     relative = _relative(facts, reference, writer)
-    if sequence is None or relative is None:
+    others = ruled_out(facts, reference, writer)
+    if not (sequence or relative or others):
         return None
-    category = _category(facts, limits, writer)
-    where = {**pronouns(noun(facts.target.label), writer), "zone": zone(facts, facts.target, writer)}
-    absolute = writer.say("localization.absolute", where)
     resolution = writer.say("localization.resolution", {"ref": ref})
-    return " ".join((category, absolute, sequence, relative, resolution))
+    parts = (_category(facts, limits, writer), sequence, relative, others, resolution)
+    return " ".join(part for part in parts if part)
+
+
+def _pronouns(facts: SceneFacts, writer: Writer) -> dict[str, str]:
+    """For sentences about what is told from its rivals, which is called by name beside a part of it."""
+    part = facts.part
+    again = part is None or not noun(part.label).pair  # "they" would be the trousers
+    return agreeing(noun(facts.target.label), writer, by_name=part is not None, again=again)
 
 
 def _category(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
-    percent = max(1, round(100 * facts.target.area / (facts.width * facts.height)))
-    slots = {"percent": str(percent), **pronouns(noun(facts.target.label), writer)}
-    category = writer.say("localization.category", {"thing": _appearance(facts.target, limits, writer)})
-    return f"{category} {writer.say('localization.size', slots)}"
+    """What it is, what it looks like, and in which part of the picture it is."""
+    part = facts.part
+    slots = {"zone": zone(facts, facts.target, writer), "thing": _appearance(facts, limits, writer)}
+    slots |= agreeing(noun(facts.target.label), writer, by_name=part is not None)
+    absolute = writer.say("localization.absolute", slots)
+    if part is None:
+        if writer.draw("category_placed", 2):
+            return writer.say("localization.category_placed", slots)
+        return f"{writer.say('localization.category', slots)} {absolute}"
+    whole, word = noun(facts.target.label), noun(part.label)
+    several = same_label(facts.rivals, facts.target.label)
+    owner = writer.say(
+        "localization.one_of_several" if several else "localization.the_only",
+        {"many": whole.many, "noun": whole.one},
+    )
+    path = "category_worn" if word.kind == GARMENT else "category_part"
+    said = [writer.say(f"localization.{path}", {"thing": described(part, limits), "owner": owner})]
+    rest = [g for g in facts.garments(facts.target) if g.index != part.index and _is_plain(g, limits)]
+    if rest:
+        also = {**agreeing(word, writer), "clothes": writer.listing([described(g, limits) for g in rest])}
+        said.append(writer.say("localization.also_wears", also))
+    return " ".join((*said, absolute))
 
 
-def _appearance(own: Entity, limits: FactLimits, writer: Writer) -> str:
-    word = noun(own.label)
+def _appearance(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
+    own, word = facts.target, noun(facts.target.label)
     if word.kind == "person":
+        worn = [garment for garment in facts.garments(own) if _is_plain(garment, limits)]
+        if worn:
+            clothes = writer.listing([described(garment, limits) for garment in worn])
+            return writer.say("localization.person_in", {"clothes": clothes})
         if own.color in CLOTHES and own.color_share >= CLOTHES_SHARE:
             return writer.say("localization.person_clothes", {"color": own.color})
         return writer.say("localization.person", {})
-    if not has_color_name(own) or word.kind == "screen":
+    if not has_color_name(own) or word.kind == "screen" or own.color == word.one:
         return word.with_article
-    if own.color_share >= limits.color_share and own.color != word.one:
-        return with_article(f"{own.color} {word.one}")
-    return writer.say("localization.mostly", {"a_noun": word.with_article, "color": own.color})
+    if own.color_share >= limits.color_share:
+        return word.described(own.color)
+    slots = {**agreeing(word, writer), "a_noun": word.with_article, "color": own.color}
+    return writer.say("localization.mostly", slots)
+
+
+def _is_plain(garment: Entity, limits: FactLimits) -> bool:
+    return has_color_name(garment) and garment.color_share >= limits.color_share
 
 
 def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | None:
@@ -91,11 +129,11 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
     if counted:
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
         slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
-        return writer.say("localization.sequence_class", {**slots, **pronouns(word, writer)})
+        return writer.say("localization.sequence_class", {**slots, **_pronouns(facts, writer)})
     before = [m for m in _marks(facts) if all(wholly_left(e, facts.target, facts.width) for e in m)]
     after = [m for m in _marks(facts) if all(wholly_left(facts.target, e, facts.width) for e in m)]
     if before or after:
-        slots = pronouns(word, writer)
+        slots = _pronouns(facts, writer)
         slots |= {"a": _name(max(before, key=lambda m: max(e.x for e in m)))} if before else {}
         slots |= {"b": _name(min(after, key=lambda m: min(e.x for e in m)))} if after else {}
         name = "between" if before and after else "after" if before else "before"
@@ -120,7 +158,7 @@ def _name(mark: tuple[Entity, ...]) -> str:
 
 def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
     """Position from top to bottom, where there is none from left to right."""
-    slots = pronouns(noun(facts.target.label), writer)
+    slots = _pronouns(facts, writer)
     for mark in _marks(facts):
         if all(clearly_above(e, facts.target) for e in mark):
             return writer.say("localization.sequence_below", {**slots, "a": _name(mark)})
@@ -138,7 +176,7 @@ def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
         return None
     name = "among" if before and after else "last" if before else "first"
     word = noun(facts.target.label)
-    return writer.say(f"localization.sequence_{name}", {"noun": word.one, **pronouns(word, writer)})
+    return writer.say(f"localization.sequence_{name}", {"noun": word.one, **_pronouns(facts, writer)})
 
 
 def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
@@ -146,7 +184,7 @@ def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
     if facts.rivals or noun(facts.target.label).missed > ALONE:
         return None
     word = noun(facts.target.label)
-    return writer.say("localization.sequence_alone", {"noun": word.one, **pronouns(word, writer)})
+    return writer.say("localization.sequence_alone", {"noun": word.one, **_pronouns(facts, writer)})
 
 
 def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
@@ -154,7 +192,7 @@ def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | 
     own = facts.target
     used = {anchor.index for anchor in reference.anchors}
     for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):
-        slots = {"a": noun(anchor.label).one, **pronouns(noun(own.label), writer)}
+        slots = {"a": noun(anchor.label).one, **_pronouns(facts, writer)}
         if anchor.label == TABLE and noun(own.label).kind in SMALL_KINDS and rests_on(own, anchor):
             return writer.say("localization.relative_on", slots)
         if stands_on_or_at(own, anchor):
@@ -175,9 +213,9 @@ def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
     for group in facts.groups:
         for side in ("left", "right"):
             if all(beside(own, member, side, facts.width) for member in group):
-                slots = {"a": _name(group), "side": side, **pronouns(noun(own.label), writer)}
+                slots = {"a": _name(group), "side": side, **_pronouns(facts, writer)}
                 return writer.say("localization.relative_group", slots)
-        slots = {"a": _name(group), **pronouns(noun(own.label), writer)}
+        slots = {"a": _name(group), **_pronouns(facts, writer)}
         if all(clearly_above(own, member) for member in group):
             return writer.say("localization.relative_higher", slots)
         if all(clearly_above(member, own) for member in group):
@@ -186,7 +224,7 @@ def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
     for rival in sorted(sure, key=lambda r: (gap(r.box, own.box), r.index)):
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, rival, side, facts.width):
-                slots = {"noun": noun(own.label).one, "other_side": other}
+                slots = {**_pronouns(facts, writer), "noun": noun(own.label).one, "other_side": other}
                 return writer.say("localization.relative_other", slots)
     return None
 
@@ -195,7 +233,7 @@ def _relative_close(facts: SceneFacts, writer: Writer) -> str | None:
     own = facts.target
     near = [a for a in facts.anchors if gap(a.box, own.box) == 0]
     if near:
-        slots = {"a": noun(near[0].label).one, **pronouns(noun(own.label), writer)}
+        slots = {"a": noun(near[0].label).one, **_pronouns(facts, writer)}
         return writer.say("localization.relative_close", slots)
     return _relative_some(facts, writer)
 
@@ -208,5 +246,5 @@ def _relative_some(facts: SceneFacts, writer: Writer) -> str | None:
     if not close:
         return None
     nearest = min(close, key=lambda e: (gap(e.box, own.box), e.index))
-    slots = {"a_thing": noun(nearest.label).with_article, **pronouns(noun(own.label), writer)}
+    slots = {"a_thing": noun(nearest.label).with_article, **_pronouns(facts, writer)}
     return writer.say("localization.relative_some", slots)

@@ -13,34 +13,49 @@ from tasks.records.seeds import derive_seed
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
+TURNS, FEW_TURNS, MANY = 4, 2, 8
+"""Texts about one photograph that share no wording, where there are `MANY` wordings and where there are fewer."""
+
+_NO_ARTICLE = frozenset({"a", "an", "another", "some", "one", "two", "three", "the"})
+"""First words of a phrase that takes no article."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
     """Chooses and fills patterns. Each choice has its own random number, so that adding one does not change the others.
 
+    Texts about one photograph may take turns: each turn has wordings of its own, and draws among them only.
+
     Attributes:
         patterns: the mapping of a pattern file.
         seed: of the question.
-        key: of the target, so that targets with equal seeds get different wordings.
+        key: of the photograph, which decides what wordings the first turn has.
+        turn: number of this text among those with the key, None for a text that takes no turns.
     """
 
     patterns: Mapping[str, Any]
     seed: int
     key: str
+    turn: int | None = None
 
-    def say(self, path: str, slots: Mapping[str, str]) -> str:
-        """One wording under a dotted path, filled.
+    def say(self, path: str | Sequence[str], slots: Mapping[str, str]) -> str:
+        """One wording under a dotted path, or under any of several, filled.
 
         Raises:
             ConfigurationError: the pattern file has no such path, or a pattern names a slot without a value.
         """
-        wordings = self.entry(path)
-        options = [wordings] if isinstance(wordings, str) else list(wordings)
-        return self.fill(options[self.draw(path, len(options))], slots, path)
+        paths = [path] if isinstance(path, str) else list(path)
+        options = [wording for each in paths for wording in self._wordings(each)]
+        return self.fill(options[self.draw(paths[0], len(options))], slots, paths[0])
 
     def draw(self, what: str, count: int) -> int:
-        """A number in 0..count-1 for this decision."""
-        return derive_seed(self.seed, self.key, what) % count
+        """A number in 0..count-1 for this decision: one of those that are this turn's."""
+        if self.turn is None:
+            return derive_seed(self.seed, self.key, what) % count
+        turns = min(count, TURNS if count >= MANY else FEW_TURNS)
+        first = (derive_seed(0, self.key, what) + self.turn) % turns
+        own = range(first, count, turns)
+        return own[derive_seed(self.seed, f"{self.key}:{self.turn}", what) % len(own)]
 
     def entry(self, path: str) -> Any:
         """The value under a dotted path of the pattern file."""
@@ -51,6 +66,10 @@ class Writer:
                 raise ConfigurationError(msg)
             node = node[name]
         return node
+
+    def _wordings(self, path: str) -> list[str]:
+        found = self.entry(path)
+        return [found] if isinstance(found, str) else [str(wording) for wording in found]
 
     def fill(self, pattern: str, slots: Mapping[str, str], path: str = "") -> str:
         """A pattern with its slots filled."""
@@ -71,8 +90,8 @@ class Writer:
 
 
 def with_article(phrase: str) -> str:
-    """``a white cup``, ``an orange chair``."""
-    return f"{article(phrase)} {phrase}"
+    """``a white cup``, ``an orange chair``, ``another chair``."""
+    return phrase if phrase.partition(" ")[0] in _NO_ARTICLE else f"{article(phrase)} {phrase}"
 
 
 def upper_first(text: str) -> str:

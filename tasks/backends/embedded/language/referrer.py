@@ -6,21 +6,24 @@ detection, is recognized as ambiguous.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import Field
 
-from tasks.backends.embedded.language.referral_grammar import Referral, Relation, parse_referral
+from prompts import load_data
+from tasks.backends.embedded.language.referral_grammar import Clothes, Referral, Relation, parse_referral
 from tasks.backends.embedded.language.text_facts import DATA as WORDS
 from tasks.backends.embedded.nouns import DATA as NOUNS
+from tasks.backends.embedded.nouns import noun
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.geometry import containment, gap, iou
 from tasks.records.records import Box, ModelIdentity, Scene
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Referents, ReferQuestion
 
-VERSION = 1
+VERSION = 2
 """Raised when the code of this backend changes the output."""
 
 TIE_WIDTH = 0.015
@@ -28,6 +31,12 @@ TIE_WIDTH = 0.015
 
 TIE_AREA = 0.8
 """Boxes of at least this share of the largest area are tied with it."""
+
+TIE_HEIGHT = 0.92
+"""Boxes of at least this share of the greatest height are tied with it."""
+
+NEAR = 0.05
+"""Share of the picture's width within which something may be said to be before a thing; twice that is beside it."""
 
 TIE_DISTANCE = 1.25
 """Distances within this ratio are tied."""
@@ -50,6 +59,7 @@ class _Candidate:
     box: Box
     color: str
     color_share: float
+    part_of: int | None = None
 
     @property
     def x(self) -> float:
@@ -86,20 +96,82 @@ class GrammarReferrer(OneByOne[ReferQuestion, Referents]):
         Weak detections have the numbers after the last object, in the scene's order, so that a reference that also fits
         one of them is ambiguous. Empty when no class is named or nothing fits.
         """
-        everything = _candidates(question.scene, self.options.weak_score)
-        referral = parse_referral(question.instruction, {c.label for c in everything})
+        every = _candidates(question.scene, self.options.weak_score)
+        parts = [c for c in every if c.part_of is not None]
+        things = [c for c in every if c.part_of is None]
+        referral = parse_referral(question.instruction, {c.label for c in things}, {c.label for c in parts})
         if referral is None:
             return Referents()
-        fitting = [c for c in everything if c.label == referral.label and _has_color(c, referral.color)]
+        if referral.part and not referral.label:
+            return _indices(_parts_by_color(referral, things, parts))
+        fitting = [c for c in things if c.label == referral.label and _has_color(c, referral.color)]
+        if referral.clothes is not None:
+            fitting = [c for c in fitting if _wears(c, referral.clothes, parts)]
         for relation in referral.relations:
-            fitting = _filter(fitting, relation, everything, question.scene)
-        meant = _superlatives(fitting, referral, everything, question.scene)
-        return Referents(objects=tuple(sorted(candidate.index for candidate in meant)))
+            fitting = _filter(fitting, relation, things, question.scene)
+        meant = _superlatives(fitting, referral, things, question.scene)
+        if not referral.part:
+            return _indices(meant)
+        return _indices([part for owner in meant for part in _parts_of(owner, referral, parts)])
+
+
+def _indices(meant: Iterable[_Candidate]) -> Referents:
+    return Referents(objects=tuple(sorted({candidate.index for candidate in meant})))
+
+
+def _parts_of(owner: _Candidate, referral: Referral, parts: list[_Candidate]) -> list[_Candidate]:
+    """The parts that are meant of an owner, or the owner where such a part is not known, but may be there."""
+    own = [part for part in parts if part.part_of == owner.index and part.label == referral.part]
+    fitting = [part for part in own if not referral.part_color or _may_be(part, referral.part_color)]
+    return fitting if own else [owner]
+
+
+def _parts_by_color(
+    referral: Referral, things: list[_Candidate], parts: list[_Candidate]
+) -> list[_Candidate]:
+    """All parts of that name and color, and owners whose part there may have both."""
+    kin = [part for part in parts if part.label == referral.part]
+    owners = {thing.label for thing in things if thing.index in {part.part_of for part in kin}}
+    found = [part for part in kin if not referral.part_color or _may_be(part, referral.part_color)]
+    clothes = Clothes(color=referral.part_color, label=referral.part)
+    unknown = [
+        thing
+        for thing in things
+        if thing.label in owners
+        and thing.index not in {part.part_of for part in kin}
+        and _wears(thing, clothes, parts)
+    ]
+    return [*found, *unknown]
+
+
+def _wears(person: _Candidate, clothes: Clothes, parts: list[_Candidate]) -> bool:
+    """Whether somebody may wear something of that color: it is known, or what is worn there is not."""
+    worn = [part for part in parts if part.part_of == person.index]
+    covers = set(noun(clothes.label).covers) if clothes.label else {"torso"}
+    there = [part for part in worn if not clothes.label or covers & set(noun(part.label).covers)]
+    known = {where for part in worn for where in noun(part.label).covers}
+    # Under a dress there are no trousers, and a top that is known is no dress.
+    if not covers <= known and "torso" not in covers & known:
+        return True
+    return any(not clothes.color or _may_be(part, clothes.color) for part in there)
+
+
+def _may_be(thing: _Candidate, color: str) -> bool:
+    """Whether a viewer may call it by that color."""
+    near = load_data(WORDS)["near_colors"].get(color, ())
+    return thing.color in {color, "mixed", "unknown", *near}
 
 
 def _candidates(scene: Scene, weak: float) -> list[_Candidate]:
     found = [
-        _Candidate(index=o.index, label=o.label, box=o.box, color=o.color, color_share=o.color_share)
+        _Candidate(
+            index=o.index,
+            label=o.label,
+            box=o.box,
+            color=o.color,
+            color_share=o.color_share,
+            part_of=o.part_of,
+        )
         for o in scene.objects
     ]
     for number, distractor in enumerate(scene.distractors):
@@ -138,9 +210,9 @@ def _filter(
         return [c for c in fitting if c.x < 0.5 * width]
     if relation.name == "half_right":
         return [c for c in fitting if c.x > 0.5 * width]
-    if relation.name in {"left_of", "right_of", "above", "below", "on"}:
+    if relation.name in {"left_of", "right_of", "above", "below", "on", "next_to", "in_front", "with"}:
         anchors = [a for a in everything if a.label == relation.labels[0]]
-        return [c for c in fitting if any(_stands(c, relation.name, a) for a in anchors if a is not c)]
+        return [c for c in fitting if any(_stands(c, relation.name, a, width) for a in anchors if a is not c)]
     if relation.name == "between":
         first = [a for a in everything if a.label == relation.labels[0]]
         second = [a for a in everything if a.label == relation.labels[1]]
@@ -153,10 +225,21 @@ def _in_part(position: float, part: int) -> bool:
     return (position < 0.45, 0.25 < position < 0.75, position > 0.55)[part]
 
 
-def _stands(c: _Candidate, relation: str, anchor: _Candidate) -> bool:
+def _stands(c: _Candidate, relation: str, anchor: _Candidate, width: int) -> bool:
+    """Whether a relation could be said to hold."""
     dx, dy = c.x - anchor.x, c.box.center[1] - anchor.box.center[1]
-    meets = gap(c.box, anchor.box) == 0 and c.box.y1 > anchor.box.y0
-    return {"left_of": dx < 0, "right_of": dx > 0, "above": dy < 0, "below": dy > 0, "on": meets}[relation]
+    apart = gap(c.box, anchor.box)
+    within = anchor.box.x0 - NEAR * width <= c.x <= anchor.box.x1 + NEAR * width
+    return {
+        "left_of": dx < 0,
+        "right_of": dx > 0,
+        "above": dy < 0,
+        "below": dy > 0,
+        "on": apart == 0 and c.box.y1 >= anchor.box.y0,
+        "next_to": apart < 2 * NEAR * width,
+        "in_front": within and c.box.y1 >= anchor.box.center[1],
+        "with": apart <= 0.02 * width,
+    }[relation]
 
 
 def _amid(c: _Candidate, a: _Candidate, b: _Candidate) -> bool:
@@ -176,11 +259,18 @@ def _superlatives(
     if "camera" in names:
         fitting = _in_front(fitting, height)
     if referral.size:
-        areas = [c.box.area if referral.size == "largest" else -c.box.area for c in fitting]
-        most = max(areas)
-        bound = TIE_AREA * most if most > 0 else most / TIE_AREA
-        fitting = [c for c, area in zip(fitting, areas, strict=True) if area >= bound]
+        fitting = _most(fitting, referral.size)
     return _ranked(fitting, referral, TIE_WIDTH * width) if referral.rank else fitting
+
+
+def _most(fitting: list[_Candidate], size: str) -> list[_Candidate]:
+    """The largest, smallest, tallest or shortest, with those that nearly are."""
+    tall = size in {"tallest", "shortest"}
+    sizes = [c.box.height if tall else c.box.area for c in fitting]
+    tie = TIE_HEIGHT if tall else TIE_AREA
+    if size in {"largest", "tallest"}:
+        return [c for c, own in zip(fitting, sizes, strict=True) if own >= tie * max(sizes)]
+    return [c for c, own in zip(fitting, sizes, strict=True) if tie * own <= min(sizes)]
 
 
 def _ranked(fitting: list[_Candidate], referral: Referral, tie: float) -> list[_Candidate]:

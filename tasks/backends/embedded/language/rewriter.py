@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from prompts import load_data, load_prompt
 from tasks.backends.embedded.language.realization import Writer
@@ -15,8 +15,11 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import RewriteQuestion
 
 PATTERNS = "patterns_rewriter"
-VERSION = 1
+VERSION = 2
 """Raised when the code of this backend changes the output; the pattern file has its own digest."""
+
+SHORT_WORDS = 5
+"""Most words of a wording of the target after which the argument may follow at once."""
 
 _REF, _WORD = r"(?P<ref>.+)", r"[a-z-]+"
 
@@ -60,24 +63,36 @@ class ParaphraseRewriter(OneByOne[RewriteQuestion, str]):
             raise SampleError(Reason.BACKEND_ERROR, "the instruction is empty")
         writer = Writer(patterns=self._patterns, seed=question.seed, key=question.instruction)
         patterns = self._patterns.get(question.edit_type.value, {})
-        slots = _read(question.instruction, patterns.get("reads", ()), patterns.get("arguments", ()))
-        if slots is None:
+        found = _read(question.instruction, patterns)
+        if found is None:
             lowered = question.instruction[:1].lower() + question.instruction[1:]
             return writer.say("frames", {"lowered": lowered})
+        build, slots = found
         slots["ref"] = _say_otherwise(slots["ref"], self._patterns["same"], self._patterns["repairs"], writer)
-        return writer.say(f"{question.edit_type.value}.writes", slots)
+        writes = _for_build(build, slots["ref"], patterns)
+        return writer.fill(writes[writer.draw("writes", len(writes))], slots)
 
 
-def _read(instruction: str, reads: Sequence[str], arguments: Sequence[str]) -> dict[str, str] | None:
-    """The slots of the first pattern that the whole instruction fits, or None."""
-    # Without a list of arguments "… to the left of the cup to blue" could be split in the wrong place.
-    choice = "|".join(re.escape(argument) for argument in arguments) or _WORD
-    for pattern in reads:
+def _for_build(build: int, ref: str, patterns: Mapping[str, Any]) -> list[str]:
+    """The ways to say an instruction of that build: builds with odd numbers share none with even ones."""
+    writes = [str(each) for each in patterns["writes"]]
+    if len(ref.split()) <= SHORT_WORDS:
+        writes += [str(each) for each in patterns.get("brief", ())]
+    return writes[build % 2 :: 2] or writes
+
+
+def _read(instruction: str, patterns: Mapping[str, Any]) -> tuple[int, dict[str, str]] | None:
+    """Number and slots of the first build that the whole instruction fits, or None."""
+    # Without a list or form of arguments "… to the left of the cup to blue" could be split in the wrong place.
+    choice = "|".join(re.escape(str(each)) for each in patterns.get("arguments", ()))
+    places = "|".join(re.escape(str(each)) for each in patterns.get("places", ()))
+    argument = choice or str(patterns.get("form", _WORD))
+    for number, pattern in enumerate(patterns.get("reads", ())):
         body = re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")
-        body = body.replace("{ref}", _REF).replace("{argument}", f"(?P<argument>{choice})")
-        match = re.fullmatch(body, instruction.strip())
+        body = body.replace("{ref}", _REF).replace("{argument}", f"(?P<argument>{argument})")
+        match = re.fullmatch(body.replace("{place}", f"(?P<place>{places})"), instruction.strip())
         if match:
-            return dict(match.groupdict())
+            return number, dict(match.groupdict())
     return None
 
 

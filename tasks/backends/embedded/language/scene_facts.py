@@ -1,20 +1,25 @@
-"""Certain facts about a target from the geometry of its scene: possible rivals, anchors, relations.
+"""Certain facts about a target from the geometry of its scene: possible rivals, anchors, clothes.
 
-All relations are strict: they hold only when they are unambiguous, and weak detections count as possible objects.
-`tasks.backends.embedded.language.references` builds wordings from these facts.
+Weak detections count as possible objects. A part (a shirt) is told by its whole: the whole is then what is singled out
+among its rivals, and no part is a thing of its own among rivals and anchors.
+`tasks.backends.embedded.language.references` builds wordings from these facts, with the relations of `relations`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tasks.backends.embedded.nouns import may_be, noun
-from tasks.imaging.geometry import containment, gap, iou
+from tasks.imaging.geometry import containment, iou
 from tasks.records.records import Box, Distractor, GroundedTarget, Scene, SceneObject
 
 TABLE = "dining table"
+
+GARMENT = "garment"
+"""Kind of noun of what a person wears."""
 
 SAME_THING_IOU = 0.45
 """IoU from which two boxes of one class are the same object."""
@@ -25,20 +30,11 @@ PART_SHARE = 0.75
 SURE_LABEL = 0.75
 """Score from which a thing is what its label says, not something similar."""
 
-CLEAR_STEP = 0.03
-"""Least distance of two centers, as a share of the picture's width, for a clear order."""
-
-SIDE_OVERLAP = 0.35
-"""Share of the narrower width by which two boxes may overlap and still be side by side."""
-
 SURE_ON_METAL = frozenset({"black", "red", "orange", "yellow", "green", "pink", "purple"})
 """Colors by which a device may be named; no others, since silver mirrors its environment."""
 
 FUR = frozenset({"black", "white", "gray", "brown"})
 """Colors by which an animal may be named; others belong to what it holds or wears."""
-
-SHARED_COLUMNS = 0.15
-"""Share of the narrower width by which two boxes may overlap and still stand in an order from left to right."""
 
 NO_CAST = frozenset({"mixed", "black", "white", "gray", "brown"})
 """Colors that many objects of a scene often share."""
@@ -51,9 +47,6 @@ CAST_LEAST = 4
 
 EDGE = 0.36
 """Width of the outer parts of the picture, as a share of it."""
-
-LEVEL_SLOPE = 0.75
-"""Two things are beside each other when their centers differ vertically by at most this factor times horizontally."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +96,10 @@ class SceneFacts:
     """A target of one object with its rivals and anchors.
 
     Attributes:
-        target: the target.
+        target: what is told from its rivals: the target, or the whole that the target is a part of.
+        part: the target, where it is a part; None for a target of its own.
+        is_sole_part: whether the whole is one thing, and no other part of it has the part's noun.
+        clothes: for each wearer's index its garments, from the top.
         rivals: certain and possible objects that its noun could also mean, from left to right.
         anchors: objects identified by their noun alone, from left to right.
         groups: classes with several instances, each with its certain and possible ones.
@@ -112,6 +108,9 @@ class SceneFacts:
     """
 
     target: Entity
+    part: Entity | None
+    is_sole_part: bool
+    clothes: Mapping[int, tuple[Entity, ...]]
     rivals: tuple[Entity, ...]
     anchors: tuple[Entity, ...]
     groups: tuple[tuple[Entity, ...], ...]
@@ -119,25 +118,41 @@ class SceneFacts:
     width: int
     height: int
 
+    @property
+    def edited(self) -> Entity:
+        """What the edit changes: the part, or the target."""
+        return self.part or self.target
+
+    def garments(self, wearer: Entity) -> tuple[Entity, ...]:
+        """What somebody is known to wear, from the top; empty for anything else."""
+        return self.clothes.get(wearer.index, ()) if wearer.index >= 0 else ()
+
 
 def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
     """The facts about a target's first object."""
     scene = target.scene
     cast = color_cast(scene)
-    things = [_entity(thing, cast) for thing in scene.objects]
+    everything = [_entity(thing, cast) for thing in scene.objects]
+    whole = target.whole
+    part = everything[target.indices[0]] if whole is not None else None
+    own = everything[target.indices[0] if whole is None else whole.index]
+    objects = [thing for thing in scene.objects if thing.part_of is None]
+    things = [everything[thing.index] for thing in objects]
     weak = possible_instances(scene, limits.weak)
-    own = things[target.indices[0]]
     rivals = [e for e in (*things, *weak) if e.index != own.index and _may_be_called(own.label, e)]
     rivals = [e for e in rivals if not (e.index < 0 and _covers_same(e.box, own.box))]
     named = [
         entity
-        for entity, thing in zip(things, scene.objects, strict=True)
+        for entity, thing in zip(things, objects, strict=True)
         if entity.index == own.index or (thing.score >= limits.named and _is_one_thing(thing))
     ]
     anchors = [e for e in named if e.index != own.index and _identified(e, own, things, weak)]
     return SceneFacts(
         groups=_groups(own, named, [*things, *weak]),
         target=own,
+        part=part,
+        is_sole_part=part is None or _is_sole(part, own, everything, scene),
+        clothes=_clothes(everything, scene),
         rivals=tuple(sorted(rivals, key=lambda e: (e.x, e.y))),
         anchors=tuple(sorted(anchors, key=lambda e: (e.x, e.y))),
         named=tuple(sorted(named, key=lambda e: (e.x, e.y))),
@@ -148,9 +163,10 @@ def gather_facts(target: GroundedTarget, limits: FactLimits) -> SceneFacts:
 
 def color_cast(scene: Scene) -> str:
     """The color that most objects of a scene share, ``""`` without one; it is that of the light, so it is not named."""
-    named = Counter(thing.color for thing in scene.objects if thing.color not in NO_CAST)
+    things = [thing for thing in scene.objects if thing.part_of is None]
+    named = Counter(thing.color for thing in things if thing.color not in NO_CAST)
     color, count = max(named.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-    return color if count >= max(CAST_LEAST, CAST_SHARE * len(scene.objects)) else ""
+    return color if count >= max(CAST_LEAST, CAST_SHARE * len(things)) else ""
 
 
 def possible_instances(scene: Scene, weak: float) -> list[Entity]:
@@ -162,55 +178,12 @@ def possible_instances(scene: Scene, weak: float) -> list[Entity]:
     ]
 
 
-def clearly_left(a: Entity, b: Entity, width: int) -> bool:
-    """Whether ``a`` is clearly left of ``b``: center and both edges, by more than a small step."""
-    step = max(CLEAR_STEP * width, 0.25 * min(a.box.width, b.box.width))
-    return a.x + step <= b.x and a.box.x0 < b.box.x0 and a.box.x1 < b.box.x1
-
-
-def wholly_left(a: Entity, b: Entity, width: int) -> bool:
-    """Whether ``a`` clearly precedes ``b`` from left to right: their columns hardly overlap."""
-    shared = a.box.x1 - b.box.x0
-    return clearly_left(a, b, width) and shared <= SHARED_COLUMNS * min(a.box.width, b.box.width)
-
-
 def has_color_name(entity: Entity) -> bool:
     """Whether its color may be named; metal and glass mirror their environment."""
     kind = noun(entity.label).kind
     mirrors = kind == "glassware" or (kind in {"device", "computer"} and entity.color not in SURE_ON_METAL)
     strange = kind == "animal" and entity.color not in FUR
     return entity.color not in {"mixed", "unknown"} and not mirrors and not strange
-
-
-def beside(a: Entity, b: Entity, side: str, width: int) -> bool:
-    """Whether ``a`` is clearly on that side (``left``, ``right``) of ``b``: about level, hardly overlapping."""
-    left, right = (a, b) if side == "left" else (b, a)
-    overlap = left.box.x1 - right.box.x0
-    apart = overlap <= SIDE_OVERLAP * min(left.box.width, right.box.width)
-    return apart and clearly_left(left, right, width) and abs(a.y - b.y) <= LEVEL_SLOPE * abs(a.x - b.x)
-
-
-def maybe_beside(a: Entity, b: Entity, side: str) -> bool:
-    """Whether ``a`` could be said to be on that side of ``b``: its center is."""
-    return a.x < b.x if side == "left" else a.x > b.x
-
-
-def clearly_above(a: Entity, b: Entity) -> bool:
-    """Whether ``a`` is clearly above ``b`` in the picture: each box ends before the other's center."""
-    return a.box.y1 < b.y and b.box.y0 > a.y
-
-
-def rests_on(a: Entity, table: Entity) -> bool:
-    """Whether ``a`` stands or lies on a table: its foot is well inside the table's box, and it is much smaller."""
-    box, top = a.box, table.box
-    foot = top.y0 + 0.02 * top.height <= box.y1 <= top.y0 + 0.85 * top.height
-    across = top.x0 + 0.02 * top.width <= box.x0 and box.x1 <= top.x1 - 0.02 * top.width
-    return foot and across and box.area <= 0.5 * top.area
-
-
-def stands_on_or_at(a: Entity, table: Entity) -> bool:
-    """Whether ``a`` touches ``table``, standing on it or at it, so that no side or order holds between them."""
-    return table.label == TABLE and gap(a.box, table.box) == 0
 
 
 def part(position: float) -> int:
@@ -221,12 +194,6 @@ def part(position: float) -> int:
 def zone_of(entity: Entity, facts: SceneFacts) -> tuple[int, int]:
     """(row, column), each 0..2, of the part of the picture that holds the entity's center."""
     return part(entity.y / facts.height), part(entity.x / facts.width)
-
-
-def touches_border(box: Box, width: int, height: int, margin: float = 0.01) -> bool:
-    """Whether a box reaches the picture's border, so that the thing may go on outside."""
-    dx, dy = margin * width, margin * height
-    return box.x0 <= dx or box.y0 <= dy or box.x1 >= width - dx or box.y1 >= height - dy
 
 
 def same_label(entities: Iterable[Entity], label: str) -> list[Entity]:
@@ -244,6 +211,21 @@ def _entity(thing: SceneObject, cast: str) -> Entity:
         color="mixed" if thing.color == cast else thing.color,
         color_share=thing.color_share,
     )
+
+
+def _is_sole(part: Entity, whole: Entity, everything: Sequence[Entity], scene: Scene) -> bool:
+    kin = [e for e in everything if scene.objects[e.index].part_of == whole.index and e.index != part.index]
+    same = any(noun(e.label).one == noun(part.label).one for e in kin)
+    return _is_one_thing(scene.objects[whole.index]) and not same
+
+
+def _clothes(everything: Sequence[Entity], scene: Scene) -> Mapping[int, tuple[Entity, ...]]:
+    found: dict[int, list[Entity]] = {}
+    for entity in sorted(everything, key=lambda e: (e.box.y0, e.index)):
+        wearer = scene.objects[entity.index].part_of
+        if wearer is not None and noun(entity.label).kind == GARMENT:
+            found.setdefault(wearer, []).append(entity)
+    return MappingProxyType({wearer: tuple(garments) for wearer, garments in found.items()})
 
 
 def _is_one_thing(thing: SceneObject) -> bool:

@@ -64,17 +64,19 @@ def fact_set(text: str, labels: Iterable[str] = ()) -> frozenset[tuple[str, str]
 def mentions(text: str, phrases: Iterable[str]) -> list[str]:
     """The phrases that occur in the text as whole words, in the order given."""
     lowered = text.lower()
-    return [phrase for phrase in phrases if re.search(rf"\b{re.escape(phrase)}\b", lowered)]
+    return [phrase for phrase in phrases if re.search(rf"\b{re.escape(phrase.lower())}\b", lowered)]
 
 
 @cache
 def _lexicon(labels: tuple[str, ...]) -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
     words = load_data(DATA)
     meanings: dict[str, tuple[str, str]] = {}
-    for label in (*known_labels(), *labels):
-        entry = noun(label)
-        for word in (label, entry.one, entry.many, *entry.also):
-            meanings.setdefault(word.lower(), ("noun", label))
+    every = tuple(dict.fromkeys((*known_labels(), *labels)))
+    # A label's own name comes first: a shirt may be a "top", but where there is a label of its own, it is that.
+    for names in (lambda n: (n.label, n.one, n.many), lambda n: n.also):
+        for label in every:
+            for word in names(noun(label)):
+                meanings.setdefault(word.lower(), ("noun", label))
     meanings |= {str(color): ("color", str(color)) for color in words["colors"]}
     meanings |= {str(word): ("color", str(color)) for word, color in words["color_synonyms"].items()}
     meanings |= {str(word): ("ordinal", str(rank)) for word, rank in words["ordinals"].items()}

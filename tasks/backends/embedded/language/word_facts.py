@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Protocol
 
+from tasks.backends.embedded.language.referral_grammar import without_writing, words_for_target
 from tasks.backends.embedded.language.text_facts import fact_set, mentions
 from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.records import Reasoning
@@ -22,6 +23,11 @@ class SceneLabels(Protocol):
     @property
     def label(self) -> str:
         """Of the target."""
+        ...
+
+    @property
+    def whole_label(self) -> str:
+        """Of what the target is a part of, ``""`` for a thing of its own."""
         ...
 
     @property
@@ -72,7 +78,7 @@ def closed_parts(draft: WrittenEdit) -> tuple[str, ...]:
     """Facts of the final instruction that the reasoning lacks, one sentence each; empty when it has them all.
 
     The localization must state every noun, color, ordinal, side, size and number of the instruction; all other parts
-    must name the target, and the last two what it becomes.
+    must name the target (the first one may name its whole), and the last two what it becomes.
     """
     if draft.reply is None:
         return ()
@@ -80,11 +86,12 @@ def closed_parts(draft: WrittenEdit) -> tuple[str, ...]:
     reasoning, argument = draft.reply.reasoning, _argument(draft)
     # The argument's own words are no fact about the target as it is now.
     becomes = fact_set(f"to {argument}") if argument else frozenset()
-    asked = fact_set(draft.rewritten or draft.reply.instruction, labels) - becomes
+    asked = fact_set(words_for_target(draft.rewritten or draft.reply.instruction), labels) - becomes
     faults = _sentences("localization lacks", asked - fact_set(reasoning.target_localization, labels))
-    target = ("noun", draft.scene.label)
+    target, whole = ("noun", draft.scene.label), ("noun", draft.scene.whole_label)
     for part in ("scene_description", "editing_description", "post_edit_description"):
-        if target not in fact_set(getattr(reasoning, part), labels):
+        named = fact_set(getattr(reasoning, part), labels)
+        if target not in named and not (part == "scene_description" and whole in named):
             faults.append(f"{part} lacks the target's noun")
     for part in ("editing_description", "post_edit_description"):
         if argument and not mentions(getattr(reasoning, part), [argument]):
@@ -97,7 +104,8 @@ def closed_rewriting(draft: WrittenEdit) -> tuple[str, ...]:
     if draft.reply is None or not draft.rewritten:
         return ()
     labels = tuple(sorted(draft.scene.labels))
-    before, after = fact_set(draft.reply.instruction, labels), fact_set(draft.rewritten, labels)
+    texts = (without_writing(text) for text in (draft.reply.instruction, draft.rewritten))
+    before, after = (fact_set(text, labels) for text in texts)
     return (*_sentences("lost", before - after), *_sentences("added", after - before))
 
 

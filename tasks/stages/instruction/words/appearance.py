@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tasks.stages.instruction.words.clothes import Clothing, clothing, fits_clothes
 from tasks.stages.instruction.words.counting import peers_of
 from tasks.stages.instruction.words.draft import Draft, Finding, finding
 from tasks.stages.instruction.words.phrases import Color, NounPhrase, color_at
-from tasks.stages.instruction.words.reading import Reading, mentions, to_target
+from tasks.stages.instruction.words.reading import Reading, mentions
 from tasks.stages.instruction.words.scene import SIZE_MARGIN, Peers, Thing, WordScene
 from tasks.stages.instruction.words.subjects import subjects
-from tasks.stages.instruction.words.tokens import contrasted
 from tasks.stages.instruction.words.vocabulary import (
     FITTING,
-    kinds,
+    canonical_color,
     measured_names,
     relation,
     same_color,
@@ -21,12 +21,12 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-_WORN = frozenset({"in", "wearing", "wears", "with", "dressed", "sporting", "and", "has"})
 _IS = frozenset({"is", "appears", "looks"})
 
 
 def size(draft: Draft) -> Finding:
     """Checks largest, smaller of the two, tall against the things compared with, with a clear margin only."""
+    draft = draft.of_whole()
     faults, decided = [], False
     for name, reading, named, _ in _texts(draft):
         for phrase in named:
@@ -47,14 +47,33 @@ def size(draft: Draft) -> Finding:
 
 
 def color(draft: Draft) -> Finding:
-    """Checks the color stated for the target's own noun or main garment against the measured color."""
-    faults, decided = [], False
+    """Checks the color stated for the target's own noun, for its whole, and for what either wears."""
     if len(draft.scene.target) != 1:
         return finding([], decided=False)
+    faults, decided = _wrong_colors(draft)
+    if draft.scene.whole is not None:
+        others, also = _wrong_colors(draft.of_whole())
+        faults, decided = [*faults, *others], decided or also
+    return finding(faults, decided)
+
+
+def _wrong_colors(draft: Draft) -> tuple[list[str], bool]:
+    faults, decided = [], False
     own = measured_names(draft.scene.targets[0].color)
     said: dict[str, tuple[Color, ...]] = {}
     for name, reading, named, is_order in _texts(draft):
-        said[name] = _colors_of_target(reading, named, draft.scene, is_order=is_order)
+        worn = tuple(clothing(reading, named, draft.scene, is_order=is_order))
+        for each in worn:
+            fits = fits_clothes(each, draft.scene)
+            decided = decided or fits is not None
+            if fits is False:
+                faults.append(f"{name} says {each.color.text!r}, {_clothes_words(draft.scene)}")
+        if only := _not_the_only_one(reading, named, draft.scene):
+            faults.append(f"{name} says {only}")
+        known = bool(draft.scene.parts_of(draft.scene.targets[0]))
+        colors = [color for phrase in named for color in _colors_of(reading, phrase, is_order=is_order)]
+        colors += () if known else _colors_worn(worn)
+        said[name] = tuple(colors)
         if not said[name] or not own:
             continue
         decided = True
@@ -64,7 +83,44 @@ def color(draft: Draft) -> Finding:
         first, second = said["instruction"], said["localization"]
         if len(first) == len(second) == 1 and not _may_be_same(first[0], second[0]):
             faults.append(f"instruction says {first[0].text!r}, localization {second[0].text!r}")
-    return finding(faults, decided)
+    return faults, decided
+
+
+def _not_the_only_one(reading: Reading, named: tuple[NounPhrase, ...], scene: WordScene) -> str:
+    """``the only red car`` where another car is red, too; ``""`` else."""
+    for phrase in named:
+        if reading.word(phrase.start - 1) != "only" or len(phrase.colors) != 1:
+            continue
+        word = canonical_color(phrase.colors[0].word)
+        kin = [t for t in scene.things if t.label == scene.label and t is not scene.targets[0]]
+        if any(thing.color == word for thing in kin):
+            return f"'only {reading.quoted(phrase)}', another {scene.label} is {word}, too"
+    return ""
+
+
+def _colors_of(reading: Reading, phrase: NounPhrase, *, is_order: bool) -> list[Color]:
+    """Colors stated for the phrase's own noun."""
+    found = list(phrase.colors)
+    at = phrase.end
+    if not is_order and reading.word(at) in _IS and (colored := color_at(reading.tokens, at + 1)) is not None:
+        found.append(colored[0])
+    return found
+
+
+def _colors_worn(worn: tuple[Clothing, ...]) -> list[Color]:
+    """Colors of what a person wears whose clothes are not known: the measured color may be that of any of them.
+
+    Pants and skin count as much as a shirt, so that legwear alone says nothing.
+    """
+    bare = [each.color for each in worn if not each.noun]
+    main = [each.color for each in worn if each.noun and each.is_main]
+    legs = [each.color for each in worn if each.noun and not each.is_main]
+    return [*bare, *main, *(legs if main else ())]
+
+
+def _clothes_words(scene: WordScene) -> str:
+    worn = [f"{part.color or 'unknown'} {part.label}" for part in scene.parts_of(scene.targets[0])]
+    return f"known of the {scene.label} are {', '.join(worn)}"
 
 
 def _may_be_same(one: Color, other: Color) -> bool:
@@ -77,7 +133,9 @@ def _texts(draft: Draft) -> Iterator[tuple[str, Reading, tuple[NounPhrase, ...],
     if draft.reply is None:
         return
     for name, reading, order in draft.orders():
-        yield name, reading, (order.target,) if order.target is not None else (), True
+        # "The red one of the chairs": the color stands before "one".
+        ones = tuple(p for p in order.chain if p.noun == "one" and p is not order.target)
+        yield name, reading, (*ones, order.target) if order.target is not None else (), True
     reading = draft.part("localization")
     yield "localization", reading, mentions(reading, draft.scene), False
     for name, reading, named in subjects(draft, result=False):
@@ -174,72 +232,3 @@ def _size_words(reading: Reading, phrase: NounPhrase, word: str, scene: WordScen
     peers: Peers = peers_of(reading, _without_sizes(phrase), scene)
     others = sorted(round(thing.measure(measure)) for thing in peers.all if thing is not scene.targets[0])
     return f"its {measure} is {round(scene.targets[0].measure(measure))}, others have {', '.join(map(str, others))}"
-
-
-def _colors_of_target(
-    reading: Reading, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
-) -> tuple[Color, ...]:
-    """All colors stated for the target itself, or for a person's main garment and what is worn on the legs."""
-    found: list[Color] = []
-    for phrase in named:
-        found += phrase.colors
-        at = phrase.end
-        if (
-            not is_order
-            and reading.word(at) in _IS
-            and (colored := color_at(reading.tokens, at + 1)) is not None
-        ):
-            found.append(colored[0])
-    if "person" not in kinds(scene.label):
-        return tuple(found)
-    found += _clad_in(reading, named)
-    # A garment may have the measured color only in part: pants and skin count as much as a shirt.
-    garments: list[Color] = []
-    main = False
-    for phrase in reading.phrases:
-        if not _is_worn_by_target(reading, phrase, named, scene, is_order=is_order):
-            continue
-        last = (phrase.text.split() or [""])[-1].removesuffix("s")
-        is_main = last in word_set("main_garments") or f"{last}s" in word_set("main_garments")
-        if is_main or f"{last}s" in word_set("legwear") or last in word_set("legwear"):
-            garments += phrase.colors
-            main = main or (is_main and bool(phrase.colors))
-    return (*found, *(garments if main else ()))
-
-
-def _clad_in(reading: Reading, named: tuple[NounPhrase, ...]) -> list[Color]:
-    """``the jockey in red``: the color alone, and no shoes in it."""
-    found = []
-    for phrase in named:
-        at = phrase.end
-        while reading.word(at) in ("dressed", "clad", "wearing", "all", "in"):
-            at += 1
-        if at > phrase.end and (colored := color_at(reading.tokens, at)) is not None:
-            after = reading.word(at + colored[1])
-            if not after or not after[0].isalnum() or after in ("who", "that", "on", "at", "between", "with"):
-                found.append(colored[0])
-    return found
-
-
-def _is_worn_by_target(
-    reading: Reading, phrase: NounPhrase, named: tuple[NounPhrase, ...], scene: WordScene, *, is_order: bool
-) -> bool:
-    if not phrase.colors or contrasted(reading.tokens, phrase.start):
-        return False
-    before = reading.word(phrase.start - 1)
-    if phrase.owner is not None:
-        return phrase.owner in named
-    if before not in _WORN and phrase.determiner not in word_set("possessives"):
-        return is_order and bool(named) and phrase.start < named[-1].start
-    people = [
-        each
-        for each in reading.phrases
-        if each.end <= phrase.start and each.noun and "person" in kinds(each.noun)
-    ]
-    if people:
-        return people[-1] in named or (
-            to_target(people[-1], scene) in FITTING
-            and people[-1].determiner not in word_set("others")
-            and reading.word(people[-1].start - 1) in ("is", "", ".")
-        )
-    return not is_order

@@ -35,9 +35,12 @@ def count(draft: Draft) -> Finding:
     """Compares numbers of a kind of thing in instruction, scene, localization and result with the scene."""
     if draft.reply is None:
         return finding([], decided=False)
+    # Who loses a hat is still there.
+    is_gone = draft.edit_type is EditType.REMOVE and draft.scene.whole is None
+    removed = len(draft.scene.target) if is_gone else 0
+    draft = draft.of_whole()
     faults, decided = [], False
     counted = counted_in(draft)
-    removed = len(draft.scene.target) if draft.edit_type is EditType.REMOVE else 0
     for name, text in draft.texts():
         if name == "editing":
             continue
@@ -160,6 +163,9 @@ def _in_pieces(reading: Reading, phrase: NounPhrase, scene: WordScene) -> NounPh
 
 
 def _is_no_thing(phrase: NounPhrase, scene: WordScene) -> bool:
+    fitting = [thing for thing in scene.things if relation(phrase.noun or "", thing.label) in FITTING]
+    if fitting and all(thing.part_of is not None for thing in fitting):
+        return True  # not all garments that are worn are found
     return phrase.noun not in scene.labels and bool(kinds(phrase.noun or "") & (PARTS | {ANYTHING, QUANTITY}))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.records.errors import Reason
 from tasks.records.records import EditType
@@ -38,6 +38,15 @@ class Draft:
     fault: str = ""
     rewritten: str = ""
     referred: tuple[int, ...] | None = None
+
+    def of_whole(self) -> Draft:
+        """The draft as words about the whole of its target; of a target of its own, the draft itself.
+
+        "The shirt of the second person from the left" says which person is meant: ranks, sizes and numbers belong to
+        the whole, as does a color where its noun follows.
+        """
+        whole = self.scene.of_whole()
+        return self if whole is None else replace(self, scene=whole)
 
     def orders(self) -> Iterator[tuple[str, Reading, Order]]:
         """The instruction and its rewriting, each with its name and parsed as an order."""

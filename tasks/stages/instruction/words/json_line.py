@@ -1,9 +1,10 @@
 """Drafts from a line of JSON (to try gates on texts without any model), and from a raw reply.
 
-One line: ``{"id", "size": [w, h], "objects": [{"label", "box": [x0, y0, x1, y1], "color"}], "target": [indices],
-"edit_type", "argument", "reply": {the reply's JSON}, "rewritten", "referred": [indices]}``. A mask is the box where
-``"mask"`` (COCO run-length, ``{"size": [h, w], "counts": "…"}``) is absent; color, argument, rewritten and referred
-are optional; ``reply`` may also be the text as a model wrote it.
+One line: ``{"id", "size": [w, h], "objects": [{"label", "box": [x0, y0, x1, y1], "color", "part_of"}],
+"target": [indices], "edit_type", "argument", "reply": {the reply's JSON}, "rewritten", "referred": [indices]}``. A mask
+is the box where ``"mask"`` (COCO run-length, ``{"size": [h, w], "counts": "…"}``) is absent; ``part_of`` is the index
+of the object's whole, where it is a part; color, argument, rewritten and referred are optional; ``reply`` may also be
+the text as a model wrote it.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class _Object(BaseModel):
     box: _Coordinates
     color: Annotated[str, BeforeValidator(_or_empty)] = ""
     mask: _Mask | None = None
+    part_of: int | None = None
 
     @model_validator(mode="after")
     def _box_has_area(self) -> _Object:
@@ -113,6 +115,13 @@ class _Line(BaseModel):
         for index in self.target:
             if not 0 <= index < len(self.objects):
                 msg = f"target {index} is none of the {len(self.objects)} objects"
+                raise ValueError(msg)
+        for number, each in enumerate(self.objects):
+            whole = each.part_of
+            if whole is None:
+                continue
+            if not 0 <= whole < len(self.objects) or self.objects[whole].part_of is not None:
+                msg = f"objects.{number}.part_of: {whole} is no object that is a thing of its own"
                 raise ValueError(msg)
         return self
 
@@ -186,7 +195,7 @@ def _thing(each: _Object) -> Thing:
     box = Box(x0=x0, y0=y0, x1=max(x1, x0 + 1), y1=max(y1, y0 + 1))
     area = int(run_lengths(each.mask.counts)[1::2].sum()) if each.mask is not None else box.area
     color = each.color.strip().lower().replace("grey", "gray")
-    return Thing(label=each.label, box=box, area=area or box.area, color=color)
+    return Thing(label=each.label, box=box, area=area or box.area, color=color, part_of=each.part_of)
 
 
 def _read_reply(raw: str) -> tuple[WrittenInstruction | None, str]:

@@ -18,6 +18,7 @@ from tasks.stages.instruction.words.vocabulary import (
     QUANTITY,
     Relation,
     are_different,
+    are_other_garments,
     kinds,
     relation,
     word_set,
@@ -37,18 +38,11 @@ def noun(draft: Draft) -> Finding:
     """Checks the nouns that instruction, rewriting and parts 2 to 4 use for the target."""
     if draft.reply is None:
         return finding([], decided=False)
-    faults, decided = [], False
-    for name, reading, order in draft.orders():
-        phrase = order.chain[-1] if order.chain else None
-        if phrase is None:
-            continue
-        decided = decided or order.denotes in FITTING
-        if is_other_thing(phrase, draft.scene) and not (
-            order.verb in ("add", "") and _is_named(reading, draft.scene, order.verb)
-        ):
-            faults.append(_fault(name, reading, phrase, draft.scene))
+    faults, decided = _wrong_in_orders(draft)
     reading = draft.part("localization")
     stated = _stated_target(reading)
+    if stated is not None and _means_whole(stated, draft.scene):
+        stated = None  # "the target is the man whose jacket …"
     if stated is not None and is_other_thing(stated, draft.scene):
         faults.append(_fault("localization", reading, stated, draft.scene))
     elif stated is None and not _any_fits(reading, draft.scene):
@@ -70,12 +64,58 @@ def noun(draft: Draft) -> Finding:
     return finding(faults, decided)
 
 
-def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:
+def _wrong_in_orders(draft: Draft) -> tuple[list[str], bool]:
+    faults, decided = [], False
+    for name, reading, order in draft.orders():
+        phrase = order.chain[-1] if order.chain else None
+        if phrase is None:
+            continue
+        decided = decided or order.denotes in FITTING
+        if draft.scene.whole is not None:
+            other = _other_part(reading, order.chain, draft.scene)
+            if other is not None:
+                faults.append(_fault(name, reading, other, draft.scene))
+            continue
+        if is_other_thing(phrase, draft.scene) and not (
+            order.verb in ("add", "") and _is_named(reading, draft.scene, order.verb)
+        ):
+            faults.append(_fault(name, reading, phrase, draft.scene))
+    return faults, decided
+
+
+def _other_part(reading: Reading, chain: tuple[NounPhrase, ...], scene: WordScene) -> NounPhrase | None:
+    """Of an order about a part: the phrase that names another part, another thing, or the whole alone."""
+    for phrase in chain:
+        if to_target(phrase, scene) in FITTING and not kinds(phrase.noun or "") <= {ANYTHING, QUANTITY}:
+            return None
+        if not _means_whole(phrase, scene) and is_other_thing(phrase, scene):
+            return phrase
+    if not chain or not _means_whole(chain[-1], scene):
+        return None
+    # "Make the man wear a blue shirt": the part is named after its whole.
+    return None if _any_fits(reading, scene) else chain[-1]
+
+
+def _means_whole(phrase: NounPhrase, scene: WordScene) -> bool:
+    return scene.whole is not None and relation(phrase.noun or "", scene.whole_label) in FITTING
+
+
+def is_other_thing(phrase: NounPhrase, scene: WordScene) -> bool:  # noqa: PLR0911
     """Whether a phrase certainly names another kind of thing than the target, or another label of the scene."""
     own = kinds(phrase.noun or "")
-    if phrase.noun is None or phrase.noun == "one" or not phrase.certain or (own and own <= _EMPTY):
+    is_part = scene.whole is not None and bool(own & PARTS)
+    if (
+        phrase.noun is None
+        or phrase.noun == "one"
+        or not phrase.certain
+        or (own and own <= _EMPTY and not is_part)
+    ):
         return False
     others = {thing.label for thing in scene.things} - {thing.label for thing in scene.targets}
+    if is_part and scene.whole is not None:
+        siblings = {part.label for part in scene.parts_of(scene.whole)}
+        fits = to_target(phrase, scene) in FITTING
+        return not fits and (are_other_garments(phrase.noun, scene.label) or phrase.noun in siblings)
     names_another = any(relation(phrase.noun, label) is Relation.SAME for label in others)
     if own & _EMPTY and not names_another:  # a door is a part of a car, too
         return False

@@ -14,7 +14,8 @@ from tasks.stages.instruction.words.vocabulary import words
 
 
 def ordinal(draft: Draft) -> Finding:
-    """Checks first, second, last: from a stated side, in rows, or in any of the usual orders."""
+    """Checks first, second, last: from a stated side, in rows, or in any usual order; those of a part's whole."""
+    draft = draft.of_whole()
     faults, decided = [], False
     unsure, counted = unsure_count(draft), counted_in(draft)
     reason = None

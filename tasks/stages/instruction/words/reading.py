@@ -151,13 +151,18 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
     for phrase in reading.phrases:
         if to_target(phrase, scene) not in FITTING or phrase.determiner in word_set("others"):
             continue
+        if phrase.owner is not None and _is_other(phrase.owner):
+            continue  # "the other man's shirt"
+        if _is_owner_of_part(reading, phrase, scene):
+            found.append(phrase)
+            continue
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
         apposed = apposed or (before == ":" and bool(found)) or _is_of_piece(reading, phrase)
         if (phrase.noun in (None, "one") and before in (",", "and", "(", "also")) or before.endswith(
             ("ing", "ed")
         ):  # "…, second from the left"
-            apposed = (
+            apposed = _is_out_of_all(reading, phrase) or (
                 bool(found)
                 and reading.tokens[found[-1].start].sentence == reading.tokens[phrase.start].sentence
             )
@@ -171,6 +176,8 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             or contrasted(reading.tokens, phrase.start)
         ):
             continue
+        if phrase.noun is None and before in IS and subject_is_other(reading, phrase.start, scene):
+            continue  # "every other person is shorter"
         if (
             phrase.noun in (None, "one")
             and not apposed
@@ -187,6 +194,40 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
             continue
         found.append(phrase)
     return tuple(found)
+
+
+def _is_owner_of_part(reading: Reading, phrase: NounPhrase, scene: WordScene) -> bool:
+    """``the shirt of (worn by, that) the man``, ``the man's shirt``, where words about the shirt speak of the man."""
+    if (
+        scene.part is None
+        or phrase.noun is None
+        or _is_other(phrase)
+        or contrasted(reading.tokens, phrase.start)
+    ):
+        return False
+    label = scene.things[scene.part].label
+    owned = owned_by(reading, phrase)
+    if owned is not None:
+        return relation(owned.noun or "", label) in FITTING
+    start = reading.sentence_start(phrase.start)
+    before = [each for each in reading.phrases if start <= each.start and each.end <= phrase.start]
+    link = reading.words(before[-1].end if before else start, phrase.start)
+    if not before:
+        return link[-2:] == ("worn", "by")
+    fits = relation(before[-1].noun or "", label) in FITTING and not _is_other(before[-1])
+    return fits and link in {("of",), ("worn", "by"), ("that",), (",", "worn", "by"), ("on",)}
+
+
+def _is_out_of_all(reading: Reading, phrase: NounPhrase) -> bool:
+    """``Of the four people, the second from the left is …``"""
+    start = reading.sentence_start(phrase.start)
+    inside = [each for each in reading.phrases if start < each.start < phrase.start]
+    return (
+        reading.word(start) in ("of", "among")
+        and len(inside) == 1
+        and inside[0].start == start + 1
+        and inside[0].end == phrase.start - 1
+    )
 
 
 def _is_of_piece(reading: Reading, phrase: NounPhrase) -> bool:

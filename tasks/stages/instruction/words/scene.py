@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.records.records import Box, GroundedTarget
 
@@ -26,12 +26,14 @@ class Thing:
         box: in pixels of the picture, half-open.
         area: pixels of the mask, or of the box without a mask.
         color: a measured color name; ``""`` or ``mixed`` if unknown.
+        part_of: index of the thing that it is a part of (a shirt's wearer), None for a thing of its own.
     """
 
     label: str
     box: Box
     area: int
     color: str = ""
+    part_of: int | None = None
 
     @property
     def x(self) -> float:
@@ -58,6 +60,7 @@ class WordScene:
         things: the scene's objects.
         target: indices of the things to be edited.
         weak: detections of low confidence; they make counts and orders uncertain and are never the target.
+        part: index of the part of the target that the words are about, None where they are about the target itself.
     """
 
     width: int
@@ -65,6 +68,7 @@ class WordScene:
     things: tuple[Thing, ...]
     target: tuple[int, ...]
     weak: tuple[Thing, ...] = ()
+    part: int | None = None
 
     @property
     def targets(self) -> tuple[Thing, ...]:
@@ -75,6 +79,33 @@ class WordScene:
     def label(self) -> str:
         """The first target's label."""
         return self.targets[0].label
+
+    @property
+    def whole_index(self) -> int | None:
+        """Index of the thing that the first target is a part of, None for a thing of its own."""
+        return self.targets[0].part_of
+
+    @property
+    def whole(self) -> Thing | None:
+        """The thing that the first target is a part of."""
+        return None if self.whole_index is None else self.things[self.whole_index]
+
+    @property
+    def whole_label(self) -> str:
+        """Its label, ``""`` for a target of its own."""
+        return "" if self.whole is None else self.whole.label
+
+    def parts_of(self, thing: Thing) -> tuple[Thing, ...]:
+        """The parts of one of the things."""
+        return tuple(
+            part for part in self.things if part.part_of is not None and self.things[part.part_of] is thing
+        )
+
+    def of_whole(self) -> WordScene | None:
+        """The scene with the whole as its target, for what words say of the whole; None for a target of its own."""
+        if self.whole_index is None:
+            return None
+        return replace(self, target=(self.whole_index,), part=self.target[0])
 
     @property
     def labels(self) -> frozenset[str]:
@@ -89,7 +120,7 @@ def word_scene(target: GroundedTarget) -> WordScene:
         width=source.width,
         height=source.height,
         things=tuple(
-            Thing(label=each.label, box=each.box, area=each.area, color=each.color)
+            Thing(label=each.label, box=each.box, area=each.area, color=each.color, part_of=each.part_of)
             for each in target.scene.objects
         ),
         target=target.indices,

@@ -34,28 +34,64 @@ _ALONG_A_WAY = frozenset({"road", "street", "path", "lane", "river", "stream"})
 
 
 def side(draft: Draft) -> Finding:
-    """Checks left, right, top, bottom and center of the picture, where they refer to the target."""
-    faults, decided = [], False
+    """Checks left, right, top, bottom and center of the picture, where they refer to the target.
+
+    Of a part, a place may be said of itself or of its whole: it is wrong where it fits neither.
+    """
+    whole = draft.of_whole()
+    faults, decided = _wrong_sides(draft, adjectives=whole is draft)
+    if whole is not draft:
+        others, also = _wrong_sides(whole, adjectives=True)
+        fits = {place for place, fault in (*faults.items(), *others.items()) if not fault}
+        faults = {place: fault for place, fault in (faults | others).items() if place not in fits}
+        decided = decided or also
+    return finding([fault for fault in faults.values() if fault], decided)
+
+
+def _wrong_sides(draft: Draft, *, adjectives: bool) -> tuple[dict[tuple[str, int], str], bool]:
+    """For each place that is compared, by text and token, what is wrong with it, ``""`` for nothing.
+
+    Args:
+        draft: the words.
+        adjectives: whether "the leftmost" is compared, too; not all parts of a name are found.
+    """
+    faults: dict[tuple[str, int], str] = {}
     for name, reading, named, is_order in speaking_of_target(draft):
+        placed: set[str] = set()
         for place in places(reading):
             refers_to = said_of(reading, place, named, draft.scene, is_order=is_order)
-            if not refers_to:
+            if not refers_to or _is_of_another(reading, place, named, placed):
                 continue
+            placed |= set(place.sides)
             verdict = _fits_place(draft.scene, place, reading)
             if refers_to == BESIDE and verdict is False and not _is_across(draft.scene, place):
                 verdict = None
-            decided = decided or verdict is not None
-            if verdict is False:
+            if verdict is not None:
                 where = " ".join(reading.words(place.start, place.end))
-                faults.append(f"{name} says {where!r}, the target's center is {_where(draft.scene)}")
-        for phrase in named:
+                fault = f"{name} says {where!r}, the target's center is {_where(draft.scene)}"
+                faults[name, place.start] = "" if verdict else fault
+        for phrase in named if adjectives else ():
             fits = _fits_adjective(reading, phrase, draft.scene)
-            decided = decided or fits is not None
-            if fits is False:
-                faults.append(
+            if fits is not None:
+                fault = (
                     f"{name} says {reading.quoted(phrase)!r}, the target's center is {_where(draft.scene)}"
                 )
-    return finding(faults, decided)
+                faults[name, phrase.start] = "" if fits else fault
+    return faults, bool(faults)
+
+
+def _is_of_another(reading: Reading, place: Place, named: tuple[NounPhrase, ...], placed: set[str]) -> bool:
+    """``The sign on the left is yellow``, after words that put the target on the right: another sign."""
+    start = reading.sentence_start(place.start)
+    first = next((phrase for phrase in named if phrase.start == start), None)
+    opposite = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+    return (
+        first is not None
+        and start > 0
+        and set(reading.words(first.end, place.start)) <= {"on", "at", "in", "to", "the"}
+        and reading.word(place.end) in ("is", "are", "has", "was")
+        and any(opposite.get(each) in placed for each in place.sides)
+    )
 
 
 def _is_across(scene: WordScene, place: Place) -> bool:

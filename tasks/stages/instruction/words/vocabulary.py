@@ -178,6 +178,13 @@ def are_different(noun: str, other: str) -> bool:
     )
 
 
+def are_other_garments(noun: str, other: str) -> bool:
+    """Whether no garment has both names (a shirt, trousers); false where one of them is no garment."""
+    first, second = ([s for s in _senses_of(each) if s.kind == "garment"] for each in (noun, other))
+    pairs = [_compare(a, b) for a in first for b in second]
+    return bool(pairs) and all(pair is Relation.OTHER for pair in pairs)
+
+
 def color_names(word: str) -> frozenset[str]:
     """The measured color names that a color word may stand for; empty for another word."""
     colors: Mapping[str, list[str]] = words()["colors"]

@@ -39,8 +39,12 @@ def thing(
     score: float = 0.85,
     share: float | None = None,
     not_a_target: str = "",
+    part_of: int | None = None,
 ) -> dict[str, object]:
-    """A thing for `scene`; ``share`` defaults to 0.85 for a named color and 0.4 for a mixed one."""
+    """A thing for `scene`; ``share`` defaults to 0.85 for a named color and 0.4 for a mixed one.
+
+    ``part_of`` is the number of its whole among the scene's things.
+    """
     if share is None:
         share = 0.4 if color == "mixed" else 0.85
     return {
@@ -50,6 +54,7 @@ def thing(
         "score": score,
         "share": share,
         "not_a_target": not_a_target,
+        "part_of": part_of,
     }
 
 
@@ -71,6 +76,7 @@ def scene(things: list[dict[str, object]], weak: tuple[tuple[object, ...], ...] 
             lab=LABS[item["color"]],
             checks=(),
             not_a_target=item["not_a_target"],
+            part_of=item["part_of"],
         )
         for index, item in enumerate(things)
     )
@@ -157,5 +163,38 @@ def living_room() -> Scene:
     )
 
 
-ALL = (desk, cups, street, living_room)
+def garments() -> Scene:
+    """Three people in clothes of clear colors, the middle one next to a dog, a bench at the left end."""
+    return scene(
+        [
+            thing("person", (250, 250, 350, 650), "red"),
+            thing("person", (470, 240, 580, 650), "white"),
+            thing("person", (800, 260, 900, 660), "green"),
+            thing("top", (260, 310, 340, 440), "red", part_of=0),
+            thing("trousers", (265, 440, 335, 620), "blue", part_of=0),
+            thing("top", (480, 300, 570, 430), "white", part_of=1),
+            thing("trousers", (485, 430, 565, 620), "black", part_of=1),
+            thing("jacket", (810, 320, 890, 460), "green", part_of=2),
+            thing("dog", (590, 540, 690, 655), "brown"),
+            thing("bench", (20, 480, 200, 640), "brown"),
+        ]
+    )
+
+
+def tall_and_short() -> Scene:
+    """A tall person in a dress and a short one in a shirt and shorts on one line, a car behind, a handbag."""
+    return scene(
+        [
+            thing("person", (300, 200, 400, 700), "red"),
+            thing("person", (600, 330, 690, 705)),
+            thing("dress", (310, 270, 390, 560), "red", part_of=0),
+            thing("shirt", (610, 390, 680, 500), "yellow", part_of=1),
+            thing("shorts", (615, 500, 675, 580), "blue", part_of=1),
+            thing("handbag", (600, 520, 640, 580), "black"),
+            thing("car", (720, 350, 960, 560), "white"),
+        ]
+    )
+
+
+ALL = (desk, cups, street, living_room, garments, tall_and_short)
 """All scenes, for tests that run over all targets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -22,6 +23,7 @@ from tests.tasks.stages.instruction.example_scenes import (
     WIDTH,
     cups,
     desk,
+    garments,
     living_room,
     scene,
     street,
@@ -94,7 +96,6 @@ def test_the_localisation_has_all_its_parts():
         text = reply.reasoning.target_localization
         assert "cup" in text
         assert "red" in text
-        assert "percent of the picture" in text
         assert "left half of the picture" in text
         assert "second" in text
         assert "laptop" in text
@@ -102,8 +103,21 @@ def test_the_localisation_has_all_its_parts():
 
 def test_words_vary_with_the_seed():
     replies = _replies(target(cups(), 1), EditType.COLOR, "blue", seeds=60)
-    assert len({r.instruction for r in replies}) >= 10
-    assert len({r.reasoning.scene_description for r in replies}) >= 6
+    assert len({r.instruction for r in replies}) >= 4
+    assert len({r.reasoning.scene_description for r in replies}) >= 4
+
+
+def test_texts_about_one_photograph_do_not_repeat_each_other():
+    whole = garments()
+    said = []
+    for number, index in enumerate((0, 1, 2, 3)):
+        replies = _replies(target(whole, index, name=f"t{number}"), EditType.REMOVE, seeds=20)
+        starts = {r.instruction.split(" the ")[0] for r in replies}
+        listings = {re.sub(r"(a|at least) .*", "", r.reasoning.scene_description) for r in replies}
+        said.append((starts, listings))
+    for (starts, listings), (next_starts, next_listings) in itertools.pairwise(said):
+        assert not starts & next_starts
+        assert not listings & next_listings
 
 
 def test_the_same_question_gives_the_same_words():

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from tasks.backends.embedded.language.relations import beside, clearly_left, rests_on
 from tasks.backends.embedded.language.scene_facts import (
     FactLimits,
-    beside,
-    clearly_left,
     gather_facts,
     part,
     possible_instances,
-    rests_on,
 )
 from tasks.imaging.geometry import gap
 from tests.tasks.stages.instruction.example_scenes import WIDTH, cups, desk, scene, street, target, thing

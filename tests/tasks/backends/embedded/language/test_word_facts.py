@@ -15,6 +15,7 @@ from tasks.roles.questions import WrittenInstruction
 class Labels:
     label: str = "cup"
     labels: frozenset[str] = frozenset({"cup", "laptop"})
+    whole_label: str = ""
 
 
 @dataclass(frozen=True)

@@ -51,13 +51,18 @@ def line_of(sample: dict[str, Any]) -> dict[str, Any]:
     line = {
         "id": sample["id"],
         "size": sample["size"],
-        "objects": [{"label": label, "box": box, "color": color} for label, box, color in sample["objects"]],
+        "objects": [object_of(*each) for each in sample["objects"]],
         "target": sample["target"],
         "edit_type": edit_type,
         "argument": argument,
         "reply": reply,
     }
     return line | {key: sample[key] for key in ("rewritten", "referred") if key in sample}
+
+
+def object_of(label: str, box: list[int], color: str, part_of: int | None = None) -> dict[str, Any]:
+    found = {"label": label, "box": box, "color": color}
+    return found if part_of is None else found | {"part_of": part_of}
 
 
 def _planted(sample: dict[str, Any]) -> Iterator[Case]:

@@ -42,6 +42,8 @@ FREE = (
     "held_out_seven",
     "held_out_eight",
     "held_out_nine",
+    "parts",
+    "looks",
 )
 MIRRORED = ("instruction", "rewritten", "scene", "localization", "editing", "result")
 MAX_FALSE_SHARE = 0.05

@@ -92,7 +92,7 @@ def _instructor(folder: Path) -> Subject:
         "scene-facts",
         ask.instruct_questions(),
         _bad(ask.instruct_question((0, 2)), Reason.NO_UNIQUE_REFERENCE),
-        _bad(ask.instruct_question((1,), EditType.REPLACE, "plate"), Reason.BACKEND_ERROR),
+        _bad(ask.instruct_question((1,), EditType.ACTION, "fall over"), Reason.BACKEND_ERROR),
     )
 
 

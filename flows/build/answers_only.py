@@ -16,9 +16,11 @@ from tasks.records.settings_base import RoleSettings
 from tasks.roles.placement import HERE
 from tasks.stages.config import BuildConfig, config_of
 from tasks.stages.registry import SPECS, check_roles, stage_digests
-from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.infos import StoreOptions
+from tasks.storage.objects.store import Store, open_store
 from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
+from tasks.storage.protocol.out_folder import check_out
 from tasks.storage.protocol.take_over import recorded_libraries, take_over, take_over_plans
 
 NOT_COMPARED = ("python",)
@@ -63,6 +65,7 @@ def open_replay(
     if _place(out) == _place(origin):
         msg = f"--out {out!r}: expected a dataset other than --from"
         raise ConfigurationError(msg)
+    check_out(out)
     store = open_store(out, StoreOptions(min_free_bytes=config.execution.min_free_bytes))
     store.probe()
     take_over(source, store, plans[0])
@@ -141,7 +144,8 @@ def _reproducible_here(config: BuildConfig) -> BuildConfig:
 
 
 def _place(uri: str) -> str:
-    return str(local_folder(uri) or uri.rstrip("/"))
+    scheme, separator, rest = uri.rstrip("/").partition("://")
+    return str(local_folder(uri) or f"{scheme.lower()}{separator}{rest}")
 
 
 def _installed(name: str) -> str:

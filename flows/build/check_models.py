@@ -25,6 +25,7 @@ from tasks.backends.model_files import (
 )
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import RoleSettings
+from tasks.records.user_path import user_path
 from tasks.roles.backends import BackendChoice, choose
 from tasks.roles.placement import ServerSettings, ServeSettings
 from tasks.stages.choices import served_by
@@ -278,7 +279,7 @@ def _of_own_server(serve: ServeSettings, model_id: str) -> tuple[ModelFile, ...]
     named = [("python", serve.python), ("template", serve.template)]
     if is_folder(serve.path, model_id):
         named.append(("path", serve.path))
-    return tuple(model_file(option, Path(text).expanduser()) for option, text in named if text)
+    return tuple(model_file(option, user_path(text)) for option, text in named if text)
 
 
 def _fetched(file: ModelFile) -> str:

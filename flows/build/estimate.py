@@ -17,6 +17,7 @@ from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import committed_units
 from tasks.storage.protocol.stage_end import find_stage_end, kept_children
 from tasks.storage.protocol.units import Plan
+from tasks.storage.protocol.written import written
 
 SECONDS_PER_INPUT = {"ingest": 0.15, "grounding": 3.0, "instruction": 0.05, "editing": 1.5, "publish": 0.1}
 """On one core, measured on the demo; a stage that has commits is estimated from those instead."""
@@ -146,7 +147,7 @@ class _Estimator:
 
     def _any_commits(self, key: StageKey) -> list[Commit]:
         store = self._build.store
-        paths = [info.path for info in islice(store.list(key.commits), LOOKED_AT)]
+        paths = [info.path for info in islice(written(store, key.commits), LOOKED_AT)]
         return [commit_from(store.get(path), path) for path in paths]
 
     def _line(

@@ -17,9 +17,11 @@ from tasks.records.records import SCHEMA_VERSION
 from tasks.sources.listing import Listing, list_sources
 from tasks.stages.config import BuildConfig
 from tasks.stages.registry import check_roles, stage_digests, stage_material
-from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.infos import StoreOptions
+from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.builds import BuildRecord, link_plan, list_builds, write_build
 from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.out_folder import check_out
 from tasks.storage.protocol.planning import (
     Grouping,
     draft_plan,
@@ -81,12 +83,14 @@ def open_build(config: BuildConfig, *, retry: bool = False, recheck: bool = Fals
     ``stages`` is a range as in `flows.build.stage_range.stages_of`.
 
     Raises:
-        ConfigurationError: an invalid role, range of stages, exclusion file or store.
+        ConfigurationError: an invalid role, range of stages, exclusion file or store, or other files where the dataset
+            would lie.
         AssetUnavailable: photographs requested by name cannot be fetched.
         StorageFault: the store cannot be written to.
     """
     chosen = stages_of(stages, config.execution.pause_after)
     check_roles(config)
+    check_out(config.out)
     store = open_store(config.out, StoreOptions(min_free_bytes=config.execution.min_free_bytes))
     return Build(
         config=config,

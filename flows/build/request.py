@@ -16,7 +16,7 @@ class BuildRequest(Settings):
     out: str = Field(default="", description="dataset URI")
     name: str = Field(default="", description="release name")
     assignments: tuple[str, ...] = Field(default=(), description="a.b=value overrides")
-    limit: int | None = Field(default=None, ge=0, description="maximum number of sources")
+    limit: int | None = Field(default=None, ge=0, description="use only the first so many photographs")
     exclude: str = Field(default="", description="file with ids or locations to exclude")
     stages: str = Field(default="", description="stages to run: a, a..b, a.. or ..b; all by default")
     retry_failed: bool = Field(default=False, description="try failed inputs again")

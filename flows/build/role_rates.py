@@ -12,6 +12,7 @@ from tasks.records.errors import DataFault
 from tasks.roles.rates import RateSettings
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.layout import RUNS
+from tasks.storage.protocol.written import written
 
 Basis = Literal["measured", "stated", "unknown"]
 
@@ -40,7 +41,7 @@ def measured_rates(store: Store) -> dict[str, Rate]:
     """
     seconds: defaultdict[str, float] = defaultdict(float)
     questions: defaultdict[str, int] = defaultdict(int)
-    for info in store.list(RUNS):
+    for info in written(store, RUNS):
         data = store.find(info.path)
         try:
             routes = json.loads(data)["services"].get("routes", {}) if data else {}

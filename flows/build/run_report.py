@@ -25,6 +25,7 @@ from flows.build.progress import Progress
 from tasks.records.errors import GroundEditError, StorageFault
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.layout import RUNS, run_path
+from tasks.storage.protocol.written import written
 
 EVERY_S = 5.0
 
@@ -133,15 +134,15 @@ def brief(services: Mapping[str, Any], rates: Mapping[str, float]) -> str:
 
 def newest_run(store: Store, build: str) -> dict[str, Any] | None:
     """What the last run of a build wrote, with its age in seconds as ``age_s``; None if there is none."""
-    found = [info for info in store.list(RUNS) if info.path.startswith(f"{RUNS}/{build}-")]
+    found = [info for info in written(store, RUNS) if info.path.startswith(f"{RUNS}/{build}-")]
     if not found:
         return None
     newest = max(found, key=lambda info: (info.modified, info.path))
     data = store.find(newest.path)
     if data is None:
         return None
-    written: dict[str, Any] = json.loads(data)
-    return {**written, "age_s": round((datetime.now(UTC) - newest.modified).total_seconds(), 1)}
+    state: dict[str, Any] = json.loads(data)
+    return {**state, "age_s": round((datetime.now(UTC) - newest.modified).total_seconds(), 1)}
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from tasks.records.outcomes import STAGES
 from tasks.roles.calls import Route
 from tasks.roles.placement import OnCards, PoolSettings, ServerSettings
 from tasks.stages.registry import routes_of
-from tasks.storage.objects.store import StoreOptions
+from tasks.storage.objects.infos import StoreOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

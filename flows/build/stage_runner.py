@@ -18,7 +18,8 @@ from tasks.records.outcomes import STAGES
 from tasks.stages.config import BuildConfig, ExecutionSettings
 from tasks.stages.registry import SPECS, material_digest, routes_of
 from tasks.stages.sample_stage import SampleStage
-from tasks.storage.objects.store import StoreOptions, open_store
+from tasks.storage.objects.infos import StoreOptions
+from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.planning import pending_units
 from tasks.storage.protocol.stage_end import StageEnd, close_stage, decide_duplicates
 from tasks.storage.protocol.units import Plan

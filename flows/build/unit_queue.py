@@ -32,8 +32,15 @@ DEATHS_THAT_STOP = 3
 NAMED = 10
 """Missing answers named in a message, per role."""
 
-MODEL_FAILURES = (Reason.CRASHED, Reason.TIMED_OUT, Reason.BACKEND_ERROR)
-"""Failures that count against the stage; an unreadable file counts only against itself."""
+COUNTED_FAILURES = (
+    Reason.CRASHED,
+    Reason.TIMED_OUT,
+    Reason.BACKEND_ERROR,
+    Reason.SERVER_ERROR,
+    Reason.SERVER_UNREACHABLE,
+)
+"""Failures that count against the stage: many of them have one cause, such as a network that is away. A file that is
+unreadable or refused counts only against itself."""
 
 
 class QueuedUnit(Protocol):
@@ -64,7 +71,7 @@ class Limits:
     Attributes:
         step_timeout_s: limit for one computing step.
         max_environment_faults: environment faults that stop a stage.
-        max_failed_share: share of inputs failed by the model that stops a stage, 0..1.
+        max_failed_share: share of inputs failed by a model or the network that stops a stage, 0..1.
         failed_share_after: inputs processed before that share is checked.
     """
 
@@ -148,7 +155,7 @@ class UnitQueue:
         self.open.discard(unit_id)
         self._tally.deaths_in_a_row = 0
         self._tally.inputs += inputs
-        self._tally.failed += sum(failures.get(reason.value, 0) for reason in MODEL_FAILURES)
+        self._tally.failed += sum(failures.get(reason.value, 0) for reason in COUNTED_FAILURES)
         self._stop_when_too_many_failed(failures)
 
     def worker_died(self, held: Collection[str], computing: Collection[str], trouble: Trouble) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from flows.build.request import BuildRequest, resolve
 from flows.cli.terminal import tell
 from tasks.records.errors import ConfigurationError
+from tasks.records.user_path import user_path
 from tasks.stages.instruction.words.gates import gates_named
 from tasks.stages.instruction.words.json_line import check_line
 
@@ -24,7 +25,7 @@ def gates(arguments: argparse.Namespace) -> int:
     if arguments.gates is not None:
         names = tuple(name.strip() for name in arguments.gates.split(",") if name.strip())
         gates_named(names, "--gates")
-    for line in _lines(Path(arguments.file)):
+    for line in _lines(user_path(arguments.file)):
         if line.strip():
             # Half of a surrogate pair can't be written; as "\\ud800" it stays JSON.
             verdict = json.dumps(check_line(line, names), ensure_ascii=False)

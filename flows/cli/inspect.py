@@ -20,6 +20,7 @@ from flows.cli.terminal import tell
 from tasks.gallery.build_gallery import write_build_gallery
 from tasks.records.errors import ConfigurationError
 from tasks.records.measuring import measured_words
+from tasks.sources.locations import escape
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.objects.uris import local_folder
 from tasks.storage.protocol.builds import BuildRecord, build_plans, list_builds
@@ -62,9 +63,9 @@ def verify(arguments: argparse.Namespace) -> int:
         tell(json.dumps({**report, "checked": audit.checked, "bytes": audit.bytes}, indent=2))
     else:
         for fault in audit.faults:
-            tell(f"fault: {fault.path}: {fault.problem}")
+            tell(f"fault: {escape(fault.path)}: {fault.problem}")
         for note in audit.notes:
-            tell(f"note: {note.path}: {note.problem}")
+            tell(f"note: {escape(note.path)}: {note.problem}")
         tell(f"{audit.checked} objects checked, {audit.bytes} bytes read, {len(audit.faults)} faults")
     return 1 if audit.faults else 0
 

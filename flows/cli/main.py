@@ -101,7 +101,10 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         each.add_argument("--out", type=_text, metavar="URI", help=f"dataset: {DATASET_URIS}")
         each.add_argument("--name", type=_text, help="name of the release")
         each.add_argument(
-            "--limit", type=_count, metavar="SOURCES", help="use only the first SOURCES photographs"
+            "--limit",
+            type=_count,
+            metavar="N",
+            help="use only the first N photographs, in the order of locations",
         )
         each.add_argument(
             "--exclude", type=_text, metavar="FILE", help="file of ids, locations or patterns to leave out"

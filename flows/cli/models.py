@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.try_models import Tried, try_models
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
+from tasks.records.user_path import user_path
 
 
 def try_profile(arguments: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def try_profile(arguments: argparse.Namespace) -> int:
     def show(one: Tried) -> None:
         progress.note(f"{one.role}: {one.problem or one.answer}")
 
-    tried, notes = try_models(config, Path(arguments.photo), show)
+    tried, notes = try_models(config, user_path(arguments.photo), show)
     failed = [one.role for one in tried if one.problem]
     if arguments.json:
         tell(json.dumps({"roles": [asdict(one) for one in tried], "notes": notes}, indent=2))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from flows.build.fetch_models import fetch_models
 from flows.build.progress import Progress
@@ -12,6 +11,7 @@ from flows.cli.tables import text_table
 from flows.cli.terminal import tell
 from tasks.backends.weights import lock_path, write_lock
 from tasks.records.errors import ConfigurationError
+from tasks.records.user_path import user_path
 
 
 def lock(arguments: argparse.Namespace) -> int:
@@ -21,7 +21,7 @@ def lock(arguments: argparse.Namespace) -> int:
         ConfigurationError: nothing is there.
         ModelUnavailable: a file cannot be read, or the lock file cannot be written.
     """
-    path = Path(arguments.path)
+    path = user_path(arguments.path)
     if not path.exists():
         msg = f"PATH={arguments.path!r}: no such file or folder"
         raise ConfigurationError(msg)

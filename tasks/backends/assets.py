@@ -27,6 +27,7 @@ from filelock import FileLock
 
 from tasks.backends.package_download import DownloadFailed, download_members
 from tasks.records.errors import AssetUnavailable
+from tasks.records.user_path import user_path
 
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     "demo": (
@@ -120,9 +121,9 @@ def default_cache_folder(environment: Mapping[str, str] | None = None) -> Path:
     """``GROUNDEDIT_CACHE`` where set, else ``groundedit`` in the user's cache folder."""
     values = os.environ if environment is None else environment
     if values.get("GROUNDEDIT_CACHE"):
-        return Path(values["GROUNDEDIT_CACHE"]).expanduser()
+        return user_path(values["GROUNDEDIT_CACHE"])
     base = values.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "groundedit"
+    return user_path(base) / "groundedit"
 
 
 @dataclass(slots=True)

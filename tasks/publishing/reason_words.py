@@ -71,6 +71,15 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "unreadable", "The bytes could not be read, so nothing is known about the picture."
     ),
     Reason.SOURCE_MISSING: _say("source missing", "The file was listed but no longer exists."),
+    Reason.ACCESS_DENIED: _say(
+        "access denied", "The web server or bucket refuses to give the photograph to whoever asks."
+    ),
+    Reason.SERVER_ERROR: _say(
+        "server error", "The photograph's web server answered with an error instead of the photograph."
+    ),
+    Reason.SERVER_UNREACHABLE: _say(
+        "server unreachable", "The photograph's web server could not be reached or did not answer in time."
+    ),
     Reason.SOURCE_CHANGED: _say("source changed", "The file is no longer the one that was listed or stored."),
     Reason.TOO_FEW_ENTITIES: _say(
         "too few entities", "Too few objects were found for a scene in which one has to be singled out."

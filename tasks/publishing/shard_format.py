@@ -22,15 +22,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Annotated, BinaryIO, cast
-from urllib.parse import unquote, urlparse
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.records import version_1
 from tasks.records.errors import DataFault
 from tasks.records.records import SCHEMA_VERSION, SCHEMA_VERSIONS, EditType
+from tasks.storage.objects.uris import local_folder
 
 MEMBERS = ("edited.png", "grounded.jpg", "json", "mask.png", "source.jpg")
 """Member names of a sample, in tar order."""
@@ -318,12 +317,12 @@ def iterate_release(uri: str, split: str | None = None) -> Iterator[ReleasedSamp
 
 def _open(uri: str, name: str) -> AbstractContextManager[BinaryIO]:
     """Opens one file of the release as a stream; remote ones through obstore, imported only then."""
-    if "://" in uri and not uri.startswith("file://"):
+    folder = local_folder(uri)
+    if folder is None:
         from obstore import open_reader  # noqa: PLC0415  (local readers need no client)
         from obstore.store import from_url  # noqa: PLC0415
 
         return cast("AbstractContextManager[BinaryIO]", open_reader(from_url(uri.rstrip("/")), name))
-    folder = Path(unquote(urlparse(uri).path)) if uri.startswith("file://") else Path(uri)
     if not (folder / name).is_file():
         raise DataFault(f"{folder / name}: not there" + ("; no finished release" if name == MANIFEST else ""))
     return (folder / name).open("rb")

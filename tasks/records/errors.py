@@ -112,6 +112,9 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     SOURCE_MISSING = "source_missing"
     SOURCE_CHANGED = "source_changed"
+    ACCESS_DENIED = "access_denied"
+    SERVER_ERROR = "server_error"
+    SERVER_UNREACHABLE = "server_unreachable"
     # grounding, rejections
     TOO_FEW_ENTITIES = "too_few_entities"
     NO_TARGET = "no_target"
@@ -170,6 +173,9 @@ FAILURES = frozenset(
         Reason.UNREADABLE,
         Reason.SOURCE_MISSING,
         Reason.SOURCE_CHANGED,
+        Reason.ACCESS_DENIED,
+        Reason.SERVER_ERROR,
+        Reason.SERVER_UNREACHABLE,
         Reason.CRASHED,
         Reason.TIMED_OUT,
         Reason.BACKEND_ERROR,

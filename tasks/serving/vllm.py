@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records.errors import ConfigurationError
+from tasks.records.user_path import user_path
 from tasks.roles.placement import MODELS_OWN, ServedModel, ServerSettings, ServeSettings
 from tasks.serving.supervised import ServerCommand
 
@@ -182,4 +183,4 @@ def _serve(settings: ServerSettings) -> ServeSettings:
 
 def _absolute(path: str) -> str:
     """Links stay as they are: an environment's interpreter is one, and its target would be another environment."""
-    return str(Path(path).expanduser().absolute())
+    return str(user_path(path).absolute())

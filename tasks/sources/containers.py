@@ -77,7 +77,8 @@ def _is_tar(entry: SourceEntry) -> bool:
 
 
 def _may_be_list(entry: SourceEntry) -> bool:
-    return not entry.problem and is_list(entry.path)
+    # A list in an object store whose key is no path has no neighbors that its rows could name.
+    return not entry.problem and is_list(entry.path) and "" not in entry.path.split("/")
 
 
 def _members(place: Place, entry: SourceEntry) -> list[SourceEntry]:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from tasks.records.errors import ConfigurationError
+from tasks.records.user_path import user_path
 
 _ID = re.compile(r"([a-z2-7]{26})(-t\d+(-p\d+)?)?")
 _GLOB = re.compile(r"[*?\[]")
@@ -50,7 +50,7 @@ def read_exclusions(path: str) -> Exclusions:
     if not path:
         return Exclusions()
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        text = user_path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         msg = f"exclude={path!r}: cannot be read as a text file (not UTF-8)"
         raise ConfigurationError(msg) from error

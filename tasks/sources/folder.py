@@ -11,9 +11,10 @@ from pathlib import Path
 from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.formats import looks_like_picture
-from tasks.sources.groundedit_folders import DATASET, PART, PARTS_OF_A_DATASET, kind_of
+from tasks.sources.groundedit_folders import DATASET, PART, kind_of
 from tasks.sources.locations import is_too_long, join, location_of
 from tasks.sources.places import Place
+from tasks.storage.protocol.layout import PARTS
 
 
 def list_folder(place: Place, skip: Path | None = None) -> list[SourceEntry]:
@@ -155,7 +156,7 @@ class _Walk:
         if not children and parts and looks_like_picture(parts[-1]):
             self._add(parts, problem=Reason.NOT_AN_IMAGE, detail="an empty folder")
         for child in children:
-            if kind == DATASET and child.name in PARTS_OF_A_DATASET:
+            if kind == DATASET and child.name in PARTS:
                 self._add_own((*parts, child.name), PART)
             else:
                 self._visit(child, (*parts, child.name))

@@ -14,26 +14,14 @@ from pathlib import Path
 
 from tasks.records.canonical import unseal
 from tasks.records.errors import DataFault
-from tasks.storage.objects.store import Store
-from tasks.storage.protocol.layout import (
-    ANSWERS,
-    ASIDE,
-    BUILDS,
-    LOGS,
-    MANIFEST,
-    RELEASES,
-    RUNS,
-    STAGES,
-    is_of_a_dataset,
-)
+from tasks.storage.objects.bucket import Bucket
+from tasks.storage.objects.s3_client import ObjectRefused
+from tasks.storage.protocol.layout import BUILDS, MANIFEST, PARTS, STAGES, is_of_a_dataset
 
 DATASET, RELEASE, GALLERY = "a dataset", "a release", "a gallery"
 
-PARTS_OF_A_DATASET = (ANSWERS, ASIDE, BUILDS, LOGS, RELEASES, RUNS, STAGES)
-"""Top-level folders that a build writes."""
-
 PART = f"part of {DATASET}"
-"""What each of them is called when the source is itself the folder of a dataset."""
+"""What each part of a dataset is called when the source is itself the folder of a dataset."""
 
 _PAGE, _STYLE = "index.html", "style.css"
 _GALLERY_MARK = b'<nav class="chips" aria-label="Accepted samples">'
@@ -60,7 +48,7 @@ def kind_of(folder: Path, names: Collection[str]) -> str:
         return ""  # an unreadable file gets its own entry later
 
 
-def groundedit_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
+def groundedit_folders(store: Bucket, paths: Iterable[str]) -> dict[str, str]:
     """The outermost folders below a store that GroundEdit wrote, and what each is.
 
     If the store itself holds a dataset, the parts of that are returned instead; a store that is a release or gallery
@@ -85,7 +73,7 @@ def groundedit_folders(store: Store, paths: Iterable[str]) -> dict[str, str]:
         if kind and folder:
             found[folder] = kind
         elif kind == DATASET:
-            found |= dict.fromkeys(PARTS_OF_A_DATASET, PART)
+            found |= dict.fromkeys(PARTS, PART)
     return found
 
 
@@ -127,8 +115,11 @@ def _holds(data: bytes, *keys: str) -> bool:
         return False
 
 
-def _object(store: Store, folder: str, mark: str) -> bytes:
-    return store.find(f"{folder}/{mark}".lstrip("/")) or b""
+def _object(store: Bucket, folder: str, mark: str) -> bytes:
+    try:
+        return store.find(f"{folder}/{mark}" if folder else mark) or b""
+    except ObjectRefused:
+        return b""  # it gets its own entry, and its reason when it is read
 
 
 def _bytes(path: Path) -> bytes:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from tasks.records.errors import Reason, SampleError
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.archive import list_tar
 from tasks.sources.containers import Opened, is_row, open_containers
-from tasks.sources.exclusion import read_exclusions
+from tasks.sources.exclusion import Exclusions, read_exclusions
 from tasks.sources.folder import list_folder
-from tasks.sources.formats import HEAD_BYTES, looks_like_picture, sniff
+from tasks.sources.formats import DECODED, HEAD_BYTES, looks_like_picture, sniff
 from tasks.sources.locations import with_unique_locations
 from tasks.sources.object_prefix import list_prefix
 from tasks.sources.places import Place, check_place, resolve_places
@@ -26,6 +28,9 @@ MAX_SNIFFED = 1000
 
 
 _NAMED = 10
+
+HEADS_AT_ONCE = 32
+"""Entries whose first bytes are asked for at the same time, each a request where the source is remote."""
 
 MAX_HASHED_BYTES = 1 << 30
 """Larger originals are not hashed when looking for an excluded id; ingest rejects them by size."""
@@ -58,7 +63,9 @@ def list_sources(
         sources: as configured.
         exclude: path of a file of ids or locations to leave out, ``""`` for none. Matches stay in the list with the
             problem ``excluded``. Matching ids reads every original once, so prefer locations.
-        limit: use only the first ``limit`` locations; 0: all.
+        limit: end the list with the ``limit``-th photograph in the order of locations; 0: all. See
+            `may_be_photograph` for what counts. What lies between the photographs stays in the list, as in the whole
+            one, so that units are shared with it.
         out: URI of the dataset being built, which is skipped if it lies below a source.
 
     Raises:
@@ -78,20 +85,64 @@ def list_sources(
         entries += found.entries
         notes += [_ignored(place, path, names) for path, names in found.ignored.items() if names]
     entries = sorted(with_unique_locations(entries), key=lambda entry: entry.location)
-    listed = entries[:limit] if limit else entries
-    sids = _sids(listed, SourceReader(sources)) if exclusions.sids else [""] * len(listed)
+    marked = _Marking(exclusions, SourceReader(sources))
+    listed = marked.until(entries, limit) if limit else [marked.mark(entry) for entry in entries]
     unread = exclusions.sids if len(listed) < len(entries) else frozenset()
-    idle = exclusions.idle([entry.location for entry in entries], unread.union(sids))
-    return Listing(
-        entries=[
-            replace(entry, problem=Reason.EXCLUDED.value)
-            if exclusions.covers(entry.location) or sid in exclusions.sids
-            else entry
-            for entry, sid in zip(listed, sids, strict=True)
-        ],
-        idle_exclusions=idle,
-        notes=tuple(notes),
-    )
+    idle = exclusions.idle([entry.location for entry in entries], unread.union(marked.sids))
+    return Listing(entries=listed, idle_exclusions=idle, notes=tuple(notes))
+
+
+def may_be_photograph(entry: SourceEntry, reader: SourceReader) -> bool:
+    """Whether an entry counts for a limit: nothing is wrong with it by its listing, it is not excluded, and its first
+    bytes are those of a format that ingest reads, whatever its name.
+
+    So hidden files of file systems (``._a.jpg``), empty files, annotations and unsupported formats do not count; a
+    photograph that turns out to be damaged, too small or a duplicate does. A list's rows elsewhere (web addresses,
+    objects) count unseen.
+
+    Raises:
+        StorageFault: the source as a whole cannot be reached.
+    """
+    if entry.problem or entry.length == 0:
+        return False
+    if entry.length < 0:
+        return True
+    try:
+        return sniff(reader.head(entry, HEAD_BYTES)) in DECODED
+    except SampleError:
+        return False
+
+
+class _Marking:
+    """Marks excluded entries, and remembers the ids that were read for that."""
+
+    def __init__(self, exclusions: Exclusions, reader: SourceReader) -> None:
+        self.sids: set[str] = set()
+        self._exclusions, self._reader = exclusions, reader
+
+    def mark(self, entry: SourceEntry) -> SourceEntry:
+        """The entry, with the problem ``excluded`` if its location or id is."""
+        sid = _sid(entry, self._reader) if self._exclusions.sids and not entry.problem else ""
+        self.sids.add(sid)
+        if self._exclusions.covers(entry.location) or sid in self._exclusions.sids:
+            return replace(entry, problem=Reason.EXCLUDED.value)
+        return entry
+
+    def until(self, entries: Sequence[SourceEntry], limit: int) -> list[SourceEntry]:
+        """The entries up to the ``limit``-th photograph, marked."""
+        taken: list[SourceEntry] = []
+        # Looking for ids reads whole photographs: never more of them than needed.
+        size = 1 if self._exclusions.sids else HEADS_AT_ONCE
+        with ThreadPoolExecutor(HEADS_AT_ONCE, thread_name_prefix="heads") as pool:
+            for start in range(0, len(entries), size):
+                group = [self.mark(entry) for entry in entries[start : start + size]]
+                counts = pool.map(partial(may_be_photograph, reader=self._reader), group)
+                for entry, counted in zip(group, counts, strict=True):
+                    taken.append(entry)
+                    limit -= counted
+                    if not limit:
+                        return taken
+        return taken
 
 
 _NO_URIS = ", and none of its lists has a column 'uri'"
@@ -122,12 +173,8 @@ def _ignored(place: Place, path: str, names: Sequence[str]) -> str:
     return f"{place.key}: columns of {path} that are not read: {listed}"
 
 
-def _sids(entries: Sequence[SourceEntry], reader: SourceReader) -> list[str]:
-    """Ids of photographs by their bytes; ``""`` for unreadable ones: ingest will report the same error."""
-    return ["" if entry.problem else _sid(entry, reader) for entry in entries]
-
-
 def _sid(entry: SourceEntry, reader: SourceReader) -> str:
+    """Id of a photograph by its bytes; ``""`` for an unreadable one: ingest will report the same error."""
     try:
         return source_id(reader.data(entry, MAX_HASHED_BYTES))
     except SampleError:

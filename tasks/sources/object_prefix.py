@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import re
 
+from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import entry_of, groundedit_entry
 from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.sources.locations import join
 from tasks.sources.places import Place
-from tasks.storage.objects.store import ObjectInfo, Store
+from tasks.storage.objects.bucket import Bucket
+from tasks.storage.objects.infos import ObjectInfo
+from tasks.storage.objects.uris import in_object_store, parse_location
 
 _ODD = re.compile(r"[^0-9A-Za-z.-]")
 
@@ -21,24 +24,45 @@ READ_AHEAD = 1 << 18
 def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
     """All objects below the prefix, in no particular order, except those below the URI ``skip`` (the output).
 
-    A folder written by GroundEdit (another dataset, a release or a gallery) is one entry, as in `list_folder`.
+    Keys are taken as they are, so that each object is one entry: ``a//b.jpg``, ``a/../b.jpg`` and ``a.jpg/`` are three
+    more objects beside ``a/b.jpg``, ``b.jpg`` and ``a.jpg``. An empty object whose key ends in ``/`` stands for a
+    folder (consoles make them) and is ``not_an_image``. A folder written by GroundEdit (another dataset, a release or
+    a gallery) is one entry, as in `list_folder`.
 
     Raises:
+        ConfigurationError: the source is the output.
         StorageFault: the store cannot be reached or denies access.
     """
-    store = place.store()
-    passed = skip.rstrip("/") + "/" if skip else ""
-    objects = [i for i in store.list() if not (passed and f"{place.remote}/{i.path}".startswith(passed))]
+    store, out = place.store(), _folder_of(skip)
+    if out == f"{place.remote}/":
+        raise place.fault("is the output")
+    objects = [i for i in store.list() if not (out and f"{place.remote}/{i.path}".startswith(out))]
     own = groundedit_folders(store, (info.path for info in objects))
-    entries = {}
-    for info in objects:
-        folder = folder_around(info.path, own)
-        if folder:
-            entries[folder] = groundedit_entry(place, join(folder.split("/")), own[folder])
-        else:
-            path = join(info.path.split("/"))
-            entries[info.path] = entry_of(place, path, version=object_version(info), length=info.size)
-    return list(entries.values())
+    folders = {info.path: folder_around(info.path, own) for info in objects}
+    return [
+        *(_entry(place, info) for info in objects if not folders[info.path]),
+        *(
+            groundedit_entry(place, join(folder.split("/")), own[folder])
+            for folder in dict.fromkeys(filter(None, folders.values()))
+        ),
+    ]
+
+
+def _folder_of(uri: str) -> str:
+    """The prefix of all objects below a URI in an object store, spelled as `Place.remote`; ``""`` for other URIs."""
+    if not in_object_store(uri):
+        return ""
+    location = parse_location(uri)
+    return f"s3://{location.bucket}/{location.key}".rstrip("/") + "/"
+
+
+def _entry(place: Place, info: ObjectInfo) -> SourceEntry:
+    path = join(info.path.split("/"))
+    if not info.size and (not info.path or info.path.endswith("/")):
+        return entry_of(
+            place, path, problem=Reason.NOT_AN_IMAGE, detail="an empty object that stands for a folder"
+        )
+    return entry_of(place, path, version=object_version(info), length=info.size)
 
 
 def object_version(info: ObjectInfo) -> str:
@@ -56,7 +80,7 @@ def object_versions(info: ObjectInfo) -> tuple[str, ...]:
 class ObjectFile(io.RawIOBase):
     """An object read by ranges, as a seekable binary file; wrap it in `io.BufferedReader`."""
 
-    def __init__(self, store: Store, info: ObjectInfo) -> None:
+    def __init__(self, store: Bucket, info: ObjectInfo) -> None:
         self._store, self._path, self._size, self._position = store, info.path, info.size, 0
 
     def readable(self) -> bool:

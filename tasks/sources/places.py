@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from tasks.records.errors import ConfigurationError
-from tasks.sources.locations import escape
+from tasks.records.errors import ConfigurationError, first_line
+from tasks.sources.locations import escape, join
 from tasks.sources.settings import SourceSettings
-from tasks.storage.objects.store import Store, open_store
-from tasks.storage.objects.uris import EXAMPLES, in_object_store, local_folder, scheme_of
+from tasks.storage.objects.bucket import Bucket
+from tasks.storage.objects.uris import EXAMPLES, BadLocation, Location, parse_location
 
 Kind = Literal["folder", "tar", "sa1b", "list"]
 
@@ -52,9 +53,9 @@ class Place:
         """An error about this source that names key and value."""
         return ConfigurationError(f"{self.key}.uri={self.uri!r}: {what}")
 
-    def store(self) -> Store:
-        """Opens a new connection to the object store of a remote source."""
-        return open_store(self.remote)
+    def store(self) -> Bucket:
+        """The objects of a remote source."""
+        return Bucket(self.remote)
 
 
 def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
@@ -74,15 +75,20 @@ def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
 
 
 def check_place(place: Place) -> None:
-    """Checks that a local source exists and is what its kind says.
+    """Checks that a source exists and is what its kind says; of a remote one, only that it is no single object.
 
     Raises:
         ConfigurationError: naming key and value.
     """
     if place.folder is None:
+        _check_remote(place)
         return
     path = place.folder / place.file
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise place.fault(f"cannot be looked at ({error.strerror})") from error
+    if not there:
         raise place.fault("does not exist")
     if place.file and not path.is_file():
         raise place.fault(f"is not a file, as expected of a {place.kind}")
@@ -91,18 +97,42 @@ def check_place(place: Place) -> None:
         raise place.fault(f"is a single file; expected {allowed}")
 
 
+def _check_remote(place: Place) -> None:
+    above, _, last = place.remote.rpartition("/")
+    if not place.file and above.count("/") > 2:  # below the bucket
+        store = Bucket(above)
+        if store.head(last) is not None and next(place.store().list(), None) is None:
+            raise place.fault(
+                f"is a single object; expected a prefix or {' or '.join(('.tar', *LIST_SUFFIXES))}"
+            )
+
+
 def _resolve(key: str, source: SourceSettings) -> Place:
-    known = scheme_of(source.uri) in ("", "file") or in_object_store(source.uri)
-    if not source.uri.strip() or not known:
-        msg = f"{key}.uri={source.uri!r}: expected a local path, file:// or {EXAMPLES}"
+    try:
+        location = parse_location(source.uri)
+    except BadLocation as error:
+        msg = f"{key}.uri={_shown(source.uri)!r}: {error}; expected a local path, file:// or {EXAMPLES}"
+        raise ConfigurationError(msg) from error
+    if location.kind == "web":
+        msg = (
+            f"{key}.uri={_shown(source.uri)!r}: a web address is no source; list addresses in a CSV or Parquet file "
+            "with a column 'uri'"
+        )
         raise ConfigurationError(msg)
-    path = local_folder(source.uri)
-    kind = _kind(source, path)
-    is_file = kind in ("tar", "list") or (kind == "sa1b" and source.uri.lower().endswith(TAR_SUFFIXES))
-    whole = source.uri.rstrip("/") if path is None else str(path.resolve())
+    path = None if location.path is None else location.path.absolute()
+    try:
+        kind = _kind(source, location, path)
+        whole = _remote(location) if path is None else str(path.resolve())
+    except (OSError, RuntimeError) as error:  # a name that is too long, a link that leads in a circle
+        msg = f"{key}.uri={source.uri!r}: cannot be looked at ({getattr(error, 'strerror', '') or first_line(error)})"
+        raise ConfigurationError(msg) from error
+    packed = (location.key or source.uri).lower().endswith(TAR_SUFFIXES)
+    is_file = kind in ("tar", "list") or (kind == "sa1b" and packed)
+    if is_file and path is None and not location.key.strip("/"):
+        raise ConfigurationError(f"{key}.uri={source.uri!r}: is a bucket and no {kind}")
     last = whole.rsplit("/", 1)[1]
-    name = source.name or escape(_stem(last) if is_file else last) or "root"
-    if "/" in name or name in (".", "..") or name != escape(name):
+    name = source.name or join((_stem(last) if is_file else last,)) or "root"
+    if source.name and ("/" in name or name in (".", "..") or name != escape(name)):
         msg = f"{key}.name={source.name!r}: slashes and control characters are not allowed"
         raise ConfigurationError(msg)
     return Place(
@@ -117,12 +147,21 @@ def _resolve(key: str, source: SourceSettings) -> Place:
     )
 
 
-def _kind(source: SourceSettings, path: Path | None) -> Kind:
+def _remote(location: Location) -> str:
+    return f"s3://{location.bucket}/{location.key}".rstrip("/")
+
+
+def _shown(uri: str) -> str:
+    """A URI for a message: what stands before a host may be a password."""
+    return re.sub(r"://[^/@\s]+@", "://***@", uri)
+
+
+def _kind(source: SourceSettings, location: Location, path: Path | None) -> Kind:
     if source.kind != "auto":
         return source.kind
-    lower = source.uri.lower()
     if path is not None and path.is_dir():
         return "folder"
+    lower = (location.key if path is None else source.uri).lower()
     if lower.endswith(TAR_SUFFIXES):
         return "tar"
     return "list" if lower.endswith(LIST_SUFFIXES) else "folder"

@@ -8,16 +8,10 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import obstore
-from obstore.exceptions import BaseError
-from obstore.store import HTTPStore
-
-from tasks.records.errors import ConfigurationError, Reason, SampleError, StorageFault
+from tasks.records.errors import Reason, SampleError, StorageFault
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.containers import is_row, part_of
 from tasks.sources.folder import problem_of, special_file, version_of
@@ -26,14 +20,10 @@ from tasks.sources.object_prefix import object_versions
 from tasks.sources.places import Place, resolve_places
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import ListRow, read_list
-from tasks.storage.objects.store import Store, open_store
-from tasks.storage.objects.uris import in_object_store, split_object
-
-HTTP_TIMEOUT_S = 60.0
-"""Timeout of one request to a web server."""
-
-HTTP_RETRIES = 2
-"""Per request; a list may name many servers that are gone, and ``--retry-failed`` asks again later."""
+from tasks.sources.web import read_web
+from tasks.storage.objects.bucket import Bucket
+from tasks.storage.objects.infos import ObjectInfo
+from tasks.storage.objects.s3_client import BAD_KEYS, NothingThere, ObjectRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,24 +66,26 @@ class SourceReader:
         """
         version = entry.version.partition("~")[0].partition("+")[0].partition("@")[0]
         place = self._places[entry.source]
-        row = is_row(place, entry)
-        part = (entry.offset, entry.length) if entry.member and not row else None
-        request = _ReadRequest(part=part, version=version, max_bytes=max_bytes)
-        if row:
+        part = (entry.offset, entry.length) if entry.member and not is_row(place, entry) else None
+        return self._read(entry, _ReadRequest(part=part, version=version, max_bytes=max_bytes))
+
+    def _read(self, entry: SourceEntry, request: _ReadRequest) -> bytes:
+        place = self._places[entry.source]
+        if is_row(place, entry):
             return self._listed(part_of(place, entry), entry.member, request)
         if place.kind == "list":
             return self._listed(place, entry.path, request)
         return _below(place, entry.path, request)
 
     def head(self, entry: SourceEntry, length: int) -> bytes:
-        """The first bytes of a file, member or object whose length is in the listing.
+        """The first bytes of a file, member, object or local file of a list, whose length is in the listing.
 
         Raises:
             SampleError, StorageFault: as for `data`.
         """
         part = (entry.offset, min(length, max(0, entry.length)))
         request = _ReadRequest(part=part, version="", max_bytes=length)
-        return _below(self._places[entry.source], entry.path, request)
+        return self._read(entry, request)
 
     def annotation(self, entry: SourceEntry, max_bytes: int) -> bytes:
         """All bytes of the entry's annotation; ``b""`` if it has none.
@@ -109,15 +101,14 @@ class SourceReader:
         return _below(self._places[entry.source], entry.annotation, request)
 
     def _listed(self, place: Place, key: str, request: _ReadRequest) -> bytes:
-        row = self._row(place, key)
-        if row.path:
-            return _read_local(Path(row.path), request)
-        if in_object_store(row.uri):
-            return _read_object(*split_object(row.uri), request)
-        if urlsplit(row.uri).scheme in ("http", "https"):
-            return _read_http(row.uri, request.max_bytes)
-        # A relative path in a list that is itself in an object store.
-        return _read_object(place.remote, row.uri, request)
+        location = self._row(place, key).location
+        if location is None:
+            raise SampleError(Reason.SOURCE_CHANGED, "the list's row now points to nothing")
+        if location.path is not None:
+            return _read_local(location.path, request)
+        if location.kind == "web":
+            return read_web(location.url, request.max_bytes)
+        return _read_object(f"s3://{location.bucket}", location.key, request)
 
     def _row(self, place: Place, key: str) -> ListRow:
         where = (str(place.folder or place.remote), place.file)
@@ -161,39 +152,27 @@ def _read_local(path: Path, request: _ReadRequest) -> bytes:
 
 
 def _read_object(uri: str, path: str, request: _ReadRequest) -> bytes:
-    store = _store(uri)
+    def check(info: ObjectInfo) -> None:
+        request.check_version(*object_versions(info))
+        request.range_of(info.size)
+
     try:
-        info = store.head(path)
-    except ConfigurationError as error:
-        raise SampleError(Reason.BAD_NAME, "no key the store takes") from error
-    if info is None:
-        raise SampleError(Reason.SOURCE_MISSING, "no such object")
-    request.check_version(*object_versions(info))
-    offset, length = request.range_of(info.size)
-    return store.get_range(path, offset, length)
+        data = _bucket(uri).read(path, part=request.part, check=check)
+    except NothingThere as error:
+        what = "no such bucket" if error.code == "NoSuchBucket" else "no such object"
+        raise SampleError(Reason.SOURCE_MISSING, what) from error
+    except ObjectRefused as error:
+        if error.code in BAD_KEYS:
+            raise SampleError(Reason.BAD_NAME, "no key the store takes") from error
+        raise SampleError(Reason.ACCESS_DENIED, error.code) from error
+    if request.part is not None and len(data) != request.part[1]:
+        raise SampleError(Reason.SOURCE_CHANGED, f"{len(data)} of {request.part[1]} bytes are there")
+    return data
 
 
-def _read_http(uri: str, max_bytes: int) -> bytes:
-    """Bytes of a web address. The store is opened at the full address, so that the query is sent unchanged."""
-    try:
-        store = HTTPStore.from_url(
-            uri,
-            client_options={"allow_http": True, "timeout": timedelta(seconds=HTTP_TIMEOUT_S)},
-            retry_config={"max_retries": HTTP_RETRIES, "retry_timeout": timedelta(seconds=HTTP_TIMEOUT_S)},
-        )
-        answer = obstore.get(store, "")
-        if answer.meta["size"] > max_bytes:
-            raise _too_many(answer.meta["size"], max_bytes)
-        return bytes(answer.bytes())
-    except FileNotFoundError as error:
-        raise SampleError(Reason.SOURCE_MISSING, "the web server has no such page") from error
-    except (BaseError, OSError) as error:
-        raise SampleError(Reason.UNREADABLE, "the web server can't be reached or refuses") from error
-
-
-@lru_cache(maxsize=16)
-def _store(uri: str) -> Store:
-    return open_store(uri)
+@lru_cache(maxsize=64)
+def _bucket(uri: str) -> Bucket:
+    return Bucket(uri)
 
 
 def _too_many(length: int, max_bytes: int) -> SampleError:

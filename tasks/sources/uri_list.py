@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -26,10 +26,9 @@ from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
 from tasks.sources.formats import looks_like_picture, pointer_in
 from tasks.sources.locations import join
 from tasks.sources.places import LIST_SUFFIXES, Place
-from tasks.storage.objects.uris import in_object_store, scheme_of
+from tasks.storage.objects.uris import BadLocation, Location, parse_location, scheme_of
 
 _LICENSE_COLUMNS = ("license", "licence")
-_WEB = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +36,15 @@ class ListRow:
     """A row of a list.
 
     Attributes:
-        key: ``host/path`` of an address, or the relative path of a file; unique within the list.
-        uri: as listed.
-        path: the local file, ``""`` for an address.
+        key: ``bucket/key``, ``host/path`` of an address, or the relative path of a file; unique within the list.
+        location: what it points to, a local path being absolute; None for a row that points to nothing readable.
         license: as listed, ``""`` if not stated.
-        problem: ``bad_name`` for a row that points to nothing readable, else None.
-        detail: the explanation of ``problem``, ``""`` without one.
+        detail: why it points to nothing readable (``bad_name``), ``""`` if it does.
     """
 
     key: str
-    uri: str
-    path: str
+    location: Location | None
     license: str
-    problem: Reason | None
     detail: str = ""
 
 
@@ -105,46 +100,53 @@ def has_uris(place: Place) -> bool:
 
 
 def _entry(place: Place, row: ListRow) -> SourceEntry:
-    version, length, problem, detail = "", -1, row.problem, row.detail
-    if row.path and problem is None:
+    version, length, detail = "", -1, row.detail
+    problem = None if row.location is not None else Reason.BAD_NAME
+    if row.location is not None and row.location.path is not None:
+        path = row.location.path
         try:
-            info = Path(row.path).stat()
+            info = path.stat()
             version, length = version_of(info), info.st_size
         except OSError as error:
-            problem, detail = problem_of(error), detail_of(row.path, error)
+            problem, detail = problem_of(error), detail_of(str(path), error)
     entry = entry_of(place, row.key, version=version, length=length, problem=problem, detail=detail)
-    if not row.license:
-        return entry
-    return SourceEntry(**{f: getattr(entry, f) for f in entry.__slots__} | {"license": row.license})
+    return replace(entry, license=row.license) if row.license else entry
 
 
 def _row(place: Place, uri: str, license: str, number: int) -> ListRow:
     try:
-        key, path = _resolve(place, uri)
-    except ValueError as error:
-        key, why = f"row-{number}", str(error)
-        return ListRow(key=key, uri=uri, path="", license=license, problem=Reason.BAD_NAME, detail=why)
-    return ListRow(key=key, uri=uri, path=path, license=license, problem=None)
+        location = _location(place, uri)
+    except BadLocation as error:
+        return ListRow(key=f"row-{number}", location=None, license=license, detail=str(error))
+    # A relative row of a list in an object store has become an object, and keeps its path as its key.
+    key = _key(place, location) if scheme_of(uri) or place.folder is not None else join(_parts(uri))
+    return ListRow(key=key, location=location, license=license)
 
 
-def _resolve(place: Place, uri: str) -> tuple[str, str]:
-    """Key and local path (``""`` for an address) of a URI; ValueError if it points to nothing readable."""
-    scheme, parts = scheme_of(uri), urlsplit(uri)
-    if (scheme in _WEB or in_object_store(uri)) and parts.hostname and parts.path.strip("/"):
-        # `hostname` drops user and password; the query is dropped as a whole.
-        return join((parts.hostname, *_parts(unquote(parts.path) if scheme in _WEB else parts.path))), ""
+def _location(place: Place, uri: str) -> Location:
+    """What a row points to; raises `BadLocation` if that is nothing readable."""
     if not uri:
-        raise ValueError("no uri in this row")
-    if "\x00" in uri or scheme not in ("", "file"):
-        raise ValueError("neither a path nor an address")
-    if parts.netloc not in ("", "localhost") and scheme:
-        raise ValueError("a file of another machine")
-    path = Path(unquote(parts.path) if scheme == "file" else uri)
+        raise BadLocation("no uri in this row")
+    location = parse_location(uri, typed=False)
+    if location.kind == "object" and not location.key:
+        raise BadLocation("a bucket without a key")
+    if location.path is None:
+        return location
     if place.folder is not None:
-        return _local_key(place.folder, place.folder / path), str(place.folder / path)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError("a list in an object store can't name local files or climb")
-    return join(_parts(uri)), ""
+        return replace(location, path=place.folder / location.path)
+    if scheme_of(uri) or location.path.is_absolute() or ".." in location.path.parts:
+        raise BadLocation("a list in an object store can't name local files or climb")
+    root = parse_location(place.remote)
+    return Location(kind="object", bucket=root.bucket, key="/".join(filter(None, (root.key, *_parts(uri)))))
+
+
+def _key(place: Place, location: Location) -> str:
+    if location.kind == "web":
+        # No user, password or port; the query is dropped as a whole.
+        return join((location.host, *_parts(unquote(urlsplit(location.url).path))))
+    if location.path is not None:
+        return _local_key(place.folder or Path(), location.path)
+    return join((location.bucket, *location.key.split("/")))
 
 
 def _local_key(folder: Path, path: Path) -> str:
@@ -156,7 +158,7 @@ def _local_key(folder: Path, path: Path) -> str:
 
 
 def _parts(path: str) -> list[str]:
-    return [part for part in PurePosixPath(path).parts if part not in ("/", "//", ".")]
+    return [part for part in path.split("/") if part not in ("", ".")]
 
 
 @dataclass(frozen=True, slots=True)

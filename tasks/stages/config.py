@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError, model_validator
 from tasks.publishing.settings import PublishSettings
 from tasks.records.errors import ConfigurationError
 from tasks.records.settings_base import Settings
+from tasks.records.user_path import user_path
 from tasks.roles.placement import HERE, PoolSettings, ServerSettings
 from tasks.roles.questions import ROLES
 from tasks.roles.rates import RateSettings
@@ -96,7 +97,7 @@ class BuildConfig(Settings):
     out: str = Field(default="out/demo", min_length=1, description=f"dataset: {DATASET_URIS}")
     sources: tuple[SourceSettings, ...] = Field(min_length=1)
     exclude: str = Field(default="", description="file of ids or locations to leave out")
-    limit: int = Field(default=0, ge=0, description="maximum number of sources; 0: all")
+    limit: int = Field(default=0, ge=0, description="use only the first so many photographs; 0: all")
     ingest: IngestSettings = IngestSettings()
     grounding: GroundingSettings
     instruction: InstructionSettings
@@ -249,7 +250,7 @@ def _unshared(node: Any) -> Any:
 
 def _read_file(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return user_path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         msg = f"profile {path!r}: not UTF-8 text"
         raise ConfigurationError(msg) from error

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 from tasks.records.errors import GroundEditError, ModelUnavailable, OutOfMemory, StorageFault
 from tasks.records.outcomes import Outcome, StageInput
 from tasks.roles.calls import Answered, RoleCall
+from tasks.storage.objects.infos import StoreOptions
 from tasks.storage.objects.pixel_reader import StorePixels
-from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.attempts import begin_attempt, leave_attempt
 from tasks.storage.protocol.fault_points import VARIABLE as FAULT_VARIABLE
 from tasks.storage.protocol.layout import StageKey

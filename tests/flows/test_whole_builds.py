@@ -20,7 +20,8 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from processes import PATIENCE_S, descendants, is_gone, kill, wait_until
 
-from tasks.storage.objects.store import StoreOptions, open_store
+from tasks.storage.objects.infos import StoreOptions
+from tasks.storage.objects.store import open_store
 from tests.photographs import lay_out_photographs
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
 
 import obstore
 from obstore.exceptions import (
@@ -27,48 +23,24 @@ from obstore.exceptions import (
 from obstore.store import LocalStore, S3Store
 
 from tasks.records.errors import ConfigurationError, DataFault, StorageFault, first_line
-from tasks.storage.objects.uris import DATASET_URIS, in_object_store, local_folder
-
-if TYPE_CHECKING:
-    from obstore import ObjectMeta
-    from obstore.store import S3Config
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""Hosts to which plain HTTP is allowed; others need ``AWS_ALLOW_HTTP``, since it sends photographs unencrypted."""
-
-
-_METADATA_SERVICE = re.compile(r"http://\S+/latest/(api/token|meta-data)")
-"""Where the client looks for credentials if the environment has none; that address says nothing to a user."""
-
-_AWS_HINT = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL of a server that is not AWS "
-    "(AWS_ALLOW_HTTP=true for plain HTTP)"
+from tasks.storage.objects.bucket import Bucket
+from tasks.storage.objects.infos import ObjectInfo, StoreOptions
+from tasks.storage.objects.local_listing import list_files, top_of
+from tasks.storage.objects.s3_client import S3Access, no_credentials, s3_access
+from tasks.storage.objects.uris import (
+    DATASET_URIS,
+    BadLocation,
+    Location,
+    in_object_store,
+    local_folder,
+    parse_location,
 )
 
+if TYPE_CHECKING:
+    from obstore.store import S3Config, S3Credential
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreOptions:
-    """What a build requires of its store. Address and keys of a bucket come from the ``AWS_*`` environment variables.
-
-    Attributes:
-        min_free_bytes: free space a local folder must have before work.
-        timeout_s: of one request.
-        retries: of one request that failed for a passing reason.
-    """
-
-    min_free_bytes: int = 0
-    timeout_s: float = 60.0
-    retries: int = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectInfo:
-    """An object below the store: path, size in bytes, time of its last write, and its ETag (``""`` if unknown)."""
-
-    path: str
-    size: int
-    modified: datetime
-    etag: str = ""
+CREDENTIALS_LIVE = timedelta(minutes=10)
+"""How long obstore may use credentials before it asks again; those of a role change within the hour."""
 
 
 class Store:
@@ -82,6 +54,7 @@ class Store:
         self.options = options
         self._root = local_folder(uri)
         self._objects: Any = _open(uri, self._root, options)
+        self._listed: Bucket | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickled copy in another process opens its own connection.
@@ -91,6 +64,12 @@ class Store:
     def folder(self) -> Path | None:
         """The local folder, or None for a remote store."""
         return self._root
+
+    @property
+    def _bucket(self) -> Bucket:
+        if self._listed is None:
+            self._listed = Bucket(self.uri, self.options)
+        return self._listed
 
     def url(self, path: str) -> str:
         """The URI of ``path``, for messages."""
@@ -150,27 +129,19 @@ class Store:
                 raise DataFault(msg) from error
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects below a folder, in no particular order; empty if it does not exist."""
+        """All objects below a folder, whatever their names, in no particular order; empty if it does not exist."""
         with _faults(self.url(prefix)):
-            for chunk in obstore.list(self._objects, prefix or None, chunk_size=1000):
-                for meta in chunk:
-                    yield _info(meta)
+            yield from self._bucket.list(prefix) if self._root is None else list_files(self._root, prefix)
+
+    def top(self, prefix: str = "") -> tuple[Sequence[ObjectInfo], tuple[str, ...]]:
+        """Objects directly below a folder, and paths of the folders there, sorted, without listing their contents."""
+        with _faults(self.url(prefix)):
+            objects, folders = self._bucket.top(prefix) if self._root is None else top_of(self._root, prefix)
+        return objects, tuple(sorted(folders))
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """Paths of the folders directly below a folder, sorted, without listing their contents."""
-        with _faults(self.url(prefix)):
-            found = obstore.list_with_delimiter(self._objects, prefix or None)
-        return tuple(sorted(str(path) for path in found["common_prefixes"]))
-
-    def list_without(self, folder: str) -> Iterator[ObjectInfo]:
-        """All objects except those below one top-level folder, which is not listed at all."""
-        with _faults(self.url("")):
-            top = obstore.list_with_delimiter(self._objects)
-        for meta in top["objects"]:
-            yield _info(meta)
-        for name in top["common_prefixes"]:
-            if name != folder:
-                yield from self.list(name)
+        return self.top(prefix)[1]
 
     def head(self, path: str) -> ObjectInfo | None:
         """Size and time of an object, or None if it does not exist."""
@@ -179,7 +150,12 @@ class Store:
                 meta = obstore.head(self._objects, path)
             except FileNotFoundError:
                 return None
-        return _info(meta)
+        return ObjectInfo(
+            path=meta["path"],
+            size=meta["size"],
+            modified=meta["last_modified"],
+            etag=(meta["e_tag"] or "").removeprefix("W/").strip('"'),
+        )
 
     def exists(self, path: str) -> bool:
         """Whether an object exists."""
@@ -242,46 +218,75 @@ def check_free_space(folder: Path, min_free_bytes: int) -> None:
         raise StorageFault(msg)
 
 
-def _info(meta: ObjectMeta) -> ObjectInfo:
-    return ObjectInfo(
-        path=meta["path"],
-        size=meta["size"],
-        modified=meta["last_modified"],
-        etag=(meta["e_tag"] or "").removeprefix("W/").strip('"'),
-    )
-
-
 def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
     if root is not None:
         with _faults(uri):
             _refuse_files(uri, root)
             root.mkdir(parents=True, exist_ok=True)
             return LocalStore(str(root))
-    if not in_object_store(uri) or not urlparse(uri).netloc:
-        msg = f"out={uri!r}: expected {DATASET_URIS}"
-        raise ConfigurationError(msg)
-    return _open_s3(uri, options)
+    try:
+        location = parse_location(uri)
+    except BadLocation as error:
+        raise ConfigurationError(f"out={uri!r}: {error}; expected {DATASET_URIS}") from error
+    if location.kind != "object":
+        raise ConfigurationError(f"out={uri!r}: expected {DATASET_URIS}")
+    if not {"", ".", ".."}.isdisjoint(location.key.removesuffix("/").split("/")) and location.key:
+        raise ConfigurationError(f"out={uri!r}: a part of the prefix is empty, '.' or '..'")
+    return _open_s3(uri, location, options)
 
 
-def _open_s3(uri: str, options: StoreOptions) -> object:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    config: S3Config = {}
-    if endpoint:
-        config["endpoint"] = endpoint
-    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
-        config["region"] = "us-east-1"
-    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
-    plain = plain or urlparse(endpoint).hostname in LOOPBACK
+def _open_s3(uri: str, location: Location, options: StoreOptions) -> object:
+    access = s3_access(options.timeout_s, options.retries)
+    config: S3Config = {"region": access.region}
+    if access.endpoint:
+        config["endpoint"] = access.endpoint
+    elif not access.region_given:
+        config["region"] = _region_of(location.bucket, access)
+    if access.credentials is None:
+        config["skip_signature"] = True  # it may be a public bucket that is only read
     with _faults(uri):
-        return S3Store.from_url(
-            uri,
+        return S3Store(
+            location.bucket,
+            prefix=location.key.removesuffix("/") or None,
             config=config,
-            client_options={"allow_http": plain, "timeout": timedelta(seconds=options.timeout_s)},
+            client_options={"allow_http": access.plain, "timeout": timedelta(seconds=options.timeout_s)},
             retry_config={
                 "max_retries": options.retries,
                 "retry_timeout": timedelta(seconds=options.timeout_s),
             },
+            credential_provider=None if access.credentials is None else _Credentials(access.credentials),
         )
+
+
+class _Credentials:
+    """Gives obstore the credentials that botocore found."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __call__(self) -> S3Credential:
+        """Fresh ones."""
+        now = self._found.get_frozen_credentials()
+        return {
+            "access_key_id": now.access_key,
+            "secret_access_key": now.secret_key,
+            "token": now.token,
+            "expires_at": datetime.now(UTC) + CREDENTIALS_LIVE,
+        }
+
+
+def _region_of(bucket: str, access: S3Access) -> str:
+    """Where a bucket of AWS lies, which AWS tells even those it denies access; a guess where it cannot be asked."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        answer = access.client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        answer = error.response
+    except BotoCoreError:
+        return access.region
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region") or access.region)
 
 
 def _refuse_files(uri: str, root: Path) -> None:
@@ -297,15 +302,15 @@ def _refuse_files(uri: str, root: Path) -> None:
 def _faults(where: str) -> Iterator[None]:
     try:
         yield
-    except (InvalidPathError, UnknownConfigurationKeyError) as error:
+    except (InvalidPathError, UnknownConfigurationKeyError, ValueError) as error:
         msg = f"{where}: {first_line(error)}"
         raise ConfigurationError(msg) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        msg = f"{where}: access denied ({first_line(error)})"
-        raise StorageFault(msg) from error
+        why = first_line(error)
+        if in_object_store(where):
+            access = s3_access(StoreOptions().timeout_s, StoreOptions().retries)
+            why = why if access.credentials is not None else no_credentials(access)
+        raise StorageFault(f"{where}: access denied ({why})") from error
     except (BaseError, OSError) as error:
-        reason = first_line(error)
-        msg = f"{where}: {reason}"
-        if _METADATA_SERVICE.search(reason):
-            msg = f"{where}: no credentials or endpoint were found for it; {_AWS_HINT} ({reason})"
+        msg = f"{where}: {first_line(error)}"
         raise StorageFault(msg) from error

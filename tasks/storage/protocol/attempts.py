@@ -13,6 +13,7 @@ from typing import Any
 from tasks.records.canonical import digest_of, seal, unseal
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.layout import StageKey
+from tasks.storage.protocol.written import written
 
 LEASE_S = 900.0
 """Seconds since its start or last renewal after which an attempt on another machine counts as dead.
@@ -115,7 +116,7 @@ def subset_name(members: Sequence[str]) -> str:
 
 
 def _numbers(store: Store, key: StageKey, unit: str) -> dict[int, bool]:
-    names = {o.path.rpartition("/")[2] for o in store.list(key.attempts(unit))}
+    names = {o.path.rpartition("/")[2] for o in written(store, key.attempts(unit))}
     return {
         int(name.removesuffix(".json")): f"{name.removesuffix('.json')}.left.json" in names
         for name in names

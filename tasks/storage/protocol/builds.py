@@ -16,6 +16,7 @@ from tasks.storage.protocol.fault_points import FaultPoint, pass_point
 from tasks.storage.protocol.layout import BUILDS, StageKey
 from tasks.storage.protocol.planning import load_plan
 from tasks.storage.protocol.units import Plan
+from tasks.storage.protocol.written import written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ def build_from(data: bytes, path: str) -> BuildRecord:
 
 def list_builds(store: Store) -> list[BuildRecord]:
     """All builds of a dataset, the latest first."""
-    names = [o.path.removeprefix(f"{BUILDS}/") for o in store.list(BUILDS)]
+    names = [o.path.removeprefix(f"{BUILDS}/") for o in written(store, BUILDS)]
     records = [read_build(store, name.removesuffix(".json")) for name in names if "/" not in name]
     return sorted(records, key=lambda r: (str(r.run.get("started", "")), r.build), reverse=True)
 
@@ -130,7 +131,7 @@ def build_plans(store: Store, record: BuildRecord, *, partial: bool = False) -> 
     Raises:
         DataFault: a plan is damaged or missing.
     """
-    links = [unseal(store.get(o.path), o.path) for o in store.list(f"{BUILDS}/{record.build}")]
+    links = [unseal(store.get(o.path), o.path) for o in written(store, f"{BUILDS}/{record.build}")]
     plans: list[Plan] = []
     for key in record.chain:
         upstream = plans[-1].reference if plans else ""

@@ -20,6 +20,12 @@ RUNS = "runs"
 LOGS = "logs"
 """Logs of pools and servers, if the dataset is a local folder; only for people to read."""
 
+PROBE = "probe"
+"""Where a build tries, before any work, whether it may write; empty afterwards."""
+
+PARTS = (ANSWERS, ASIDE, BUILDS, LOGS, RELEASES, RUNS, STAGES)
+"""Top-level folders that a build writes."""
+
 MANIFEST = "MANIFEST.json"
 """Contents of a release's folder, with the digest of each file; written when the release is complete."""
 
@@ -29,6 +35,25 @@ RUN = "RUN.json"
 _OF_A_DATASET = re.compile(
     rf"{BUILDS}/[0-9a-f]{{12}}(\.json|/.+)|{STAGES}/({'|'.join(outcomes.STAGES)})-[0-9a-f]{{8}}/.+"
 )
+
+_WRITTEN = re.compile(
+    rf"""{BUILDS}/[0-9a-f]{{12}}\.json
+    |{BUILDS}/[0-9a-f]{{12}}/[a-z]+\.(sources|[0-9a-f]{{12}}\.g\d+)\.[0-9a-f]{{12}}\.g\d+\.json
+    |{RUNS}/[0-9a-f]{{12}}-[^/]+\.json
+    |{STAGES}/[a-z]+-[0-9a-f]{{8}}/(
+        config\.json
+        |plans/[0-9a-f]{{12}}\.g\d+\.json
+        |commits/[0-9a-f]{{2}}/[0-9a-f]+\.json
+        |attempts/[0-9a-z]{{1,2}}/[0-9a-z]+/\d+(\.left|\.renewed)?\.json
+        |data/[0-9a-f]{{2}}/[0-9a-f]+-[0-9a-f]{{12}}\.tar
+        |rows/[0-9a-f]{{2}}/[0-9a-f]+-[0-9a-f]{{12}}\.parquet
+        |decisions/[0-9a-f]{{12}}\.parquet
+        |stage-[0-9a-f]{{12}}(\.g\d+)?\.json
+    )""",
+    re.VERBOSE,
+)
+
+_PLAIN = re.compile(r"(/(?!\.{1,2}(/|$))[^/\x00-\x1f\x7f\udc80-\udcff]+)+")
 
 _SID = re.compile(r"[a-z0-9]{2,64}")
 
@@ -119,6 +144,16 @@ def finished_path(release: str) -> str:
 def is_of_a_dataset(path: str) -> bool:
     """Whether only a build writes at that path: its record, a link to a plan, or a part of a stage."""
     return _OF_A_DATASET.fullmatch(path) is not None
+
+
+def is_written(path: str) -> bool:
+    """Whether a path below builds, stages or runs is one that a build gives; anything else there is a foreign file."""
+    return _WRITTEN.fullmatch(path) is not None
+
+
+def is_plain(path: str) -> bool:
+    """Whether every part of a path is one that a store reads back as it stands; names of foreign files may be any."""
+    return _PLAIN.fullmatch(f"/{path}") is not None
 
 
 def answers_folder(sid: str) -> str:

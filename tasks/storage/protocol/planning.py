@@ -22,6 +22,7 @@ from tasks.storage.protocol.units import (
     plan_digest,
     plan_from,
 )
+from tasks.storage.protocol.written import written
 
 Grouping = Callable[[Sequence[PlanInput]], list[Unit]]
 """How a stage with its own planner (publish) groups its inputs into units."""
@@ -141,7 +142,7 @@ def newest_plan(store: Store, key: StageKey, plan12: str) -> Plan | None:
     prefix = f"{key.plans}/{plan12}.g"
     generations = [
         int(o.path.removeprefix(prefix).removesuffix(".json"))
-        for o in store.list(key.plans)
+        for o in written(store, key.plans)
         if o.path.startswith(prefix)
     ]
     return load_plan(store, key, plan12, max(generations)) if generations else None
@@ -150,14 +151,14 @@ def newest_plan(store: Store, key: StageKey, plan12: str) -> Plan | None:
 def earlier_units(store: Store, key: StageKey) -> list[Unit]:
     """All units of all plans of a stage, each id once."""
     units: dict[str, Unit] = {}
-    for path in sorted(o.path for o in store.list(key.plans)):
+    for path in sorted(o.path for o in written(store, key.plans)):
         units |= {unit.id: unit for unit in plan_from(store.get(path), path).units}
     return list(units.values())
 
 
 def committed_units(store: Store, key: StageKey) -> set[str]:
     """Ids of the units that are done, from one listing."""
-    return {unit_of(o.path) for o in store.list(key.commits)}
+    return {unit_of(o.path) for o in written(store, key.commits)}
 
 
 def pending_units(store: Store, plan: Plan) -> list[Unit]:

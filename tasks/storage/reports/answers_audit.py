@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tasks.records.errors import DataFault
+from tasks.storage.objects.infos import ObjectInfo
 from tasks.storage.objects.read_many import find_many
-from tasks.storage.objects.store import ObjectInfo, Store
+from tasks.storage.objects.store import Store
 from tasks.storage.protocol.answer_files import AnswerName, answer_from, answer_name
 from tasks.storage.protocol.layout import ANSWERS, StageKey
 
@@ -62,7 +63,8 @@ class AnswersAudit:
         awaited: dict[str, dict[str, _Reference]] = defaultdict(dict)
         for path, reference in self._references.items():
             awaited[path.rpartition("/")[0].rpartition("/")[0]][path] = reference
-        folders = store.folders(ANSWERS)
+        beside, folders = store.top(ANSWERS)
+        found.strangers += sorted(item.path for item in beside)
         for folder in sorted({*folders, *awaited}):
             infos = {item.path: item for item in store.list(folder)}
             answers = sorted(path for path in infos if answer_name(path) is not None)

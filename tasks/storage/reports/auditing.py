@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from tasks.records.canonical import digest_of, sha256_hex, unseal
-from tasks.records.errors import ConfigurationError, DataFault
-from tasks.storage.objects.store import ObjectInfo, Store
+from tasks.records.errors import ConfigurationError, DataFault, StorageFault
+from tasks.storage.objects.infos import ObjectInfo
+from tasks.storage.objects.store import Store
 from tasks.storage.protocol.builds import BuildRecord, build_from, link_path
 from tasks.storage.protocol.commits import Commit, StoredObject, commit_from, members_digest
 from tasks.storage.protocol.layout import (
@@ -18,6 +20,7 @@ from tasks.storage.protocol.layout import (
     BUILDS,
     LOGS,
     MANIFEST,
+    PARTS,
     RELEASES,
     RUN,
     RUNS,
@@ -25,7 +28,8 @@ from tasks.storage.protocol.layout import (
     StageKey,
     finished_path,
     is_of_a_dataset,
-    stage_key_of,
+    is_plain,
+    is_written,
 )
 from tasks.storage.protocol.rows import check_count_law, count_rows, rows_from
 from tasks.storage.protocol.stage_end import (
@@ -40,6 +44,13 @@ from tasks.storage.reports.answers_audit import AnswersAudit
 
 UNFINISHED = "an unfinished release; running its build again completes it"
 """Note on a release without a manifest, unless a marker says that it was completed."""
+
+
+FOREIGN = "not part of a dataset"
+"""Note on an object that no build has written, whatever its name; it is neither read nor moved."""
+
+
+_FINISHED = re.compile(rf"{RELEASES}/[^/]+-[0-9a-f]+\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +102,7 @@ class _Auditor:
     def __init__(self, store: Store, deep: bool) -> None:
         self._store = store
         self._deep = deep
-        self._objects: dict[str, ObjectInfo] = {o.path: o for o in store.list_without(ANSWERS)}
+        self._objects: dict[str, ObjectInfo] = {}
         self._answers = AnswersAudit()
         self._named: set[str] = set()
         self._faults: dict[str, str] = {}
@@ -105,6 +116,7 @@ class _Auditor:
 
     def run(self) -> Audit:
         """Runs all checks, each after those whose results it uses."""
+        self._list()
         if not any(map(is_of_a_dataset, self._objects)):
             msg = f"OUT={self._store.uri!r}: holds no build"
             raise ConfigurationError(msg)
@@ -122,17 +134,36 @@ class _Auditor:
         for record in self._builds:
             self._check_links(record)
         for path in self._below(RELEASES):
-            if path.endswith(f"/{MANIFEST}"):
+            if path.endswith(f"/{MANIFEST}") and is_plain(path):
                 self._guarded(path, self._check_manifest)
-            elif path.count("/") == 1 and path.endswith(finished_path("")):
+            elif _FINISHED.fullmatch(path) and is_plain(path):
                 self._guarded(path, self._check_finished)
         self._check_answers()
         self._note_strangers()
         self._audit.faults = [Fault(path=p, problem=text) for p, text in sorted(self._faults.items())]
         return self._audit
 
+    def _list(self) -> None:
+        """Lists all but the answers. A foreign folder that cannot be read is noted; a part of the dataset must be."""
+        objects, folders = self._store.top()
+        self._objects = {item.path: item for item in objects}
+        for folder in folders:
+            if folder == ANSWERS:
+                continue
+            try:
+                self._objects |= {item.path: item for item in self._store.list(folder)}
+            except StorageFault:
+                if folder in PARTS:
+                    raise
+                self._audit.notes.append(Fault(path=folder, problem=f"{FOREIGN}, and cannot be read"))
+
     def _below(self, top: str, part: str = "") -> list[str]:
-        return sorted(p for p in self._objects if p.startswith(f"{top}/") and part in p)
+        """Sorted paths; below builds and stages only those that a build gives, since others need not be readable."""
+        return sorted(
+            p
+            for p in self._objects
+            if p.startswith(f"{top}/") and part in p and (top == RELEASES or is_written(p))
+        )
 
     def _guarded(self, path: str, check: Callable[[str, bytes], None]) -> None:
         self._require(path, "")
@@ -231,7 +262,7 @@ class _Auditor:
         self._audit.checked += found.checked
         self._audit.bytes += found.bytes
         self._audit.resting = {path: self._answers.resting_on(path) for path in found.faults}
-        self._audit.notes += [Fault(path=path, problem="not part of a dataset") for path in found.strangers]
+        self._audit.notes += [Fault(path=path, problem=FOREIGN) for path in found.strangers]
         for path, problem in found.faults.items():
             self._fault(path, problem)
 
@@ -342,8 +373,8 @@ class _Auditor:
             if _folder(path) in unnamed:
                 continue  # reported as a whole
             kind = "set aside" if path.startswith(f"{ASIDE}/") else "named by nothing"
-            if stage_key_of(path) is None and path.partition("/")[0] not in (RELEASES, ASIDE):
-                kind = "not part of a dataset"
+            if path.partition("/")[0] not in (RELEASES, ASIDE) and not is_written(path):
+                kind = FOREIGN
             self._audit.notes.append(Fault(path=path, problem=kind))
 
 

@@ -13,6 +13,7 @@ from tasks.storage.objects.store import Store
 from tasks.storage.protocol.answer_files import KEY_DIGITS, answer_from
 from tasks.storage.protocol.commits import commit_from
 from tasks.storage.protocol.layout import STAGES, StageKey
+from tasks.storage.protocol.written import written
 from tasks.storage.reports.answers_audit import answers_below
 from tasks.storage.reports.repairing import set_aside
 
@@ -106,7 +107,7 @@ def forget(
 def units_naming(store: Store, keys: set[str]) -> set[tuple[StageKey, str]]:
     """Units with a row that depends on one of these answers, by the first `KEY_DIGITS` digits of their keys."""
     found = set()
-    for item in store.list(STAGES):
+    for item in written(store, STAGES):
         if "/commits/" in item.path:
             commit = commit_from(store.get(item.path), item.path)
             data = store.get(commit.rows.path)

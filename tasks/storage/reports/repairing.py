@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from tasks.records.canonical import digest_of, unseal
 from tasks.records.errors import DataFault
+from tasks.storage.objects.local_listing import STAGING
 from tasks.storage.objects.store import Store
 from tasks.storage.protocol.commits import commit_from
 from tasks.storage.protocol.layout import (
@@ -16,19 +19,22 @@ from tasks.storage.protocol.layout import (
     ASIDE,
     BUILDS,
     MANIFEST,
+    PARTS,
+    PROBE,
     RELEASES,
     RUN,
+    RUNS,
     STAGES,
     StageKey,
     finished_path,
+    is_plain,
+    is_written,
     stage_key_of,
     unit_of,
 )
 from tasks.storage.protocol.stage_end import stage_end_from
+from tasks.storage.protocol.written import written
 from tasks.storage.reports.auditing import verify
-
-STAGING = re.compile(r"#\d+$")
-"""Names of partial files that a killed process leaves in a local store; its listings hide them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,8 @@ def set_aside(store: Store, paths: Iterable[str], units: set[tuple[StageKey, str
     """
     named = set(paths)
     answers = {path for path in named if path.startswith(f"{ANSWERS}/") and store.exists(path)}
-    present = {o.path for o in store.list_without(ANSWERS)} | answers
+    present = {o.path for part in PARTS if part != ANSWERS for o in store.list(part) if is_plain(o.path)}
+    present |= answers
     moved = named | {path for path in present if _unit_at(path) in units}
     ends = {path for path in present if _is_stage_end(path)}
     moved |= {path for path in ends if path not in moved and _names_any(store, path, units, moved)}
@@ -105,11 +112,13 @@ def collect_garbage(store: Store, older_than: timedelta) -> list[str]:
         store: of the dataset.
         older_than: longer than any unit takes, since a worker stores its objects before its commit.
 
+    Foreign files stay, wherever they lie.
+
     Raises:
         DataFault: a commit is damaged; what it names cannot be known, so nothing is removed.
     """
     before = datetime.now(UTC) - older_than
-    objects = {o.path: o for o in store.list(STAGES)}
+    objects = {o.path: o for o in written(store, STAGES)}
     named: set[str] = set()
     for path in objects:
         if "/commits/" in path:
@@ -132,10 +141,15 @@ def _remove_staging(store: Store, before: datetime) -> list[str]:
     if store.folder is None:
         return []
     removed = []
-    for file in store.folder.rglob("*#*"):
-        if STAGING.search(file.name) and file.stat().st_mtime < before.timestamp():
-            file.unlink(missing_ok=True)
-            removed.append(file.relative_to(store.folder).as_posix())
+    for part in (*PARTS, PROBE):
+        for folder, _, names in os.walk(store.folder / part):
+            for file in (Path(folder) / name for name in names if STAGING.search(name)):
+                path = file.relative_to(store.folder).as_posix()
+                whole = STAGING.sub("", path)
+                ours = is_written(whole) or part not in (BUILDS, RUNS, STAGES)
+                if ours and file.lstat().st_mtime < before.timestamp():
+                    file.unlink(missing_ok=True)
+                    removed.append(path)
     return removed
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -278,3 +279,41 @@ def test_a_full_disk_behind_standard_output_is_one_line_and_exit_code_3(argument
     result = redirected(">/dev/full", *arguments)
     assert result.returncode == 3
     assert result.stderr == "error: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["build", "plan"])
+@pytest.mark.parametrize("out", [".", "other", "/", "photos", "file", "photos/a.jpg", "own/inside"])
+def test_an_output_among_other_files_is_refused_before_any_work(
+    tmp_path: Path, command: str, out: str
+) -> None:
+    for name in ("photos/a.jpg", "other/deep/b.txt", "file", "own/stages/ingest-0123abcd/config.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    before = sorted(tmp_path.rglob("*"))
+    assert_wrong(groundedit(command, "--source", "photos", "--out", out, cwd=tmp_path), f"out={out!r}: ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_answers_only_build_is_refused_among_other_files_too(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.txt").write_bytes(b"x")
+    with tarfile.open(ROOT / "tests" / "data" / "dataset-0.1.0" / "dataset.tar.xz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    result = groundedit("build", "--answers-only", "--from", "dataset", "--out", "other", cwd=tmp_path)
+    assert result.returncode == 2
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("uri", ["./~x", "~x", "./$HOME"])
+def test_a_tilde_after_the_start_is_part_of_a_name(tmp_path: Path, uri: str) -> None:
+    missing = groundedit("plan", "--source", uri, "--out", "out", cwd=tmp_path)
+    assert_wrong(missing, f"sources.0.uri={uri!r}: does not exist")
+    (tmp_path / uri).mkdir()
+    assert_wrong(groundedit("plan", "--source", uri, "--out", "out", cwd=tmp_path), "holds no pictures")
+    (tmp_path / "~x.yaml").write_text("nonsense: 1\n", encoding="utf-8")
+    for profile in ("./~x.yaml", "~x.yaml"):
+        assert_wrong(groundedit("plan", "--profile", profile, cwd=tmp_path), "nonsense: unknown key")
+    (tmp_path / "~ex").write_text("s/a\n", encoding="utf-8")
+    excluded = groundedit("plan", "--source", uri, "--exclude", "./~ex", "--out", "./~o", cwd=tmp_path)
+    assert_wrong(excluded, "holds no pictures")
+    assert not (tmp_path / "~o").exists()

@@ -10,8 +10,9 @@ from moto.server import ThreadedMotoServer
 from tasks.records.canonical import seal
 from tasks.records.errors import ConfigurationError, Reason, SampleError, StorageFault
 from tasks.sources.listing import list_sources
-from tasks.sources.reading import SourceReader
+from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.settings import SourceSettings
+from tasks.storage.protocol.out_folder import check_out
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +60,61 @@ def test_a_prefix_gives_what_the_folder_gives(tmp_path, pictures, ingest, bucket
     put(bucket, **{f"photos/{name}": data for name, data in files.items()}, **{"other/x.jpg": b"x"})
     remote = ingest(SourceSettings(uri=f"s3://{bucket[1]}/photos", name="s"))
     assert remote == ingest(SourceSettings(uri=str(tmp_path), name="s"))
+
+
+def test_folder_markers_and_odd_keys_are_one_row_each(pictures, ingest, bucket):
+    photos = [pictures.save(pictures.draw(300 + n, 290)) for n in range(7)]
+    keys = ["a.jpg", "a.jpg/", "a//b.jpg", "x/../y.jpg", "/lead.jpg", "sp ace%20.jpg", "u\u0308.jpg"]
+    put(bucket, **{f"p/{key}": photo for key, photo in zip(keys, photos, strict=True)})
+    put(bucket, **{"p/": b"", "p/empty/": b"", "p/a//": b"", "p/zero.jpg": b""})
+    outcomes = ingest(SourceSettings(uri=f"s3://{bucket[1]}/p", name="s"))
+    assert {location: (o.reason, o.detail) for location, o in outcomes.items() if o.reason} == {
+        "s/": (Reason.NOT_AN_IMAGE, "an empty object that stands for a folder"),
+        "s/empty/": (Reason.NOT_AN_IMAGE, "an empty object that stands for a folder"),
+        "s/a//": (Reason.NOT_AN_IMAGE, "an empty object that stands for a folder"),
+        "s/zero.jpg": (Reason.EMPTY_FILE, "0 bytes"),
+    }
+    kept = [o.children[0].id for o in outcomes.values() if o.children]
+    assert len(outcomes) == 11
+    assert sorted(kept) == sorted(map(source_id, photos))
+
+
+def test_a_limit_looks_at_objects_too(bucket):
+    put(
+        bucket,
+        **{
+            "p/": b"",
+            "p/._a.jpg": b"\x00\x05\x16\x07",
+            "p/a.jpg": b"\xff\xd8\xff\xe0",
+            "p/b.jpg": b"\xff\xd8\xff",
+        },
+    )
+    entries = list_sources([SourceSettings(uri=f"s3://{bucket[1]}/p", name="s")], limit=1).entries
+    assert [e.location for e in entries] == ["s/", "s/._a.jpg", "s/a.jpg"]
+
+
+def test_a_single_object_is_no_source(bucket):
+    put(bucket, **{"p/a.jpg": b"a"})
+    with pytest.raises(ConfigurationError, match="is a single object"):
+        list_sources([SourceSettings(uri=f"s3://{bucket[1]}/p/a.jpg")])
+
+
+def test_the_output_may_not_be_the_source_however_it_is_spelled(bucket):
+    put(bucket, **{"p/a.jpg": b"a"})
+    with pytest.raises(ConfigurationError, match="is the output"):
+        list_sources([SourceSettings(uri=f"s3://{bucket[1]}/p")], out=f"S3://{bucket[1]}/p/")
+
+
+def test_other_objects_are_no_place_for_a_dataset(bucket):
+    put(
+        bucket, **{"p/a.jpg": b"a", "q/stages/ingest-0123abcd/config.json": b"{}", "q/b.jpg": b"b", "r/": b""}
+    )
+    with pytest.raises(ConfigurationError, match=r"holds other files \('a.jpg'\)"):
+        check_out(f"s3://{bucket[1]}/p")
+    with pytest.raises(ConfigurationError, match=r"holds other files \('p/', 'q/', 'r/'\)"):
+        check_out(f"s3://{bucket[1]}")
+    for free in ("q", "r", "new"):
+        check_out(f"s3://{bucket[1]}/{free}")
 
 
 def test_an_archive_gives_what_the_local_one_gives(tmp_path, pictures, ingest, bucket):

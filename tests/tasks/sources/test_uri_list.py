@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.records.errors import ConfigurationError, Reason, StorageFault
-from tasks.sources import reading
+from tasks.sources import reading, web
 from tasks.sources.listing import list_sources
 from tasks.sources.settings import SourceSettings
-from tasks.storage.objects.store import StoreOptions, open_store
+from tasks.storage.objects.bucket import Bucket
+from tasks.storage.objects.infos import StoreOptions
+from tests.serving.tiny_s3 import tiny_s3
 
 
 @pytest.fixture
@@ -122,27 +124,85 @@ def test_a_row_of_a_list_says_what_stands_there_instead_of_a_photograph(tmp_path
     }
 
 
-def test_an_object_that_is_out_of_reach_is_named_when_it_stops_the_work(tmp_path, ingest, monkeypatch):
+def test_a_store_that_is_out_of_reach_is_named_when_it_stops_the_work(tmp_path, ingest, monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
-    # Where credentials are requested if the environment has none; the real address may be slow to respond.
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{nobody}")
-    monkeypatch.setattr(reading, "open_store", lambda uri: open_store(uri, StoreOptions(retries=0)))
-    reading._store.cache_clear()
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody}")
+    monkeypatch.setattr(reading, "Bucket", lambda uri: Bucket(uri, StoreOptions(retries=0)))
+    reading._bucket.cache_clear()
     path = tmp_path / "all.csv"
     path.write_text("uri\ns3://far-bucket/in/a.jpg\n", encoding="utf-8")
-    with pytest.raises(StorageFault) as caught:
+    with pytest.raises(StorageFault, match=r"s3://far-bucket/in/a\.jpg: Could not connect"):
         ingest(SourceSettings(uri=str(path), name="s"))
-    assert str(caught.value).startswith(
-        "s3://far-bucket/in/a.jpg: no credentials or endpoint were found for it"
-    )
-    assert "AWS_ACCESS_KEY_ID" in str(caught.value)
-    reading._store.cache_clear()
+    reading._bucket.cache_clear()
 
 
-def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, photo, ingest):
+SPELLINGS = {
+    "{here}/a.jpg": None,
+    "file://{here}/a.jpg": None,
+    "FILE://{here}/a.jpg": None,
+    "file://localhost{here}/a.jpg": None,
+    "file:{here}/a.jpg": None,
+    "file://{here}/sub/b%20%C3%BC.jpg": None,
+    "sub/b ü.jpg": None,
+    "./sub/../a.jpg": None,
+    "./~x.jpg": None,
+    "~x.jpg": None,
+    "s3://bucket/p//a.jpg": None,
+    "S3://bucket/p/a.jpg": None,
+    "s3://bucket/p/a.jpg/": None,
+    "s3://bucket/../p/a.jpg": Reason.SOURCE_MISSING,
+    "s3://nowhere/a.jpg": Reason.SOURCE_MISSING,
+    "s3://bucket/denied.jpg": Reason.ACCESS_DENIED,
+    "s3://bucket/" + "k" * 2000: Reason.BAD_NAME,
+    "s3://bucket": Reason.BAD_NAME,
+    "s3://bucket/": Reason.BAD_NAME,
+    "s3://user:secret@bucket/a.jpg": Reason.BAD_NAME,
+    "s3:/bucket/a.jpg": Reason.BAD_NAME,
+    "gs://bucket/a.jpg": Reason.BAD_NAME,
+    "FTP://host/a.jpg": Reason.BAD_NAME,
+    "data:image/png;base64,AAAA": Reason.SOURCE_MISSING,
+    "file://elsewhere/a.jpg": Reason.BAD_NAME,
+    "http://": Reason.BAD_NAME,
+    "HTTP://host:port/a.jpg": Reason.BAD_NAME,
+    "https:/host/a.jpg": Reason.BAD_NAME,
+    "C:\\photos\\a.jpg": Reason.SOURCE_MISSING,
+    "~/a.jpg": Reason.SOURCE_MISSING,
+    "$HOME/a.jpg": Reason.SOURCE_MISSING,
+    "x" * 300 + ".jpg": Reason.BAD_NAME,
+    "a.jpg/b.jpg": Reason.SOURCE_MISSING,
+}
+
+
+def test_each_spelling_of_a_place_is_read_or_has_its_reason(tmp_path, photo, ingest, monkeypatch):
+    here = tmp_path / "lists"
+    for name in ("~x.jpg", "a.jpg"):
+        (here / name).write_bytes(photo)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with tiny_s3() as server:
+        for name, value in {
+            "ENDPOINT_URL": server.endpoint,
+            "ACCESS_KEY_ID": "k",
+            "SECRET_ACCESS_KEY": "s",
+        }.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        reading._bucket.cache_clear()
+        server.readers = {"k"}
+        server.objects = dict.fromkeys(("p//a.jpg", "p/a.jpg", "p/a.jpg/"), photo)
+        server.refused = {"denied.jpg": (403, "AccessDenied"), "k" * 2000: (400, "KeyTooLongError")}
+        for row, reason in SPELLINGS.items():
+            pq.write_table(pa.table({"uri": [row.format(here=here)]}), here / "all.parquet")
+            (outcome,) = ingest(SourceSettings(uri=str(here / "all.parquet"), name="s")).values()
+            assert (outcome.reason, row) == (reason, row)
+            assert outcome.detail or reason is None, row
+    reading._bucket.cache_clear()
+
+
+def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, photo, ingest, monkeypatch):
+    monkeypatch.setattr(web, "PAUSE_S", 0.0)
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -173,7 +233,7 @@ def test_web_addresses_are_read_with_their_query_and_listed_without(tmp_path, ph
         "s/127.0.0.1/elsewhere/c.jpg": None,
         "s/127.0.0.1/lists/sub/b ü.jpg": None,
         "s/127.0.0.1/gone.jpg": Reason.SOURCE_MISSING,
-        "s/127.0.0.1/refused.jpg": Reason.UNREADABLE,
+        "s/127.0.0.1/refused.jpg": Reason.SERVER_UNREACHABLE,
     }
     assert "/elsewhere/c.jpg?signature=secret" in asked
     for text in (repr(list_sources([source]).entries), repr(outcomes)):
@@ -319,8 +379,8 @@ def test_a_column_that_holds_no_text_is_named_with_its_type(kind, tmp_path):
 
 def test_rows_that_name_nothing_say_why(tmp_path):
     rows = {
-        "gopher://x/a.jpg": "neither a path nor an address",
-        "file://elsewhere/a.jpg": "a file of another machine",
+        "gopher://x/a.jpg": "neither a path nor an address that can be read (gopher://)",
+        "file://elsewhere/a.jpg": "a file of another machine; expected file:///PATH",
         "": "no uri in this row",
     }
     text = "".join(f'"{uri}",CC0\n' for uri in rows)

@@ -21,7 +21,8 @@ from tasks.records.errors import EnvironmentFault, Reason, SampleError
 from tasks.records.outcomes import Blob, Child, Outcome, SourceEntry, StageInput
 from tasks.records.records import GroundedTarget, Rle, Scene, SourceImage
 from tasks.stages.sample_stage import SampleStage, Workbench
-from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.infos import StoreOptions
+from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import (
     draft_plan,

@@ -10,7 +10,7 @@ import pytest
 from tasks.sources.reading import SourceReader
 from tasks.sources.settings import IngestSettings
 from tasks.stages.ingest.stage import ingest
-from tasks.storage.objects.store import StoreOptions
+from tasks.storage.objects.infos import StoreOptions
 from tasks.storage.protocol.layout import StageKey
 from tasks.worker.engine import Engine
 from tasks.worker.quarantine import Trial, run_trial

@@ -12,7 +12,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tasks.records.errors import ConfigurationError, DataFault, StorageFault
-from tasks.storage.objects.store import Store, StoreOptions, open_store
+from tasks.storage.objects.infos import StoreOptions
+from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.stage_end import close_stage
 from tasks.storage.reports.auditing import verify
 from tasks.storage.reports.ledger import Ledger
@@ -137,7 +138,16 @@ def test_folders_are_named_without_listing_them(store: Store) -> None:
     assert store.folders("nowhere") == ()
 
 
-def test_all_but_one_folder_is_listed(store: Store) -> None:
+def test_what_lies_at_the_top_is_told_without_listing_the_rest(store: Store) -> None:
     for path in ("answers/ab/x/1", "stages/a/4", "stages/b", "note"):
-        store.put(path, b"")
-    assert sorted(item.path for item in store.list_without("answers")) == ["note", "stages/a/4", "stages/b"]
+        store.put(path, b"1")
+    objects, folders = store.top()
+    assert [(item.path, item.size) for item in objects] == [("note", 1)]
+    assert folders == ("answers", "stages")
+    assert [item.path for item in store.top("stages")[0]] == ["stages/b"]
+
+
+@pytest.mark.parametrize("prefix", ["/x", "x//y", "x/../y", "./x"])
+def test_a_dataset_has_no_prefix_that_is_no_path(prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"out='s3://drawn/.*part of the prefix"):
+        open_store(f"s3://drawn/{prefix}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.records.canonical import seal, sha256_hex
-from tasks.records.errors import ConfigurationError
+from tasks.records.errors import ConfigurationError, StorageFault
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.builds import link_plan, write_build
 from tasks.storage.protocol.layout import StageKey
@@ -213,9 +214,103 @@ def test_garbage_is_what_no_commit_names_and_old_enough(tmp_path: Path):
     key = StageKey(stage="ingest", config8=INGEST.config8)
     stranger = key.tar_path("ab" * 8, "c" * 64)
     store.put(stranger, b"left by a lost race")
-    half = tmp_path / "out" / "stages" / "half.json#1"
-    half.write_bytes(b"{")
+    half = f"{key.plan_path('ab' * 6, 0)}#1"
+    (tmp_path / "out" / half).write_bytes(b"{")
     assert [n.path for n in verify(store, deep=True).notes] == [stranger]
     assert collect_garbage(store, timedelta(hours=1)) == []
-    assert collect_garbage(store, timedelta(seconds=-5)) == sorted([stranger, "stages/half.json#1"])
+    assert collect_garbage(store, timedelta(seconds=-5)) == sorted([stranger, half])
     assert verify(store, deep=True).notes == []
+
+
+FOREIGN_NAMES = [
+    "notes.txt",
+    "nl\nx.json",
+    os.fsdecode(b"\xff.json"),
+    "%00",
+    "stage-x.json",
+    "..x",
+    " ",
+    "photo#1",
+]
+FOREIGN_FOLDERS = [
+    *(
+        "",
+        "holiday",
+        "builds",
+        "stages",
+        "runs",
+        "logs",
+        "answers",
+        "answers/ab/abc",
+        "releases",
+        "aside",
+        "probe",
+    ),
+    *(
+        f"builds/{'ab' * 6}",
+        f"{INGEST.folder}",
+        f"{INGEST.plans}",
+        f"{INGEST.commits}/ab",
+        f"{INGEST.folder}/data/ab",
+    ),
+    *(
+        f"{INGEST.folder}/rows/ab",
+        f"{INGEST.folder}/attempts/ab/abc",
+        f"{INGEST.folder}/decisions",
+        "a/../b//c",
+    ),
+]
+
+
+def test_foreign_files_of_any_name_are_told_and_left_alone(tmp_path: Path):
+    store, ends = build_dataset(tmp_path)
+    sound, out = verify(store, deep=True), tmp_path / "out"
+    placed = {}
+    for folder in FOREIGN_FOLDERS:
+        for name in FOREIGN_NAMES:
+            path = out / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"foreign")
+            placed[path.resolve().relative_to(out.resolve()).as_posix() if ".." not in folder else ""] = path
+    (out / "holiday" / "circle").symlink_to("..")
+    (out / "stages" / "self").symlink_to("self")
+    os.mkfifo(out / "builds" / "pipe")
+    audit = verify(store, deep=True)
+    assert audit.faults == []
+    assert audit.checked == sound.checked
+    told = {note.path for note in audit.notes}
+    seen = {path for path in placed if path and not path.startswith(("logs/", "runs/")) and "#" not in path}
+    assert seen | {"holiday/circle", "stages/self", "builds/pipe"} <= told
+    assert repair(store) == Repair()
+    removed = collect_garbage(store, timedelta(hours=0))
+    assert all(
+        path.endswith("#1") and not path.startswith(("stages/", "builds/", "holiday/")) for path in removed
+    )
+    assert sorted(store.top()[0], key=lambda item: item.path)
+    assert [end.digest for end in build_again(store, tmp_path)] == [end.digest for end in ends]
+    (out / "holiday" / "photo#1").read_bytes()
+    (out / "notes.txt").read_bytes()
+
+
+def test_damage_is_still_repaired_beside_foreign_files(tmp_path: Path):
+    store, ends = build_dataset(tmp_path)
+    for folder in ("stages", "builds", "releases", "releases/drawn-1", INGEST.commits):
+        (tmp_path / "out" / folder / "nl\nx").write_bytes(b"foreign")
+    (tar,) = [o.path for o in store.list(f"{INGEST.folder}/data")][:1]
+    store.put(tar, b"damaged")
+    assert [fault.path for fault in verify(store, deep=True).faults] == [tar]
+    assert tar in repair(store).moved
+    assert [end.digest for end in build_again(store, tmp_path)] == [end.digest for end in ends]
+    assert verify(store, deep=True).faults == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_foreign_folder_that_cannot_be_read_is_told_and_a_part_of_the_dataset_is_a_fault(tmp_path: Path):
+    store, _ = build_dataset(tmp_path)
+    for name, is_part in (("lost+found", False), ("aside", True)):
+        (tmp_path / "out" / name).mkdir(mode=0)
+        if is_part:
+            with pytest.raises(StorageFault, match="Permission"):
+                verify(store, deep=False)
+        else:
+            assert [note.path for note in verify(store, deep=False).notes] == [name]

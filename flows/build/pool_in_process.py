@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from flows.build.check_environment import os_words
 from flows.build.fan_out import StageJob, UnitDone, UnitWorker
 from flows.build.role_services import RoleServices
 from flows.build.unit_queue import Dispatch, UnitQueue
@@ -99,6 +100,8 @@ class InProcessPool:
             queue.answers_missing(unit_id, fault.missing)
         except EnvironmentFault as fault:
             queue.fault([unit_id], str(fault))
+        except OSError as fault:
+            queue.fault([unit_id], os_words(fault))
         except MemoryError:
             queue.fault([unit_id], str(OutOfMemory("not enough memory for a unit")))
         else:

@@ -13,6 +13,7 @@ from importlib import import_module
 
 from flows.cli.terminal import ReaderGone, open_missing_streams, send
 from tasks.records.errors import ConfigurationError, EnvironmentFault, GroundEditError, StageStopped
+from tasks.records.process_environment import set_up
 from tasks.storage.objects.uris import DATASET_URIS
 
 DONE, FAULT, WRONG, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the parsed command; every expected error becomes one line and an exit code."""
     module, _, name = arguments.command.partition(":")
+    set_up()  # before anything is imported that reads the environment
     try:
         command: Callable[[argparse.Namespace], int] = getattr(import_module(f"flows.cli.{module}"), name)
         code = command(arguments)
@@ -50,6 +52,15 @@ def run(arguments: argparse.Namespace) -> int:
         return STOPPED if isinstance(error, StageStopped | EnvironmentFault) else FAULT
     except ReaderGone:
         raise  # not an error: `main` handles it
+    except (
+        OSError
+    ) as error:  # a full disk, a folder that cannot be read: nothing nearer knew what to do about it
+        if arguments.debug:
+            raise
+        from flows.build.check_environment import os_words  # noqa: PLC0415
+
+        _say(f"error: {os_words(error)} (re-run with --debug for a traceback)")
+        return STOPPED
     except Exception as error:  # top level: unexpected errors are one line, too
         if arguments.debug:
             raise
@@ -80,7 +91,7 @@ def _add_building(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         commands, "build", "building:build", "build a release from photographs; resumes an unfinished build"
     )
     plan = _command(
-        commands, "plan", "building:plan", "show what build would do and how much of it, without doing it"
+        commands, "plan", "planning:plan", "show what build would do and how much of it, without doing it"
     )
     for each in (build, plan):
         each.add_argument(

@@ -15,6 +15,7 @@ from flows.build.fan_out import UnitWorker, WorkerMaker
 from flows.build.unit_queue import QueuedUnit
 from flows.ray.router_client import RayRouterClient
 from tasks.records.errors import EnvironmentFault
+from tasks.records.process_environment import set_up
 from tasks.worker.engine import Engine, EngineSettings
 from tasks.worker.flight import FileLog
 from tasks.worker.run_unit import UnitSummary
@@ -24,6 +25,7 @@ class UnitActor:
     """Holds one stage's worker; `run` may be called concurrently."""
 
     def __init__(self, threads: int, settings: EngineSettings, log: str, router: Any) -> None:
+        set_up(offline=True)  # a machine of a cluster has an environment of its own
         if not ray.get_gpu_ids():
             # Ray lets an actor without GPUs see all of them; some libraries would then take memory on the first.
             os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.records.errors import EnvironmentFault
+from flows.ray.head_check import ANSWER_S, check_head
+from flows.ray.overrides import ask_no_cloud, stay_on_loopback
+from tasks.records.errors import EnvironmentFault, GroundEditError
+from tasks.records.process_environment import set_up
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 """Without pools only ids and counts pass through it; Ray's minimum is 75 MiB."""
@@ -23,6 +26,9 @@ BYTES_PER_MEGAPIXEL = 3_000_000
 
 STARTS = 4
 """Tries to start a local Ray, which allows its node only 30 s, too little on a busy machine."""
+
+JOINED_S = 120.0
+"""Longest time to join a Ray whose head answered; how long a local one takes depends on how busy this machine is."""
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """Makes glibc return what networks free after each picture; it would keep half a gigabyte of it per worker.
@@ -67,7 +73,7 @@ class RayCluster:
         self.settings = settings
         self.dashboard_url = ""
         self._folder = ""
-        self._error: EnvironmentFault | None = EnvironmentFault(
+        self._error: GroundEditError | None = EnvironmentFault(
             "Ray's starting thread ended before Ray was up"
         )
         self._answered = threading.Event()
@@ -80,10 +86,20 @@ class RayCluster:
 
         Raises:
             EnvironmentFault: it did not start, or the cluster cannot be reached.
+            ConfigurationError: the address is none.
         """
-        self._answered.wait()
+        if not self._answered.wait(self._patience_s):
+            msg = (
+                f"Ray at {self.settings.address!r} answers, but could not be joined within {JOINED_S:g} s; are there "
+                "the same versions of Python and Ray, and the head's RAY_AUTH_TOKEN?"
+            )
+            raise EnvironmentFault(msg)
         if self._error is not None:
             raise self._error
+
+    @property
+    def _patience_s(self) -> float | None:
+        return None if self.settings.address == "local" else ANSWER_S + JOINED_S
 
     @property
     def workers(self) -> int:
@@ -100,10 +116,10 @@ class RayCluster:
 
     def stop(self) -> None:
         """Stops a local Ray, or disconnects from the cluster."""
-        import ray  # noqa: PLC0415
+        if self._answered.wait(self._patience_s):
+            import ray  # noqa: PLC0415
 
-        self._answered.wait()
-        ray.shutdown()
+            ray.shutdown()
         self._ended.set()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -119,8 +135,15 @@ class RayCluster:
     def _start(self) -> None:
         import ray  # noqa: PLC0415  (takes a second, and reads the environment set in `prepare_environment`)
 
-        if self.settings.address == "local":
-            _stay_on_loopback()
+        try:
+            if self.settings.address == "local":
+                stay_on_loopback()
+                ask_no_cloud()
+            else:
+                check_head(self.settings.address)
+        except GroundEditError as error:
+            self._error = error
+            return
         logging.getLogger("ray").setLevel(logging.WARNING if self.settings.verbose else logging.ERROR)
         context: Any = None
         for attempt in range(STARTS):
@@ -180,7 +203,7 @@ def prepare_environment(settings: ClusterSettings) -> None:
 
     Ray's processes inherit the thread limits from here: a runtime environment would start each of them a second time.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    set_up()
     if settings.address == "local":
         # The switch meant to keep Ray on loopback on a Mac works on Linux, too (for the processes Ray starts).
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -193,17 +216,6 @@ def prepare_environment(settings: ClusterSettings) -> None:
             os.environ.setdefault(name, value)
         os.environ.update(thread_limits(settings.threads))
         _let_workers_import_us()
-
-
-def _stay_on_loopback() -> None:
-    """Makes this process's Ray use 127.0.0.1 as the node's address, on which everything it starts then listens.
-
-    Ray reads its switch when it is first imported, possibly before `prepare_environment` sets it; there is no other
-    way (`ray.init` replaces a loopback address by the machine's own).
-    """
-    from ray._private import ray_constants  # noqa: PLC0415
-
-    ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def thread_limits(threads: int) -> Mapping[str, str]:

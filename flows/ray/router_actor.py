@@ -18,6 +18,7 @@ from flows.build.service_spec import ServiceSpec
 from flows.ray.reservation import Reservation
 from flows.ray.server_actor import RayServer
 from tasks.records.errors import ModelUnavailable, first_line
+from tasks.records.process_environment import set_up
 from tasks.roles.backends import BackendChoice
 from tasks.roles.calls import Answered, RoleCall
 from tasks.roles.own_server import CannotStart, RunningServer
@@ -31,6 +32,7 @@ class RouterActor:
     """Holds the build's router on its own loop; every method is a coroutine."""
 
     def __init__(self, spec: ServiceSpec) -> None:
+        set_up()
         self._spec = spec
         self._router: Router | None = None
         self._making = asyncio.Lock()
@@ -176,6 +178,7 @@ class ReplicaActor:
     """The process of a replica: all backends of its pool on one device; ``log`` is the path of the pool's log."""
 
     def __init__(self, log: str) -> None:
+        set_up(offline=True)
         log_everything(log)
         import threading  # noqa: PLC0415
 

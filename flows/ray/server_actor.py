@@ -13,6 +13,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from flows.ray.reservation import Reservation
 from tasks.records.errors import EnvironmentFault, first_line
+from tasks.records.process_environment import set_up
 from tasks.serving.server_process import Launch, ServerProcess
 
 CLOSE_S = 30.0
@@ -26,6 +27,7 @@ class ServerActor:
     """The process that owns a server. Its GPUs are those that the server sees."""
 
     def __init__(self) -> None:
+        set_up()
         self._server: ServerProcess | None = None
         self._watch: asyncio.Task[None] | None = None
 

@@ -19,6 +19,9 @@ from tasks.records.errors import ModelUnavailable
 
 CHUNK = 1 << 20
 
+HUB_S = 30.0
+"""Longest silence of a hub."""
+
 SINGLE_FILES = (".pt", ".pth", ".txt")
 """Suffixes of weights that are one file; a model in a folder has these beside safetensors only as copies."""
 
@@ -56,7 +59,7 @@ def _from_hub(model: KnownModel, path: Path, revision: str) -> str:
     endpoint = os.environ.get("HF_ENDPOINT") or None
     single = path.suffix in SINGLE_FILES
     try:
-        info = HfApi(endpoint=endpoint).model_info(model.repository, revision=revision or None)
+        info = HfApi(endpoint=endpoint).model_info(model.repository, revision=revision or None, timeout=HUB_S)
         names = _names(model, path, [str(file.rfilename) for file in info.siblings or []], single=single)
         commit = str(info.sha)
         for name in names:
@@ -106,7 +109,7 @@ def _from_address(model: KnownModel, path: Path) -> None:
         return
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with httpx.stream("GET", model.url, follow_redirects=True, timeout=60.0) as response:
+        with httpx.stream("GET", model.url, follow_redirects=True, timeout=HUB_S) as response:
             response.raise_for_status()
             with aside.open("wb") as file:
                 for part in response.iter_bytes(CHUNK):

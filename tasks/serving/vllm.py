@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.records.errors import ConfigurationError
+from tasks.records.process_environment import direct, quiet
 from tasks.records.user_path import user_path
 from tasks.roles.placement import MODELS_OWN, ServedModel, ServerSettings, ServeSettings
 from tasks.serving.supervised import ServerCommand
@@ -24,7 +25,7 @@ PASSED = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME"),
         *("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
     }
 )
 PASSED_PREFIXES = ("HF_", "VLLM_", "CUDA_", "NCCL_", "NVIDIA_", "TRITON_", "TORCH")
@@ -145,8 +146,8 @@ def _environment(serve: ServeSettings, place: Place, api_key: str, ours: Mapping
         "PYTHONUNBUFFERED": "1",
         "PYTHONNOUSERSITE": "1",
         "HF_HUB_OFFLINE": passed.get("HF_HUB_OFFLINE", "1"),  # a build downloads nothing by itself
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
+        **quiet(ours),
+        **direct(ours, [place.host]),
         "VLLM_HOST_IP": place.host,
     }
     visible = {} if place.visible is None else {"CUDA_VISIBLE_DEVICES": place.visible}

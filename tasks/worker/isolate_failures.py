@@ -5,6 +5,7 @@ An error tied to the sample becomes a rejected or failed outcome; environment er
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Collection
 from dataclasses import replace
@@ -24,6 +25,11 @@ from tasks.stages.sample_stage import SampleStage, Workbench
 
 PROPAGATED = (EnvironmentFault, DataFault, ConfigurationError, StageStopped)
 """Errors that abort the unit without committing; all others are attributed to the individual sample."""
+
+OF_THE_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
+)
+"""What the operating system refuses whatever the sample: no room, no handles, no memory, a broken disk."""
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,8 @@ async def outcome_of(
     except Exception as error:
         if (trouble := trouble_of(error)) is not None:
             raise trouble from error
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise EnvironmentFault(f"{item.id}: {error.strerror}") from error
         log.warning("%s crashed", item.id, exc_info=error)
         # Only the class name: messages may hold addresses or paths, and rows must be the same everywhere.
         outcome = Outcome(input_id=item.id, reason=Reason.CRASHED, detail=type(error).__name__)

@@ -128,7 +128,8 @@ class Ledger:
             self._commits |= {(plan.key.stage, c.unit): c for c in commits.values()}
             units += [_unit_line(step, plan, u.id, len(u.members), commits.get(u.id)) for u in plan.units]
             rows += _row_lines(store, step, plan, list(commits.values()))
-        self.connection = duckdb.connect()
+        # Else a query that needs an extension would fetch one from its vendor.
+        self.connection = duckdb.connect(config={"autoinstall_known_extensions": False})
         self.connection.register("rows", pa.Table.from_pylist(rows, schema=ROW_COLUMNS))
         self.connection.register("units", pa.Table.from_pylist(units, schema=UNIT_COLUMNS))
         self._planned = [(step, plan.key.stage, plan.inputs) for step, plan in enumerate(plans)]

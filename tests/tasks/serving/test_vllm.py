@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.records.errors import ConfigurationError
+from tasks.records.process_environment import NO_REPORTS
 from tasks.roles.placement import ServerSettings
 from tasks.serving.supervised import ServerCommand
 from tasks.serving.vllm import Place, vllm_command
@@ -128,6 +129,7 @@ def test_the_environment_is_a_list_and_not_that_of_the_worker() -> None:
         "PATH": "/usr/bin", "HOME": "/home/a", "HF_HOME": "/models/hub", "VLLM_CPU_KVCACHE_SPACE": "1",
         "OMP_NUM_THREADS": "1", "PYTHONPATH": "/code", "MALLOC_TRIM_THRESHOLD_": "1", "RAY_JOB_ID": "1",
         "AWS_SECRET_ACCESS_KEY": "s", "VLLM_API_KEY": "of-the-user", "CUDA_VISIBLE_DEVICES": "3",
+        "ALL_PROXY": "socks5h://proxy.example:1080", "no_proxy": "corp.example",
     }  # fmt: skip
     made = command(environment=ours, env={"VLLM_LOGGING_LEVEL": "WARNING"})
     found = dict(made.environment)
@@ -135,7 +137,9 @@ def test_the_environment_is_a_list_and_not_that_of_the_worker() -> None:
     assert found == {
         "PATH": "/envs/vllm/bin:/usr/bin", "HOME": "/home/a", "HF_HOME": "/models/hub",
         "VLLM_CPU_KVCACHE_SPACE": "1", "CUDA_VISIBLE_DEVICES": "3", "PYTHONUNBUFFERED": "1",
-        "PYTHONNOUSERSITE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+        "PYTHONNOUSERSITE": "1", "HF_HUB_OFFLINE": "1", **NO_REPORTS,
+        "ALL_PROXY": "socks5h://proxy.example:1080",
+        **dict.fromkeys(("no_proxy", "NO_PROXY"), "corp.example,127.0.0.1,localhost,::1"),
         "VLLM_HOST_IP": "127.0.0.1", "VLLM_LOGGING_LEVEL": "WARNING",
     }  # fmt: skip
     assert not any("kkkk" in word for word in made.arguments)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 import pytest
 
@@ -10,6 +12,16 @@ from tasks.records.errors import EnvironmentFault, OutOfMemory, Reason
 from tasks.records.outcomes import Outcome, StageInput
 from tasks.stages.sample_stage import Workbench
 from tasks.worker.isolate_failures import outcome_of
+
+OF_THE_MACHINE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EIO,
+)
 
 ITEM = StageInput(id="a", record=None, blobs={})
 
@@ -37,3 +49,14 @@ def test_a_mistake_of_the_code_is_the_row_of_its_sample() -> None:
 def test_trouble_of_the_machine_blames_no_sample(error: Exception, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         outcome(error)
+
+
+@pytest.mark.parametrize("number", OF_THE_MACHINE)
+def test_what_the_machine_has_no_room_for_is_nobody_s_fault(number: int) -> None:
+    with pytest.raises(EnvironmentFault, match=os.strerror(number)):
+        outcome(OSError(number, os.strerror(number), "/tmp/x"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EINVAL])
+def test_another_refusal_of_the_system_is_the_row_of_its_sample(number: int) -> None:
+    assert outcome(OSError(number, os.strerror(number))).reason == Reason.CRASHED

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.records.errors import ModelUnavailable
+from tasks.records.process_environment import set_up
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -19,6 +20,7 @@ def open_session(path: Path, *, threads: int) -> ort.InferenceSession:
     Raises:
         ModelUnavailable: the runtime cannot load the file.
     """
+    set_up()  # it reports home from its import on, and not every process that gets here is one of a build
     import onnxruntime as ort  # noqa: PLC0415 - heavy, and a worker that loads no network needs no runtime
 
     options = ort.SessionOptions()

@@ -48,6 +48,7 @@ class Build:
         record: set once ingest is planned.
         listing: of the sources, computed once.
         stages: those that this run covers, in order.
+        recorded: whether its plans are linked to a record; those of a first look are not (`flows.build.first_look`).
         whole: whether all stages run one after the other, so that workers may load the next stage's models early.
         recheck: read photographs again that earlier builds read; ``marks``: of those whose bytes changed.
         replay: use kept answers only; ``origin``: a second dataset whose answers count.
@@ -66,6 +67,7 @@ class Build:
     record: BuildRecord | None = None
     listing: Listing | None = None
     stages: tuple[str, ...] = STAGES
+    recorded: bool = True
     whole: bool = False
     replay: bool = False
     origin: str = ""
@@ -199,6 +201,8 @@ def unit_size(config: BuildConfig, stage: str) -> int:
 
 def _record(build: Build, planned: Plan) -> None:
     """Adds the plan to the build's record, whose identity follows from the configuration and the sources."""
+    if not build.recorded:
+        return
     if build.record is None:
         # How and where a build runs does not change its results, so it is not part of its identity.
         # The models of servers are in the stages' digests; their addresses may change from day to day.

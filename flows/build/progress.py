@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as LiveProgress
 
-from flows.build.fan_out import UnitDone
+if TYPE_CHECKING:
+    from flows.build.fan_out import UnitDone
+
+Watcher: TypeAlias = Callable[[str, str], None]
+"""Gets a stage and the path of a commit of it."""
 
 QUIET_S = 5.0
 """Minimum interval between plain lines."""
@@ -22,6 +28,7 @@ class StageProgress:
     """Progress of one stage; counts inputs, since units differ in size.
 
     Attributes:
+        before_s: wall seconds that the stage took for a first look.
         kept: outputs, as in the funnel's output lines; duplicates are found only at the end of ingest.
     """
 
@@ -30,6 +37,7 @@ class StageProgress:
     units_done: int
     inputs: int
     inputs_done: int
+    before_s: float = 0.0
     kept: int = 0
     failed: int = 0
     began: float = 0.0
@@ -39,7 +47,7 @@ class StageProgress:
     @property
     def seconds(self) -> float:
         """Wall seconds from the plan to the stage's end; 0 while it is running."""
-        return self.ended - self.began if self.ended is not None else 0.0
+        return self.before_s + self.ended - self.began if self.ended is not None else 0.0
 
     def words(self, now: float) -> str:
         """``12/40 inputs   9 outputs kept   3.1/s   9 s left``."""
@@ -76,6 +84,31 @@ class Progress:
         self._services = ""
         self.stages: dict[str, StageProgress] = {}
         self._current: StageProgress | None = None
+        self._watchers: list[Watcher] = []
+        self._looking = False
+        self._looked: dict[str, float] = {}
+
+    def watch(self, watcher: Watcher) -> None:
+        """``watcher`` is told of each unit that is committed, also of those that were before."""
+        self._watchers.append(watcher)
+
+    def committed(self, stage: str, paths: Iterable[str]) -> None:
+        """These commits of a stage were there before."""
+        for path in paths:
+            for watcher in self._watchers:
+                watcher(stage, path)
+
+    @contextmanager
+    def first_look(self) -> Iterator[None]:
+        """Stages inside this context are those of a first look; their counts are not the build's, their time is."""
+        self._looking = True
+        try:
+            yield
+        finally:
+            self._looking = False
+            self._looked = {name: stage.seconds for name, stage in self.stages.items()}
+            self.stages.clear()
+            self._current = None
 
     def note(self, text: str) -> None:
         """Prints a separate line."""
@@ -95,6 +128,7 @@ class Progress:
             units_done=done,
             inputs=inputs,
             inputs_done=inputs - open_inputs,
+            before_s=self._looked.get(stage, 0.0),
             began=time.monotonic(),
         )
         self._last = time.monotonic()
@@ -108,7 +142,7 @@ class Progress:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.add_task(f"{stage:<12}", total=max(1, inputs), words="")
+            self._live.add_task(self._title(stage), total=max(1, inputs), words="")
             self._live.start()
             self._show(self._current, finished=False)
 
@@ -117,6 +151,8 @@ class Progress:
         current = self._current
         if current is None:
             return
+        if done.summary is not None:
+            self.committed(current.stage, [done.summary.path])
         current.units_done += 1
         if done.summary is not None:
             current.inputs_done = min(current.inputs, current.inputs_done + done.summary.inputs)
@@ -148,7 +184,10 @@ class Progress:
             self._live.update(self._live.task_ids[0], completed=done, words=" ".join(words.split()))
         elif not self._is_live and (finished or now - self._last >= QUIET_S):
             self._last = now
-            self._console.print(f"{current.stage:<12}  {words}")
+            self._console.print(f"{self._title(current.stage)}  {words}")
+
+    def _title(self, stage: str) -> str:
+        return f"first: {stage:<11}" if self._looking else f"{stage:<12}"
 
 
 def _duration(seconds: float) -> str:

@@ -7,20 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from flows.build.check_environment import check_environment
 from flows.build.drain import Drain
 from flows.build.fan_out import Pool
+from flows.build.first_look import first_look
 from flows.build.licenses import release_context
+from flows.build.live_preview import LivePreview, open_preview
 from flows.build.log_files import log_lines
-from flows.build.plans import Build, draft
+from flows.build.plans import Build, plan
 from flows.build.progress import Progress
 from flows.build.run_report import RunReport
 from flows.build.server_check import check_servers
 from flows.build.service_spec import service_spec
 from flows.build.stage_runner import opened_pool, run_stage
 from tasks.gallery.release_gallery import release_gallery
-from tasks.publishing.finish_release import Release, find_release, finish_release
+from tasks.publishing.find_release import Release
+from tasks.publishing.finish_release import finish_release
 from tasks.records.outcomes import STAGES
-from tasks.storage.protocol.stage_end import find_stage_end
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Session:
     pool: Pool
     progress: Progress
     opened: float
+    preview: LivePreview
     start_up_s: float | None = None
     drain: Drain = field(default_factory=Drain)
 
@@ -63,50 +67,62 @@ class Session:
             GroundEditError: as the stages raise them.
         """
         self.ready()
+        self.look_first()
         self.build.whole = True
         for stage in self.build.stages:
             run_stage(self.build, stage, self.pool, self.progress, drain=self.drain)
 
+    def look_first(self) -> None:
+        """A few photographs through all stages, where the configuration asks for it (`flows.build.first_look`).
+
+        Raises:
+            Drained, GroundEditError: as `run_plainly`.
+        """
+        first = first_look(self.build)
+        if first is None:
+            return
+        with self.progress.first_look():
+            for stage in first.stages:
+                run_stage(first, stage, self.pool, self.progress, drain=self.drain)
+                if stage == STAGES[0]:
+                    plan(self.build, stage)  # its record is what `status` looks for
+
     def finish(self) -> Release:
         """See `finish`."""
         with self.drain.listening():  # a release that is almost complete is still finished
-            return finish(self.build)
+            release = finish(self.build)
+        self.preview.finish(release.folder)
+        return release
 
 
 @contextmanager
 def open_session(
     build: Build, *, progress: Progress | None = None, verbose: bool = False
 ) -> Iterator[Session]:
-    """Checks the store and the servers, then opens the pool.
+    """Checks the surroundings, the store and the servers, then opens the pool.
 
     Raises:
-        ConfigurationError: the store cannot keep the commit protocol.
+        ConfigurationError: the store cannot keep the commit protocol, or a variable of the environment is wrong.
         StorageFault: the store cannot be written to, or has too little space left.
     """
     opened = time.monotonic()
     progress = progress or Progress()
+    check_environment()
     build.store.probe()
     spec = service_spec(build)
     for line in check_servers(spec.servers, spec.routes):
         progress.note(line)
     try:
-        with opened_pool(build, verbose=verbose) as pool, RunReport(build, pool, progress):
-            session = Session(build=build, pool=pool, progress=progress, opened=opened)
+        with (
+            opened_pool(build, verbose=verbose) as pool,
+            RunReport(build, pool, progress),
+            open_preview(build, progress) as preview,
+        ):
+            session = Session(build=build, pool=pool, progress=progress, opened=opened, preview=preview)
             with session.drain.listening():
                 yield session
     finally:
         progress.close()
-
-
-def finished_release(build: Build) -> Release | None:
-    """The build's release if every stage and the manifest exist; writes nothing, loads no model."""
-    for stage in STAGES:
-        build.plans[stage] = draft(build, stage)
-        if find_stage_end(build.store, build.plans[stage]) is None:
-            build.plans.clear()
-            return None
-    plans = [build.plans[stage] for stage in STAGES]
-    return find_release(build.store, plans, release_context(build.config, build.digests))
 
 
 def finish(build: Build) -> Release:

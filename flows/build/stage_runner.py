@@ -45,6 +45,7 @@ def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain
         for note in filter(None, (exclusion_note(build), *source_notes(build))):
             progress.note(note)
     open_units = pending_units(build.store, planned)
+    open_ids = {unit.id for unit in open_units}
     progress.begin(
         stage,
         units=len(planned.units),
@@ -52,6 +53,8 @@ def begin(build: Build, stage: str, pool: Pool, progress: Progress, drain: Drain
         inputs=planned.inputs,
         open_inputs=sum(len(unit.members) for unit in open_units),
     )
+    done = (unit.id for unit in planned.units if unit.id not in open_ids)
+    progress.committed(stage, map(planned.key.commit_path, done))
     run = start_units(
         stage_job(build, stage),
         open_units,

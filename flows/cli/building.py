@@ -1,36 +1,27 @@
-"""``groundedit build`` and ``groundedit plan``."""
+"""``groundedit build``; what only a build that is not finished needs is imported when it runs."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from flows.build.drain import Drained
-from flows.build.estimate import estimate
+from flows.build.finished import finished_release
 from flows.build.log_files import log_lines
-from flows.build.plans import Build, draft, earlier_note, exclusion_note, open_build, source_notes
+from flows.build.plans import Build, draft, earlier_note, open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.service_spec import service_spec
-from flows.build.session import finished_release, open_session
 from flows.build.stage_range import stages_of
-from flows.cli.answers import open_answers_only
-from flows.cli.estimate_table import estimate_text
 from flows.cli.funnel_table import funnel_table
 from flows.cli.tables import text_table
 from flows.cli.terminal import tell
-from flows.prefect.task_runs import run_flow, start_prefect
-from tasks.publishing.finish_release import Release, mark_finished
+from tasks.publishing.find_release import Release, mark_finished
 from tasks.publishing.funnel import stage_ends
 from tasks.records.errors import ConfigurationError, EnvironmentFault, StageStopped
 from tasks.records.outcomes import STAGES
-from tasks.storage.objects.uris import local_folder
 from tasks.storage.reports.tallies import tally_of_end
 
 STOPPED = 3
@@ -49,13 +40,15 @@ def build(arguments: argparse.Namespace) -> int:
     release = None if request.retry_failed else finished_release(ready)
     if release is not None:
         mark_finished(ready.store, release)
-        progress.note("this build is already finished")
+        progress.note("this build is already finished: nothing to do")
         print_result(ready, release, {}, time.monotonic() - began)
         return 0
     if note := earlier_note(ready):
         progress.note(note)
     try:
-        release, start_up = _run(ready, request, progress, verbose=arguments.verbose)
+        from flows.cli.run_build import run_build  # noqa: PLC0415  (seconds, and a finished build needs none of it)
+
+        release, start_up = run_build(ready, request, progress, verbose=arguments.verbose)
     except Drained as stop:
         progress.note(str(stop))
         return STOPPED
@@ -72,52 +65,10 @@ def build(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run(
-    ready: Build, request: BuildRequest, progress: Progress, *, verbose: bool
-) -> tuple[Release | None, float]:
-    """Runs the build's stages; returns the release if publish is one of them, and the start-up seconds."""
-    execution = ready.config.execution
-    server = start_prefect(verbose=verbose) if execution.prefect else None
-    with open_session(ready, progress=progress, verbose=verbose) as session:
-        if execution.prefect:
-            run_flow(session, request, server)
-        else:
-            session.run_plainly()
-        release = session.finish() if ready.stages[-1] == STAGES[-1] else None
-        return release, session.start_up_s or 0.0
-
-
-def plan(arguments: argparse.Namespace) -> int:
-    """Shows what `build` would do with the same arguments."""
-    request = request_of(arguments)
-    config, _ = resolve(request)
-    with _not_made(local_folder(config.out)):
-        ready = open_build(config, retry=request.retry_failed, recheck=request.recheck, stages=request.stages)
-        lines = estimate(ready)
-        notes = [earlier_note(ready), exclusion_note(ready), *source_notes(ready)]
-    for note in filter(None, notes):
-        Progress().note(note)
-    if arguments.json:
-        tell(json.dumps([asdict(line) for line in lines], indent=2))
-    else:
-        tell(estimate_text(lines, config.rates))
-    return 0
-
-
-@contextmanager
-def _not_made(folder: Path | None) -> Iterator[None]:
-    """Removes folders that were created inside the context, if still empty: opening a store creates its folder."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # it was not created after all, or another process uses it by now
-            for path in made:
-                path.rmdir()
-
-
 def _opened(arguments: argparse.Namespace, request: BuildRequest) -> Build:
     if arguments.answers_only:
+        from flows.cli.answers import open_answers_only  # noqa: PLC0415
+
         ready = open_answers_only(arguments)
         ready.stages = stages_of(request.stages, ready.config.execution.pause_after)
         return ready

@@ -23,6 +23,7 @@ from flows.build.stage_runner import StageWork, run_stage
 from flows.prefect.reporting import StageReport, link_dashboard, report_release
 from tasks.records.errors import StorageFault
 from tasks.records.outcomes import STAGES
+from tasks.records.process_environment import set_up
 
 DEFAULTS = BuildRequest()
 """A deployment run without parameters builds the demo."""
@@ -34,6 +35,8 @@ _SESSION: ContextVar[Session | None] = ContextVar("session", default=None)
 def build_groundedit(request: BuildRequest = DEFAULTS) -> str:
     """Runs ingest to publish, or the requested stages; returns the release's URI, ``""`` without one."""
     with session_for(request) as session:
+        session.ready()
+        session.look_first()
         session.build.whole = True
         uri = ""
         for stage in session.build.stages:
@@ -98,6 +101,7 @@ def session_for(request: BuildRequest) -> Iterator[Session]:
     if running is not None:
         yield running
         return
+    set_up()  # a worker of Prefect runs this process, not our command
     config, _ = resolve(request)
     ready = open_build(config, retry=request.retry_failed, recheck=request.recheck, stages=request.stages)
     with open_session(ready) as session, within(session):

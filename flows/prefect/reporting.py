@@ -15,7 +15,7 @@ from prefect.artifacts import (
 )
 
 from flows.build.progress import Progress
-from tasks.publishing.finish_release import Release
+from tasks.publishing.find_release import Release
 from tasks.storage.protocol.stage_end import StageEnd
 from tasks.storage.reports.tallies import Tally, tally_of_end
 

@@ -80,6 +80,12 @@ class ExecutionSettings(Settings):
         gt=0,
         description="time limit of a computing step, in seconds; waiting for a model does not count",
     )
+    first_look: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="photographs that go through all stages before the others, to be looked at early; 0: none",
+    )
     pause_after: Literal["", "ingest", "grounding", "instruction", "editing"] = Field(
         default="", description="stop after this stage, to check its results before the expensive ones"
     )

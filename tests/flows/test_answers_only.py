@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.main import main
-from tasks.publishing.finish_release import Release
+from tasks.publishing.find_release import Release
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
 from tasks.storage.reports.auditing import verify

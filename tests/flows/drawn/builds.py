@@ -17,7 +17,7 @@ from flows.build.plans import open_build
 from flows.build.progress import Progress
 from flows.build.request import BuildRequest, resolve
 from flows.build.session import open_session
-from tasks.publishing.finish_release import Release
+from tasks.publishing.find_release import Release
 from tasks.storage.objects.store import open_store
 from tasks.storage.protocol.answer_files import answer_name
 from tasks.storage.protocol.layout import MANIFEST, RUN

@@ -18,7 +18,8 @@ from tasks.gallery.pictures import mark
 from tasks.gallery.release_gallery import release_gallery
 from tasks.imaging.geometry import to_rle
 from tasks.imaging.pixels import encode_jpeg, encode_png, fingerprint
-from tasks.publishing.finish_release import Release, finish_release
+from tasks.publishing.find_release import Release
+from tasks.publishing.finish_release import finish_release
 from tasks.publishing.plan_release import read_fingerprints, shard_grouping, sid_of
 from tasks.publishing.release_context import Attribution, ReleaseContext, SampleContext
 from tasks.publishing.sample_libraries import libraries_of_samples

@@ -16,7 +16,7 @@ import webdataset
 from PIL import Image
 
 from tasks.imaging.geometry import from_rle
-from tasks.publishing.finish_release import find_release
+from tasks.publishing.find_release import find_release
 from tasks.publishing.shard_format import MEMBERS, iterate_release, read_sample
 from tasks.records.canonical import sha256_hex
 from tasks.records.errors import DataFault

@@ -194,9 +194,7 @@ def _with_weights(checked: CheckedRole, choice: BackendChoice, stated: StatedDig
         ConfigurationError: option and lock file state different digests.
     """
     files, known = files_of(choice.options), known_model(stated.weights)
-    missing = [
-        f"{checked.setting}: {f.option} {f.path} is not there{_fetched(f)}" for f in files if not f.present
-    ]
+    missing = [f"{checked.setting}: {f.option} {f.path} {_state(f)}" for f in files if not f.present]
     # Who answers may depend on files beside the weights, so that it is asked when all are there.
     named = bool(stated.digest) and not missing
     if not stated.digest:
@@ -259,11 +257,7 @@ def _server(name: str, server: ServerSettings, config: BuildConfig, *, ask: bool
     )
     if server.serve is not None:
         files = _of_own_server(server.serve, server.model.id)
-        there = (
-            f"servers.{name}.serve.{f.option}: {f.path} is not there{_fetched(f)}"
-            for f in files
-            if not f.present
-        )
+        there = (f"servers.{name}.serve.{f.option}: {f.path} {_state(f)}" for f in files if not f.present)
         return replace(checked, files=files, missing=tuple(there))
     try:
         note = asyncio.run(check_server(name, server)) if ask else ""
@@ -282,9 +276,11 @@ def _of_own_server(serve: ServeSettings, model_id: str) -> tuple[ModelFile, ...]
     return tuple(model_file(option, user_path(text)) for option, text in named if text)
 
 
-def _fetched(file: ModelFile) -> str:
-    """How a missing file can be had, for one that is known."""
-    return " (groundedit models fetch)" if known_model(str(file.path)) else ""
+def _state(file: ModelFile) -> str:
+    """What is wrong with a file that cannot be loaded, and how it can be had if it is known."""
+    if file.instead:
+        return f"is {file.instead}"
+    return "is not there" + (" (groundedit models fetch)" if known_model(str(file.path)) else "")
 
 
 def _once(texts: Iterable[str]) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class StageCost:
         cards: reserved for the stage, those behind foreign URLs as the profile states them.
         gpu_hours: ``hours`` times ``cards``.
         cost: in ``rates.currency``; None without a price.
+        problem: why nothing can be priced: the stage does not fit the cards; ``""``: it does.
     """
 
     roles: tuple[RoleCost, ...] = ()
@@ -53,6 +54,7 @@ class StageCost:
     cards: float = 0.0
     gpu_hours: float = 0.0
     cost: float | None = None
+    problem: str = ""
 
 
 def stage_cost(
@@ -90,10 +92,8 @@ def stage_cost(
         )
     try:
         instances = instances_in(config, stage, cards=cards, card_gb=config.execution.card_gb)
-    except (
-        ConfigurationError
-    ):  # it does not fit, which `models check` and `build` say; here nothing can be priced
-        return StageCost(roles=tuple(roles))
+    except ConfigurationError as error:  # it does not fit, so there is nothing to price
+        return StageCost(roles=tuple(roles), problem=str(error))
     hours = max(seconds / instances[run] for run, seconds in busy.items()) / 3600
     reserved = _reserved(config, stage, busy, cards)
     gpu_hours, price = hours * reserved, config.rates.gpu_hour_price

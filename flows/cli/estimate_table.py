@@ -50,13 +50,13 @@ def _models_text(lines: Sequence[StageEstimate], rates: RateSettings) -> str:
     for line in lines:
         if not line.models.roles:
             continue
-        cost = line.models.cost
+        cost, fits = line.models.cost, not line.models.problem
         rows.append(
             (
                 line.stage, "", "", "", "", "",
-                f"~{line.models.hours:.2f}",
-                f"{line.models.cards:g}",
-                f"~{line.models.gpu_hours:.2f}",
+                f"~{line.models.hours:.2f}" if fits else "-",
+                f"{line.models.cards:g}" if fits else "-",
+                f"~{line.models.gpu_hours:.2f}" if fits else "-",
                 f"~{cost:.2f}" if cost is not None else "-",
             )
         )  # fmt: skip
@@ -66,7 +66,8 @@ def _models_text(lines: Sequence[StageEstimate], rates: RateSettings) -> str:
     money = f", about {sum(costs):.2f} {rates.currency}" if costs else ""
     total = f"about {hours:.2f} GPU-hours{money}; a stage reserves its cards while its busiest pool or server works"
     assumed = [line.stage for line in lines if not line.measured and line.models.roles]
-    notes = [total]
+    problems = dict.fromkeys(line.models.problem for line in lines if line.models.problem)
+    notes = [total, *(f"not counted, does not fit: {problem}" for problem in problems)]
     if assumed:
         notes.append(f"outputs per input assumed, not measured: {', '.join(assumed)} (a pilot measures them)")
     unknown = dict.fromkeys(

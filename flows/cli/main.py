@@ -270,7 +270,7 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     lock = _command(parts, "lock", "weights:lock", "hash weights and write the lock file that names them")
     lock.add_argument("path", type=_text, metavar="PATH", help="file or folder of weights")
     lock.add_argument(
-        "--revision", type=_text, default="unstated", help="revision of the weights (default: %(default)s)"
+        "--revision", type=_text, help="revision of the weights (default: that of the lock file)"
     )
     served = _command(
         parts,

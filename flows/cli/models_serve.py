@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from flows.build.hand_started import keep_running, own_servers
+from flows.build.hand_started import cards_of, keep_running, own_servers
 from flows.build.request import BuildRequest, resolve
 from flows.cli.terminal import send, tell
 
@@ -23,6 +23,7 @@ def serve_profile(arguments: argparse.Namespace) -> int:
     request = BuildRequest(profile=arguments.profile, assignments=tuple(arguments.assignments))
     config, _ = resolve(request)
     servers = own_servers(config, arguments.server)
+    cards_of(servers, config.execution)  # what cannot fit is said before anything is said to start
     for name in servers:
         tell(f"servers.{name}: starting; output in {_log_of(name)}")
     send()

@@ -5,7 +5,7 @@ Looks at names, sizes and lock files; reads no weights and loads nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.backends.assets import Asset, AssetCache, asset_table, default_cache_folder
@@ -14,6 +14,9 @@ from tasks.backends.torch.checkpoints import TorchOptions
 from tasks.backends.weights import WEIGHT_SUFFIXES, WeightsLock, read_lock
 from tasks.records.settings_base import Settings
 
+TENSOR_SUFFIXES = (".safetensors", ".pt", ".pth")
+"""Files that hold tensors, at least one of which a folder of weights must have."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
@@ -21,14 +24,16 @@ class ModelFile:
 
     Attributes:
         option: name of the option, or ``package`` for a packaged file.
-        present: a file, or a folder with files of weights.
+        present: a file, or a folder with files of weights; of the weights themselves the kind that is loaded.
         gb: size, GB; 0 while it is not there.
+        instead: what is there if it is of the other kind, for messages.
     """
 
     option: str
     path: Path
     present: bool
     gb: float
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,22 @@ def files_of(options: Settings) -> tuple[ModelFile, ...]:
     if not isinstance(options, TorchOptions):
         return ()
     named = [(name, str(getattr(options, name))) for name in options.paths]
-    return tuple(model_file(name, Path(path)) for name, path in named if path)
+    files = (model_file(name, Path(path)) for name, path in named if path)
+    return tuple(_of_kind(one, options.weights_are) if one.option == "weights" else one for one in files)
+
+
+def _of_kind(one: ModelFile, wanted: str) -> ModelFile:
+    """``one``, not present where the backend could not load what lies at its path."""
+    if not one.path.exists():
+        return one
+    if wanted == "file":
+        instead = "" if one.path.is_file() else "a folder; one file of tensors is expected"
+    elif not one.path.is_dir():
+        instead = "a file; a folder as transformers writes it is expected"
+    else:
+        tensors = any(f.suffix in TENSOR_SUFFIXES for f in _files_at(one.path))
+        instead = "" if tensors else f"a folder without tensors ({', '.join(TENSOR_SUFFIXES)})"
+    return replace(one, present=False, instead=instead) if instead else one
 
 
 def packaged_files(digest: str) -> tuple[tuple[Asset, ModelFile], ...]:

@@ -41,6 +41,10 @@ WEIGHT_SUFFIXES = (".safetensors", ".json", ".txt", ".model", ".jinja", ".pt", "
 """Files of a model folder that can change an answer: tensors, configuration, tokenizer."""
 
 
+LOCK_SUFFIX = ".lock.json"
+"""End of the name of a lock file."""
+
+
 def weight_files(path: Path) -> tuple[str, ...]:
     """Names of the files whose digest names the weights at ``path``: the file itself, or those of the folder, sorted.
 
@@ -62,7 +66,7 @@ def weight_files(path: Path) -> tuple[str, ...]:
 
 def lock_path(path: Path) -> Path:
     """Where the lock file of a model's file or folder lies: beside it, under its name."""
-    return path.with_name(f"{path.name}.lock.json")
+    return path.with_name(f"{path.name}{LOCK_SUFFIX}")
 
 
 def read_lock(path: Path) -> WeightsLock | None:

@@ -18,7 +18,22 @@ HERE = "here"
 MODELS_OWN = "model's own"
 """Of `ServedModel.template`: the template that comes with the weights."""
 
+VLLM_DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
+"""What vLLM takes as the type of its computation."""
+
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+
+
+def checked_replicas(value: Any) -> Any:
+    """``value`` if it is a number from 1 on, or ``"auto"``.
+
+    Raises:
+        ValueError: it is something else; said once, and not by each type of the union.
+    """
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    msg = f"{value!r}: expected 1 or more, or 'auto'"
+    raise ValueError(msg)
 
 
 class PoolSettings(Settings):
@@ -37,13 +52,10 @@ class PoolSettings(Settings):
         description="absolute path of the interpreter in the actors' own environment; empty: that of the workers",
     )
 
-    @field_validator("replicas")
+    @field_validator("replicas", mode="before")
     @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            msg = "expected 1 or more, or 'auto'"
-            raise ValueError(msg)
-        return value
+    def _number_or_auto(cls, value: Any) -> Any:
+        return checked_replicas(value)
 
     @field_validator("python")
     @classmethod
@@ -108,13 +120,10 @@ class ServeSettings(Settings):
     env: dict[str, str] = Field(default={}, description="further variables of the server's environment")
     ready_s: float = Field(default=1800.0, gt=0, description="longest wait for a server to load")
 
-    @field_validator("replicas")
+    @field_validator("replicas", mode="before")
     @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and value < 1:
-            msg = "expected 1 or more, or 'auto'"
-            raise ValueError(msg)
-        return value
+    def _number_or_auto(cls, value: Any) -> Any:
+        return checked_replicas(value)
 
     @field_validator("args")
     @classmethod
@@ -190,6 +199,9 @@ class ServerSettings(Settings):
             raise ValueError(msg)
         if self.serve is None:
             return self
+        if self.model.dtype not in VLLM_DTYPES:
+            msg = f"model.dtype {self.model.dtype!r}: vllm takes {', '.join(VLLM_DTYPES)}"
+            raise ValueError(msg)
         if len(self.model.adapters) > 1:
             msg = f"model.adapters: vllm answers with one adapter at a time, got {len(self.model.adapters)}"
             raise ValueError(msg)

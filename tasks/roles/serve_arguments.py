@@ -63,8 +63,11 @@ NEVER = frozenset(
 NEVER_BEGINNING = ("data-parallel-", "spec-", "mm-encoder-fp8-", "ssl-")
 """Beginnings of more of them."""
 
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*(\.[\w.-]+)?")
-"""Their names, without the dashes in front; a part after a dot is a key inside a JSON argument."""
+NAME = re.compile(r"[a-z][a-z0-9]{3,}(-[a-z0-9]+)*(\.[\w.-]+)?|[a-z][a-z0-9]*(-[a-z0-9]+)+(\.[\w.-]+)?")
+"""Their names, without the dashes in front; a part after a dot is a key inside a JSON argument.
+
+Short forms (``q``, ``tp``) are none: they stand for arguments that are refused.
+"""
 
 
 def run_arguments(args: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +82,10 @@ def run_arguments(args: Mapping[str, Any]) -> dict[str, Any]:
         if option in ELSEWHERE:
             msg = f"{name}: set {ELSEWHERE[option]} instead"
             raise ValueError(msg)
-        if option in NEVER or option.startswith(NEVER_BEGINNING) or not NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
+            msg = f"{name}: expected the long name of an argument (max-num-seqs)"
+            raise ValueError(msg)
+        if option in NEVER or option.startswith(NEVER_BEGINNING):
             msg = f"{name}: may not be given here, since it changes answers, addresses or cards"
             raise ValueError(msg)
     return named

@@ -57,6 +57,9 @@ Answers = Callable[[int], object]
 BATCH = {"tagger": 16, "detector": 8, "segmenter": 8, "inpainter": 8, "editor": 4}
 """Questions in a batch, as ``max_batch`` of a pool has them."""
 
+MODELS = ("RAM++", "GroundingDINO-T", "GroundingDINO-B", "SAM-H", "LaMa", "BAGEL")
+"""All parts, in order."""
+
 PERCEPTION = ("RAM++", "GroundingDINO-T", "SAM-H")
 """Parts whose seconds per picture make up the auto-label demo's."""
 
@@ -294,6 +297,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limit-s", type=float, default=400, help="seconds after which no part is begun")
     parser.add_argument("--parts", nargs="+", help="only models whose names begin so")
     given = parser.parse_args(arguments)
+    for start in given.parts or ():
+        if not any(name.startswith(start) for name in MODELS):
+            parser.error(f"--parts {start}: no model begins so (available: {', '.join(MODELS)})")
+    if given.out and not given.out.parent.is_dir():
+        parser.error(f"--out {given.out}: there is no folder {given.out.parent}")
     device = torch.device(given.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         print(f"--device {given.device}: not there", file=sys.stderr)

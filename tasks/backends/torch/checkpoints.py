@@ -31,6 +31,9 @@ class TorchOptions(Settings):
     paths: ClassVar[tuple[str, ...]] = ("weights",)
     """Names of the options that say where a file or folder of the model lies, for `groundedit models check`."""
 
+    weights_are: ClassVar[Literal["file", "folder"]] = "folder"
+    """What ``weights`` names: one file of tensors, or a folder as transformers writes it."""
+
     weights: str = Field(description="file or folder of the checkpoint")
     revision: str = Field(default="", description="of the weights; empty: as the lock file states")
     digest: str = Field(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.build.check_models import CheckedRole, ModelsCheck, check_models
+from tasks.backends.weights import write_lock
 from tasks.stages.config import BuildConfig, load_config
 from tests.flows.build.profiles_for_checks import bagel_profile, folder_of_weights, served
 from tests.serving.chat_server import ChatServer
@@ -45,6 +46,30 @@ def test_weights_without_files_and_digest_are_missing_and_the_other_roles_are_li
     assert (editor.run, editor.gpu_gb, editor.digest) == ("painting", 42.0, "")
     assert len(found.roles) == 12
     assert found.wrong == ()
+
+
+def test_weights_of_the_wrong_kind_are_not_there(tmp_path: Path) -> None:
+    file = tmp_path / "bagel.safetensors"
+    file.write_bytes(b"tensors")
+    write_lock(file, "r1")
+    assert role(checked(bagel_profile(file)), "editing.editor").missing == (
+        f"editing.editor: weights {file} is a file; a folder as transformers writes it is expected",
+    )
+    folder = folder_of_weights(tmp_path / "lama")
+    lama = f"editing.inpainter={{backend: lama, run: painting, options: {{weights: {folder}}}}}"
+    pool = "pools.painting={holds: [inpainter], gpu_gb: 4}"
+    assert role(checked(load_config("embedded", [pool, lama])), "editing.inpainter").missing == (
+        f"editing.inpainter: weights {folder} is a folder; one file of tensors is expected",
+    )
+
+
+def test_a_folder_without_tensors_is_no_model(tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    write_lock(folder, "r1")
+    (missing,) = role(checked(bagel_profile(folder)), "editing.editor").missing
+    assert "is a folder without tensors (.safetensors, .pt, .pth)" in missing
 
 
 def test_a_pools_own_interpreter_is_looked_for(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_a_measured_rate_goes_before_the_stated_one(config: BuildConfig) -> None
     )
 
 
+def test_a_stage_that_cannot_fit_has_no_price(config: BuildConfig) -> None:
+    small = config.execution.model_copy(update={"card_gb": 24.0})
+    cost = stage_cost(config.model_copy(update={"execution": small}), "editing", 1000, {}, cards=1)
+    assert (cost.hours, cost.cost) == (0.0, None)
+    assert "painting.gpu_gb=42: larger than a card" in cost.problem
+
+
 def test_replicas_share_the_questions(config: BuildConfig) -> None:
     pools = {"painting": config.pools["painting"].model_copy(update={"replicas": "auto"})}
     many = config.model_copy(update={"pools": pools})

@@ -51,5 +51,15 @@ def test_each_role_says_whether_its_rate_was_measured_or_stated() -> None:
     assert stage.split() == ["editing", "~1.00", "2", "~2.00", "~5.00"]
 
 
+def test_a_stage_that_does_not_fit_is_not_priced_as_free() -> None:
+    cost = StageCost(
+        roles=(role("editor", "stated", 36.0),), problem="pools.painting.gpu_gb=42: larger than a card"
+    )
+    text = estimate_text([line("editing", known=False, units=0, models=cost)], RateSettings())
+    stage = next(row for row in text.split("GPU-hours")[1].splitlines() if row.startswith("editing"))
+    assert stage.split() == ["editing", "-", "-", "-", "-"]
+    assert "not counted, does not fit: pools.painting.gpu_gb=42: larger than a card" in text
+
+
 def test_a_build_without_pools_and_servers_has_no_such_table() -> None:
     assert "GPU-hours" not in estimate_text([line("ingest", known=True, units=3)])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from flows.cli.main import main
-from tasks.backends.weights import read_lock
+from tasks.backends.weights import lock_path, read_lock
 from tests.flows.build.profiles_for_checks import folder_of_weights
 
 PAINTING = "pools.painting={holds: [editor], gpu_gb: 42}"
@@ -80,3 +81,29 @@ def test_fetch_says_what_it_could_not_fetch(tmp_path: Path, capsys: pytest.Captu
     assert f"not fetched: {tmp_path / 'mine'} (editing.editor)" in capsys.readouterr().out
     folder_of_weights(tmp_path / "mine")
     assert main(["models", "fetch", *editor(tmp_path / "mine")]) == 0
+
+
+def test_locking_again_keeps_the_revision(tmp_path: Path) -> None:
+    weights = folder_of_weights(tmp_path / "mine")
+    (weights / "ae.safetensors").write_bytes(b"newer tensors")
+    before = read_lock(weights)
+    assert main(["models", "lock", str(weights)]) == 0
+    after = read_lock(weights)
+    assert before is not None
+    assert after is not None
+    assert (after.revision, before.revision) == ("r1", "r1")
+    assert after.digest != before.digest
+
+
+def test_what_is_no_weights_cannot_be_locked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nothing.pth").touch()
+    lock = lock_path(folder_of_weights(tmp_path / "mine"))
+    for path, words in (
+        (tmp_path / "empty", "no weights (expected files that end in"),
+        (tmp_path / "nothing.pth", "the file is empty"),
+        (Path(os.devnull), "neither a file nor a folder"),
+        (lock, "this is a lock file"),
+    ):
+        assert main(["models", "lock", str(path)]) == 2
+        assert words in capsys.readouterr().err

@@ -41,12 +41,30 @@ def test_an_argument_that_follows_from_a_setting_is_refused_with_its_name(name: 
         serve(args={name: "x"})
 
 
-@pytest.mark.parametrize(
-    "name", ["load-format", "kv-cache-dtype", "seed", "host", "api-key", "config", "O3 x"]
-)
+@pytest.mark.parametrize("name", ["load-format", "kv-cache-dtype", "seed", "host", "api-key", "config"])
 def test_an_argument_that_changes_answers_or_addresses_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="may not be given here"):
         serve(args={name: "x"})
+
+
+@pytest.mark.parametrize("name", ["q", "-tp", "dp", "O", "cc"])
+def test_a_short_form_is_refused_since_it_stands_for_another_argument(name: str) -> None:
+    with pytest.raises(ValidationError, match="expected the long name of an argument"):
+        serve(args={name: 2})
+
+
+@pytest.mark.parametrize("replicas", ["many", 0, 1.5, True])
+def test_replicas_that_are_no_number_are_told_once(replicas: object) -> None:
+    for section in ("servers.vlm.serve", "pools.painting"):
+        with pytest.raises(ConfigurationError) as caught:
+            load_config("single-gpu", [f"{section}.replicas={replicas}"])
+        assert str(caught.value).count("expected") == 1
+        assert "expected 1 or more, or 'auto'" in str(caught.value)
+
+
+def test_a_type_that_the_server_does_not_know_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"model\.dtype 'int3': vllm takes auto"):
+        ServerSettings.model_validate({"model": {"id": "m", "dtype": "int3"}, "serve": SERVE})
 
 
 def test_arguments_of_the_run_pass_under_their_names() -> None:

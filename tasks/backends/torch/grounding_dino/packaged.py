@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class PackagedOptions(GroundingOptions):
     """A checkpoint file and the folder of the text encoder that it was trained with."""
 
+    weights_are: ClassVar[Literal["file", "folder"]] = "file"
     weights: str = Field(
         default="weights/groundingdino_swint_ogc.pth", description="a .pth file with the package's names"
     )

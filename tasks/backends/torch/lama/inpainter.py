@@ -41,6 +41,7 @@ SAME = 0.01
 class LamaOptions(TorchOptions):
     """Which file, where it runs, and how large a window the network sees."""
 
+    weights_are: ClassVar[Literal["file", "folder"]] = "file"
     weights: str = Field(default="weights/big-lama.pt", min_length=1, description="a TorchScript file")
     dtype: Literal["float32"] = Field(
         default="float32", description="type of the weights in use; its Fourier transforms need float32"

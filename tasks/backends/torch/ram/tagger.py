@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -45,6 +45,7 @@ class RamPlusOptions(TorchOptions):
 
     paths: ClassVar[tuple[str, ...]] = ("weights", "tags", "thresholds", "not_objects")
 
+    weights_are: ClassVar[Literal["file", "folder"]] = "file"
     weights: str = Field(
         default="weights/ram_plus_swin_large_14m.pth",
         description="the published checkpoint, or one of its form",

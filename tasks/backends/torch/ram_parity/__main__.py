@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 def as_json(report: Report, folder: Path) -> str:
     """All rows and the verdict."""
     rows = [row.plain() for row in report.rows]
-    return json.dumps({"folder": str(folder), "passed": report.passed, "rows": rows}, indent=2) + "\n"
+    verdict = {"folder": str(folder), "passed": report.passed, "not_compared": report.skipped}
+    return json.dumps({**verdict, "rows": rows}, indent=2) + "\n"
 
 
 def as_text(report: Report, folder: Path) -> str:
@@ -59,6 +61,9 @@ def as_text(report: Report, folder: Path) -> str:
     if missed:
         more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
         parts.append(f"missed {', '.join(missed[:5])}{more}")
+    lines += [f"SKIP  {name:{width}}  not compared: {why}" for name, why in report.skipped.items()]
+    if report.skipped:
+        parts.append(f"not compared {', '.join(report.skipped)}")
     return "\n".join([*lines, "; ".join(parts)]) + "\n"
 
 
@@ -66,6 +71,8 @@ def _line(row: Row, width: int) -> str:
     state = "ok  " if row.ok else "MISS"
     if row.error is None:
         return f"{state}  {row.name:{width}}  {row.note}"
+    if not math.isfinite(row.error):
+        return f"{state}  {row.name:{width}}  not a finite number  {row.note}".rstrip()
     line = f"{state}  {row.name:{width}}  error {row.error:.1e}  {row.share:8.2%} of tolerance  {row.note}"
     return line.rstrip()
 

@@ -44,10 +44,11 @@ class Row:
 
 @dataclass(slots=True)
 class Report:
-    """All rows of a run, compared under the folder's tolerances."""
+    """All rows of a run, compared under the folder's tolerances; ``skipped`` says what was not compared and why."""
 
     tolerances: Tolerances
     rows: list[Row] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -57,6 +58,10 @@ class Report:
     def require(self, name: str, holds: bool, note: str) -> None:
         """A yes-or-no check; ``note`` says what is wrong, or what was seen."""
         self.rows.append(Row(name, None, 0.0 if holds else math.inf, note))
+
+    def skip(self, name: str, why: str) -> None:
+        """A comparison that the folder holds nothing for; it is told and is no miss."""
+        self.skipped[name] = why
 
     def compare(self, name: str, ours: Tensor, stored: Tensor, *, gradient: bool = False) -> None:
         """One tensor; integers and decisions are equal, NaN is never within tolerance."""

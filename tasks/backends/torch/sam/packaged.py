@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class SegmentAnythingOptions(SegmentOptions):
     """A checkpoint file; which ViT it is follows from its tensors."""
 
+    weights_are: ClassVar[Literal["file", "folder"]] = "file"
     weights: str = Field(
         default="weights/sam_vit_h_4b8939.pth", description="a .pth file with the package's names"
     )

@@ -6,6 +6,7 @@ BIN := .venv/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 OUT ?= out/demo
+TEST_PROCESSES ?= 2
 
 .PHONY: help setup setup-test setup-torch demo build test test-slow test-long check format bench-orchestration bench-serving bench-perception bench-llama clean
 help:            ## this list
@@ -40,7 +41,7 @@ build: setup                         ## the same through a Prefect deployment (a
 
 # One thread: at the tests' sizes torch's threads only wait for each other, and for ages where cores are busy.
 test: setup-test setup-torch         ## the tests, under 15 minutes on two cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not long"
 
 test-slow: setup-test setup-torch    ## real kills, real servers and whole builds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not long"

@@ -93,8 +93,9 @@ def stands_on_or_at(a: Entity, table: Entity) -> bool:
 def is_next_to(a: Entity, b: Entity, width: int) -> bool:
     """Whether two things stand side by side on one level with hardly a gap between them."""
     level = abs(a.box.y1 - b.box.y1) <= SAME_FOOT * max(a.box.height, b.box.height)
-    sides = beside(a, b, "left", width) or beside(a, b, "right", width)
-    return level and sides and gap(a.box, b.box) <= NEXT_TO * width
+    left, right = (a, b) if a.x < b.x else (b, a)
+    apart = left.box.x1 - right.box.x0 <= SIDE_OVERLAP * min(left.box.width, right.box.width)
+    return level and apart and clearly_left(left, right, width) and gap(a.box, b.box) <= NEXT_TO * width
 
 
 def maybe_next_to(a: Entity, b: Entity, width: int) -> bool:

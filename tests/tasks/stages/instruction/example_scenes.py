@@ -169,12 +169,12 @@ def garments() -> Scene:
         [
             thing("person", (250, 250, 350, 650), "red"),
             thing("person", (470, 240, 580, 650), "white"),
-            thing("person", (800, 260, 900, 660), "green"),
+            thing("person", (850, 260, 950, 660), "green"),
             thing("top", (260, 310, 340, 440), "red", part_of=0),
             thing("trousers", (265, 440, 335, 620), "blue", part_of=0),
             thing("top", (480, 300, 570, 430), "white", part_of=1),
             thing("trousers", (485, 430, 565, 620), "black", part_of=1),
-            thing("jacket", (810, 320, 890, 460), "green", part_of=2),
+            thing("jacket", (860, 320, 940, 460), "green", part_of=2),
             thing("dog", (590, 540, 690, 655), "brown"),
             thing("bench", (20, 480, 200, 640), "brown"),
         ]

@@ -80,6 +80,10 @@ def test_sentences_are_well_formed_for_every_target_type_and_seed():
                 (EditType.COLOR, "orange"),
                 (EditType.REMOVE, "none"),
                 (EditType.APPEARANCE, "sepia"),
+                (EditType.REPLACE, "red stool"),
+                (EditType.ADD, "another cup to the left"),
+                (EditType.MATERIAL, "wood"),
+                (EditType.TEXT, "23"),
             ):
                 if edit_type is EditType.COLOR and whole.objects[index].color == "mixed":
                     continue
@@ -282,6 +286,72 @@ def test_a_lower_bound_on_risk_refuses_more():
 def test_a_group_of_things_is_refused_rather_than_told_wrongly():
     with pytest.raises(SampleError, match="no_unique_reference"):
         SceneFactsInstructor().answer_one(_question(target(cups(), 0, 2)))
+
+
+def test_a_garment_is_told_by_its_wearer_or_its_color_and_speaks_of_nobody_elses():
+    said = {r.instruction for r in _replies(target(garments(), 5), EditType.COLOR, "blue", seeds=40)}
+    for number in range(1, 8):
+        more = target(garments(), 5, name=f"t{number}")
+        said |= {r.instruction for r in _replies(more, EditType.COLOR, "blue", seeds=10)}
+    assert len(said) >= 4
+    for text in said:
+        assert re.search(r"\btop\b", text)
+        assert re.search(r"\bperson\b|the (only )?white top", text)
+        assert "the top of" not in text  # the upper end of somebody
+        assert "white top" not in text or "person" not in text  # the white top of the person in the white top
+    for reply in _replies(target(garments(), 5), EditType.COLOR, "blue"):
+        assert "top" in reply.reasoning.scene_description
+        assert "person" in reply.reasoning.target_localization
+
+
+def test_trousers_are_many_in_every_sentence():
+    for number in range(8):
+        goal = target(garments(), 4, name=f"t{number}")
+        for edit_type, argument in ((EditType.COLOR, "green"), (EditType.APPEARANCE, "pixelated")):
+            for reply in _replies(goal, edit_type, argument, seeds=6):
+                for text in _texts(reply):
+                    wrong = r"a (blue )?trousers|trousers (is|has|appears|becomes|changes) |another trousers"
+                    assert not re.search(wrong, text), text
+
+
+def test_a_part_that_has_a_twin_or_a_doubtful_whole_is_not_told():
+    people = [thing("person", (300, 200, 400, 700)), thing("top", (310, 260, 390, 400), "red", part_of=0)]
+    twin = scene([*people, thing("top", (320, 270, 380, 390), "blue", part_of=0)])
+    group = [thing("person", (300, 200, 400, 700), not_a_target="group_box"), people[1]]
+    assert _replies(target(scene(people), 1), EditType.COLOR, "blue")
+    assert not _written(target(twin, 1), EditType.COLOR, "blue")
+    assert not _written(target(scene(group), 1), EditType.COLOR, "blue")
+
+
+@pytest.mark.parametrize("edit_type", [EditType.COLOR, EditType.MATERIAL, EditType.APPEARANCE])
+def test_without_an_argument_it_chooses_one_and_says_so(edit_type):
+    for reply in _replies(target(cups(), 1), edit_type, "", seeds=20):
+        assert reply.argument
+        assert reply.argument != "red"
+        assert not re.search(r" to \.| of \.|  ", reply.instruction)
+
+
+@pytest.mark.parametrize("edit_type", [EditType.REPLACE, EditType.ADD, EditType.TEXT])
+def test_without_an_argument_that_nobody_can_choose_for_it_it_says_what_is_missing(edit_type):
+    with pytest.raises(SampleError, match="needs an argument") as caught:
+        SceneFactsInstructor().answer_one(_question(target(cups(), 1), edit_type, ""))
+    assert caught.value.reason is Reason.BACKEND_ERROR
+
+
+def test_an_addition_has_its_place_where_the_argument_says():
+    for reply in _replies(target(cups(), 1), EditType.ADD, "another cup to the left", seeds=20):
+        assert re.match(r"\w+ another cup to the left of the ", reply.instruction)
+        for text in (reply.reasoning.editing_description, reply.reasoning.post_edit_description):
+            assert "nother cup to the left of the " in text
+    for reply in _replies(target(cups(), 1), EditType.ADD, "another cup", seeds=20):
+        assert " another cup next to the " in reply.instruction
+
+
+def test_writing_is_quoted_and_digits_are_a_number():
+    for argument, kind in (("SALE", "writing"), ("23", "number")):
+        for reply in _replies(target(cups(), 1), EditType.TEXT, argument, seeds=20):
+            assert f'"{argument}"' in reply.instruction
+            assert kind in reply.instruction or " say " in reply.instruction
 
 
 def test_a_type_without_sentences_is_refused_by_its_name():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from prompts import load_data
+from tasks.backends.embedded.language.elimination import ruled_out
 from tasks.backends.embedded.language.localization import target_localization
 from tasks.backends.embedded.language.realization import Writer
 from tasks.backends.embedded.language.reference import Reference
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
-from tests.tasks.stages.instruction.example_scenes import cups, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import cups, garments, scene, street, target, thing
 
 LIMITS = FactLimits(weak=0.2, named=0.6, color_share=0.7)
 
@@ -75,3 +80,35 @@ def test_a_class_taken_together_serves_as_a_mark():
     text = _localize(whole, 2)
     assert "after the books" in text
     assert "to the right of the books" in text
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        (
+            Reference(kind="extreme", side="left", rank=1),
+            r"o other cup is further to the left|very other cup",
+        ),
+        (Reference(kind="ordinal", side="left", rank=2), r"one other cup"),
+        (Reference(kind="color", color="red"), r"o other cup is red|very other cup has another color"),
+        (Reference(kind="color_half", side="left", color="red"), r"o other cup|very other cup"),
+    ],
+)
+def test_what_rules_the_others_out_is_said(reference, said):
+    facts = gather_facts(target(cups(), 1), LIMITS)
+    for seed in range(6):
+        writer = Writer(patterns=load_data("patterns_instructor"), seed=seed, key="k")
+        assert re.search(said, ruled_out(facts, reference, writer))
+
+
+def test_nothing_is_ruled_out_where_there_is_nothing_else_of_the_kind():
+    facts = gather_facts(target(cups(), 3), LIMITS)
+    writer = Writer(patterns=load_data("patterns_instructor"), seed=0, key="k")
+    assert ruled_out(facts, Reference(kind="extreme", side="right", rank=1), writer) == ""
+
+
+def test_a_garment_is_told_with_its_wearer_and_what_else_is_worn():
+    text = _localize(garments(), 3)
+    for words in ("a red top", "one of the people", "blue trousers", "left half of the picture", "bench"):
+        assert words in text
+    assert " it " not in text.replace("with it.", "")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from tasks.backends.embedded.language.references import candidate_references
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
-from tests.tasks.stages.instruction.example_scenes import cups, desk, living_room, scene, target, thing
+from tests.tasks.stages.instruction.example_scenes import (
+    cups,
+    desk,
+    garments,
+    living_room,
+    scene,
+    tall_and_short,
+    target,
+    thing,
+)
 
 LIMITS = FactLimits(weak=0.2, named=0.55, color_share=0.7)
 
@@ -71,6 +80,82 @@ def test_a_color_tells_apart_only_from_plainly_other_colors():
         [thing("cup", (80, 400, 160, 490), "red"), thing("cup", (260, 400, 345, 490), "pink")],
     )
     assert "color" not in {r.kind for r in _found(unsure, 0)}
+
+
+def test_a_person_is_told_by_a_garment_of_clear_color_when_all_others_there_are_known():
+    found = {(r.kind, r.color, r.anchors[0].label) for r in _found(garments(), 1) if r.kind == "clothes"}
+    # One of the others wears trousers that nobody saw, so that trousers tell nobody apart.
+    assert found == {("clothes", "white", "top")}
+    assert "clad" not in {r.kind for r in _found(garments(), 1)}  # in white, and in black
+
+
+def test_an_unknown_garment_or_a_weak_person_forbids_to_tell_people_by_clothes():
+    two = [
+        thing("person", (100, 250, 200, 650), "red"),
+        thing("person", (600, 250, 700, 650), "blue"),
+        thing("top", (110, 310, 190, 440), "red", part_of=0),
+    ]
+    assert not {r.kind for r in _found(scene(two), 0)} & {"clothes", "clad"}
+    known = [*two, thing("top", (610, 310, 690, 440), "blue", part_of=1)]
+    assert {r.kind for r in _found(scene(known), 0)} >= {"clothes", "clad"}
+    near = [*two, thing("top", (610, 310, 690, 440), "pink", part_of=1)]
+    assert not {r.kind for r in _found(scene(near), 0)} & {"clothes", "clad"}
+    weak = (("person", (800, 250, 900, 650), 0.3),)
+    assert not {r.kind for r in _found(scene(known, weak), 0)} & {"clothes", "clad"}
+
+
+def test_a_garment_is_told_by_its_own_color_or_its_wearer_but_never_by_itself():
+    red_top = _found(garments(), 3)
+    assert "part_color" in {r.kind for r in red_top}
+    assert "extreme" in {r.kind for r in red_top}
+    assert not [r for r in red_top if r.kind == "clothes" and r.anchors[0].label == "top"]
+    assert "part_color" not in {r.kind for r in _found(garments(), 4)}  # others' trousers are not all known
+
+
+def test_the_garment_of_the_only_person_needs_no_more():
+    alone = scene(
+        [thing("person", (300, 200, 400, 700)), thing("top", (310, 260, 390, 400), "red", part_of=0)]
+    )
+    assert "alone" in {r.kind for r in _found(alone, 1)}
+    assert "alone" not in {r.kind for r in _found(alone, 0)}
+
+
+def test_people_are_taller_only_where_all_stand_on_one_line():
+    assert ("tallest", "", 0) in _kinds(tall_and_short(), 0)
+    assert ("shortest", "", 0) in _kinds(tall_and_short(), 1)
+    further = scene([thing("person", (300, 200, 400, 700)), thing("person", (600, 300, 690, 600))])
+    assert not {k for k in _kinds(further, 0) if k[0] in {"tallest", "shortest"}}
+    seated = scene([thing("person", (300, 200, 400, 700)), thing("person", (600, 450, 800, 700))])
+    assert not {k for k in _kinds(seated, 0) if k[0] in {"tallest", "shortest"}}
+
+
+def test_things_are_smaller_only_without_a_possible_third_one():
+    pair = [thing("vase", (100, 200, 300, 600), "blue"), thing("vase", (600, 300, 720, 500), "blue")]
+    assert ("smallest", "", 0) in _kinds(scene(pair), 1)
+    assert ("smallest", "", 0) not in _kinds(scene(pair, (("vase", (800, 300, 830, 400), 0.3),)), 1)
+
+
+def test_next_to_and_in_front_of_need_a_rival_that_is_clearly_elsewhere():
+    assert ("next_to", "", 0) in _kinds(garments(), 1)
+    near = scene(
+        [
+            thing("person", (470, 240, 580, 650)),
+            thing("person", (700, 240, 800, 650)),
+            thing("dog", (590, 540, 690, 655), "brown"),
+        ]
+    )
+    assert ("next_to", "", 0) not in _kinds(near, 0)
+    desk_with_cups = [thing("laptop", (350, 250, 620, 480)), thing("cup", (440, 400, 520, 560), "white")]
+    apart = scene([*desk_with_cups, thing("cup", (800, 400, 880, 560), "white")])
+    assert ("front", "", 0) in _kinds(apart, 1)
+    assert ("front", "", 0) not in _kinds(apart, 2)
+    beside = scene([*desk_with_cups, thing("cup", (600, 400, 680, 560), "white")])
+    assert ("front", "", 0) not in _kinds(beside, 1)
+
+
+def test_a_bag_is_with_somebody_whose_outline_holds_it_and_nobody_elses():
+    assert ("with", "", 0) in _kinds(tall_and_short(), 1)
+    assert ("with", "", 0) not in _kinds(tall_and_short(), 0)
 
 
 def test_a_person_is_never_told_by_a_color():

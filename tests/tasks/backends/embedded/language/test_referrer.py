@@ -8,7 +8,16 @@ from tasks.backends.embedded.language.referral_grammar import parse_referral
 from tasks.backends.embedded.language.referrer import GrammarReferrer
 from tasks.roles.questions import ReferQuestion
 from tests.tasks.roles.role_questions import unseen
-from tests.tasks.stages.instruction.example_scenes import cups, desk, living_room, scene, street, thing
+from tests.tasks.stages.instruction.example_scenes import (
+    cups,
+    desk,
+    garments,
+    living_room,
+    scene,
+    street,
+    tall_and_short,
+    thing,
+)
 
 
 def _find(whole, instruction):
@@ -53,6 +62,51 @@ def test_words_lead_to_everything_they_fit(instruction, expected):
 )
 def test_relations_to_other_things_are_understood(whole, instruction, expected):
     assert _find(whole, instruction) == expected
+
+
+@pytest.mark.parametrize(
+    ("whole", "instruction", "expected"),
+    [
+        (garments(), "Change the top worn by the person furthest to the left to blue.", (3,)),
+        (garments(), "Recolor the leftmost person's top to blue.", (3,)),
+        (garments(), "Recolor the leftmost person's red top to blue.", (3,)),
+        (garments(), "Dye the trousers of the person in the red top green.", (4,)),
+        (garments(), "Change the trousers that the person next to the dog is wearing to red.", (6,)),
+        (garments(), "Change the red top to blue.", (3,)),
+        (garments(), "Change the only green jacket to blue.", (7,)),
+        (garments(), "Remove the person in white.", (1,)),
+        (garments(), "Remove the person in the white top.", (1,)),
+        (garments(), "Remove the person wearing a green top.", (2,)),
+        # Dark blue passes for black, and the third person's trousers are not known.
+        (garments(), "Remove the person wearing black trousers.", (0, 1, 2)),
+        (garments(), "Recolor the trousers of the second person from the right to red.", (6,)),
+        (garments(), "Recolor the trousers of the rightmost person to red.", (2,)),
+        (tall_and_short(), "Remove the taller of the two people.", (0,)),
+        (tall_and_short(), "Erase the shorter person.", (1,)),
+        (tall_and_short(), "Recolor the shorts of the person with the handbag to green.", (4,)),
+        (tall_and_short(), "Make the dress of the tallest person blue.", (2,)),
+        (garments(), "Add another dog to the left of the person in the red top.", (0,)),
+        (garments(), "Put another person to the right of the dog.", (8,)),
+        (cups(), "Put a red stool in place of the red cup.", (1,)),
+        (cups(), "Remove the red one of the cups.", (1,)),
+        (garments(), 'Change the number on the top of the leftmost person to "7".', (3,)),
+    ],
+)
+def test_parts_clothes_and_sizes_are_understood(whole, instruction, expected):
+    assert _find(whole, instruction) == expected
+
+
+def test_a_possible_person_makes_clothes_ambiguous():
+    things = [
+        thing("person", (100, 250, 200, 650), "red"),
+        thing("top", (110, 310, 190, 440), "red", part_of=0),
+    ]
+    weak = (("person", (600, 250, 700, 650), 0.3),)
+    for instruction in ("Remove the person in red.", "Remove the person in the red top."):
+        assert _find(scene(things), instruction) == (0,)
+        assert _find(scene(things, weak), instruction) == (0, 2)
+    for instruction in ("Dye the red top blue.", "Dye the top of the person blue."):
+        assert _find(scene(things, weak), instruction) == (1, 2)
 
 
 def test_a_color_after_the_noun_is_what_the_edit_makes():

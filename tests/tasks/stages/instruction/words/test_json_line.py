@@ -83,6 +83,19 @@ def test_a_refusal_in_place_of_json_is_the_models_refusal_and_other_prose_a_bad_
             "mask.counts",
         ),
         (json.dumps(right_line(rewritten="a car " * 10_000)), "rewritten"),
+        (json.dumps(right_line(objects=[{"label": "cup", "box": [0, 0, 9, 9], "part_of": 3}])), "part_of"),
+        (
+            json.dumps(
+                right_line(
+                    objects=[
+                        {"label": "man", "box": [0, 0, 9, 9]},
+                        {"label": "coat", "box": [1, 1, 8, 8], "part_of": 0},
+                        {"label": "button", "box": [2, 2, 3, 3], "part_of": 1},
+                    ]
+                )
+            ),
+            "objects.2.part_of: 1 is no object that is a thing of its own",
+        ),
     ],
 )
 def test_a_line_that_cannot_be_read_is_a_verdict_with_what_is_wrong(text: str, says: str) -> None:
@@ -102,6 +115,17 @@ def test_a_mask_gives_the_size_that_words_are_compared_with() -> None:
     found = check_line(json.dumps(line))
     assert found["refused"] == "wrong_size"
     assert "its area is 3000" in found["detail"]
+
+
+def test_ranks_belong_to_the_whole_of_a_part_and_colors_to_either() -> None:
+    line = line_of(next(each for each in samples("parts") if each["id"] == "p-second-leftmost"))
+    assert check_line(json.dumps(line))["refused"] is None
+    without = json.loads(json.dumps(line))
+    for each in without["objects"]:
+        each.pop("part_of", None)
+    found = check_line(json.dumps(without), ("ordinal",))
+    assert not found["gates"][0]["decided"]
+    assert check_line(json.dumps(line), ("ordinal",))["gates"][0]["decided"]
 
 
 def test_only_listed_gates_are_asked_and_unknown_names_are_an_error() -> None:

@@ -8,10 +8,13 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.painting.effects import EFFECTS
-from tasks.backends.embedded.painting.materials import MATERIALS
+from tasks.backends.embedded.painting.materials import MATERIALS, metal
 from tasks.backends.embedded.painting.matting import refine_edge
 from tasks.backends.embedded.painting.recolor import PAINTS, recolor
+from tasks.backends.embedded.painting.style_transfer import ASSET as STYLE_ASSET
+from tasks.backends.embedded.painting.style_transfer import StyleTransfer
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
@@ -47,17 +50,19 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
 
     def __init__(self, options: ClassicalEditorOptions | None = None) -> None:
         self._options = options or ClassicalEditorOptions()
+        self._style = StyleTransfer(AssetCache(default_cache_folder()))
 
     @classmethod
     def identity_of(cls, options: ClassicalEditorOptions) -> ModelIdentity:
-        """No model."""
+        """The style network's package and digest; the rest is no model."""
         del options
+        style = asset_table()[STYLE_ASSET]
         return ModelIdentity(
             role="editor",
             backend="classical",
-            model="Lab recoloring, materials and effects with a refined edge",
-            revision=f"6, opencv {version('opencv-python-headless')}",
-            digest="none",
+            model="Lab recoloring, metals and effects with a refined edge (+ arbitrary style transfer for materials)",
+            revision=f"7, opencv {version('opencv-python-headless')} + {style.revision}",
+            digest=style.digest,
         )
 
     def _edge_px(self, mask: Mask) -> int:
@@ -78,7 +83,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         if question.edit_type is EditType.COLOR and argument in PAINTS:
             full = recolor(image, mask, argument)
         elif question.edit_type is EditType.MATERIAL and argument in MATERIALS:
-            full = MATERIALS[argument].apply(image, mask)
+            full = self._made_of(argument, image, mask)
         elif question.edit_type is EditType.APPEARANCE and argument in EFFECTS:
             full = EFFECTS[argument].apply(image, mask)
         else:
@@ -87,3 +92,9 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         weight = edge.alpha[..., None]
         mixed = to_rgb(weight * to_lab(full) + (1 - weight) * edge.behind)
         return np.where(weight > 0, mixed, image)
+
+    def _made_of(self, name: str, image: Image, mask: Mask) -> Image:
+        material = MATERIALS[name]
+        if material.tones:
+            return metal(image, mask, material.tones)
+        return self._style.dress(image, mask, material.texture)

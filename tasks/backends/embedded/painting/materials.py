@@ -1,10 +1,8 @@
-"""Materials by classical image processing: metals, by their tones."""
+"""Materials that a thing may be turned into: metals by their tones, others by the style of a texture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
@@ -49,21 +47,34 @@ CAST = frozenset(
 """Kinds that may be all of metal: no living things, food, cloth or transparent glass, nor laptops, whose flat lids
 would seem to bulge."""
 
+CARVED = frozenset({"accessory", "fixture", "fruit", "furniture", "tableware", "thing", "toy", "vehicle"})
+"""Kinds that may be carved of wood or stone."""
+
+UPHOLSTERED = frozenset({"bag", "furniture"})
+"""Kinds that may be covered with leather."""
+
+Tones = tuple[tuple[float, tuple[int, int, int]], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """One material.
 
     Attributes:
-        apply: (picture, target mask) -> the picture with the material everywhere; alpha is the caller's.
+        kinds: kinds of noun that may be made of it.
         tints: colors of things that may already look like this material.
+        tones: of a metal; empty for others.
+        texture: whose style a thing takes on, one of `tasks.backends.embedded.painting.textures.TEXTURES`; ``""`` for a
+            metal.
     """
 
-    apply: Callable[[Image, Mask], Image]
+    kinds: frozenset[str]
     tints: frozenset[str]
+    tones: Tones = ()
+    texture: str = ""
 
 
-def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, int]], ...]) -> Image:
+def metal(image: Image, mask: Mask, tones: Tones) -> Image:
     """The picture in the tones of a polished metal: its own shading stretched, on a body that bulges."""
     light = 0.66 * _stretched(image, mask) + 0.34 * _bulge(mask)
     # Polished metal mirrors bright and dark areas in turn; a monotonic ramp looks like colored plaster.
@@ -76,13 +87,22 @@ def metal(image: Image, mask: Mask, tones: tuple[tuple[float, tuple[int, int, in
 
 
 MATERIALS: dict[str, Material] = {
-    "gold": Material(apply=partial(metal, tones=GOLD), tints=frozenset({"yellow", "orange", "brown"})),
-    "copper": Material(apply=partial(metal, tones=COPPER), tints=frozenset({"orange", "brown", "red"})),
-    "polished steel": Material(
-        apply=partial(metal, tones=STEEL), tints=frozenset({"gray", "white", "black"})
+    "gold": Material(kinds=CAST, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
+    "copper": Material(kinds=CAST, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
+    "polished steel": Material(kinds=CAST, tints=frozenset({"gray", "white", "black"}), tones=STEEL),
+    "oak wood": Material(kinds=CARVED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
+    "walnut wood": Material(kinds=CARVED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
+    "white marble": Material(kinds=CARVED, tints=frozenset({"white", "gray"}), texture="marble"),
+    "granite": Material(kinds=CARVED, tints=frozenset({"gray", "white", "black"}), texture="granite"),
+    "sandstone": Material(kinds=CARVED, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
+    "brown leather": Material(
+        kinds=UPHOLSTERED, tints=frozenset({"brown", "orange", "red", "black"}), texture="leather"
     ),
 }
 """Material by its name; the name is the plan's argument for Material."""
+
+MADE = frozenset().union(*(material.kinds for material in MATERIALS.values()))
+"""Kinds that may be made of some other material."""
 
 
 def _light(image: Image) -> Plane:

@@ -1,4 +1,4 @@
-"""The embedded editor's offer: seven colors, metals and effects, each where it will look real on this target."""
+"""The embedded editor's offer: seven colors, materials and effects, each where it will look real on this target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.effects import EFFECTS
-from tasks.backends.embedded.painting.materials import CAST, MATERIALS, Material
+from tasks.backends.embedded.painting.materials import MADE, MATERIALS, Material
 from tasks.imaging.color_names import name_color
 from tasks.records.records import EditType, GroundedTarget, SceneObject
 from tasks.roles.offers import Offer, Offered
@@ -96,7 +96,7 @@ def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
     return tuple(
         name
         for name, material in MATERIALS.items()
-        if kind in CAST and all(_turns_into(thing, kind, material) for thing in target.objects)
+        if kind in material.kinds and all(_turns_into(thing, kind, material) for thing in target.objects)
     )
 
 
@@ -153,17 +153,17 @@ class Repertoire:
 
 REPERTOIRE: dict[EditType, Repertoire] = {
     EditType.COLOR: Repertoire(kinds=PAINTABLE, arguments=color_arguments),
-    EditType.MATERIAL: Repertoire(kinds=CAST, arguments=material_arguments),
+    EditType.MATERIAL: Repertoire(kinds=MADE, arguments=material_arguments),
     EditType.APPEARANCE: Repertoire(kinds=frozenset(), arguments=effect_arguments),
 }
 """The other types would not look real without a generative model."""
 
 
 class EmbeddedEditorOffer(Offer):
-    """Colors, metals and effects; people are neither painted nor cast."""
+    """Colors, materials and effects; people are neither painted nor made of something."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:

@@ -6,8 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.materials import MATERIALS
+from tasks.backends.embedded.painting.materials import MATERIALS, metal
+from tasks.backends.embedded.painting.textures import TEXTURES
+from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
+
+METALS = sorted(name for name, material in MATERIALS.items() if material.tones)
+
+
+def cast(name: str, picture: Image, mask: Mask) -> Image:
+    return metal(picture, mask, MATERIALS[name].tones)
 
 
 def _drawn_cup() -> tuple[np.ndarray, np.ndarray]:
@@ -20,50 +28,58 @@ def _drawn_cup() -> tuple[np.ndarray, np.ndarray]:
     return picture, mask.astype(bool)
 
 
-@pytest.mark.parametrize("name", sorted(MATERIALS))
+@pytest.mark.parametrize("name", METALS)
 def test_a_material_is_seen_and_keeps_size_and_determinism(name: str) -> None:
     picture, mask = _drawn_cup()
-    result = MATERIALS[name].apply(picture, mask)
+    result = cast(name, picture, mask)
     assert result.shape == picture.shape
     assert result.dtype == np.uint8
     assert np.linalg.norm(to_lab(result) - to_lab(picture), axis=2)[mask].mean() > 15
-    assert (result == MATERIALS[name].apply(picture, mask)).all()
+    assert (result == cast(name, picture, mask)).all()
 
 
 @pytest.mark.parametrize(("name", "redder"), [("gold", False), ("copper", True)])
 def test_gold_is_yellow_and_copper_reddish(name: str, redder: bool) -> None:
     picture, mask = _drawn_cup()
-    a, b = np.median(to_lab(MATERIALS[name].apply(picture, mask))[mask][:, 1:], axis=0)
+    a, b = np.median(to_lab(cast(name, picture, mask))[mask][:, 1:], axis=0)
     assert b > 20
     assert (a > 20) == redder
 
 
 def test_steel_has_hardly_a_color() -> None:
     picture, mask = _drawn_cup()
-    lab = to_lab(MATERIALS["polished steel"].apply(picture, mask))[mask]
+    lab = to_lab(cast("polished steel", picture, mask))[mask]
     assert np.hypot(lab[:, 1], lab[:, 2]).max() < 8
 
 
 def test_metal_has_more_contrast_than_what_it_replaces() -> None:
     picture, mask = _drawn_cup()
-    before, after = (
-        to_lab(p)[mask][:, 0].std() for p in (picture, MATERIALS["polished steel"].apply(picture, mask))
-    )
+    before, after = (to_lab(p)[mask][:, 0].std() for p in (picture, cast("polished steel", picture, mask)))
     assert after > before
 
 
 def test_the_objects_own_shading_is_kept() -> None:
     picture, mask = _drawn_cup()
-    for name, material in MATERIALS.items():
-        light = to_lab(material.apply(picture, mask))[..., 0]
+    for name in METALS:
+        light = to_lab(cast(name, picture, mask))[..., 0]
         lit, shaded = mask.copy(), mask.copy()
         lit[:, 70:] = False
         shaded[:, :95] = False
         assert light[lit].mean() > light[shaded].mean() + 4, name
 
 
-@pytest.mark.parametrize("name", sorted(MATERIALS))
+@pytest.mark.parametrize("name", METALS)
 def test_a_plain_thing_and_an_empty_mask_are_no_trouble(name: str) -> None:
     plain = np.full((40, 50, 3), 200, np.uint8)
     for mask in (np.zeros((40, 50), bool), np.ones((40, 50), bool)):
-        assert np.isfinite(MATERIALS[name].apply(plain, mask)).all()
+        assert np.isfinite(cast(name, plain, mask)).all()
+
+
+def test_every_material_is_a_metal_or_has_a_texture() -> None:
+    assert all(bool(m.tones) != bool(m.texture) for m in MATERIALS.values())
+    assert {m.texture for m in MATERIALS.values() if m.texture} == set(TEXTURES)
+
+
+def test_no_living_thing_food_or_glass_is_made_of_something_else() -> None:
+    living = {"person", "animal", "plant", "food", "glassware", "garment", "sign"}
+    assert not any(material.kinds & living for material in MATERIALS.values())

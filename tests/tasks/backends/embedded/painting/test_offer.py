@@ -54,6 +54,9 @@ def test_effects_are_those_of_the_editor_that_will_show():
 
 def test_materials_are_unlike_what_the_thing_looks_like_now():
     assert set(material_arguments(_of("toaster", "blue"))) == {"gold", "copper", "polished steel"}
+    assert {"oak wood", "white marble", "brown leather"} <= set(material_arguments(_of("chair", "blue")))
+    assert "white marble" not in material_arguments(_of("chair", "white"))
+    assert "brown leather" not in material_arguments(_of("bowl", "blue"))
     assert "gold" not in material_arguments(_of("toaster", "yellow"))
     assert "polished steel" not in material_arguments(_of("toaster", "gray"))
 
@@ -116,3 +119,10 @@ def test_what_it_offers_it_accepts_and_nothing_else():
     assert "teal" in OFFER.accepts(EditType.COLOR, chair, "teal")
     assert OFFER.accepts(EditType.COLOR, chair, "red") != ""
     assert OFFER.accepts(EditType.REPLACE, chair, "sofa") == "not offered by the editor"
+
+
+def test_a_stone_person_is_refused_whatever_is_asked():
+    person = _of("person", "blue")
+    assert OFFER.offer(EditType.MATERIAL, person).why_not
+    assert "granite" not in OFFER.offer(EditType.MATERIAL, person).arguments
+    assert OFFER.accepts(EditType.MATERIAL, person, "granite")

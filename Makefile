@@ -44,7 +44,7 @@ test: setup-test setup-torch         ## the tests, under 15 minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not long"
 
 test-slow: setup-test setup-torch    ## real kills, real servers and whole builds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "slow and not long"
 
 test-long: setup-test setup-torch    ## the same at length, for before a release
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long

@@ -30,7 +30,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "ram-plus": f"{TORCH}.ram.tagger:RamPlusTagger",
     },
     "detector": {
-        "coco-pair": f"{PERCEPTION}.detector:PairedDetector",
+        "fused": f"{PERCEPTION}.detector:FusedDetector",
         "grounding-dino": f"{TORCH}.grounding_dino.detector:GroundingDinoDetector",
         "groundingdino-py": f"{TORCH}.grounding_dino.packaged:PackagedDetector",
         "sam3": f"{TORCH}.sam3.detector:Sam3Detector",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tasks.imaging.geometry import containment, iou
 from tasks.records.records import Box
@@ -20,25 +20,58 @@ class Candidate:
     score: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voucher:
+    """A network that vouches for what others found, and names nothing alone but ``own_labels``.
+
+    Attributes:
+        weight: factor 0..1 on its scores of other labels.
+        own_labels: those that no other network knows.
+    """
+
+    network: str
+    weight: float
+    own_labels: frozenset[str] = field(default_factory=frozenset)
+
+
 def fuse(
-    candidates: Sequence[Candidate], *, same_iou: float, nested_share: float, lone_discount: float
+    candidates: Sequence[Candidate],
+    *,
+    same_iou: float,
+    nested_share: float,
+    lone_discount: float,
+    voucher: Voucher | None = None,
 ) -> list[Detection]:
     """Class-wise fusion, best first.
 
     Boxes of one class that overlap by ``same_iou``, or of which one holds the other (``nested_share`` of it,
     at a comparable size), are one object. Its box is the score-weighted mean of each network's best. Its score
-    is the chance that not both networks are wrong, taking them as independent; where one network alone saw it,
-    its score times ``lone_discount``.
+    is the chance that not all networks are wrong, taking them as independent; where one network alone saw it,
+    its score times ``lone_discount``. What only the ``voucher`` saw is dropped; its own labels keep their scores.
     """
     clusters: list[list[Candidate]] = []
-    for candidate in sorted(candidates, key=_order):
+    for candidate in sorted((_weighed(c, voucher) for c in candidates), key=_order):
         home = next((c for c in clusters if _same(candidate, c[0], same_iou, nested_share)), None)
         if home is None:
             clusters.append([candidate])
         else:
             home.append(candidate)
-    fused = [_describe(cluster, same_iou, lone_discount) for cluster in clusters]
+    fused = [
+        _describe(cluster, same_iou, 1.0 if _owns(voucher, cluster[0]) else lone_discount)
+        for cluster in clusters
+        if _owns(voucher, cluster[0]) or any(voucher is None or c.network != voucher.network for c in cluster)
+    ]
     return sorted(fused, key=lambda d: (-d.score, d.label, d.box.x0, d.box.y0, d.box.x1, d.box.y1))
+
+
+def _owns(voucher: Voucher | None, candidate: Candidate) -> bool:
+    return voucher is not None and candidate.label in voucher.own_labels
+
+
+def _weighed(candidate: Candidate, voucher: Voucher | None) -> Candidate:
+    if voucher is None or candidate.network != voucher.network or candidate.label in voucher.own_labels:
+        return candidate
+    return replace(candidate, score=candidate.score * voucher.weight)
 
 
 def _order(candidate: Candidate) -> tuple[float, str, str, int, int, int, int]:

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.backends.assets import AssetCache
+from tasks.backends.embedded.perception.raw_boxes import RawBox
 from tasks.backends.embedded.runtimes.litert import TfliteModel
 from tasks.imaging.arrays import Image
 from tasks.records.errors import ModelUnavailable
 
 SSD_SIDE = 300
 """Input side of SSD-MobileNet-v2, pixels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawBox:
-    """One network's box: corners as shares 0..1 of the picture it saw, class name, its own score 0..1."""
-
-    label: str
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    score: float
-
-
-class RawDetector(Protocol):
-    """A network that sees one picture at a time."""
-
-    def boxes(self, image: Image, low_score: float) -> list[RawBox]:
-        """Boxes of at least that score, clipped to the picture."""
-        ...
 
 
 class SsdMobilenet:

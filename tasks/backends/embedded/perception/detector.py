@@ -1,4 +1,4 @@
-"""The embedded detector: two small COCO networks over the whole picture and four overlapping quarters."""
+"""The embedded detector: three small networks over the whole picture and four overlapping quarters, fused."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import DATA as NOUNS
-from tasks.backends.embedded.perception.box_fusion import Candidate, fuse
-from tasks.backends.embedded.perception.coco_detectors import EfficientDet, RawBox, RawDetector, SsdMobilenet
+from tasks.backends.embedded.perception.box_fusion import Candidate, Voucher, fuse
+from tasks.backends.embedded.perception.coco_detectors import EfficientDet, SsdMobilenet
 from tasks.backends.embedded.perception.label_witness import ImageNetWitness
-from tasks.backends.embedded.perception.second_opinion import doubt_labels
+from tasks.backends.embedded.perception.open_images_detector import ASSET as OPEN_IMAGES
+from tasks.backends.embedded.perception.open_images_detector import OWN_LABELS, OpenImagesSsd
+from tasks.backends.embedded.perception.raw_boxes import RawBox, RawDetector
+from tasks.backends.embedded.perception.second_opinion import review_labels
 from tasks.backends.embedded.perception.vessels import name_glasses
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
@@ -21,12 +24,12 @@ from tasks.records.records import Box, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion
 
-ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", "efficientnet-lite3")
+ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, "efficientnet-lite3")
 """Packaged files it loads."""
 
 
-VERSION = 4
-"""Raised when fusing boxes or doubting labels changes the output."""
+VERSION = 5
+"""Raised when fusing boxes or reviewing labels changes the output."""
 
 
 class DetectorOptions(Settings):
@@ -47,6 +50,9 @@ class DetectorOptions(Settings):
     lone_discount: float = Field(
         default=0.7, ge=0, le=1, description="factor on the score of a box that only one network found"
     )
+    voucher_weight: float = Field(
+        default=0.3, ge=0, le=1, description="factor on scores of the Open Images network where COCO decides"
+    )
     tile_share: float = Field(
         default=0.6, gt=0.5, lt=1, description="side of a quarter view as a share of the picture's"
     )
@@ -55,10 +61,11 @@ class DetectorOptions(Settings):
     )
 
 
-class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
-    """SSD-MobileNet-v2 and EfficientDet-Lite0, fused: the 80 classes of COCO, glasses apart from cups.
+class FusedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
+    """The 80 classes of COCO, glasses apart from cups, and shoes.
 
-    The names asked for are not used: both networks always name every class they know.
+    SSD-MobileNet-v2 and EfficientDet-Lite0 find; an SSD for Open Images vouches, and a classifier reviews the labels.
+    The names asked for are not used: the networks always name every class they know.
     """
 
     Options: ClassVar[type[Settings]] = DetectorOptions
@@ -74,7 +81,9 @@ class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
         self._networks: tuple[tuple[str, RawDetector], ...] = (
             ("ssd", SsdMobilenet(assets)),
             ("efficientdet", EfficientDet(assets)),
+            (OPEN_IMAGES, OpenImagesSsd(assets)),
         )
+        self._voucher = Voucher(network=OPEN_IMAGES, weight=options.voucher_weight, own_labels=OWN_LABELS)
         self._witness = ImageNetWitness()
 
     @classmethod
@@ -84,8 +93,9 @@ class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
         used = [asset_table()[name] for name in ASSETS]
         return ModelIdentity(
             role="detector",
-            backend="coco-pair",
-            model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO), EfficientNet-Lite3 for glasses",
+            backend="fused",
+            model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO) + SSD-MobileNet-v2 (Open Images), "
+            "labels reviewed by EfficientNet-Lite3",
             revision=" + ".join((f"fusion {VERSION}", *(a.revision for a in used))),
             digest="+".join(a.digest for a in used),
         )
@@ -111,8 +121,9 @@ class PairedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
             same_iou=self.options.same_iou,
             nested_share=self.options.nested_share,
             lone_discount=self.options.lone_discount,
+            voucher=self._voucher,
         )
-        return doubt_labels(image, name_glasses(image, fused, self._witness), self._witness)
+        return review_labels(image, name_glasses(image, fused, self._witness), self._witness)
 
 
 def _place(raw: RawBox, view: Box, whole: Box, network: str) -> Candidate | None:

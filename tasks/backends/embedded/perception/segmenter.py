@@ -37,7 +37,7 @@ from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """Packaged files it loads."""
 
-VERSION = 3
+VERSION = 4
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"
@@ -51,6 +51,7 @@ CONVEX = frozenset({"bowl", "drinking glass", "sports ball"})
 
 PARTS = frozenset(
     {
+        ("person", "shoe"),
         ("person", "tie"),
         ("laptop", "keyboard"),
         ("laptop", "mouse"),

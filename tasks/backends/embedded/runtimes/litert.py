@@ -12,12 +12,13 @@ from tasks.records.errors import ModelUnavailable
 
 
 class TfliteModel:
-    """A loaded network with one input. Not for use from several threads at once."""
+    """A loaded network with one input, from a file or from bytes. Not for use from several threads at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        source = {"model_path": str(path)} if content is None else {"model_content": content}
         try:
             # One thread, so that floating-point sums do not depend on the number of cores.
-            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter = Interpreter(**source, num_threads=1)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelUnavailable(f"{path.name} cannot be loaded: {error}") from error
@@ -29,8 +30,8 @@ class TfliteModel:
         """Side of the square input, pixels."""
         return int(self._input["shape"][1])
 
-    def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Outputs in the file's order for a picture (side, side, 3) uint8 RGB."""
+    def run(self, picture: NDArray[np.uint8] | NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Outputs in the file's order for a picture (side, side, 3) RGB of the network's own type and range."""
         self._interpreter.set_tensor(self._input["index"], picture[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(o["index"]) for o in self._outputs]

@@ -72,7 +72,7 @@ def _ram(name: str) -> Maker:
 
 def _detector(folder: Path) -> Subject:
     questions = ask.detect_questions()
-    return local("detector", "coco-pair", questions, _closed(questions[0]))
+    return local("detector", "fused", questions, _closed(questions[0]))
 
 
 def _segmenter(folder: Path) -> Subject:
@@ -262,7 +262,7 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("tagger", "efficientnet-lite3"): _tagger,
     ("tagger", "ram"): _ram("ram"),
     ("tagger", "ram-plus"): _ram("ram-plus"),
-    ("detector", "coco-pair"): _detector,
+    ("detector", "fused"): _detector,
     ("detector", "grounding-dino"): _grounding_dino,
     ("detector", "groundingdino-py"): _groundingdino_py,
     ("segmenter", "sam"): _sam,

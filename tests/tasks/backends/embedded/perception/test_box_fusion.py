@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.backends.embedded.perception.box_fusion import Candidate, fuse
+from tasks.backends.embedded.perception.box_fusion import Candidate, Voucher, fuse
 from tasks.records.records import Box
 
 
@@ -40,3 +40,21 @@ def test_a_box_inside_another_of_its_class_is_the_same_thing_only_at_a_comparabl
 def test_order_does_not_matter() -> None:
     boxes = [_box("cup", 0, 100, 0.8), _box("cup", 10, 110, 0.4, "b"), _box("cup", 300, 400, 0.4, "b")]
     assert _fuse(*boxes) == _fuse(*boxes[::-1])
+
+
+VOUCHER = Voucher(network="third", weight=0.5, own_labels=frozenset({"shoe"}))
+
+
+def _vouched(*candidates: Candidate):
+    return fuse(candidates, same_iou=0.5, nested_share=0.85, lone_discount=0.7, voucher=VOUCHER)
+
+
+def test_a_voucher_strengthens_what_another_network_found_and_finds_nothing_alone() -> None:
+    (found,) = _vouched(_box("cup", 0, 100, 0.6), _box("cup", 5, 105, 0.8, "third"))
+    assert found.score == pytest.approx(1 - 0.4 * 0.6)
+    assert _vouched(_box("cup", 0, 100, 0.99, "third")) == []
+
+
+def test_a_voucher_alone_says_what_only_it_knows() -> None:
+    (found,) = _vouched(_box("shoe", 0, 100, 0.8, "third"))
+    assert found.score == pytest.approx(0.8)

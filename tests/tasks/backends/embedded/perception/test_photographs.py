@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.backends.assets import PHOTOGRAPHS, asset_table
-from tasks.backends.embedded.perception.detector import DetectorOptions, PairedDetector
+from tasks.backends.embedded.perception.detector import DetectorOptions, FusedDetector
 from tasks.backends.embedded.perception.segmenter import Sam2Segmenter, SegmenterOptions
 from tasks.backends.embedded.perception.tagger import EfficientNetTagger, TaggerOptions
 from tasks.imaging.geometry import box_of, iou
@@ -24,8 +24,8 @@ SIZE = (768, 512)
 
 
 @pytest.fixture(scope="module")
-def detector() -> PairedDetector:
-    return PairedDetector(DetectorOptions())
+def detector() -> FusedDetector:
+    return FusedDetector(DetectorOptions())
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def segmenter() -> Sam2Segmenter:
     return Sam2Segmenter(SegmenterOptions())
 
 
-def _detect(detector: PairedDetector, picture: Picture) -> tuple[Detection, ...]:
+def _detect(detector: FusedDetector, picture: Picture) -> tuple[Detection, ...]:
     return detector.answer_one(DetectQuestion(subject="picture", picture=picture, names=()))
 
 
@@ -46,7 +46,7 @@ def _segment(segmenter: Sam2Segmenter, *detections: Detection) -> tuple[Segmenta
 def test_identities_name_packages_and_digests() -> None:
     for identity in (
         EfficientNetTagger.identity_of(TaggerOptions()),
-        PairedDetector.identity_of(DetectorOptions()),
+        FusedDetector.identity_of(DetectorOptions()),
         Sam2Segmenter.identity_of(SegmenterOptions()),
     ):
         assert "@" in identity.revision
@@ -60,25 +60,25 @@ def test_tags_name_what_is_there() -> None:
     assert {"cup", "laptop"} & {t.name for t in tags}
 
 
-def test_what_is_there_is_detected(detector: PairedDetector) -> None:
+def test_what_is_there_is_detected(detector: FusedDetector) -> None:
     for number, label in ((0, "cup"), (1, "laptop")):
         found = _detect(detector, photograph(number, SIZE))
         assert label in {d.label for d in found if d.score > 0.7}
 
 
-def test_the_names_asked_for_change_nothing(detector: PairedDetector) -> None:
+def test_the_names_asked_for_change_nothing(detector: FusedDetector) -> None:
     picture = photograph(0)
     named = DetectQuestion(subject="picture", picture=picture, names=("cup", "zebra"))
     assert detector.answer_one(named) == _detect(detector, picture)
 
 
-def test_a_blank_picture_has_no_confident_object(detector: PairedDetector) -> None:
+def test_a_blank_picture_has_no_confident_object(detector: FusedDetector) -> None:
     blank = Picture.of_pixels(np.full((64, 48, 3), 200, np.uint8))
     assert not [d for d in _detect(detector, blank) if d.score > 0.5]
 
 
 def test_masks_fit_their_boxes_and_leave_out_what_stands_in_front(
-    detector: PairedDetector, segmenter: Sam2Segmenter
+    detector: FusedDetector, segmenter: Sam2Segmenter
 ) -> None:
     boxes = [d for d in _detect(detector, photograph(1, SIZE)) if d.score > 0.7]
     found = _segment(segmenter, *boxes)

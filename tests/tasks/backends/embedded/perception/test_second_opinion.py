@@ -1,12 +1,13 @@
-"""What the classifier holds for something else keeps its place and loses its score."""
+"""What the classifier holds for something else keeps its place and loses its score; what it sees, too, gains."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
-from tasks.backends.embedded.perception.second_opinion import DOUBTED, doubt_labels
+from tasks.backends.embedded.perception.second_opinion import DOUBTED, review_labels
 from tasks.records.records import Box
 from tasks.roles.questions import Detection
 
@@ -34,14 +35,14 @@ def _found(label, score):
 
 
 def test_only_what_is_objected_to_loses_its_score():
-    cup, bottle = doubt_labels(IMAGE, [_found("bottle", 0.93), _found("cup", 0.9)], Objects("bottle"))
+    cup, bottle = review_labels(IMAGE, [_found("bottle", 0.93), _found("cup", 0.9)], Objects("bottle"))
     assert (bottle.label, bottle.box, bottle.score) == ("bottle", HERE, DOUBTED)
     assert cup.score == 0.9
 
 
 def test_a_weak_detection_is_not_worth_asking_about():
     witness = Objects("bottle")
-    assert doubt_labels(IMAGE, [_found("bottle", 0.4)], witness)[0].score == 0.4
+    assert review_labels(IMAGE, [_found("bottle", 0.4)], witness)[0].score == 0.4
     assert witness.asked == []
 
 
@@ -51,22 +52,51 @@ def _at(label, x0, y0, x1, y1, score=0.9):
 
 def test_a_vase_with_a_plant_in_it_may_be_a_flower_pot():
     plant, vase = _at("potted plant", 5, 0, 90, 60), _at("vase", 30, 50, 60, 95)
-    found = {d.label: d.score for d in doubt_labels(IMAGE, [plant, vase], Objects("nothing"))}
+    found = {d.label: d.score for d in review_labels(IMAGE, [plant, vase], Objects("nothing"))}
     assert found == {"potted plant": 0.9, "vase": DOUBTED}
 
 
 def test_a_vase_beside_or_above_a_plant_is_a_vase():
     vase = _at("vase", 30, 10, 60, 55)
     for plant in (_at("potted plant", 58, 0, 95, 60), _at("potted plant", 20, 40, 70, 95)):
-        assert vase in doubt_labels(IMAGE, [plant, vase], Objects("nothing"))
+        assert vase in review_labels(IMAGE, [plant, vase], Objects("nothing"))
 
 
 def test_what_the_classifier_knows_at_sight_needs_its_word():
     umbrella = _found("umbrella", 0.9)
-    assert doubt_labels(IMAGE, [umbrella], Objects("nothing"))[0].score == DOUBTED
+    assert review_labels(IMAGE, [umbrella], Objects("nothing"))[0].score == DOUBTED
 
-    class Sees(Objects):
-        def support(self, image, label, box):
-            return 0.4
+    assert review_labels(IMAGE, [umbrella], Sees("nothing")) == (umbrella,)
 
-    assert doubt_labels(IMAGE, [umbrella], Sees("nothing")) == (umbrella,)
+
+class Sees(Objects):
+    """A witness that supports every label."""
+
+    def support(self, image, label, box):
+        return 0.4
+
+
+def test_a_faint_detection_that_the_classifier_sees_too_becomes_a_sure_one():
+    (cup,) = review_labels(IMAGE, [_found("cup", 0.45)], Sees("nothing"))
+    assert cup.score == pytest.approx(1 - 0.55 * 0.6)
+
+
+def test_neither_noise_nor_what_is_sure_already_is_raised():
+    found = (_found("cup", 0.7), _found("cup", 0.3))
+    assert review_labels(IMAGE, found, Sees("nothing")) == found
+
+
+def test_a_laptops_keyboard_is_not_raised_and_one_of_its_own_is():
+    laptop, inside, beside = (
+        _at("laptop", 0, 0, 60, 60),
+        _at("keyboard", 5, 30, 55, 58, 0.5),
+        _at("keyboard", 62, 30, 98, 58, 0.5),
+    )
+    scores = {d.box.x0: d.score for d in review_labels(IMAGE, [laptop, inside, beside], Sees("nothing"))}
+    assert scores[5] == 0.5
+    assert scores[62] > 0.6
+
+
+def test_gloves_that_pass_for_shoes_are_doubted():
+    (shoe,) = review_labels(IMAGE, [_found("shoe", 0.66)], Objects("nothing"))
+    assert shoe.score == DOUBTED

@@ -49,7 +49,7 @@ class EfficientDet:
         """See `RawDetector`."""
         side = self._net.side
         picture = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        corners, classes, scores, _ = self._net.run(np.ascontiguousarray(picture))
+        corners, classes, scores, _ = self._net.run(np.asarray(picture, np.uint8))
         # Corners come as y0, x0, y1, x1.
         return _collect(classes[0], scores[0], corners[0][:, [1, 0, 3, 2]], self._labels, low_score)
 

@@ -54,8 +54,8 @@ def target_localization(
     Returns:
         The text, or None when nothing but the part of the picture is certain.
     """
-    sequence = _sequence(facts, limits, writer)
-    relative = _relative(facts, reference, writer)
+    sequence, told = _sequence(facts, limits, writer)
+    relative = _relative(facts, reference, told, writer)
     others = ruled_out(facts, reference, writer)
     if not (sequence or relative or others):
         return None
@@ -106,7 +106,7 @@ def _appearance(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
         if own.color in CLOTHES and own.color_share >= CLOTHES_SHARE:
             return writer.say("localization.person_clothes", {"color": own.color})
         return writer.say("localization.person", {})
-    if not has_color_name(own) or word.kind == "screen" or own.color == word.one:
+    if not has_color_name(own) or word.kind in {"screen", "plant"} or own.color == word.one:
         return word.with_article
     if own.color_share >= limits.color_share:
         return word.described(own.color)
@@ -118,8 +118,8 @@ def _is_plain(garment: Entity, limits: FactLimits) -> bool:
     return has_color_name(garment) and garment.color_share >= limits.color_share
 
 
-def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | None:
-    """Position in an order: among its class when that is safe, else among identified things."""
+def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> tuple[str | None, frozenset[str]]:
+    """Position in an order: among its class when that is safe, else among identified things; and those things."""
     word = noun(facts.target.label)
     counted = [
         r
@@ -129,20 +129,22 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str | No
     if counted:
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
         slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
-        return writer.say("localization.sequence_class", {**slots, **_pronouns(facts, writer)})
+        said = writer.say("localization.sequence_class", {**slots, **_pronouns(facts, writer)})
+        return said, frozenset()
     before = [m for m in _marks(facts) if all(wholly_left(e, facts.target, facts.width) for e in m)]
     after = [m for m in _marks(facts) if all(wholly_left(facts.target, e, facts.width) for e in m)]
     if before or after:
-        slots = _pronouns(facts, writer)
-        slots |= {"a": _name(max(before, key=lambda m: max(e.x for e in m)))} if before else {}
-        slots |= {"b": _name(min(after, key=lambda m: min(e.x for e in m)))} if after else {}
+        named = {"a": max(before, key=lambda m: max(e.x for e in m))} if before else {}
+        named |= {"b": min(after, key=lambda m: min(e.x for e in m))} if after else {}
+        slots = _pronouns(facts, writer) | {slot: _name(mark) for slot, mark in named.items()}
         name = "between" if before and after else "after" if before else "before"
-        return writer.say(f"localization.sequence_{name}", slots)
-    return (
-        _sequence_among_class(facts, writer)
-        or _sequence_downwards(facts, writer)
-        or _sequence_alone(facts, writer)
-    )
+        said = writer.say(f"localization.sequence_{name}", slots)
+        return said, frozenset(mark[0].label for mark in named.values())
+    among = _sequence_among_class(facts, writer)
+    if among is not None:
+        return among, frozenset()
+    said_down, mark = _sequence_downwards(facts, writer)
+    return (said_down, mark) if said_down else (_sequence_alone(facts, writer), frozenset())
 
 
 def _marks(facts: SceneFacts) -> list[tuple[Entity, ...]]:
@@ -156,15 +158,16 @@ def _name(mark: tuple[Entity, ...]) -> str:
     return word.many if len(mark) > 1 else word.one
 
 
-def _sequence_downwards(facts: SceneFacts, writer: Writer) -> str | None:
+def _sequence_downwards(facts: SceneFacts, writer: Writer) -> tuple[str | None, frozenset[str]]:
     """Position from top to bottom, where there is none from left to right."""
     slots = _pronouns(facts, writer)
     for mark in _marks(facts):
+        told = frozenset({mark[0].label})
         if all(clearly_above(e, facts.target) for e in mark):
-            return writer.say("localization.sequence_below", {**slots, "a": _name(mark)})
+            return writer.say("localization.sequence_below", {**slots, "a": _name(mark)}), told
         if all(clearly_above(facts.target, e) for e in mark):
-            return writer.say("localization.sequence_above", {**slots, "b": _name(mark)})
-    return None
+            return writer.say("localization.sequence_above", {**slots, "b": _name(mark)}), told
+    return None, frozenset()
 
 
 def _sequence_among_class(facts: SceneFacts, writer: Writer) -> str | None:
@@ -187,15 +190,18 @@ def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
     return writer.say("localization.sequence_alone", {"noun": word.one, **_pronouns(facts, writer)})
 
 
-def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | None:
-    """One unambiguous relation to a neighbor, preferably one that the wording does not use."""
+def _relative(facts: SceneFacts, reference: Reference, told: frozenset[str], writer: Writer) -> str | None:
+    """One unambiguous relation to a neighbor, preferably one that the wording does not use.
+
+    Not to one of the labels in ``told``, of which the order has said as much.
+    """
     own = facts.target
     used = {anchor.index for anchor in reference.anchors}
     for anchor in sorted(facts.anchors, key=lambda a: (a.index in used, gap(a.box, own.box), a.index)):
         slots = {"a": noun(anchor.label).one, **_pronouns(facts, writer)}
         if anchor.label == TABLE and noun(own.label).kind in SMALL_KINDS and rests_on(own, anchor):
             return writer.say("localization.relative_on", slots)
-        if stands_on_or_at(own, anchor):
+        if stands_on_or_at(own, anchor) or anchor.label in told:
             continue
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, anchor, side, facts.width):
@@ -204,13 +210,15 @@ def _relative(facts: SceneFacts, reference: Reference, writer: Writer) -> str | 
             return writer.say("localization.relative_higher", slots)
         if clearly_above(anchor, own):
             return writer.say("localization.relative_lower", slots)
-    return _relative_to_class(facts, writer) or _relative_close(facts, writer)
+    return _relative_to_class(facts, told, writer) or _relative_close(facts, writer)
 
 
-def _relative_to_class(facts: SceneFacts, writer: Writer) -> str | None:
+def _relative_to_class(facts: SceneFacts, told: frozenset[str], writer: Writer) -> str | None:
     """On a side of all things of a class, or of another one of its own class."""
     own = facts.target
     for group in facts.groups:
+        if group[0].label in told:
+            continue
         for side in ("left", "right"):
             if all(beside(own, member, side, facts.width) for member in group):
                 slots = {"a": _name(group), "side": side, **_pronouns(facts, writer)}

@@ -49,6 +49,8 @@ def _say_whole(reference: Reference, facts: SceneFacts, writer: Writer) -> str:
         garment = noun(reference.anchors[0].label)
         slots["clothes"] = f"{reference.color} {garment.one}"
         slots["some_clothes"] = garment.described(reference.color)
+        # "The skirt worn by the person wearing a red top" has one "wearing" too many.
+        kind = "clothes_beside_part" if facts.part is not None else kind
     # A wording with a color uses the patterns of the one without; the color is part of the noun.
     return writer.say(f"reference.{kind}_of_two" if reference.of_two else f"reference.{kind}", slots)
 

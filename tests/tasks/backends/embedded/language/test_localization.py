@@ -38,7 +38,8 @@ def test_without_an_order_from_left_to_right_it_is_told_from_top_to_bottom():
     stacked = scene([thing("clock", (400, 40, 500, 140)), thing("couch", (300, 500, 610, 780), "gray")])
     texts = {_localize(stacked, 0, seed) for seed in range(10)}
     assert all("before the couch" in text and "left to right" not in text for text in texts)
-    assert all("higher up in the picture than the couch" in text for text in texts)
+    # Which is not said a second time.
+    assert not any("higher up in the picture" in text for text in texts)
 
 
 def test_a_single_thing_without_an_order_is_said_to_be_the_only_one():
@@ -79,7 +80,6 @@ def test_a_class_taken_together_serves_as_a_mark():
     )
     text = _localize(whole, 2)
     assert "after the books" in text
-    assert "to the right of the books" in text
 
 
 @pytest.mark.parametrize(

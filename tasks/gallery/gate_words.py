@@ -117,6 +117,19 @@ FAULTS: Mapping[str, str] = {
     "mask_own_kind_share": "it touches another of its kind",
     "mask_solidity": "something sticks out of it",
     "person_head_score": "no head seen",
+    "garment_head_share": "head or hair in the garment",
+    "garment_skin_share": "skin in the garment",
+    "garment_neck_share": "neck in the garment",
+    "garment_in_wearer": "it goes beyond its wearer",
+    "garment_of_wearer": "too small or too large for its wearer",
+    "garment_one_cloth": "more than one cloth",
+    "garment_faint_outline": "the cloth may go on beyond the mask",
+    "garment_covered": "half a garment",
+    "garment_length": "too long for its name",
+    "garment_above_waist": "too high for its name",
+    "garment_between_legs": "trousers or a skirt",
+    "garment_on_shanks": "shorts or trousers",
+    "garment_bare_shanks": "shorts or trousers",
 }
 """Why an object does not qualify as a target, by the name of the failed check."""
 

@@ -258,7 +258,7 @@ def _other_objects(plan: EditPlan, mask: Mask) -> Mask:
     target = plan.target
     others = np.zeros(mask.shape, bool)
     for scene_object in target.scene.objects:
-        if scene_object.index not in target.indices:
+        if scene_object.index not in target.indices and scene_object.part_of not in target.indices:
             others |= from_rle(scene_object.mask)
     return others & ~mask
 

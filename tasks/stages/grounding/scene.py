@@ -79,7 +79,8 @@ def describe_object(
     area = int(np.count_nonzero(mask))
     color = dominant_color(image, mask) if area else NO_COLOR
     box = box_of(mask) if whole is not None and area else entity.detection.box
-    checks = (*segmentation.checks, *measure_mask(box, mask, settings.target))
+    borders = settings.target.max_borders if whole is None else settings.parts.max_borders
+    checks = (*segmentation.checks, *measure_mask(box, mask, settings.target, borders))
     return SceneObject(
         index=index,
         label=entity.detection.label,
@@ -98,7 +99,7 @@ def describe_object(
     )
 
 
-def measure_mask(box: Box, mask: Mask, limits: TargetSettings) -> tuple[Measurement, ...]:
+def measure_mask(box: Box, mask: Mask, limits: TargetSettings, max_borders: int) -> tuple[Measurement, ...]:
     """Size, position, fill of ``box`` and connectedness of a mask, each with its bounds."""
     height, width = mask.shape
     area = int(np.count_nonzero(mask))
@@ -117,7 +118,7 @@ def measure_mask(box: Box, mask: Mask, limits: TargetSettings) -> tuple[Measurem
     return (
         measure("area_share", share, low=limits.min_area_share, high=limits.max_area_share),
         measure("short_side_px", min(box.width, box.height), low=limits.min_side_px),
-        measure("borders_touched", borders, high=limits.max_borders),
+        measure("borders_touched", borders, high=max_borders),
         measure("fill", fill, low=limits.min_fill, high=limits.max_fill),
         measure("largest_component", largest_piece(mask)[1], low=limits.min_largest_component),
     )

@@ -81,6 +81,12 @@ class PartSettings(Settings):
         le=1,
         description="difference of that share for two wholes below which the part is contested",
     )
+    max_borders: int = Field(
+        default=1,
+        ge=0,
+        le=4,
+        description="maximum picture borders touched by a part; with its whole it is often cut off there",
+    )
 
 
 class GroundingSettings(Settings):

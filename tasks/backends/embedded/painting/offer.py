@@ -14,10 +14,13 @@ from tasks.records.records import EditType, GroundedTarget, SceneObject
 from tasks.roles.offers import Offer, Offered
 
 PAINTABLE = frozenset(
-    {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing"}
+    {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing", "garment"}
 )
 """Kinds that take a new color. Not people and animals (skin, fur), glass, screens, food, plants and signs, on which it
 looks wrong; nor laptops: hands, keys and ports make them patchy, and their thin lids are more rim than surface."""
+
+GARMENT = "garment"
+"""Kind of parts of persons that are dyed: their checks show one cloth without skin."""
 
 MIN_COLOR_SHARE = 0.5
 """Share of the mask in one color below which a recoloring leaves the thing patchy; its color has no name anyway."""
@@ -133,6 +136,8 @@ def _present_color(thing: SceneObject) -> str:
 
     White china in shade is part white, part gray, so no name is clear enough to be said; it takes paint all the same.
     """
+    if noun(thing.label).kind == GARMENT:  # its checks show one cloth, whose folds may lie between two names
+        return thing.color if thing.color != "mixed" else name_color(thing.lab)
     if thing.color != "mixed":
         return thing.color if thing.color_share >= MIN_COLOR_SHARE else ""
     return name_color(thing.lab) if thing.color_share >= UNNAMED_COLOR_SHARE else ""
@@ -160,10 +165,10 @@ REPERTOIRE: dict[EditType, Repertoire] = {
 
 
 class EmbeddedEditorOffer(Offer):
-    """Colors, materials and effects; people are neither painted nor made of something."""
+    """Colors, materials and effects; people are neither painted nor made of something, but what they wear is dyed."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:
@@ -172,6 +177,8 @@ class EmbeddedEditorOffer(Offer):
         if row is None:
             return Offered(why_not="not offered by the editor")
         kind = noun(target.label).kind
+        if kind == GARMENT and edit_type is not EditType.COLOR:
+            return Offered(why_not="garments are dyed and nothing else")
         if row.kinds and kind not in row.kinds:
             return Offered(why_not=f"not for the kind {kind}")
         arguments = row.arguments(target)

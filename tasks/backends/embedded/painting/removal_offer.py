@@ -43,7 +43,7 @@ class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were held, worn or hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     edit_types: ClassVar[frozenset[EditType]] = frozenset({EditType.REMOVE})
 
     def __init__(self, options: Settings) -> None:
@@ -55,6 +55,8 @@ class EmbeddedInpainterOffer(Offer):
         """Not where something is carried by the target, tangled with it, or close to it and of its kind."""
         if edit_type not in self.edit_types:
             return Offered(why_not="not offered by the inpainter")
+        if target.whole is not None:
+            return Offered(why_not=f"part of a {target.whole.label}")
         return Offered(why_not=what_depends_on(target))
 
     def accepts(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
@@ -65,7 +67,7 @@ class EmbeddedInpainterOffer(Offer):
 def what_depends_on(target: GroundedTarget) -> str:
     """What would hang in the air without the target, or be harmed with it; ``""``: nothing."""
     for held in target.scene.objects:
-        if held.index in target.indices:
+        if held.index in target.indices or held.part_of in target.indices:
             continue
         for own in target.objects:
             inside = containment(held.box, own.box) >= CARRIED_SHARE

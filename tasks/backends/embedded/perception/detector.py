@@ -11,6 +11,9 @@ from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.perception.box_fusion import Candidate, Voucher, fuse
 from tasks.backends.embedded.perception.coco_detectors import EfficientDet, SsdMobilenet
+from tasks.backends.embedded.perception.garment_detection import find_garments
+from tasks.backends.embedded.perception.garments import ASSETS as GARMENT_ASSETS
+from tasks.backends.embedded.perception.garments import GarmentOptions
 from tasks.backends.embedded.perception.label_witness import ImageNetWitness
 from tasks.backends.embedded.perception.open_images_detector import ASSET as OPEN_IMAGES
 from tasks.backends.embedded.perception.open_images_detector import OWN_LABELS, OpenImagesSsd
@@ -24,11 +27,11 @@ from tasks.records.records import Box, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion
 
-ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, "efficientnet-lite3")
+ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, "efficientnet-lite3", *GARMENT_ASSETS)
 """Packaged files it loads."""
 
 
-VERSION = 5
+VERSION = 6
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 
@@ -59,13 +62,14 @@ class DetectorOptions(Settings):
     tiles_from_px: int = Field(
         default=640, ge=1, description="longer side from which the quarter views are used as well"
     )
+    garments: GarmentOptions = GarmentOptions()
 
 
 class FusedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
-    """The 80 classes of COCO, glasses apart from cups, and shoes.
+    """The 80 classes of COCO, glasses apart from cups, shoes, and garments.
 
     SSD-MobileNet-v2 and EfficientDet-Lite0 find; an SSD for Open Images vouches, and a classifier reviews the labels.
-    The names asked for are not used: the networks always name every class they know.
+    Of the names asked for only garments matter: the networks always name every class they know.
     """
 
     Options: ClassVar[type[Settings]] = DetectorOptions
@@ -95,14 +99,17 @@ class FusedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
             role="detector",
             backend="fused",
             model="SSD-MobileNet-v2 + EfficientDet-Lite0 (COCO) + SSD-MobileNet-v2 (Open Images), "
-            "labels reviewed by EfficientNet-Lite3",
+            "labels reviewed by EfficientNet-Lite3, garments by MoveNet + Segment Anything 2",
             revision=" + ".join((f"fusion {VERSION}", *(a.revision for a in used))),
             digest="+".join(a.digest for a in used),
         )
 
     def answer_one(self, question: DetectQuestion) -> tuple[Detection, ...]:
         """All boxes scored at least ``low_score``, best first, in pixels of the picture."""
-        return self._detect(question.picture.rgb)
+        image = question.picture.rgb
+        found = self._detect(image)
+        worn = find_garments(image, found, question.names, self.options.garments)
+        return tuple(sorted((*found, *worn), key=lambda d: -d.score))
 
     def _detect(self, image: Image) -> tuple[Detection, ...]:
         height, width = image.shape[:2]

@@ -76,6 +76,7 @@ class PersonPose:
         first = self._look(square)
         second = self._look(np.ascontiguousarray(square[:, ::-1]))[_MIRRORED]
         second[:, 0] = 1 - second[:, 0]
+        _agree_on_sides(first, second)
         side, origin = square.shape[0], np.array([left, top], np.float64)
         apart = np.hypot(*(first[:, :2] - second[:, :2]).T) * side
         return Pose(
@@ -97,6 +98,16 @@ class PersonPose:
 def person_pose() -> PersonPose:
     """The pose network of this process, loaded at the first call; shared by detector and segmenter."""
     return PersonPose()
+
+
+def _agree_on_sides(first: NDArray[np.float64], second: NDArray[np.float64]) -> None:
+    """Swaps left and right in the second look where that fits the first better: from behind, a side is a guess."""
+    for left in range(1, len(KEYPOINTS), 2):
+        pair = [left, left + 1]
+        straight = np.linalg.norm(first[pair, :2] - second[pair, :2], axis=1).sum()
+        crossed = np.linalg.norm(first[pair, :2] - second[pair[::-1], :2], axis=1).sum()
+        if crossed < straight:
+            second[pair] = second[pair[::-1]]
 
 
 def _square_around(image: Image, box: Box) -> tuple[Image, tuple[int, int]]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
+from tasks.backends.embedded.perception.garments import GarmentOptions, garment_finder
 from tasks.backends.embedded.perception.mask_measures import (
     color_distance,
     edge_ratio,
@@ -27,7 +28,7 @@ from tasks.backends.embedded.perception.person_pose import person_pose
 from tasks.backends.embedded.perception.sam2 import Features, sam2
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, iou
+from tasks.imaging.geometry import box_of, containment, iou
 from tasks.imaging.masks import dilate, largest_piece, mask_iou
 from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement, ModelIdentity
@@ -49,17 +50,26 @@ VESSELS = frozenset({"tableware", "glassware"})
 CONVEX = frozenset({"bowl", "drinking glass", "sports ball"})
 """Classes of convex outline, whose solidity is checked."""
 
+PERSON = "person"
+
 PARTS = frozenset(
     {
-        ("person", "shoe"),
-        ("person", "tie"),
+        (PERSON, "shoe"),
+        (PERSON, "tie"),
         ("laptop", "keyboard"),
         ("laptop", "mouse"),
         ("potted plant", "vase"),
         ("vase", "potted plant"),
     }
 )
-"""(whole, part): pairs of classes whose smaller mask is part of the larger thing, not something in front."""
+"""(whole, part): pairs of classes whose smaller mask is part of the larger thing, not something in front; so are
+garments of a person."""
+
+GARMENT = "garment"
+"""Kind of noun whose masks come from the person's pose."""
+
+GARMENT_INSIDE = 0.8
+"""Share of a garment's box inside the box of its wearer."""
 
 
 class SegmenterOptions(Settings):
@@ -105,6 +115,7 @@ class SegmenterOptions(Settings):
     min_head_score: float = Field(
         default=0.3, ge=0, le=1, description="head keypoint score of a person; hands alone stay below"
     )
+    garments: GarmentOptions = GarmentOptions()
     in_front_share: float = Field(
         default=0.75, ge=0, le=1, description="share of a mask inside another from which it is in front"
     )
@@ -120,6 +131,7 @@ class _Drawn:
     stability: float
     repeat: float
     whole: float
+    more: tuple[Measurement, ...] = ()
 
 
 class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
@@ -162,11 +174,36 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
 
     def _segment(self, image: Image, detections: Sequence[Detection]) -> tuple[Segmentation, ...]:
         features = self._model.encode(image)
-        drawn = [self._draw(image, features, d) for d in detections]
+        drawn = [self._garment(image, d, detections) or self._draw(image, features, d) for d in detections]
         masks = part_masks(
             [d.mask for d in drawn], [d.detection.label for d in drawn], self.options.in_front_share
         )
         return tuple(self._measure(image, i, drawn, masks) for i in range(len(drawn)))
+
+    def _garment(self, image: Image, detection: Detection, detections: Sequence[Detection]) -> _Drawn | None:
+        """The garment by its wearer's pose; None for other things, and where the pose shows no such garment."""
+        if noun(detection.label).kind != GARMENT:
+            return None
+        least = self.options.min_box_agreement
+        found = [
+            garment
+            for other in detections
+            if other.label == PERSON and containment(detection.box, other.box) >= GARMENT_INSIDE
+            for garment in garment_finder().garments(image, other.box, self.options.garments)
+            if garment.label == detection.label and iou(garment.box, detection.box) >= least
+        ]
+        if not found:
+            return None
+        best = max(found, key=lambda garment: iou(garment.box, detection.box))
+        return _Drawn(
+            detection=detection,
+            mask=best.mask,
+            quality=best.quality,
+            stability=best.stability,
+            repeat=best.repeat,
+            whole=best.whole,
+            more=best.checks,
+        )
 
     def _draw(self, image: Image, features: Features, detection: Detection) -> _Drawn:
         """Prompt with the box, then with the mask's own box and a point deep inside it, and compare both masks."""
@@ -220,7 +257,7 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         area = int(np.count_nonzero(mask))
         others = np.zeros_like(mask)
         for i, other in enumerate(masks):
-            if i != index and (own.detection.label, drawn[i].detection.label) not in PARTS:
+            if i != index and not _are_parts(own.detection, drawn[i].detection):
                 others |= other
         tight = box_of(mask)
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
@@ -240,9 +277,11 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         )
         shared = own_kind_share(masks, [d.detection.label for d in drawn], index, limits.own_kind_px)
         checks = (*checks, measure("mask_own_kind_share", shared, low=0, high=0))
+        if own.more:  # a garment's own bounds stand for the general ones
+            checks = tuple({check.name: check for check in (*checks, *own.more)}.values())
         if own.detection.label in CONVEX:
             checks = (*checks, measure("mask_solidity", solidity(mask), low=limits.min_solidity))
-        if own.detection.label == "person":
+        if own.detection.label == PERSON:
             head = self._pose.head_score(image, own.detection.box)
             checks = (*checks, measure("person_head_score", head, low=limits.min_head_score))
         return Segmentation(mask=mask, score=round(own.quality, 4), method=METHOD, checks=checks)
@@ -268,12 +307,25 @@ def part_masks(masks: Sequence[Mask], labels: Sequence[str], in_front_share: flo
     for i, mask in enumerate(masks):
         rest = mask
         for j, other in enumerate(masks):
-            if i == j or not areas[j] or areas[j] >= areas[i] or (labels[i], labels[j]) in PARTS:
+            if i == j or not areas[j] or areas[j] >= areas[i] or is_part(labels[i], labels[j]):
                 continue
             if labels[i] != labels[j] and np.count_nonzero(mask & other) >= in_front_share * areas[j]:
                 rest = rest & ~other
         parted.append(rest)
     return parted
+
+
+def is_part(whole: str, part: str) -> bool:
+    """Whether the smaller mask of the second class is part of the larger one of the first."""
+    return (whole, part) in PARTS or (whole == PERSON and noun(part).kind == GARMENT)
+
+
+def _are_parts(own: Detection, other: Detection) -> bool:
+    """Whether the other one claims nothing of the own: a part of it, or the wearer of a garment."""
+    if is_part(own.label, other.label):
+        return True
+    worn = is_part(other.label, own.label) and noun(own.label).kind == GARMENT
+    return worn and containment(own.box, other.box) >= GARMENT_INSIDE
 
 
 def own_kind_share(masks: Sequence[Mask], labels: Sequence[str], index: int, reach_px: int) -> float:

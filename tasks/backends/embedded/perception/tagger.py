@@ -9,6 +9,8 @@ from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.perception.coco_detectors import EfficientDet
+from tasks.backends.embedded.perception.garment_detection import PERSON
+from tasks.backends.embedded.perception.garments import LABELS
 from tasks.backends.embedded.perception.imagenet_classifier import imagenet_classifier
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
@@ -19,6 +21,10 @@ from tasks.roles.questions import TagQuestion
 
 ASSETS = ("efficientnet-lite3", "efficientdet-lite0")
 """Packaged files it loads."""
+
+
+VERSION = 2
+"""Raised when other tags are given."""
 
 
 class TaggerOptions(Settings):
@@ -55,7 +61,7 @@ class EfficientNetTagger(OneByOne[TagQuestion, tuple[Tag, ...]]):
             role="tagger",
             backend="efficientnet-lite3",
             model="EfficientNet-Lite3 (ImageNet) + EfficientDet-Lite0 (COCO) classes",
-            revision=" + ".join(a.revision for a in used),
+            revision=" + ".join((f"tags {VERSION}", *(a.revision for a in used))),
             digest="+".join(a.digest for a in used),
         )
 
@@ -73,6 +79,11 @@ class EfficientNetTagger(OneByOne[TagQuestion, tuple[Tag, ...]]):
                 _keep_best(best, self._classifier.names[int(number)], float(scores[number]))
         for raw in self._detector.boxes(image, self.options.min_score):
             _keep_best(best, raw.label, raw.score)
+        if (
+            PERSON in best
+        ):  # whoever is there wears something, which the detector looks for when it is asked to
+            for label in LABELS:
+                _keep_best(best, label, best[PERSON])
         ranked = sorted(best.items(), key=lambda item: (-item[1], item[0]))[: self.options.max_tags]
         return tuple(Tag(name=name, score=round(score, 4)) for name, score in ranked)
 

@@ -50,7 +50,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
 
     *Precise*: the outline lies on a color edge, detector and classifier jointly support the label, and the
     classifier does not object. *Hard*: there is another instance of its class, or it is not the largest object of a
-    scene of several.
+    scene of several. A garment is hard where there is somebody else than its wearer.
     """
 
     Options: ClassVar[type[Settings]] = TargetJudgeOptions
@@ -74,7 +74,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
             role="target_judge",
             backend="rules",
             model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
-            revision=f"rules 3 + {asset.revision}",
+            revision=f"rules 4 + {asset.revision}",
             digest=asset.digest,
         )
 
@@ -103,9 +103,18 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
     def _hardness(self, target: GroundedTarget) -> tuple[Measurement, ...]:
         scene, options = target.scene, self.options
         own = target.objects
-        others = [o for o in scene.objects if o.index not in target.indices]
-        peers = sum(o.label == target.label for o in others) + sum(
-            d.label == target.label and all(iou(d.box, o.box) < 0.3 for o in own) for d in scene.distractors
+        things = [o for o in scene.objects if o.part_of is None]
+        others = [o for o in things if o.index not in target.indices]
+        alike = [o for o in scene.objects if o.index not in target.indices and o.label == target.label]
+        if target.whole is not None:
+            # A garment is found by its wearer: anybody else may be taken for them, whatever he wears.
+            others = [o for o in others if o.index != target.whole.index]
+            alike = [o for o in alike if o.part_of != target.whole.index]
+            alike = [*alike, *(o for o in others if o.label == target.whole.label)]
+        named = [(o.label, o.box) for o in (*own, *((target.whole,) if target.whole else ()))]
+        peers = len(alike) + sum(
+            any(d.label == label for label, _ in named) and all(iou(d.box, box) < 0.3 for _, box in named)
+            for d in scene.distractors
         )
         total = scene.source.width * scene.source.height
         share = sum(o.area for o in own) / total
@@ -114,7 +123,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
         modest = measure("salient_share", share, high=options.max_salient_share)
-        hidden = rank > 1 and len(scene.objects) >= options.min_entities
+        hidden = target.whole is None and rank > 1 and len(things) >= options.min_entities
         hard = modest.passed and (peers >= 1 or hidden)
         # The parts inform; the last one decides, since each alone may fail a hard target.
         return (

@@ -126,3 +126,16 @@ def test_a_stone_person_is_refused_whatever_is_asked():
     assert OFFER.offer(EditType.MATERIAL, person).why_not
     assert "granite" not in OFFER.offer(EditType.MATERIAL, person).arguments
     assert OFFER.accepts(EditType.MATERIAL, person, "granite")
+
+
+def _worn(label, color, share=0.9):
+    garment = thing(label, (120, 200, 260, 330), color, share=share, part_of=0)
+    return target(scene([thing("person", (100, 100, 300, 600)), garment]), 1)
+
+
+def test_garments_are_dyed_and_nothing_else():
+    assert "red" in OFFER.offer(EditType.COLOR, _worn("top", "blue")).arguments
+    assert "blue" not in OFFER.offer(EditType.COLOR, _worn("top", "blue")).arguments
+    assert OFFER.offer(EditType.COLOR, _worn("top", "mixed", share=0.4)).arguments
+    for other in (EditType.APPEARANCE, EditType.MATERIAL):
+        assert OFFER.offer(other, _worn("top", "blue")).why_not

@@ -53,3 +53,11 @@ def test_the_carriers_are_an_option_that_no_instruction_depends_on():
     assert people.material() == OFFER.material()
     # Their removal is drawn all the same: what it comes to is decided when the edit is made.
     assert people.offer(EditType.REMOVE, target(street(), 1)).why_not == ""
+
+
+def test_a_garment_is_not_removed_and_does_not_hold_its_wearer_back():
+    worn = scene(
+        [thing("person", (100, 100, 300, 600)), thing("top", (120, 200, 280, 380), "blue", part_of=0)]
+    )
+    assert _why(target(worn, 1)) == "part of a person"
+    assert _why(target(worn, 0)) == ""

@@ -9,12 +9,17 @@ import pytest
 
 from tasks.backends.assets import PHOTOGRAPHS, asset_table
 from tasks.backends.embedded.perception.detector import DetectorOptions, FusedDetector
+from tasks.backends.embedded.perception.garment_detection import CERTAIN
+from tasks.backends.embedded.perception.garments import LABELS
+from tasks.backends.embedded.perception.sam2 import Sam2
 from tasks.backends.embedded.perception.segmenter import Sam2Segmenter, SegmenterOptions
 from tasks.backends.embedded.perception.tagger import EfficientNetTagger, TaggerOptions
 from tasks.imaging.geometry import box_of, iou
+from tasks.imaging.pixels import decode_rgb
 from tasks.records.records import Box
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, DetectQuestion, Segmentation, SegmentQuestion, TagQuestion
+from tests.photographs import lay_out_photographs
 from tests.tasks.roles.role_questions import photograph
 
 pytestmark = pytest.mark.assets
@@ -112,3 +117,31 @@ def test_the_two_collections_share_no_photograph() -> None:
 
 def _at(x0: int, y0: int, x1: int, y1: int) -> Detection:
     return Detection(label="thing", box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=0.9)
+
+
+def test_a_garment_is_found_with_its_wearer_and_the_picture_encoded_once(
+    detector: FusedDetector, segmenter: Sam2Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = [p for p in lay_out_photographs("demo", tmp_path) if p.stem == "cover6"]
+    picture = Picture.of_pixels(decode_rgb(path.read_bytes()))
+    encoded, encode = [], Sam2._encode
+    monkeypatch.setattr(Sam2, "_encode", lambda self, image: encoded.append(1) or encode(self, image))
+    found = detector.answer_one(DetectQuestion(subject="p", picture=picture, names=("person", "top")))
+    (top,) = [d for d in found if d.label == "top" and d.score == CERTAIN]
+    people = [d for d in found if d.label == "person" and d.score > 0.6]
+    drawn = segmenter.answer_one(SegmentQuestion(subject="p", picture=picture, detections=(*people, top)))
+    assert box_of(drawn[-1].mask) == top.box
+    assert all(check.passed for check in drawn[-1].checks), drawn[-1].checks
+    (wearer,) = [
+        m for m in drawn[:-1] if np.count_nonzero(m.mask & drawn[-1].mask) > 0.9 * drawn[-1].mask.sum()
+    ]
+    assert wearer.mask.sum() > 1.2 * drawn[-1].mask.sum()
+    assert len(encoded) == 1
+
+
+def test_garments_are_looked_for_only_where_they_are_asked_for(detector: FusedDetector) -> None:
+    assert not any(d.label in LABELS for d in _detect(detector, photograph(0, SIZE)))
+    tags = EfficientNetTagger(TaggerOptions()).answer_one(
+        TagQuestion(subject="x", picture=photograph(0, SIZE))
+    )
+    assert ("person" in {t.name for t in tags}) == bool({t.name for t in tags} & set(LABELS))

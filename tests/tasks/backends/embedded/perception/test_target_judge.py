@@ -95,3 +95,36 @@ def test_the_packaged_classifier_objects_where_a_label_is_wrong():
     assert witness.objection(image, "vase", cup) > 0.5
     # The box of a chair may hold a cup in front of it.
     assert witness.objection(image, "chair", cup) == 0
+
+
+@pytest.mark.parametrize(("others", "hard"), [((), False), (("laptop", "cup"), False), (("person",), True)])
+def test_a_garment_is_hard_to_find_where_there_is_somebody_else(others, hard):
+    things = [
+        thing("person", (100, 60, 260, 520)),
+        thing("top", (110, 150, 250, 300), "red", part_of=0),
+        *(thing(label, (500 + 150 * n, 100, 600 + 150 * n, 300)) for n, label in enumerate(others)),
+    ]
+    drawn = target(scene(things), 1)
+    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
+    question = TargetQuestion(
+        subject="top",
+        picture=Picture.of_pixels(image),
+        marked=unseen(),
+        mask=np.ones(image.shape[:2], bool),
+        target=drawn,
+    )
+    assert RuleTargetJudge(witness=Says()).answer_one(question).hard is hard
+
+
+def test_a_garment_does_not_make_its_wearer_or_others_hard_to_find():
+    worn = [thing("person", (100, 60, 260, 520)), thing("top", (110, 150, 250, 300), part_of=0)]
+    drawn = target(scene([*worn, thing("cup", (500, 100, 540, 150))]), 2)
+    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
+    question = TargetQuestion(
+        subject="cup",
+        picture=Picture.of_pixels(image),
+        marked=unseen(),
+        mask=np.ones(image.shape[:2], bool),
+        target=drawn,
+    )
+    assert not RuleTargetJudge(witness=Says()).answer_one(question).hard  # two things are no scene of several

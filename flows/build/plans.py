@@ -48,7 +48,7 @@ class Build:
         record: set once ingest is planned.
         listing: of the sources, computed once.
         stages: those that this run covers, in order.
-        recorded: whether its plans are linked to a record; those of a first look are not (`flows.build.first_look`).
+        recorded: whether its plans are linked to a record; those of a first look are not.
         whole: whether all stages run one after the other, so that workers may load the next stage's models early.
         recheck: read photographs again that earlier builds read; ``marks``: of those whose bytes changed.
         replay: use kept answers only; ``origin``: a second dataset whose answers count.

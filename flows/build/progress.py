@@ -106,7 +106,8 @@ class Progress:
             yield
         finally:
             self._looking = False
-            self._looked = {name: stage.seconds for name, stage in self.stages.items()}
+            for name, stage in self.stages.items():
+                self._looked[name] = stage.seconds
             self.stages.clear()
             self._current = None
 

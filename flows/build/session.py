@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from flows.build.check_environment import check_environment
 from flows.build.drain import Drain
 from flows.build.fan_out import Pool
-from flows.build.first_look import first_look
+from flows.build.first_look import first_looks
 from flows.build.licenses import release_context
 from flows.build.live_preview import LivePreview, open_preview
 from flows.build.log_files import log_lines
@@ -24,6 +24,7 @@ from tasks.gallery.release_gallery import release_gallery
 from tasks.publishing.find_release import Release
 from tasks.publishing.finish_release import finish_release
 from tasks.records.outcomes import STAGES
+from tasks.storage.reports.tallies import tally_of_end
 
 
 @dataclass(slots=True)
@@ -73,19 +74,19 @@ class Session:
             run_stage(self.build, stage, self.pool, self.progress, drain=self.drain)
 
     def look_first(self) -> None:
-        """A few photographs through all stages, where the configuration asks for it (`flows.build.first_look`).
+        """A few photographs through all stages, where the configuration asks for it, until there is a sample.
 
         Raises:
             Drained, GroundEditError: as `run_plainly`.
         """
-        first = first_look(self.build)
-        if first is None:
-            return
-        with self.progress.first_look():
-            for stage in first.stages:
-                run_stage(first, stage, self.pool, self.progress, drain=self.drain)
-                if stage == STAGES[0]:
-                    plan(self.build, stage)  # its record is what `status` looks for
+        for first in first_looks(self.build):
+            with self.progress.first_look():
+                for stage in first.stages:
+                    end = run_stage(first, stage, self.pool, self.progress, drain=self.drain)
+                    if stage == STAGES[0]:
+                        plan(self.build, stage)  # its record is what `status` looks for
+            if tally_of_end(end).outputs.kept:
+                return
 
     def finish(self) -> Release:
         """See `finish`."""

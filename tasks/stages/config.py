@@ -84,7 +84,7 @@ class ExecutionSettings(Settings):
         default=0,
         ge=0,
         le=100,
-        description="photographs that go through all stages before the others, to be looked at early; 0: none",
+        description="photographs that go through all stages before the others, for something to look at; 0: none",
     )
     pause_after: Literal["", "ingest", "grounding", "instruction", "editing"] = Field(
         default="", description="stop after this stage, to check its results before the expensive ones"

@@ -121,19 +121,48 @@ def test_a_changed_setting_of_instruction_leaves_ingest_and_grounding_alone(
     assert len(commits(copied, "editing")) > len(before["editing"])
 
 
-def test_one_more_photograph_redoes_no_committed_unit(
-    photographs: Path, copied: Path, tmp_path: Path
-) -> None:
-    more = Path(shutil.copytree(photographs, tmp_path / "photographs"))
-    (extra,) = (p for p in lay_out_photographs("demo", tmp_path / "all") if p.name.startswith("pink-desk")
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def three(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One photograph more, in a folder of the same name."""
+    more = Path(shutil.copytree(photographs, tmp_path_factory.mktemp("three") / "photographs"))
+    everything = lay_out_photographs("demo", tmp_path_factory.mktemp("all"))
+    (extra,) = (p for p in everything if p.name.startswith("pink-desk"))
     shutil.copy2(extra, more)
-    before = {stage: commits(copied, stage) for stage in ("ingest", "grounding", "instruction", "editing")}
-    build(more, str(copied), *PLAIN)
-    for stage, known in before.items():
-        now = commits(copied, stage)
+    return more
+
+
+@pytest.fixture(scope="module")
+def grown(finished: Path, three: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished dataset continued with the third photograph."""
+    out = Path(shutil.copytree(finished, tmp_path_factory.mktemp("grown") / "out"))
+    build(three, str(out), *PLAIN)
+    return out
+
+
+def test_one_more_photograph_redoes_no_committed_unit(finished: Path, grown: Path) -> None:
+    for stage in ("ingest", "grounding", "instruction", "editing"):
+        known, now = (
+            {str(Path(path).relative_to(out)): time for path, time in commits(out, stage).items()}
+            for out in (finished, grown)
+        )
         assert known.items() <= now.items(), stage
         assert len(now) - len(known) <= 1, stage
+
+
+def test_a_first_look_changes_no_byte_of_the_release(three: Path, grown: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = build(three, str(out), *PLAIN, "execution.first_look=1")
+    assert "first: editing" in told
+    assert "first samples after" in told
+    (old,) = (
+        m.parent for m in grown.glob("releases/*/MANIFEST.json") if (out / m.relative_to(grown)).exists()
+    )
+    new = out / old.relative_to(grown)
+    names = {path.relative_to(old) for path in old.rglob("*") if path.is_file() and path.name != "RUN.json"}
+    assert {p.relative_to(new) for p in new.rglob("*") if p.is_file() and p.name != "RUN.json"} == names
+    assert [name for name in names if (old / name).read_bytes() != (new / name).read_bytes()] == []
+    page = (out / "runs" / "preview" / "index.html").read_text()
+    assert f"../../{old.relative_to(grown)}/gallery/index.html" in page
 
 
 @pytest.mark.parametrize("workers", [1, 2])

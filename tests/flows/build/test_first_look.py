@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.build.finished import finished_release
-from flows.build.first_look import first_look
+from flows.build.first_look import first_looks
 from flows.build.plans import Build, open_build, plan
 from flows.build.progress import Progress
 from flows.build.session import open_session
@@ -38,12 +38,19 @@ def opened(tmp_path: Path, *assignments: str, photographs: int = 9, stages: str 
     return open_build(load_config("embedded", (*PLAIN, *assignments), arguments), stages=stages)
 
 
-def test_it_takes_photographs_from_all_parts_of_the_sources(tmp_path: Path) -> None:
-    first = first_look(opened(tmp_path, "execution.first_look=3"))
-    assert first is not None
+def looked_at(first: Build) -> list[str]:
     assert first.listing is not None
-    assert [entry.location for entry in first.listing.entries] == ["in/0.png", "in/3.png", "in/6.png"]
+    return [entry.location for entry in first.listing.entries]
+
+
+def test_it_takes_photographs_from_all_parts_of_the_sources(tmp_path: Path) -> None:
+    (first,) = first_looks(opened(tmp_path, "execution.first_look=3"))
+    assert looked_at(first) == ["in/0.png", "in/3.png", "in/6.png"]
     assert first.stages == STAGES[:-1]
+    one, two = first_looks(opened(tmp_path, "execution.first_look=2"))
+    assert looked_at(one) == ["in/0.png", "in/4.png"]
+    assert looked_at(two) == ["in/2.png", "in/6.png"]
+    assert len(first_looks(opened(tmp_path, "execution.first_look=1"))) == 3
 
 
 @pytest.mark.parametrize(
@@ -67,13 +74,13 @@ def test_it_takes_photographs_from_all_parts_of_the_sources(tmp_path: Path) -> N
 def test_there_is_none_where_nothing_would_be_gained(
     assignments: tuple[str, ...], stages: str, tmp_path: Path
 ) -> None:
-    assert first_look(opened(tmp_path, *assignments, stages=stages)) is None
+    assert first_looks(opened(tmp_path, *assignments, stages=stages)) == ()
 
 
 def test_there_is_none_for_a_build_that_tries_failed_inputs_again_or_asks_no_model(tmp_path: Path) -> None:
     build = opened(tmp_path, "execution.first_look=3")
-    assert first_look(replace(build, retry=True)) is None
-    assert first_look(replace(build, replay=True)) is None
+    assert first_looks(replace(build, retry=True)) == ()
+    assert first_looks(replace(build, replay=True)) == ()
 
 
 def test_the_shipped_profile_has_one() -> None:
@@ -97,28 +104,35 @@ def test_the_whole_build_uses_its_units_and_leaves_no_other_record(tmp_path: Pat
     assert found.folder == release.folder
 
 
+def test_others_are_looked_at_until_there_is_a_sample(tmp_path: Path) -> None:
+    """No file here gives one, so that all looks are taken."""
+    build = opened(tmp_path, "execution.first_look=1", "ingest.unit_size=1")
+    with open_session(build, progress=Progress(quiet=True)) as session:
+        session.look_first()
+    key = build.key("ingest")
+    assert len(list(build.store.list(key.commits))) == 3
+    assert len(list(build.store.list(key.plans))) == 4  # the looks and the whole
+
+
 def test_one_that_was_killed_goes_on_and_one_that_never_began_does_not_begin_later(tmp_path: Path) -> None:
     build = opened(tmp_path, "execution.first_look=3")
-    first = first_look(build)
-    assert first is not None
+    (first,) = first_looks(build)
     plan(first, "ingest")
     plan(build, "ingest")  # killed here
-    assert first_look(opened(tmp_path, "execution.first_look=3")) is not None
+    assert first_looks(opened(tmp_path, "execution.first_look=3"))
     other = opened(tmp_path, "execution.first_look=3", photographs=12)
-    assert first_look(other) is not None  # grounding has not begun: still worth it
+    assert first_looks(other)  # grounding has not begun: still worth it
     build.store.put(f"{build.key('grounding').plans}/0123456789ab.g0.json", b"{}")
-    assert first_look(opened(tmp_path, "execution.first_look=3", photographs=15)) is None
+    assert first_looks(opened(tmp_path, "execution.first_look=3", photographs=15)) == ()
 
 
 def test_photographs_that_are_left_out_are_not_looked_at(tmp_path: Path) -> None:
-    build = opened(tmp_path, "execution.first_look=2")
+    build = opened(tmp_path, "execution.first_look=3")
     leave = tmp_path / "leave.txt"
     leave.write_text("in/0.png\nin/4.png\n")
     build.listing = list_sources(build.located.sources, str(leave))
-    first = first_look(build)
-    assert first is not None
-    assert first.listing is not None
-    assert [entry.location for entry in first.listing.entries] == ["in/1.png", "in/5.png"]
+    (first,) = first_looks(build)
+    assert looked_at(first) == ["in/1.png", "in/3.png", "in/6.png"]
 
 
 def test_time_of_a_first_look_counts_for_its_stages_and_its_inputs_do_not() -> None:

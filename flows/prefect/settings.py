@@ -130,8 +130,6 @@ def _may_name_one(path: Path) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace").lower()
     except OSError:  # Prefect reads none either
         return False
-    return (
-        "prefect" in text and "api" in text and "url" in text
-        if path.name == "pyproject.toml"
-        else ("url" in text or "profiles_path" in text)
-    )
+    if path.name == "pyproject.toml" and "[tool.prefect" not in text:
+        return False
+    return "url" in text or "profiles_path" in text

@@ -122,7 +122,8 @@ def read_parquet(data: bytes, schema: pa.Schema, path: str, columns: list[str] |
         DataFault: naming ``path``, if the bytes are not such a table.
     """
     try:
-        table = pq.read_table(io.BytesIO(data), columns=columns, use_threads=False)
+        # Not `read_table`, which imports pandas.
+        table = pq.ParquetFile(io.BytesIO(data)).read(columns=columns, use_threads=False)
         selected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
         return table.select(selected.names).cast(selected)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:

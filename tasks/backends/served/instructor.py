@@ -46,12 +46,15 @@ class ChatInstructor(ChatBackend[InstructQuestion, WrittenInstruction]):
 
     @classmethod
     def parts(cls, options: InstructorOptions, question: InstructQuestion) -> tuple[str | Picture, ...]:
-        """Prompt, boxed photograph, the edit to ask for, and what was wrong with earlier answers."""
+        """Prompt, boxed photograph, the edit to ask for, whose part it is, what was wrong with earlier answers."""
         del options
         prompt = load_prompt(cls.role)
         slots = prompt_slots(question.edit_type, question.argument)
         given = question.argument not in ("", NO_ARGUMENT)
         asked = [prompt.sentence("ask", **slots), prompt.sentence("given" if given else "chosen", **slots)]
+        whole = question.target.whole
+        if whole is not None:
+            asked.append(prompt.sentence("part", part=question.target.label, whole=whole.label))
         return (prompt.text, question.boxed, "\n".join(asked), *refusals_text(prompt, question.refusals))
 
     @classmethod

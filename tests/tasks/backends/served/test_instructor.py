@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from tasks.records.edit_types import EDIT_TYPES, NO_ARGUMENT
 from tasks.records.records import EditType
 from tasks.roles.chat import ChatPicture, ChatReply
 from tests.tasks.backends.served.asked import SERVED, questions
+from tests.tasks.stages.instruction.example_scenes import garments, target
 
 BACKEND = ChatInstructor(InstructorOptions(served=SERVED))
 
@@ -71,3 +73,12 @@ def test_earlier_refusals_are_sent_along_and_only_the_boxed_picture_is_shown():
     assert parts[3].splitlines()[1] == "- it spoke of a box"
     assert [isinstance(part, ChatPicture) for part in parts] == [False, True, False, False]
     assert parts[1].recipe["picture"]["marks"]["boxes"] == [[100, 400, 200, 520]]
+
+
+def test_of_a_part_it_is_said_what_it_belongs_to():
+    question = questions(argument="blue")["instructor"]
+    asked = BACKEND.request(question).parts[2]
+    worn = BACKEND.request(replace(question, target=target(garments(), 4))).parts[2]
+    assert worn.startswith(asked)
+    assert "the trousers of the person" in worn
+    assert "trousers" not in asked

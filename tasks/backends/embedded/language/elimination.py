@@ -20,7 +20,8 @@ def ruled_out(facts: SceneFacts, reference: Reference, writer: Writer) -> str:
     Every kind of wording was chosen because it excludes all certain and possible rivals; this says so of its kind.
     """
     own = noun(facts.target.label)
-    if not [r for r in same_label(facts.rivals, facts.target.label) if r.index >= 0] or reference.group:
+    sure = [rival for rival in same_label(facts.rivals, facts.target.label) if rival.index >= 0]
+    if not sure or reference.group:
         return ""
     kind = reference.kind.removeprefix(COLORED)
     kind = _SAID_AS.get(kind, kind)
@@ -33,6 +34,7 @@ def ruled_out(facts: SceneFacts, reference: Reference, writer: Writer) -> str:
         **agreeing(own, writer, by_name=facts.part is not None),
         "noun": own.one,
         "many": own.many,
+        "Every_other": writer.say("the_other" if len(facts.rivals) == 1 else "every_other", {}),
         "side": reference.side,
         "other_side": _OTHER_SIDE[reference.side],
         "color": reference.color,

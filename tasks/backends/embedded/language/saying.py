@@ -7,8 +7,11 @@ from tasks.backends.embedded.language.arguments import Argument
 from tasks.backends.embedded.language.descriptions import zone
 from tasks.backends.embedded.language.realization import Writer, upper_first, with_article
 from tasks.backends.embedded.language.reference import COLORED, Reference
-from tasks.backends.embedded.language.scene_facts import GARMENT, SceneFacts, has_color_name
+from tasks.backends.embedded.language.scene_facts import GARMENT, SceneFacts, has_color_name, part
 from tasks.backends.embedded.nouns import noun
+
+_ENDS = {"left": 0, "right": 2}
+"""Sides of the picture as the numbers that `part` gives them."""
 
 NUMBER, WRITING = "number", "writing"
 """What a thing's lettering is called, by what it is to say."""
@@ -22,12 +25,12 @@ def say_reference(reference: Reference, facts: SceneFacts, writer: Writer) -> st
     whole = _say_whole(reference, facts, writer)
     if facts.part is None:
         return whole
-    part = noun(facts.part.label)
-    paths = [] if part.is_place else ["part.any"]
-    paths += ["part.garment"] if part.kind == GARMENT else []
+    word = noun(facts.part.label)
+    paths = [] if word.is_place else ["part.any"]
+    paths += ["part.garment"] if word.kind == GARMENT else []
     # "The person on the left's shirt" is English, but no pleasure to read.
     paths += ["part.possessive"] if whole.endswith(noun(facts.target.label).one) else []
-    return writer.say(paths or ["part.any"], {"part": part.one, "whole": whole})
+    return writer.say(paths or ["part.any"], {"part": word.one, "whole": whole})
 
 
 def _say_whole(reference: Reference, facts: SceneFacts, writer: Writer) -> str:
@@ -52,7 +55,10 @@ def _say_whole(reference: Reference, facts: SceneFacts, writer: Writer) -> str:
         # "The skirt worn by the person wearing a red top" has one "wearing" too many.
         kind = "clothes_beside_part" if facts.part is not None else kind
     # A wording with a color uses the patterns of the one without; the color is part of the noun.
-    return writer.say(f"reference.{kind}_of_two" if reference.of_two else f"reference.{kind}", slots)
+    paths = [f"reference.{kind}_of_two" if reference.of_two else f"reference.{kind}"]
+    if kind == "extreme" and part(facts.target.x / facts.width) == _ENDS[reference.side]:
+        paths.append("reference.extreme_aside")
+    return writer.say(paths, slots)
 
 
 def edit_slots(argument: Argument, facts: SceneFacts, ref: str, writer: Writer) -> dict[str, str]:

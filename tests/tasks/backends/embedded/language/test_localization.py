@@ -101,6 +101,16 @@ def test_what_rules_the_others_out_is_said(reference, said):
         assert re.search(said, ruled_out(facts, reference, writer))
 
 
+def test_a_single_other_thing_is_the_other_one():
+    pair = scene([thing("vase", (100, 200, 300, 600), "blue"), thing("vase", (600, 300, 720, 500), "white")])
+    facts = gather_facts(target(pair, 0), LIMITS)
+    said = set()
+    for seed in range(8):
+        writer = Writer(patterns=load_data("patterns_instructor"), seed=seed, key="k")
+        said.add(ruled_out(facts, Reference(kind="largest", of_two=True), writer))
+    assert said == {"The other vase looks smaller.", "No other vase is as large."}
+
+
 def test_nothing_is_ruled_out_where_there_is_nothing_else_of_the_kind():
     facts = gather_facts(target(cups(), 3), LIMITS)
     writer = Writer(patterns=load_data("patterns_instructor"), seed=0, key="k")

@@ -7,7 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
@@ -28,6 +28,34 @@ _NO_FILES = (
     (tarfile.TarInfo.isfifo, "a named pipe"),
     (tarfile.TarInfo.isdev, "a device"),
 )
+
+
+class _Member(tarfile.TarInfo):
+    """A header whose owner, rights and time may hold anything, since nobody reads them."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Reads a header block; of a damaged field that is read `tarfile`'s own error remains."""
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.InvalidHeaderError:  # type: ignore[attr-defined]  # it is there, but not in the type stubs
+            if len(buf) != _BLOCK or tarfile.nti(buf[148:156]) not in _checksums(buf):  # type: ignore[attr-defined]
+                raise
+            clean = bytearray(buf)
+            for start, end in _UNREAD:
+                clean[start:end] = bytes(end - start)
+            clean[148:156] = b"%06o\x00 " % _checksums(clean)[0]
+            return super().frombuf(bytes(clean), encoding, errors)
+
+
+_UNREAD = ((100, 124), (136, 148), (329, 345))
+"""Bytes of a header with rights, owner and group, time, and numbers of devices."""
+
+
+def _checksums(block: bytes | bytearray) -> tuple[int, int]:
+    """Of the header's bytes taken as unsigned and as signed, with blanks in the place of the checksum."""
+    rest = block[:148] + b" " * 8 + block[156:]
+    return sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)
 
 
 class BadTar(Exception):
@@ -83,18 +111,30 @@ def _members(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo | int]:
     position: int | None = 0
     while position is not None and position < size:
         stream.seek(position)
-        end = position
+        begin = end = position
         try:
-            with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
+            with tarfile.open(
+                fileobj=stream,
+                mode="r:",
+                encoding="utf-8",
+                errors="surrogateescape",
+                tarinfo=_Member,
+            ) as tar:
                 while (member := tar.next()) is not None:
                     end = tar.offset
                     if not member.isdir():
                         yield member
         except _HEADER_ERRORS:
             pass  # what follows ``end`` is looked at block by block
-        position, blank = _next_header(stream, end, size)
-        if not blank:
-            yield end
+        if end == begin:
+            # A header that is one and yet leads to no member (such as an extension with a broken record).
+            yield begin
+            end += _BLOCK
+            position, _ = _next_header(stream, end, size)
+        else:
+            position, blank = _next_header(stream, end, size)
+            if not blank:
+                yield end
 
 
 def _next_header(stream: BinaryIO, start: int, size: int) -> tuple[int | None, bool]:
@@ -122,7 +162,7 @@ def _is_header(block: bytes) -> bool:
     if block[257:262] != b"ustar":
         return False
     try:
-        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        _Member.frombuf(block, "utf-8", "surrogateescape")
     except _HEADER_ERRORS:
         return False
     return True

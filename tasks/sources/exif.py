@@ -13,7 +13,7 @@ _ORIENTATION = 0x0112
 _WHITE_POINT, _PRIMARIES = 0x013E, 0x013F
 _EXIF, _INTEROPERABILITY, _INTEROPERABILITY_INDEX = 0x8769, 0xA005, 0x0001
 _COLOR_SPACE, _GAMMA = 0xA001, 0xA500
-_SRGB, _ADOBE_RGB, _UNCALIBRATED = 1, 2, 0xFFFF
+_SRGB, _ADOBE_RGB = 1, 2
 _ADOBE_RGB_INDEX = "R03"
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=[\"']|>)\s*([1-8])")
 _XMP_COLOR_SPACE = re.compile(rb"exif:ColorSpace(?:=[\"']|>)\s*(\d+)")
@@ -64,8 +64,9 @@ def _color(directory: Directory | None, xmp: bytes) -> StatedColor | None:
     index = exif.below(_INTEROPERABILITY) if exif else None
     if space == _ADOBE_RGB or (index and index.text(_INTEROPERABILITY_INDEX) == _ADOBE_RGB_INDEX):
         return ADOBE_RGB
-    if space != _UNCALIBRATED:
+    if not space:
         return None
+    # Uncalibrated, or one of the numbers that makers have given to spaces of their own.
     gamma = exif.numbers(_GAMMA) if exif else ()
     chromaticities = numbers_of(directory) if directory else ()
     if gamma and (chromaticities or abs(gamma[0] / 2.2 - 1) > 0.01):

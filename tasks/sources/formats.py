@@ -60,6 +60,8 @@ def sniff(head: bytes) -> str:
         if brand in _GENERAL_BRANDS and b"avif" in _compatible_brands(head):
             return "AVIF"
         return "HEIC" if brand in _HEIF_BRANDS else _ISO_BRANDS.get(brand, "")
+    if head[:4] == b"II*\x00" and head[8:10] == b"CR":
+        return "RAW"  # Canon's CR2 begins with a preview
     for magic, name in _READABLE_MAGIC + _OTHER_MAGIC:
         if head.startswith(magic):
             return name

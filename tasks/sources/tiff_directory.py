@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _CODES = {1: "B", 3: "H", 4: "I", 5: "I", 6: "b", 8: "h", 9: "i", 10: "i", 11: "f", 12: "d", 13: "I"}
+_MAX_BYTES = 1 << 20
+"""Of values read as numbers; a transfer function of 16 bits has 393,216."""
+
 _RATIONALS = (5, 10)
 _ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
 
@@ -55,7 +58,7 @@ class Directory:
             return ()
         (kind,) = struct.unpack_from(f"{self.order}H", entry, 2)
         code = _CODES.get(kind)
-        if code is None:
+        if code is None or len(content) > _MAX_BYTES:
             return ()
         values = struct.unpack(f"{self.order}{len(content) // struct.calcsize(code)}{code}", content)
         if kind not in _RATIONALS:

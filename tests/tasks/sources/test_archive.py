@@ -125,6 +125,66 @@ def test_a_damaged_first_header_is_a_row_too(tmp_path):
     assert problems(source) == {"1.jpg": "", "2.jpg": "", "@0": "bad_archive_member"}
 
 
+def with_checksum(data):
+    """The archive with the right checksum in its first header."""
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    return bytes(data)
+
+
+@pytest.mark.parametrize("field", [(100, 108), (108, 116), (116, 124), (136, 148), (329, 337), (337, 345)])
+@pytest.mark.parametrize("text", [b"nobody", b"-1 2 x", b"\xff\xfe\xfd"])
+def test_a_header_may_hold_anything_where_nobody_reads(tmp_path, field, text):
+    source = write_tar(
+        tmp_path / "x.tar", [("a.jpg", b"d" * 700), ("b.jpg", b"d")], format=tarfile.USTAR_FORMAT
+    )
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    data[field[0] : field[1]] = text.ljust(field[1] - field[0], b"?")
+    (tmp_path / "x.tar").write_bytes(with_checksum(data))
+    assert problems(source) == {"a.jpg": "", "b.jpg": ""}
+
+
+def test_a_header_with_a_wrong_checksum_or_size_stays_damaged(tmp_path):
+    source = write_tar(
+        tmp_path / "x.tar", [("a.jpg", b"d" * 700), ("b.jpg", b"d")], format=tarfile.USTAR_FORMAT
+    )
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    data[108:116] = b"nobody!!"
+    (tmp_path / "x.tar").write_bytes(data)
+    assert problems(source) == {"@0": "bad_archive_member", "b.jpg": ""}
+    data[124:136] = b"many bytes!!"
+    (tmp_path / "x.tar").write_bytes(with_checksum(data))
+    assert problems(source) == {"@0": "bad_archive_member", "b.jpg": ""}
+
+
+@pytest.mark.parametrize(
+    ("comment", "broken", "found"),
+    [
+        (b"comment=abc", b"comment=\xff\xfe\xfd", {"a.jpg": "", "b.jpg": ""}),
+        (b"15 comment=abc\n", b"zz comment=abc\n", {"a.jpg": "", "b.jpg": ""}),
+        (b"15 comment=abc\n", b"00 comment=abc\n", {"@0": "bad_archive_member", "a.jpg": "", "b.jpg": ""}),
+    ],
+)
+def test_broken_records_of_an_extended_header_end_and_cost_no_member(tmp_path, comment, broken, found):
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("a.jpg", "b.jpg"):
+            info = tarfile.TarInfo(name)
+            info.size, info.pax_headers = 5, {"comment": "abc"} if name == "a.jpg" else {}
+            tar.addfile(info, io.BytesIO(b"hello"))
+    data = (tmp_path / "x.tar").read_bytes()
+    assert data.count(comment) == 1
+    (tmp_path / "x.tar").write_bytes(data.replace(comment, broken))
+    assert problems(SourceSettings(uri=str(tmp_path / "x.tar"), name="s")) == found
+
+
+def test_a_comment_of_any_size_is_no_matter(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("a.jpg")
+        info.pax_headers = {"comment": "x" * 2_000_000}
+        tar.addfile(info, io.BytesIO())
+    assert problems(SourceSettings(uri=str(tmp_path / "x.tar"), name="s")) == {"a.jpg": ""}
+
+
 @pytest.mark.parametrize(
     ("keep", "why"),
     [

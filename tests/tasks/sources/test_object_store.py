@@ -1,5 +1,6 @@
 """The same photographs from an S3 server: prefix, archive and list."""
 
+import hashlib
 import io
 import tarfile
 
@@ -205,3 +206,45 @@ def test_what_another_build_wrote_is_one_row_as_in_a_folder(tmp_path, pictures, 
         "s/deep/by-record",
         "s/release",
     }
+
+
+def test_a_prefix_of_tars_and_one_of_lists_are_read_as_one_source(pictures, ingest, bucket):
+    photos = [pictures.save(pictures.draw(300 + number, 290)) for number in range(2)]
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        info = tarfile.TarInfo("x.jpg")
+        info.size = len(photos[0])
+        tar.addfile(info, io.BytesIO(photos[0]))
+    put(
+        bucket,
+        **{"tars/deep/a.tar": packed.getvalue(), "tars/text.tar": b"no tar", "photos/b.jpg": photos[1]},
+    )
+    rows = f"uri\ns3://{bucket[1]}/photos/b.jpg\nbeside.jpg\n"
+    put(bucket, **{"lists/part/1.csv": rows.encode(), "lists/part/beside.bin": b"", "lists/_SUCCESS": b""})
+    tars = ingest(SourceSettings(uri=f"s3://{bucket[1]}/tars", name="s"))
+    assert {location: o.reason for location, o in tars.items()} == {
+        "s/deep/a.tar/x.jpg": None,
+        "s/text.tar": Reason.BAD_ARCHIVE_MEMBER,
+    }
+    lists = ingest(SourceSettings(uri=f"s3://{bucket[1]}/lists", name="s"))
+    assert {location: o.reason for location, o in lists.items()} == {
+        "s/_SUCCESS": Reason.EMPTY_FILE,
+        f"s/part/1.csv/{bucket[1]}/photos/b.jpg": None,
+        "s/part/1.csv/beside.jpg": Reason.SOURCE_MISSING,
+        "s/part/beside.bin": Reason.EMPTY_FILE,
+    }
+
+
+def test_an_object_whose_time_stays_is_known_by_its_etag(bucket):
+    put(bucket, **{"in/a.jpg": b"first"})
+    source = SourceSettings(uri=f"s3://{bucket[1]}/in", name="s")
+    (entry,) = list_sources([source]).entries
+    assert entry.version == f"5-{hashlib.md5(b'first').hexdigest()}"
+    put(bucket, **{"in/a.jpg": b"first"})
+    assert list_sources([source]).entries == [entry]
+    assert SourceReader([source]).data(entry, 100) == b"first"
+    put(bucket, **{"in/a.jpg": b"other"})
+    assert list_sources([source]).entries != [entry]
+    with pytest.raises(SampleError) as caught:
+        SourceReader([source]).data(entry, 100)
+    assert caught.value.reason == Reason.SOURCE_CHANGED

@@ -262,6 +262,8 @@ def test_a_camera_that_names_adobe_rgb_in_exif_alone_is_converted(pictures, bloc
         (exif(None, "R98"), ()),
         (exif(0xFFFF), ("color_uncalibrated",)),
         (exif(0xFFFF, "R98"), ("color_uncalibrated",)),
+        (exif(0xFFFD), ("color_uncalibrated",)),  # a maker's number for a wide gamut
+        (exif(0), ()),
     ],
 )
 def test_srgb_and_unknown_colors_of_cameras_are_kept(pictures, block, actions):
@@ -373,6 +375,23 @@ def tiff_tags(values):
         info.tagtype[tag] = 3 if tag == 301 else 5
         info[tag] = value
     return info
+
+
+@pytest.mark.parametrize("kind", [9, 10, 32844, 32845])
+def test_a_tiff_of_kinds_of_pixels_that_are_not_converted_is_refused(pictures, kind):
+    data = pictures.save(patches(), "TIFF")
+    start = data.index(struct.pack("<HHI", 262, 3, 1))
+    with pytest.raises(SampleError, match="TIFF with pixels in") as caught:
+        make_working_source(data[: start + 8] + struct.pack("<H", kind) + data[start + 10 :], SETTINGS)
+    assert caught.value.reason == Reason.UNSUPPORTED_COLOR
+
+
+def test_cmyk_and_gray_do_not_follow_what_cameras_say_about_rgb(pictures):
+    block = exif(0xFFFF, "R03")
+    cmyk = pictures.save(Image.fromarray(patches()).convert("CMYK"), exif=block)
+    assert make_working_source(cmyk, SETTINGS).actions == ("cmyk_without_profile", "encoded")
+    gray = pictures.save(Image.fromarray(patches()).convert("L"), exif=block)
+    assert make_working_source(gray, SETTINGS).actions == ("adobe_rgb_to_srgb", "grey_to_rgb", "encoded")
 
 
 def bmp(kind, ends=(), gammas=(0, 0, 0), profile=b""):

@@ -44,6 +44,7 @@ _WRITTEN = re.compile(
         config\.json
         |plans/[0-9a-f]{{12}}\.g\d+\.json
         |commits/[0-9a-f]{{2}}/[0-9a-f]+\.json
+        |rechecks/\d{{6}}\.json
         |attempts/[0-9a-z]{{1,2}}/[0-9a-z]+/\d+(\.left|\.renewed)?\.json
         |data/[0-9a-f]{{2}}/[0-9a-f]+-[0-9a-f]{{12}}\.tar
         |rows/[0-9a-f]{{2}}/[0-9a-f]+-[0-9a-f]{{12}}\.parquet

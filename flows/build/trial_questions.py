@@ -42,7 +42,7 @@ from tasks.roles.questions import (
 from tasks.sources.reading import source_id
 from tasks.sources.working_source import make_working_source
 from tasks.stages.config import BuildConfig
-from tasks.stages.editing.crop import crop_box, union_box
+from tasks.stages.editing.crop import edit_crop
 from tasks.stages.grounding.scene import describe_objects, union_mask
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
@@ -181,7 +181,7 @@ class TrialQuestions:
 
     def _for_editor(self) -> Question:
         edit_type, argument = self._editable()
-        crop = self._crop(edit_type)
+        crop = self._crop(edit_type, argument)
         return EditQuestion(
             subject=self._plan_id,
             picture=self._picture.crop(crop),
@@ -190,6 +190,9 @@ class TrialQuestions:
             edit_type=edit_type,
             argument=argument,
             instruction=self._instruction(),
+            source=self._picture,
+            crop=crop,
+            target=self._grounded(),
         )
 
     def _for_inpainter(self) -> Question:
@@ -203,7 +206,7 @@ class TrialQuestions:
 
     def _for_edit_judge(self) -> Question:
         edit_type, argument = self._editable()
-        patch, crop = self._answers.get("editor"), self._crop(edit_type)
+        patch, crop = self._answers.get("editor"), self._crop(edit_type, argument)
         if patch is None and (patch := self._answers.get("inpainter")) is not None:
             edit_type, argument, crop = INPAINTED, NO_ARGUMENT, self._crop(INPAINTED)
         edited = self.image.copy()
@@ -354,9 +357,9 @@ class TrialQuestions:
     def _instruction(self) -> str:
         return str(self._answers.get("rewriter") or self._written().instruction)
 
-    def _crop(self, edit_type: EditType) -> Box:
-        box = union_box([thing.box for thing in self._grounded().objects])
-        return crop_box(box, edit_type, self.source.width, self.source.height, self.config.editing.crop)
+    def _crop(self, edit_type: EditType, argument: str = NO_ARGUMENT) -> Box:
+        offer = self.offers.of(edit_type)
+        return edit_crop(self._grounded(), edit_type, argument, offer, self.config.editing.crop)
 
     def _inside(self, crop: Box) -> Mask:
         mask = from_rle(self._grounded().mask)[crop.y0 : crop.y1, crop.x0 : crop.x1]

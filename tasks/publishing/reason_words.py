@@ -153,8 +153,22 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "seam visible", "An edge can be seen where the edited part meets the rest of the photograph."
     ),
     Reason.WRONG_COLOR: _say("wrong color", "The object does not have the requested color after the edit."),
+    Reason.UNEVEN_GROUND: _say(
+        "uneven ground", "There is no even ground of the same kind on which a copied thing could stand."
+    ),
+    Reason.NOT_FOUND_AGAIN: _say(
+        "not found again", "The detector does not find the new thing where the edit put it."
+    ),
+    Reason.CUT_OFF: _say(
+        "cut off", "The new thing is not whole: the picture's border or something else cuts it."
+    ),
+    Reason.WRONG_SCALE: _say(
+        "wrong scale", "The new thing is larger or smaller than the perspective of the photograph allows."
+    ),
+    Reason.FLOATING: _say("floating", "The new thing does not stand on the ground, or darkens it nowhere."),
+    Reason.REPEATED: _say("repeated", "The new thing runs into the one beside which it was put."),
     Reason.STILL_THERE: _say(
-        "still there", "After the removal the object, or its outline, can still be found in its place."
+        "still there", "After the edit the old object, or its outline, can still be found in its place."
     ),
     Reason.REMOVAL_UNVERIFIABLE: _say(
         "removal unverifiable",
@@ -168,7 +182,8 @@ REASONS: Mapping[Reason, ReasonWords] = {
         "foreign fill", "The fill has patches of a color or texture that nothing around it has."
     ),
     Reason.ENTANGLED: _say(
-        "entangled", "The object is too entangled with others, or carries them, to be removed cleanly."
+        "entangled",
+        "The object is too entangled with others, or the edit covers them, so that it would not be clean.",
     ),
     Reason.LOW_ACCURACY: _say(
         "low accuracy", "The edit judge found that the edit does too little of what was asked."

@@ -318,7 +318,8 @@ class EditedSample:
         crop: the window the editor saw.
         allowed: pixels that may differ from the source; all others are bit-identical.
         method: how the patch was put back: ``blend`` or ``inpaint``, with ``_effects`` where pixels that the model
-            changed around the target (shadow, reflection) are allowed as well.
+            changed around the target (shadow, reflection) are allowed as well; ``copy`` where a thing of the photograph
+            was copied.
         gates: measured gates of the edit.
         accuracy, seamlessness: the edit judge's scores, 1..5 (paper Figure 20).
         prompts: (name, SHA-256) of each prompt file that a role asked by the stage reads.

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from tasks.records.edit_types import EDIT_TYPES, Maker, spec_of
 from tasks.records.errors import ConfigurationError
-from tasks.records.records import EditType, GroundedTarget
+from tasks.records.records import Box, EditType, GroundedTarget
 from tasks.records.settings_base import Settings
 from tasks.roles.backends import BackendChoice
 
@@ -76,6 +76,20 @@ class Offer(ABC):
     @abstractmethod
     def accepts(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
         """``""``, or why the edit with this argument cannot be made; said back to an instructor who chose it."""
+
+    def copied(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
+        """Label of the thing of the scene of which this edit puts down a copy; ``""``: it makes no copy.
+
+        Such an edit changes the pixels of the copy, of its shadow, and of what it replaces, and leaves all others of
+        its crop bit-identical, so that all that changed is taken over. The copy is looked for and measured afterwards.
+        """
+        del edit_type, target, argument
+        return ""
+
+    def window(self, edit_type: EditType, target: GroundedTarget, argument: str) -> Box | None:
+        """The part of the picture that the edit needs as its crop; None: a crop by the type's factor."""
+        del edit_type, target, argument
+        return None
 
     def material(self) -> dict[str, Any]:
         """Options that change what `offer` and `accepts` answer, as JSON values."""

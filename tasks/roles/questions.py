@@ -302,8 +302,13 @@ class EditQuestion(Question):
     Attributes:
         picture: the crop; ``mask``: the target in it, (H, W) of the crop.
         instruction: final instruction of the plan, written for the whole picture.
+        source: the whole picture; ``crop``: position of ``picture`` in it.
+        target: the record of what is edited, with its scene, in pixels of ``source``.
         similar: how many other things of the target's class and size the crop shows; the instruction alone may then
             not say which one is meant. 0 where the crop is the whole picture.
+
+    ``source``, ``crop`` and ``target`` are no part of the material: a backend that looks beyond the crop, or at the
+    scene, must be reproducible.
     """
 
     picture: Picture
@@ -312,6 +317,9 @@ class EditQuestion(Question):
     edit_type: EditType
     argument: str
     instruction: str
+    source: Picture
+    crop: Box
+    target: GroundedTarget
     similar: int = 0
 
     def material(self) -> Mapping[str, Any]:

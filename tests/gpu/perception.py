@@ -50,6 +50,7 @@ from tasks.roles.questions import (
 from tests.gpu import checkpoints, plain_loops
 from tests.gpu.checkpoints import DEBUG, FULL, Sizes
 from tests.tasks.backends.torch.tiny_perception import NOUNS
+from tests.tasks.stages.instruction.example_scenes import cups, target
 
 Answers = Callable[[int], object]
 """Answers the first so many questions of a part."""
@@ -197,6 +198,9 @@ class Bench:
                 edit_type=EditType.COLOR,
                 argument="blue",
                 instruction="Make the thing blue.",
+                source=Picture.of_pixels(crop),
+                crop=Box(x0=0, y0=0, x1=side, y1=side),
+                target=target(cups(), 1),
             )
             for n, crop in enumerate(crops)
         ]

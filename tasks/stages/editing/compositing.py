@@ -79,6 +79,11 @@ def alpha_for(
     return feathered(taken, feather)
 
 
+def exact_alpha(source: Image, patch: Image) -> Alpha:
+    """1 on the pixels (H, W) that differ at all: for an editor that changes nothing but what it means to change."""
+    return np.asarray((source != patch).any(axis=2), np.float32)
+
+
 def feathered(region: Mask, width: int) -> Alpha:
     """1 inside ``region`` and a linear ramp to exactly 0 over ``width`` pixels outside it."""
     distance = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 5)

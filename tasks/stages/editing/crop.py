@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tasks.imaging.geometry import enlarge
 from tasks.records.edit_types import spec_of
-from tasks.records.records import Box, EditType
+from tasks.records.records import Box, EditType, GroundedTarget
+from tasks.roles.offers import Offer
 from tasks.stages.editing.settings import CropSettings
 
 
@@ -18,6 +19,18 @@ def union_box(boxes: Sequence[Box]) -> Box:
         x1=max(b.x1 for b in boxes),
         y1=max(b.y1 for b in boxes),
     )
+
+
+def edit_crop(
+    target: GroundedTarget, edit_type: EditType, argument: str, offer: Offer, settings: CropSettings
+) -> Box:
+    """The crop for an edit of a target: what its editor's ``offer`` says that it needs, else by the type's factor."""
+    needed = offer.window(edit_type, target, argument)
+    if needed is not None:
+        return needed
+    source = target.scene.source
+    box = union_box([thing.box for thing in target.objects])
+    return crop_box(box, edit_type, source.width, source.height, settings)
 
 
 def crop_box(box: Box, edit_type: EditType, width: int, height: int, settings: CropSettings) -> Box:

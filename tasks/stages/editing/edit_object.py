@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import NAMES
 from tasks.imaging.geometry import containment, cropped, from_rle
 from tasks.records.edit_types import EditGate, spec_of
 from tasks.records.records import Box, EditPlan
-from tasks.roles.asks import AskEditor
+from tasks.roles.asks import AskDetector, AskEditor, AskSegmenter
 from tasks.roles.offers import Offer
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditQuestion
 from tasks.stages.editing import gates
-from tasks.stages.editing.compositing import alpha_for, change_map, composite, correct_tint, effect_of
-from tasks.stages.editing.crop import crop_box, union_box
-from tasks.stages.editing.edit_result import BLEND, BLEND_EFFECTS, EditResult
+from tasks.stages.editing.compositing import (
+    alpha_for,
+    change_map,
+    composite,
+    correct_tint,
+    effect_of,
+    exact_alpha,
+)
+from tasks.stages.editing.copied_thing import copy_gates
+from tasks.stages.editing.crop import edit_crop
+from tasks.stages.editing.edit_result import BLEND, BLEND_EFFECTS, COPY, EditResult
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.settings import CropSettings, EditingSettings, GateSettings
 from tasks.stages.sample_stage import Workbench
+
+
+class EditAsks(Protocol):
+    """The roles that take part: one edits, two look for a copied thing."""
+
+    @property
+    def editor(self) -> AskEditor:
+        """Edits the crop."""
+        ...
+
+    @property
+    def detector(self) -> AskDetector:
+        """Searches for the copy."""
+        ...
+
+    @property
+    def segmenter(self) -> AskSegmenter:
+        """Searches for its shape."""
+        ...
 
 
 async def edit_object(
@@ -27,7 +55,7 @@ async def edit_object(
     source: Picture,
     bench: Workbench,
     *,
-    editor: AskEditor,
+    ask: EditAsks,
     offer: Offer,
     settings: EditingSettings,
     seed: int,
@@ -42,7 +70,7 @@ async def edit_object(
         SampleError: the target fills too much of the picture, or its crop shows too many things like it; or the editor
             failed on it.
     """
-    window = await bench.cpu(_open_window, plan, source.rgb, settings)
+    window = await bench.cpu(_open_window, plan, source.rgb, offer, settings)
     question = EditQuestion(
         subject=plan.plan_id,
         seed=seed,
@@ -53,10 +81,18 @@ async def edit_object(
         edit_type=plan.edit_type,
         argument=plan.argument,
         instruction=plan.instruction,
+        source=source,
+        crop=window.crop,
+        target=plan.target,
         similar=window.similar,
     )
-    patch = await editor(question)
-    return await bench.cpu(_put_back, plan, source.rgb, window, patch, offer, settings)
+    patch = await ask.editor(question)
+    copied = offer.copied(plan.edit_type, plan.target, plan.argument)
+    if not copied:
+        return await bench.cpu(_put_back, plan, source.rgb, window, patch, offer, settings)
+    done = await bench.cpu(_put_down, plan, source.rgb, window, patch)
+    found = await copy_gates(done, copied, bench, ask.detector, ask.segmenter, settings)
+    return replace(done, gates=(*done.gates, *found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,13 +112,12 @@ class _Window:
     similar: int
 
 
-def _open_window(plan: EditPlan, source: Image, settings: EditingSettings) -> _Window:
+def _open_window(plan: EditPlan, source: Image, offer: Offer, settings: EditingSettings) -> _Window:
     height, width = source.shape[:2]
     mask = from_rle(plan.target.mask)
     region = gates.region_gate(mask, settings.gates)
     gates.require(region)
-    box = union_box([o.box for o in plan.target.objects])
-    crop = crop_box(box, plan.edit_type, width, height, settings.crop)
+    crop = edit_crop(plan.target, plan.edit_type, plan.argument, offer, settings.crop)
     similar = 0 if crop.area == width * height else _similar(plan, crop, settings.crop)
     early: tuple[Gate, ...] = (region,)
     if settings.crop.max_similar is not None:
@@ -100,6 +135,22 @@ def _similar(plan: EditPlan, crop: Box, settings: CropSettings) -> int:
         and min(o.box.area, area) >= settings.similar_area * max(o.box.area, area)
         for o in target.scene.objects
         if o.index not in target.indices and o.label == target.label
+    )
+
+
+def _put_down(plan: EditPlan, source: Image, window: _Window, patch: Image) -> EditResult:
+    """The picture with a copied thing, of which every pixel that the editor changed is taken over."""
+    edited, allowed = composite(source, patch, window.crop, exact_alpha(cropped(source, window.crop), patch))
+    return EditResult(
+        plan=plan,
+        source=source,
+        edited=edited,
+        patch=patch,
+        crop=window.crop,
+        mask=window.mask,
+        allowed=allowed,
+        method=COPY,
+        gates=window.early,
     )
 
 

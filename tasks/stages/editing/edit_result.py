@@ -11,6 +11,9 @@ from tasks.stages.editing.gates import Gate
 BLEND, BLEND_EFFECTS = "blend", "blend_effects"
 """Methods of an edited crop: laid over the target; over what the editor changed around it, too."""
 
+COPY = "copy"
+"""Method of an edit that puts down a copy of a thing of the photograph: every pixel that it changed is taken over."""
+
 INPAINT, INPAINT_EFFECTS = "inpaint", "inpaint_effects"
 """Methods of a removal: the hole alone is filled; what the inpainter changed around it is taken over, too."""
 

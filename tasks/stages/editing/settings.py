@@ -227,6 +227,58 @@ class GateSettings(Settings):
     )
 
 
+class CopySettings(Settings):
+    """Bounds of the gates on a copied thing (`tasks.stages.editing.copied_thing`), in sizes of the copy."""
+
+    min_found: float = Field(
+        default=0.4, ge=0, le=1, description="minimum score of the detection at the copy's place"
+    )
+    max_over_things: float = Field(
+        default=0.02, ge=0, le=1, description="maximum share of the changed pixels that were another thing"
+    )
+    frame_share: float = Field(
+        default=0.006,
+        ge=0,
+        description="minimum distance from the picture's border, share of its longer side",
+    )
+    min_shape: float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="minimum overlap of its shape with one of its class in the photograph",
+    )
+    max_scale: float = Field(
+        default=1.25, ge=1, description="maximum ratio, either way, to the size that the perspective asks for"
+    )
+    max_foot_step: float = Field(
+        default=0.2, ge=0, description="maximum step between its foot line and the target's, in its height"
+    )
+    max_contact_loss: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="maximum share that it lacks of the darkening of the ground at its model's foot",
+    )
+    min_gap: float = Field(
+        default=0.1, ge=0, description="minimum gap between target and copy, in the copy's width"
+    )
+    halo_delta_e: float = Field(
+        default=5.0, ge=0, description="minimum Lab distance of a pixel around the copy that changed"
+    )
+    max_halo: float = Field(
+        default=0.2, ge=0, le=1, description="maximum share of such pixels that are no shadow"
+    )
+    left_delta_e: float = Field(
+        default=5.0, ge=0, description="Lab distance below which a pixel of a replaced thing is still there"
+    )
+    max_left: float = Field(
+        default=0.12, ge=0, le=1, description="maximum share of the replaced thing that is still there"
+    )
+    min_color_share: float = Field(
+        default=0.45, ge=0, le=1, description="minimum share of the copy in the color that the argument names"
+    )
+
+
 class EditingSettings(Settings):
     """Settings of the paper's third stage: edit the crop or remove, composite, check."""
 
@@ -264,4 +316,5 @@ class EditingSettings(Settings):
     composite: CompositeSettings = CompositeSettings()
     removal: RemovalSettings = RemovalSettings()
     gates: GateSettings = GateSettings()
+    copies: CopySettings = CopySettings()
     unit_size: int = Field(default=4, gt=0, description="inputs per unit; not part of the stage's digest")

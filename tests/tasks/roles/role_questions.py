@@ -202,6 +202,9 @@ def edit_question(
         edit_type=edit_type,
         argument=argument,
         instruction=f"Make the cup {argument}.",
+        source=Picture.of_pixels(image),
+        crop=Box(x0=0, y0=0, x1=120, y1=90),
+        target=target(cups(), 1),
     )
 
 

@@ -17,6 +17,8 @@ from tasks.roles.questions import EditJudgeQuestion, EditScores
 ACCURACY = {
     EditType.REMOVE: (("found_after_score", 0.4, 0.0), ("new_object_score", 0.6, 0.0)),
     EditType.APPEARANCE: (("change_inside_delta_e", 1.0, 7.0),),
+    EditType.ADD: (("copy_found_score", 0.2, 0.6), ("copy_shape_iou", 0.5, 0.9)),
+    EditType.REPLACE: (("copy_found_score", 0.2, 0.6), ("old_thing_left_share", 0.4, 0.0)),
     EditType.COLOR: (("asked_color_share", 0.35, 0.85), ("change_inside_delta_e", 8.0, 24.0)),
 }
 """Gate values that tell whether the edit was done: (name, value worth 1, value worth 5)."""
@@ -30,6 +32,8 @@ SEAMLESSNESS = (
     ("fill_contrast_ratio", 0.1, 0.8),
     ("novel_fill_share", 0.2, 0.0),
     ("trace_of_shape", 0.6, 0.1),
+    ("copy_contact_loss", 1.0, 0.4),
+    ("copy_halo_share", 0.5, 0.1),
 )
 """Gate values that tell how well it fits in, with the same pair; those a type lacks are left out."""
 
@@ -58,7 +62,7 @@ class RuleEditJudge(OneByOne[EditJudgeQuestion, EditScores]):
         """An algorithm without weights."""
         del options
         return ModelIdentity(
-            role="edit_judge", backend="rules", model="rules over measured gates", revision="1", digest="none"
+            role="edit_judge", backend="rules", model="rules over measured gates", revision="2", digest="none"
         )
 
     def answer_one(self, question: EditJudgeQuestion) -> EditScores:

@@ -1,4 +1,4 @@
-"""The embedded editor: recoloring, materials and appearance effects by plain image processing."""
+"""The embedded editor: recoloring, materials, effects and copies by plain image processing."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.materials import MATERIALS, metal
 from tasks.backends.embedded.painting.matting import refine_edge
+from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.backends.embedded.painting.recolor import PAINTS, recolor
 from tasks.backends.embedded.painting.style_transfer import ASSET as STYLE_ASSET
 from tasks.backends.embedded.painting.style_transfer import StyleTransfer
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
+from tasks.imaging.geometry import cropped
 from tasks.records.errors import Reason, SampleError
 from tasks.records.records import EditType, ModelIdentity
 from tasks.records.settings_base import Settings
-from tasks.roles.questions import EditQuestion
+from tasks.roles.picture import Picture
+from tasks.roles.questions import EditQuestion, InpaintQuestion
 
 
 class ClassicalEditorOptions(Settings):
@@ -40,7 +44,10 @@ class ClassicalEditorOptions(Settings):
 
 
 class ClassicalEditor(OneByOne[EditQuestion, Image]):
-    """Color, Material and Appearance; the other types would not look real without a generative model."""
+    """Color, Material, Appearance, and copies of the photograph's own things as Add and Replace.
+
+    The other types would not look real without a generative model.
+    """
 
     Options: ClassVar[type[Settings]] = ClassicalEditorOptions
     answering = frozenset(ClassicalEditorOptions.model_fields)
@@ -51,18 +58,20 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
     def __init__(self, options: ClassicalEditorOptions | None = None) -> None:
         self._options = options or ClassicalEditorOptions()
         self._style = StyleTransfer(AssetCache(default_cache_folder()))
+        self._inpainter: MiganInpainter | None = None
 
     @classmethod
     def identity_of(cls, options: ClassicalEditorOptions) -> ModelIdentity:
         """The style network's package and digest; the rest is no model."""
         del options
-        style = asset_table()[STYLE_ASSET]
+        style, filling = asset_table()[STYLE_ASSET], MiganInpainter.identity_of(MiganOptions())
         return ModelIdentity(
             role="editor",
             backend="classical",
-            model="Lab recoloring, metals and effects with a refined edge (+ arbitrary style transfer for materials)",
-            revision=f"7, opencv {version('opencv-python-headless')} + {style.revision}",
-            digest=style.digest,
+            model="Lab recoloring, metals, effects and copies with a refined edge (+ arbitrary style transfer for "
+            f"materials, {filling.model} behind what is replaced)",
+            revision=f"8, opencv {version('opencv-python-headless')} + {style.revision} + {filling.revision}",
+            digest=f"{style.digest}+{filling.digest}",
         )
 
     def _edge_px(self, mask: Mask) -> int:
@@ -78,6 +87,8 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         mask, argument = question.mask, question.argument
         if not mask.any():
             raise SampleError(Reason.BACKEND_ERROR, "the mask is empty inside the crop")
+        if question.edit_type in (EditType.ADD, EditType.REPLACE):
+            return cropped(self._with_copy(question), question.crop)
         image = question.picture.rgb
         edge = refine_edge(image, mask, self._edge_px(mask))
         if question.edit_type is EditType.COLOR and argument in PAINTS:
@@ -98,3 +109,17 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         if material.tones:
             return metal(image, mask, material.tones)
         return self._style.dress(image, mask, material.texture)
+
+    def _with_copy(self, question: EditQuestion) -> Image:
+        """The whole picture with a copy beside the target or in its place."""
+        image, target, argument = question.source.rgb, question.target, question.argument
+        if question.edit_type is EditType.ADD:
+            return add_copy(image, target, argument)
+        return replace_by_copy(image, target, argument, self._fill)
+
+    def _fill(self, image: Image, hole: Mask) -> Image:
+        # Loaded when it is first needed, and shared with the inpainter of this process.
+        if self._inpainter is None:
+            self._inpainter = MiganInpainter(MiganOptions())
+        window = InpaintQuestion(subject="behind", picture=Picture.of_pixels(image), hole=hole)
+        return self._inpainter.answer_one(window)

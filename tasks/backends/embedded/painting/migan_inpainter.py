@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import cache
+from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from tasks.records.records import ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InpaintQuestion
 
+if TYPE_CHECKING:
+    import onnxruntime
+
 ASSET = "migan"
 FILE = "migan_pipeline_v2.onnx"
 KNOWN = 255
@@ -28,6 +32,13 @@ class MiganOptions(RemovalOptions):
 
     max_side_px: int = Field(default=1024, ge=256, description="longer windows are downscaled first")
     threads: int = Field(default=1, ge=1, description="threads of the runtime; results don't depend on it")
+
+
+@cache
+def _shared_session(threads: int) -> onnxruntime.InferenceSession:
+    """One session per process, for the inpainter and for the editor that fills behind what it replaces."""
+    path = AssetCache(default_cache_folder()).path(ASSET, FILE)
+    return open_session(path, threads=threads)
 
 
 class MiganInpainter(OneByOne[InpaintQuestion, Image]):
@@ -42,8 +53,7 @@ class MiganInpainter(OneByOne[InpaintQuestion, Image]):
 
     def __init__(self, options: MiganOptions) -> None:
         self.options = options
-        path = AssetCache(default_cache_folder()).path(ASSET, FILE)
-        self._session = open_session(path, threads=options.threads)
+        self._session = _shared_session(options.threads)
 
     @classmethod
     def identity_of(cls, options: MiganOptions) -> ModelIdentity:

@@ -1,4 +1,4 @@
-"""The embedded editor's offer: seven colors, materials and effects, each where it will look real on this target."""
+"""The embedded editor's offer: colors, materials, effects and copies, each where it will look real on this target."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.backends.embedded.nouns import noun
+from tasks.backends.embedded.painting.copies.placements import additions, place_of, replacements, room_for
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.materials import MADE, MATERIALS, Material
 from tasks.imaging.color_names import name_color
-from tasks.records.records import EditType, GroundedTarget, SceneObject
+from tasks.records.records import Box, EditType, GroundedTarget, SceneObject
 from tasks.roles.offers import Offer, Offered
 
 PAINTABLE = frozenset(
@@ -160,15 +161,17 @@ REPERTOIRE: dict[EditType, Repertoire] = {
     EditType.COLOR: Repertoire(kinds=PAINTABLE, arguments=color_arguments),
     EditType.MATERIAL: Repertoire(kinds=MADE, arguments=material_arguments),
     EditType.APPEARANCE: Repertoire(kinds=frozenset(), arguments=effect_arguments),
+    EditType.ADD: Repertoire(kinds=frozenset(), arguments=lambda target: tuple(additions(target))),
+    EditType.REPLACE: Repertoire(kinds=frozenset(), arguments=lambda target: tuple(replacements(target))),
 }
 """The other types would not look real without a generative model."""
 
 
 class EmbeddedEditorOffer(Offer):
-    """Colors, materials and effects; people are neither painted nor made of something, but what they wear is dyed."""
+    """Colors, materials, effects and copies of the photograph's own things; of people only what they wear is dyed."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:
@@ -190,3 +193,12 @@ class EmbeddedEditorOffer(Offer):
         if offered.why_not or argument in offered.arguments:
             return offered.why_not
         return f"{argument!r} is not one of {', '.join(offered.arguments)}"
+
+    def copied(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
+        """Label of the thing that Add and Replace copy."""
+        place = place_of(edit_type, target, argument)
+        return target.scene.objects[place.index].label if place else ""
+
+    def window(self, edit_type: EditType, target: GroundedTarget, argument: str) -> Box | None:
+        """Of Add and Replace: the target and all places of the copy, with room for its shadow."""
+        return room_for(edit_type, target, argument)

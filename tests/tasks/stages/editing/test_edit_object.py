@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,15 @@ from tasks.records.settings_base import RoleSettings, Settings
 from tasks.roles.picture import Picture
 from tasks.stages.editing.edit_object import edit_object
 from tasks.stages.editing.settings import CropSettings, EditingSettings
-from tests.tasks.stages.editing.drawn_scene import PAINTS, disc, draw_ground, make_plan, shaded
+from tests.tasks.stages.editing.drawn_scene import (
+    PAINTS,
+    BlobDetector,
+    OutlineSegmenter,
+    disc,
+    draw_ground,
+    make_plan,
+    shaded,
+)
 
 BALL = disc(110, 125, 34)
 TWIN, SMALL = disc(190, 125, 30), disc(110, 60, 8)
@@ -65,7 +74,7 @@ def _edit(editor, edit_type, argument, *, offer=WHOLE, mask=BALL, settings=SETTI
             plan,
             Picture.of_pixels(image),
             PlainBench(),
-            editor=editor,
+            ask=SimpleNamespace(editor=editor, detector=BlobDetector(), segmenter=OutlineSegmenter()),
             offer=offer,
             settings=settings,
             seed=3,

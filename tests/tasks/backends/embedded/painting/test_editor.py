@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tasks.backends.embedded.painting.editor import ClassicalEditor
+from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
 from tasks.imaging.color_names import dominant_color
 from tasks.records.errors import Reason, SampleError
-from tasks.records.records import EditType
+from tasks.records.records import Box, EditType
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditQuestion
+from tests.tasks.backends.embedded.painting.copies.drawn_floor import Drawn, about, photograph
+from tests.tasks.stages.instruction.example_scenes import cups, target
 
 
 def _question(edit_type: EditType, argument: str, *, empty: bool = False) -> EditQuestion:
@@ -28,6 +33,9 @@ def _question(edit_type: EditType, argument: str, *, empty: bool = False) -> Edi
         edit_type=edit_type,
         argument=argument,
         instruction="Do it.",
+        source=Picture.of_pixels(image),
+        crop=Box(x0=0, y0=0, x1=110, y1=90),
+        target=target(cups(), 1),
         seed=1,
     )
 
@@ -69,3 +77,49 @@ def test_what_it_does_not_offer_is_a_sample_error(edit_type: EditType, argument:
 def test_an_empty_mask_is_a_sample_error() -> None:
     with pytest.raises(SampleError, match="empty"):
         ClassicalEditor().answer_one(_question(EditType.COLOR, "blue", empty=True))
+
+
+def test_a_copy_comes_back_as_the_crop_that_was_asked_for() -> None:
+    image, scene = photograph([Drawn("cup", 320, 250)])
+    grounded = about(scene)
+    crop = Box(x0=200, y0=100, x1=600, y1=400)
+    question = EditQuestion(
+        subject="cup",
+        picture=Picture.of_pixels(image).crop(crop),
+        label="cup",
+        mask=Drawn("cup", 320, 250).mask()[100:400, 200:600],
+        edit_type=EditType.ADD,
+        argument="another cup to the right",
+        instruction="Add another cup to the right of the cup.",
+        source=Picture.of_pixels(image),
+        crop=crop,
+        target=grounded,
+    )
+    edited = ClassicalEditor().answer_one(question)
+    assert edited.shape == (300, 400, 3)
+    changed = (edited != question.picture.rgb).any(axis=2)
+    assert changed.any()
+    assert not changed[:, :150].any(), "the target and what is left of it stay"
+
+
+def test_what_is_replaced_is_filled_by_the_network_that_the_process_shares() -> None:
+    thing, other = Drawn("cup", 320, 250), Drawn("vase", 120, 250, width=40, height=70, color="blue")
+    image, scene = photograph([thing, other])
+    crop = Box(x0=60, y0=60, x1=600, y1=400)
+    question = EditQuestion(
+        subject="cup",
+        picture=Picture.of_pixels(image).crop(crop),
+        label="cup",
+        mask=thing.mask()[60:400, 60:600],
+        edit_type=EditType.REPLACE,
+        argument="blue vase",
+        instruction="Replace the cup with a blue vase.",
+        source=Picture.of_pixels(image),
+        crop=crop,
+        target=about(scene),
+    )
+    edited = ClassicalEditor().answer_one(question)
+    placed = replace(other, x=320).mask()[60:400, 60:600]
+    assert dominant_color(edited, placed).name == "blue"
+    assert not ((edited[..., 0] > 140) & (edited[..., 1] < 90)).any(), "nothing of the red cup is left"
+    assert MiganInpainter(MiganOptions())._session is MiganInpainter(MiganOptions())._session

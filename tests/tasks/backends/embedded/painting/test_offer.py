@@ -12,9 +12,11 @@ from tasks.backends.embedded.painting.offer import (
 )
 from tasks.backends.embedded.painting.recolor import PAINTS
 from tasks.imaging.color_names import NAMES
+from tasks.imaging.geometry import containment
 from tasks.records.edit_types import Maker, spec_of
 from tasks.records.records import EditType
 from tasks.records.settings_base import Settings
+from tests.tasks.backends.embedded.painting.copies.drawn_floor import Drawn, about, photograph
 from tests.tasks.stages.instruction.example_scenes import scene, target, thing
 
 OFFER = EmbeddedEditorOffer(Settings())
@@ -112,13 +114,29 @@ def test_a_target_that_nothing_suits_is_not_offered():
 
 def test_what_it_offers_it_accepts_and_nothing_else():
     chair = _of("chair", "red")
-    for edit_type in OFFER.edit_types - {EditType.MATERIAL}:
+    for edit_type in (EditType.COLOR, EditType.APPEARANCE):
         offered = OFFER.offer(edit_type, chair).arguments
         assert offered
         assert all(OFFER.accepts(edit_type, chair, argument) == "" for argument in offered)
     assert "teal" in OFFER.accepts(EditType.COLOR, chair, "teal")
     assert OFFER.accepts(EditType.COLOR, chair, "red") != ""
-    assert OFFER.accepts(EditType.REPLACE, chair, "sofa") == "not offered by the editor"
+    assert OFFER.accepts(EditType.TEXT, chair, "sofa") == "not offered by the editor"
+    assert OFFER.accepts(EditType.REPLACE, chair, "sofa") == "nothing fitting to turn it into"
+
+
+def test_copies_of_things_of_the_scene_are_offered_with_what_is_copied_and_the_window_that_it_needs():
+    grounded = about(photograph([Drawn("cup", 320, 250), Drawn("vase", 120, 250, color="blue")])[1])
+    adding = OFFER.offer(EditType.ADD, grounded).arguments
+    assert "another cup to the right" in adding
+    assert "another vase to the right" in adding
+    assert OFFER.copied(EditType.ADD, grounded, "another vase to the right") == "vase"
+    assert OFFER.offer(EditType.REPLACE, grounded).arguments == ("blue vase",)
+    assert OFFER.copied(EditType.REPLACE, grounded, "blue vase") == "vase"
+    room = OFFER.window(EditType.REPLACE, grounded, "blue vase")
+    assert room is not None
+    assert containment(grounded.objects[0].box, room) == 1
+    assert OFFER.copied(EditType.COLOR, grounded, "red") == ""
+    assert OFFER.window(EditType.COLOR, grounded, "red") is None
 
 
 def test_a_stone_person_is_refused_whatever_is_asked():

@@ -12,9 +12,10 @@ from tasks.backends.embedded.painting.style_transfer import StyleTransfer
 from tasks.backends.embedded.painting.textures import TEXTURES
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
-from tasks.records.records import EditType
+from tasks.records.records import Box, EditType
 from tasks.roles.picture import Picture
 from tasks.roles.questions import EditQuestion
+from tests.tasks.stages.instruction.example_scenes import cups, target
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,9 @@ def test_the_editor_changes_the_mask_and_its_rim_alone() -> None:
         edit_type=EditType.MATERIAL,
         argument="walnut wood",
         instruction="Do it.",
+        source=Picture.of_pixels(picture),
+        crop=Box(x0=0, y0=0, x1=picture.shape[1], y1=picture.shape[0]),
+        target=target(cups(), 1),
     )
     edited = ClassicalEditor().answer_one(question)
     away = cv2.dilate(mask.astype(np.uint8), np.ones((25, 25), np.uint8)) == 0

@@ -30,6 +30,14 @@ STARTS = 4
 JOINED_S = 120.0
 """Longest time to join a Ray whose head answered; how long a local one takes depends on how busy this machine is."""
 
+SHORT = 24
+"""Longest path of a folder for temporary files that leaves room for the names of Ray's sockets below it."""
+
+SHORT_FOLDER = (
+    f"; its sockets need a folder that can be written and has a short path: set TMPDIR to one of at most {SHORT} "
+    "characters"
+)
+
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(8 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """Makes glibc return what networks free after each picture; it would keep half a gigabyte of it per worker.
 
@@ -153,7 +161,8 @@ class RayCluster:
             except Exception as error:
                 # A failed start raises any class, even a bare `Exception`, depending on where the launcher stopped.
                 ray.shutdown()
-                msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}"
+                hint = SHORT_FOLDER if isinstance(error, OSError) and self.settings.address == "local" else ""
+                msg = f"Ray at {self.settings.address!r} could not be started or reached: {error}{hint}"
                 self._error = EnvironmentFault(msg)
                 if "timed out during startup" not in str(error) or attempt + 1 == STARTS:
                     return
@@ -238,7 +247,7 @@ def _let_workers_import_us() -> None:
 
 def _short_folder() -> str:
     folder = tempfile.gettempdir()
-    return folder if len(folder) <= 24 else "/tmp"
+    return folder if len(folder) <= SHORT else "/tmp"
 
 
 def _sweep(folder: str) -> None:

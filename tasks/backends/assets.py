@@ -183,6 +183,8 @@ class AssetCache:
         """Fetch the missing files of one package; other processes wait for its lock and then find them."""
         package = assets[0]
         try:
+            if all(self._holds(a, m) for a in assets for m in a.members):
+                return  # without a lock, which a cache that can only be read does not give
             with self._lock_of(package):
                 missing = {m: a for a in assets for m in a.members if not self._holds(a, m)}
                 if missing:

@@ -126,7 +126,7 @@ def three(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One photograph more, in a folder of the same name."""
     more = Path(shutil.copytree(photographs, tmp_path_factory.mktemp("three") / "photographs"))
     everything = lay_out_photographs("demo", tmp_path_factory.mktemp("all"))
-    (extra,) = (p for p in everything if p.name.startswith("pink-desk"))
+    (extra,) = (p for p in everything if p.name.startswith("home-office-laptop"))
     shutil.copy2(extra, more)
     return more
 

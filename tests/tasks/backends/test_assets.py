@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -160,3 +161,11 @@ def test_photographs_are_laid_out_under_their_names(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith((b"\xff\xd8", b"\x89PNG")) for path in laid)
     again = lay_out_photographs("counting", tmp_path / "photographs")
     assert again == laid
+
+
+def test_a_complete_cache_that_cannot_be_written_is_used(tmp_path: Path, downloads: list[str]) -> None:
+    AssetCache(tmp_path).fetch(["tiny"])
+    shutil.rmtree(tmp_path / "locks")
+    (tmp_path / "locks").write_text("in the way of a lock")
+    AssetCache(tmp_path).fetch(["tiny"])
+    assert len(downloads) == 1

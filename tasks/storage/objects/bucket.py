@@ -182,7 +182,7 @@ class Bucket:
 
 def _of_who_asks(error: Exception) -> bool:
     """Whether another caller might be answered."""
-    status = getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = (getattr(error, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status in (401, 403)
 
 

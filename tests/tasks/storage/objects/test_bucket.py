@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +210,19 @@ def test_plain_http_to_another_machine_is_refused_before_anything_is_sent(no_aws
         Bucket("s3://bucket/p")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     Bucket("s3://bucket/p")
+
+
+@pytest.mark.parametrize("kind", ["closed", "silent"])
+def test_an_endpoint_that_is_gone_or_silent_is_a_fault_of_the_store(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        if kind == "closed":
+            server.close()
+        for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        store = open_store("s3://bucket/prefix", StoreOptions(timeout_s=0.5, retries=0))
+        for ask in (lambda: list(store.list()), lambda: store.find("a"), lambda: store.put("a", b"a")):
+            with pytest.raises(StorageFault, match=r"^s3://bucket/prefix"):
+                ask()

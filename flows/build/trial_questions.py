@@ -257,6 +257,7 @@ class TrialQuestions:
             max_box_share=settings.max_box_share,
             max_objects=settings.max_objects,
             label_scores=settings.label_scores,
+            not_mistaken=settings.not_mistaken,
             parts=settings.parts.tables,
         )
         if entities:

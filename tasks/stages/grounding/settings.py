@@ -106,6 +106,10 @@ class GroundingSettings(Settings):
     label_scores: dict[str, float] = Field(
         default={}, description="the same for single classes that a detector confuses with others"
     )
+    not_mistaken: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="label -> labels that may share its box without contesting it, as a chair that of who sits on it",
+    )
     nms_iou: float = Field(default=0.5, ge=0, le=1, description="class-agnostic suppression")
     max_box_share: float = Field(default=0.9, gt=0, le=1, description="maximum box share of the picture")
     max_objects: int = Field(default=100, ge=1, description="maximum objects segmented, best scores first")

@@ -102,6 +102,7 @@ async def ground(
         max_box_share=settings.max_box_share,
         max_objects=settings.max_objects,
         label_scores=settings.label_scores,
+        not_mistaken=settings.not_mistaken,
         parts=settings.parts.tables,
     )
     wholes = possible_wholes([entity.detection for entity in entities], settings.parts)

@@ -17,7 +17,7 @@ class Entity:
     """A detection that is kept, with facts from suppression.
 
     Attributes:
-        rival: label of the best suppressed box of *another* class, ``""`` if none.
+        rival: label of the best suppressed box of *another* class that it may be mistaken for, ``""`` if none.
         rival_score: that box's score.
         group: whether it contains two or more smaller boxes with its own label.
     """
@@ -38,6 +38,7 @@ def split_detections(
     max_box_share: float,
     max_objects: int,
     label_scores: Mapping[str, float] | None = None,
+    not_mistaken: Mapping[str, Sequence[str]] | None = None,
     parts: Mapping[str, PartTable] | None = None,
 ) -> tuple[list[Entity], list[Distractor]]:
     """Class-agnostic non-maximum suppression, best score first; a part and its whole never suppress each other.
@@ -54,6 +55,7 @@ def split_detections(
     ]
     boxes = [d for d in boxes if 0 < d.box.area <= max_box_share * width * height]
     least, tables = label_scores or {}, parts or {}
+    coexisting = not_mistaken or {}
     kept: list[Detection] = []
     rivals: dict[int, Detection] = {}
     weak: list[Detection] = []
@@ -61,7 +63,8 @@ def split_detections(
         hit = next((i for i, k in enumerate(kept) if _same_place(k, detection, nms_iou, tables)), None)
         if hit is not None:
             # Boxes come best first, so the first one of another class is the strongest rival.
-            if detection.label != kept[hit].label and hit not in rivals:
+            own = kept[hit].label
+            if detection.label not in (own, *coexisting.get(own, ())) and hit not in rivals:
                 rivals[hit] = detection
         elif detection.score >= least.get(detection.label, object_score) and len(kept) < max_objects:
             kept.append(detection)

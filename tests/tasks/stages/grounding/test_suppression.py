@@ -10,10 +10,10 @@ def detection(label, score, x0, y0, x1, y1):
     return Detection(label=label, score=score, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
 
 
-def split(*detections, label_scores=None):
+def split(*detections, label_scores=None, not_mistaken=None):
     return split_detections(
         detections, width=100, height=100, object_score=0.4, nms_iou=0.5, max_box_share=0.9, max_objects=10,
-        label_scores=label_scores, parts=PartSettings().tables,
+        label_scores=label_scores, not_mistaken=not_mistaken, parts=PartSettings().tables,
     )  # fmt: skip
 
 
@@ -22,6 +22,17 @@ def test_the_better_of_two_overlapping_boxes_stays_and_knows_its_rival():
     assert [e.detection.label for e in entities] == ["dog"]
     assert (entities[0].rival, entities[0].rival_score) == ("cat", 0.6)
     assert distractors == []
+
+
+def test_what_a_label_is_not_mistaken_for_is_no_rival_and_the_next_one_is():
+    person, chair = detection("person", 0.9, 0, 0, 20, 20), detection("chair", 0.8, 1, 1, 21, 21)
+    seated = {"person": ("chair",)}
+    assert split(person, chair, not_mistaken=seated)[0][0].rival == ""
+    dog = detection("dog", 0.5, 0, 0, 19, 20)
+    assert split(person, chair, dog, not_mistaken=seated)[0][0].rival == "dog"
+    # The other way around it is: a mask of the chair's box may be of who sits on it.
+    better = detection("chair", 0.95, 1, 1, 21, 21)
+    assert split(person, better, not_mistaken=seated)[0][0].rival == "person"
 
 
 def test_a_second_box_of_the_same_label_is_not_a_rival():

@@ -16,6 +16,7 @@ from tasks.sources.formats import pointer_in
 from tasks.sources.locations import escape, is_too_long, join, location_of
 from tasks.sources.object_prefix import READ_AHEAD, ObjectFile, object_version
 from tasks.sources.places import Place
+from tasks.storage.objects.s3_client import ObjectRefused
 
 _BLOCK = tarfile.BLOCKSIZE
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
@@ -235,7 +236,11 @@ def _open(place: Place) -> Iterator[tuple[BinaryIO, str]]:
             yield stream, version_of(os.fstat(stream.fileno()))
     else:
         store = place.store()
-        info = store.head(place.file)
+        try:
+            info = store.head(place.file)
+        except ObjectRefused as error:
+            why = f"may not be read ({error.code})"
+            raise BadTar(why, Reason.ACCESS_DENIED) from error
         if info is None:
             why = "does not exist"
             raise BadTar(why, Reason.SOURCE_MISSING)

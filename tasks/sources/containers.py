@@ -63,7 +63,7 @@ def part_of(place: Place, entry: SourceEntry) -> Place:
         uri=f"{place.uri.rstrip('/')}/{unescape(entry.path)}",
         file=file,
         folder=None if place.folder is None else place.folder / folders,
-        remote=f"{place.remote}/{folders}".rstrip("/") if place.remote else "",
+        remote=place.remote and f"{place.remote}{folders}{'/' if folders else ''}",
     )
 
 

@@ -10,7 +10,7 @@ from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import entry_of, groundedit_entry
 from tasks.sources.groundedit_folders import folder_around, groundedit_folders
 from tasks.sources.locations import join
-from tasks.sources.places import Place
+from tasks.sources.places import LIST_SUFFIXES, Place
 from tasks.storage.objects.bucket import Bucket
 from tasks.storage.objects.infos import ObjectInfo
 from tasks.storage.objects.uris import in_object_store, parse_location
@@ -30,13 +30,16 @@ def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
     a gallery) is one entry, as in `list_folder`.
 
     Raises:
-        ConfigurationError: the source is the output.
+        ConfigurationError: the source is the output, or a single object.
         StorageFault: the store cannot be reached or denies access.
     """
     store, out = place.store(), _folder_of(skip)
-    if out == f"{place.remote}/":
+    if out == place.remote:
         raise place.fault("is the output")
-    objects = [i for i in store.list() if not (out and f"{place.remote}/{i.path}".startswith(out))]
+    everything = list(store.list())
+    if not everything and _is_object(place.remote.removesuffix("/")):
+        raise place.fault(f"is a single object; expected a prefix, .tar or {' or '.join(LIST_SUFFIXES)}")
+    objects = [i for i in everything if not (out and f"{place.remote}{i.path}".startswith(out))]
     own = groundedit_folders(store, (info.path for info in objects))
     folders = {info.path: folder_around(info.path, own) for info in objects}
     return [
@@ -48,12 +51,17 @@ def list_prefix(place: Place, skip: str = "") -> list[SourceEntry]:
     ]
 
 
+def _is_object(uri: str) -> bool:
+    above, _, last = uri.rpartition("/")
+    return above.count("/") > 1 and Bucket(f"{above}/").head(last) is not None
+
+
 def _folder_of(uri: str) -> str:
     """The prefix of all objects below a URI in an object store, spelled as `Place.remote`; ``""`` for other URIs."""
     if not in_object_store(uri):
         return ""
     location = parse_location(uri)
-    return f"s3://{location.bucket}/{location.key}".rstrip("/") + "/"
+    return f"s3://{location.bucket}/{location.key}".removesuffix("/") + "/"
 
 
 def _entry(place: Place, info: ObjectInfo) -> SourceEntry:

@@ -36,7 +36,7 @@ class Place:
         uri: as configured.
         file: name of the file within its folder (tar, list), ``""`` for a folder or prefix.
         folder: local folder, None for an object store.
-        remote: URI of the object store's folder, ``""`` for a local one.
+        remote: URI of the object store's folder with its slash, which keys follow; ``""`` for a local one.
         license: as configured.
     """
 
@@ -75,13 +75,12 @@ def resolve_places(sources: Sequence[SourceSettings]) -> list[Place]:
 
 
 def check_place(place: Place) -> None:
-    """Checks that a source exists and is what its kind says; of a remote one, only that it is no single object.
+    """Checks that a local source exists and is what its kind says.
 
     Raises:
         ConfigurationError: naming key and value.
     """
     if place.folder is None:
-        _check_remote(place)
         return
     path = place.folder / place.file
     try:
@@ -95,16 +94,6 @@ def check_place(place: Place) -> None:
     if not place.file and not path.is_dir():
         allowed = " or ".join(("a folder", ".tar", *LIST_SUFFIXES))
         raise place.fault(f"is a single file; expected {allowed}")
-
-
-def _check_remote(place: Place) -> None:
-    above, _, last = place.remote.rpartition("/")
-    if not place.file and above.count("/") > 2:  # below the bucket
-        store = Bucket(above)
-        if store.head(last) is not None and next(place.store().list(), None) is None:
-            raise place.fault(
-                f"is a single object; expected a prefix or {' or '.join(('.tar', *LIST_SUFFIXES))}"
-            )
 
 
 def _resolve(key: str, source: SourceSettings) -> Place:
@@ -130,7 +119,7 @@ def _resolve(key: str, source: SourceSettings) -> Place:
     is_file = kind in ("tar", "list") or (kind == "sa1b" and packed)
     if is_file and path is None and not location.key.strip("/"):
         raise ConfigurationError(f"{key}.uri={source.uri!r}: is a bucket and no {kind}")
-    last = whole.rsplit("/", 1)[1]
+    last = whole.rstrip("/").rsplit("/", 1)[1]
     name = source.name or join((_stem(last) if is_file else last,)) or "root"
     if source.name and ("/" in name or name in (".", "..") or name != escape(name)):
         msg = f"{key}.name={source.name!r}: slashes and control characters are not allowed"
@@ -142,13 +131,13 @@ def _resolve(key: str, source: SourceSettings) -> Place:
         uri=source.uri,
         file=(path.name if path is not None else last) if is_file else "",
         folder=None if path is None else (path.parent if is_file else path),
-        remote="" if path is not None else (whole.rsplit("/", 1)[0] if is_file else whole),
+        remote="" if path is not None else (whole.removesuffix(last) if is_file else f"{whole}/"),
         license=source.license,
     )
 
 
 def _remote(location: Location) -> str:
-    return f"s3://{location.bucket}/{location.key}".rstrip("/")
+    return f"s3://{location.bucket}/{location.key}".removesuffix("/")
 
 
 def _shown(uri: str) -> str:

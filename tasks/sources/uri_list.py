@@ -137,7 +137,7 @@ def _location(place: Place, uri: str) -> Location:
     if scheme_of(uri) or location.path.is_absolute() or ".." in location.path.parts:
         raise BadLocation("a list in an object store can't name local files or climb")
     root = parse_location(place.remote)
-    return Location(kind="object", bucket=root.bucket, key="/".join(filter(None, (root.key, *_parts(uri)))))
+    return Location(kind="object", bucket=root.bucket, key=root.key + "/".join(_parts(uri)))
 
 
 def _key(place: Place, location: Location) -> str:

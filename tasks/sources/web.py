@@ -24,8 +24,9 @@ PROJECT = "groundedit"
 TIMEOUTS = httpx.Timeout(connect=10.0, read=30.0, write=30.0, pool=None)
 """Seconds without a sign of life; a connection or an answer that is longer in coming is given up."""
 
-TOTAL_S = 300.0
-"""Seconds for one address with all its bytes, against servers that send a byte now and then."""
+TOTAL_S = 120.0
+"""Seconds for one answer with all its bytes, against servers that send a byte now and then. With the other tries it is
+less than a computing step may take (`execution.step_timeout_s`), which would be blamed on the photograph."""
 
 MAX_REDIRECTS = 10
 
@@ -126,7 +127,7 @@ def _check_status(answer: httpx.Response) -> None:
     if status in (200, 203):
         return
     said = f"HTTP {status}"
-    if status in _PASSING or status >= 500:
+    if status in _PASSING or 500 <= status < 600:
         after = answer.headers.get("retry-after", "")
         error = SampleError(Reason.SERVER_ERROR, said)
         raise _Passing(error, float(after) if after.isdecimal() else -1.0)

@@ -39,9 +39,10 @@ class Bucket:
             raise ConfigurationError(f"{uri!r}: {error}") from error
         if location.kind != "object":
             raise ConfigurationError(f"{uri!r}: expected {EXAMPLES}")
-        key = location.key.rstrip("/")
-        self.uri = uri.rstrip("/")
-        self._bucket, self._prefix = location.bucket, f"{key}/" if key else ""
+        # One slash at the end is that of a folder; any more belong to the keys.
+        key = location.key.removesuffix("/")
+        self.uri = uri.removesuffix("/")
+        self._bucket, self._prefix = location.bucket, f"{key}/" if location.key else ""
         self._access: S3Access = s3_access(options.timeout_s, options.retries)
         self._client = self._access.client
 

@@ -115,7 +115,8 @@ def _access(settings: tuple[tuple[str, str], ...], timeout_s: float, retries: in
         common: dict[str, Any] = {
             "region_name": region or "us-east-1",
             "connect_timeout": min(10.0, timeout_s),
-            "read_timeout": min(20.0, timeout_s),  # of silence; together with the tries two minutes
+            # With all repetitions less than a computing step may take, which would be blamed on the photograph.
+            "read_timeout": min(20.0, timeout_s),
             "retries": {"mode": "standard", "total_max_attempts": retries + 1},
             "max_pool_connections": 32,
             # Servers that are not AWS may not know the newer checksums.

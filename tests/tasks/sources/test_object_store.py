@@ -94,10 +94,34 @@ def test_a_limit_looks_at_objects_too(bucket):
     assert [e.location for e in entries] == ["s/", "s/._a.jpg", "s/a.jpg"]
 
 
+def test_tars_and_lists_may_have_odd_keys(pictures, ingest, bucket):
+    photo = pictures.save(pictures.draw())
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        info = tarfile.TarInfo("x.jpg")
+        info.size = len(photo)
+        tar.addfile(info, io.BytesIO(photo))
+    put(bucket, **{"p//a.tar": packed.getvalue(), "p//l.csv": b"uri\nb.jpg\n../c.jpg\n", "p//b.jpg": photo})
+    root = f"s3://{bucket[1]}"
+    kept = {
+        f"{root}/p": ["/a.tar/x.jpg", "/b.jpg"],
+        f"{root}/p/": ["/a.tar/x.jpg", "/b.jpg"],
+        f"{root}/p//": ["a.tar/x.jpg", "b.jpg"],
+        f"{root}/p//a.tar": ["a.tar/x.jpg"],
+        f"S3{root[2:]}/p//l.csv": ["b.jpg"],
+    }
+    for uri, locations in kept.items():
+        outcomes = ingest(SourceSettings(uri=uri, name="s"))
+        assert sorted(k for k, o in outcomes.items() if o.children) == [f"s/{path}" for path in locations], (
+            uri
+        )
+
+
 def test_a_single_object_is_no_source(bucket):
-    put(bucket, **{"p/a.jpg": b"a"})
-    with pytest.raises(ConfigurationError, match="is a single object"):
-        list_sources([SourceSettings(uri=f"s3://{bucket[1]}/p/a.jpg")])
+    put(bucket, **{"p/a.jpg": b"a", "b.jpg": b"b"})
+    for path in ("p/a.jpg", "b.jpg"):
+        with pytest.raises(ConfigurationError, match="is a single object"):
+            list_sources([SourceSettings(uri=f"s3://{bucket[1]}/{path}")])
 
 
 def test_the_output_may_not_be_the_source_however_it_is_spelled(bucket):

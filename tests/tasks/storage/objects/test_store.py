@@ -125,7 +125,12 @@ def test_a_build_on_s3_has_the_digests_of_a_local_one(s3_uri: str, tmp_path: Pat
         store = open_store(uri)
         plans = run_pipeline(store, tmp_path / "in")
         ends.append([close_stage(store, plan).digest for plan in plans])
+        if store.folder is None:
+            client = boto3.client("s3", region_name="us-east-1")
+            for key in ("stages//a", "a/../b", "x/", "builds/nl\t.json", "releases/r//MANIFEST.json"):
+                client.put_object(Bucket="drawn", Key=f"some/prefix/build/{key}", Body=b"foreign")
         assert verify(store, deep=True).faults == []
+        assert len(verify(store, deep=False).notes) == (5 if store.folder is None else 0)
         assert Ledger(store, plans).funnel()[0].inputs == 5
     assert ends[0] == ends[1]
 

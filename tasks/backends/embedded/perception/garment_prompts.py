@@ -18,8 +18,12 @@ MAX_DOUBT = 0.25
 MIN_SHOULDERS_PX = 24.0
 """Width of the shoulders, or length of the trunk, below which a garment has too few pixels."""
 
-TRUNK = 1.35
-"""Length of the trunk over the shoulders' width of a person seen from the front, where the hips are not seen."""
+TRUNK, TRUNK_BY_HEAD = 1.35, 2.2
+"""Length of the trunk over the shoulders' width of a person seen from the front, and over the distance of head and
+shoulders of one seen from the side, where the hips are not seen."""
+
+FACE = ("nose", "left eye", "right eye", "left ear", "right ear")
+"""Keypoints of the head."""
 
 Points = tuple[tuple[float, float], ...]
 
@@ -90,7 +94,10 @@ def body_of(pose: Pose, box: Box) -> Body | None:
         return None
     hips_seen = seen("left hip") is not None and seen("right hip") is not None
     neck = (left + right) / 2
-    waist = (hips[0] + hips[1]) / 2 if hips_seen else neck + np.array([0.0, TRUNK * width])
+    head = [p for name in FACE if (p := seen(name)) is not None]
+    reach = float(np.hypot(*(neck - np.mean(head, axis=0)))) if head else 0.0
+    guess = max(TRUNK * width, TRUNK_BY_HEAD * reach)
+    waist = (hips[0] + hips[1]) / 2 if hips_seen else neck + np.array([0.0, guess])
     scale = float(np.hypot(*(waist - neck)))
     if scale < MIN_SHOULDERS_PX or waist[1] <= neck[1]:
         return None
@@ -103,11 +110,7 @@ def body_of(pose: Pose, box: Box) -> Body | None:
         waist=waist,
         hips_seen=hips_seen,
         hips=tuple(hips) if hips_seen else (),
-        head=tuple(
-            p
-            for name in ("nose", "left eye", "right eye", "left ear", "right ear")
-            if (p := seen(name)) is not None
-        ),
+        head=tuple(head),
         nose=seen("nose"),
         eyes=eyes,
         elbows=(seen("left elbow"), seen("right elbow")),

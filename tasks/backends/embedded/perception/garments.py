@@ -64,8 +64,8 @@ LONG = 0.5
 class GarmentOptions(Settings):
     """Bounds within which a mask is one whole garment; set by looking at the masks of many photographs."""
 
-    min_quality: float = Field(default=0.85, ge=0, le=1, description="the network's own estimate of IoU")
-    min_stability: float = Field(default=0.85, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
+    min_stability: float = Field(default=0.82, ge=0, le=1, description="IoU of masks at logits +1 and -1")
     min_repeat_agreement: float = Field(
         default=0.85, ge=0, le=1, description="IoU with the mask of a second prompt"
     )
@@ -79,9 +79,9 @@ class GarmentOptions(Settings):
     min_wearer_share: float = Field(
         default=0.06, ge=0, le=1, description="share of the wearer that it covers"
     )
-    max_wearer_share: float = Field(default=0.75, ge=0, le=1, description="the same, at most")
+    max_wearer_share: float = Field(default=0.8, ge=0, le=1, description="the same, at most")
     min_one_cloth: float = Field(
-        default=0.85, ge=0, le=1, description="share of the main color, shade included"
+        default=0.82, ge=0, le=1, description="share of the main color, shade included"
     )
     max_faint_outline: float = Field(
         default=0.12, ge=0, le=1, description="share of the outline at which the cloth may go on"

@@ -29,6 +29,15 @@ FACE_POINTS = 5
 MARGIN = 1.25
 """Box enlargement: the network expects some margin around the person."""
 
+UPPER = (0.8, 0.6)
+"""Shares of a box's height that are looked at as well."""
+
+UPPER_ASPECT = 0.7
+"""Height over width of such a part, at least."""
+
+SURE = 0.3
+"""Confidence of both shoulders from which no further view is looked at."""
+
 _MIRRORED = [
     KEYPOINTS.index(name.replace("left", "RIGHT").replace("right", "left").replace("RIGHT", "right"))
     for name in KEYPOINTS
@@ -71,7 +80,15 @@ class PersonPose:
         return float(self._look(square)[:FACE_POINTS, 2].max())
 
     def pose(self, image: Image, box: Box) -> Pose:
-        """The pose of whoever fills the box; the second look is at the mirrored picture."""
+        """The pose of whoever fills the box; by a part of it if its shoulders are surer there than in all of it."""
+        whole, *parts = _views(box)
+        found = [self._pose(image, whole)]
+        if _shoulders(found[0]) < SURE:
+            found += [self._pose(image, view) for view in parts]
+        return max(found, key=_shoulders)
+
+    def _pose(self, image: Image, box: Box) -> Pose:
+        """The pose in one view; the second look is at its mirror image."""
         square, (left, top) = _square_around(image, box)
         first = self._look(square)
         second = self._look(np.ascontiguousarray(square[:, ::-1]))[_MIRRORED]
@@ -98,6 +115,21 @@ class PersonPose:
 def person_pose() -> PersonPose:
     """The pose network of this process, loaded at the first call; shared by detector and segmenter."""
     return PersonPose()
+
+
+def _shoulders(pose: Pose) -> float:
+    """Confidence of the less certain shoulder."""
+    return float(pose.scores[[KEYPOINTS.index("left shoulder"), KEYPOINTS.index("right shoulder")]].min())
+
+
+def _views(box: Box) -> list[Box]:
+    """The box, and its upper part where it is long: of somebody near the camera the trunk alone is seen better."""
+    views = [box]
+    for share in UPPER:
+        height = round(share * box.height)
+        if height >= UPPER_ASPECT * box.width:
+            views.append(Box(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y0 + height))
+    return views
 
 
 def _agree_on_sides(first: NDArray[np.float64], second: NDArray[np.float64]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from tasks.backends.generative_offer import GenerativeInpainterOffer
 from tasks.imaging.geometry import from_rle
+from tasks.imaging.masks import dilate
 from tasks.imaging.pixels import decode_rgb
 from tasks.records.errors import Reason
 from tasks.records.records import EditedSample, EditPlan, EditType
@@ -311,3 +313,18 @@ def test_a_profile_lists_its_gates_and_nobody_is_asked_for_the_others(
 def test_a_gate_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValidationError, match=r"gates\.0"):
         RemovalSettings(gates=("beauty",))
+
+
+@pytest.mark.parametrize("worn", [True, False])
+def test_what_is_part_of_the_target_goes_with_it(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan], worn: bool
+) -> None:
+    # Its mask reaches a little beyond the target's, as that of a shirt may.
+    shirt = dilate(RED, 4)
+    plan = plan_for(RED, EditType.REMOVE, others=(("shirt", shirt),))
+    person, part = plan.target.scene.objects
+    objects = (person, replace(part, part_of=0 if worn else None))
+    target = replace(plan.target, scene=replace(plan.target.scene, objects=objects))
+    outcome = run(picture, replace(plan, target=target), fill=ground)
+    refused = outcome.reason or outcome.children[0].reason
+    assert refused == (None if worn else Reason.ENTANGLED)

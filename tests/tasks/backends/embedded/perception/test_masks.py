@@ -53,7 +53,10 @@ def test_what_lies_in_a_mask_is_in_front_unless_it_is_a_part() -> None:
     parted = part_masks([table, cup], ["dining table", "cup"], 0.75)
     assert not (parted[0] & cup).any()
     assert np.array_equal(parted[1], cup)
-    assert np.array_equal(part_masks([table, cup], ["laptop", "keyboard"], 0.75)[0], table)
+    for whole, part in (("laptop", "keyboard"), ("person", "top"), ("person", "trousers")):
+        assert np.array_equal(part_masks([table, cup], [whole, part], 0.75)[0], table)
+    # What hangs before a garment is no part of it.
+    assert not (part_masks([table, cup], ["top", "tie"], 0.75)[0] & cup).any()
 
 
 def test_small_holes_are_filled_and_windows_are_not() -> None:

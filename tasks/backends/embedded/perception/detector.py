@@ -31,7 +31,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, "efficientnet-l
 """Packaged files it loads."""
 
 
-VERSION = 6
+VERSION = 7
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 

@@ -21,7 +21,7 @@ from tasks.stages.instruction.words.vocabulary import (
     words,
 )
 
-_IS = frozenset({"is", "appears", "looks"})
+_IS = frozenset({"is", "are", "appears", "looks"})
 
 
 def size(draft: Draft) -> Finding:
@@ -102,7 +102,16 @@ def _colors_of(reading: Reading, phrase: NounPhrase, *, is_order: bool) -> list[
     """Colors stated for the phrase's own noun."""
     found = list(phrase.colors)
     at = phrase.end
-    if not is_order and reading.word(at) in _IS and (colored := color_at(reading.tokens, at + 1)) is not None:
+    if is_order:
+        return found
+    while at < phrase.end + 4 and reading.word(at) not in _IS and reading.word(at) not in (".", ""):
+        at += 1  # "the jeans in question, which are blue"
+    which = reading.word(at - 1) in ("which", "that")
+    if (
+        (at == phrase.end or which)
+        and reading.word(at) in _IS
+        and (colored := color_at(reading.tokens, at + 1))
+    ):
         found.append(colored[0])
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tasks.stages.instruction.words.phrases import Color, NounPhrase, color_at
-from tasks.stages.instruction.words.reading import Reading, to_target
+from tasks.stages.instruction.words.reading import Reading, is_clad_as_another, to_target
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import contrasted
 from tasks.stages.instruction.words.vocabulary import (
@@ -39,12 +39,14 @@ def clothing(
     if "person" not in kinds(scene.label):
         return
     yield from (Clothing(color, "", is_main=True) for color in _clad_in(reading, named))
+    known = [part.label for part in scene.parts_of(scene.targets[0])]
     for phrase in reading.phrases:
         if not _is_worn_by_target(reading, phrase, named, scene, is_order=is_order):
             continue
         last = (phrase.text.split() or [""])[-1].removesuffix("s")
         is_main = bool({last, f"{last}s"} & word_set("main_garments"))
-        if is_main or {last, f"{last}s"} & word_set("legwear"):
+        is_found = any(relation(phrase.noun or "", label) in FITTING for label in known)
+        if is_main or is_found or {last, f"{last}s"} & word_set("legwear"):
             yield from (Clothing(color, phrase.noun or phrase.text, is_main) for color in phrase.colors)
 
 
@@ -96,6 +98,7 @@ def _is_worn_by_target(
         return people[-1] in named or (
             to_target(people[-1], scene) in FITTING
             and people[-1].determiner not in word_set("others")
+            and not (people[-1].start and is_clad_as_another(reading, people[-1], scene))
             and reading.word(people[-1].start - 1) in ("is", "", ".")
         )
     return not is_order

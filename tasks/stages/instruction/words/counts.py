@@ -70,6 +70,7 @@ def unsure_count(draft: Draft) -> bool:
             ) in ("the", "a")
             if (
                 phrase.noun is None
+                or phrase.colors
                 or placed
                 or phrase.number == len(draft.scene.target)
                 or not _is_total(reading, phrase)

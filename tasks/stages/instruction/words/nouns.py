@@ -87,7 +87,10 @@ def _other_part(reading: Reading, chain: tuple[NounPhrase, ...], scene: WordScen
     """Of an order about a part: the phrase that names another part, another thing, or the whole alone."""
     for phrase in chain:
         if to_target(phrase, scene) in FITTING and not kinds(phrase.noun or "") <= {ANYTHING, QUANTITY}:
-            return None
+            owner = phrase.owner
+            known = owner is not None and owner.noun not in (None, "one") and owner.certain
+            is_other = known and relation(owner.noun or "", scene.whole_label) is Relation.OTHER
+            return owner if owner is not None and is_other else None
         if not _means_whole(phrase, scene) and is_other_thing(phrase, scene):
             return phrase
     if not chain or not _means_whole(chain[-1], scene):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from tasks.stages.instruction.words.phrases import NounPhrase, noun_phrases
+from tasks.stages.instruction.words.phrases import NounPhrase, color_at, noun_phrases
 from tasks.stages.instruction.words.scene import WordScene
 from tasks.stages.instruction.words.tokens import Token, contrasted, tokenize
 from tasks.stages.instruction.words.vocabulary import (
@@ -15,12 +15,15 @@ from tasks.stages.instruction.words.vocabulary import (
     QUANTITY,
     Relation,
     kinds,
+    measured_names,
     relation,
     word_set,
     words,
 )
 
 IS = frozenset({"is", "are", "as", "being", "be", "was", "were", "appears", "looks", "seems", "comes"})
+
+_CLAD = frozenset({"in", "wearing", "dressed", "the", "a", "an"})
 
 _STANDS = frozenset(
     {"stands", "sits", "hangs", "lies", "ranks", "placed", "positioned", "parked", "standing"}
@@ -156,6 +159,8 @@ def mentions(reading: Reading, scene: WordScene) -> tuple[NounPhrase, ...]:
         if _is_owner_of_part(reading, phrase, scene):
             found.append(phrase)
             continue
+        if phrase.start and is_clad_as_another(reading, phrase, scene):
+            continue
         before = reading.word(phrase.start - 1)
         apposed = before in (",", ":", "(", "–", "—") and any(each.end == phrase.start - 1 for each in found)
         apposed = apposed or (before == ":" and bool(found)) or _is_of_piece(reading, phrase)
@@ -216,6 +221,23 @@ def _is_owner_of_part(reading: Reading, phrase: NounPhrase, scene: WordScene) ->
         return link[-2:] == ("worn", "by")
     fits = relation(before[-1].noun or "", label) in FITTING and not _is_other(before[-1])
     return fits and link in {("of",), ("worn", "by"), ("that",), (",", "worn", "by"), ("on",)}
+
+
+def is_clad_as_another(reading: Reading, phrase: NounPhrase, scene: WordScene) -> bool:
+    """``The person in the yellow coat is …``, where the target is known not to wear it, and another one to do so."""
+    at = phrase.end
+    while reading.word(at) in _CLAD:
+        at += 1
+    colored = color_at(reading.tokens, at) if at > phrase.end else None
+    if phrase.start != reading.sentence_start(phrase.start) or colored is None:
+        return False
+    own = [part for thing in scene.targets for part in scene.parts_of(thing)]
+    others = [part for part in scene.things if part.part_of is not None and part not in own]
+    worn, elsewhere = (
+        {name for part in parts for name in measured_names(part.color)} for parts in (own, others)
+    )
+    names = colored[0].names
+    return bool(worn) and not names & worn and bool(names & elsewhere)
 
 
 def _is_out_of_all(reading: Reading, phrase: NounPhrase) -> bool:

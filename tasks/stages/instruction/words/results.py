@@ -130,7 +130,8 @@ def _colors_of_new_state(draft: Draft) -> tuple[str, ...]:
             "wears",
             "wearing",
         )
-        is_new = phrase.determiner in ("a", "an") and (
+        # "She wears black jeans": what is worn in pairs has no article.
+        is_new = (phrase.determiner in ("a", "an") or (worn and not phrase.determiner)) and (
             is_named or worn or to_target(phrase, draft.scene) is Relation.SAME
         )
         if (

@@ -87,16 +87,20 @@ def _other_part(reading: Reading, chain: tuple[NounPhrase, ...], scene: WordScen
     """Of an order about a part: the phrase that names another part, another thing, or the whole alone."""
     for phrase in chain:
         if to_target(phrase, scene) in FITTING and not kinds(phrase.noun or "") <= {ANYTHING, QUANTITY}:
-            owner = phrase.owner
-            known = owner is not None and owner.noun not in (None, "one") and owner.certain
-            is_other = known and relation(owner.noun or "", scene.whole_label) is Relation.OTHER
-            return owner if owner is not None and is_other else None
+            return phrase.owner if _is_another_owner(phrase.owner, scene) else None
         if not _means_whole(phrase, scene) and is_other_thing(phrase, scene):
             return phrase
     if not chain or not _means_whole(chain[-1], scene):
         return None
     # "Make the man wear a blue shirt": the part is named after its whole.
     return None if _any_fits(reading, scene) else chain[-1]
+
+
+def _is_another_owner(owner: NounPhrase | None, scene: WordScene) -> bool:
+    """``the man's shirt``, where the target is worn by a woman."""
+    if owner is None or owner.noun in (None, "one") or not owner.certain:
+        return False
+    return relation(owner.noun or "", scene.whole_label) is Relation.OTHER
 
 
 def _means_whole(phrase: NounPhrase, scene: WordScene) -> bool:

@@ -10,7 +10,7 @@ the ICC profile, EXIF and XMP are handed out; no other segment is looked into.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.records.errors import Reason, SampleError
 from tasks.sources.actions import Action
@@ -27,6 +27,7 @@ _OTHER_FRAMES = frozenset((0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE,
 _RARE = _OTHER_FRAMES | {0xC8, 0xCC, 0xDC, 0xDE, 0xDF}
 """Lossless, arithmetic and hierarchical coding, their tables, and a height that comes after the scan."""
 _KEPT = _TABLES | _FRAMES | _RARE | {_SOS}
+_REWRITTEN = frozenset((0xE0, 0xEE))
 _STANDALONE = frozenset((0x01, _SOI, *range(0xD0, 0xD8)))
 _NEXT_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])", re.DOTALL)
 
@@ -37,6 +38,7 @@ _EXIF, _XMP, _PROFILE, _PICTURES = (
     b"ICC_PROFILE\x00",
     b"MPF\x00",
 )
+_LOST = {_EXIF: (Action.EXIF_UNREADABLE,), _PROFILE: (Action.PROFILE_UNUSABLE,)}
 _NUMBER_OF_PICTURES = 0xB001
 
 
@@ -66,24 +68,33 @@ def read_jpeg(data: bytes) -> JpegParts:
     """
     pieces, position, components, scans, plain = [b"\xff\xd8"], 2, 0, 0, True
     asides: dict[bytes, list[bytes]] = {_EXIF: [], _XMP: [], _PROFILE: [], _PICTURES: []}
+    noted: tuple[Action, ...] = ()
+    lost: SampleError | None = None
     while True:
         marker, start = _next_marker(data, position)
         if marker == _EOI:
             if not components or not scans:
                 raise SampleError(Reason.DECODE_ERROR, "a JPEG without a picture")
             pieces.append(b"\xff\xd9")
-            return _parts(data, b"".join(pieces), asides, components, plain=plain)
+            parts = _parts(data, b"".join(pieces), asides, components, plain=plain)
+            return replace(parts, noted=(*parts.noted, *noted))
+        if marker == _SOI and lost is not None:
+            raise lost  # a thumbnail in a segment of unknown length must not be taken for the picture
         if marker in _STANDALONE:
             position = start
             continue
-        payload = _payload(data, start)
+        try:
+            payload = _payload(data, start)
+        except SampleError as error:
+            if marker in _KEPT or marker in _REWRITTEN:
+                raise
+            # Nobody reads the segment: only where it ends is unknown, and the next marker tells.
+            lost, position = error, start + 2
+            noted += _LOST.get(_kind(data[start + 2 : start + 64]), ())
+            continue
         position = start + 2 + len(payload)
         if marker in _FRAMES | _OTHER_FRAMES:
-            if len(payload) < 6:
-                raise SampleError(Reason.DECODE_ERROR, "a JPEG with a short frame header")
-            if payload[0] != 8:
-                raise SampleError(Reason.UNSUPPORTED_FORMAT, f"JPEG of {payload[0]} bits per component")
-            components = payload[5]
+            components = _components(payload)
         plain = plain and marker not in _RARE
         if scans == 0 and marker in (0xE1, 0xE2) and (kind := _kind(payload)):
             asides[kind].append(payload[len(kind) :])
@@ -95,6 +106,15 @@ def read_jpeg(data: bytes) -> JpegParts:
             position = end
         if scans > MAX_SCANS:
             raise SampleError(Reason.DECODE_ERROR, f"more than {MAX_SCANS} scans")
+
+
+def _components(frame: bytes) -> int:
+    """The number of components by a frame's header."""
+    if len(frame) < 6:
+        raise SampleError(Reason.DECODE_ERROR, "a JPEG with a short frame header")
+    if frame[0] != 8:
+        raise SampleError(Reason.UNSUPPORTED_FORMAT, f"JPEG of {frame[0]} bits per component")
+    return frame[5]
 
 
 def _parts(

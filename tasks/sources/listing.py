@@ -18,7 +18,7 @@ from tasks.sources.locations import with_unique_locations
 from tasks.sources.object_prefix import list_prefix
 from tasks.sources.places import Place, check_place, resolve_places
 from tasks.sources.reading import SourceReader, source_id
-from tasks.sources.sa1b import looks_like_sa1b, pair_annotations
+from tasks.sources.sa1b import is_annotation, looks_like_sa1b, pair_annotations
 from tasks.sources.settings import SourceSettings
 from tasks.sources.uri_list import entries_of, is_list, read_list
 from tasks.storage.objects.uris import local_folder
@@ -80,8 +80,7 @@ def list_sources(
         check_place(place)
         found = _list(place, out, guess=source.kind == "auto")
         if not _has_picture(found.entries, source, place):
-            lists = any(is_list(entry.path) for entry in found.entries)
-            raise place.fault("holds no pictures" + (_NO_URIS if lists else ""))
+            raise place.fault(f"holds no pictures{_instead(found.entries)}")
         entries += found.entries
         notes += [_ignored(place, path, names) for path, names in found.ignored.items() if names]
     entries = sorted(with_unique_locations(entries), key=lambda entry: entry.location)
@@ -145,7 +144,13 @@ class _Marking:
         return taken
 
 
-_NO_URIS = ", and none of its lists has a column 'uri'"
+def _instead(entries: Sequence[SourceEntry]) -> str:
+    """What a source without pictures holds that could have been meant, for its message."""
+    if any(is_list(entry.path) for entry in entries):
+        return ", and none of its lists has a column 'uri'"
+    if any(is_annotation(entry.location) for entry in entries):
+        return ", only annotations of SA-1B; name the folder around these and the photographs as one source"
+    return ""
 
 
 def _list(place: Place, out: str, *, guess: bool) -> Opened:

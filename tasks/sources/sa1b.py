@@ -25,6 +25,7 @@ MAX_ANNOTATION_BYTES = 50_000_000
 """Limit for one annotation file; real ones are below one million bytes."""
 
 _PHOTOGRAPH = re.compile(r"sa_\d+\.jpg")
+_ANNOTATION = re.compile(r"sa_\d+\.json")
 
 
 class _Segmentation(BaseModel):
@@ -53,6 +54,11 @@ class Annotations:
 
     hints: tuple[MaskHint, ...]
     dropped: int
+
+
+def is_annotation(location: str) -> bool:
+    """Whether a file is an annotation by its name."""
+    return _ANNOTATION.fullmatch(_name(location)) is not None
 
 
 def looks_like_sa1b(entries: Sequence[SourceEntry]) -> bool:

@@ -19,6 +19,9 @@ from tasks.sources.tiff_directory import Directory, first_directory
 MAX_PAGES = 1000
 """Pages looked at."""
 
+THUMBNAIL_PX = 320
+"""Longer side, at most, of an unmarked page that is a thumbnail whatever its shape; those of cameras have 160."""
+
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _NEW_SUBFILE, _SUBFILE = 254, 255
 _ORIENTATION, _TRANSFER, _WHITE_POINT, _PRIMARIES = 274, 301, 318, 319
@@ -98,7 +101,9 @@ def _is_dependent(page: Directory) -> bool:
 
 
 def _is_copy(page: Directory, whole: Directory) -> bool:
-    """Whether an unmarked page is a smaller picture of the same shape, as cameras and pyramids write them."""
+    """Whether an unmarked page is a smaller picture of the same shape, as pyramids have them, or of the size of a
+    camera's thumbnail, which has bars where the shapes differ.
+    """
     if _NEW_SUBFILE in page.entries or _SUBFILE in page.entries:
         return False
     sizes = [each.number(tag) or 0 for each in (page, whole) for tag in (_WIDTH, _HEIGHT)]
@@ -107,6 +112,8 @@ def _is_copy(page: Directory, whole: Directory) -> bool:
         return True  # no picture at all
     if 2 * width > whole_width + 1 or 2 * height > whole_height + 1:
         return False
+    if max(width, height) <= THUMBNAIL_PX and 4 * max(width, height) <= max(whole_width, whole_height):
+        return True
     scale = min(width, height) / (whole_width if width < height else whole_height)
     return abs(width - scale * whole_width) <= 2 and abs(height - scale * whole_height) <= 2
 

@@ -112,6 +112,15 @@ def test_an_unmarked_page_of_another_shape_is_a_page(picture):
     assert reason_of(tiff((picture, {}), (other, {}))) == Reason.ANIMATED
 
 
+def test_a_cameras_thumbnail_with_bars_is_no_page():
+    photograph = np.zeros((96, 144, 3), np.uint8)
+    assert actions_and_size(tiff((photograph, {}), (np.zeros((24, 32, 3), np.uint8), {}))) == (
+        ("encoded",),
+        (96, 144),
+    )
+    assert reason_of(tiff((photograph, {}), (np.zeros((40, 40, 3), np.uint8), {}))) == Reason.ANIMATED
+
+
 def test_a_chain_of_pages_that_leads_back_or_nowhere_ends(picture):
     data = bytearray(tiff((picture, {})))
     (first,) = struct.unpack_from("<I", data, 4)

@@ -198,6 +198,31 @@ def test_no_segment_that_is_thrown_away_matters(pictures, picture, name, times):
     assert working.original_format == "JPEG"
 
 
+@pytest.mark.parametrize("length", [0, 1, 65_535])
+@pytest.mark.parametrize(
+    ("marker", "head", "note"),
+    [
+        (0xE1, b"Exif\0\0", ("exif_unreadable",)),
+        (0xE2, b"ICC_PROFILE\0\1\1", ("profile_unusable",)),
+        (0xED, b"Photoshop 3.0\0", ()),
+        (0xFE, b"", ()),
+    ],
+)
+def test_a_segment_of_impossible_length_is_passed_over(pictures, picture, length, marker, head, note):
+    jpeg = pictures.save(picture)
+    broken = bytes((0xFF, marker)) + length.to_bytes(2, "big") + head + b"and some text"
+    working = make_working_source(pictures.with_segments(jpeg, broken), SETTINGS)
+    assert np.array_equal(working.rgb, np.asarray(Image.open(io.BytesIO(jpeg))))
+    assert working.actions == (*note, "metadata_stripped", "kept")
+
+
+def test_a_thumbnail_in_a_segment_of_impossible_length_is_not_taken_for_the_picture(pictures, picture):
+    thumbnail = pictures.save(picture[::2, ::2].copy())
+    for length, reason in ((0, Reason.DECODE_ERROR), (65_535, Reason.TRUNCATED)):
+        broken = b"\xff\xe1" + length.to_bytes(2, "big") + b"Exif\0\0" + thumbnail
+        assert reason_of(pictures.with_segments(pictures.save(picture), broken)) == reason
+
+
 def test_a_profile_with_a_piece_missing_is_noted(pictures, picture):
     jpeg = pictures.save(picture)
     for pieces in ([b"\1\2"], [b"\2\2"], [b"\0\0"], [b"\1\0"]):

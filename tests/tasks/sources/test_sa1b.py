@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.imaging.geometry import from_rle, to_rle
-from tasks.records.errors import Reason
+from tasks.records.errors import ConfigurationError, Reason
 from tasks.sources.listing import list_sources
 from tasks.sources.sa1b import parse_annotations
 from tasks.sources.settings import SourceSettings
@@ -172,6 +172,12 @@ def test_photographs_and_annotations_may_lie_in_two_folders(tmp_path, pictures, 
     assert outcomes["s/annotations/sa_3.json"].detail == "no photograph of this name"
     assert len(outcomes["s/images/a/sa_1.jpg"].children[0].record.hints) == 1
     assert outcomes["s/images/a/sa_2.jpg"].children[0].record.hints == ()
+
+
+def test_a_folder_of_annotations_alone_says_which_folder_to_name(tmp_path):
+    (tmp_path / "sa_1.json").write_bytes(annotation((10, 20, 50, 90)))
+    with pytest.raises(ConfigurationError, match="only annotations of SA-1B; name the folder around"):
+        list_sources([SourceSettings(uri=str(tmp_path))])
 
 
 def test_a_name_that_two_folders_have_is_paired_beside_itself_or_not_at_all(tmp_path, pictures):

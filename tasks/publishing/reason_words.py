@@ -181,6 +181,7 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.FOREIGN_FILL: _say(
         "foreign fill", "The fill has patches of a color or texture that nothing around it has."
     ),
+    Reason.SHADOW_LEFT: _say("shadow left", "The shadow of the removed object is still seen."),
     Reason.ENTANGLED: _say(
         "entangled",
         "The object is too entangled with others, or the edit covers them, so that it would not be clean.",

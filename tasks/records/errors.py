@@ -158,6 +158,7 @@ class Reason(StrEnum):
     NEW_OBJECT_APPEARED = "new_object_appeared"
     FLAT_FILL = "flat_fill"
     FOREIGN_FILL = "foreign_fill"
+    SHADOW_LEFT = "shadow_left"
     ENTANGLED = "entangled"
     LOW_ACCURACY = "low_accuracy"
     LOW_SEAMLESSNESS = "low_seamlessness"

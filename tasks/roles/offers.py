@@ -50,12 +50,10 @@ class Offer(ABC):
         covers_target: an edit changes the whole target. False: it may change the part that the instruction speaks of,
             so nothing that is measured over the whole mask can tell whether it was made.
         by_seed: another seed gives another edit. False: an edit that was refused is not tried again.
-        carriers: labels of targets that the inpainter does not take out although their removal is drawn, because what
-            they carry would hang in the air.
         effects: an edit also changes shadow and reflection of its target, outside the mask or hole that was given.
             What it changed there is then allowed as well, as far as it is connected with the target.
 
-    ``by_seed``, ``carriers`` and ``effects`` matter when the edit is made; changing them asks for no new instruction.
+    ``by_seed`` and ``effects`` matter when the edit is made; changing them asks for no new instruction.
     """
 
     name: ClassVar[str]
@@ -66,7 +64,6 @@ class Offer(ABC):
 
     def __init__(self, options: Settings) -> None:
         del options
-        self.carriers: tuple[str, ...] = ()
         self.effects = False
 
     @abstractmethod
@@ -91,8 +88,13 @@ class Offer(ABC):
         del edit_type, target, argument
         return None
 
+    def taken_along(self, target: GroundedTarget) -> tuple[int, ...]:
+        """Indices of objects of the scene that a removal takes out with the target, such as what a person carries."""
+        del target
+        return ()
+
     def material(self) -> dict[str, Any]:
-        """Options that change what `offer` and `accepts` answer, as JSON values."""
+        """Options that change what the methods above answer, as JSON values."""
         return {}
 
 

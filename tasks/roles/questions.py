@@ -173,6 +173,8 @@ class InstructQuestion(Question):
         picture: the source; ``boxed``: the source with the target's red box and nothing else.
         argument: what the edit turns the target into, or ``""`` where the instructor chooses.
         refusals: sentences on what was wrong with earlier tries, sent back with the question.
+        along: indices of objects of the scene that a removal takes out with the target, of which nothing may say that
+            they stay. No part of the material: only reproducible instructors of offers that have any use it.
     """
 
     picture: Picture
@@ -181,6 +183,7 @@ class InstructQuestion(Question):
     edit_type: EditType
     argument: str
     refusals: tuple[str, ...] = ()
+    along: tuple[int, ...] = ()
 
     def material(self) -> Mapping[str, Any]:
         """See `Question`."""

@@ -7,14 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.borders import ragged_share
+from tasks.imaging.borders import cut_share, ragged_share
 from tasks.imaging.color_names import to_lab
 from tasks.imaging.geometry import box_of
 from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.imaging.patches import novel_share
+from tasks.imaging.shadows import shadow_area
 from tasks.records.errors import Reason
 from tasks.stages.editing.gates import Gate, gate, local_deviation
 from tasks.stages.editing.settings import GateSettings
+
+MAX_SHADOW_SHARE = 1.2
+"""Area of a dark piece, in areas of the thing that was taken out, up to which it may be that thing's shadow."""
 
 
 def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
@@ -48,6 +52,15 @@ def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     return gate("ragged_border_share", value, Reason.ENTANGLED, high=settings.max_ragged)
 
 
+def cut_gate(edited: Image, hole: Mask, depth: int, settings: GateSettings) -> Gate:
+    """Share of the hole's border where something ends in front of the fill, see `cut_share`.
+
+    ``depth`` is how far the blend reaches into the hole, in pixels.
+    """
+    value = cut_share(edited, hole, depth, settings.structure_step)
+    return gate("cut_structures_share", value, Reason.ENTANGLED, high=settings.max_cut)
+
+
 def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Share of the hole's border in colors that are rare in the wider environment.
 
@@ -67,6 +80,16 @@ def strange_border_gate(edited: Image, hole: Mask, settings: GateSettings) -> Ga
     far = _nearest(asked.astype(np.float32), usual) > settings.strange_distance
     value = float(weights[far].sum() / weights.sum())
     return gate("strange_border_share", value, Reason.ENTANGLED, high=settings.max_strange)
+
+
+def shadow_gate(edited: Image, hole: Mask, thing: Mask, others: Mask, settings: GateSettings) -> Gate:
+    """Area of shadow in the fill and connected with it, in areas of the ``thing`` that cast it.
+
+    The ground's light is taken from outside the fill. A dark area larger than the thing is part of the ground.
+    """
+    area = max(1, int(thing.sum()))
+    value = shadow_area(edited, hole, others, MAX_SHADOW_SHARE * area) / area
+    return gate("shadow_left_share", value, Reason.SHADOW_LEFT, high=settings.max_shadow_left)
 
 
 def _ring_width(hole: Mask) -> int:

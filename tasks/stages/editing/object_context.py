@@ -1,8 +1,6 @@
-"""Classifies pixels around an object to be removed: plain ground, the object's shadow, or another thing."""
+"""Finds things around an object to be removed that the detector did not name."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -29,30 +27,18 @@ OWN = 2.5
 """Deviations from the object's own colors up to which a pixel may be a part that its mask missed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ObjectContext:
-    """Classes of the pixels within reach of an object, (H, W) each; pixels of the plain ground are in neither.
+def unnamed_things(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> Mask:
+    """Pixels in the ``hole`` or within ``reach`` px of it that no scene object explains, (H, W).
 
-    Attributes:
-        shadow: darker than the ground, with nearly the same hue.
-        thing: anything else that does not belong to a scene object.
-    """
-
-    shadow: Mask
-    thing: Mask
-
-
-def classify_context(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach: int) -> ObjectContext:
-    """Classifies the pixels outside ``mask``, in the ``hole`` or within ``reach`` px of it, by the ground beyond.
-
-    The ground's own variance is used: on a busy ground nothing stands out. ``blocked`` pixels are scene objects, which
-    are excluded from both classes and from the ground.
+    Neither ground, nor a shadow on it, nor of the object's own colors; judged by the ground beyond the reach, whose own
+    variance is used: on a busy ground nothing stands out. ``mask`` is the object; ``blocked`` pixels are scene objects,
+    which are excluded from things and ground.
     """
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
     band = (away <= reach) & ~dilate(mask, 3) & ~dilate(blocked, 2)
-    shadow, thing = np.zeros_like(mask), np.zeros_like(mask)
+    thing = np.zeros_like(mask)
     if not band.any() or not mask.any():
-        return ObjectContext(shadow=shadow, thing=thing)
+        return thing
     # From the deepest pixel of the hole, the window of the local mean must still reach the ground.
     deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)[band].max()
     lab = np.asarray(cv2.GaussianBlur(to_lab(source), (0, 0), 1.0), np.float32)
@@ -67,8 +53,8 @@ def classify_context(source: Image, mask: Mask, hole: Mask, blocked: Mask, reach
     # What has the object's own colors is a part that the mask missed, not another thing.
     own = np.cov(lab[mask], rowvar=False).astype(np.float32) + noise
     foreign = _deviations(lab[band] - lab[mask].mean(axis=0), own) > OWN
-    shadow[band], thing[band] = unlike & cast, unlike & ~cast & foreign
-    return ObjectContext(shadow=_opened(shadow), thing=_opened(thing))
+    thing[band] = unlike & ~cast & foreign
+    return _opened(thing)
 
 
 def _usual(lab: Plane, where: Mask) -> Mask:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tasks.imaging.arrays import Mask
 from tasks.imaging.geometry import containment, enlarge, iou
 from tasks.records.errors import Reason
-from tasks.records.records import Box, EditPlan
+from tasks.records.records import Box, EditPlan, SceneObject
 from tasks.roles.asks import AskDetector
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, DetectQuestion
@@ -18,20 +18,22 @@ from tasks.stages.editing.gates import Gate, gate
 from tasks.stages.editing.settings import GateSettings
 
 WINDOW_FACTORS = (2.0, 3.5)
-"""Windows around the target, as factors of its box; the whole picture is searched as well."""
+"""Windows around the target, as factors of its box."""
+
+MIN_WINDOW_PX = 128
+"""Shorter side of a window at least; a detector needs some of the environment."""
 
 
 Look: TypeAlias = Sequence[tuple[Detection, ...]]
 """Detections of each window, in the picture's pixels."""
 
 
-async def look(detector: AskDetector, plan: EditPlan, picture: Picture) -> Look:
-    """The detections around the plan's target and in the whole picture."""
+async def look(detector: AskDetector, plan: EditPlan, gone: Sequence[SceneObject], picture: Picture) -> Look:
+    """The detections around what is taken out."""
     height, width = plan.target.scene.source.height, plan.target.scene.source.width
     target = union_box([o.box for o in plan.target.objects])
-    windows = [enlarge(target, factor, 64, width, height) for factor in WINDOW_FACTORS]
-    windows.append(Box(x0=0, y0=0, x1=width, y1=height))
-    names = (plan.target.label,)
+    windows = [enlarge(target, factor, MIN_WINDOW_PX, width, height) for factor in WINDOW_FACTORS]
+    names = tuple(dict.fromkeys(thing.label for thing in gone))
     answers = await asyncio.gather(
         *(
             detector(DetectQuestion(subject=plan.plan_id, picture=picture.crop(window), names=names))
@@ -41,15 +43,30 @@ async def look(detector: AskDetector, plan: EditPlan, picture: Picture) -> Look:
     return [tuple(_moved(d, w) for d in answer) for answer, w in zip(answers, windows, strict=True)]
 
 
-def compare_looks(
-    plan: EditPlan, *, before: Look, after: Look, hole: Mask, settings: GateSettings
-) -> tuple[Gate, Gate, Gate]:
-    """Found before, gone after, nothing new: over all windows in which the target was found before.
+def found_before(plan: EditPlan, before: Look, settings: GateSettings) -> Gate:
+    """Whether the target was found before in any window; otherwise nothing can tell that it is gone."""
+    seen = [d for window in before for d in window]
+    return found_before_gate(
+        seen, union_box([o.box for o in plan.target.objects]), plan.target.label, settings
+    )
 
-    A window in which it was not found proves nothing and is ignored; if there is none, the first gate fails.
+
+def compare_looks(
+    plan: EditPlan,
+    gone: Sequence[SceneObject],
+    *,
+    before: Look,
+    after: Look,
+    hole: Mask,
+    settings: GateSettings,
+) -> tuple[Gate, Gate]:
+    """Gone after, nothing new: over all windows in which the target was found before.
+
+    A window in which it was not found proves nothing and is ignored.
 
     Args:
         plan: the removal.
+        gone: what is taken out, the target's objects first.
         before: `look` of the source.
         after: `look` of the edited picture.
         hole: the filled pixels, (H, W) bool.
@@ -57,23 +74,29 @@ def compare_looks(
     """
     target = union_box([o.box for o in plan.target.objects])
     label = plan.target.label
-    found = [
+    pairs = [
         (b, a)
         for b, a in zip(before, after, strict=True)
         if found_before_gate(b, target, label, settings).passed
-    ]
-    # If no window found the target, all of them go to the first gate, which fails.
-    pairs = found or list(zip(before, after, strict=True))
-    others = [
-        o.box for o in plan.target.scene.objects if o.index not in plan.target.indices and o.label == label
-    ]
+    ] or list(zip(before, after, strict=True))
+    out = {o.index for o in gone}
+    stay = [o for o in plan.target.scene.objects if o.index not in out]
     seen = [d for b, _ in pairs for d in b]
     now = [d for _, a in pairs for d in a]
-    return (
-        found_before_gate(seen, target, label, settings),
-        gone_gate(now, others, target=target, label=label, hole=hole, settings=settings),
-        new_object_gate(seen, now, label, hole, settings),
-    )
+    left = [
+        gone_gate(
+            now,
+            [o.box for o in stay if o.label == thing.label],
+            target=target if thing.index in plan.target.indices else thing.box,
+            label=thing.label,
+            hole=hole,
+            settings=settings,
+            before=seen,
+        )
+        for thing in gone
+    ]
+    worst = max(left, key=lambda g: g.measurement.value)
+    return worst, new_object_gate(seen, now, label, hole, settings)
 
 
 def found_before_gate(before: Sequence[Detection], target: Box, label: str, settings: GateSettings) -> Gate:
@@ -92,17 +115,23 @@ def gone_gate(
     label: str,
     hole: Mask,
     settings: GateSettings,
+    before: Sequence[Detection] = (),
 ) -> Gate:
     """Best score of the target's class at its position afterwards; neighbors of that class do not count.
 
-    ``others`` are the boxes of the scene's other objects of the class; ``hole`` the filled pixels; all in pixels of
-    the picture.
+    What begins at the hole and was not found ``before`` is a part of it that stayed. ``others`` are the boxes of the
+    scene's other objects of the class; ``hole`` the filled pixels; all in pixels of the picture.
     """
+    known = [*others, *(b.box for b in before if b.label == label)]
     found = [
         d.score
         for d in after
         if d.label == label
-        and (_same_place(d.box, target, settings) or _share_in(d.box, hole) > settings.in_hole)
+        and (
+            _same_place(d.box, target, settings)
+            or _share_in(d.box, hole) > settings.in_hole
+            or (_share_in(d.box, hole) > 0 and not any(iou(d.box, box) > 0.5 for box in known))
+        )
         and not any(iou(d.box, other) > 0.5 for other in others)
     ]
     return gate("found_after_score", max(found, default=0.0), Reason.STILL_THERE, high=settings.after_score)

@@ -43,13 +43,10 @@ def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSe
     return grown & ~(others & ~mask)
 
 
-def follow_shadow(hole: Mask, shadow: Mask, radius: int) -> Mask:
-    """``hole`` (H, W) with the ``shadow`` connected to it; other shadows are kept in the picture."""
-    joined = hole | shadow
-    _, labels = cv2.connectedComponents(joined.astype(np.uint8))
-    ours = joined & np.isin(labels, np.unique(labels[hole]))
-    # The fill fades in over half the dilation, so the hole must end that much beyond the shadow.
-    return hole | dilate(ours & ~hole, radius // 2 + 1)
+def with_shadow(hole: Mask, shadow: Mask, radius: int) -> Mask:
+    """``hole`` (H, W) with the object's ``shadow``; ``radius`` is the hole's margin."""
+    # The fill fades in over half the margin, so the hole must end that much beyond the shadow.
+    return hole | dilate(shadow & ~hole, radius // 2 + 1) if shadow.any() else hole
 
 
 def removal_window(hole_box: Box, width: int, height: int, settings: RemovalSettings) -> Box:

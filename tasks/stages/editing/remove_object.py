@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-import numpy as np
-
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, cropped, from_rle
+from tasks.imaging.geometry import box_of, cropped
 from tasks.imaging.masks import dilate
 from tasks.records.errors import SampleError
 from tasks.records.records import Box, EditPlan
@@ -21,20 +19,14 @@ from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.compositing import change_map, composite, correct_tint, effect_of
 from tasks.stages.editing.edit_result import INPAINT, INPAINT_EFFECTS, EditResult
 from tasks.stages.editing.gates import Gate
-from tasks.stages.editing.object_context import ObjectContext, classify_context
-from tasks.stages.editing.redetection import Look, compare_looks, look
-from tasks.stages.editing.removal import (
-    dilation_px,
-    follow_shadow,
-    removal_alpha,
-    removal_hole,
-    removal_window,
-)
+from tasks.stages.editing.redetection import Look, compare_looks, found_before, look
+from tasks.stages.editing.removal import removal_alpha, removal_window
+from tasks.stages.editing.removal_scene import RemovalScene, hole_of, open_scene
 from tasks.stages.editing.removal_trace import trace_gate
-from tasks.stages.editing.settings import EditingSettings, RemovalGate, RemovalSettings
+from tasks.stages.editing.settings import EditingSettings, RemovalGate
 from tasks.stages.sample_stage import Workbench
 
-LOOKS: tuple[RemovalGate, ...] = ("found_before", "gone", "new_object")
+COMPARED: tuple[RemovalGate, ...] = ("gone", "new_object")
 """Gates for which the detector looks before and after, as `compare_looks` gives them."""
 
 
@@ -71,29 +63,31 @@ async def remove_object(
 
     The tries differ in the hole (`RemovalSettings.tries`): a bad fill is mostly caused by a rim left outside the hole.
 
-    ``offer`` is the inpainter's, which says what it does not accept, and whether it takes shadow and reflection along.
+    ``offer`` is the inpainter's, which says what goes with the target, and whether the inpainter takes shadow and
+    reflection along.
 
     Raises:
         SampleError: its position rules out a clean removal (too large, entangled with others), which is known before
-            the inpainter is asked; or the inpainter failed on it.
+            the inpainter is asked; or nothing could tell that it is gone; or the inpainter failed on it.
     """
-    # Checked first: an excluded class needs no pixels.
-    carried = gates.carrier_gate(plan.target.label, offer.carriers)
-    gates.require(carried)
-    scene = await bench.cpu(_open_scene, plan, source)
+    scene = await bench.cpu(open_scene, plan, source, offer.taken_along(plan.target))
     best: EditResult | None = None
     before: Look | None = None
+    seen: tuple[Gate, ...] = ()
     for number, hole_settings in enumerate(settings.removal.tries()):
         try:
-            hole, early = await bench.cpu(_hole, scene, hole_settings, settings)
+            hole, early = await bench.cpu(hole_of, scene, hole_settings, settings)
         except SampleError:
             if best is None:
                 raise
             break
-        if before is None and _any_of(LOOKS, settings):
-            before = await look(ask.detector, plan, source)
+        if before is None and _any_of(("found_before", *COMPARED), settings):
+            before = await look(ask.detector, plan, scene.gone, source)
+            if _any_of(("found_before",), settings):
+                seen = (found_before(plan, before, settings.gates),)
+                gates.require(seen[0])
         done = await _fill(scene, hole, before, bench, ask, offer, settings, seed + number)
-        done = replace(done, gates=(carried, *early, *done.gates))
+        done = replace(done, gates=(*early, *seen, *done.gates))
         if best is None or _failures(done) < _failures(best):
             best = done
         if not _failures(done):
@@ -102,63 +96,12 @@ async def remove_object(
     return best
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Scene:
-    """What all tries share; masks are (H, W) of the photograph."""
-
-    plan: EditPlan
-    source: Picture
-    mask: Mask
-    others: Mask
-
-    @property
-    def boxes(self) -> list[Box]:
-        return [o.box for o in self.plan.target.objects]
-
-
-def _open_scene(plan: EditPlan, source: Picture) -> _Scene:
-    mask = from_rle(plan.target.mask)
-    return _Scene(plan=plan, source=source, mask=mask, others=_other_objects(plan, mask))
-
-
-def _hole(
-    scene: _Scene, hole_settings: RemovalSettings, settings: EditingSettings
-) -> tuple[Mask, tuple[Gate, ...]]:
-    """The pixels to fill, including the shadow connected to them, and the gates measured before filling."""
-    radius = _radius(scene, hole_settings)
-    hole = removal_hole(scene.mask, scene.boxes, scene.others, hole_settings)
-    reach = round(hole_settings.shadow_reach * radius)
-    around: ObjectContext | None = None
-    if reach or _any_of(("things",), settings):
-        around = classify_context(scene.source.rgb, scene.mask, hole, scene.others, reach)
-        hole = follow_shadow(hole, around.shadow, radius) & ~scene.others
-    return hole, _early_gates(scene, hole, around, settings)
-
-
-def _radius(scene: _Scene, settings: RemovalSettings) -> int:
-    return dilation_px(max(scene.boxes, key=lambda box: box.area), scene.mask.shape, settings)
-
-
 def _any_of(names: Sequence[RemovalGate], settings: EditingSettings) -> bool:
     return any(name in settings.removal.gates for name in names)
 
 
-def _early_gates(
-    scene: _Scene, hole: Mask, around: ObjectContext | None, settings: EditingSettings
-) -> tuple[Gate, ...]:
-    removal = settings.removal
-    found = [gates.region_gate(hole, settings.gates)]
-    if "overlap" in removal.gates:
-        found.append(gates.overlap_gate(_overlap(scene.boxes, scene.others), removal.max_overlap))
-    if "things" in removal.gates and around is not None:
-        found.append(gates.things_gate(hole & ~scene.mask, around.thing, removal.max_things))
-    for gate in found:
-        gates.require(gate)
-    return tuple(found)
-
-
 async def _fill(
-    scene: _Scene,
+    scene: RemovalScene,
     hole: Mask,
     before: Look | None,
     bench: Workbench,
@@ -168,46 +111,48 @@ async def _fill(
     seed: int,
 ) -> EditResult:
     """Fills and measures one hole, without the gates measured before."""
+    plan = scene.plan
     height, width = scene.mask.shape
     crop = removal_window(box_of(hole), width, height, settings.removal)
     question = InpaintQuestion(
-        subject=scene.plan.plan_id,
+        subject=plan.plan_id,
         seed=seed,
         picture=scene.source.crop(crop),
         hole=cropped(hole, crop),
-        avoid=cropped(scene.others | scene.mask, crop),
-        label=scene.plan.target.label,
+        avoid=cropped(scene.others | scene.whole, crop),
+        label=plan.target.label,
     )
     patch = await ask.inpainter(question)
     done = await bench.cpu(_put_back, scene, hole, crop, patch, offer, settings)
-    if before is not None:
-        after = await look(ask.detector, scene.plan, Picture.of_pixels(done.edited))
-        compared = compare_looks(scene.plan, before=before, after=after, hole=hole, settings=settings.gates)
-        chosen = (g for name, g in zip(LOOKS, compared, strict=True) if name in settings.removal.gates)
+    # Models look at it only if nothing that is measured has refused it, the most expensive one last.
+    if before is not None and _any_of(COMPARED, settings) and not _failures(done):
+        after = await look(ask.detector, plan, scene.gone, Picture.of_pixels(done.edited))
+        compared = compare_looks(
+            plan, scene.gone, before=before, after=after, hole=hole, settings=settings.gates
+        )
+        chosen = (g for name, g in zip(COMPARED, compared, strict=True) if name in settings.removal.gates)
         done = replace(done, gates=(*done.gates, *chosen))
     if _failures(done) or not _any_of(("trace",), settings):
         return done
-    # The most expensive check comes last, and only if no other gate has failed.
-    targets, mask = scene.plan.target.objects, cropped(scene.mask, crop)
     trace = await trace_gate(
         ask.segmenter,
         cropped(done.edited, crop),
         crop,
-        targets,
-        mask,
+        plan.target.objects,
+        cropped(scene.mask, crop),
         settings.gates.max_trace,
-        scene.plan.plan_id,
+        plan.plan_id,
     )
     return replace(done, gates=(*done.gates, trace))
 
 
 def _put_back(
-    scene: _Scene, hole: Mask, crop: Box, patch: Image, offer: Offer, settings: EditingSettings
+    scene: RemovalScene, hole: Mask, crop: Box, patch: Image, offer: Offer, settings: EditingSettings
 ) -> EditResult:
     """Composites and measures the fill; the objects are searched for afterwards."""
     source, inside, target = scene.source.rgb, cropped(hole, crop), cropped(scene.mask, crop)
     here, region, effect, laid = cropped(source, crop), inside, None, patch
-    radius = _radius(scene, settings.removal)
+    radius = scene.margin_px(settings.removal)
     if offer.effects:
         changed = change_map(here, patch, settings.composite)
         others = cropped(scene.others, crop)
@@ -218,7 +163,8 @@ def _put_back(
     edited, allowed = composite(source, laid, crop, removal_alpha(region, radius))
     after = cropped(edited, crop)
     spread = () if effect is None else (gates.effect_gate(effect, inside, settings.gates),)
-    measured = _fill_gates(here, after, patch, target, region, settings)
+    stays, whole = cropped(scene.others, crop), cropped(scene.whole, crop)
+    measured = _fill_gates(here, after, patch, target, region, whole, stays, radius // 2, settings)
     return EditResult(
         plan=scene.plan,
         source=source,
@@ -237,34 +183,27 @@ def _failures(done: EditResult) -> int:
 
 
 def _fill_gates(
-    before: Image, after: Image, patch: Image, target: Mask, region: Mask, settings: EditingSettings
+    before: Image,
+    after: Image,
+    patch: Image,
+    target: Mask,
+    region: Mask,
+    whole: Mask,
+    others: Mask,
+    blend: int,
+    settings: EditingSettings,
 ) -> tuple[Gate, ...]:
-    """The chosen ones of the gates on the window: ``target`` and filled ``region`` are (H, W) of it."""
+    """The chosen ones of the gates on the window: target, filled ``region``, ... are (H, W) of it."""
     bounds = settings.gates
     makers: dict[RemovalGate, Callable[[], Gate]] = {
         "change": lambda: gates.change_gate(before, after, target, bounds.min_change),
         "leak": lambda: gates.leak_gate(before, patch, region, bounds),
         "seam": lambda: gates.seam_gate(before, after, region, bounds),
         "ragged": lambda: fill_gates.ragged_gate(after, region, bounds),
+        "cut": lambda: fill_gates.cut_gate(after, region, blend + 3, bounds),
         "strange": lambda: fill_gates.strange_border_gate(after, region, bounds),
         "novel": lambda: fill_gates.novel_gate(after, region, bounds),
         "flat": lambda: fill_gates.flat_gate(after, region, bounds),
+        "shadow": lambda: fill_gates.shadow_gate(after, region, whole, others, bounds),
     }
     return tuple(make() for name, make in makers.items() if name in settings.removal.gates)
-
-
-def _other_objects(plan: EditPlan, mask: Mask) -> Mask:
-    """Pixels of the scene's objects that are not part of the target."""
-    target = plan.target
-    others = np.zeros(mask.shape, bool)
-    for scene_object in target.scene.objects:
-        if scene_object.index not in target.indices and scene_object.part_of not in target.indices:
-            others |= from_rle(scene_object.mask)
-    return others & ~mask
-
-
-def _overlap(boxes: Sequence[Box], others: Mask) -> float:
-    """Share of the target's boxes covered by other objects."""
-    area = sum(box.area for box in boxes)
-    taken = sum(int(others[b.y0 : b.y1, b.x0 : b.x1].sum()) for b in boxes)
-    return min(1.0, taken / area) if area else 0.0

@@ -17,9 +17,11 @@ RemovalGate = Literal[
     "leak",
     "seam",
     "ragged",
+    "cut",
     "strange",
     "novel",
     "flat",
+    "shadow",
     "found_before",
     "gone",
     "new_object",
@@ -100,7 +102,7 @@ class RemovalSettings(Settings):
     """
 
     outline: Literal["hull", "mask"] = Field(
-        default="hull",
+        default="mask",
         description="what is dilated: the mask's convex hull, or the mask with its gaps filled",
     )
     dilation: float = Field(default=0.05, ge=0, description="hole's margin, share of what dilation_of says")
@@ -111,12 +113,17 @@ class RemovalSettings(Settings):
     max_dilation_px: int = Field(default=36, ge=0, description="maximum of that margin, to spare neighbors")
     shadow: float = Field(default=0.5, ge=0, description="extra downward growth, as a factor of the margin")
     shadow_reach: float = Field(
-        default=2.5,
+        default=1.0,
         ge=0,
-        description="search radius for the object's shadow, as a factor of the margin; 0: off",
+        description="how far from the object its shadow is searched, in longer sides of its box; 0: off",
+    )
+    max_shadow: float = Field(
+        default=1.2,
+        ge=0,
+        description="area of a shadow, in areas of the object, up to which it is taken out with it; more is the ground",
     )
     box_share: float = Field(
-        default=0.7, ge=0, le=1, description="shape of the hole; 1: the whole box, 0: the mask's hull"
+        default=0.0, ge=0, le=1, description="how much of the box's corners the hole covers; 1: the whole box"
     )
     window_margin: float = Field(
         default=0.75, ge=0, description="context per side, share of the box's longer side"
@@ -135,7 +142,7 @@ class RemovalSettings(Settings):
     second_dilation: float = Field(
         default=0.1,
         ge=0,
-        description="margin of the second try's hole, around the outline alone; 0: no second try",
+        description="margin of the second try's hole, around the mask's hull; 0: no second try",
     )
     gates: tuple[RemovalGate, ...] = Field(
         default=get_args(RemovalGate),
@@ -147,7 +154,7 @@ class RemovalSettings(Settings):
         """The settings of each try, in order."""
         if not self.second_dilation:
             return (self,)
-        return self, self.model_copy(update={"dilation": self.second_dilation, "box_share": 0.0})
+        return self, self.model_copy(update={"dilation": self.second_dilation, "outline": "hull"})
 
 
 class GateSettings(Settings):
@@ -216,8 +223,19 @@ class GateSettings(Settings):
     max_ragged: float = Field(
         default=0.3, ge=0, le=1, description="maximum share of border with cut structures"
     )
+    max_cut: float = Field(
+        default=0.012,
+        ge=0,
+        le=1,
+        description="maximum share of border where a structure ends that the fill does not continue",
+    )
     max_trace: float = Field(
         default=0.25, ge=0, le=1, description="maximum trace of the removed shape found by the segmenter"
+    )
+    max_shadow_left: float = Field(
+        default=0.06,
+        ge=0,
+        description="maximum area of shadow in and at the fill, in areas of the object",
     )
     max_strange: float = Field(
         default=0.6, ge=0, le=1, description="maximum share of border in rare colors (leftover parts)"

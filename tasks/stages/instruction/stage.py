@@ -11,7 +11,7 @@ from typing import Any
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.outcomes import Child, Outcome, StageInput, ended_child
-from tasks.records.records import EditPlan, GroundedTarget, ModelIdentity
+from tasks.records.records import EditPlan, EditType, GroundedTarget, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.asks import AskInstructor, AskReferrer, AskRewriter, AskTextJudge, prompts_of
 from tasks.roles.offers import Offers
@@ -186,9 +186,14 @@ class _Plan:
             edit_type=self.edit.edit_type,
             argument=self.edit.argument,
             refusals=refusals,
+            along=self._along(),
         )
         written: WrittenInstruction = await self.tools.ask.instructor(question)
         return Wording.written(self.target, self.edit, written)
+
+    def _along(self) -> tuple[int, ...]:
+        offer = self.tools.offers.of(self.edit.edit_type)
+        return offer.taken_along(self.target) if self.edit.edit_type is EditType.REMOVE else ()
 
     async def _finished(self, wording: Wording, attempt: int) -> tuple[Wording, tuple[GateResult, ...]]:
         """The first rewriting that passes, else the original instruction; then the text judge."""

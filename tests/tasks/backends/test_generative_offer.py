@@ -38,7 +38,7 @@ def test_a_removal_is_not_the_editors():
 def test_a_person_beside_another_may_be_removed_by_a_generative_inpainter():
     two = scene([thing("person", (100, 100, 200, 400)), thing("person", (190, 100, 300, 400))])
     assert INPAINTER.offer(EditType.REMOVE, target(two, 0)).why_not == ""
-    assert INPAINTER.carriers == ()
+    assert INPAINTER.taken_along(target(street(), 1)) == ()
 
 
 def test_a_generative_editor_may_change_a_part_of_the_target_only():

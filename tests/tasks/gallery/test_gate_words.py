@@ -88,7 +88,6 @@ def test_an_unknown_gate_is_said_by_its_name_and_the_judges_points_by_what_they_
         ("seamless_quality", 4.25, 4, None, 0.25),
         ("area_share", 0.3, 0.0, 0.4, 0.5),
         ("hard_to_locate", 1.0, 1, 1, None),
-        ("carries_others", 0.0, 0, 0, None),
         ("reply_fits_schema", 1.0, 1, None, None),
         ("edit_types_allowed", 4.0, 1, None, None),
         ("marking_mentions", 0.0, None, 0, None),

@@ -59,9 +59,11 @@ def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writ
     return writer.say(f"editing.{_patterns_of(edit_type, slots)}", slots)
 
 
-def result_description(facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
-    """What the picture shows afterwards, and what stayed the same."""
-    own = {**slots, "zone": zone(facts, facts.edited, writer), "others": _others(facts, writer)}
+def result_description(
+    facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer, along: Sequence[int] = ()
+) -> str:
+    """What the picture shows afterwards, and what stayed the same; ``along`` went with the target."""
+    own = {**slots, "zone": zone(facts, facts.edited, writer), "others": _others(facts, writer, along)}
     return writer.say(f"result.{_patterns_of(edit_type, own)}", own)
 
 
@@ -204,14 +206,15 @@ def _in_plain_order(facts: SceneFacts, entities: list[Entity]) -> list[Entity]:
     return chain
 
 
-def _others(facts: SceneFacts, writer: Writer) -> str:
+def _others(facts: SceneFacts, writer: Writer, along: Sequence[int]) -> str:
     """What stays: of a part its whole; else identified neighbors, or the other instances of its class."""
     word = noun(facts.target.label)
     if facts.part is not None:
         return writer.say("others_whole", {"noun": word.one})
     # Named ones only: a doubtful "other vase" may be a flower pot.
     same = [e for e in facts.named if e.label == facts.target.label and e.index != facts.target.index]
-    near = sorted(facts.anchors, key=lambda a: (gap(a.box, facts.target.box), a.index))[:2]
+    stay = [a for a in facts.anchors if a.index not in along]
+    near = sorted(stay, key=lambda a: (gap(a.box, facts.target.box), a.index))[:2]
     options: list[str] = []
     if near:
         things = writer.listing([f"the {noun(a.label).one}" for a in near])

@@ -126,7 +126,7 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
                 scene_description=scene_description(facts, limits, writer),
                 target_localization=localization,
                 editing_description=editing_description(edit_type, slots, writer),
-                post_edit_description=result_description(facts, edit_type, slots, writer),
+                post_edit_description=result_description(facts, edit_type, slots, writer, question.along),
             ),
         )
 

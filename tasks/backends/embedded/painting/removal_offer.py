@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
+from tasks.backends.embedded.painting.belongings import (
+    belongings_of,
+    carriers_of,
+    doubtful_belongings,
+    parts_of,
+)
 from tasks.imaging.geometry import containment, enlarge, intersection, iou
-from tasks.records.records import EditType, GroundedTarget
+from tasks.records.records import EditType, GroundedTarget, SceneObject
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offer, Offered
 
@@ -23,7 +29,7 @@ CARRIED_AREA = 0.6
 TANGLED_IOU = 0.3
 """Boxes that overlap this much belong to a rider and a ride: without one the other makes no sense."""
 
-BESIDE = 1.4
+BESIDE = 1.15
 """Another of its kind within the box enlarged by this may lose a part to the filling, or hide a third one."""
 
 
@@ -40,7 +46,7 @@ OF_THE_OFFER = frozenset(RemovalOptions.model_fields)
 
 
 class EmbeddedInpainterOffer(Offer):
-    """Removal of what stands alone: a small inpainter cannot finish the things that were held, worn or hidden by it."""
+    """Removal of what stands alone: a small inpainter cannot finish the things that were hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
     version: ClassVar[int] = 2
@@ -48,34 +54,55 @@ class EmbeddedInpainterOffer(Offer):
 
     def __init__(self, options: Settings) -> None:
         super().__init__(options)
-        if isinstance(options, RemovalOptions):
-            self.carriers = options.carriers
+        self.carriers = options.carriers if isinstance(options, RemovalOptions) else CARRIERS
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:
-        """Not where something is carried by the target, tangled with it, or close to it and of its kind."""
+        """Not a part of something, nor where something stays that was carried by the target or tangled with it."""
         if edit_type not in self.edit_types:
             return Offered(why_not="not offered by the inpainter")
         if target.whole is not None:
             return Offered(why_not=f"part of a {target.whole.label}")
-        return Offered(why_not=what_depends_on(target))
+        if target.label in self.carriers:
+            return Offered(why_not="carries what stands on it")
+        return Offered(why_not=what_depends_on(target, self.taken_along(target)))
 
     def accepts(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
         """There is no argument to refuse."""
         return self.offer(edit_type, target).why_not
 
+    def taken_along(self, target: GroundedTarget) -> tuple[int, ...]:
+        """The target's own parts, and what a person holds, wears or rides."""
+        return tuple(sorted({*parts_of(target), *belongings_of(target)}))
 
-def what_depends_on(target: GroundedTarget) -> str:
-    """What would hang in the air without the target, or be harmed with it; ``""``: nothing."""
-    for held in target.scene.objects:
-        if held.index in target.indices or held.part_of in target.indices:
-            continue
-        for own in target.objects:
-            inside = containment(held.box, own.box) >= CARRIED_SHARE
-            if inside and held.box.area <= CARRIED_AREA * own.box.area:
-                return f"carries {held.label}"
-            if iou(held.box, own.box) >= TANGLED_IOU:
-                return f"tangled with {held.label}"
-            around = enlarge(own.box, BESIDE, 0, target.scene.source.width, target.scene.source.height)
-            if held.label == own.label and intersection(held.box, around):
-                return f"close to another {held.label}"
+    def material(self) -> dict[str, Any]:
+        """The labels that are never removed."""
+        return {"carriers": list(self.carriers)}
+
+
+def what_depends_on(target: GroundedTarget, along: tuple[int, ...]) -> str:
+    """What would hang in the air without the target, or be harmed with it; ``""``: nothing.
+
+    ``along`` are the objects that are taken out with it.
+    """
+    if carriers_of(target):
+        return "carried by a person"
+    doubtful = doubtful_belongings(target)
+    if doubtful:
+        return f"may carry a {doubtful[0]}"
+    gone = {*target.indices, *along}
+    stay = [o for o in target.scene.objects if o.index not in gone and o.part_of not in gone]
+    return next((why for other in stay if (why := _bond(target, other))), "")
+
+
+def _bond(target: GroundedTarget, other: SceneObject) -> str:
+    source = target.scene.source
+    for own in target.objects:
+        inside = containment(other.box, own.box) >= CARRIED_SHARE
+        if inside and other.box.area <= CARRIED_AREA * own.box.area:
+            return f"carries {other.label}"
+        if iou(other.box, own.box) >= TANGLED_IOU:
+            return f"tangled with {other.label}"
+        around = enlarge(own.box, BESIDE, 0, source.width, source.height)
+        if other.label == own.label and intersection(other.box, around):
+            return f"close to another {other.label}"
     return ""

@@ -106,7 +106,7 @@ def assert_refused_alone(child: Child, reason: Reason) -> None:
     assert child.reason is reason, (child.reason, child.measured)
     assert isinstance(child.record, EditedSample)
     failed = [m.name for m in child.record.gates if not m.passed]
-    assert len(failed) == 1, child.detail
+    assert len(failed) == 1, child.measured
     assert failed == [m.name for m in child.measured]
     assert {b.name for b in child.blobs} == {"edited.png", "patch.png"}
 

@@ -9,10 +9,10 @@ from tasks.imaging.geometry import box_of
 from tasks.records.records import Box
 from tasks.stages.editing.removal import (
     dilation_px,
-    follow_shadow,
     removal_alpha,
     removal_hole,
     removal_window,
+    with_shadow,
 )
 from tasks.stages.editing.settings import RemovalSettings
 
@@ -27,13 +27,13 @@ def _mask(box: Box = BOX, shape: tuple[int, int] = SHAPE) -> np.ndarray:
 
 
 def test_the_hole_covers_what_the_mask_missed_inside_the_box() -> None:
-    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), RemovalSettings())
+    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), RemovalSettings(box_share=0.7))
     assert hole[_mask()].all()
     assert hole[42, 90], "the head that the mask left out"
 
 
 def test_the_hole_of_share_zero_is_the_dilated_hull_alone() -> None:
-    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), RemovalSettings(box_share=0.0, shadow=0.0))
+    hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), RemovalSettings(outline="hull", shadow=0.0))
     assert not hole[42, 90]
     assert hole[69, 90], "the rim around the mask"
 
@@ -79,13 +79,14 @@ def test_a_neighbor_is_not_filled() -> None:
 def test_two_objects_far_apart_leave_the_ground_between_them() -> None:
     second = Box(x0=150, y0=40, x1=190, y1=140)
     mask = _mask() | _mask(second)
-    hole = removal_hole(mask, [BOX, second], np.zeros(SHAPE, bool), RemovalSettings())
+    settings = RemovalSettings(outline="hull", box_share=0.7)
+    hole = removal_hole(mask, [BOX, second], np.zeros(SHAPE, bool), settings)
     assert hole[mask].all()
     assert not hole[90, 136]
 
 
 def test_an_empty_mask_still_gives_the_box() -> None:
-    hole = removal_hole(np.zeros(SHAPE, bool), [BOX], np.zeros(SHAPE, bool), RemovalSettings())
+    hole = removal_hole(np.zeros(SHAPE, bool), [BOX], np.zeros(SHAPE, bool), RemovalSettings(box_share=0.7))
     assert hole[90, 90]
 
 
@@ -116,12 +117,12 @@ def test_a_hole_at_the_frame_is_filled_up_to_the_frame() -> None:
     assert removal_alpha(hole, 8)[0, 0] == 1
 
 
-def test_a_shadow_that_begins_at_the_hole_joins_it_and_another_one_does_not() -> None:
+def test_a_shadow_joins_the_hole_with_room_for_its_blend() -> None:
     hole, shadow = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
     hole[60:100, 60:100] = True
     shadow[80:110, 95:110] = True
-    shadow[20:30, 180:190] = True
-    grown = follow_shadow(hole, shadow, 6)
+    grown = with_shadow(hole, shadow, 6)
     assert grown[80:110, 95:112].all()
     assert not grown[:50].any()
     assert (grown | ~hole).all()
+    assert np.array_equal(with_shadow(hole, np.zeros(SHAPE, bool), 6), hole)

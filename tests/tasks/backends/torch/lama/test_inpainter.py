@@ -181,4 +181,4 @@ def test_it_runs_in_float32_only() -> None:
 def test_another_seed_gives_the_same_filling_so_its_offer_says_not_to_try_one(tmp_path: Path) -> None:
     settings = RoleSettings(backend="lama", options={"weights": "nowhere/big-lama.pt", "digest": "0" * 64})
     offer = offer_of(choose("inpainter", settings, "inpainter"))
-    assert (offer.by_seed, offer.effects, offer.carriers) == (False, False, ())
+    assert (offer.by_seed, offer.effects) == (False, False)

@@ -160,8 +160,8 @@ def _blurred(plane: Plane, sigma: float) -> Plane:
     # Three boxes approximate a wide Gaussian, whose own kernel takes far longer.
     side = max(1, round(sigma)) * 2 + 1
     for _ in range(3):
-        plane = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(plane, np.float32)
+        plane = np.asarray(cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
+    return plane
 
 
 def _connected(mask: Mask, seed: Mask) -> Mask:

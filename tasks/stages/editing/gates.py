@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -50,11 +49,6 @@ def require(gate: Gate) -> None:
 def region_gate(mask: Mask, settings: GateSettings) -> Gate:
     """The share of the picture that will be filled or changed."""
     return gate("region_share", float(mask.mean()), Reason.REGION_TOO_LARGE, high=settings.max_region_share)
-
-
-def carrier_gate(label: str, carriers: Sequence[str]) -> Gate:
-    """Whether the inpainter's offer excludes targets with this label, since what they carry would float in the air."""
-    return gate("carries_others", label in carriers, Reason.ENTANGLED, low=0, high=0)
 
 
 def overlap_gate(share: float, bound: float) -> Gate:

@@ -68,6 +68,28 @@ def choose_edit_type(
     return ChosenEdit(edit_type=chosen.edit_type, argument=argument, choices=choices)
 
 
+def drawn_weights(
+    weights: Mapping[EditType, float],
+    chances: Mapping[EditType, float],
+    seed: int,
+    key: str,
+    barred: Collection[EditType] = (),
+) -> dict[EditType, float]:
+    """``weights`` for one plan: 0 for ``barred`` types, and for those that its own draw holds back.
+
+    Weights alone cannot make a type rare that is often the only one offered for a target; ``chances`` (type ->
+    probability that the plan with this ``key`` may be of it; 1 where there is none) can. Depends on nothing else, so
+    neither workers nor the order of photographs change it.
+    """
+    return {
+        edit_type: 0.0
+        if edit_type in barred
+        or unit_interval(seed, key, f"chance:{edit_type.value}") >= chances.get(edit_type, 1.0)
+        else weight
+        for edit_type, weight in weights.items()
+    }
+
+
 def allowed_types(
     target: GroundedTarget, offers: Offers, weights: Mapping[EditType, float]
 ) -> dict[EditType, str]:

@@ -16,6 +16,7 @@ PAPER_COUNTS = {row.edit_type: row.weight for row in EDIT_TYPES}
 """Samples per edit type in the paper's Figure 2: the default weights."""
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 class InstructionSettings(Settings):
@@ -34,8 +35,16 @@ class InstructionSettings(Settings):
         default=2, ge=0, description="rewritings tried before the original instruction is used; 0: none"
     )
     weights: dict[EditType, Weight] = Field(default=PAPER_COUNTS, description="relative, not normalized")
+    chances: dict[EditType, Chance] = Field(
+        default={},
+        description="probability that a plan may be of this type at all, for types that would fit nearly every target; "
+        "types that are not named: 1",
+    )
     plans_per_target: int = Field(
         default=1, ge=1, description="maximum edits per target, of different types if possible"
+    )
+    repeat_types: bool = Field(
+        default=True, description="whether plans of one target may share a type, with different arguments"
     )
     tries: int = Field(default=2, ge=1, description="maximum tries to write a plan's words")
     unit_size: int = Field(default=32, gt=0, description="inputs per unit; not part of the stage's digest")

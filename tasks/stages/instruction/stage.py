@@ -25,7 +25,7 @@ from tasks.roles.questions import (
 )
 from tasks.stages.choices import configured_offers
 from tasks.stages.config import BuildConfig
-from tasks.stages.instruction.choose import ChosenEdit, allowed_types, choose_edit_type
+from tasks.stages.instruction.choose import ChosenEdit, allowed_types, choose_edit_type, drawn_weights
 from tasks.stages.instruction.referents import objects_meant
 from tasks.stages.instruction.settings import InstructionSettings
 from tasks.stages.instruction.word_gates import GateResult, WordGates, Wording, first_refusal
@@ -105,22 +105,22 @@ async def instruct(
         raise TypeError(f"{item.id}: instruction takes GroundedTarget, got {type(target).__name__}")
     tools = _Tools(ask=ask, offers=offers, gates=gates, settings=settings, seed=seed)
     picture = bench.picture(item.blobs["source.jpg"])
-    chosen: list[ChosenEdit] = []
+    chosen: dict[str, ChosenEdit] = {}
     for number in range(settings.plans_per_target):
         plan_id = f"{target.target_id}-p{number}"
-        taken = [(edit.edit_type, edit.argument) for edit in chosen]
-        edit = choose_edit_type(target, offers, settings.weights, seed, plan_id, taken)
-        if edit is None:
-            break  # each plan of a target must be a different edit, and none is left
-        chosen.append(edit)
+        taken = [(edit.edit_type, edit.argument) for edit in chosen.values()]
+        barred = () if settings.repeat_types else [edit_type for edit_type, _ in taken]
+        weights = drawn_weights(settings.weights, settings.chances, seed, plan_id, barred)
+        edit = choose_edit_type(target, offers, weights, seed, plan_id, taken)
+        if edit is not None:  # each plan of a target must be a different edit, and for this one none is left
+            chosen[plan_id] = edit
     if not chosen:
         against = allowed_types(target, offers, settings.weights)
-        raise SampleError(
-            Reason.NO_EDIT_TYPE, ", ".join(f"{kind.value}: {why}" for kind, why in against.items())
-        )
+        reasons = (f"{kind.value}: {why or 'held back by its chance'}" for kind, why in against.items())
+        raise SampleError(Reason.NO_EDIT_TYPE, ", ".join(reasons))
     plans = [
-        _Plan(plan_id=f"{target.target_id}-p{number}", target=target, edit=edit, picture=picture, tools=tools)
-        for number, edit in enumerate(chosen)
+        _Plan(plan_id=plan_id, target=target, edit=edit, picture=picture, tools=tools)
+        for plan_id, edit in chosen.items()
     ]
     children = await asyncio.gather(*(plan.child() for plan in plans))
     return Outcome(input_id=item.id, children=tuple(children))

@@ -11,7 +11,7 @@ from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.records import EditType
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offer, Offered, Offers
-from tasks.stages.instruction.choose import allowed_types, choose_edit_type
+from tasks.stages.instruction.choose import allowed_types, choose_edit_type, drawn_weights
 from tasks.stages.instruction.settings import PAPER_COUNTS
 from tests.tasks.stages.instruction.example_scenes import cups, desk, scene, street, target, thing
 
@@ -131,3 +131,18 @@ def test_a_type_used_before_is_chosen_again_with_another_argument():
     again = choose_edit_type(cup, EMBEDDED, weights, 0, "p", [(first.edit_type, first.argument)])
     assert again.edit_type is EditType.COLOR
     assert again.argument != first.argument
+
+
+def test_a_type_is_held_back_by_its_chance_and_by_nothing_else():
+    weights = {EditType.COLOR: 3.0, EditType.APPEARANCE: 1.0}
+    drawn = [drawn_weights(weights, {EditType.APPEARANCE: 0.2}, 5, f"k{i}") for i in range(800)]
+    assert {d[EditType.COLOR] for d in drawn} == {3.0}
+    assert 0.15 < sum(d[EditType.APPEARANCE] > 0 for d in drawn) / 800 < 0.25
+    assert drawn[0] == drawn_weights(weights, {EditType.APPEARANCE: 0.2}, 5, "k0")
+    assert drawn_weights(weights, {}, 5, "k0") == weights
+    assert drawn_weights(weights, {EditType.COLOR: 0.0}, 5, "k0") == {**weights, EditType.COLOR: 0.0}
+
+
+def test_a_barred_type_has_no_weight():
+    weights = {EditType.COLOR: 3.0, EditType.APPEARANCE: 1.0}
+    assert drawn_weights(weights, {}, 5, "k", [EditType.COLOR])[EditType.COLOR] == 0.0

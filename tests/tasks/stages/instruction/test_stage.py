@@ -210,6 +210,24 @@ def test_several_plans_of_a_target_are_different_edits_other_types_first():
     assert len({child.record.seed for child in outcome.children}) == len(edits)
 
 
+def test_types_need_not_come_again():
+    (outcome,) = answered(
+        _stage(plans_per_target=8, repeat_types=False), [_input(target(cups(), 1))], NoPixels()
+    )
+    types = [child.record.edit_type for child in outcome.children]
+    assert len(set(types)) == len(types) > 1
+
+
+def test_a_type_that_is_held_back_leaves_the_other_plans_as_they_are():
+    held = {EditType.COLOR: 0.0}
+    (outcome,) = answered(_stage(plans_per_target=3, chances=held), [_input(target(cups(), 1))], NoPixels())
+    assert {child.record.edit_type for child in outcome.children} == {EditType.REMOVE}
+    nothing = {EditType.COLOR: 0.0, EditType.REMOVE: 0.0}
+    (outcome,) = answered(_stage(chances=nothing), [_input(target(cups(), 1))], NoPixels())
+    assert outcome.reason is Reason.NO_EDIT_TYPE
+    assert "held back by its chance" in outcome.detail
+
+
 def test_more_plans_leave_the_first_one_as_it_is():
     (one,) = answered(_stage(), [_input(target(cups(), 1))], NoPixels())
     (more,) = answered(_stage(plans_per_target=3), [_input(target(cups(), 1))], NoPixels())

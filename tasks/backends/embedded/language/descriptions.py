@@ -186,8 +186,11 @@ def _fallback_layout(facts: SceneFacts, writer: Writer) -> str:
     word = noun(facts.target.label)
     if len(same_label(facts.named, facts.target.label)) > 1:
         return writer.say("scene.several", {"noun": word.one})
-    slots = {**agreeing(word, writer), "a_noun": word.with_article, "A_noun": upper_first(word.with_article)}
-    return writer.say("scene.single", {**slots, "noun": word.one, "zone": zone(facts, facts.target, writer)})
+    slots = {**agreeing(word, writer), "noun": word.one, "zone": zone(facts, facts.target, writer)}
+    if not facts.rivals:
+        return writer.say("scene.place", slots)
+    slots |= {"a_noun": word.with_article, "A_noun": upper_first(word.with_article)}
+    return writer.say("scene.single", slots)
 
 
 def _unique(facts: SceneFacts) -> list[Entity]:

@@ -55,8 +55,10 @@ def target_localization(
         The text, or None when nothing but the part of the picture is certain.
     """
     sequence, told = _sequence(facts, limits, writer)
-    relative = _relative(facts, reference, told, writer)
     others = ruled_out(facts, reference, writer)
+    if others:
+        told |= {facts.target.label}
+    relative = _relative(facts, reference, told, writer)
     if not (sequence or relative or others):
         return None
     resolution = writer.say("localization.resolution", {"ref": ref})
@@ -130,7 +132,7 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> tuple[st
         ordinal = str(writer.entry("ordinals")[counted[0].rank])
         slots = {"many": word.many, "side": counted[0].side, "ordinal": ordinal}
         said = writer.say("localization.sequence_class", {**slots, **_pronouns(facts, writer)})
-        return said, frozenset()
+        return said, frozenset({facts.target.label})
     before = [m for m in _marks(facts) if all(wholly_left(e, facts.target, facts.width) for e in m)]
     after = [m for m in _marks(facts) if all(wholly_left(facts.target, e, facts.width) for e in m)]
     if before or after:
@@ -142,7 +144,7 @@ def _sequence(facts: SceneFacts, limits: FactLimits, writer: Writer) -> tuple[st
         return said, frozenset(mark[0].label for mark in named.values())
     among = _sequence_among_class(facts, writer)
     if among is not None:
-        return among, frozenset()
+        return among, frozenset({facts.target.label})
     said_down, mark = _sequence_downwards(facts, writer)
     return (said_down, mark) if said_down else (_sequence_alone(facts, writer), frozenset())
 
@@ -193,7 +195,7 @@ def _sequence_alone(facts: SceneFacts, writer: Writer) -> str | None:
 def _relative(facts: SceneFacts, reference: Reference, told: frozenset[str], writer: Writer) -> str | None:
     """One unambiguous relation to a neighbor, preferably one that the wording does not use.
 
-    Not to one of the labels in ``told``, of which the order has said as much.
+    Not to things of the labels in ``told``, of which other sentences say as much.
     """
     own = facts.target
     used = {anchor.index for anchor in reference.anchors}
@@ -228,7 +230,7 @@ def _relative_to_class(facts: SceneFacts, told: frozenset[str], writer: Writer) 
             return writer.say("localization.relative_higher", slots)
         if all(clearly_above(member, own) for member in group):
             return writer.say("localization.relative_lower", slots)
-    sure = [r for r in facts.rivals if r.index >= 0 and r.label == own.label]
+    sure = [] if own.label in told else [r for r in facts.rivals if r.index >= 0 and r.label == own.label]
     for rival in sorted(sure, key=lambda r: (gap(r.box, own.box), r.index)):
         for side, other in (("left", "right"), ("right", "left")):
             if beside(own, rival, side, facts.width):

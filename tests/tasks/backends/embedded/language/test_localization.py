@@ -122,3 +122,14 @@ def test_a_garment_is_told_with_its_wearer_and_what_else_is_worn():
     for words in ("a red top", "one of the people", "blue trousers", "left half of the picture", "bench"):
         assert words in text
     assert " it " not in text.replace("with it.", "")
+
+
+def test_no_relation_to_its_own_kind_is_said_twice():
+    pair = scene([thing("chair", (100, 400, 180, 600), "red"), thing("chair", (500, 400, 580, 600), "white")])
+    facts = gather_facts(target(pair, 0), LIMITS)
+    for seed in range(8):
+        writer = Writer(patterns=load_data("patterns_instructor"), seed=seed, key="k")
+        reference = Reference(kind="extreme", side="left", rank=1)
+        text = target_localization(facts, reference, "the leftmost chair", LIMITS, writer)
+        assert "nother chair" not in text
+        assert "other chair" in text

@@ -31,7 +31,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, "efficientnet-l
 """Packaged files it loads."""
 
 
-VERSION = 7
+VERSION = 8
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 

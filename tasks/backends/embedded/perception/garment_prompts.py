@@ -18,9 +18,9 @@ MAX_DOUBT = 0.25
 MIN_SHOULDERS_PX = 24.0
 """Width of the shoulders, or length of the trunk, below which a garment has too few pixels."""
 
-TRUNK, TRUNK_BY_HEAD = 1.35, 2.2
-"""Length of the trunk over the shoulders' width of a person seen from the front, and over the distance of head and
-shoulders of one seen from the side, where the hips are not seen."""
+TRUNK = 1.35
+"""Length of the trunk over the shoulders' width of a person seen from the front, where the hips are not seen. From the
+side it is longer; there a top seems too long for its name, as a dress is."""
 
 FACE = ("nose", "left eye", "right eye", "left ear", "right ear")
 """Keypoints of the head."""
@@ -95,9 +95,7 @@ def body_of(pose: Pose, box: Box) -> Body | None:
     hips_seen = seen("left hip") is not None and seen("right hip") is not None
     neck = (left + right) / 2
     head = [p for name in FACE if (p := seen(name)) is not None]
-    reach = float(np.hypot(*(neck - np.mean(head, axis=0)))) if head else 0.0
-    guess = max(TRUNK * width, TRUNK_BY_HEAD * reach)
-    waist = (hips[0] + hips[1]) / 2 if hips_seen else neck + np.array([0.0, guess])
+    waist = (hips[0] + hips[1]) / 2 if hips_seen else neck + np.array([0.0, TRUNK * width])
     scale = float(np.hypot(*(waist - neck)))
     if scale < MIN_SHOULDERS_PX or waist[1] <= neck[1]:
         return None

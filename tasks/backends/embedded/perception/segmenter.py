@@ -38,7 +38,7 @@ from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
 """Packaged files it loads."""
 
-VERSION = 5
+VERSION = 6
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"

@@ -26,6 +26,7 @@ MAX_XMP_BYTES = 16_000_000
 _START = b"\x89PNG\r\n\x1a\n"
 _END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
+_TRUE_COLOR = (b"\2", b"\6")
 _CRITICAL = re.compile(rb"[A-Z]")
 _NAME = re.compile(rb"[A-Za-z]{4}")
 _COLORS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
@@ -44,6 +45,8 @@ def read_png(data: bytes) -> PictureParts:
     damaged: set[bytes] = set()
     for name, piece in _chunks(data):
         body, sound = piece[8:-4], zlib.crc32(piece[4:-4]) == int.from_bytes(piece[-4:], "big")
+        if name == b"PLTE" and b"".join(pieces[1:2])[17:18] in _TRUE_COLOR:
+            continue  # a suggestion for displays of few colors
         if name in _PICTURE:
             if not sound:
                 raise SampleError(Reason.DECODE_ERROR, f"a wrong checksum in {name.decode()}")

@@ -28,6 +28,7 @@ _ORIENTATION, _TRANSFER, _WHITE_POINT, _PRIMARIES = 274, 301, 318, 319
 _SUB_IFDS, _XMP, _PROFILE, _DNG_VERSION = 330, 700, 34675, 50706
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
+_INKS, _INK_SET = 5, 332
 _SENSOR = (32803, 34892)
 _COLORS = {9: "ICC L*a*b*", 10: "ITU L*a*b*", 32844: "LogL", 32845: "LogLuv"}
 _PIXELS = frozenset(
@@ -56,6 +57,8 @@ def read_tiff(data: bytes) -> PictureParts:
     kind = page.number(_PHOTOMETRIC)
     if kind in _SENSOR:
         raise SampleError(Reason.UNSUPPORTED_FORMAT, "TIFF with sensor data")
+    if kind == _INKS and (page.number(_INK_SET) or 1) != 1:
+        raise SampleError(Reason.UNSUPPORTED_COLOR, "TIFF with inks other than CMYK")
     if kind in _COLORS:
         raise SampleError(Reason.UNSUPPORTED_COLOR, f"TIFF with pixels in {_COLORS[kind]}")
     profile = page.content(_PROFILE)

@@ -120,6 +120,12 @@ def test_damage_in_the_pictures_own_chunks_is_an_error(pictures, picture):
         )
 
 
+def test_a_palette_that_is_only_a_suggestion_is_thrown_away_too(pictures, picture):
+    palette = pictures.png_chunk(b"PLTE", bytes(range(30)))
+    for chunk in (palette, spoiled(palette)):
+        assert actions_of(with_chunks(pictures.save(picture, "PNG"), chunk)) == ("encoded",)
+
+
 def test_what_follows_a_whole_png_may_be_anything(pictures, picture):
     png = pictures.save(picture, "PNG")
     late = pictures.png_chunk(b"tEXt", b"Comment\0" + b"x" * 900)

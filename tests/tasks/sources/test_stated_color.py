@@ -178,6 +178,26 @@ def test_linear_light_of_sixteen_bits_keeps_its_shadows(pictures):
     assert np.abs(seen(working, 40) - srgb_encoded(deep / 65535)).max() <= 1
 
 
+def test_sixteen_bits_beside_transparency_and_in_a_tiff_keep_their_shadows(pictures):
+    deep = np.array([[100, 1000, 5000], [65535, 30, 20000]], np.uint16)
+    flat = patches(deep, 40)[..., ::-1]
+    clear = cv2.imencode(".png", np.dstack([flat, np.full(flat.shape[:2], 65535, np.uint16)]))[1].tobytes()
+    clear = clear[:33] + pictures.png_chunk(*gama(100_000)) + clear[33:]
+    plain = cv2.imencode(".tiff", flat, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes()
+    (offset,) = struct.unpack_from("<I", plain, 4)
+    (number,) = struct.unpack_from("<H", plain, offset)
+    tags = [plain[offset + 2 + 12 * n :][:12] for n in range(number)]
+    tags.append(struct.pack("<HHII", 301, 3, 65536, len(plain)))
+    tags.sort(key=lambda tag: struct.unpack_from("<H", tag))
+    table = struct.pack("<65536H", *range(65536))
+    directory = struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+    curved = plain[:4] + struct.pack("<I", len(plain) + len(table)) + plain[8:] + table + directory
+    for data in (clear, curved):
+        working = make_working_source(data, SETTINGS)
+        assert working.actions == ("depth_reduced", "gamma_to_srgb", "encoded")
+        assert np.abs(seen(working, 40) - srgb_encoded(deep / 65535)).max() <= 1
+
+
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_a_gray_follows_its_curve(pictures, depth):
     ramp = np.linspace(0, np.iinfo(depth).max, 64 * 64).astype(depth).reshape(64, 64)
@@ -384,6 +404,29 @@ def test_a_tiff_of_kinds_of_pixels_that_are_not_converted_is_refused(pictures, k
     with pytest.raises(SampleError, match="TIFF with pixels in") as caught:
         make_working_source(data[: start + 8] + struct.pack("<H", kind) + data[start + 10 :], SETTINGS)
     assert caught.value.reason == Reason.UNSUPPORTED_COLOR
+
+
+def test_a_tiff_with_inks_other_than_cmyk_is_refused(pictures):
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    info.tagtype[332] = 3
+    for inks, refused in ((1, False), (2, True)):
+        info[332] = inks
+        data = pictures.save(Image.fromarray(patches()).convert("CMYK"), "TIFF", tiffinfo=info)
+        if refused:
+            with pytest.raises(SampleError, match="inks other than CMYK"):
+                make_working_source(data, SETTINGS)
+        else:
+            assert make_working_source(data, SETTINGS).actions == ("cmyk_without_profile", "encoded")
+
+
+def test_a_gif_may_hold_a_profile(pictures):
+    profile = pictures.icc_profile(pictures.DISPLAY_P3, 2.2)
+    gif = pictures.save(Image.fromarray(patches()).quantize(16), "GIF")
+    pieces = [profile[at : at + 255] for at in range(0, len(profile), 255)]
+    blocks = b"".join(bytes((len(piece),)) + piece for piece in pieces) + b"\0"
+    start = 13 + (3 << ((gif[10] & 7) + 1))
+    data = gif[:start] + b"!\xff\x0bICCRGBG1012" + blocks + gif[start:]
+    assert make_working_source(data, SETTINGS).actions == ("profile_converted", "encoded")
 
 
 def test_cmyk_and_gray_do_not_follow_what_cameras_say_about_rgb(pictures):

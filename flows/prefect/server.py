@@ -182,7 +182,7 @@ def _spawn(home: Path, door: socket.socket) -> subprocess.Popen[bytes]:
         "PREFECT_UI_ENABLED": "0",
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
-        "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",  # into its log, whose end is told when it does not start
     }
     # The pipe closes when this process ends, in whatever way.
     with (home / LOG).open("wb") as log:

@@ -153,7 +153,11 @@ def _worn(facts: SceneFacts, limits: FactLimits, writer: Writer) -> str:
         several = len(worn) > 1 or noun(worn[0].label).pair
         verbs = writer.entry("verbs")["many" if several else "one"]
         slots = {"clothes": clothes, "Clothes": upper_first(clothes), "is": str(verbs["is"])}
-        return writer.say("scene.wears_alone" if only else "scene.wears", slots)
+        alone = "_alone" if only else ""
+        paths = [f"scene.wears{alone}"]
+        if any("torso" in noun(garment.label).covers for garment in worn):
+            paths.append(f"scene.dressed{alone}")
+        return writer.say(paths, slots)
     if facts.part is None or only:
         return ""
     slots = {"many": own.many, "a_part": described(facts.part, limits)}

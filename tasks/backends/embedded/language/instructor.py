@@ -146,11 +146,24 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
         return of_kind[writer.draw("reference.one", len(of_kind))]
 
 
+_TURNS = (
+    EditType.COLOR,
+    EditType.REMOVE,
+    EditType.MATERIAL,
+    EditType.APPEARANCE,
+    EditType.REPLACE,
+    EditType.ADD,
+    EditType.TEXT,
+    EditType.ACTION,
+)
+"""Types that are often asked for of one target come after each other."""
+
+
 def _turn(question: InstructQuestion) -> int:
     """Differs between the samples of one photograph as far as their ids and types do, and between tries."""
     number = question.target.target_id.rpartition("-t")[2]
     target = int(number) if number.isdigit() else 0
-    return target + list(EditType).index(question.edit_type) + question.attempt
+    return target + _TURNS.index(question.edit_type) + question.attempt
 
 
 def _declined(writer: Writer, word: str) -> SampleError:

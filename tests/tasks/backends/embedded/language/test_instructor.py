@@ -124,6 +124,20 @@ def test_texts_about_one_photograph_do_not_repeat_each_other():
         assert not listings & next_listings
 
 
+def test_edits_of_one_target_are_told_in_different_words():
+    edits = ((EditType.COLOR, "blue"), (EditType.REMOVE, "none"), (EditType.MATERIAL, "wood"))
+    edits = (*edits, (EditType.APPEARANCE, "sepia"))
+    listings = [
+        {
+            re.sub(r"(a|at least) .*", "", r.reasoning.scene_description)
+            for r in _replies(target(cups(), 1), *edit)
+        }
+        for edit in edits
+    ]
+    for first, second in itertools.combinations(listings, 2):
+        assert not first & second
+
+
 def test_the_same_question_gives_the_same_words():
     assert _replies(target(desk(), 1), seeds=2) == _replies(target(desk(), 1), seeds=2)
 

@@ -29,6 +29,9 @@ from tasks.stages.sample_stage import Workbench
 COMPARED: tuple[RemovalGate, ...] = ("gone", "new_object")
 """Gates for which the detector looks before and after, as `compare_looks` gives them."""
 
+IN_THE_GROUND = frozenset({"ragged_border_share", "cut_structures_share"})
+"""Measurements that fail for what is around the object, whatever is filled."""
+
 
 class RemovalAsks(Protocol):
     """The roles that take part: one fills, two check the result."""
@@ -90,7 +93,8 @@ async def remove_object(
         done = replace(done, gates=(*early, *seen, *done.gates))
         if best is None or _failures(done) < _failures(best):
             best = done
-        if not _failures(done):
+        # Where structures run into the hole a larger one meets more of them.
+        if not _failures(done) or any(g.measurement.name in IN_THE_GROUND for g in done.gates if not g.passed):
             break
     assert best is not None, "there is at least one try"
     return best

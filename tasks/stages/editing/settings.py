@@ -224,7 +224,7 @@ class GateSettings(Settings):
         default=0.3, ge=0, le=1, description="maximum share of border with cut structures"
     )
     max_cut: float = Field(
-        default=0.012,
+        default=0.006,
         ge=0,
         le=1,
         description="maximum share of border where a structure ends that the fill does not continue",

@@ -94,7 +94,9 @@ async def remove_object(
         if best is None or _failures(done) < _failures(best):
             best = done
         # Where structures run into the hole a larger one meets more of them.
-        if not _failures(done) or any(g.measurement.name in IN_THE_GROUND for g in done.gates if not g.passed):
+        if not _failures(done) or any(
+            g.measurement.name in IN_THE_GROUND for g in done.gates if not g.passed
+        ):
             break
     assert best is not None, "there is at least one try"
     return best

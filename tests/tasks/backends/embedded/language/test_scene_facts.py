@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tasks.backends.embedded.language.relations import beside, clearly_left, rests_on
 from tasks.backends.embedded.language.scene_facts import (
     FactLimits,
     gather_facts,
@@ -10,7 +9,14 @@ from tasks.backends.embedded.language.scene_facts import (
     possible_instances,
 )
 from tasks.imaging.geometry import gap
-from tests.tasks.stages.instruction.example_scenes import WIDTH, cups, desk, scene, street, target, thing
+from tests.tasks.stages.instruction.example_scenes import (
+    cups,
+    garments,
+    scene,
+    street,
+    target,
+    thing,
+)
 
 LIMITS = FactLimits(weak=0.2, named=0.55, color_share=0.7)
 
@@ -85,35 +91,18 @@ def test_group_boxes_and_contested_labels_are_no_anchors():
     assert _facts(whole, 0).anchors == ()
 
 
-def test_beside_needs_separate_boxes_on_about_one_level():
-    facts = _facts(desk(), 1)
-    laptop = next(a for a in facts.anchors if a.label == "laptop")
-    assert beside(facts.target, laptop, "left", WIDTH)
-    assert not beside(facts.target, laptop, "right", WIDTH)
-    above = _facts(scene([thing("clock", (300, 20, 360, 80)), thing("couch", (350, 500, 800, 780))]), 0)
-    assert not beside(above.target, above.anchors[0], "left", WIDTH)
-
-
-def test_clearly_left_is_false_for_stacked_things():
-    facts = _facts(scene([thing("cup", (100, 400, 180, 480)), thing("book", (110, 500, 185, 540))]), 0)
-    assert not clearly_left(facts.target, facts.anchors[0], WIDTH)
-
-
-def test_a_cup_with_its_foot_inside_the_table_rests_on_it_and_a_person_behind_does_not():
-    whole = scene(
-        [
-            thing("dining table", (200, 400, 800, 700), "brown"),
-            thing("cup", (400, 380, 460, 470), "white"),
-            thing("vase", (100, 380, 260, 470), "white"),
-        ]
-    )
-    cup, vase = _facts(whole, 1), _facts(whole, 2)
-    assert rests_on(cup.target, next(a for a in cup.anchors if a.label == "dining table"))
-    assert not rests_on(vase.target, next(a for a in vase.anchors if a.label == "dining table"))
-
-
 def test_the_gap_of_touching_boxes_is_zero_and_parts_cover_the_picture():
     facts = _facts(street(), 1)
     bus = next(a for a in facts.anchors if a.label == "bus")
     assert gap(facts.target.box, bus.box) == 100
     assert [part(x) for x in (0.0, 0.35, 0.37, 0.65, 1.0)] == [0, 0, 1, 2, 2]
+
+
+def test_parts_are_no_things_of_their_own_and_their_whole_is_told_from_its_rivals():
+    facts = _facts(garments(), 3)
+    assert (facts.target.index, facts.edited.index) == (0, 3)
+    assert [r.index for r in facts.rivals] == [1, 2]
+    assert {e.label for e in (*facts.named, *facts.anchors)} == {"person", "dog", "bench"}
+    assert [e.label for e in facts.garments(facts.target)] == ["top", "trousers"]
+    assert facts.is_sole_part
+    assert _facts(garments(), 0).part is None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.backends.embedded.nouns import noun
+from tasks.imaging.arrays import Mask
 from tasks.imaging.geometry import containment, from_rle, grow, iou
 from tasks.imaging.masks import dilate
 from tasks.records.records import Box, GroundedTarget, SceneObject
 
-PERSON = "person"
+PERSON, CLOTHING = "person", "clothing"
 
-CARRIED_KINDS = frozenset({"bag", "accessory", "clothing", "toy", "thin"})
+CARRIED_KINDS = frozenset({"bag", "accessory", CLOTHING, "toy", "thin"})
 """Kinds of noun that a person holds, wears or carries."""
 
 CARRIED = frozenset({"cell phone", "baseball glove", "book", "camera", "cup", "bottle"})
@@ -49,32 +50,39 @@ def parts_of(target: GroundedTarget) -> tuple[int, ...]:
 
 def belongings_of(target: GroundedTarget) -> tuple[int, ...]:
     """Objects that a person who is the target holds, wears or rides: touching, and with a mask that can be trusted."""
-    return tuple(o.index for o in _touching(target) if o.mask_score >= SURE_MASK)
+    return tuple(o.index for o in _touching(target) if _goes_along(o))
 
 
 def doubtful_belongings(target: GroundedTarget) -> tuple[str, ...]:
-    """Labels of what a person may carry that cannot go along: its mask is in doubt, it is known by a weak box only,
-    or another person may be its owner.
+    """Labels of what a person may carry that cannot go along.
+
+    Its mask is in doubt, it is known by a weak box only, or another person may be its owner.
     """
-    scene = target.scene
-    people = [o for o in scene.objects if o.label == PERSON and o.index not in target.indices]
+    people = _people(target)
     found = [
         o.label
         for o in _touching(target)
-        if o.mask_score < SURE_MASK or any(_carried_by(o.label, o.box, other.box) for other in people)
+        if not _goes_along(o) or any(_carried_by(o.label, o.box, other.box) for other in people)
     ]
     return tuple(sorted({*found, *_weak(target)}))
 
 
-def carriers_of(target: GroundedTarget) -> tuple[int, ...]:
-    """People of the scene who may hold, wear or ride the target: without it they would have to be painted anew."""
-    return tuple(
-        o.index
-        for o in target.scene.objects
-        if o.label == PERSON
-        and o.index not in target.indices
-        and any(_carried_by(own.label, own.box, o.box) for own in target.objects)
+def held_by_a_person(target: GroundedTarget) -> bool:
+    """Whether a person may hold, wear or ride the target, so that what it hides of them would have to be painted."""
+    return any(
+        _carried_by(own.label, own.box, person.box) and _in_touch(from_rle(target.mask), person)
+        for person in _people(target)
+        for own in target.objects
     )
+
+
+def _people(target: GroundedTarget) -> list[SceneObject]:
+    return [o for o in target.scene.objects if o.label == PERSON and o.index not in target.indices]
+
+
+def _goes_along(thing: SceneObject) -> bool:
+    # A shoe lies within its wearer's outline anyway, so a rough mask of it does no harm.
+    return thing.mask_score >= SURE_MASK or noun(thing.label).kind == CLOTHING
 
 
 def _weak(target: GroundedTarget) -> list[str]:
@@ -85,6 +93,7 @@ def _weak(target: GroundedTarget) -> list[str]:
         d
         for d in target.scene.distractors
         if d.score >= WEAK
+        and noun(d.label).kind != CLOTHING
         and any(_carried_by(d.label, d.box, o.box) for o in target.objects)
         and all(iou(d.box, o.box) <= SAME for o in target.scene.objects)
     ]
@@ -98,21 +107,18 @@ def _touching(target: GroundedTarget) -> Iterator[SceneObject]:
     """What a person who is the target may carry, by class and box, if their masks touch."""
     if target.label != PERSON:
         return
-    owners = target.objects
-    near = [
-        o
-        for o in target.scene.objects
-        if o.index not in target.indices
-        and o.part_of is None
-        and any(_carried_by(o.label, o.box, owner.box) for owner in owners)
-    ]
-    if not near:
-        return
-    side = max(max(o.box.width, o.box.height) for o in owners)
-    reach = dilate(from_rle(target.mask), max(2, round(TOUCH * side)))
-    for thing in near:
-        if (from_rle(thing.mask) & reach).any():
+    for thing in target.scene.objects:
+        if thing.index in target.indices or thing.part_of is not None:
+            continue
+        owners = [o for o in target.objects if _carried_by(thing.label, thing.box, o.box)]
+        if any(_in_touch(from_rle(thing.mask), owner) for owner in owners):
             yield thing
+
+
+def _in_touch(mask: Mask, person: SceneObject) -> bool:
+    """Whether a thing's mask (H, W) touches a person's."""
+    reach = max(2, round(TOUCH * max(person.box.width, person.box.height)))
+    return bool((mask & dilate(from_rle(person.mask), reach)).any())
 
 
 def _carried_by(label: str, box: Box, owner: Box) -> bool:

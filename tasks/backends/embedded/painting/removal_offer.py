@@ -8,8 +8,8 @@ from pydantic import Field
 
 from tasks.backends.embedded.painting.belongings import (
     belongings_of,
-    carriers_of,
     doubtful_belongings,
+    held_by_a_person,
     parts_of,
 )
 from tasks.imaging.geometry import containment, enlarge, intersection, iou
@@ -49,7 +49,7 @@ class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     edit_types: ClassVar[frozenset[EditType]] = frozenset({EditType.REMOVE})
 
     def __init__(self, options: Settings) -> None:
@@ -84,7 +84,7 @@ def what_depends_on(target: GroundedTarget, along: tuple[int, ...]) -> str:
 
     ``along`` are the objects that are taken out with it.
     """
-    if carriers_of(target):
+    if held_by_a_person(target):
         return "carried by a person"
     doubtful = doubtful_belongings(target)
     if doubtful:

@@ -15,7 +15,7 @@ from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, 
 PERSON = ("person", (400, 200, 520, 600))
 
 
-def _drawn(whole: Scene) -> Scene:
+def with_masks(whole: Scene) -> Scene:
     """The scene with a full box as the mask of each thing."""
     objects = []
     for item in whole.objects:
@@ -26,7 +26,7 @@ def _drawn(whole: Scene) -> Scene:
 
 
 def _with(label: str, box: tuple[int, int, int, int], **changes: object) -> GroundedTarget:
-    whole = _drawn(scene([thing(*PERSON), thing(label, box)]))
+    whole = with_masks(scene([thing(*PERSON), thing(label, box)]))
     objects = (whole.objects[0], replace(whole.objects[1], **changes))
     return target(replace(whole, objects=objects), 0)
 
@@ -61,7 +61,7 @@ def test_other_things_and_what_stands_apart_stay(label: str, box: tuple[int, int
 
 
 def test_a_thing_has_no_belongings() -> None:
-    whole = _drawn(scene([thing("chair", PERSON[1]), thing("backpack", (500, 260, 560, 380))]))
+    whole = with_masks(scene([thing("chair", PERSON[1]), thing("backpack", (500, 260, 560, 380))]))
     assert belongings_of(target(whole, 0)) == ()
 
 
@@ -73,16 +73,23 @@ def test_a_belonging_with_a_doubtful_mask_is_named_as_such() -> None:
 
 def test_a_belonging_known_by_a_weak_box_only_is_doubtful() -> None:
     weak = (("handbag", (490, 350, 560, 450), 0.3),)
-    whole = _drawn(scene([thing(*PERSON)], weak=weak))
+    whole = with_masks(scene([thing(*PERSON)], weak=weak))
     assert doubtful_belongings(target(whole, 0)) == ("handbag",)
     inside = (("tie", (440, 250, 470, 350), 0.3),)
-    assert doubtful_belongings(target(_drawn(scene([thing(*PERSON)], weak=inside)), 0)) == ()
+    assert doubtful_belongings(target(with_masks(scene([thing(*PERSON)], weak=inside)), 0)) == ()
     faint = (("handbag", (490, 350, 560, 450), 0.1),)
-    assert doubtful_belongings(target(_drawn(scene([thing(*PERSON)], weak=faint)), 0)) == ()
+    assert doubtful_belongings(target(with_masks(scene([thing(*PERSON)], weak=faint)), 0)) == ()
+
+
+def test_shoes_go_with_their_wearer_however_rough_their_masks() -> None:
+    grounded = _with("shoe", (440, 570, 500, 605), mask_score=0.4)
+    assert (belongings_of(grounded), doubtful_belongings(grounded)) == ((1,), ())
+    weak = (("shoe", (440, 570, 500, 640), 0.3),)
+    assert doubtful_belongings(target(with_masks(scene([thing(*PERSON)], weak=weak)), 0)) == ()
 
 
 def test_what_may_be_another_persons_is_doubtful() -> None:
-    whole = _drawn(
+    whole = with_masks(
         scene(
             [thing(*PERSON), thing("person", (560, 200, 680, 600)), thing("suitcase", (510, 480, 570, 600))]
         )
@@ -91,7 +98,7 @@ def test_what_may_be_another_persons_is_doubtful() -> None:
 
 
 def test_parts_go_with_their_owner() -> None:
-    whole = _drawn(scene([thing(*PERSON), thing("shirt", (410, 280, 510, 400))]))
+    whole = with_masks(scene([thing(*PERSON), thing("shirt", (410, 280, 510, 400))]))
     objects = (whole.objects[0], replace(whole.objects[1], part_of=0))
     grounded = target(replace(whole, objects=objects), 0)
     assert parts_of(grounded) == (1,)

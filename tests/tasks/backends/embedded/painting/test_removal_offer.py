@@ -11,6 +11,7 @@ from tasks.backends.embedded.painting.removal_offer import CARRIERS, EmbeddedInp
 from tasks.imaging.geometry import to_rle
 from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.records import EditType
+from tests.tasks.backends.embedded.painting.test_belongings import with_masks
 from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, desk, scene, street, target, thing
 
 OFFER = EmbeddedInpainterOffer(RemovalOptions())
@@ -46,10 +47,13 @@ def test_a_rider_and_a_ride_stay_together():
 
 
 def test_what_a_person_carries_is_not_removed_alone():
-    pair = scene([thing("person", (100, 100, 200, 400)), thing("backpack", (180, 150, 240, 250))])
-    assert _why(target(pair, 1)) == "carried by a person"
-    apart = scene([thing("person", (100, 100, 200, 400)), thing("backpack", (480, 150, 540, 250))])
-    assert _why(target(apart, 1)) == ""
+    def beside(left: int) -> str:
+        pair = scene([thing("person", (100, 100, 200, 400)), thing("backpack", (left, 150, left + 60, 250))])
+        return _why(target(with_masks(pair), 1))
+
+    assert beside(180) == "carried by a person"
+    assert beside(215) == "", "it lies beside them"
+    assert beside(480) == ""
 
 
 def test_other_types_are_not_offered():

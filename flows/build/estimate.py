@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from flows.build.asked_per_input import children_per_input
@@ -12,6 +12,8 @@ from flows.build.plans import Build, draft, draft_following
 from flows.build.role_rates import Rate, measured_rates
 from flows.build.stage_memory import cards_here, cards_needed
 from flows.ray.cluster import cores
+from tasks.records.outcomes import STAGES
+from tasks.sources.listing import named_like_photographs
 from tasks.storage.protocol.commits import Commit, commit_from, find_commit
 from tasks.storage.protocol.layout import StageKey
 from tasks.storage.protocol.planning import committed_units
@@ -89,6 +91,9 @@ def estimate(build: Build) -> list[StageEstimate]:
         before = draft(build, stage)
         planned = build.plans[stage] = draft_following(build, before)
         line, per = made.planned(stage, planned)
+        if build.listing is not None and stage == STAGES[0] and not per.measured:
+            entries = build.listing.entries
+            per = replace(per, children=named_like_photographs(entries) / max(1, len(entries)))
         lines.append(line)
         if find_stage_end(build.store, planned) is None:
             guessing = True

@@ -140,7 +140,11 @@ def gallery(arguments: argparse.Namespace) -> int:
 def existing_dataset(uri: str) -> Store:
     """Opens an existing dataset; a read command must not create a folder."""
     folder = local_folder(uri)
-    if folder is not None and not folder.is_dir():
+    try:
+        missing = folder is not None and not folder.is_dir()
+    except OSError as error:
+        raise ConfigurationError(f"OUT={uri!r}: cannot be looked at ({error.strerror})") from error
+    if missing:
         msg = f"OUT={uri!r}: no such folder"
         raise ConfigurationError(msg)
     return open_store(uri)

@@ -39,7 +39,9 @@ def plan(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _not_made(folder: Path | None) -> Iterator[None]:
     """Removes folders that were created inside the context, if still empty: opening a store creates its folder."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
+    made: list[Path] = []
+    with suppress(OSError):  # what cannot even be looked at is refused inside
+        made = [path for path in (folder, *folder.parents) if not path.exists()] if folder is not None else []
     try:
         yield
     finally:

@@ -112,6 +112,19 @@ def may_be_photograph(entry: SourceEntry, reader: SourceReader) -> bool:
         return False
 
 
+def named_like_photographs(entries: Sequence[SourceEntry]) -> int:
+    """How many entries may be photographs by their names and lengths alone, for estimates; nothing is read."""
+    return sum(
+        1
+        for entry in entries
+        if not entry.problem and entry.length != 0 and _named_like_one(entry.location.rpartition("/")[2])
+    )
+
+
+def _named_like_one(name: str) -> bool:
+    return not name.startswith("._") and (looks_like_picture(name) or "." not in name)
+
+
 class _Marking:
     """Marks excluded entries, and remembers the ids that were read for that."""
 
@@ -192,7 +205,11 @@ def _has_picture(entries: Sequence[SourceEntry], source: SourceSettings, place: 
     if any(is_row(place, entry) for entry in entries):
         return True
     reader = SourceReader([source.model_copy(update={"name": place.name})])
-    readable = [entry for entry in entries if not entry.problem][:MAX_SNIFFED]
+    # Names without any suffix first: photographs without one may lie among thousands of texts and tables.
+    readable = sorted(
+        (entry for entry in entries if not entry.problem),
+        key=lambda entry: ("." in entry.location.rpartition("/")[2], entry.location),
+    )[:MAX_SNIFFED]
     return any(_is_picture(reader, entry) for entry in readable)
 
 

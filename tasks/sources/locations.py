@@ -47,18 +47,32 @@ def is_too_long(name: str, path: str) -> bool:
     return len(name) + 1 + len(path) > MAX_LOCATION
 
 
-def with_unique_locations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
-    """The entries in the same order; repeated locations get the suffix ``#2``, ``#3`` …."""
-    taken: set[str] = set()
-    result = []
-    for entry in entries:
-        location, number = entry.location, 1
-        while location in taken:
+class Unique:
+    """Makes names unique in the order they come: repeated ones get the suffix ``#2``, ``#3`` …."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+        self._last: dict[str, int] = {}
+
+    def __call__(self, name: str) -> str:
+        """The name, or with the first suffix that no name before has."""
+        number, unique = self._last.get(name, 1), name
+        while unique in self._given:
             number += 1
-            location = f"{entry.location}#{number}"
-        taken.add(location)
-        result.append(entry if number == 1 else replace(entry, location=location))
-    return result
+            unique = f"{name}#{number}"
+        self._last[name] = number
+        self._given.add(unique)
+        return unique
+
+
+def with_unique_locations(entries: Sequence[SourceEntry]) -> list[SourceEntry]:
+    """The entries in the same order; repeated locations are made `Unique`."""
+    unique = Unique()
+    locations = [unique(entry.location) for entry in entries]
+    return [
+        entry if entry.location == location else replace(entry, location=location)
+        for entry, location in zip(entries, locations, strict=True)
+    ]
 
 
 _PART_CODES = {".": "%2E", "..": "%2E%2E"}

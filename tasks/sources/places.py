@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from tasks.records.errors import ConfigurationError, first_line
 from tasks.sources.locations import escape, join
 from tasks.sources.settings import SourceSettings
 from tasks.storage.objects.bucket import Bucket
-from tasks.storage.objects.uris import EXAMPLES, BadLocation, Location, parse_location
+from tasks.storage.objects.uris import EXAMPLES, BadLocation, Location, parse_location, shown
 
 Kind = Literal["folder", "tar", "sa1b", "list"]
 
@@ -100,11 +99,11 @@ def _resolve(key: str, source: SourceSettings) -> Place:
     try:
         location = parse_location(source.uri)
     except BadLocation as error:
-        msg = f"{key}.uri={_shown(source.uri)!r}: {error}; expected a local path, file:// or {EXAMPLES}"
+        msg = f"{key}.uri={shown(source.uri)!r}: {error}; expected a local path, file:// or {EXAMPLES}"
         raise ConfigurationError(msg) from error
     if location.kind == "web":
         msg = (
-            f"{key}.uri={_shown(source.uri)!r}: a web address is no source; list addresses in a CSV or Parquet file "
+            f"{key}.uri={shown(source.uri)!r}: a web address is no source; list addresses in a CSV or Parquet file "
             "with a column 'uri'"
         )
         raise ConfigurationError(msg)
@@ -115,7 +114,7 @@ def _resolve(key: str, source: SourceSettings) -> Place:
     except (OSError, RuntimeError) as error:  # a name that is too long, a link that leads in a circle
         msg = f"{key}.uri={source.uri!r}: cannot be looked at ({getattr(error, 'strerror', '') or first_line(error)})"
         raise ConfigurationError(msg) from error
-    packed = (location.key or source.uri).lower().endswith(TAR_SUFFIXES)
+    packed = (location.key if path is None else path.name).lower().endswith(TAR_SUFFIXES)
     is_file = kind in ("tar", "list") or (kind == "sa1b" and packed)
     if is_file and path is None and not location.key.strip("/"):
         raise ConfigurationError(f"{key}.uri={source.uri!r}: is a bucket and no {kind}")
@@ -140,17 +139,12 @@ def _remote(location: Location) -> str:
     return f"s3://{location.bucket}/{location.key}".removesuffix("/")
 
 
-def _shown(uri: str) -> str:
-    """A URI for a message: what stands before a host may be a password."""
-    return re.sub(r"://[^/@\s]+@", "://***@", uri)
-
-
 def _kind(source: SourceSettings, location: Location, path: Path | None) -> Kind:
     if source.kind != "auto":
         return source.kind
     if path is not None and path.is_dir():
         return "folder"
-    lower = (location.key if path is None else source.uri).lower()
+    lower = (location.key if path is None else path.name).lower()
     if lower.endswith(TAR_SUFFIXES):
         return "tar"
     return "list" if lower.endswith(LIST_SUFFIXES) else "folder"

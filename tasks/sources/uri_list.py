@@ -24,7 +24,7 @@ from tasks.records.errors import Reason
 from tasks.records.outcomes import SourceEntry
 from tasks.sources.folder import detail_of, entry_of, problem_of, version_of
 from tasks.sources.formats import looks_like_picture, pointer_in
-from tasks.sources.locations import join
+from tasks.sources.locations import Unique, join
 from tasks.sources.places import LIST_SUFFIXES, Place
 from tasks.storage.objects.uris import BadLocation, Location, parse_location, scheme_of
 
@@ -69,14 +69,11 @@ def read_list(place: Place) -> UriList:
             misspelt ``license``.
     """
     values, ignored = _columns(place)
-    taken: dict[str, int] = {}
+    unique = Unique()
     rows = []
     for number, (uri, license) in enumerate(values, start=1):
         row = _row(place, uri.strip(), license.strip(), number)
-        taken[row.key] = taken.get(row.key, 0) + 1
-        if taken[row.key] > 1:
-            row = replace(row, key=f"{row.key}#{taken[row.key]}")
-        rows.append(row)
+        rows.append(replace(row, key=unique(row.key)))
     return UriList(rows=rows, ignored=ignored)
 
 

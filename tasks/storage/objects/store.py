@@ -34,6 +34,7 @@ from tasks.storage.objects.uris import (
     in_object_store,
     local_folder,
     parse_location,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _open(uri: str, root: Path | None, options: StoreOptions) -> object:
     try:
         location = parse_location(uri)
     except BadLocation as error:
-        raise ConfigurationError(f"out={uri!r}: {error}; expected {DATASET_URIS}") from error
+        raise ConfigurationError(f"out={shown(uri)!r}: {error}; expected {DATASET_URIS}") from error
     if location.kind != "object":
         raise ConfigurationError(f"out={uri!r}: expected {DATASET_URIS}")
     if not {"", ".", ".."}.isdisjoint(location.key.removesuffix("/").split("/")) and location.key:

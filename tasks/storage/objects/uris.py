@@ -97,6 +97,11 @@ def scheme_of(uri: str) -> str:
     return "file" if uri[:6].lower() == "file:/" else ""
 
 
+def shown(uri: str) -> str:
+    """A URI for a message: what stands before a host may be a password."""
+    return re.sub(r"://[^/@\s]+@", "://***@", uri)
+
+
 def in_object_store(uri: str) -> bool:
     """Whether the URI names something in an object store that can be opened."""
     return scheme_of(uri) in OBJECT_STORES

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from tasks.records.errors import ConfigurationError, StorageFault
+from tasks.records.errors import ConfigurationError
 from tasks.storage.objects.bucket import Bucket
 from tasks.storage.objects.infos import ObjectInfo
 from tasks.storage.objects.local_listing import top_of
-from tasks.storage.objects.uris import in_object_store, local_folder
+from tasks.storage.objects.uris import DATASET_URIS, BadLocation, local_folder, parse_location, shown
 from tasks.storage.protocol.layout import BUILDS, LOGS, PROBE, STAGES, is_of_a_dataset
 
 HARMLESS = frozenset(
@@ -40,17 +40,18 @@ def check_out(uri: str) -> None:
     """Checks, before anything is made there, that a dataset may be written at ``uri``.
 
     Raises:
-        ConfigurationError: other files lie there, or it lies inside another dataset.
-        StorageFault: it cannot be looked at.
+        ConfigurationError: it is no place for one, cannot be looked at, holds other files, or lies inside another
+            dataset.
+        StorageFault: the object store cannot be reached.
     """
-    folder = local_folder(uri)
-    if folder is None and not in_object_store(uri):
-        return  # opening it will say what is wrong
     try:
+        folder = _folder_of(uri)
         foreign = _foreign(partial(Bucket(uri).top, pages=1) if folder is None else partial(top_of, folder))
         around = None if folder is None else _dataset_around(folder)
+    except BadLocation as error:
+        raise ConfigurationError(f"out={shown(uri)!r}: {error}; expected {DATASET_URIS}") from error
     except OSError as error:
-        raise StorageFault(f"out={uri!r}: cannot be looked at ({error.strerror or error})") from error
+        raise ConfigurationError(f"out={uri!r}: cannot be looked at ({error.strerror or error})") from error
     if foreign:
         more = len(foreign) - _NAMED
         names = ", ".join(map(repr, foreign[:_NAMED])) + (f" and {more} more" if more > 0 else "")
@@ -59,6 +60,17 @@ def check_out(uri: str) -> None:
     if around is not None:
         msg = f"out={uri!r}: is inside the dataset {str(around)!r}, which holds nothing else"
         raise ConfigurationError(msg)
+
+
+def _folder_of(uri: str) -> Path | None:
+    """The local folder, None for a prefix in an object store; raises `BadLocation` for anything else."""
+    if parse_location(uri).kind == "web":
+        raise BadLocation("a web address")
+    folder = local_folder(uri)
+    for path in (folder, *folder.parents) if folder is not None else ():
+        if path.is_symlink() and not path.exists():
+            raise BadLocation(f"{path} is a link that leads nowhere")
+    return folder
 
 
 def _foreign(top: Top) -> list[str]:

@@ -32,3 +32,15 @@ def test_a_stage_that_a_pilot_ran_is_measured_though_its_inputs_are_not_known(tm
 
 def test_without_pools_and_servers_no_gpu_hours_are_told(tmp_path: Path) -> None:
     assert [line.models.roles for line in estimate(opened(tmp_path, "first"))] == [()] * 5
+
+
+def test_files_beside_photographs_are_not_estimated_as_photographs(tmp_path: Path) -> None:
+    build = opened(tmp_path, "first")
+    photograph = next((tmp_path / "in").iterdir()).read_bytes()
+    for n in range(20):
+        (tmp_path / "in" / f"{n}.jpg").write_bytes(photograph)
+        (tmp_path / "in" / f"{n}.json").write_bytes(b"{}")
+        (tmp_path / "in" / f"._{n}.jpg").write_bytes(b"\x00\x05\x16\x07")
+        (tmp_path / "in" / f"empty{n}.jpg").write_bytes(b"")
+    ingest, grounding, *_ = estimate(build)
+    assert (ingest.inputs, grounding.inputs) == (81, 21)

@@ -1,12 +1,14 @@
 """Sources as a whole: errors are reported before work, exclusions are counted."""
 
 import os
+import tarfile
 from functools import partial
 
 import pytest
 
 from tasks.records.errors import ConfigurationError, Reason
 from tasks.records.outcomes import StageInput
+from tasks.sources import listing
 from tasks.sources.listing import list_sources
 from tasks.sources.reading import SourceReader, source_id
 from tasks.sources.settings import IngestSettings, SourceSettings
@@ -254,3 +256,21 @@ def test_a_password_in_a_source_is_not_repeated():
     with pytest.raises(ConfigurationError) as caught:
         list_sources([SourceSettings(uri="s3://key:secret@bucket/x")])
     assert "secret" not in str(caught.value)
+
+
+def test_photographs_without_a_suffix_are_found_among_any_number_of_other_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "MAX_SNIFFED", 3)
+    for n in range(9):
+        (tmp_path / f"a{n}.json").write_bytes(b"{}")
+    (tmp_path / "zzz").write_bytes(JPEG)
+    assert len(list_sources([SourceSettings(uri=str(tmp_path))]).entries) == 10
+
+
+def test_an_archive_is_known_by_its_name_and_not_by_its_spelling(tmp_path):
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        (tmp_path / "a.jpg").write_bytes(JPEG)
+        tar.add(tmp_path / "a.jpg", "a.jpg")
+    for spelled in ("x.tar", "x%2Etar", "%78.tar"):
+        assert located(list_sources([SourceSettings(uri=f"file://{tmp_path}/{spelled}")]).entries) == [
+            "x/x.tar/a.jpg"
+        ]

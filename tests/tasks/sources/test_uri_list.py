@@ -14,6 +14,7 @@ import pytest
 from tasks.records.errors import ConfigurationError, Reason, StorageFault
 from tasks.sources import reading, web
 from tasks.sources.listing import list_sources
+from tasks.sources.reading import source_id
 from tasks.sources.settings import SourceSettings
 from tasks.storage.objects.bucket import Bucket
 from tasks.storage.objects.infos import StoreOptions
@@ -388,3 +389,18 @@ def test_rows_that_name_nothing_say_why(tmp_path):
     entries = list_sources([SourceSettings(uri=str(tmp_path / "all.csv"), name="s")]).entries
     assert {entry.problem for entry in entries} == {"bad_name"}
     assert {entry.detail for entry in entries} == {*rows.values(), ""}
+
+
+def test_a_row_that_is_spelled_like_a_repeated_one_keeps_its_own_file(tmp_path, photo, ingest, pictures):
+    other = pictures.save(pictures.draw(300, 290))
+    (tmp_path / "lists" / "a.jpg#2").write_bytes(other)
+    path = tmp_path / "lists" / "all.csv"
+    path.write_text("uri\na.jpg\na.jpg\na.jpg#2\na.jpg#2\n", encoding="utf-8")
+    outcomes = ingest(SourceSettings(uri=str(path), name="s"))
+    kept = {location: o.children[0].record.sid for location, o in outcomes.items()}
+    assert kept == {
+        "s/a.jpg": source_id(photo),
+        "s/a.jpg#2": source_id(photo),
+        "s/a.jpg#2#2": source_id(other),
+        "s/a.jpg#2#3": source_id(other),
+    }

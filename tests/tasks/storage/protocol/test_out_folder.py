@@ -29,6 +29,7 @@ def files(folder: Path, *names: str) -> Path:
     ],
 )
 def test_a_new_empty_or_own_folder_is_taken(tmp_path: Path, names: tuple[str, ...]) -> None:
+    (tmp_path / "out").mkdir()
     out = files(tmp_path / "out", *names)
     (tmp_path / "link").symlink_to("out")
     for uri in (str(out), out.as_uri(), f"{out}/", str(tmp_path / "link"), str(tmp_path / "new" / "er")):
@@ -68,3 +69,25 @@ def test_the_root_and_the_inside_of_a_dataset_are_refused(tmp_path: Path) -> Non
             check_out(str(tmp_path / "own" / inside))
     with pytest.raises(ConfigurationError, match="holds other files"):
         check_out(str(tmp_path / "own" / "releases"))
+
+
+def test_what_is_no_place_for_a_dataset_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "broken").symlink_to("nowhere")
+    for uri, why in {
+        "x" * 300: "too long",
+        "circle": "leads nowhere|Too many levels",
+        "broken/x": "leads nowhere",
+        "s3://": "bucket",
+        "s3://key:word@bucket/x": "bucket",
+        "s3:/b": "expected s3://",
+        "https://host/x": "web address",
+        "gs://b/x": "gs://",
+        "file://elsewhere/x": "another machine",
+        "a\x00b": "NUL",
+    }.items():
+        with pytest.raises(ConfigurationError, match=f"out=.*({why})") as caught:
+            check_out(uri)
+        assert "word" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "circle"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks.backends.embedded.perception.label_witness import LabelWitness
+from tasks.backends.embedded.perception.vessels import GLASS
 from tasks.imaging.arrays import Image
 from tasks.imaging.geometry import containment
 from tasks.records.records import Box
@@ -58,7 +59,8 @@ def review_labels(image: Image, found: Sequence[Detection], witness: LabelWitnes
 def _confirmed(
     image: Image, detection: Detection, laptops: Sequence[Box], witness: LabelWitness
 ) -> Detection:
-    if not FAINT_FROM <= detection.score < ASKED_FROM:
+    # A glass is one by the classifier's word already, which does not count twice.
+    if not FAINT_FROM <= detection.score < ASKED_FROM or detection.label == GLASS:
         return detection
     # Part of a laptop, of which the classifier sees the keyboard first.
     if detection.label == KEYBOARD and any(

@@ -86,6 +86,11 @@ def test_neither_noise_nor_what_is_sure_already_is_raised():
     assert review_labels(IMAGE, found, Sees("nothing")) == found
 
 
+def test_the_classifier_that_named_a_glass_does_not_raise_it_too():
+    found = (_found("drinking glass", 0.45),)
+    assert review_labels(IMAGE, found, Sees("nothing")) == found
+
+
 def test_a_laptops_keyboard_is_not_raised_and_one_of_its_own_is():
     laptop, inside, beside = (
         _at("laptop", 0, 0, 60, 60),

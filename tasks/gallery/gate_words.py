@@ -141,6 +141,7 @@ FAULTS: Mapping[str, str] = {
     "garment_one_cloth": "more than one cloth",
     "garment_faint_outline": "the cloth may go on beyond the mask",
     "garment_covered": "half a garment",
+    "garment_other_name": "it may have another name",
     "garment_length": "too long for its name",
     "garment_above_waist": "too high for its name",
     "garment_between_legs": "trousers or a skirt",

@@ -27,11 +27,11 @@ from tasks.records.records import Box, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion
 
-ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, "efficientnet-lite3", *GARMENT_ASSETS)
+ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, *GARMENT_ASSETS)
 """Packaged files it loads."""
 
 
-VERSION = 8
+VERSION = 9
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 

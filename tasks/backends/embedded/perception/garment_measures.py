@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.backends.embedded.perception.garment_prompts import Body
+from tasks.backends.embedded.perception.imagenet_classifier import imagenet_classifier
+from tasks.backends.embedded.perception.label_witness import lookalikes_of
 from tasks.backends.embedded.perception.person_pose import Point
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
@@ -34,6 +36,9 @@ CLOTH_LIGHT = 30.0
 
 NARROW = 0.4
 """Width of legs seen from the side, in trunk lengths; a skirt is wider."""
+
+GROUND = 235
+"""Gray of the ground on which a garment is shown to the classifier."""
 
 FAINT_STEP = 7.0
 """Lab step across the outline below which the cloth may go on beyond it."""
@@ -138,6 +143,18 @@ def faint_outline_share(image: Image, mask: Mask, wearer: Mask, reach: int) -> f
     step = np.linalg.norm(means[0] - means[1], axis=2)
     outline = int(np.count_nonzero(inside & (deep <= 1.5)))
     return int(np.count_nonzero(step[line] < FAINT_STEP)) / outline
+
+
+def other_name(image: Image, mask: Mask, label: str) -> float:
+    """The classifier's probability 0..1 of garments with another name, for the garment cut out on a light ground."""
+    if not mask.any():
+        return 1.0
+    box = box_of(mask)
+    part = np.s_[box.y0 : box.y1, box.x0 : box.x1]
+    alone = np.where(mask[part][..., None], image[part], np.uint8(GROUND))
+    classifier = imagenet_classifier()
+    others = np.array([name in lookalikes_of(label) for name in classifier.names])
+    return float(classifier.scores(np.ascontiguousarray(alone))[others].sum())
 
 
 def covered_share(mask: Mask, wearer: Mask, region: Mask) -> float:

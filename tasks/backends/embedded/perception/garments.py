@@ -22,6 +22,7 @@ from tasks.backends.embedded.perception.garment_measures import (
     length,
     neck_share,
     one_cloth_share,
+    other_name,
     shank_region,
     skin_share,
     thigh_region,
@@ -46,7 +47,7 @@ from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement
 from tasks.records.settings_base import Settings
 
-ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
+ASSETS = ("sam2-hiera-tiny", "movenet-lightning", "efficientnet-lite3")
 """Packaged files it loads."""
 
 REMEMBERED = 32
@@ -96,6 +97,9 @@ class GarmentOptions(Settings):
         default=1.4,
         ge=0,
         description="reach of a top in trunk lengths from the shoulders: more is a dress or coat",
+    )
+    max_other_name: float = Field(
+        default=0.3, ge=0, le=1, description="the classifier's probability of a garment with another name"
     )
     max_above_waist: float = Field(
         default=0.35,
@@ -221,6 +225,7 @@ def top_checks(
         measure("garment_neck_share", neck_share(image, mask, body), high=options.max_neck_share),
         measure("garment_covered", covered, low=options.min_covered),
         measure("garment_length", length(mask, body), high=options.max_length),
+        measure("garment_other_name", other_name(image, mask, TOP), high=options.max_other_name),
     )
 
 
@@ -237,6 +242,11 @@ def leg_checks(
         measure("garment_covered", covered, low=options.min_covered),
         measure("garment_above_waist", above_waist(mask, body), high=options.max_above_waist),
         measure("garment_between_legs", between_legs(mask, body, long=long), high=options.max_between_legs),
+        measure(
+            "garment_other_name",
+            other_name(image, mask, TROUSERS if long else SHORTS),
+            high=options.max_other_name,
+        ),
         *(() if long else _short_checks(image, mask, wearer, body, options)),
     )
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
-from tasks.backends.embedded.perception.garments import GarmentOptions, garment_finder
+from tasks.backends.embedded.perception.garments import ASSETS, GarmentOptions, garment_finder
 from tasks.backends.embedded.perception.mask_measures import (
     color_distance,
     edge_ratio,
@@ -35,10 +35,7 @@ from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-ASSETS = ("sam2-hiera-tiny", "movenet-lightning")
-"""Packaged files it loads."""
-
-VERSION = 6
+VERSION = 7
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"

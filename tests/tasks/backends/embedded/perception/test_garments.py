@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tasks.backends.embedded.perception import garment_measures
 from tasks.backends.embedded.perception.garment_measures import between_legs
 from tasks.backends.embedded.perception.garment_prompts import Body, body_of, lower_prompt, upper_prompt
 from tasks.backends.embedded.perception.garments import (
@@ -18,6 +19,8 @@ from tasks.backends.embedded.perception.garments import (
 )
 from tasks.backends.embedded.perception.person_pose import KEYPOINTS, Pose
 from tasks.records.records import Box
+
+pytestmark = pytest.mark.assets
 
 SIZE = (400, 300)
 SKIN, BLUE, GRAY, RED = (205, 150, 125), (60, 90, 170), (95, 95, 100), (170, 50, 45)
@@ -198,3 +201,15 @@ def test_without_hips_the_waist_is_guessed_and_legs_are_not_asked_for():
     assert not seated.hips_seen
     assert seated.waist[1] > seated.neck[1]
     assert lower_prompt(seated) is None
+
+
+@pytest.mark.parametrize(("says", "failing"), [("trench coat", {"garment_other_name"}), ("jersey", set())])
+def test_what_the_classifier_calls_otherwise_is_refused(monkeypatch, says, failing):
+    class Says:
+        names = ("trench coat", "jersey")
+
+        def scores(self, crop):
+            return np.array([0.9 if name == says else 0.1 for name in self.names])
+
+    monkeypatch.setattr(garment_measures, "imagenet_classifier", Says)
+    assert failed(top_checks(picture(), drawn(TOP), body(), PERSON, OPTIONS)) == failing

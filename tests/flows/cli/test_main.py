@@ -116,7 +116,7 @@ def test_an_unknown_profile_names_those_that_exist(tmp_path: Path) -> None:
         ("instruction.weights.Color=.inf", ("instruction.weights.Color", "inf")),
         ("instruction.weights={}", ("instruction.weights={}", "Color", "Remove")),
         ("instruction.weights={Color: 0, Remove: 0}", ("instruction.weights={'Color': 0.0", "Remove")),
-        ("instruction.weights={Add: 3}", ("instruction.weights={'Add': 3.0}", "classical", "Remove")),
+        ("instruction.weights={Action: 3}", ("instruction.weights={'Action': 3.0}", "classical", "Remove")),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(

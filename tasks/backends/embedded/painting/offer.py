@@ -171,7 +171,7 @@ class EmbeddedEditorOffer(Offer):
     """Colors, materials, effects and copies of the photograph's own things; of people only what they wear is dyed."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:

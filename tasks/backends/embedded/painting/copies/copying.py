@@ -8,12 +8,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.copies.cutout import Cutout, cut_out, window_around
 from tasks.backends.embedded.painting.copies.evenness import Beside, Evenness, evenness
 from tasks.backends.embedded.painting.copies.ground import Ground, ground_around
-from tasks.backends.embedded.painting.copies.instances import Instance, decoded, opened, supports
+from tasks.backends.embedded.painting.copies.instances import (
+    LIVING,
+    Instance,
+    decoded,
+    has_fine_outline,
+    opened,
+    supports,
+)
 from tasks.backends.embedded.painting.copies.paste import Layers, pasted, scaled
-from tasks.backends.embedded.painting.copies.placements import REACH, additions, replacements
+from tasks.backends.embedded.painting.copies.patch import Patch, patch_at
+from tasks.backends.embedded.painting.copies.placements import REACH, Placement, additions, replacements
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import cropped
 from tasks.imaging.masks import dilate
@@ -21,7 +30,7 @@ from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.records import GroundedTarget, Measurement, Scene, SceneObject
 
-MIN_EVEN, MIN_ALIKE, MAX_DISTANCE, MAX_EDGES, MIN_WAY = 0.7, 0.93, 14.0, 0.06, 0.6
+MIN_EVEN, MIN_ALIKE, MAX_DISTANCE, MAX_DISTANCE_WALKING, MAX_EDGES, MIN_WAY = 0.7, 0.93, 14.0, 26.0, 0.06, 0.6
 """Bounds of the ground around the thing that is copied, and of the place where the copy stands."""
 
 GOOD = 0.9
@@ -57,6 +66,10 @@ def add_copy(image: Image, target: GroundedTarget, argument: str) -> Image:
     best: tuple[float, Layers] | None = None
     refused = [measure("ground_even_share", 0.0, low=MIN_EVEN)]
     for place in places:
+        patch = _patch(image, scene, place)
+        if patch is not None and patch.agrees:
+            return pasted(image, patch.layers)[0]
+    for place in places:
         if place.index not in sources:
             sources[place.index] = _source(image, scene, place.index)
         source = sources[place.index]
@@ -64,7 +77,7 @@ def add_copy(image: Image, target: GroundedTarget, argument: str) -> Image:
             continue
         layers = scaled(source.cutout, place.scale, place.x, place.foot)
         found = evenness(image, place.box(scene), layers, source.ground, beside)
-        measured = _measured(found)
+        measured = _measured(found, scene.objects[place.index])
         if not all(each.passed for each in measured):
             refused = max(refused, list(measured), key=lambda each: (sum(m.passed for m in each), len(each)))
             continue
@@ -76,6 +89,16 @@ def add_copy(image: Image, target: GroundedTarget, argument: str) -> Image:
     if best is None:
         raise SampleError(Reason.UNEVEN_GROUND, measured=tuple(refused))
     return pasted(image, best[1])[0]
+
+
+def _patch(image: Image, scene: Scene, place: Placement) -> Patch | None:
+    """The copy with the ground around it, where the place lies on the thing's own foot line."""
+    thing = opened(scene.objects[place.index])
+    own = thing.thing.box
+    if place.scale != 1 or round(place.foot) != own.y1:
+        return None
+    every = _others(scene, thing.thing) | thing.mask
+    return patch_at(image, thing.mask, every, round(place.x - own.center[0]))
 
 
 def replace_by_copy(image: Image, target: GroundedTarget, argument: str, fill: Fill) -> Image:
@@ -99,16 +122,18 @@ def replace_by_copy(image: Image, target: GroundedTarget, argument: str, fill: F
     clean[window.y0 : window.y1, window.x0 : window.x1] = fill(cropped(image, window), cropped(hole, window))
     layers = scaled(source.cutout, place.scale, place.x, place.foot)
     found = evenness(clean, place.box(scene), layers, source.ground, None)
-    measured = _measured(found)
+    measured = _measured(found, scene.objects[place.index])
     if not all(each.passed for each in measured):
         raise SampleError(Reason.UNEVEN_GROUND, measured=measured)
     return pasted(clean, layers)[0]
 
 
-def _measured(found: Evenness) -> tuple[Measurement, ...]:
+def _measured(found: Evenness, thing: SceneObject) -> tuple[Measurement, ...]:
+    # People and animals walk from grass to sand; what stands on a table stays on that table.
+    most = MAX_DISTANCE_WALKING if noun(thing.label).kind in LIVING else MAX_DISTANCE
     return (
         measure("place_alike_share", found.alike, low=MIN_ALIKE),
-        measure("place_ground_delta_e", found.distance, high=MAX_DISTANCE),
+        measure("place_ground_delta_e", found.distance, high=most),
         measure("place_edge_share", found.edges, high=MAX_EDGES),
         measure("way_alike_share", found.way, low=MIN_WAY),
     )
@@ -117,6 +142,8 @@ def _measured(found: Evenness) -> tuple[Measurement, ...]:
 def _source(image: Image, scene: Scene, index: int) -> _Source | None:
     """The thing cut out with its shadow; None where the ground around it is not even or its shadow is cut off."""
     thing = opened(scene.objects[index])
+    if not has_fine_outline(thing.thing):
+        return None
     ground = _ground(image, scene, thing)
     if ground is None or ground.cut or ground.even < MIN_EVEN:
         return None
@@ -133,7 +160,7 @@ def _shaded(ground: Ground | None, mask: Mask) -> Mask:
     shaded = np.zeros_like(mask)
     if ground is not None:
         window = ground.window
-        shaded[window.y0 : window.y1, window.x0 : window.x1] = ground.shadow < 0.97
+        shaded[window.y0 : window.y1, window.x0 : window.x1] = ground.shadow < 0.975
     return shaded
 
 
@@ -154,4 +181,4 @@ def _hole(mask: Mask, ground: Ground, others: Mask) -> Mask:
     radius = max(6, round(HOLE_SHARE * max(np.ptp(rows), np.ptp(columns))))
     shaded = _shaded(ground, mask)
     shaded = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
-    return (dilate(mask, radius) | dilate(shaded, radius // 2)) & ~others
+    return (dilate(mask, radius) | dilate(shaded, round(1.5 * radius))) & ~others

@@ -72,7 +72,7 @@ def ground_around(image: Image, mask: Mask, others: Mask, window: Box) -> Ground
     box = box_of(inside)
     # The thing's own pixels must not mix into its contact shadow.
     bare = ~dilate(inside, 1)
-    smooth = _blurred(to_lab(here), bare, _sigma(box))
+    smooth = blurred(to_lab(here), bare, _sigma(box))
     zone = _foot_zone(box, inside.shape) & ~dilate(inside, 3) & ~dilate(foreign, 3)
     if np.count_nonzero(zone) < 60:
         return None
@@ -86,7 +86,7 @@ def ground_around(image: Image, mask: Mask, others: Mask, window: Box) -> Ground
     spread = (1.48 * np.median(np.abs(smooth[lit] - color), axis=0) + 1.0).astype(np.float32)
     rough = float(np.percentile(_gradient(smooth)[lit], 90))
     field = _lit_luminance(here, smooth, zone, color, spread)
-    light_now = _blurred(_linear(here), bare, _sigma(box))
+    light_now = blurred(_linear(here), bare, _sigma(box))
     ratio = np.asarray(np.clip(light_now / np.maximum(field, 1e-3), 0, 1), np.float32)
     own = ratio[_alike(smooth, color, spread) & zone]
     noise = 1.48 * float(np.median(np.abs(own - np.median(own)))) if own.size else 0.0
@@ -112,7 +112,7 @@ def _foot_zone(box: Box, shape: tuple[int, ...]) -> Mask:
     return zone
 
 
-def _blurred(plane: Plane, where: Mask, sigma: float) -> Plane:
+def blurred(plane: Plane, where: Mask, sigma: float) -> Plane:
     """Gaussian mean over the pixels ``where`` alone, of (H, W) or (H, W, C) values."""
     weight = where.astype(np.float32)
     count = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from tasks.backends.embedded.nouns import noun
 from tasks.imaging.arrays import Mask
-from tasks.imaging.geometry import box_of, from_rle, grow, intersection, iou
+from tasks.imaging.geometry import box_of, containment, from_rle, grow, intersection, iou
 from tasks.imaging.masks import dilate
 from tasks.records.records import Box, Measurement, Rle, Scene, SceneObject
 
@@ -70,17 +71,28 @@ TOUCHING_SHARE = 0.004
 MIN_SCORE, MIN_MASK_SCORE = 0.6, 0.88
 """Detector's and segmenter's estimates from which label and outline are right."""
 
-FORGIVEN = {
+FINE = {
     "mask_stability": (0.88, 1.0),
     "mask_own_kind_share": (0.0, 0.002),
     "area_share": (0.0, 0.2),
     "short_side_px": (0.0, math.inf),
 }
-"""Values of failed checks with which a thing can still be copied: a soft edge makes up for a little unstable outline,
+"""Values of failed checks with which a thing can still be cut out: a soft edge makes up for a little unstable outline,
 and a model may be smaller than a target."""
+
+ROUGH = {
+    **FINE,
+    "mask_stability": (0.8, 1.0),
+    "mask_solidity": (0.9, 1.0),
+    "mask_color_distance": (0.15, 1.0),
+}
+"""The same where the ground around the thing is copied with it."""
 
 WEAK = 0.3
 """Score from which a weak detection counts as a thing in the way."""
+
+PART_SHARE = 0.7
+"""Share of one box in the other from which they show one thing."""
 
 SAME_THING_IOU = 0.4
 """IoU from which a weak detection is a thing of the scene, seen again."""
@@ -130,18 +142,19 @@ def can_be_copied(thing: SceneObject, scene: Scene) -> bool:
 
 
 def _has_good_mask(thing: SceneObject) -> bool:
-    """Whether it could be a target, or misses a check that says nothing of its outline, or misses one only just."""
-    if (
-        thing.not_a_target not in {"", *FORGIVEN}
-        or thing.score < MIN_SCORE
-        or thing.mask_score < MIN_MASK_SCORE
-    ):
+    """Whether it could be a target, or misses only checks of an outline that need not be followed closely."""
+    if thing.not_a_target not in {"", *ROUGH} or thing.score < MIN_SCORE or thing.mask_score < MIN_MASK_SCORE:
         return False
-    return all(_forgiven(check) for check in thing.checks if not check.passed)
+    return all(_forgiven(check, ROUGH) for check in thing.checks if not check.passed)
 
 
-def _forgiven(check: Measurement) -> bool:
-    low, high = FORGIVEN.get(check.name, (math.inf, -math.inf))
+def has_fine_outline(thing: SceneObject) -> bool:
+    """Whether the mask can be cut out along its outline."""
+    return all(_forgiven(check, FINE) for check in thing.checks if not check.passed)
+
+
+def _forgiven(check: Measurement, limits: Mapping[str, tuple[float, float]]) -> bool:
+    low, high = limits.get(check.name, (math.inf, -math.inf))
     return low <= check.value <= high
 
 
@@ -205,11 +218,16 @@ def is_free(place: Box, scene: Scene, without: frozenset[int], carrier: SceneObj
         # The detector's box often has what the mask missed.
         if intersection(other.box, place) > 0.15 * min(other.box.area, place.area):
             return False
-    known = scene.objects
     return not any(
         weak.score >= WEAK
         and weak.label not in SUPPORTS
         and intersection(weak.box, place)
-        and not any(iou(weak.box, thing.box) >= SAME_THING_IOU for thing in known)
+        and not any(_seen_again(weak.box, thing.box) for thing in scene.objects)
         for weak in scene.distractors
     )
+
+
+def _seen_again(weak: Box, box: Box) -> bool:
+    """Whether a weak box is a thing of the scene once more, a part of it or a group around it."""
+    inside = containment(weak, box) >= PART_SHARE or containment(box, weak) >= PART_SHARE
+    return inside or iou(weak, box) >= SAME_THING_IOU

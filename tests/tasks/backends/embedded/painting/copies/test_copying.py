@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
+from tasks.backends.embedded.painting.copies.patch import patch_at
 from tasks.backends.embedded.painting.copies.placements import addition, additions
 from tasks.imaging.color_names import dominant_color
 from tasks.imaging.geometry import box_of
@@ -128,3 +129,39 @@ def test_a_place_nearer_by_is_preferred_to_a_hardly_better_one():
 def test_equal_questions_get_equal_pixels():
     image, scene = photograph([CUP])
     assert np.array_equal(add_copy(image, about(scene), RIGHT), add_copy(image, about(scene), RIGHT))
+
+
+def _desk_before_a_wall() -> np.ndarray:
+    """A floor that meets a darker wall 20 rows above the foot line, so that shadow and wall look alike."""
+    ground = floor()
+    ground[:230] = (ground[:230] * np.array([0.78, 0.76, 0.74])).astype(np.uint8)
+    return ground
+
+
+def test_along_the_edge_of_a_wall_the_thing_is_moved_with_the_ground_around_it():
+    image, scene = photograph([CUP], _desk_before_a_wall())
+    edited = add_copy(image, about(scene), RIGHT)
+    new = _red(edited) & ~dilate(CUP.mask(), 2)
+    box = box_of(cv2.morphologyEx(new.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3))) > 0)
+    assert box.y1 == 250, "on its own foot line"
+    around = dilate(new, 25) & ~dilate(new, 6)
+    off = cv2.GaussianBlur(edited.astype(np.float32) - image, (0, 0), 3)
+    lighter = np.linalg.norm(off, axis=2)[around & (np.mgrid[0:420, 0:640][0] < 225)]
+    assert np.percentile(lighter, 95) < 8, "the wall behind it goes on"
+
+
+def test_surroundings_that_differ_are_no_place_for_a_patch():
+    ground = _desk_before_a_wall()
+    ground[:, 400:] = (90, 60, 40)
+    image, _ = photograph([CUP], ground)
+    moved = patch_at(image, CUP.mask(), CUP.mask(), 160)
+    assert moved is None or not moved.agrees
+    same = patch_at(*(photograph([CUP], _desk_before_a_wall())[0], CUP.mask(), CUP.mask()), 160)
+    assert same is not None
+    assert same.agrees
+
+
+def test_a_patch_never_covers_another_thing():
+    other = Drawn("vase", 470, 250)
+    image, _ = photograph([CUP, other])
+    assert patch_at(image, CUP.mask(), CUP.mask() | other.mask(), 140) is None

@@ -145,7 +145,7 @@ def _source(image: Image, scene: Scene, index: int) -> _Source | None:
     if not has_fine_outline(thing.thing):
         return None
     ground = _ground(image, scene, thing)
-    if ground is None or ground.cut or ground.even < MIN_EVEN:
+    if ground is None or ground.cut or ground.even < MIN_EVEN or not ground.one_surface:
         return None
     return _Source(cutout=cut_out(image, thing.mask, ground), ground=ground)
 

@@ -32,6 +32,12 @@ NOISY = 2.5
 UP_SHARE = 0.4
 """Reach of a shadow above the foot line, in heights of the thing; what is dark further up is a wall."""
 
+GAP_SHARE = 0.06
+"""Gap between two pieces of one shadow, in the thing's longer side."""
+
+MAX_SPREAD = (8.0, 6.5, 8.0)
+"""Largest deviations of a ground's Lab color with which it is one surface, on which a shadow can be told."""
+
 DEEPEST = 0.2
 """Brightness below which it is a dark thing."""
 
@@ -57,6 +63,11 @@ class Ground:
     spread: Plane
     rough: float
     even: float
+
+    @property
+    def one_surface(self) -> bool:
+        """Whether the ground has one color, so that what is darker is shadow."""
+        return bool((self.spread <= np.array(MAX_SPREAD)).all())
 
 
 def ground_around(image: Image, mask: Mask, others: Mask, window: Box) -> Ground | None:
@@ -189,6 +200,10 @@ def _shadow(
     low[box.y1 - max(3, round(0.3 * box.height)) :] = True
     touched = np.unique(labels[dilate(inside, 4) & low & dark])
     joined = np.isin(labels, touched[touched > 0]) if count > 1 else np.zeros_like(dark)
+    # A blade of grass or a line parts a shadow; its pieces belong together.
+    gap = max(5, round(GAP_SHARE * max(box.width, box.height)))
+    pieces = np.unique(labels[dilate(joined, gap) & dark]) if joined.any() else touched
+    joined = np.isin(labels, pieces[pieces > 0])
     edge = np.zeros_like(inside)
     edge[:2], edge[-2:], edge[:, :2], edge[:, -2:] = True, True, True, True
     cut = bool((joined & (edge | dilate(foreign, mixed + 2))).any())

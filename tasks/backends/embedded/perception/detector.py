@@ -31,7 +31,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, *GARMENT_ASSETS
 """Packaged files it loads."""
 
 
-VERSION = 9
+VERSION = 10
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 

@@ -198,19 +198,26 @@ class DrawnMask:
 def _top(
     image: Image, features: Features, body: Body, wearer: Mask, options: GarmentOptions
 ) -> Garment | None:
-    drawn = _draw(image, features, upper_prompt(body))
-    return None if drawn is None else _garment(TOP, drawn, top_checks(image, drawn, body, wearer, options))
+    drawn = _draw(image, features, upper_prompt(body), options)
+    if drawn is None:
+        return None
+    doubts = _network_checks(drawn, options)
+    if not all(check.passed for check in doubts):  # nothing else can save it, and the rest costs more
+        return _garment(TOP, drawn, doubts)
+    return _garment(TOP, drawn, top_checks(image, drawn, body, wearer, options))
 
 
 def _legs(
     image: Image, features: Features, body: Body, wearer: Mask, options: GarmentOptions
 ) -> Garment | None:
     prompt = lower_prompt(body)
-    drawn = None if prompt is None else _draw(image, features, prompt)
+    drawn = None if prompt is None else _draw(image, features, prompt, options)
     if drawn is None:
         return None
     long = covered_share(drawn.mask, wearer, shank_region(drawn.mask.shape, body)) >= LONG
-    checks = leg_checks(image, drawn, body, wearer, options, long=long)
+    checks = _network_checks(drawn, options)
+    if all(check.passed for check in checks):
+        checks = leg_checks(image, drawn, body, wearer, options, long=long)
     return _garment(TROUSERS if long else SHORTS, drawn, checks)
 
 
@@ -274,6 +281,15 @@ def _garment(label: str, drawn: DrawnMask, checks: tuple[Measurement, ...]) -> G
     )
 
 
+def _network_checks(drawn: DrawnMask, options: GarmentOptions) -> tuple[Measurement, ...]:
+    return (
+        measure("mask_quality", drawn.quality, low=options.min_quality),
+        measure("mask_stability", drawn.stability, low=options.min_stability),
+        measure("mask_repeat_agreement", drawn.repeat, low=options.min_repeat_agreement),
+        measure("mask_in_one_piece", drawn.whole, low=options.min_whole),
+    )
+
+
 def _common_checks(
     image: Image, drawn: DrawnMask, body: Body, wearer: Mask, options: GarmentOptions
 ) -> tuple[Measurement, ...]:
@@ -282,10 +298,7 @@ def _common_checks(
     share = inside / max(1, int(np.count_nonzero(wearer)))
     reach = max(2, round(0.04 * body.scale))
     return (
-        measure("mask_quality", drawn.quality, low=options.min_quality),
-        measure("mask_stability", drawn.stability, low=options.min_stability),
-        measure("mask_repeat_agreement", drawn.repeat, low=options.min_repeat_agreement),
-        measure("mask_in_one_piece", drawn.whole, low=options.min_whole),
+        *_network_checks(drawn, options),
         measure("garment_head_share", head_share(mask, body), high=options.max_head_share),
         measure("garment_skin_share", skin_share(image, mask, body), high=options.max_skin_share),
         measure("garment_in_wearer", inside / max(1, area), low=options.min_in_wearer),
@@ -299,11 +312,21 @@ def _common_checks(
     )
 
 
-def _draw(image: Image, features: Features, prompt: GarmentPrompt) -> DrawnMask | None:
-    """The best mask by the points, and its agreement with a second one: its box and a point deep inside, too."""
+def _draw(
+    image: Image, features: Features, prompt: GarmentPrompt, options: GarmentOptions
+) -> DrawnMask | None:
+    """The best mask by the points, and its agreement with a second one: its box and a point deep inside, too.
+
+    A mask that the network itself doubts is neither repeated nor refined.
+    """
     first = _best(features, None, prompt.inside, prompt.outside)
     if not first.mask.any():
         return None
+    if first.quality < options.min_quality or first.stability < options.min_stability:
+        piece, whole = largest_piece(first.mask)
+        return DrawnMask(
+            mask=piece, quality=first.quality, stability=first.stability, repeat=0.0, whole=whole
+        )
     tight = box_of(first.mask)
     corners = (float(tight.x0), float(tight.y0), float(tight.x1), float(tight.y1))
     again = _best(features, corners, (*prompt.inside, inner_point(first.mask)), prompt.outside)

@@ -35,7 +35,7 @@ from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-VERSION = 7
+VERSION = 8
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"

@@ -30,8 +30,11 @@ DOUBTED = 0.5
 """Score of a doubted detection: it still counts as a possible rival, but is neither a target nor named."""
 
 
-WELL_KNOWN = frozenset({"umbrella", "refrigerator", "toilet", "shoe"})
-"""Classes that the detectors also see in lamps, boards, stools and gloves; doubted without the classifier's support."""
+WELL_KNOWN = frozenset(
+    {"umbrella", "refrigerator", "toilet", "shoe", "handbag", "bus", "bed", "sandwich", "cake"}
+)
+"""Classes that the detectors also see in lamps, boards, stools, gloves, armrests, stalls, stacks of books and candles;
+doubted without the classifier's support."""
 
 MIN_SUPPORT = 0.05
 """Support they need."""

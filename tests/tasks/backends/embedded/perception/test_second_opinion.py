@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.perception.second_opinion import DOUBTED, review_labels
+from tasks.backends.embedded.perception.label_witness import words_for
+from tasks.backends.embedded.perception.second_opinion import DOUBTED, WELL_KNOWN, review_labels
 from tasks.records.records import Box
 from tasks.roles.questions import Detection
 
@@ -102,6 +103,11 @@ def test_a_laptops_keyboard_is_not_raised_and_one_of_its_own_is():
     assert scores[62] > 0.6
 
 
-def test_gloves_that_pass_for_shoes_are_doubted():
-    (shoe,) = review_labels(IMAGE, [_found("shoe", 0.66)], Objects("nothing"))
-    assert shoe.score == DOUBTED
+@pytest.mark.parametrize("label", ["shoe", "handbag", "bus", "bed", "toilet"])
+def test_what_gloves_armrests_stalls_books_and_stools_pass_for_is_doubted(label):
+    (found,) = review_labels(IMAGE, [_found(label, 0.66)], Objects("nothing"))
+    assert found.score == DOUBTED
+
+
+def test_every_label_that_needs_the_classifiers_word_has_classes_for_it():
+    assert all(words_for(label) for label in WELL_KNOWN)

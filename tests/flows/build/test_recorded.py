@@ -20,10 +20,15 @@ def recorded():
     return config, config.model_dump(mode="json", exclude={"execution", "out"})
 
 
+def as_recorded(config):
+    """Without how it was run, which is not recorded."""
+    return config.model_dump(exclude={"execution"})
+
+
 def test_a_build_of_this_version_is_read_as_it_was_recorded():
     config, tree = recorded()
     read = recorded_config(record(tree, SCHEMA_VERSION), config.out)
-    assert read == config
+    assert as_recorded(read) == as_recorded(config)
     with pytest.raises(ValidationError, match="gone"):
         recorded_config(record({**tree, "gone": 1}, SCHEMA_VERSION), config.out)
 
@@ -34,4 +39,4 @@ def test_old_names_are_read_and_keys_that_are_gone_are_left_out():
     gates = tree["editing"]["gates"]
     gates["min_colour_share"] = gates.pop("min_color_share")
     tree["editing"]["gates"]["gone"] = 1
-    assert recorded_config(record(tree, 1), config.out) == config
+    assert as_recorded(recorded_config(record(tree, 1), config.out)) == as_recorded(config)

@@ -93,6 +93,14 @@ class Offer(ABC):
         del target
         return ()
 
+    def ground_of(self, target: GroundedTarget) -> tuple[int, ...]:
+        """Indices of objects of the scene that a removal may continue behind the target, such as the table under it.
+
+        All others are spared by the hole, and nothing is copied from them.
+        """
+        del target
+        return ()
+
     def material(self) -> dict[str, Any]:
         """Options that change what the methods above answer, as JSON values."""
         return {}

@@ -18,7 +18,7 @@ from tasks.stages.editing.gates import Gate, gate
 from tasks.stages.editing.settings import GateSettings
 
 WINDOW_FACTORS = (2.0, 3.5)
-"""Windows around the target, as factors of its box."""
+"""Windows around the target, as factors of its box; the whole picture is searched if none of them shows it."""
 
 MIN_WINDOW_PX = 128
 """Shorter side of a window at least; a detector needs some of the environment."""
@@ -28,11 +28,28 @@ Look: TypeAlias = Sequence[tuple[Detection, ...]]
 """Detections of each window, in the picture's pixels."""
 
 
-async def look(detector: AskDetector, plan: EditPlan, gone: Sequence[SceneObject], picture: Picture) -> Look:
-    """The detections around what is taken out."""
+async def look_before(
+    detector: AskDetector,
+    plan: EditPlan,
+    gone: Sequence[SceneObject],
+    picture: Picture,
+    settings: GateSettings,
+) -> Look:
+    """The detections around what is taken out; in the whole picture as well if the target is not found there."""
+    near = await look(detector, plan, gone, picture, slice(len(WINDOW_FACTORS)))
+    if found_before(plan, near, settings).passed:
+        return near
+    return *near, *await look(detector, plan, gone, picture, slice(len(WINDOW_FACTORS), None))
+
+
+async def look(
+    detector: AskDetector, plan: EditPlan, gone: Sequence[SceneObject], picture: Picture, chosen: slice
+) -> Look:
+    """The detections in the ``chosen`` windows, the closest first and the whole picture last."""
     height, width = plan.target.scene.source.height, plan.target.scene.source.width
     target = union_box([o.box for o in plan.target.objects])
     windows = [enlarge(target, factor, MIN_WINDOW_PX, width, height) for factor in WINDOW_FACTORS]
+    windows = [*windows, Box(x0=0, y0=0, x1=width, y1=height)][chosen]
     names = tuple(dict.fromkeys(thing.label for thing in gone))
     answers = await asyncio.gather(
         *(

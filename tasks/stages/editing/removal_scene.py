@@ -11,6 +11,7 @@ from tasks.imaging.arrays import Mask
 from tasks.imaging.geometry import from_rle
 from tasks.imaging.shadows import attached_shadow
 from tasks.records.records import Box, EditPlan, SceneObject
+from tasks.roles.offers import Offer
 from tasks.roles.picture import Picture
 from tasks.stages.editing import gates
 from tasks.stages.editing.gates import Gate
@@ -50,14 +51,15 @@ class RemovalScene:
         return dilation_px(max(self.boxes, key=lambda box: box.area), self.mask.shape, settings)
 
 
-def open_scene(plan: EditPlan, source: Picture, along: Sequence[int]) -> RemovalScene:
-    """Decodes the masks; ``along`` are the indices of what goes with the target, besides its parts."""
+def open_scene(plan: EditPlan, source: Picture, offer: Offer) -> RemovalScene:
+    """Decodes the masks; the ``offer`` says what goes with the target, besides its parts, and what is its ground."""
+    along, ground = offer.taken_along(plan.target), offer.ground_of(plan.target)
     indices, mask = plan.target.indices, from_rle(plan.target.mask)
     whole, others = mask.copy(), np.zeros(mask.shape, bool)
     for thing in plan.target.scene.objects:
         if thing.index in along or thing.part_of in indices:
             whole |= from_rle(thing.mask)
-        elif thing.index not in indices:
+        elif thing.index not in indices and thing.index not in ground:
             others |= from_rle(thing.mask)
     objects = (plan.target.scene.objects[index] for index in along)
     # No detector is asked for parts, which have no class of their own.

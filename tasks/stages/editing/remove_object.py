@@ -19,7 +19,7 @@ from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.compositing import change_map, composite, correct_tint, effect_of
 from tasks.stages.editing.edit_result import INPAINT, INPAINT_EFFECTS, EditResult
 from tasks.stages.editing.gates import Gate
-from tasks.stages.editing.redetection import Look, compare_looks, found_before, look
+from tasks.stages.editing.redetection import Look, compare_looks, found_before, look, look_before
 from tasks.stages.editing.removal import removal_alpha, removal_window
 from tasks.stages.editing.removal_scene import RemovalScene, hole_of, open_scene
 from tasks.stages.editing.removal_trace import trace_gate
@@ -73,7 +73,7 @@ async def remove_object(
         SampleError: its position rules out a clean removal (too large, entangled with others), which is known before
             the inpainter is asked; or nothing could tell that it is gone; or the inpainter failed on it.
     """
-    scene = await bench.cpu(open_scene, plan, source, offer.taken_along(plan.target))
+    scene = await bench.cpu(open_scene, plan, source, offer)
     best: EditResult | None = None
     before: Look | None = None
     seen: tuple[Gate, ...] = ()
@@ -85,7 +85,7 @@ async def remove_object(
                 raise
             break
         if before is None and _any_of(("found_before", *COMPARED), settings):
-            before = await look(ask.detector, plan, scene.gone, source)
+            before = await look_before(ask.detector, plan, scene.gone, source, settings.gates)
             if _any_of(("found_before",), settings):
                 seen = (found_before(plan, before, settings.gates),)
                 gates.require(seen[0])
@@ -132,7 +132,7 @@ async def _fill(
     done = await bench.cpu(_put_back, scene, hole, crop, patch, offer, settings)
     # Models look at it only if nothing that is measured has refused it, the most expensive one last.
     if before is not None and _any_of(COMPARED, settings) and not _failures(done):
-        after = await look(ask.detector, plan, scene.gone, Picture.of_pixels(done.edited))
+        after = await look(ask.detector, plan, scene.gone, Picture.of_pixels(done.edited), slice(len(before)))
         compared = compare_looks(
             plan, scene.gone, before=before, after=after, hole=hole, settings=settings.gates
         )

@@ -26,6 +26,9 @@ CARRIED_SHARE = 0.5
 CARRIED_AREA = 0.6
 """Only something smaller than the target by this factor is carried; a larger one merely stands around it."""
 
+ON_IT = 0.3
+"""Share of the target's box inside that of a table or the like from which it stands on it."""
+
 TANGLED_IOU = 0.3
 """Boxes that overlap this much belong to a rider and a ride: without one the other makes no sense."""
 
@@ -73,6 +76,16 @@ class EmbeddedInpainterOffer(Offer):
     def taken_along(self, target: GroundedTarget) -> tuple[int, ...]:
         """The target's own parts, and what a person holds, wears or rides."""
         return tuple(sorted({*parts_of(target), *belongings_of(target)}))
+
+    def ground_of(self, target: GroundedTarget) -> tuple[int, ...]:
+        """What carries things, where it lies around the target or under it."""
+        return tuple(
+            o.index
+            for o in target.scene.objects
+            if o.index not in target.indices
+            and o.label in self.carriers
+            and all(containment(own.box, o.box) >= ON_IT for own in target.objects)
+        )
 
     def material(self) -> dict[str, Any]:
         """The labels that are never removed."""

@@ -52,6 +52,28 @@ def test_an_object_that_no_detector_saw_before_cannot_be_verified(
     assert inpainter.asked == [], "nothing is filled that nobody could verify"
 
 
+def test_what_is_found_in_the_whole_picture_only_is_looked_for_there_again(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    seen: list[DetectQuestion] = []
+
+    class FromAfar(BlobDetector):
+        async def __call__(self, question: DetectQuestion) -> tuple[Detection, ...]:
+            seen.append(question)
+            whole = question.picture.rgb.shape[:2] == SHAPE
+            return await super().__call__(question) if whole else ()
+
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=ground, detector=FromAfar()))
+    assert child.reason is None, child.measured
+    assert len(seen) == 2 * (len(WINDOW_FACTORS) + 1)
+    again = ground.copy()
+    shaded(again, disc(160, 120, 15), (185, 20, 25))
+    settings = replace_gates(max_novel=1.0)
+    plan = plan_for(RED, EditType.REMOVE)
+    child = only_child(run(picture, plan, fill=again, detector=FromAfar(), settings=settings))
+    assert child.reason is Reason.STILL_THERE
+
+
 def test_a_filling_that_shows_the_object_again_is_refused_as_still_there(
     ground: np.ndarray, plan_for: Callable[..., EditPlan]
 ) -> None:
@@ -273,6 +295,31 @@ def test_something_that_should_have_gone_along_and_is_still_there_is_refused(
         )
     )
     assert_refused_alone(child, Reason.STILL_THERE)
+
+
+def test_the_hole_reaches_into_what_the_target_stands_on_and_spares_other_things(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    table = np.zeros(SHAPE, bool)
+    table[140:, :] = True
+    plan = plan_for(RED & ~table, EditType.REMOVE, others=(("table", table),))
+    settings = _listing(SETTINGS.removal, "change")
+    reach = {}
+    for offer in (OnTableOffer(), GenerativeInpainterOffer(Settings())):
+        child = only_child(run(picture, plan, fill=ground, settings=settings, inpainter_offer=offer))
+        assert isinstance(child.record, EditedSample)
+        reach[type(offer)] = (from_rle(child.record.allowed) & table).any()
+    assert reach == {OnTableOffer: True, GenerativeInpainterOffer: False}
+
+
+class OnTableOffer(GenerativeInpainterOffer):
+    """The second object of the scene is what the target stands on."""
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+
+    def ground_of(self, target: GroundedTarget) -> tuple[int, ...]:
+        return (1,)
 
 
 class AlongOffer(GenerativeInpainterOffer):

@@ -83,3 +83,15 @@ def test_a_person_with_something_that_cannot_go_along_is_not_removed():
     person = target(scene([thing("person", (100, 100, 200, 400))], weak=weak), 0)
     empty = to_rle(np.zeros((HEIGHT, WIDTH), bool))
     assert _why(replace(person, mask=empty)) == "may carry a handbag"
+
+
+def test_the_table_under_a_thing_is_its_ground():
+    table = scene(
+        [
+            thing("cup", (400, 420, 460, 490), "white"),
+            thing("dining table", (200, 400, 800, 700), "brown"),
+            thing("bench", (820, 300, 990, 700), "brown"),
+            thing("chair", (380, 300, 700, 690), "brown"),
+        ]
+    )
+    assert OFFER.ground_of(target(table, 0)) == (1,)

@@ -24,7 +24,8 @@ from tasks.backends.embedded.painting.copies.paste import Layers, pasted, scaled
 from tasks.backends.embedded.painting.copies.patch import Patch, patch_at
 from tasks.backends.embedded.painting.copies.placements import REACH, Placement, additions, replacements
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import cropped
+from tasks.imaging.color_names import to_lab
+from tasks.imaging.geometry import box_of, cropped
 from tasks.imaging.masks import dilate
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
@@ -38,6 +39,9 @@ GOOD = 0.9
 
 HOLE_SHARE = 0.05
 """Margin of the hole around a thing that is replaced, in its longer side."""
+
+DARK_L, MAX_DARK_LEFT = 10.0, 0.002
+"""Lab lightness below the lit ground that is left of a shadow, and the area that passes, in areas of the thing."""
 
 Fill = Callable[[Image, Mask], Image]
 """Fills a hole (H, W) of a picture."""
@@ -106,7 +110,7 @@ def replace_by_copy(image: Image, target: GroundedTarget, argument: str, fill: F
 
     Raises:
         SampleError: ``backend_error`` for an argument that is not offered; ``uneven_ground`` where the ground around
-            the two things is not even, or not the same.
+            the two things is not even, or not the same; ``still_there`` where the old shadow is left.
     """
     place = replacements(target).get(argument)
     if place is None:
@@ -120,12 +124,25 @@ def replace_by_copy(image: Image, target: GroundedTarget, argument: str, fill: F
     window = window_around(own.box, REACH, image.shape[1], image.shape[0])
     clean = image.copy()
     clean[window.y0 : window.y1, window.x0 : window.x1] = fill(cropped(image, window), cropped(hole, window))
+    left = measure("old_shadow_left_share", _dark_left(clean, mask, hole, old.ground), high=MAX_DARK_LEFT)
+    if not left.passed:
+        raise SampleError(Reason.STILL_THERE, measured=(left,))
     layers = scaled(source.cutout, place.scale, place.x, place.foot)
     found = evenness(clean, place.box(scene), layers, source.ground, None)
     measured = _measured(found, scene.objects[place.index])
     if not all(each.passed for each in measured):
         raise SampleError(Reason.UNEVEN_GROUND, measured=measured)
     return pasted(clean, layers)[0]
+
+
+def _dark_left(clean: Image, mask: Mask, hole: Mask, ground: Ground) -> float:
+    """Area of dark spots in and around the filled hole at the foot, in areas of the thing: its shadow is left."""
+    window, box = ground.window, box_of(mask)
+    near = cropped(dilate(hole, max(4, round(HOLE_SHARE * box.height))), window)
+    near[: max(0, box.y1 - window.y0 - round(0.3 * box.height))] = False
+    light = cv2.GaussianBlur(to_lab(cropped(clean, window)), (0, 0), 2.0)[..., 0]
+    dark = near & (light < ground.color[0] - max(DARK_L, 4 * float(ground.spread[0])))
+    return float(np.count_nonzero(dark)) / max(1, int(np.count_nonzero(mask)))
 
 
 def _measured(found: Evenness, thing: SceneObject) -> tuple[Measurement, ...]:
@@ -181,4 +198,4 @@ def _hole(mask: Mask, ground: Ground, others: Mask) -> Mask:
     radius = max(6, round(HOLE_SHARE * max(np.ptp(rows), np.ptp(columns))))
     shaded = _shaded(ground, mask)
     shaded = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
-    return (dilate(mask, radius) | dilate(shaded, round(1.5 * radius))) & ~others
+    return (dilate(mask, radius) | dilate(shaded, round(2.5 * radius))) & ~others

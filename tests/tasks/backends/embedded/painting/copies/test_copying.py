@@ -118,6 +118,21 @@ def test_a_replaced_thing_is_gone_and_the_other_one_stands_in_its_place():
     assert np.array_equal(edited[:, 500:], image[:, 500:])
 
 
+def test_a_replacement_that_leaves_the_old_shadow_is_refused():
+    narrow = Drawn("vase", 120, 250, width=40, height=70, color="blue")
+    image, scene = photograph([CUP, narrow])
+
+    def without_the_thing(window, hole):
+        filled = _telea(window, hole)
+        dark = window.mean(axis=2) < 110
+        return np.where((dark & ~(window[..., 0] > 140))[..., None], window, filled)
+
+    with pytest.raises(SampleError) as caught:
+        replace_by_copy(image, about(scene), "blue vase", without_the_thing)
+    assert caught.value.reason is Reason.STILL_THERE
+    assert [m.name for m in caught.value.measured] == ["old_shadow_left_share"]
+
+
 def test_a_place_nearer_by_is_preferred_to_a_hardly_better_one():
     image, scene = photograph([CUP])
     edited = add_copy(image, about(scene), RIGHT)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from tasks.records.edit_types import Maker, spec_of
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.outcomes import Child, Outcome, StageInput, ended_child
-from tasks.records.records import EditPlan, EditType, GroundedTarget, ModelIdentity
+from tasks.records.records import EditPlan, GroundedTarget, ModelIdentity
 from tasks.records.seeds import derive_seed
 from tasks.roles.asks import AskInstructor, AskReferrer, AskRewriter, AskTextJudge, prompts_of
 from tasks.roles.offers import Offers
@@ -193,7 +194,8 @@ class _Plan:
 
     def _along(self) -> tuple[int, ...]:
         offer = self.tools.offers.of(self.edit.edit_type)
-        return offer.taken_along(self.target) if self.edit.edit_type is EditType.REMOVE else ()
+        filled = spec_of(self.edit.edit_type).maker is Maker.INPAINTER
+        return offer.taken_along(self.target) if filled else ()
 
     async def _finished(self, wording: Wording, attempt: int) -> tuple[Wording, tuple[GateResult, ...]]:
         """The first rewriting that passes, else the original instruction; then the text judge."""

@@ -73,6 +73,7 @@ class EditTypeSpec:
         verbs: families of verbs (gate vocabulary) that ask for the type; "change" and "make" ask for any but a removal.
         reads: regular expressions with a group ``argument``, tried in order on an instruction whose writer did not
             state the argument separately; case-insensitive, the final period is removed before.
+        beside: whether something comes beside the target, which stays as it is; else the target itself changes.
         verbatim: whether the argument is literal text; otherwise a leading article and a final period are dropped.
         crop_factor: default ratio of the side of the editor's crop to the side of the target's box.
         region: the part of the crop that the edit may change; ignored for the inpainter's edits.
@@ -89,6 +90,7 @@ class EditTypeSpec:
     region: Region
     gates: tuple[EditGate, ...]
     verbatim: bool = False
+    beside: bool = False
 
 
 _SHADE = (
@@ -180,6 +182,7 @@ EDIT_TYPES: tuple[EditTypeSpec, ...] = (
         crop_factor=1.9,
         region=Region.CROP,
         gates=(CHANGE, SEAM),
+        beside=True,
     ),
     EditTypeSpec(
         edit_type=EditType.MATERIAL,

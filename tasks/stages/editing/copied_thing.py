@@ -14,8 +14,9 @@ from tasks.imaging.color_names import NAMES, dominant_color, to_lab
 from tasks.imaging.geometry import box_of, cropped, enlarge, from_rle, iou
 from tasks.imaging.masks import dilate, erode, mask_iou
 from tasks.imaging.perspective import horizon_of, scale_at
+from tasks.records.edit_types import spec_of
 from tasks.records.errors import Reason
-from tasks.records.records import Box, EditPlan, EditType, SceneObject
+from tasks.records.records import Box, EditPlan, SceneObject
 from tasks.roles.asks import AskDetector, AskSegmenter
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, DetectQuestion, SegmentQuestion
@@ -74,6 +75,11 @@ async def copy_gates(
     return (score, taken, *await bench.cpu(_measured, done, label, mask, changed, bounds))
 
 
+def _beside(plan: EditPlan) -> bool:
+    """Whether the copy stands beside the target; else it takes the target's place."""
+    return spec_of(plan.edit_type).beside
+
+
 def _changed(done: EditResult) -> Mask:
     """Pixels (H, W) that plainly changed, without the specks of a soft edge."""
     differs = (np.abs(done.edited.astype(np.int16) - done.source.astype(np.int16)) > 6).any(axis=2)
@@ -94,11 +100,7 @@ async def _search(done: EditResult, label: str, changed: Mask, detector: AskDete
         )
     )
     plan, place = done.plan, _new_place(done.plan, changed, done.mask)
-    before = [
-        o.box
-        for o in plan.target.scene.objects
-        if plan.edit_type is EditType.ADD or o.index not in plan.target.indices
-    ]
+    before = [o.box for o in plan.target.scene.objects if _beside(plan) or o.index not in plan.target.indices]
     found = []
     for answer, window in zip(answers, windows, strict=True):
         for detection in answer:
@@ -112,7 +114,7 @@ async def _search(done: EditResult, label: str, changed: Mask, detector: AskDete
 
 def _new_place(plan: EditPlan, changed: Mask, target: Mask) -> Mask:
     """What changed, for an added thing without the target itself."""
-    return changed & ~target if plan.edit_type is EditType.ADD else changed
+    return changed & ~target if _beside(plan) else changed
 
 
 def _share_of(box: Box, place: Mask) -> float:
@@ -128,7 +130,7 @@ def _overlap_gate(done: EditResult, changed: Mask, bounds: CopySettings) -> Gate
     """Share of what changed that was another thing; what the target stands on is ground."""
     target = done.plan.target
     taken = np.zeros_like(changed)
-    replaced = done.plan.edit_type is not EditType.ADD
+    replaced = not _beside(done.plan)
     for thing in target.scene.objects:
         if (replaced and thing.index in target.indices) or _is_ground(thing, target.objects[0], done.mask):
             continue
@@ -182,7 +184,7 @@ def _measured(
     scale = scale_at(model.thing, box.y1, scene)
     if scale is None:
         # Without a known perspective a thing keeps its size, or takes that of the one of its class that it replaces.
-        alike = plan.edit_type is not EditType.ADD and model.thing.label == plan.target.label
+        alike = not _beside(plan) and model.thing.label == plan.target.label
         scale = own.height / old.height if alike else 1.0
     ratio = box.height / old.height / scale
     gates.append(
@@ -190,15 +192,13 @@ def _measured(
     )
     # A known perspective ties a foot line to a size; without one a copy keeps to the foot lines that there are.
     if horizon_of(scene, label) is None:
-        gates.append(_foot_gate(box, own, old, plan.edit_type, bounds))
+        gates.append(_foot_gate(box, own, old, plan, bounds))
     before = _contact(done.source, model.mask, old, _others(plan, model.thing.index, nothing))
-    after = _contact(
-        done.edited, mask, box, _others(plan, -1, mask if plan.edit_type is EditType.ADD else done.mask)
-    )
+    after = _contact(done.edited, mask, box, _others(plan, -1, mask if _beside(plan) else done.mask))
     # Of the darkening that the model shows at its foot; where it shows hardly any, none can be lost.
     lost = max(0.0, after - before) / (1 - before) if before < PLAIN_CONTACT else 0.0
     gates.append(gate("copy_contact_loss", lost, Reason.FLOATING, high=bounds.max_contact_loss))
-    if plan.edit_type is EditType.ADD:
+    if _beside(plan):
         apart = float(cv2.distanceTransform((~done.mask).astype(np.uint8), cv2.DIST_L2, 5)[mask].min())
         gates.append(gate("copy_gap_share", apart / box.width, Reason.REPEATED, low=bounds.min_gap))
         gates.append(_halo_gate(done, mask, bounds))
@@ -214,7 +214,7 @@ def _measured(
 
 def _most_alike(mask: Mask, plan: EditPlan, label: str) -> _Model | None:
     own = _shape(mask)
-    replaced = plan.target.indices if plan.edit_type is not EditType.ADD else ()
+    replaced = plan.target.indices if not _beside(plan) else ()
     models = []
     for thing in plan.target.scene.objects:
         if thing.label == label and thing.index not in replaced and own is not None:
@@ -233,8 +233,8 @@ def _shape(mask: Mask) -> Mask | None:
     return np.asarray(cv2.resize(part, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.uint8) > 0
 
 
-def _foot_gate(box: Box, own: Box, old: Box, edit_type: EditType, bounds: CopySettings) -> Gate:
-    lines = (own.y1, old.y1) if edit_type is EditType.ADD else (own.y1,)
+def _foot_gate(box: Box, own: Box, old: Box, plan: EditPlan, bounds: CopySettings) -> Gate:
+    lines = (own.y1, old.y1) if _beside(plan) else (own.y1,)
     step = min(abs(box.y1 - line) for line in lines) / box.height
     return gate("copy_foot_step", step, Reason.FLOATING, high=bounds.max_foot_step)
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 OWN_WORDS = {
     "tasks/records/edit_types.py": "the table",
     "tasks/backends/embedded/painting/offer.py": "what the embedded editor paints",
+    "tasks/backends/embedded/painting/copies/placements.py": "where the embedded editor puts copies",
     "tasks/backends/embedded/painting/removal_offer.py": "what the embedded inpainters remove",
     "tasks/backends/embedded/painting/editor.py": "how the embedded editor paints it",
     "tasks/backends/embedded/painting/edit_judge.py": "by what the embedded judge scores it",

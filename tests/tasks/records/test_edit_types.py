@@ -24,7 +24,9 @@ OWN_WORDS = {
     "tasks/backends/embedded/painting/removal_offer.py": "what the embedded inpainters remove",
     "tasks/backends/embedded/painting/editor.py": "how the embedded editor paints it",
     "tasks/backends/embedded/painting/edit_judge.py": "by what the embedded judge scores it",
+    "tasks/backends/embedded/language/arguments.py": "how the embedded writers choose what it becomes",
     "tasks/backends/embedded/language/descriptions.py": "how the embedded writers say it",
+    "tasks/backends/embedded/language/instructor.py": "what the embedded instructor has words for",
 }
 """Modules that may name single types: each knows only the few types that it makes."""
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 
+from flows.ray.overrides import stay_on_loopback
 from tasks.records.errors import ConfigurationError, EnvironmentFault, first_line
 
 ANSWER_S = 30.0
 """Longest wait for a head to answer."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 WHERE = "execution.ray_address, or RAY_ADDRESS where that is 'auto'"
 
@@ -33,32 +38,46 @@ def check_head(address: str, timeout_s: float = ANSWER_S) -> None:
     except (ConnectionError, ValueError) as error:
         msg = f"execution.ray_address={address!r}: {first_line(error)}; expected HOST:PORT of a head, or 'local'"
         raise ConfigurationError(msg) from error
-    if not _speaks(found, timeout_s):
+    host, _, port = address.rpartition(":")
+    # Ray replaces loopback by the machine's own address, on which a head that was started on loopback is not there.
+    here = [f"127.0.0.1:{port}"] if host in LOOPBACK and found != f"127.0.0.1:{port}" else []
+    speaking = _first_to_speak([found, *here], timeout_s)
+    if not speaking:
         msg = (
             f"no Ray answers at {found} within {timeout_s:g} s ({WHERE}); look with `ray status --address {found}`, "
             "or give execution.ray_address=local"
         )
         raise EnvironmentFault(msg)
+    if speaking in here:
+        stay_on_loopback()
 
 
-def _speaks(address: str, timeout_s: float) -> bool:
-    """Whether a connection gets as far as HTTP/2, which a socket that only listens never does."""
+def _first_to_speak(addresses: Sequence[str], timeout_s: float) -> str:
+    """The first address whose connection gets as far as HTTP/2, which a socket that only listens never does.
+
+    Where a later one of ``addresses`` is ready before the first, the first has another second. ``""``: none in time.
+    """
     import grpc  # noqa: PLC0415
 
     options = [("grpc.enable_http_proxy", 0)]
     tls = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
-    channel = (
+    channels = [
         grpc.secure_channel(address, _credentials(), options)
         if tls
         else grpc.insecure_channel(address, options)
-    )
+        for address in addresses
+    ]
     try:
-        grpc.channel_ready_future(channel).result(timeout=timeout_s)
-    except grpc.FutureTimeoutError:
-        return False
+        ready = [grpc.channel_ready_future(channel) for channel in channels]
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end and not ready[0].done():
+            if any(future.done() for future in ready):
+                end = min(end, time.monotonic() + 1)
+            time.sleep(0.05)
+        return next((address for address, f in zip(addresses, ready, strict=True) if f.done()), "")
     finally:
-        channel.close()
-    return True
+        for channel in channels:
+            channel.close()
 
 
 def _credentials() -> object:

@@ -27,8 +27,8 @@ from tests.photographs import lay_out_photographs
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
 NAMES = (
-    "books-and-purple-flowers-on-a-wooden-stool-by-the-bed.jpg",
-    "stylish-workspace-with-macbook-pro-2.jpg",
+    "a-woman-works-at-a-desk-with-a-laptop-and-a-cup-of-coffee.jpg",
+    "working-in-a-restaurant-macbook-cheese-cake-and-cup-of-coffee.jpg",
 )
 PLAIN = (
     "execution.pool=in-process",

@@ -144,6 +144,7 @@ CASES: dict[str, tuple[type[q.Question], dict[str, tuple[Any, Any, bool]]]] = {
             "edit_type": WORDS["edit_type"],
             "argument": WORDS["argument"],
             "refusals": ((), ("The reply names the box.",), MOVES),
+            "along": ((), (1,), STAYS),
         },
     ),
     "rewriter": (
@@ -178,6 +179,9 @@ CASES: dict[str, tuple[type[q.Question], dict[str, tuple[Any, Any, bool]]]] = {
             "mask": (mask(1), mask(2), MOVES),
             "label": ("cup", "cat", MOVES),
             **WORDS,
+            "source": (picture("1"), picture("2"), STAYS),
+            "crop": (Box(x0=0, y0=0, x1=4, y1=4), Box(x0=0, y0=0, x1=2, y1=2), STAYS),
+            "target": (target("a.jpg"), target("b.jpg"), STAYS),
             "similar": (0, 2, MOVES),
         },
     ),

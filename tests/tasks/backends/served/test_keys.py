@@ -39,6 +39,7 @@ CHANGES: dict[str, Any] = {
     "argument": "green",
     "instruction": "Turn the right cup blue.",
     "refusals": ("The reply names the box.",),
+    "along": (1,),
     "reasoning": Reasoning(
         scene_description="a", target_localization="b", editing_description="c", post_edit_description="d"
     ),

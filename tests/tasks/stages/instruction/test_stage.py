@@ -195,7 +195,7 @@ def test_no_edit_type_ends_the_input_and_says_why():
 
 
 def test_a_target_that_nothing_singles_out_is_rejected():
-    alone = scene([thing("cup", (450, 400, 540, 500), "white"), thing("person", (300, 100, 700, 700))])
+    alone = scene([thing("cup", (450, 400, 540, 500), "white"), thing("couch", (300, 100, 700, 700))])
     (outcome,) = answered(_stage(), [_input(target(alone, 0))], NoPixels())
     assert outcome.children[0].reason is Reason.NO_UNIQUE_REFERENCE
 

@@ -35,7 +35,7 @@ from tasks.records.records import Box, Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-VERSION = 8
+VERSION = 9
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"
@@ -74,6 +74,18 @@ class SegmenterOptions(Settings):
 
     min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
     min_stability: float = Field(default=0.92, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_sure_stability: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="the same for masks of at least ``sure_quality`` whose second prompt's mask is as stable",
+    )
+    sure_quality: float = Field(
+        default=0.92,
+        ge=0,
+        le=1,
+        description="the network's estimate from which a soft outline (thin legs, blur) is no doubt of its extent",
+    )
     min_box_agreement: float = Field(
         default=0.72, ge=0, le=1, description="IoU of the mask's box with the prompt box"
     )
@@ -96,6 +108,9 @@ class SegmenterOptions(Settings):
         default=3,
         ge=0,
         description="two masks of one class this close have an ambiguous boundary",
+    )
+    max_own_kind_share: float = Field(
+        default=0.002, ge=0, le=1, description="share of a mask that close; more than a point of contact"
     )
     min_repeat_agreement: float = Field(
         default=0.85, ge=0, le=1, description="IoU with the mask of a second prompt"
@@ -128,6 +143,7 @@ class _Drawn:
     stability: float
     repeat: float
     whole: float
+    second_stability: float = 0.0
     more: tuple[Measurement, ...] = ()
 
 
@@ -210,9 +226,9 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         if mask.any():
             tight = box_of(mask)
             again = self._ask(features, (tight.x0, tight.y0, tight.x1, tight.y1), inner_point(mask), tight)
-            repeat = mask_iou(mask, again.mask)
+            repeat, second = mask_iou(mask, again.mask), again.stability
         else:
-            repeat = 0.0
+            repeat = second = 0.0
         piece, whole = largest_piece(refine(image, first.logits))
         return _Drawn(
             detection=detection,
@@ -221,6 +237,7 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
             stability=first.stability,
             repeat=repeat,
             whole=whole,
+            second_stability=second,
         )
 
     def _ask(
@@ -260,7 +277,11 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
         checks: tuple[Measurement, ...] = (
             measure("mask_quality", own.quality, low=limits.min_quality),
-            measure("mask_stability", own.stability, low=limits.min_stability),
+            measure(
+                "mask_stability",
+                own.stability,
+                low=least_stability(own.quality, own.second_stability, limits),
+            ),
             measure(
                 "mask_box_agreement",
                 iou(tight, own.detection.box),
@@ -273,7 +294,7 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
             measure("mask_contested_share", contested, high=limits.max_contested),
         )
         shared = own_kind_share(masks, [d.detection.label for d in drawn], index, limits.own_kind_px)
-        checks = (*checks, measure("mask_own_kind_share", shared, low=0, high=0))
+        checks = (*checks, measure("mask_own_kind_share", shared, low=0, high=limits.max_own_kind_share))
         if own.more:  # a garment's own bounds stand for the general ones
             checks = tuple({check.name: check for check in (*checks, *own.more)}.values())
         if own.detection.label in CONVEX:
@@ -333,6 +354,15 @@ def own_kind_share(masks: Sequence[Mask], labels: Sequence[str], index: int, rea
         return 0.0
     near = dilate(np.logical_or.reduce(same), reach_px)
     return int(np.count_nonzero(own & near)) / int(np.count_nonzero(own))
+
+
+def least_stability(quality: float, second: float, limits: SegmenterOptions) -> float:
+    """The bound of a mask's stability, 0..1; less for sure masks, whose outlines may be blurred or long and thin.
+
+    ``quality`` is the network's own estimate, ``second`` the stability of the second prompt's mask.
+    """
+    sure = quality >= limits.sure_quality and second >= limits.min_sure_stability
+    return limits.min_sure_stability if sure else limits.min_stability
 
 
 def _least_box_agreement(label: str, limits: SegmenterOptions) -> float:

@@ -17,6 +17,7 @@ from tasks.backends.embedded.perception.mask_refinement import refine
 from tasks.backends.embedded.perception.segmenter import (
     SegmenterOptions,
     _least_box_agreement,
+    least_stability,
     own_kind_share,
     part_masks,
 )
@@ -78,6 +79,22 @@ def test_stability_falls_with_soft_edges() -> None:
     soft = (np.where(_square(64, 16, 16, 48, 48), 0.5, -0.5)).astype(np.float32)
     assert stability(hard) == 1
     assert stability(soft) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("quality", "firm", "second", "passes"),
+    [
+        (0.95, 0.91, 0.91, True),
+        (0.95, 0.89, 0.95, False),
+        (0.95, 0.91, 0.89, False),
+        (0.9, 0.91, 0.91, False),
+        (0.9, 0.93, 0.5, True),
+    ],
+)
+def test_only_a_sure_mask_may_have_a_soft_outline(
+    quality: float, firm: float, second: float, passes: bool
+) -> None:
+    assert (firm >= least_stability(quality, second, SegmenterOptions())) == passes
 
 
 def test_edges_and_colors_tell_a_right_outline_from_a_shifted_one() -> None:

@@ -23,13 +23,17 @@ from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.one_by_one import OneByOne
 from tasks.records.errors import Reason, SampleError
-from tasks.records.records import EditType, ModelIdentity, Reasoning
+from tasks.records.records import EditType, GroundedTarget, ModelIdentity, Reasoning
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
-VERSION = 7
+VERSION = 8
 """Raised when the code of this backend changes the output; the pattern file has its own digest."""
+
+
+LABEL_CHECK = "label_confidence"
+"""The judge's measurement of a label by detector and classifier together."""
 
 
 class SceneFactsOptions(Settings):
@@ -109,7 +113,8 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
             raise _declined(writer, noun(target.label).many)
         facts = gather_facts(target, limits)
         argument = chosen_argument(question, facts, writer)
-        sure = facts.target.score >= self.options.named_score and facts.is_sole_part
+        named = facts.target.score >= self.options.named_score or _has_confirmed_label(target)
+        sure = named and facts.is_sole_part
         reference = self._choose_reference(facts, writer) if sure else None
         if reference is None:
             raise _declined(writer, noun(target.label).one)
@@ -144,6 +149,11 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
         kind = kinds[writer.draw("reference.kind", len(kinds))]
         of_kind = [r for r in safe if r.kind == kind]
         return of_kind[writer.draw("reference.one", len(of_kind))]
+
+
+def _has_confirmed_label(target: GroundedTarget) -> bool:
+    """Whether the target judge had a second opinion on the label, so that the detector need not be sure by itself."""
+    return any(check.name == LABEL_CHECK and check.passed for check in target.judgement)
 
 
 _TURNS = (

@@ -31,7 +31,7 @@ class TargetJudgeOptions(Settings):
         description="objects of the scene among which a target of a class of its own may be hard",
     )
     min_label_confidence: float = Field(
-        default=0.85,
+        default=0.8,
         ge=0,
         le=1,
         description="joint confidence of detector and classifier in the label",
@@ -74,7 +74,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
             role="target_judge",
             backend="rules",
             model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
-            revision=f"rules 4 + {asset.revision}",
+            revision=f"rules 5 + {asset.revision}",
             digest=asset.digest,
         )
 

@@ -15,6 +15,7 @@ from tasks.backends.embedded.language.realization import Writer
 from tasks.backends.embedded.language.scene_facts import FactLimits, gather_facts
 from tasks.backends.embedded.language.text_facts import fact_set
 from tasks.records.errors import ConfigurationError, Reason, SampleError
+from tasks.records.measuring import measure
 from tasks.records.records import EditType
 from tasks.roles.questions import InstructQuestion
 from tests.tasks.roles.role_questions import unseen
@@ -290,6 +291,19 @@ def test_it_declines_where_nothing_singles_the_target_out():
     with pytest.raises(SampleError, match="book") as caught:
         SceneFactsInstructor().answer_one(_question(target(crowd, 2)))
     assert caught.value.reason is Reason.NO_UNIQUE_REFERENCE
+
+
+@pytest.mark.parametrize(("confidence", "told"), [(None, False), (0.7, False), (0.9, True)])
+def test_a_target_of_doubtful_label_is_told_only_where_the_judge_confirmed_it(confidence, told):
+    room = living_room()
+    things = [replace(each, score=0.7) if each.index == 3 else each for each in room.objects]
+    doubtful = target(replace(room, objects=tuple(things)), 3)
+    if confidence is not None:
+        doubtful = replace(doubtful, judgement=(measure("label_confidence", confidence, low=0.8),))
+    if told:
+        _replies(doubtful)
+    else:
+        assert all(a.reason is Reason.NO_UNIQUE_REFERENCE for a in _asked(doubtful))
 
 
 def test_a_lower_bound_on_risk_refuses_more():

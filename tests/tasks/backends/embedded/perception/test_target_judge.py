@@ -61,7 +61,8 @@ def test_a_sure_and_uncontradicted_label_is_precise():
 
 
 @pytest.mark.parametrize(
-    ("score", "supports", "precise"), [(0.7, 0.0, False), (0.7, 0.6, True), (0.86, 0.0, True)]
+    ("score", "supports", "precise"),
+    [(0.7, 0.0, False), (0.7, 0.6, True), (0.79, 0.0, False), (0.81, 0.0, True)],
 )
 def test_detector_and_classifier_join_in_the_labels_confidence(score, supports, precise):
     verdict, passed = _judge(score=score, supports=supports)

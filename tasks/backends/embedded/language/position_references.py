@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tasks.backends.embedded.language.reference import SMALL_KINDS, Reference
 from tasks.backends.embedded.language.reference_risk import anchor_risk, overlooked_chance
@@ -187,24 +187,29 @@ def neighbors(facts: SceneFacts) -> Iterator[Reference]:
 
 def fronts(facts: SceneFacts) -> Iterator[Reference]:
     """In front of an identified thing, when no rival could be."""
-    own, missed = facts.target, overlooked_chance(facts)
-    for anchor in facts.anchors:
-        taken = any(maybe_in_front_of(rival, anchor, facts.width) for rival in facts.rivals)
-        if not taken and in_front_of(own, anchor):
-            yield Reference(
-                kind="front", anchors=(anchor,), risk=0.05 + 0.4 * missed + anchor_risk(anchor, own, facts)
-            )
+    return _alone_there("front", facts, in_front_of, maybe_in_front_of, missed_share=0.4)
 
 
 def belongings(facts: SceneFacts) -> Iterator[Reference]:
     """With the only bag or umbrella in view, when nobody else is near it."""
+    return _alone_there("with", facts, has_with_it, maybe_has_with_it, missed_share=0.3)
+
+
+def _alone_there(
+    kind: str,
+    facts: SceneFacts,
+    holds: Callable[[Entity, Entity], bool],
+    maybe: Callable[[Entity, Entity, int], bool],
+    *,
+    missed_share: float,
+) -> Iterator[Reference]:
+    """References to each anchor for which a relation ``holds`` and of no rival ``maybe`` does."""
     own, missed = facts.target, overlooked_chance(facts)
     for anchor in facts.anchors:
-        taken = any(maybe_has_with_it(rival, anchor, facts.width) for rival in facts.rivals)
-        if not taken and has_with_it(own, anchor):
-            yield Reference(
-                kind="with", anchors=(anchor,), risk=0.05 + 0.3 * missed + anchor_risk(anchor, own, facts)
-            )
+        taken = any(maybe(rival, anchor, facts.width) for rival in facts.rivals)
+        if not taken and holds(own, anchor):
+            risk = 0.05 + missed_share * missed + anchor_risk(anchor, own, facts)
+            yield Reference(kind=kind, anchors=(anchor,), risk=risk)
 
 
 def comes_before(a: Entity, b: Entity, side: str, width: int) -> bool:

@@ -25,12 +25,14 @@ log = logging.getLogger(__name__)
 
 
 class LivePreview:
-    """Watches the commits of editing from a thread; without a local dataset it does nothing.
+    """Watches the commits of editing from a thread; unwanted or without a local dataset it does nothing.
 
     Nothing depends on the page, so a fault in it is logged and ends the page, not the build.
     """
 
-    def __init__(self, store: Store, name: str, progress: Progress, began: float) -> None:
+    def __init__(
+        self, store: Store, name: str, progress: Progress, began: float, *, wanted: bool = True
+    ) -> None:
         self._store = store
         self._name = name
         self._progress = progress
@@ -39,7 +41,7 @@ class LivePreview:
         self._over = threading.Event()
         self._gallery = ""
         self._thread = threading.Thread(target=self._keep, name="preview", daemon=True)
-        if store.folder is not None:
+        if wanted and store.folder is not None:
             progress.watch(self._see)
             self._thread.start()
 
@@ -105,8 +107,9 @@ class LivePreview:
 
 @contextmanager
 def open_preview(build: Build, progress: Progress) -> Iterator[LivePreview]:
-    """The page of a build, kept up to date inside this context."""
-    preview = LivePreview(build.store, build.config.name, progress, time.monotonic())
+    """The page of a build, kept up to date inside this context unless ``execution.preview`` is false."""
+    wanted = build.config.execution.preview
+    preview = LivePreview(build.store, build.config.name, progress, time.monotonic(), wanted=wanted)
     try:
         yield preview
     finally:

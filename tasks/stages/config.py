@@ -86,6 +86,10 @@ class ExecutionSettings(Settings):
         le=100,
         description="photographs that go through all stages before the others, for something to look at; 0: none",
     )
+    preview: bool = Field(
+        default=True,
+        description="keep a page of the first accepted samples up to date while a local build runs",
+    )
     pause_after: Literal["", "ingest", "grounding", "instruction", "editing"] = Field(
         default="", description="stop after this stage, to check its results before the expensive ones"
     )

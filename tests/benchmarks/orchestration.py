@@ -100,7 +100,8 @@ def compare(title: str, source: Path, folder: Path, assignments: Sequence[str]) 
          *assignments],
         folder / f"{name}-bare",
     )  # fmt: skip
-    whole = ("execution.first_look=0", *assignments)  # the bare loop has none
+    # The bare loop shows no samples early.
+    whole = ("execution.first_look=0", "execution.preview=false", *assignments)
     sets = [part for text in whole for part in ("--set", text)]
     flow = timed(
         [sys.executable, "-m", "flows.cli.main", "build", "--source", str(source),

@@ -14,6 +14,7 @@ from flows.build.live_preview import LivePreview
 from flows.build.progress import Progress
 from tasks.gallery import preview as page
 from tasks.gallery.preview import PAGE, Preview
+from tasks.stages.config import load_config
 from tasks.storage.objects.store import Store, open_store
 from tasks.storage.protocol.layout import RUNS
 
@@ -130,3 +131,14 @@ def test_a_dataset_elsewhere_has_no_page(tmp_path: Path, monkeypatch: pytest.Mon
     live = LivePreview(store, "drawn", Notes(), time.monotonic())
     live.close()
     assert not live._thread.is_alive()
+
+
+def test_a_build_that_wants_no_page_gets_none(dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_preview, "EVERY_S", 0.01)
+    config = load_config("embedded", ["execution.preview=false"])
+    notes = Notes()
+    with live_preview.open_preview(SimpleNamespace(store=dataset.store, config=config), notes) as live:
+        notes.committed("editing", commits_of_editing(dataset))
+        assert not live._thread.is_alive()
+    assert dataset.store.find(PAGE) is None
+    assert not notes.notes

@@ -58,7 +58,7 @@ class RandomPatchFeatures:
 
 
 class CachedFeatures:
-    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.scripts.cache_features`."""
+    """Files `<key>.safetensors` with a tensor `features`, written by `intercog_model.cache_features`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -69,7 +69,7 @@ class CachedFeatures:
         if not path.is_file():
             raise ConfigurationError(
                 f"model.features_folder: {str(self.folder)!r}: no {path.name}; "
-                "intercog_model.scripts.cache_features writes it"
+                "intercog_model.cache_features writes it"
             )
         return load_file(path)["features"].float()
 

@@ -26,10 +26,10 @@ import numpy as np
 import torch
 import transformers
 
+from intercog_model.bench import peak_memory, random_pipeline
 from intercog_model.config import FLAVORS
 from intercog_model.inference.plain_modes import edit_crop
 from intercog_model.inference.sampler import SamplerSettings, separate_velocities
-from intercog_model.scripts.bench import peak_memory, random_pipeline
 from tasks.backends.torch.bagel_editor import BagelEditor, BagelEditorOptions
 from tasks.backends.torch.grounding_dino.detector import GroundingDinoDetector
 from tasks.backends.torch.lama.inpainter import LamaInpainter

@@ -30,7 +30,7 @@ def overlay(path, folder, out, *, steps=6, more="", run=""):
 
 
 def command(config, name="base"):
-    parts = ["-m", "intercog_model.scripts.train"]
+    parts = ["-m", "intercog_model.train"]
     for path in (CONFIGS / f"{name}.toml", CONFIGS / "debug_size.toml", config):
         parts += ["--config", str(path)]
     return parts

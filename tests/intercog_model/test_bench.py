@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from intercog_model.scripts.bench import main  # noqa: E402
+from intercog_model.bench import main  # noqa: E402
 
 PARTS = {
     "edit": {"prompt", "O"},
@@ -28,8 +28,8 @@ PARTS = {
     ],
 )
 def test_wrong_arguments_are_one_line_before_anything_is_measured(more, told, capsys, monkeypatch):
-    monkeypatch.setattr("intercog_model.scripts.bench.random_pipeline", pytest.fail)
-    monkeypatch.setattr("intercog_model.scripts.bench.measure_training", pytest.fail)
+    monkeypatch.setattr("intercog_model.bench.random_pipeline", pytest.fail)
+    monkeypatch.setattr("intercog_model.bench.measure_training", pytest.fail)
     assert main(more) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {told}")

@@ -13,11 +13,11 @@ from intercog_model.backbone.autoencoder import AutoEncoder  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
 from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
+from intercog_model.edit import main  # noqa: E402
 from intercog_model.inference.chain import ChainSettings, run_chain  # noqa: E402
 from intercog_model.inference.pipeline import Pipeline  # noqa: E402
 from intercog_model.inference.plain_modes import edit, edit_crop, edit_crops, edit_many  # noqa: E402
 from intercog_model.inference.sampler import SamplerSettings, separate_velocities  # noqa: E402
-from intercog_model.scripts.edit import main  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.toys import command_line  # noqa: E402
 
@@ -112,7 +112,7 @@ def test_finished_jobs_of_a_batch_are_skipped_and_told(picture, tmp_path, capsys
         first = (out / name).read_bytes()
         capsys.readouterr()
         with monkeypatch.context() as patch:
-            patch.setattr("intercog_model.scripts.edit.run_job", pytest.fail)
+            patch.setattr("intercog_model.edit.run_job", pytest.fail)
             assert main(batch) == 0
         told = capsys.readouterr().out.splitlines()
         assert told == [f"scene: done before, {name} exists", "0 done, 1 done before, 0 failed"]

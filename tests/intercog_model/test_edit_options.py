@@ -11,8 +11,8 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from intercog_model.checkpoint import save_folder  # noqa: E402
+from intercog_model.edit import main  # noqa: E402
 from intercog_model.inference.jobs import read_jobs  # noqa: E402
-from intercog_model.scripts.edit import main  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.toys import command_line  # noqa: E402
 
@@ -40,7 +40,7 @@ def no_model(monkeypatch):
     def load(_options):
         pytest.fail("the model was loaded")
 
-    monkeypatch.setattr("intercog_model.scripts.edit._pipeline", load)
+    monkeypatch.setattr("intercog_model.edit._pipeline", load)
 
 
 def refused(capsys, arguments):

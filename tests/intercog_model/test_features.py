@@ -10,6 +10,7 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
+from intercog_model.cache_features import main, write_features  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import (  # noqa: E402
@@ -23,7 +24,6 @@ from intercog_model.grounding.features import (  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
 from intercog_model.grounding.mask_decoder import MaskDecoder  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE, resize  # noqa: E402
-from intercog_model.scripts.cache_features import main, write_features  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
 

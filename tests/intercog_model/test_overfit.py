@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from intercog_model.data.chain_text import Sections  # noqa: E402
-from intercog_model.scripts.overfit import main  # noqa: E402
+from intercog_model.overfit import main  # noqa: E402
 from intercog_model.training.by_heart import Overfit, OverfitSettings  # noqa: E402
 from intercog_model.training.by_heart_exam import Aims, Check, examine  # noqa: E402
 from intercog_model.training.by_heart_samples import MASK_SIDE, choose, photograph, shrunk, target  # noqa: E402
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
     ],
 )
 def test_wrong_arguments_are_one_line_before_anything_is_learned(more, told, folder, capsys, monkeypatch):
-    monkeypatch.setattr("intercog_model.scripts.overfit.Overfit", pytest.fail)
+    monkeypatch.setattr("intercog_model.overfit.Overfit", pytest.fail)
     assert main([str(folder), *more]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

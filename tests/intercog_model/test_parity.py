@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from intercog_model.parity import check_helpers, check_train_forward, count_names, norm_eps  # noqa: E402
+from intercog_model.parity.__main__ import main  # noqa: E402
 from intercog_model.parity.golden import Golden, read_config  # noqa: E402
 from intercog_model.parity.report import Report  # noqa: E402
 from intercog_model.parity.run import run_folder  # noqa: E402
-from intercog_model.scripts.parity import main  # noqa: E402
 from tests.intercog_model import golden_writer  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "golden" / "bagel"

@@ -1,4 +1,4 @@
-"""The package's README lists every file with its first line and every reading."""
+"""The package's README lists rooms and commands with their first lines, and every reading."""
 
 import ast
 import re
@@ -9,30 +9,15 @@ TEXT = (ROOT / "README.md").read_text()
 
 
 def drawn():
-    """The tree as the README shows it."""
-    lines = []
-    files = [p for p in ROOT.rglob("*") if p.suffix in (".py", ".toml") and "__pycache__" not in p.parts]
-    folders = sorted({p.parent for p in files}, key=lambda p: (p != ROOT, p.name))
-    for folder in folders:
-        if folder != ROOT:
-            init = folder / "__init__.py"
-            about = (
-                first_line(init)
-                if init.exists()
-                else "Training configurations; ablations differ in a line or two"
-            )
-            lines.append(f"{folder.name + '/':<30}{about}")
-        for path in sorted(folder.glob("*.*")):
-            if path.suffix in (".py", ".toml") and path.name != "__init__.py":
-                lines.append(f"{('  ' if folder != ROOT else '') + path.name:<30}{first_line(path)}")
-    return "\n".join(lines)
+    """Rooms, commands and modules beside them, as the README shows them."""
+    folders = sorted({p.parent for p in ROOT.rglob("*.py")} - {ROOT}, key=lambda p: p.name)
+    rows = [(f"{folder.name}/", folder / "__init__.py") for folder in folders]
+    rows += [(path.name, path) for path in sorted(ROOT.glob("*.py")) if path.name != "__init__.py"]
+    return "\n".join(f"{name:<20}{first_line(path)}" for name, path in rows)
 
 
 def first_line(path):
-    text = path.read_text()
-    if path.suffix == ".toml":
-        return text.partition("\n")[0].lstrip("# ").rstrip(".")
-    return ast.get_docstring(ast.parse(text)).partition("\n")[0].rstrip(".")
+    return ast.get_docstring(ast.parse(path.read_text())).partition("\n")[0].rstrip(".")
 
 
 def test_the_tree_is_the_one_on_disk():

@@ -12,7 +12,9 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from intercog_model import train  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
+from intercog_model.cache_features import write_features  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
 from intercog_model.data.plans import PlanBuilder  # noqa: E402
@@ -21,8 +23,6 @@ from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
-from intercog_model.scripts import train  # noqa: E402
-from intercog_model.scripts.cache_features import write_features  # noqa: E402
 from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.logging import StepLog  # noqa: E402

@@ -8,11 +8,11 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
+from intercog_model import train  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import build_encoder  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
-from intercog_model.scripts import train  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.config import load_config  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402

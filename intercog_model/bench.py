@@ -1,4 +1,4 @@
-"""`python -m intercog_model.scripts.bench`: seconds by part, memory and training speed, with random weights."""
+"""`python -m intercog_model.bench`: seconds by part, memory and training speed, with random weights."""
 
 import argparse
 import json
@@ -172,7 +172,7 @@ class Options(Settings):
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure every mode by both routes; 1 when the routes draw different pictures, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.bench", description=__doc__)
     parser.add_argument("--flavor", choices=FLAVORS, default="debug")
     parser.add_argument("--modes", nargs="+", choices=("edit", "edit-think", "intercog"), default=None)
     parser.add_argument(

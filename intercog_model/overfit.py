@@ -1,4 +1,4 @@
-"""`python -m intercog_model.scripts.overfit RELEASE`: a tiny model learns a few samples by heart, then is examined."""
+"""`python -m intercog_model.overfit RELEASE`: a tiny model learns a few samples by heart, then is examined."""
 
 import argparse
 import dataclasses
@@ -31,7 +31,7 @@ class Options(Settings):
 
 def main(arguments: list[str] | None = None) -> int:
     """Learn, examine, print and store the figures; 1 when one misses its aim, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.overfit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.overfit", description=__doc__)
     parser.add_argument("release", help="folder of a GroundEdit release")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--steps", type=int, default=OverfitSettings().steps)

@@ -1,4 +1,4 @@
-"""`python -m intercog_model.scripts.edit`: the chain of grounding, or plain BAGEL, on one picture or a batch."""
+"""`python -m intercog_model.edit`: the chain of grounding, or plain BAGEL, on one picture or a batch."""
 
 import argparse
 import sys
@@ -41,7 +41,7 @@ DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command line; wrong combinations end with exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.edit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.edit", description=__doc__)
     parser.add_argument(
         "--model", required=True, help='checkpoint folder, or "random-debug" for random tiny weights'
     )

@@ -1,4 +1,4 @@
-"""`python -m intercog_model.scripts.parity FOLDER`: recompute a golden folder, print every error; exit 1 on a miss."""
+"""`python -m intercog_model.parity FOLDER`: recompute a golden folder, print every error; exit 1 on a miss."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from intercog_model.parity.run import run_folder
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0 all within tolerance, 1 a miss, 2 wrong arguments."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.parity", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.parity", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", help="golden folder with cases.json")
     parser.add_argument("--names", action="store_true", help="count names and values of the full-size model")
     options = parser.parse_args(arguments)

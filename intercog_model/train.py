@@ -1,4 +1,4 @@
-"""`python -m intercog_model.scripts.train --config FILE …`: train, resume, and export the main checkpoint."""
+"""`python -m intercog_model.train --config FILE …`: train, resume, and export the main checkpoint."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ from intercog_model.training.sharding import shard, world
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when the last step is done, 2 for a wrong configuration; started by torchrun it uses all of its processes."""
-    parser = argparse.ArgumentParser(prog="python -m intercog_model.scripts.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.train", description=__doc__)
     parser.add_argument(
         "--config",
         type=Path,

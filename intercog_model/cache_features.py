@@ -1,4 +1,4 @@
-"""`python -m intercog_model.scripts.cache_features`: SAM's image features of every sample of a release, once."""
+"""`python -m intercog_model.cache_features`: SAM's image features of every sample of a release, once."""
 
 import argparse
 import sys
@@ -43,9 +43,7 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when every readable sample has its file, 2 for wrong arguments."""
-    parser = argparse.ArgumentParser(
-        prog="python -m intercog_model.scripts.cache_features", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m intercog_model.cache_features", description=__doc__)
     parser.add_argument("release", help="folder or object-store prefix of a GroundEdit release")
     parser.add_argument("--sam", type=Path, required=True, help="safetensors file of SAM ViT-H")
     parser.add_argument("--out", type=Path, required=True)

@@ -1,1 +1,0 @@
-"""Commands: each module is one, `python -m intercog_model.scripts.NAME`."""

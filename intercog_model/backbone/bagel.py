@@ -122,8 +122,8 @@ class Bagel(nn.Module):
         )
         logits = self.language_model.lm_head(last_LD[batch.ce_indexes]).float()
         velocity = self.llm2vae(last_LD[batch.mse_indexes]).float()
-        moving = embedded.t_N > 0
-        target = embedded.noise_NC[moving].float() - embedded.clean_NC[moving]
+        noised = batch.mse_latents
+        target = embedded.noise_NC[noised].float() - embedded.clean_NC[noised]
         return BackboneOutput(embedded, last_LD, layers, logits, velocity, target)
 
 

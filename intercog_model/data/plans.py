@@ -52,6 +52,7 @@ class GroundingTarget:
 
     key: str
     mask: Tensor  # bool [H, W], pixels of the source
+    marked: bool  # whether the mask holds any pixel; without one there is nothing to ground
     image: Image.Image  # the source at its VAE size, so that its grid is the latents' own
     content: range  # ids of T1
     second: range  # ids of the second section's body
@@ -128,6 +129,7 @@ class PlanBuilder:
         target = GroundingTarget(
             key=example.key,
             mask=torch.from_numpy(np.ascontiguousarray(example.mask)),
+            marked=bool(example.mask.any()),
             image=self._feature_image(example.source),
             content=first.content if first else range(0),
             second=first.second if first else range(0),

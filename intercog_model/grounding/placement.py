@@ -41,4 +41,4 @@ def region(mask_HW: Tensor, rows: int, columns: int, threshold: float) -> Tensor
     """Cells of the target, bool [rows, columns]: covered by at least `threshold`, else by anything at all."""
     share = coverage(mask_HW, rows, columns)
     covered = share >= threshold
-    return covered if bool(covered.any()) else share > 0
+    return torch.where(covered.any(), covered, share > 0)

@@ -17,6 +17,7 @@ class Span:
     stop: int
     rows: int = 0  # grid of an image item, 0 for texts
     columns: int = 0
+    first: int = 0  # of its patches or latents among all patches or latents of the pack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,9 @@ class PackedBatch:
     ce_indexes: Tensor
     ce_labels: Tensor
     ce_weights: Tensor  # float32: 1 / sqrt(loss rows of the text), 1 for a closing label
+    ce_weight: float  # their sum
     mse_indexes: Tensor
+    mse_latents: Tensor  # which of the N latents those rows are
 
     @property
     def und_indexes(self) -> Tensor:

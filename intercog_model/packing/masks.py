@@ -64,7 +64,7 @@ def flex_mask(batch: PackedBatch, padded_length: int, device: torch.device | str
     lengths, modes = [*batch.split_lengths, pad], [*batch.split_modes, "causal"]
     split, image, noise = (x.to(device) for x in _row_properties(lengths, modes))
     owners = [*batch.sample_lengths, pad]
-    sample = torch.repeat_interleave(torch.arange(len(owners)), torch.tensor(owners)).to(device)
+    sample = _spread(torch.arange(len(owners)), owners).to(device)
 
     def visible(_b: Tensor, _h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         same = split[q] == split[k]
@@ -76,8 +76,12 @@ def flex_mask(batch: PackedBatch, padded_length: int, device: torch.device | str
 
 
 def _row_properties(lengths: Sequence[int], modes: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-    counts = torch.tensor(list(lengths))
-    split = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    image = torch.repeat_interleave(torch.tensor([m != "causal" for m in modes]), counts)
-    noise = torch.repeat_interleave(torch.tensor([m == "noise" for m in modes]), counts)
+    split = _spread(torch.arange(len(lengths)), lengths)
+    image = _spread(torch.tensor([m != "causal" for m in modes]), lengths)
+    noise = _spread(torch.tensor([m == "noise" for m in modes]), lengths)
     return split, image, noise
+
+
+def _spread(values: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Each value as often as its length says."""
+    return torch.repeat_interleave(values, torch.tensor(list(lengths)), output_size=sum(lengths))

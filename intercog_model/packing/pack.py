@@ -59,6 +59,7 @@ class _Packer:
         self.vae: list[VaeItem] = []
         self.latent_grids: list[tuple[int, int]] = []
         self.rows: dict[str, list[int]] = {"vit": [], "vae": [], "mse": []}
+        self.noised: list[int] = []  # latents with a velocity to learn
 
     def add(self, sample: int, item: PlanItem) -> None:
         """Append one item as a split of its own."""
@@ -66,11 +67,12 @@ class _Packer:
             # a dropped image keeps its place among the positions, a dropped text leaves no trace
             self.position += 0 if isinstance(item, TextItem) else 1
             return
-        start = self.length
+        start, first = self.length, 0
         if isinstance(item, TextItem):
             self._add_text(item)
             grid, mode = (0, 0), "causal"
         else:
+            first = len(self.rows["vit" if isinstance(item, VitItem) else "vae"])
             grid = self._add_image(item)
             mode = "noise" if isinstance(item, VaeItem) and item.noised else "full"
         if item.closing_label is not None:
@@ -85,6 +87,7 @@ class _Packer:
                 stop=self.length - 1,
                 rows=grid[0],
                 columns=grid[1],
+                first=first,
             )
         )
 
@@ -110,6 +113,7 @@ class _Packer:
         self.text.append((self.length, tokens.image_start))
         self.text.append((self.length + count + 1, tokens.image_end))
         rows = range(self.length + 1, self.length + count + 1)
+        first = len(self.rows[kind])
         self.rows[kind] += rows
         if isinstance(item, VitItem):
             ids = grid_ids(*grid, config.vit.side, interpolate=config.interpolate_positions)
@@ -119,6 +123,7 @@ class _Packer:
             self.latent_grids.append(grid)
             if item.noised:
                 self.rows["mse"] += rows
+                self.noised += range(first, first + count)
         self.position_ids += [self.position] * (count + 2)
         # what follows a noised image shares its position, so that the clean copy takes its place
         self.position += 0 if isinstance(item, VaeItem) and item.noised else 1
@@ -161,7 +166,9 @@ class _Packer:
             ce_indexes=_ints([row for row, _, _ in self.ce]),
             ce_labels=_ints([label for _, label, _ in self.ce]),
             ce_weights=torch.tensor([weight for _, _, weight in self.ce]),
+            ce_weight=sum(weight for _, _, weight in self.ce),
             mse_indexes=_ints(self.rows["mse"]),
+            mse_latents=_ints(self.noised),
         )
 
 

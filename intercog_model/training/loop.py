@@ -96,14 +96,15 @@ class Trainer:
                 own_counts[name] += value * counted
         # every term is a mean over the whole step, so its count is summed before the first backward pass
         counts = sum_over_ranks(own_counts, self.device)
-        sums = dict.fromkeys(counts, 0.0)
+        sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in counts}
         work = {"tokens": 0.0, "flops": 0.0}
         for batch, counted in batches:
-            for name, value in self._accumulate(batch, counts, counted=counted).items():
-                sums[name] += value * counted
+            for name, part in self._accumulate(batch, counts, counted=counted).items():
+                sums[name] += part.double() * counted
             work["tokens"] += batch.packed.length * counted
             work["flops"] += self._flops(batch) * counted
-        totals = sum_over_ranks(sums | work, self.device)
+        # read here, once a step: until then nothing waits for the device
+        totals = sum_over_ranks({name: float(value) for name, value in sums.items()} | work, self.device)
         means = {name: totals[name] / counts[name] for name in counts if counts[name]}
         self._require_finite(plan, means)
         lr = self._learning_rate()
@@ -120,18 +121,17 @@ class Trainer:
 
     def _accumulate(
         self, batch: TrainingBatch, counts: dict[str, float], *, counted: bool
-    ) -> dict[str, float]:
+    ) -> dict[str, Tensor]:
         """Forward and backward of one pack; the sums of its terms."""
-        packed = batch.packed.to(self.device)
-        batch = TrainingBatch(packed=packed, targets=batch.targets, features=batch.features)
+        batch = batch.to(self.device)
         patch = self.parts.model.bagel.config.latent_patch_size
-        clean = encode_images(self.parts.vae, packed, patch, padded=self.config.run.padded_vae_batches)
+        clean = encode_images(self.parts.vae, batch.packed, patch, padded=self.config.run.padded_vae_batches)
         sums = self.parts.model(batch, clean, self._attend(batch))
         present = {name: max(counts.get(name, 0.0), 1.0) for name in sums}
         loss = total_loss(sums, present, self.parts.model.config)
         # sharded gradients are averaged over ranks, the loss is a sum over them
         (loss * self.ranks * counted).backward()
-        return {name: float(value.detach()) for name, value in sums.items() if name in counts}
+        return {name: value.detach() for name, value in sums.items() if name in counts}
 
     def _attend(self, batch: TrainingBatch) -> Attend:
         if self.config.run.attention == "flex":

@@ -63,7 +63,7 @@ def measure_training(
         attend = FlexAttend(flex_mask(batch.packed, length, device), compiled=True)
     else:
         attend = DenseAttend(dense_masks(batch.packed))
-    moved = TrainingBatch(packed=batch.packed.to(device), targets=batch.targets, features=batch.features)
+    moved = batch.to(device)
     counts = term_counts(moved, trained.config)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6, fused=cuda)
     seconds = []

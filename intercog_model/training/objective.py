@@ -1,7 +1,7 @@
 """The loss of a packed batch: cross-entropy, velocity error, alignment and reconstruction, as sums and counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,10 @@ class TrainingBatch:
     targets: tuple[GroundingTarget | None, ...]
     features: tuple[Tensor | None, ...]  # [C, g, g] each, where there is a target
 
+    def to(self, device: torch.device | str) -> "TrainingBatch":
+        """The same with the pack on `device`; what single samples need is moved when it is used."""
+        return replace(self, packed=self.packed.to(device))
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -85,10 +89,10 @@ def term_counts(batch: TrainingBatch, config: ObjectiveConfig) -> dict[str, floa
     A term that the configuration leaves out is not in the result; one that this batch lacks counts 0.
     """
     packed, grounding = batch.packed, config.grounding
-    ce = float(packed.ce_weights.sum()) if config.reweight_ce else float(len(packed.ce_indexes))
+    ce = packed.ce_weight if config.reweight_ce else float(len(packed.ce_indexes))
     counts = {"ce": ce, "mse": float(len(packed.mse_indexes))}
     rows = [rows_of(batch, i, grounding) for i in range(len(batch.targets))]
-    masked = [t is not None and bool(t.mask.any()) for t in batch.targets]
+    masked = [t is not None and t.marked for t in batch.targets]
     if grounding.weight_tv:
         counts["tv"] = float(sum(m and bool(r.second and r.o) for r, m in zip(rows, masked, strict=True)))
     if grounding.weight_vv:
@@ -116,14 +120,17 @@ class InterCog(nn.Module):
         heads.mask_decoder.requires_grad_(config.grounding.train_decoder)
 
     def forward(self, batch: TrainingBatch, clean_NC: Tensor, attend: Attend) -> dict[str, Tensor]:
-        """Sum of each term over its rows or samples, in the units of `term_counts`."""
+        """Sum of each term over its rows or samples, in the units of `term_counts`.
+
+        Nothing here depends on a tensor's values, so that a step can be planned with tensors that have none.
+        """
         out = self.run_backbone(batch, clean_NC, attend)
         ce = cross_entropy_rows(out.logits, batch.packed.ce_labels)
         if self.config.reweight_ce:
             ce = ce * batch.packed.ce_weights
         sums = {"ce": ce.sum(), "mse": velocity_errors(out.velocity, out.target).mean(dim=1).sum()}
         for sample, target in enumerate(batch.targets):
-            if target is not None and bool(target.mask.any()):
+            if target is not None and target.marked:
                 for term, value in self._grounding_terms(batch, sample, target, out).items():
                     sums[term] = sums.get(term, 0.0) + value
         # every weight gets a gradient on every rank, whatever its packs lack: sharded reductions must agree
@@ -151,10 +158,13 @@ class InterCog(nn.Module):
         noised = out.layers[self.layer]
         if config.weight_tv and rows.second and rows.o:
             cells = region(target.mask, rows.o.rows, rows.o.columns, config.region_coverage).flatten()
-            inside = noised[rows.o.start : rows.o.stop][cells.to(noised.device)]
-            text = noised[rows.second.start : rows.second.stop]
-            project = self.heads.text_alignment
-            terms["tv"] = text_vision_loss(inside, text, project, detach=config.detach_targets)
+            terms["tv"] = text_vision_loss(
+                noised[rows.o.start : rows.o.stop],
+                cells.to(noised.device),
+                noised[rows.second.start : rows.second.stop],
+                self.heads.text_alignment,
+                detach=config.detach_targets,
+            )
         if config.weight_vv and rows.vit and rows.o:
             terms["vv"] = self._vision_vision(rows.o, rows.vit, target, batch, out)
         if config.weight_mask:
@@ -169,8 +179,7 @@ class InterCog(nn.Module):
         config, noised = self.config.grounding, out.layers[self.layer]
         goal = noised[vit.start : vit.stop]
         if config.vit_target == "connector":
-            first = int((batch.packed.vit_indexes < vit.start).sum())
-            goal = out.embedded.connected_PD[first : first + vit.stop - vit.start]
+            goal = out.embedded.connected_PD[vit.first : vit.first + vit.stop - vit.start]
         patches = None
         if config.vv_region == "target":
             patches = region(target.mask, vit.rows, vit.columns, config.region_coverage).flatten()

@@ -9,14 +9,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
 from torch import nn
 
 from intercog_model.backbone.autoencoder import AutoEncoder
@@ -32,7 +31,8 @@ from intercog_model.inference.pipeline import Pipeline
 from intercog_model.inference.plain_modes import edit
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
 from intercog_model.packing.resize import DEBUG_VAE_RULE, DEBUG_VIT_RULE, VAE_RULE, VIT_RULE
-from intercog_model.settings import Count, Seed, Settings, Weight, check_options
+from intercog_model.read_settings import check_options
+from intercog_model.settings import Count, Seed, Settings, Weight, Within
 from intercog_model.training.measure import measure_training
 
 INSTRUCTION = "Make the second car from the left dark blue."
@@ -158,14 +158,15 @@ def machine(device: torch.device) -> dict[str, str]:
     return {"device": name, "torch": torch.__version__, "python": platform.python_version()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options(Settings):
     """Numbers with which something can be measured."""
 
-    points: Annotated[int, Field(ge=2)]
+    points: Annotated[int, Within(ge=2)]
     side: Count | None
     tokens: Count
     layers: Count | None
-    train_steps: Annotated[int, Field(ge=0)]
+    train_steps: Annotated[int, Within(ge=0)]
     peak_tflops: Weight
     seed: Seed
 

@@ -33,7 +33,7 @@ from intercog_model.inference.pipeline import Pipeline, debug_pipeline, load_pip
 from intercog_model.inference.plain_modes import TEXT_TO_IMAGE, edit, text_to_image, understand
 from intercog_model.inference.quantize import BITS, quantize
 from intercog_model.inference.sampler import SamplerSettings, batched_velocities, separate_velocities
-from intercog_model.settings import check_options
+from intercog_model.read_settings import check_options
 
 MODES = ("intercog", "edit", "edit-think", "text-to-image", "understand")
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field
 
 from intercog_model.errors import ConfigurationError, require_writable
-from intercog_model.settings import Count, Seed, Settings, check_options
+from intercog_model.read_settings import check_options
+from intercog_model.settings import Count, Seed, Settings, Within
 from intercog_model.training.by_heart import Overfit, OverfitSettings
 from intercog_model.training.by_heart_exam import FRESH, Aims, Check, examine
 from intercog_model.training.by_heart_samples import choose
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options(Settings):
     """Numbers that something can be learned with."""
 
@@ -25,7 +26,7 @@ class Options(Settings):
     steps: Count
     vae_steps: Count
     threads: Count
-    minutes: Annotated[float, Field(gt=0)]
+    minutes: Annotated[float, Within(gt=0)]
     seed: Seed
 
 

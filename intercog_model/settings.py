@@ -1,93 +1,85 @@
-"""Settings from files and options as frozen pydantic models, whose faults are one line: key, value, what is allowed."""
+"""What a configuration is made of: frozen dataclasses whose keys have a range and a mark; no library is needed."""
 
-import argparse
-from typing import Annotated, Any, TypeVar, get_args
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+Key = TypeVar("Key")
+Identity = Annotated[Key, "identity"]
+"""A key that decides what is learned: a run with another value is another run."""
+Numerics = Annotated[Key, "numerics"]
+"""A key that moves results by rounding alone: it may change between two parts of a run, which is recorded."""
+Operation = Annotated[Key, "operation"]
+"""A key that no result depends on, such as an address or an interval."""
 
-from intercog_model.errors import ConfigurationError
-
-Count = Annotated[int, Field(ge=1)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]  # what PyTorch's generators take
-
-WORDS = {
-    "missing": "missing",
-    "model_type": "should be a table",
-    "tuple_type": "should be a list",
-    "string_type": "should be a text",
-}
-"""Where pydantic's own words speak of Python's types."""
+Mark = Literal["identity", "numerics", "operation"]
+MARKS: tuple[Mark, ...] = get_args(Mark)
 
 
-class Settings(BaseModel):
-    """Every key is known and has its exact type: 1.0 and true are no integers, but 1 is a number."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """Range of a number, where pydantic reads it; infinite numbers are refused unless allowed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    infinite: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        bounds = {name: getattr(self, name) for name in ("ge", "gt", "le", "lt")}
+        schema = handler(source) | {name: bound for name, bound in bounds.items() if bound is not None}
+        return schema | {"allow_inf_nan": True} if self.infinite else schema
 
 
-AnySettings = TypeVar("AnySettings", bound=Settings)
+Count = Annotated[int, Within(ge=1)]
+Weight = Annotated[float, Within(ge=0)]
+Positive = Annotated[float, Within(gt=0)]
+Share = Annotated[float, Within(ge=0, le=1)]
+Seed = Annotated[int, Within(ge=-(2**63), le=2**63 - 1)]  # what PyTorch's generators take
 
 
-def read_settings(kind: type[AnySettings], tree: dict[str, Any]) -> AnySettings:
-    """The settings in a tree of tables and values, as TOML gives it.
+class Settings:
+    """Base of the dataclasses that are read from files: every key is known and has its exact type.
 
-    Raises:
-        ConfigurationError: in one line, for each fault its key (such as ``sources[0].kind``), the value, and what is
-            allowed.
+    1.0 and true are no integers, but 1 is a number. Checks that concern several keys are `__post_init__`, which raises
+    ValueError with the name of the key first.
     """
-    try:
-        return kind.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(_line(kind, fault) for fault in error.errors())) from error
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "strict": True,
+        "extra": "forbid",
+        "allow_inf_nan": False,
+    }
 
 
-def check_options(kind: type[Settings], options: argparse.Namespace) -> None:
-    """Check those options of a command that are fields of `kind`.
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One key of a configuration that holds a value, no table."""
 
-    Raises:
-        ConfigurationError: in one line, for each fault the option with its value as they were written, and what is
-            allowed.
-    """
-    try:
-        kind.model_validate({name: getattr(options, name) for name in kind.model_fields})
-    except ValidationError as error:
-        lines = [
-            f"--{str(fault['loc'][0]).replace('_', '-')} {fault['input']}: {_allowed(kind, fault)}"
-            for fault in error.errors()
-        ]
-        raise ConfigurationError("; ".join(lines)) from error
+    path: str  # such as `sequence.vae_rule.stride`; `[]` stands for the position in a list
+    marks: tuple[Mark, ...]  # on the way to it; a mark of a table is one of all its keys
 
 
-def _line(kind: type[Settings], fault: ErrorDetails) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in fault["loc"])[1:]
-    allowed = _allowed(kind, fault)
-    if not key:  # of several keys together: the message names them
-        return allowed
-    if fault["type"] in ("missing", "extra_forbidden"):
-        return f"{key}: {allowed}"
-    return f"{key}: {fault['input']!r:.100}, {allowed}"
+def leaves(kind: Any, path: str = "", marks: tuple[Mark, ...] = ()) -> Iterator[Leaf]:
+    """All keys of a configuration, in order."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in fields(kind):
+        bare, own = _unmarked(hints[field.name])
+        name = f"{path}.{field.name}" if path else field.name
+        parts: Any = get_args(bare)
+        if get_origin(bare) is tuple and is_dataclass(parts[0]):
+            yield from leaves(parts[0], f"{name}[]", marks + own)
+        elif isinstance(bare, type) and is_dataclass(bare):
+            yield from leaves(bare, name, marks + own)
+        else:
+            yield Leaf(name, marks + own)
 
 
-def _plain(key: str) -> str:
-    """A key of a file may hold line ends; a fault is one line."""
-    return key if key.isprintable() else repr(key)
-
-
-def _allowed(kind: type[Settings], fault: ErrorDetails) -> str:
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key, allowed are {', '.join(_table(kind, fault['loc'][:-1]).model_fields)}"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
-    return WORDS.get(fault["type"], fault["msg"].removeprefix("Input "))
-
-
-def _table(kind: type[Settings], path: tuple[int | str, ...]) -> type[Settings]:
-    """The settings that stand at a path of keys and list positions."""
-    found: Any = kind
-    for part in path:
-        found = get_args(found)[0] if isinstance(part, int) else found.model_fields[part].annotation
-    table: type[Settings] = found
-    return table
+def _unmarked(hint: Any) -> tuple[Any, tuple[Mark, ...]]:
+    """A key's type without its annotations, and the marks among them."""
+    if get_origin(hint) is not Annotated:
+        return hint, ()
+    bare, *notes = get_args(hint)
+    return bare, tuple(note for note in notes if note in MARKS)

@@ -14,7 +14,8 @@ from intercog_model.checkpoint import MODEL_FILE, save_folder
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import FLAVOR_FILE
 from intercog_model.training.build import Parts, build
-from intercog_model.training.config import TrainConfig, load_config, to_json
+from intercog_model.training.config import TrainConfig, to_json
+from intercog_model.training.config_files import load_config
 from intercog_model.training.loop import Trainer, averaged_weights
 from intercog_model.training.sharded_loading import load_shards
 from intercog_model.training.sharding import shard, world

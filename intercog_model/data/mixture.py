@@ -7,31 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from pydantic import field_validator
 
 from intercog_model.data.example import Example
 from intercog_model.data.shards import BrokenSample, Kind, list_shards, open_uri, read_shard
 from intercog_model.errors import ConfigurationError
-from intercog_model.settings import Settings, Weight
+from intercog_model.settings import Identity, Operation, Settings, Weight
 
 TAKEN = "taken"  # the key of the number of draws, among the names of sources, in a state
 State = dict[str, Any]  # JSON: the number of draws, and epoch, shard and sample of each source by its name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig(Settings):
     """One source of the mixture."""
 
-    name: str
-    kind: Kind
-    uri: str  # folder or object-store prefix
-    weight: Weight = 1.0
+    name: Identity[str]  # decides the order of its samples
+    kind: Identity[Kind]
+    uri: Operation[str]  # folder or object-store prefix
+    weight: Identity[Weight] = 1.0
 
-    @field_validator("name")
-    @classmethod
-    def _require_a_name_of_its_own(cls, name: str) -> str:
-        if not name or name == TAKEN:
-            raise ValueError(f"should be neither empty nor {TAKEN!r}")
-        return name
+    def __post_init__(self) -> None:
+        if not self.name or self.name == TAKEN:
+            raise ValueError(f"name: {self.name!r}, should be neither empty nor {TAKEN!r}")
 
 
 def require_own_names(sources: Sequence[SourceConfig]) -> None:

@@ -22,21 +22,22 @@ from intercog_model.data.tokenizer import Tokenizer
 from intercog_model.packing.pack import sample_length
 from intercog_model.packing.plan import PlanItem, Sample, TextItem, VaeItem, VitItem
 from intercog_model.packing.resize import VAE_RULE, VIT_TRAINING_RULE, SizeRule, resize, to_pixels
-from intercog_model.settings import Settings, Share
+from intercog_model.settings import Identity, Settings, Share
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceConfig(Settings):
-    """What a chain consists of; the readings are those of the reference, by number."""
+    """What a chain consists of."""
 
-    text_reasoning: bool = True  # T1 and T2; off leaves only the tags around V
-    visual_reasoning: bool = True  # V as target and as context
-    system_prompt: bool = True  # A19: off together with both reasonings is plain BAGEL
-    think_tags: TagRule = "one pair"  # A18
-    feedback: Literal["both", "vae", "vit"] = "both"  # A20: how V is seen by what follows
-    announce_images: bool = False  # A28: the end token before a drawn picture predicts the image start
-    drop_text: Share = 0.1  # A21: probabilities of dropping the instruction and each copy of the source
-    drop_vae: Share = 0.3
-    drop_vit: Share = 0.3
+    text_reasoning: Identity[bool] = True  # T1 and T2; off leaves only the tags around V
+    visual_reasoning: Identity[bool] = True  # V as target and as context
+    system_prompt: Identity[bool] = True  # off together with both reasonings is plain BAGEL
+    think_tags: Identity[TagRule] = "one pair"
+    feedback: Identity[Literal["both", "vae", "vit"]] = "both"  # how V is seen by what follows
+    announce_images: Identity[bool] = False  # the end token before a drawn picture predicts the image start
+    drop_text: Identity[Share] = 0.1  # probabilities of dropping the instruction and each copy of the source
+    drop_vae: Identity[Share] = 0.3
+    drop_vit: Identity[Share] = 0.3
     vae_rule: SizeRule = VAE_RULE
     vit_rule: SizeRule = VIT_TRAINING_RULE
 

@@ -1,10 +1,10 @@
 """Checks of the edit command's options: all that can be told before a model is loaded."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 
 from intercog_model.checkpoint import read_config
@@ -14,15 +14,16 @@ from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.inference.pipeline import read_tokenizer
 from intercog_model.inference.quantize import LIBRARY, library
-from intercog_model.settings import Count, Seed, Settings
+from intercog_model.settings import Count, Seed, Settings, Within
 
 RANDOM = "random-debug"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers(Settings):
     """Numbers of which a picture or a text can be made."""
 
-    points: Annotated[int, Field(ge=2)]  # two of them make a step
+    points: Annotated[int, Within(ge=2)]  # two of them make a step
     max_tokens: Count
     seed: Seed
 

@@ -1,22 +1,25 @@
 """Image preprocessing: the size rule, resizing, and pixels to [-1, 1]."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from intercog_model.settings import Count, Settings
+from intercog_model.settings import Count, Identity, Settings
 
 PIXEL_CAP = 14 * 14 * 9 * 1024
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SizeRule(Settings):
     """Limits in pixels; both sides of the result are multiples of `stride`."""
 
-    max_side: Count
-    min_side: Count
-    stride: Count
-    max_pixels: Count = PIXEL_CAP
+    max_side: Identity[Count]
+    min_side: Identity[Count]
+    stride: Identity[Count]
+    max_pixels: Identity[Count] = PIXEL_CAP
 
     @property
     def largest(self) -> int:

@@ -10,7 +10,7 @@ import torch
 
 from intercog_model.training import loop
 from intercog_model.training.build import build
-from intercog_model.training.config import load_config
+from intercog_model.training.config_files import load_config
 from tests.intercog_model import release, toys
 
 ROOT = Path(__file__).parents[2]

@@ -286,8 +286,6 @@ def test_a_source_of_broken_samples_only_is_an_error_and_no_endless_loop(tmp_pat
         Mixture([source(folder)], seed=0).take()
     with pytest.raises(ValueError, match="no shards"):
         Mixture([source(tmp_path, kind="edit")], seed=0)
-    with pytest.raises(ValueError, match="kind"):
-        source(tmp_path, kind="video")
 
 
 def test_the_length_of_a_plan_is_known_without_its_pixels():

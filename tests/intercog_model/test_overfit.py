@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
         (["--samples", "9"], "4 samples, 9 were asked for"),
         (["--vae-steps", "-1"], "--vae-steps -1: should be greater than or equal to 1"),
         (["--threads", "0"], "--threads 0: should be greater than or equal to 1"),
-        (["--minutes", "nan"], "--minutes nan: should be greater than 0"),
+        (["--minutes", "nan"], "--minutes nan: should be a finite number"),
         (["--out", "/nowhere/found.json"], "--out /nowhere/found.json: its folder is not there"),
     ],
 )

@@ -14,7 +14,7 @@ from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import build_encoder  # noqa: E402
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
 from intercog_model.training.checkpoints import checkpoints  # noqa: E402
-from intercog_model.training.config import load_config  # noqa: E402
+from intercog_model.training.config_files import load_config  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 from tests.intercog_model.runs import (  # noqa: E402
     CONFIGS,

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from intercog_model.inference.option_checks import (
     check_image,
     check_instruction,
     check_model,
+    check_vit_side,
     make_folder,
     picture_size,
 )
@@ -59,6 +61,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
         help="of text-to-image; by default the model's largest square, 1024 x 1024 for the released one",
+    )
+    parser.add_argument(
+        "--vit-side",
+        type=int,
+        metavar="PIXELS",
+        help="longest side that the vision encoder sees; by default that of the model's training (518), and 980 for "
+        "BAGEL as published",
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
@@ -123,6 +132,7 @@ def checked_jobs(options: argparse.Namespace) -> list[Job]:
         check_instruction(options.instruction, tokenizer)
     if options.mode == "text-to-image":
         options.size = picture_size(options.size, config)
+    check_vit_side(options.vit_side, config)
     make_folder(options.out)
     if options.batch and options.batch.is_dir() and options.batch.samefile(options.out):
         raise ConfigurationError(
@@ -212,14 +222,8 @@ def _pipeline(options: argparse.Namespace) -> Pipeline:
     if options.bits:
         quantize(loaded.model, options.bits, options.device)
         loaded.vae.to(options.device)
-    return Pipeline(
-        model=loaded.model,
-        vae=loaded.vae,
-        tokenizer=loaded.tokenizer,
-        vae_rule=loaded.vae_rule,
-        vit_rule=loaded.vit_rule,
-        velocities=velocities,
-    )
+    side = options.vit_side or loaded.vit_rule.max_side
+    return replace(loaded, velocities=velocities, vit_rule=loaded.vit_rule.with_side(side))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import distributed
 
 from intercog_model.checkpoint import MODEL_FILE, save_folder
 from intercog_model.errors import ConfigurationError
-from intercog_model.inference.pipeline import FLAVOR_FILE
+from intercog_model.statement import STATEMENT_FILE, Statement
 from intercog_model.training.build import Parts, build
 from intercog_model.training.config import TrainConfig, to_json
 from intercog_model.training.config_files import load_config
@@ -103,7 +103,10 @@ def export(config: TrainConfig, parts: Parts, trainer: Trainer) -> None:
         return
     folder = Path(config.run.out) / "export"
     save_folder(weights, parts.model.bagel.config, parts.vae, folder)
-    (folder / FLAVOR_FILE).write_text(json.dumps({"flavor": config.model.flavor}))
+    statement = Statement(
+        flavor=config.model.flavor, vae_rule=config.sequence.vae_rule, vit_rule=config.sequence.vit_rule
+    )
+    (folder / STATEMENT_FILE).write_text(statement.to_json())
     if config.model.checkpoint:
         source = Path(config.model.checkpoint) / "tokenizer.json"
         if source.is_file():

@@ -1,7 +1,7 @@
-"""Examples to plans: the interleaved chain S0-S9, and the plain BAGEL sequences of general data."""
+"""Examples to plans: the interleaved chain of grounding, and the plain BAGEL sequences of general data"""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -21,13 +21,21 @@ from intercog_model.data.example import (
 from intercog_model.data.tokenizer import Tokenizer
 from intercog_model.packing.pack import sample_length
 from intercog_model.packing.plan import PlanItem, Sample, TextItem, VaeItem, VitItem
-from intercog_model.packing.resize import VAE_RULE, VIT_TRAINING_RULE, SizeRule, resize, to_pixels
-from intercog_model.settings import Identity, Settings, Share
+from intercog_model.packing.resize import VAE_RULE, VIT_RULE, SizeRule, to_pixels, to_rgb
+from intercog_model.settings import Identity, Settings, Share, Within
+
+GuidanceContext = Literal["whole", "without text", "without image"]
+"""What of a chain comes before O: all of it, or what one of the contexts for guidance holds at inference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceConfig(Settings):
-    """What a chain consists of."""
+    """What a chain consists of, and what of it is left out at random.
+
+    The paper says nothing of dropping. Three kinds are drawn, the first as BAGEL's trainer does: instruction and copies
+    of the source on their own; and the chain as a block, in one of two ways, so that both contexts that guide O at
+    inference are ones that training met. A sample of the latter kind learns nothing but O.
+    """
 
     text_reasoning: Identity[bool] = True  # T1 and T2; off leaves only the tags around V
     visual_reasoning: Identity[bool] = True  # V as target and as context
@@ -38,8 +46,12 @@ class SequenceConfig(Settings):
     drop_text: Identity[Share] = 0.1  # probabilities of dropping the instruction and each copy of the source
     drop_vae: Identity[Share] = 0.3
     drop_vit: Identity[Share] = 0.3
+    # probability of each of the two ways to leave the chain out: without instruction and chain, without pictures
+    drop_chain: Identity[Annotated[float, Within(ge=0, le=0.5)]] = 0.1
+    # CE on T1 where both copies of the source are dropped: it would teach to invent scene and target
+    ce_without_source: Identity[bool] = False
     vae_rule: SizeRule = VAE_RULE
-    vit_rule: SizeRule = VIT_TRAINING_RULE
+    vit_rule: SizeRule = VIT_RULE  # applied to what `vae_rule` gives, as at inference
 
     @property
     def reasoning(self) -> bool:
@@ -49,7 +61,7 @@ class SequenceConfig(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GroundingTarget:
-    """What the grounding losses need of one sample; ranges count from the first id of S4."""
+    """What the grounding losses need of one sample; ranges count from the first id of T1."""
 
     key: str
     mask: Tensor  # bool [H, W], pixels of the source
@@ -85,20 +97,21 @@ class PlanBuilder:
         if isinstance(example, GroundingExample):
             return self._chain(example, draws)
         if isinstance(example, EditExample):
+            source = self._sized(example.source)
             items = [
-                *self._context_image("I", example.source, draws, droppable=True),
+                *self._context_image("I", source, draws),
                 self._text("c", example.instruction, draws),
-                self._drawn("O", self._vae_pixels(example.edited), draws),
+                self._drawn("O", self._sized(example.edited), draws),
             ]
         elif isinstance(example, TextToImageExample):
             items = [
                 self._text("c", example.caption, draws),
-                self._drawn("O", self._vae_pixels(example.image), draws),
+                self._drawn("O", self._sized(example.image), draws),
             ]
         elif isinstance(example, UnderstandingExample):
             answer = tuple(self.tokenizer.encode(example.answer)[0])
             items = [
-                self._vit("I", example.image),
+                self._vit("I", self._sized(example.image)),
                 TextItem(
                     name="question", ids=tuple(self.tokenizer.encode(example.question)[0]), droppable=False
                 ),
@@ -108,80 +121,98 @@ class PlanBuilder:
 
     def _chain(self, example: GroundingExample, draws: Draws) -> BuiltSample:
         sequence, items = self.sequence, list[PlanItem]()
+        context = guidance_context(draws, sequence.drop_chain)
+        # what a context for guidance lacks is absent rather than dropped: at inference it takes up no position there
+        whole, texts, images = (
+            context == "whole",
+            context != "without text",
+            context != "without image",
+        )
         if sequence.system_prompt:
             ids = tuple(self.tokenizer.encode(GROUNDING_PROMPT)[0])
-            items.append(TextItem(name="S0", ids=ids, droppable=False))
-        source = self._vae_pixels(example.source)
-        items += self._context_image("I", example.source, draws, droppable=True)
-        items.append(self._text("c", example.instruction, draws))
+            items.append(TextItem(name="system", ids=ids, droppable=False))
+        source, seen = self._sized(example.source), False
+        if images:
+            copies = self._context_image("I", source, draws, droppable=whole)
+            seen = not all(copy.dropped for copy in copies)
+            items += copies
+        if texts:
+            items.append(self._text("c", example.instruction, draws, droppable=whole))
         first: ChainText | None = None
-        if sequence.reasoning:
+        if sequence.reasoning and texts:
             sections = example.sections if sequence.text_reasoning else None
             first = first_text(sections, self.tokenizer, sequence.think_tags)
-            items.append(self._reasoning("S4", first, announces=sequence.visual_reasoning))
-            if sequence.visual_reasoning:
+            loss = whole and (seen or sequence.ce_without_source)
+            items.append(self._reasoning("T1", first, announces=sequence.visual_reasoning, loss=loss))
+            if sequence.visual_reasoning and images:
                 # V and O have the size of the resized source, so that all three grids agree
-                grounded = self._same_size(example.grounded, source)
-                items.append(self._drawn("S5", grounded, draws))
-                items += self._feedback(example.grounded, grounded, draws)
+                grounded = self._resized(example.grounded, source.size)
+                items.append(self._drawn("V drawn", grounded, draws))
+                items += self._feedback(grounded, draws)
             second = second_text(sections, self.tokenizer, sequence.think_tags)
-            items.append(self._reasoning("S8", second, announces=True))
-        items.append(self._drawn("S9", self._same_size(example.edited, source), draws))
+            items.append(self._reasoning("T2", second, announces=True, loss=whole))
+        items.append(self._drawn("O", self._resized(example.edited, source.size), draws))
         target = GroundingTarget(
             key=example.key,
             mask=torch.from_numpy(np.ascontiguousarray(example.mask)),
             marked=bool(example.mask.any()),
-            image=self._feature_image(example.source),
+            image=source,
             content=first.content if first else range(0),
             second=first.second if first else range(0),
         )
-        return BuiltSample(sample=Sample(key=example.key, items=tuple(items)), target=target)
+        return BuiltSample(
+            sample=Sample(key=example.key, items=tuple(items)), target=target if whole else None
+        )
 
-    def _reasoning(self, name: str, text: ChainText, *, announces: bool) -> TextItem:
-        label = self.model.tokens.image_start if self.sequence.announce_images and announces else None
-        return TextItem(name=name, ids=text.ids, loss=True, closing_label=label, droppable=False)
+    def _reasoning(self, name: str, text: ChainText, *, announces: bool, loss: bool) -> TextItem:
+        announces = announces and loss and self.sequence.announce_images
+        label = self.model.tokens.image_start if announces else None
+        return TextItem(name=name, ids=text.ids, loss=loss, closing_label=label, droppable=False)
 
-    def _feedback(self, picture: Image.Image, pixels: Tensor, draws: Draws) -> list[PlanItem]:
+    def _feedback(self, picture: Image.Image, draws: Draws) -> list[PlanItem]:
         items = list[PlanItem]()
         if self.sequence.feedback in ("both", "vae"):
-            items.append(self._clean("S6", pixels, draws, droppable=False, dropped=False))
+            items.append(self._clean("V vae", picture, draws))
         if self.sequence.feedback in ("both", "vit"):
-            items.append(self._vit("S7", picture))
+            items.append(self._vit("V", picture))
         return items
 
     def _context_image(
-        self, name: str, image: Image.Image, draws: Draws, *, droppable: bool
+        self, name: str, sized: Image.Image, draws: Draws, *, droppable: bool = True
     ) -> list[PlanItem]:
         """VAE copy, then ViT copy."""
         vae_dropped = droppable and draws.uniform(f"drop vae {name}") < self.sequence.drop_vae
         vit_dropped = droppable and draws.uniform(f"drop vit {name}") < self.sequence.drop_vit
-        pixels = self._vae_pixels(image)
         return [
-            self._clean(f"{name} vae", pixels, draws, droppable=droppable, dropped=vae_dropped),
-            self._vit(name, image, droppable=droppable, dropped=vit_dropped),
+            self._clean(f"{name} vae", sized, draws, droppable=droppable, dropped=vae_dropped),
+            self._vit(name, sized, droppable=droppable, dropped=vit_dropped),
         ]
 
-    def _text(self, name: str, text: str, draws: Draws) -> TextItem:
-        dropped = draws.uniform(f"drop text {name}") < self.sequence.drop_text
-        return TextItem(name=name, ids=tuple(self.tokenizer.encode(text)[0]), dropped=dropped)
+    def _text(self, name: str, text: str, draws: Draws, *, droppable: bool = True) -> TextItem:
+        dropped = droppable and draws.uniform(f"drop text {name}") < self.sequence.drop_text
+        ids = tuple(self.tokenizer.encode(text)[0])
+        return TextItem(name=name, ids=ids, droppable=droppable, dropped=dropped)
 
     def _vit(
-        self, name: str, image: Image.Image, *, droppable: bool = False, dropped: bool = False
+        self, name: str, sized: Image.Image, *, droppable: bool = False, dropped: bool = False
     ) -> VitItem:
-        pixels = self._pixels(image, self.sequence.vit_rule)
+        pixels = self._pixels(self._resized(sized, self.sequence.vit_rule.size(*sized.size)))
         return VitItem(name=name, pixels=pixels, droppable=droppable, dropped=dropped)
 
-    def _vae_pixels(self, image: Image.Image) -> Tensor:
-        return self._pixels(image, self.sequence.vae_rule)
+    def _sized(self, image: Image.Image) -> Image.Image:
+        """The picture as the autoencoder sees it; the ViT sees this one resized again."""
+        return self._resized(image, self.sequence.vae_rule.size(*image.size))
 
-    def _pixels(self, image: Image.Image, rule: SizeRule) -> Tensor:
-        return to_pixels(resize(image, rule))
-
-    def _same_size(self, image: Image.Image, pixels: Tensor) -> Tensor:
-        size = (pixels.shape[2], pixels.shape[1])
-        return to_pixels(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
-
-    def _clean(self, name: str, pixels: Tensor, draws: Draws, *, droppable: bool, dropped: bool) -> VaeItem:
+    def _clean(
+        self,
+        name: str,
+        sized: Image.Image,
+        draws: Draws,
+        *,
+        droppable: bool = False,
+        dropped: bool = False,
+    ) -> VaeItem:
+        pixels = self._pixels(sized)
         return VaeItem(
             name=name,
             pixels=pixels,
@@ -191,7 +222,8 @@ class PlanBuilder:
             dropped=dropped,
         )
 
-    def _drawn(self, name: str, pixels: Tensor, draws: Draws) -> VaeItem:
+    def _drawn(self, name: str, sized: Image.Image, draws: Draws) -> VaeItem:
+        pixels = self._pixels(sized)
         return VaeItem(
             name=name,
             pixels=pixels,
@@ -209,8 +241,11 @@ class PlanBuilder:
     def _normal(self, draws: Draws, purpose: str, *shape: int) -> Tensor:
         return draws.normal(purpose, *shape)
 
-    def _feature_image(self, image: Image.Image) -> Image.Image:
-        return resize(image, self.sequence.vae_rule)
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        return to_rgb(image).resize(size, Image.Resampling.BICUBIC)
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        return to_pixels(image)
 
     def _time(self, draws: Draws, name: str) -> float:
         return float(draws.normal(f"time {name}", 1))
@@ -223,18 +258,22 @@ class PlanBuilder:
 class _DryBuilder(PlanBuilder):
     """Builds plans whose tensors have only a shape; drops are drawn as ever, on the CPU."""
 
-    def _pixels(self, image: Image.Image, rule: SizeRule) -> Tensor:
-        width, height = rule.size(*image.size)
-        return torch.empty(3, height, width, device="meta")
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        return Image.new("1", size)
 
-    def _same_size(self, image: Image.Image, pixels: Tensor) -> Tensor:
-        return pixels
+    def _pixels(self, image: Image.Image) -> Tensor:
+        return torch.empty(3, image.height, image.width, device="meta")
 
     def _normal(self, draws: Draws, purpose: str, *shape: int) -> Tensor:
         return torch.empty(*shape, device="meta")
 
-    def _feature_image(self, image: Image.Image) -> Image.Image:
-        return image
-
     def _time(self, draws: Draws, name: str) -> float:
         return 0.0
+
+
+def guidance_context(draws: Draws, share: float) -> GuidanceContext:
+    """Whether a sample keeps its chain, or is trained in one of the contexts for guidance, each with `share`."""
+    number = draws.uniform("drop chain")
+    if number < share:
+        return "without text"
+    return "without image" if number < 2 * share else "whole"

@@ -95,6 +95,13 @@ def picture_size(size: list[int] | None, config: BagelConfig) -> tuple[int, int]
     return height, width
 
 
+def check_vit_side(side: int | None, config: BagelConfig) -> None:
+    """Raise ConfigurationError for a longest side that the vision encoder's table of positions can't hold."""
+    patch, largest = config.vit.patch_size, config.vit.image_size
+    if side is not None and (side < patch or side % patch or side > largest):
+        raise ConfigurationError(f"--vit-side {side}: must be a multiple of {patch}, {patch} to {largest}")
+
+
 def make_folder(path: Path) -> None:
     """Make the folder for the results; ConfigurationError where none can be."""
     if path.is_file():

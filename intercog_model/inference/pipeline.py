@@ -1,6 +1,5 @@
 """A loaded model with what its use needs: tokenizer, size rules, and pictures in and out of contexts."""
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -35,9 +34,9 @@ from intercog_model.packing.resize import (
     to_image,
     to_pixels,
 )
+from intercog_model.statement import read_statement
 
 Clock = Callable[[str], AbstractContextManager[None]]
-FLAVOR_FILE = "intercog.json"  # beside the weights of a model that is not of the released flavor
 
 
 def untimed(_part: str) -> AbstractContextManager[None]:
@@ -135,32 +134,24 @@ class Pipeline:
         return size[0] // side, size[1] // side
 
 
-def read_flavor(folder: Path) -> str:
-    """The flavor that a folder says it has; the released one if it says none."""
-    path = folder / FLAVOR_FILE
-    if not path.is_file():
-        return "released"
-    stated = json.loads(path.read_text())
-    flavor = stated.get("flavor") if isinstance(stated, dict) else stated
-    if flavor not in ("released", "debug"):
-        raise ValueError(f"{path}: unknown flavor {flavor!r}")
-    return str(flavor)
-
-
 def read_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a folder's flavor."""
-    return ByteTokenizer() if read_flavor(folder) == "debug" else BpeTokenizer(folder)
+    return ByteTokenizer() if read_statement(folder).flavor == "debug" else BpeTokenizer(folder)
 
 
 def load_pipeline(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
 ) -> Pipeline:
-    """A folder in the published format, with the tokenizer and rules of its flavor."""
-    tokenizer = read_tokenizer(folder)
+    """A folder in the published format, with tokenizer and size rules as its `intercog.json` states them."""
+    statement, tokenizer = read_statement(folder), read_tokenizer(folder)
     loaded = load_folder(folder, tokens=tokenizer.tokens, device=device, dtype=dtype)
-    if read_flavor(folder) == "debug":
-        return debug_pipeline(loaded.model, loaded.vae)
-    return Pipeline(model=loaded.model, vae=loaded.vae, tokenizer=tokenizer)
+    return Pipeline(
+        model=loaded.model,
+        vae=loaded.vae,
+        tokenizer=tokenizer,
+        vae_rule=statement.vae_rule,
+        vit_rule=statement.vit_rule,
+    )
 
 
 def debug_pipeline(model: Bagel, vae: AutoEncoder) -> Pipeline:

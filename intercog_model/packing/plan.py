@@ -16,7 +16,7 @@ class TextItem:
     With `loss`, the start and every id predict the next one.
     """
 
-    name: str = ""  # how a span is found again in the pack, for example "S4"
+    name: str = ""  # how a span is found again in the pack, for example "T1"
     ids: tuple[int, ...]
     loss: bool = False
     closing_label: int | None = None

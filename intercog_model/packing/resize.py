@@ -21,6 +21,15 @@ class SizeRule(Settings):
     stride: Identity[Count]
     max_pixels: Identity[Count] = PIXEL_CAP
 
+    def with_side(self, side: int) -> "SizeRule":
+        """The rule with another longest side; the shortest follows where it would be longer."""
+        return SizeRule(
+            max_side=side,
+            min_side=min(self.min_side, side),
+            stride=self.stride,
+            max_pixels=self.max_pixels,
+        )
+
     @property
     def largest(self) -> int:
         """The longest side that `size` gives: the limit, rounded to the stride."""
@@ -47,8 +56,8 @@ class SizeRule(Settings):
 
 
 VAE_RULE = SizeRule(max_side=1024, min_side=512, stride=16)
-VIT_RULE = SizeRule(max_side=980, min_side=224, stride=14)  # inference
-VIT_TRAINING_RULE = SizeRule(max_side=518, min_side=224, stride=14)
+VIT_RULE = SizeRule(max_side=518, min_side=224, stride=14)  # of the editing data that BAGEL was tuned on
+PUBLISHED_VIT_RULE = SizeRule(max_side=980, min_side=224, stride=14)  # of BAGEL's own inference
 DEBUG_VAE_RULE = SizeRule(max_side=64, min_side=32, stride=4)
 DEBUG_VIT_RULE = SizeRule(max_side=56, min_side=28, stride=14)
 

@@ -19,6 +19,7 @@ from intercog_model.packing.resize import SizeRule, resize
 SEQUENCE = SequenceConfig(
     drop_text=0.0,
     drop_vae=0.0,
+    drop_chain=0.0,
     drop_vit=0.0,
     vae_rule=SizeRule(max_side=32, min_side=16, stride=4),
     vit_rule=SizeRule(max_side=42, min_side=14, stride=14),

@@ -105,7 +105,7 @@ def _batch(config: BagelConfig, side: int, sizes: HeadSizes, *, released: bool) 
         edited=picture,
     )
     rules: dict[str, Any] = {} if released else {"vae_rule": DEBUG_VAE_RULE, "vit_rule": DEBUG_VIT_RULE}
-    sequence = SequenceConfig(drop_text=0.0, drop_vae=0.0, drop_vit=0.0, **rules)
+    sequence = SequenceConfig(drop_text=0.0, drop_vae=0.0, drop_vit=0.0, drop_chain=0.0, **rules)
     built = PlanBuilder(config, sequence, ByteTokenizer()).build(example, Draws(0, example.key, 0))
     features = RandomPatchFeatures(sizes.width, sizes.grid).features(example.key, picture)
     return TrainingBatch(packed=pack([built.sample], config), targets=(built.target,), features=(features,))

@@ -17,7 +17,7 @@ from intercog_model.grounding.placement import region
 from intercog_model.grounding.reconstruction import mask_loss, mask_target
 from intercog_model.packing.batch import PackedBatch, Span
 
-MASK_TERMS = {"mask_text": "S4", "mask_v": "S5", "mask_o": "S9"}
+MASK_TERMS = {"mask_text": "T1", "mask_v": "V drawn", "mask_o": "O"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +72,14 @@ def rows_of(batch: TrainingBatch, sample: int, config: GroundingConfig) -> Rows:
     target = batch.targets[sample]
     if target is None:
         return Rows(None, None, None, None, None)
-    first = batch.packed.span(sample, "S4")
+    first = batch.packed.span(sample, "T1")
 
     def shifted(ids: range) -> range | None:
         # a span starts behind the frame token, so its first row is the text's first id
         return range(first.start + ids.start, first.start + ids.stop) if first and len(ids) else None
 
     text = target.content if config.text == "sections 1 and 2" else target.second
-    spans = (batch.packed.span(sample, name) for name in ("S5", "S9", "S7"))
+    spans = (batch.packed.span(sample, name) for name in ("V drawn", "O", "V"))
     return Rows(shifted(text), shifted(target.second), *spans)
 
 

@@ -145,7 +145,7 @@ def test_no_gradient_reaches_the_goal_side_unless_asked():
         model, vae = toys.models(detach_targets=detach)
         batch = toys.batch([toys.example()], drop_vit=1.0, feedback="vit")
         model(batch, toys.latents(vae, batch), attend(batch))["vv"].backward()
-        # with I's ViT copy dropped the connector only carries V's patches, which S9 also sees
+        # with I's ViT copy dropped the connector only carries V's patches, which O also sees
         sizes[detach] = float(model.bagel.connector.fc1.weight.grad.abs().sum())
     assert sizes[False] != sizes[True]
 

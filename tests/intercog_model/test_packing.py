@@ -19,7 +19,7 @@ from intercog_model.data.example import EditExample, TextToImageExample, Underst
 from intercog_model.packing.masks import dense_masks, flex_mask, split_mask, visible_pairs  # noqa: E402
 from intercog_model.packing.pack import pack, sample_length  # noqa: E402
 from intercog_model.packing.plan import Sample, TextItem, VaeItem  # noqa: E402
-from intercog_model.packing.resize import VAE_RULE, VIT_RULE, SizeRule, to_rgb  # noqa: E402
+from intercog_model.packing.resize import PUBLISHED_VIT_RULE, VAE_RULE, VIT_RULE, SizeRule, to_rgb  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 
 CONFIG = debug_config()
@@ -77,13 +77,24 @@ def test_positions_follow_the_chain():
     batch = toys.batch([toys.example()]).packed
     at = {s.name: int(batch.position_ids[s.start]) for s in batch.spans}
     length = {s.name: s.stop - s.start for s in batch.spans}
-    assert [s.name for s in batch.spans] == ["S0", "I vae", "I", "c", "S4", "S5", "S6", "S7", "S8", "S9"]
+    assert [s.name for s in batch.spans] == [
+        "system",
+        "I vae",
+        "I",
+        "c",
+        "T1",
+        "V drawn",
+        "V vae",
+        "V",
+        "T2",
+        "O",
+    ]
     # a text's span starts behind its start token, which holds the text's first position
-    assert at["I vae"] == length["S0"] + 2
+    assert at["I vae"] == length["system"] + 2
     assert at["I"] == at["I vae"] + 1
-    assert at["S5"] == at["S6"] == at["S4"] - 1 + length["S4"] + 2
-    assert at["S7"] == at["S5"] + 1
-    assert at["S8"] - 1 == at["S5"] + 2
+    assert at["V drawn"] == at["V vae"] == at["T1"] - 1 + length["T1"] + 2
+    assert at["V"] == at["V drawn"] + 1
+    assert at["T2"] - 1 == at["V drawn"] + 2
 
 
 def test_what_each_segment_of_the_chain_sees():
@@ -94,12 +105,12 @@ def test_what_each_segment_of_the_chain_sees():
         row = mask[spans[name].stop - 1]
         return {other for other, s in spans.items() if row[s.start : s.stop].any()}
 
-    before = {"S0", "I vae", "I", "c", "S4"}
-    assert seen("S5") == before | {"S5"}
-    assert seen("S6") == before | {"S6"}
-    assert seen("S7") == before | {"S6", "S7"}
-    assert seen("S8") == before | {"S6", "S7", "S8"}
-    assert seen("S9") == before | {"S6", "S7", "S8", "S9"}
+    before = {"system", "I vae", "I", "c", "T1"}
+    assert seen("V drawn") == before | {"V drawn"}
+    assert seen("V vae") == before | {"V vae"}
+    assert seen("V") == before | {"V vae", "V"}
+    assert seen("T2") == before | {"V vae", "V", "T2"}
+    assert seen("O") == before | {"V vae", "V", "T2", "O"}
 
 
 def test_changing_a_noised_picture_leaves_every_other_row_as_it_was():
@@ -107,7 +118,7 @@ def test_changing_a_noised_picture_leaves_every_other_row_as_it_was():
     batch = toys.batch([toys.example()])
     clean = toys.latents(vae, batch)
     attend = DenseAttend(dense_masks(batch.packed))
-    span = batch.packed.span(0, "S5")
+    span = batch.packed.span(0, "V drawn")
     noise = batch.packed.flow_noise.clone()
     inside = (batch.packed.vae_indexes >= span.start) & (batch.packed.vae_indexes < span.stop)
     noise[inside] += 1
@@ -183,7 +194,7 @@ def test_a_padded_encode_changes_the_latents_and_the_single_one_does_not():
 def test_every_kind_of_item_may_have_a_loss_on_its_closing_token():
     chain = toys.build([toys.example()])[0].sample
     plain = pack([chain], CONFIG)
-    labels = {"S0": 5, "I": 6, "S6": 7, "S9": 8}
+    labels = {"system": 5, "I": 6, "V vae": 7, "O": 8}
     items = tuple(replace(i, closing_label=labels.get(i.name, i.closing_label)) for i in chain.items)
     batch = pack([replace(chain, items=items)], CONFIG)
     closing = {
@@ -195,25 +206,25 @@ def test_every_kind_of_item_may_have_a_loss_on_its_closing_token():
     assert [
         float(w)
         for r, w in zip(batch.ce_indexes, batch.ce_weights, strict=True)
-        if int(r) == batch.span(0, "S0").stop
+        if int(r) == batch.span(0, "system").stop
     ] == [1.0]
 
 
 def test_dropping_removes_a_text_and_keeps_the_place_of_an_image():
     batch = toys.batch([toys.example()], drop_vae=1.0, drop_text=1.0).packed
     names = [s.name for s in batch.spans]
-    assert names == ["S0", "I", "S4", "S5", "S6", "S7", "S8", "S9"]
+    assert names == ["system", "I", "T1", "V drawn", "V vae", "V", "T2", "O"]
     at = {s.name: int(batch.position_ids[s.start]) for s in batch.spans}
-    first = batch.span(0, "S0")
+    first = batch.span(0, "system")
     assert at["I"] == first.stop - first.start + 3  # two frame tokens and the place of the dropped copy
-    assert at["S4"] - 1 == at["I"] + 1
+    assert at["T1"] - 1 == at["I"] + 1
     assert len(toys.batch([toys.example()], drop_vit=1.0).packed.vit_lengths) == 1
 
 
 def test_the_pieces_of_text_that_losses_read_are_found():
     for tags in ("one pair", "pair per text"):
         built = toys.build([toys.example()], think_tags=tags)[0]
-        text = next(item for item in built.sample.items if item.name == "S4")
+        text = next(item for item in built.sample.items if item.name == "T1")
         assert bytes(text.ids[i] for i in built.target.second) == b"On the left."
         content = bytes(text.ids[i] for i in built.target.content)
         assert content.startswith(b"1. Scene") and content.endswith(b"left.")  # noqa: PT018
@@ -223,8 +234,8 @@ def test_the_pieces_of_text_that_losses_read_are_found():
 def test_the_readings_of_the_sequence_change_it():
     base = toys.batch([toys.example()]).packed
     names = [s.name for s in base.spans]
-    assert "S7" not in [s.name for s in toys.batch([toys.example()], feedback="vae").packed.spans]
-    assert "S6" not in [s.name for s in toys.batch([toys.example()], feedback="vit").packed.spans]
+    assert "V" not in [s.name for s in toys.batch([toys.example()], feedback="vae").packed.spans]
+    assert "V vae" not in [s.name for s in toys.batch([toys.example()], feedback="vit").packed.spans]
     assert [s.name for s in toys.batch([toys.example()], system_prompt=False).packed.spans] == names[1:]
     announced = toys.batch([toys.example()], announce_images=True).packed
     start = CONFIG.tokens.image_start
@@ -245,7 +256,8 @@ def test_draws_depend_on_seed_key_step_and_purpose_only():
 def test_sizes_of_the_reference_and_its_later_steps():
     assert VAE_RULE.size(1500, 2250) == (688, 1024)
     assert VAE_RULE.size(640, 480) == (688, 512)
-    assert VIT_RULE.size(1500, 2250) == (658, 980)
+    assert PUBLISHED_VIT_RULE.size(1500, 2250) == (658, 980)
+    assert VIT_RULE.size(1500, 2250) == (350, 518)
     assert SizeRule(max_side=980, min_side=378, stride=14).size(2013, 445) == (980, 224)
     assert VAE_RULE.size(1818, 5157) == (352, 1024)
 

@@ -45,7 +45,7 @@ def example(key="a", boxes=((8, 8, 40, 32),), size=(64, 48), instruction="Make t
 
 def sequence(**changes):
     """The debug chain without random dropping."""
-    values = {"drop_text": 0.0, "drop_vae": 0.0, "drop_vit": 0.0}
+    values = {"drop_text": 0.0, "drop_vae": 0.0, "drop_vit": 0.0, "drop_chain": 0.0}
     return SequenceConfig(vae_rule=DEBUG_VAE_RULE, vit_rule=DEBUG_VIT_RULE, **(values | changes))
 
 

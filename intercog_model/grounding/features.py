@@ -1,9 +1,5 @@
 """Providers of the image embedding E that masks are decoded from: cached, computed by SAM, or random."""
 
-import importlib
-import sys
-import types
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from intercog_model.errors import ConfigurationError
+from intercog_model.grounding.segment_anything import segment_anything_module
 
 PATCH = 16  # pixels along one side of a cell
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -82,13 +79,7 @@ class SamFeatures:
         own = {n.removeprefix(prefix): v for n, v in weights.items() if n.startswith(prefix)}
         sizes = encoder_sizes(own)
         self.side = sizes["image_size"]
-        try:
-            encoder = build_encoder(**sizes)
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                "image features by SAM need segment-anything (pip install segment-anything, or make setup-torch)"
-            ) from error
-        self.encoder = encoder.to(device, dtype).eval().requires_grad_(False)
+        self.encoder = build_encoder(**sizes).to(device, dtype).eval().requires_grad_(False)
         self.encoder.load_state_dict(own, strict=True)
         self.device, self.dtype = device, dtype
 
@@ -160,14 +151,3 @@ def build_encoder(
         window_size=window,
     )
     return encoder
-
-
-def segment_anything_module(name: str) -> types.ModuleType:
-    """A module of the package's `modeling` folder, loaded without the torchvision that its top level imports."""
-    spec = find_spec("segment_anything")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("segment_anything")
-    holder = types.ModuleType("segment_anything_modeling")
-    holder.__path__ = [str(Path(spec.origin).parent / "modeling")]  # a package of its own: no __init__ runs
-    sys.modules.setdefault(holder.__name__, holder)
-    return importlib.import_module(f"{holder.__name__}.{name}")

@@ -4,13 +4,14 @@ Shape suffixes: D hidden width of the language model, C channels of the image em
 """
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from intercog_model.grounding.config import HeadSizes
-from intercog_model.grounding.mask_decoder import MaskDecoder, PositionCode
 from intercog_model.grounding.placement import place
+from intercog_model.grounding.segment_anything import build_mask_decoder, build_position_code
 
 
 def projector(*widths: int) -> nn.Sequential:
@@ -32,10 +33,10 @@ class GroundingHeads(nn.Module):
         self.vision_projector = projector(hidden, inner, inner, width)  # VP, for V and O alike
         self.text_alignment = projector(hidden, hidden, hidden)  # P_t
         self.vision_alignment = projector(hidden, hidden, hidden)  # P_v
-        self.mask_decoder = MaskDecoder(width, sizes.heads, sizes.inner)
+        self.mask_decoder = build_mask_decoder(width, sizes.heads, sizes.inner)
         self.no_mask_embed = nn.Embedding(1, width)
-        self.position_code = PositionCode(width)
-        # the decoder starts in its trained range: at first the conditioning adds nothing (A8)
+        self.position_code = build_position_code(width)
+        # the decoder starts in its trained range: at first the conditioning adds nothing
         for parameter in self.vision_projector[-1].parameters():
             nn.init.zeros_(parameter)
 
@@ -62,9 +63,11 @@ class GroundingHeads(nn.Module):
     def _decode(self, features_Cgg: Tensor, sparse: Tensor, dense_Cgg: Tensor) -> Tensor:
         dense = dense_Cgg + self.no_mask_embed.weight[0][:, None, None]
         # angles are computed in the matrix's own float32, whatever type the decoder runs in
-        code = self.position_code(self.sizes.grid).to(dense.dtype)
-        logits: Tensor = self.mask_decoder(features_Cgg[None], code, sparse, dense[None])[0, 0]
-        return logits
+        code = self.position_code((self.sizes.grid, self.sizes.grid)).to(dense.dtype)
+        logits, _ = self.mask_decoder(
+            features_Cgg[None], code[None], sparse, dense[None], multimask_output=False
+        )
+        return cast("Tensor", logits[0, 0])
 
     def load_segment_anything(self, weights: dict[str, Tensor]) -> None:
         """Start the decoder, the no-mask embedding and the position code from a SAM file's tensors."""

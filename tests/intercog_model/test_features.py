@@ -1,6 +1,5 @@
 """Image features: placed as the losses expect, cached as computed, and SAM's own encoder at a small size."""
 
-from importlib.util import find_spec
 
 import pytest
 
@@ -22,7 +21,7 @@ from intercog_model.grounding.features import (  # noqa: E402
     square_pixels,
 )
 from intercog_model.grounding.heads import GroundingHeads  # noqa: E402
-from intercog_model.grounding.mask_decoder import MaskDecoder  # noqa: E402
+from intercog_model.grounding.segment_anything import build_mask_decoder  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE, resize  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
 
@@ -80,8 +79,6 @@ def test_a_folder_without_a_release_and_a_file_that_is_not_sams_are_one_line_eac
 
 
 def test_segment_anythings_encoder_runs_and_has_the_published_width():
-    if find_spec("segment_anything") is None:
-        pytest.skip("segment-anything is not installed")
     small = build_encoder(image_size=64, depth=2, width=16, heads=2, global_blocks=(1,))
     with torch.no_grad():
         assert small(torch.zeros(1, 3, 64, 64)).shape == (1, 256, 4, 4)
@@ -92,8 +89,6 @@ def test_segment_anythings_encoder_runs_and_has_the_published_width():
 
 
 def test_an_encoder_has_the_size_of_its_tensors():
-    if find_spec("segment_anything") is None:
-        pytest.skip("segment-anything is not installed")
     with torch.device("meta"):
         published = encoder_sizes(dict(build_encoder().state_dict()))
     assert published == {
@@ -112,7 +107,7 @@ def test_an_encoder_has_the_size_of_its_tensors():
 
 
 def test_heads_start_from_the_tensors_of_a_sam_file():
-    decoder = MaskDecoder()
+    decoder = build_mask_decoder()
     weights = {f"mask_decoder.{n}": v for n, v in decoder.state_dict().items()}
     weights["prompt_encoder.no_mask_embed.weight"] = torch.randn(1, 256)
     weights["prompt_encoder.pe_layer.positional_encoding_gaussian_matrix"] = torch.randn(2, 128)

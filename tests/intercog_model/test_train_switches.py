@@ -1,6 +1,5 @@
 """Every switch of a training configuration does something, and every ablation logs exactly its terms."""
 
-from importlib.util import find_spec
 
 import pytest
 
@@ -158,8 +157,6 @@ def sam_file(path):
 
 @pytest.mark.slow
 def test_a_sam_file_starts_the_decoder_and_its_encoder_gives_the_features(folder, tmp_path):
-    if find_spec("segment_anything") is None:
-        pytest.skip("segment-anything is not installed")
     weights = sam_file(tmp_path / "sam.safetensors")
     lines = {}
     for name, model in (

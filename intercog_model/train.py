@@ -18,7 +18,7 @@ from intercog_model.training.config import TrainConfig, to_json
 from intercog_model.training.config_files import load_config
 from intercog_model.training.loop import Trainer, averaged_weights
 from intercog_model.training.sharded_loading import load_shards
-from intercog_model.training.sharding import shard, world
+from intercog_model.training.sharding import process_mesh, shard, world
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,7 +73,8 @@ def run(config: TrainConfig, device: torch.device) -> Trainer:
     several = world()[1] > 1
     parts = build(config, device, empty=several)
     if several:
-        shard(parts.model, bf16=config.run.bf16)
+        mesh = process_mesh(device.type, config.run.replicas)
+        shard(parts.model, mesh, bf16=config.run.bf16)
         if config.model.checkpoint:
             load_shards(parts.model.bagel, Path(config.model.checkpoint) / MODEL_FILE, device)
     elif config.run.bf16 and device.type == "cuda":
@@ -93,7 +94,7 @@ def run(config: TrainConfig, device: torch.device) -> Trainer:
 def shard_alone(parts: Parts, config: TrainConfig) -> None:
     """A group of one process, so that a single GPU gets the same mixed precision as many."""
     distributed.init_process_group("nccl", init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)
-    shard(parts.model, bf16=config.run.bf16)
+    shard(parts.model, process_mesh("cuda", 1), bf16=config.run.bf16)
 
 
 def export(config: TrainConfig, parts: Parts, trainer: Trainer) -> None:

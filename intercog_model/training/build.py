@@ -26,6 +26,7 @@ from intercog_model.grounding.heads import GroundingHeads
 from intercog_model.training import checkpoints
 from intercog_model.training.config import TrainConfig
 from intercog_model.training.objective import InterCog, ObjectiveConfig
+from intercog_model.training.sharding import world
 from intercog_model.training.step_plan import StepPlanner
 
 
@@ -44,6 +45,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     `empty` leaves a network that comes from a checkpoint on the meta device, to be filled by `load_shards`.
     """
     require_device(config, torch.device(device))
+    require_replicas(config, world()[1])
     require_paths(config)
     mixture = Mixture(list(config.sources), config.run.seed)
     require_own_checkpoint(config, mixture)
@@ -106,6 +108,14 @@ def require_device(config: TrainConfig, device: torch.device) -> None:
     if config.run.attention == "flex" and device.type == "cpu":
         raise ConfigurationError(
             "run.attention: 'flex', should be 'dense' on a CPU, where flex has no backward"
+        )
+
+
+def require_replicas(config: TrainConfig, processes: int) -> None:
+    """Raise ConfigurationError where the processes do not make up whole copies of the model."""
+    if processes % config.run.replicas:
+        raise ConfigurationError(
+            f"run.replicas: {config.run.replicas}, should divide the number of processes, {processes}"
         )
 
 

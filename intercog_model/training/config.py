@@ -74,6 +74,7 @@ class RunConfig(Settings):
     keep_checkpoints: Operation[Count] = 2
     attention: Numerics[Literal["flex", "dense"]] = "flex"  # flex trains on a GPU only
     bf16: Numerics[bool] = True
+    replicas: Numerics[Count] = 1  # copies of the model, each sharded over its part of the processes (HSDP)
     activation_checkpointing: Numerics[bool] = True
     # the published trainer's encode; makes samples depend on neighbors
     padded_vae_batches: Identity[bool] = False

@@ -43,7 +43,12 @@ class Trainer:
         trained = [p for p in parts.model.parameters() if p.requires_grad]
         o = config.optim
         self.optimizer = torch.optim.AdamW(
-            trained, lr=o.lr, betas=(o.beta1, o.beta2), eps=o.eps, weight_decay=o.weight_decay
+            trained,
+            lr=o.lr,
+            betas=(o.beta1, o.beta2),
+            eps=o.eps,
+            weight_decay=o.weight_decay,
+            fused=True,  # by default, sharded parameters would be stepped one by one
         )
         self.average = MovingAverage(parts.model, o.ema_decay)
         self.step = 0

@@ -65,7 +65,7 @@ def measure_training(
         attend = DenseAttend(dense_masks(batch.packed))
     moved = batch.to(device)
     counts = term_counts(moved, trained.config)
-    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6, fused=cuda)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-6, fused=True)
     seconds = []
     for _ in range(steps + 2):  # two that warm up
         started = time.perf_counter()

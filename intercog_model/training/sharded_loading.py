@@ -9,7 +9,7 @@ from torch import Tensor
 
 from intercog_model.backbone.bagel import Bagel
 from intercog_model.checkpoint import checked_tables, require_same_shapes
-from intercog_model.training.sharding import local, world
+from intercog_model.training.sharding import local, shard_place
 
 
 @torch.no_grad()
@@ -28,12 +28,11 @@ def load_shards(model: Bagel, path: Path, device: torch.device | str) -> None:
         for name, parameter in model.named_parameters():
             mine = local(parameter.detach())
             if mine.numel():
-                mine.copy_(own_rows(file.get_slice(name), parameter.shape[0]))
+                mine.copy_(own_rows(file.get_slice(name), parameter.shape[0], *shard_place(parameter)))
 
 
-def own_rows(stored: Any, rows: int) -> Tensor:
-    """The rows of a stored tensor that this process holds: equal runs, the last ones shorter or empty."""
-    rank, ranks = world()
+def own_rows(stored: Any, rows: int, rank: int, ranks: int) -> Tensor:
+    """The rows of a stored tensor that one of `ranks` shards holds: equal runs, the last ones shorter or empty."""
     run = -(-rows // ranks)
     part: Tensor = stored[rank * run : min((rank + 1) * run, rows)]
     return part

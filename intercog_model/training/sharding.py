@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
@@ -18,8 +19,20 @@ def world() -> tuple[int, int]:
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def shard(model: InterCog, *, bf16: bool) -> None:
-    """FSDP2 over all processes: every decoder layer, ViT layer and the rest is a unit.
+def process_mesh(device_type: str, replicas: int) -> DeviceMesh:
+    """All processes as ("shard",), or as ("replicate", "shard") where the model is held `replicas` times.
+
+    Processes that share one copy have neighboring ranks, so that with the GPUs of a machine as one copy (HSDP) only
+    gradients cross the network.
+    """
+    ranks = world()[1]
+    if replicas == 1:
+        return init_device_mesh(device_type, (ranks,), mesh_dim_names=("shard",))
+    return init_device_mesh(device_type, (replicas, ranks // replicas), mesh_dim_names=("replicate", "shard"))
+
+
+def shard(model: InterCog, mesh: DeviceMesh, *, bf16: bool) -> None:
+    """FSDP2 over a mesh: every decoder layer, ViT layer, the embedding, the output head and the rest is a unit.
 
     Parameters stay float32; under `bf16` they are cast for compute, and gradients are reduced in float32.
     """
@@ -29,11 +42,21 @@ def shard(model: InterCog, *, bf16: bool) -> None:
         # inputs cast on entry would take rotary angles, clean latents and noise down to bf16 with them
         cast_forward_inputs=False,
     )
-    for layer in model.bagel.language_model.model.layers:
-        fully_shard(layer, mp_policy=policy)
-    for layer in model.bagel.vit_model.vision_model.encoder.layers:
-        fully_shard(layer, mp_policy=policy)
-    fully_shard(model, mp_policy=policy)
+    language = model.bagel.language_model
+    for layer in [*language.model.layers, *model.bagel.vit_model.vision_model.encoder.layers]:
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    for table in (language.model.embed_tokens, language.lm_head):  # too large to stay gathered with the rest
+        fully_shard(table, mesh=mesh, mp_policy=policy)
+    # by default the root stays gathered after a forward pass, and one without backward would leave old weights there
+    fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
+
+
+def shard_place(tensor: Tensor) -> tuple[int, int]:
+    """Which of how many parts of a tensor lies on this process; (0, 1) for one that is not sharded."""
+    if not isinstance(tensor, DTensor):
+        return 0, 1
+    mesh = tensor.device_mesh
+    return mesh.get_local_rank(mesh.ndim - 1), mesh.size(mesh.ndim - 1)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -103,6 +103,18 @@ def test_two_processes_train_alike_and_hold_half_each(folder, undisturbed, tmp_p
             assert 0.5 <= two[name] / one[name] < 0.505
 
 
+@pytest.mark.slow
+def test_two_copies_of_two_shards_train_alike_and_hold_half_each(folder, undisturbed, tmp_path):
+    out = tmp_path / "copies"
+    finish(start(command(overlay(tmp_path / "c.toml", folder, out, run="replicas = 2")), processes=4))
+    for one, four in zip(log(undisturbed), log(out), strict=True):
+        assert one["keys"] == four["keys"]
+        for name in ("loss", *TERMS):
+            assert abs(one[name] - four[name]) <= 1e-6 * abs(one[name]), name
+        for name in ("ema_bytes", "optimizer_bytes"):
+            assert 0.5 <= four[name] / one[name] < 0.505
+
+
 @pytest.mark.long
 def test_bf16_compute_over_two_processes_stays_near_float32(folder, undisturbed, tmp_path):
     out = tmp_path / "bf16"

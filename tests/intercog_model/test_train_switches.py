@@ -334,3 +334,6 @@ def test_configuration_faults_are_named(tmp_path, folder):
     flex = overlay(tmp_path / "flex.toml", folder, tmp_path / "o", run='attention = "flex"')
     with pytest.raises(ValueError, match="no backward"):
         trainer_of(flex)
+    copies = overlay(tmp_path / "copies.toml", folder, tmp_path / "o", run="replicas = 3")
+    with pytest.raises(ValueError, match="replicas: 3, should divide the number of processes, 1"):
+        trainer_of(copies)

@@ -1,6 +1,5 @@
 """Image features: placed as the losses expect, cached as computed, and SAM's own encoder at a small size."""
 
-
 import pytest
 
 torch = pytest.importorskip("torch")

@@ -1,6 +1,5 @@
 """Every switch of a training configuration does something, and every ablation logs exactly its terms."""
 
-
 import pytest
 
 torch = pytest.importorskip("torch")

@@ -3,8 +3,9 @@
 Shape suffixes: L packed tokens, H query heads, K key heads, d head width.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -82,16 +83,22 @@ class DenseAttend:
         return torch.cat([attend_rows(q, k, v, mask) for q, k, v, mask in parts])
 
 
+@cache
+def compiled_flex(backend: str = "inductor") -> Callable[..., Any]:
+    """`flex_attention`, compiled once per process; every pack of one padded length uses the same kernels."""
+    return torch.compile(flex_attention, dynamic=False, backend=backend)
+
+
 class FlexAttend:
     """The whole pack at once under a block mask; rows are padded to the mask's length and cut off again.
 
-    FlexAttention has no backward on a CPU (torch 2.13), so training there needs `DenseAttend`.
+    FlexAttention refuses its backward on a CPU (torch 2.13), so training there needs `DenseAttend`.
     """
 
     def __init__(self, block_mask: BlockMask, *, compiled: bool) -> None:
         self.block_mask = block_mask
         self.padded_length = block_mask.seq_lengths[0]
-        self.attend = torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+        self.attend: Callable[..., Any] = compiled_flex() if compiled else flex_attention
 
     def __call__(self, layer: int, q_LHd: Tensor, k_LKd: Tensor, v_LKd: Tensor) -> Tensor:
         """See `Attend`."""

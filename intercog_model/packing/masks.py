@@ -4,7 +4,8 @@ Row i sees row j when both are of one sample, and j <= i or both lie in one imag
 in a noised split that i is outside of.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from intercog_model.packing.batch import PackedBatch
 
 MODES = ("causal", "full", "noise")
+BLOCK = 128  # rows and columns of a block of the mask
 
 
 def split_mask(lengths: Sequence[int], modes: Sequence[str]) -> Tensor:
@@ -57,13 +59,20 @@ def _samples(batch: PackedBatch) -> Iterator[tuple[Sequence[int], Sequence[str]]
 
 
 def flex_mask(batch: PackedBatch, padded_length: int, device: torch.device | str) -> BlockMask:
-    """Block mask over the pack; rows up to `padded_length` form a causal split of their own."""
+    """Block mask over the pack, on a GPU by a compiled kernel that never makes the dense mask (GB at 24576 rows).
+
+    A row up to `padded_length` sees its own block's rows alone: as one causal split, 13,000 of them would cost more
+    than a sample. Packs of one `padded_length` share all compiled code.
+    """
     pad = padded_length - batch.length
     if pad < 0:
         raise ValueError(f"pack of {batch.length} rows is longer than the padded length {padded_length}")
-    lengths, modes = [*batch.split_lengths, pad], [*batch.split_modes, "causal"]
+    first = -batch.length % BLOCK  # padding begins inside a block
+    blocks = [size for size in (min(first, pad), *[BLOCK] * ((pad - first) // BLOCK)) if size > 0]
+    blocks += [rest] if (rest := pad - sum(blocks)) else []
+    lengths, modes = [*batch.split_lengths, *blocks], [*batch.split_modes, *["causal"] * len(blocks)]
     split, image, noise = (x.to(device) for x in _row_properties(lengths, modes))
-    owners = [*batch.sample_lengths, pad]
+    owners = [*batch.sample_lengths, *blocks]
     sample = _spread(torch.arange(len(owners)), owners).to(device)
 
     def visible(_b: Tensor, _h: Tensor, q: Tensor, k: Tensor) -> Tensor:
@@ -71,8 +80,15 @@ def flex_mask(batch: PackedBatch, padded_length: int, device: torch.device | str
         seen = (k <= q) | (same & image[q])
         return (sample[q] == sample[k]) & seen & (same | ~noise[k])
 
+    make = compiled_maker() if torch.device(device).type == "cuda" else create_block_mask
     # the rule does not depend on the head, so one mask serves all of them
-    return create_block_mask(visible, None, None, padded_length, padded_length, device=str(device))
+    return make(visible, None, None, padded_length, padded_length, device=str(device), BLOCK_SIZE=BLOCK)
+
+
+@cache
+def compiled_maker(backend: str = "inductor") -> Callable[..., BlockMask]:
+    """`create_block_mask`, compiled once per process."""
+    return torch.compile(create_block_mask, backend=backend)
 
 
 def _row_properties(lengths: Sequence[int], modes: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:

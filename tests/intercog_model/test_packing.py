@@ -8,14 +8,18 @@ from dataclasses import replace  # noqa: E402
 
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
+from torch._dynamo.testing import CompileCounterWithBackend  # noqa: E402
+from torch.nn.attention import flex_attention  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
+from intercog_model.backbone import attention  # noqa: E402
 from intercog_model.backbone.attention import DenseAttend, FlexAttend  # noqa: E402
 from intercog_model.backbone.bagel import encode_images  # noqa: E402
 from intercog_model.backbone.position_tables import grid_ids  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.draws import Draws  # noqa: E402
 from intercog_model.data.example import EditExample, TextToImageExample, UnderstandingExample  # noqa: E402
+from intercog_model.packing import masks  # noqa: E402
 from intercog_model.packing.masks import dense_masks, flex_mask, split_mask, visible_pairs  # noqa: E402
 from intercog_model.packing.pack import pack, sample_length  # noqa: E402
 from intercog_model.packing.plan import Sample, TextItem, VaeItem  # noqa: E402
@@ -41,16 +45,31 @@ def test_the_mask_is_the_rule():
         split_mask([1], ["sideways"])
 
 
-def test_the_flex_mask_is_the_dense_mask_and_pads_see_themselves():
+def test_the_flex_mask_is_the_dense_mask_and_a_pad_row_sees_its_own_block():
     batch = toys.batch([toys.example("a"), toys.example("b")]).packed
-    padded = 128 * (batch.length // 128 + 2)
+    padded = 128 * (batch.length // 128 + 4) + 7
     block = flex_mask(batch, padded, "cpu")
     i, j = torch.meshgrid(torch.arange(padded), torch.arange(padded), indexing="ij")
     flex = block.mask_mod(torch.tensor(0), torch.tensor(0), i, j)
     dense = torch.block_diag(*dense_masks(batch)).bool()
     assert torch.equal(flex[: batch.length, : batch.length], dense)
     assert not flex[: batch.length, batch.length :].any()
-    assert flex.diagonal().all()
+    pads = torch.arange(padded) >= batch.length
+    own = pads[i] & pads[j] & (i // 128 == j // 128) & (j <= i)
+    assert torch.equal(flex[batch.length :], own[batch.length :])
+    assert flex_mask(batch, batch.length, "cpu").seq_lengths[0] == batch.length
+
+
+def test_packs_of_other_lengths_share_one_compiled_mask_maker(monkeypatch):
+    batches = [
+        toys.batch([toys.example("a", size=size)]).packed for size in ((32, 32), (48, 64), (64, 32), (64, 64))
+    ]
+    plain = [flex_mask(batch, 2560, "cpu") for batch in batches]
+    counter = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(masks, "create_block_mask", torch.compile(masks.create_block_mask, backend=counter))
+    for batch, expected in zip(batches, plain, strict=True):
+        assert torch.equal(flex_mask(batch, 2560, "cpu").to_dense(), expected.to_dense())
+    assert counter.frame_count == 1
 
 
 def test_visible_pairs_are_counted_without_the_masks():
@@ -61,16 +80,32 @@ def test_visible_pairs_are_counted_without_the_masks():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
-def test_flex_and_dense_attention_give_the_same_output():
-    model, vae = toys.models()
-    batch = toys.batch([toys.example("a"), toys.example("b")])
-    clean = toys.latents(vae, batch)
-    with torch.no_grad():
-        dense = model.run_backbone(batch, clean, DenseAttend(dense_masks(batch.packed)))
-        for padded in (2432, 2560):
-            block = flex_mask(batch.packed, padded, "cpu")
-            flex = model.run_backbone(batch, clean, FlexAttend(block, compiled=False))
-            assert_close(flex.last_LD, dense.last_LD, atol=1e-5, rtol=1e-5)
+def test_flex_and_dense_attention_give_the_same_output_and_gradients(monkeypatch):
+    # torch refuses flex's backward on a CPU by this check alone; uncompiled or traced, it runs
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
+    counter = CompileCounterWithBackend("aot_eager")
+    traced = torch.compile(flex_attention.flex_attention, dynamic=False, backend=counter)
+    monkeypatch.setattr(attention, "compiled_flex", lambda: traced)
+    generator = torch.Generator().manual_seed(0)
+    for sizes in (((48, 40), (40, 48)), ((32, 32), (64, 32))):
+        batch = toys.batch([toys.example(str(size), size=size) for size in sizes]).packed
+        block = flex_mask(batch, 2048, "cpu")
+        shapes = ((batch.length, heads, 16) for heads in (4, 2, 2))
+        inputs = [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
+        weights = torch.randn(batch.length, 4, 16, generator=generator)
+        routes = [
+            DenseAttend(dense_masks(batch)),
+            FlexAttend(block, compiled=False),
+            FlexAttend(block, compiled=True),
+        ]
+        found = []
+        for attend in routes:
+            out = attend(0, *inputs)
+            found.append([out.detach(), *torch.autograd.grad((out * weights).sum(), inputs)])
+        for flex in found[1:]:
+            for ours, dense in zip(flex, found[0], strict=True):
+                assert float((ours - dense).norm() / dense.norm()) < 2e-6
+    assert counter.frame_count == 1  # other packs, the same kernels
 
 
 def test_positions_follow_the_chain():

@@ -98,12 +98,14 @@ class FlexAttend:
     def __init__(self, block_mask: BlockMask, *, compiled: bool) -> None:
         self.block_mask = block_mask
         self.padded_length = block_mask.seq_lengths[0]
-        self.attend: Callable[..., Any] = compiled_flex() if compiled else flex_attention
+        plain: Callable[..., Any] = flex_attention
+        self.attend = compiled_flex() if compiled else plain
 
     def __call__(self, layer: int, q_LHd: Tensor, k_LKd: Tensor, v_LKd: Tensor) -> Tensor:
         """See `Attend`."""
         length = q_LHd.shape[0]
         pad = (0, 0, 0, 0, 0, self.padded_length - length)
         q, k, v = (F.pad(x, pad).transpose(0, 1)[None] for x in (q_LHd, k_LKd, v_LKd))
-        out = self.attend(q, k, v, block_mask=self.block_mask, enable_gqa=q.shape[1] != k.shape[1])
+        gqa = q.shape[1] != k.shape[1]
+        out: Tensor = self.attend(q, k, v, block_mask=self.block_mask, enable_gqa=gqa)
         return out[0].transpose(0, 1)[:length]

@@ -1,7 +1,10 @@
 """`python -m intercog_model.cache_features`: SAM's image features of every sample of a release, once."""
 
 import argparse
+import hashlib
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,6 +16,7 @@ from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.features import ImageFeatures, SamFeatures, read_sam
 from intercog_model.inference.option_checks import make_folder
 from intercog_model.packing.resize import VAE_RULE, SizeRule, resize
+from intercog_model.training.inputs import FEATURES_FILE
 
 
 def write_features(release: str, provider: ImageFeatures, folder: Path, rule: SizeRule = VAE_RULE) -> int:
@@ -41,6 +45,22 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
     return written
 
 
+def write_origin(folder: Path, sam: str, rule: SizeRule = VAE_RULE) -> None:
+    """Write what the features of a folder were computed from; runs tell features apart by this file."""
+    (folder / FEATURES_FILE).write_text(json.dumps(_origin(sam, rule), indent=1))
+
+
+def require_same_origin(folder: Path, sam: str, rule: SizeRule = VAE_RULE) -> None:
+    """Raise ConfigurationError where a folder's features were computed from something else."""
+    path = folder / FEATURES_FILE
+    if path.is_file() and json.loads(path.read_text()) != json.loads(json.dumps(_origin(sam, rule))):
+        raise ConfigurationError(f"--out {folder}: has features of another SAM file or size rule")
+
+
+def _origin(sam: str, rule: SizeRule) -> dict[str, object]:
+    return {"sam_sha256": sam, "size_rule": asdict(rule), "stored_as": "float16"}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0 when every readable sample has its file, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.cache_features", description=__doc__)
@@ -53,7 +73,11 @@ def main(arguments: list[str] | None = None) -> int:
         release_shards(options.release)  # before the weights are read
         make_folder(options.out)
         provider = SamFeatures(read_sam(options.sam, f"--sam {options.sam}"), device, torch.float32)
+        with options.sam.open("rb") as file:
+            sam = hashlib.file_digest(file, "sha256").hexdigest()
+        require_same_origin(options.out, sam)
         print(f"{write_features(options.release, provider, options.out)} files written")
+        write_origin(options.out, sam)
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

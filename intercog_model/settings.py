@@ -83,3 +83,21 @@ def _unmarked(hint: Any) -> tuple[Any, tuple[Mark, ...]]:
         return hint, ()
     bare, *notes = get_args(hint)
     return bare, tuple(note for note in notes if note in MARKS)
+
+
+def values(config: Any, path: str = "", inherited: Mark | None = None) -> Iterator[tuple[str, Mark, Any]]:
+    """Each key of a configuration with its mark and its value; tables of a list are told apart by their `name`."""
+    hints = get_type_hints(type(config), include_extras=True)
+    for field in fields(config):
+        _, own = _unmarked(hints[field.name])
+        mark = own[0] if own else inherited
+        name, value = f"{path}.{field.name}" if path else field.name, getattr(config, field.name)
+        if is_dataclass(value):
+            yield from values(value, name, mark)
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+            for number, part in enumerate(value):
+                yield from values(part, f"{name}.{getattr(part, 'name', number)}", mark)
+        elif mark is None:
+            raise TypeError(f"{name} has no mark")
+        else:
+            yield name, mark, list(value) if isinstance(value, tuple) else value

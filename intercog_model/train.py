@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import distributed
@@ -13,10 +13,12 @@ from torch import distributed
 from intercog_model.checkpoint import MODEL_FILE, save_folder
 from intercog_model.errors import ConfigurationError
 from intercog_model.statement import STATEMENT_FILE, Statement
-from intercog_model.training.build import Parts, build
+from intercog_model.training.build import Parts, build, require_device
 from intercog_model.training.config import TrainConfig, to_json
 from intercog_model.training.config_files import load_config
+from intercog_model.training.inputs import require_inputs
 from intercog_model.training.loop import Trainer, averaged_weights
+from intercog_model.training.run_folder import RunFolder
 from intercog_model.training.sharded_loading import load_shards
 from intercog_model.training.sharding import process_mesh, shard, world
 
@@ -69,7 +71,25 @@ def start_processes() -> torch.device:
 
 
 def run(config: TrainConfig, device: torch.device) -> Trainer:
-    """Build, train and export."""
+    """Build, train and export, while no other process may use the run's folder."""
+    require_device(config, device)
+    require_inputs(config)
+    with RunFolder(Path(config.run.out)) as folder:
+        trainer = prepare(config, device, folder)
+        trainer.run()
+        export(config, trainer.parts, trainer)
+        return trainer
+
+
+def facts(device: torch.device) -> dict[str, Any]:
+    """Of the processes that compute: results depend on them by rounding."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {"processes": world()[1], "device": name, "torch": torch.__version__}
+
+
+def prepare(config: TrainConfig, device: torch.device, folder: RunFolder) -> Trainer:
+    """A new or resumed run, ready to train; ConfigurationError where the folder is another run's."""
+    record = folder.claim(config, facts(device))
     several = world()[1] > 1
     parts = build(config, device, empty=several)
     if several:
@@ -79,15 +99,10 @@ def run(config: TrainConfig, device: torch.device) -> Trainer:
             load_shards(parts.model.bagel, Path(config.model.checkpoint) / MODEL_FILE, device)
     elif config.run.bf16 and device.type == "cuda":
         shard_alone(parts, config)
-    folder = Path(config.run.out)
-    if world()[0] == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(to_json(config), indent=1)
-        print(text)
-        (folder / "config.json").write_text(text)
     trainer = Trainer(config, parts, device)
-    trainer.run()
-    export(config, parts, trainer)
+    folder.begin(record, config, trainer.step)
+    if world()[0] == 0:
+        print(f"run {record.fingerprint[:12]} in {config.run.out}, after step {trainer.step}", flush=True)
     return trainer
 
 

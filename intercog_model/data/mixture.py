@@ -42,6 +42,16 @@ def require_own_names(sources: Sequence[SourceConfig]) -> None:
         first[source.name] = number
 
 
+def used_sources(sources: Sequence[SourceConfig]) -> tuple[SourceConfig, ...]:
+    """Those with a weight above 0; ConfigurationError where there is none."""
+    used = tuple(source for source in sources if source.weight > 0)
+    if not used:
+        raise ConfigurationError(
+            f"sources: {[source.name for source in sources]}, one at least should have a weight above 0"
+        )
+    return used
+
+
 @dataclass(slots=True)
 class Cursor:
     """Where a source stands: pass over its shards, shard in that pass's order, sample in the shard's."""
@@ -71,11 +81,7 @@ class Mixture:
     """Examples in an order that depends on the seed and on how many were taken, and on nothing else."""
 
     def __init__(self, sources: list[SourceConfig], seed: int) -> None:
-        used = [s for s in sources if s.weight > 0]
-        if not used:
-            raise ConfigurationError(
-                f"sources: {[s.name for s in sources]}, one at least should have a weight above 0"
-            )
+        used = used_sources(sources)
         require_own_names(sources)
         self.seed = seed
         self.taken = 0

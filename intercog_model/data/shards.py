@@ -224,23 +224,28 @@ def list_shards(uri: str, kind: Kind) -> list[str]:
     """
     base = uri.rstrip("/")
     if kind == "grounding":
-        with closing(open_uri(f"{base}/MANIFEST.json")) as stream:
-            text = stream.read()
         try:
-            names = [shard["name"] for shard in json.loads(text)["shards"] if shard["split"] == "train"]
+            listed = json.loads(read_uri(f"{base}/MANIFEST.json"))["shards"]
+            names = [shard["name"] for shard in listed if shard["split"] == "train"]
         except (KeyError, TypeError) as error:
             raise ValueError("MANIFEST.json is none of a release") from error
-    elif "://" in base:
-        from obstore.store import from_url  # noqa: PLC0415 - only remote sources need it
-
-        with _remote_faults():
-            listed = (entry["path"] for part in from_url(base).list() for entry in part)
-            names = [path for path in listed if path.endswith(".tar")]
     else:
-        names = [path.name for path in Path(base).glob("*.tar")]
+        names = list(sizes_of_tars(base))
     if not names:
         raise ValueError("no shards")
     return sorted(f"{base}/{name}" for name in names)
+
+
+def sizes_of_tars(uri: str) -> dict[str, int]:
+    """Bytes of every .tar of a folder or object-store prefix, by name; raises OSError where none can be listed."""
+    base = uri.rstrip("/")
+    if "://" not in base:
+        return {path.name: path.stat().st_size for path in Path(base).glob("*.tar")}
+    from obstore.store import from_url  # noqa: PLC0415 - only remote sources need it
+
+    with _remote_faults():
+        entries = [entry for part in from_url(base).list() for entry in part]
+    return {entry["path"]: entry["size"] for entry in entries if entry["path"].endswith(".tar")}
 
 
 def release_shards(release: str) -> list[str]:
@@ -261,6 +266,12 @@ def open_uri(uri: str) -> IO[bytes]:
     base, _, name = uri.rpartition("/")
     with _remote_faults():
         return io.BytesIO(bytes(get(from_url(base), name).bytes()))
+
+
+def read_uri(uri: str) -> bytes:
+    """The bytes of a small file or object; raises OSError."""
+    with closing(open_uri(uri)) as stream:
+        return stream.read()
 
 
 @contextmanager

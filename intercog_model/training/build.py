@@ -23,8 +23,8 @@ from intercog_model.grounding.features import (
     read_sam,
 )
 from intercog_model.grounding.heads import GroundingHeads
-from intercog_model.training import checkpoints
 from intercog_model.training.config import TrainConfig
+from intercog_model.training.inputs import reads_features, require_inputs
 from intercog_model.training.objective import InterCog, ObjectiveConfig
 from intercog_model.training.sharding import world
 from intercog_model.training.step_plan import StepPlanner
@@ -46,9 +46,8 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     """
     require_device(config, torch.device(device))
     require_replicas(config, world()[1])
-    require_paths(config)
+    require_inputs(config)
     mixture = Mixture(list(config.sources), config.run.seed)
-    require_own_checkpoint(config, mixture)
     torch.manual_seed(config.run.seed)
     debug = config.model.flavor == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
@@ -60,8 +59,9 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
         bagel, vae = bagel.to(device), vae.to(device)
     sizes = DEBUG_HEADS if debug else HeadSizes()
     heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
-    sam = read_sam(Path(config.model.sam), f"model.sam: {config.model.sam!r}") if config.model.sam else None
-    if sam is not None:
+    sam: dict[str, torch.Tensor] | None = None
+    if config.model.sam and reads_features(config):
+        sam = read_sam(Path(config.model.sam), f"model.sam: {config.model.sam!r}")
         heads.load_segment_anything(sam)
     objective = ObjectiveConfig(
         grounding=config.grounding,
@@ -119,38 +119,6 @@ def require_replicas(config: TrainConfig, processes: int) -> None:
         )
 
 
-def require_paths(config: TrainConfig) -> None:
-    """Raise ConfigurationError for a file or folder of the model that is needed and not there."""
-    model = config.model
-    if model.flavor == "released" and not model.checkpoint:
-        raise ConfigurationError("model.checkpoint: '', should be a folder for the released flavor")
-    if model.features == "sam" and not model.sam:
-        raise ConfigurationError("model.sam: '', should be a file for model.features 'sam'")
-    if model.features == "cached" and not model.features_folder:
-        raise ConfigurationError("model.features_folder: '', should be a folder for model.features 'cached'")
-    if model.checkpoint and not Path(model.checkpoint).is_dir():
-        raise ConfigurationError(f"model.checkpoint: {model.checkpoint!r}, should be a folder")
-    if model.sam and not Path(model.sam).is_file():
-        raise ConfigurationError(f"model.sam: {model.sam!r}, should be a file")
-    grounded = any(source.kind == "grounding" and source.weight > 0 for source in config.sources)
-    if model.features == "cached" and grounded and not Path(model.features_folder).is_dir():
-        raise ConfigurationError(f"model.features_folder: {model.features_folder!r}, should be a folder")
-    out = Path(config.run.out)
-    if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"run.out: {config.run.out!r}, should be a folder, is a file")
-
-
-def require_own_checkpoint(config: TrainConfig, mixture: Mixture) -> None:
-    """Raise ConfigurationError where the newest checkpoint in `run.out` is one of another run."""
-    found = checkpoints.checkpoints(Path(config.run.out))
-    if not found:
-        return
-    try:
-        mixture.require_sources_of(checkpoints.read_meta(found[-1])["position"]["mixture"])
-    except ConfigurationError as error:
-        raise ConfigurationError(f"run.out: {config.run.out!r}: {error}") from error
-
-
 def _published_tokenizer(config: TrainConfig) -> Tokenizer:
     try:
         return BpeTokenizer(Path(config.model.checkpoint))
@@ -175,10 +143,12 @@ def _published_model(
 
 def _features(
     config: TrainConfig, sizes: HeadSizes, sam: dict[str, torch.Tensor] | None, device: torch.device | str
-) -> ImageFeatures:
+) -> ImageFeatures | None:
+    if not reads_features(config):
+        return None
     if config.model.features == "random":
         return RandomPatchFeatures(sizes.width, sizes.grid)
     if config.model.features == "sam":
-        assert sam is not None  # by `require_paths`
+        assert sam is not None  # by `require_inputs`
         return SamFeatures(sam, device, torch.bfloat16 if config.run.bf16 else torch.float32)
     return CachedFeatures(Path(config.model.features_folder))

@@ -68,7 +68,7 @@ class OptimConfig(Settings):
 class RunConfig(Settings):
     """How and where the run is carried out."""
 
-    out: Operation[str] = "runs/intercog"
+    out: Operation[str] = ""  # folder of this run alone
     seed: Identity[Seed] = 0
     save_every: Operation[Count] = 200
     keep_checkpoints: Operation[Count] = 2
@@ -80,10 +80,6 @@ class RunConfig(Settings):
     padded_vae_batches: Identity[bool] = False
     peak_tflops: Operation[Weight] = 0.0  # of one device in bf16, for MFU; 0 leaves it out
     digest_every_step: Operation[bool] = False  # sha256 of EMA and optimizer state in the log
-
-    def __post_init__(self) -> None:
-        if not self.out.strip() or "\0" in self.out:
-            raise ValueError(f"out: {self.out!r}, should be a folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

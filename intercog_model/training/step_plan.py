@@ -49,7 +49,7 @@ class StepPlanner:
         self,
         mixture: Mixture,
         builder: PlanBuilder,
-        features: ImageFeatures,
+        features: ImageFeatures | None,
         *,
         seed: int,
         samples: int,
@@ -120,7 +120,8 @@ class StepPlanner:
             packed=pack([b.sample for b in built], self.builder.model),
             targets=tuple(b.target for b in built),
             features=tuple(
-                self.features.features(b.target.key, b.target.image) if b.target else None for b in built
+                self.features.features(b.target.key, b.target.image) if self.features and b.target else None
+                for b in built
             ),
         )
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from intercog_model.training import loop
-from intercog_model.training.build import build
+from intercog_model import train
 from intercog_model.training.config_files import load_config
+from intercog_model.training.run_folder import RunFolder
 from tests.intercog_model import release, toys
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,8 @@ def without_times(lines):
 def trainer_of(*configs, name="base"):
     """A trainer of the debug flavor in this process; later files are laid over earlier ones."""
     loaded = load_config([CONFIGS / f"{name}.toml", CONFIGS / "debug_size.toml", *configs])
-    return loop.Trainer(loaded, build(loaded, torch.device("cpu")), torch.device("cpu"))
+    with RunFolder(Path(loaded.run.out)) as folder:
+        return train.prepare(loaded, torch.device("cpu"), folder)
 
 
 def write_samples(folder):

@@ -8,7 +8,7 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
-from intercog_model.cache_features import main, write_features  # noqa: E402
+from intercog_model.cache_features import main, require_same_origin, write_features, write_origin  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import (  # noqa: E402
@@ -59,6 +59,15 @@ def test_cached_features_are_the_computed_ones(tmp_path):
     assert_close(found, expected.half().float())
     with pytest.raises(ConfigurationError, match=r"features_folder: .*: no other\.safetensors"):
         CachedFeatures(tmp_path / "cache").features("other", source)
+
+
+def test_features_of_another_file_or_size_are_not_mixed(tmp_path):
+    require_same_origin(tmp_path, "a")
+    write_origin(tmp_path, "a")
+    require_same_origin(tmp_path, "a")
+    for other in (("b",), ("a", DEBUG_VAE_RULE)):
+        with pytest.raises(ConfigurationError, match="another SAM file or size rule"):
+            require_same_origin(tmp_path, *other)
 
 
 def test_a_folder_without_a_release_and_a_file_that_is_not_sams_are_one_line_each(tmp_path, capsys):

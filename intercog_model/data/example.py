@@ -54,4 +54,13 @@ class UnderstandingExample:
     answer: str
 
 
-Example = GroundingExample | EditExample | TextToImageExample | UnderstandingExample
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CaptionExample:
+    """A picture and its caption, which are drawn or described by turns."""
+
+    key: str
+    image: Image.Image
+    caption: str
+
+
+Example = GroundingExample | EditExample | TextToImageExample | UnderstandingExample | CaptionExample

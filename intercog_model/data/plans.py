@@ -12,6 +12,7 @@ from intercog_model.config import BagelConfig
 from intercog_model.data.chain_text import GROUNDING_PROMPT, ChainText, TagRule, first_text, second_text
 from intercog_model.data.draws import Draws
 from intercog_model.data.example import (
+    CaptionExample,
     EditExample,
     Example,
     GroundingExample,
@@ -50,6 +51,9 @@ class SequenceConfig(Settings):
     drop_chain: Identity[Annotated[float, Within(ge=0, le=0.5)]] = 0.1
     # CE on T1 where both copies of the source are dropped: it would teach to invent scene and target
     ce_without_source: Identity[bool] = False
+    described: Identity[Share] = (
+        0.5  # of kind `captions`: share of samples whose caption is learned, not the picture
+    )
     vae_rule: SizeRule = VAE_RULE
     vit_rule: SizeRule = VIT_RULE  # applied to what `vae_rule` gives, as at inference
 
@@ -96,7 +100,9 @@ class PlanBuilder:
         """The plan of any example with its noises, times and drops drawn."""
         if isinstance(example, GroundingExample):
             return self._chain(example, draws)
-        if isinstance(example, EditExample):
+        if isinstance(example, CaptionExample):
+            items = self._caption(example, draws)
+        elif isinstance(example, EditExample):
             source = self._sized(example.source)
             items = [
                 *self._context_image("I", source, draws),
@@ -118,6 +124,15 @@ class PlanBuilder:
                 TextItem(name="answer", ids=answer, loss=True, droppable=False),
             ]
         return BuiltSample(sample=Sample(key=example.key, items=tuple(items)), target=None)
+
+    def _caption(self, example: CaptionExample, draws: Draws) -> list[PlanItem]:
+        """The caption from the picture, or the picture from the caption."""
+        if draws.uniform("caption or picture") < self.sequence.described:
+            ids = tuple(self.tokenizer.encode(example.caption)[0])
+            caption = TextItem(name="caption", ids=ids, loss=True, droppable=False)
+            return [self._vit("I", self._sized(example.image)), caption]
+        picture = self._drawn("O", self._sized(example.image), draws)
+        return [self._text("c", example.caption, draws), picture]
 
     def _chain(self, example: GroundingExample, draws: Draws) -> BuiltSample:
         sequence, items = self.sequence, list[PlanItem]()

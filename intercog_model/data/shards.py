@@ -14,6 +14,7 @@ from PIL import Image
 
 from intercog_model.data.chain_text import Sections
 from intercog_model.data.example import (
+    CaptionExample,
     EditExample,
     Example,
     GroundingExample,
@@ -25,7 +26,7 @@ from intercog_model.errors import ConfigurationError
 from intercog_model.packing.resize import to_rgb
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
-Kind = Literal["grounding", "edit", "text_to_image", "understanding"]
+Kind = Literal["grounding", "edit", "text_to_image", "understanding", "captions"]
 
 
 class WrongSchemaVersionError(ConfigurationError):
@@ -177,11 +178,23 @@ def read_understanding(key: str, members: Members) -> UnderstandingExample:
     )
 
 
+def read_captions(key: str, members: Members) -> CaptionExample:
+    """The members that img2dataset writes: `<image>`, `txt` with the caption, or `json` with `caption`."""
+    image = next((members[suffix] for suffix in IMAGES if suffix in members), None)
+    if image is None:
+        raise ValueError(f"no member {', '.join(IMAGES)}")
+    caption = members["txt"].decode().strip() if "txt" in members else _text(members, "caption")
+    if not caption:
+        raise ValueError("its caption is empty")
+    return CaptionExample(key=key, image=_picture(image), caption=caption)
+
+
 KINDS: dict[Kind, Callable[[str, Members], Example]] = {
     "grounding": read_grounding,
     "edit": read_edit,
     "text_to_image": read_text_to_image,
     "understanding": read_understanding,
+    "captions": read_captions,
 }
 
 

@@ -15,6 +15,7 @@ from PIL import Image  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.data.chain_text import first_text, parse_text, second_text  # noqa: E402
 from intercog_model.data.draws import Draws  # noqa: E402
+from intercog_model.data.example import CaptionExample  # noqa: E402
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
 from intercog_model.data.pictures import open_picture  # noqa: E402
 from intercog_model.data.shards import BrokenSample, WrongSchemaVersionError, open_uri, read_shard  # noqa: E402
@@ -102,6 +103,7 @@ def test_general_kinds_are_read_and_their_faults_named(tmp_path):
         "edit": {"source.png": picture, "edited.png": picture, "json": b'{"instruction": "Do."}'},
         "understanding": {"image.png": picture, "json": b'{"question": "What?", "answer": "A box."}'},
         "text_to_image": {"image.png": picture, "json": b'{"caption": "A box."}'},
+        "captions": {"png": picture, "json": b'{"caption": "A box."}'},
     }
     for kind, good in samples.items():
         no_picture = {n: d for n, d in good.items() if n == "json"}
@@ -286,6 +288,38 @@ def test_a_source_of_broken_samples_only_is_an_error_and_no_endless_loop(tmp_pat
         Mixture([source(folder)], seed=0).take()
     with pytest.raises(ValueError, match="no shards"):
         Mixture([source(tmp_path, kind="edit")], seed=0)
+
+
+def test_captions_are_read_as_img2dataset_writes_them(tmp_path):
+    picture = release.png(toys.example().source, "JPEG")
+    facts = json.dumps({"url": "u", "caption": "Of the list.", "status": "success", "width": 64}).encode()
+    release.write_tar(
+        tmp_path / "00000.tar",
+        {
+            "000000000": {"jpg": picture, "json": facts, "txt": b"A box.\n"},
+            "000000001": {"jpg": picture, "json": facts},
+            "000000002": {"jpg": picture, "json": facts, "txt": b" "},
+            "000000003": {"json": facts, "txt": b"A box."},
+        },
+    )
+    with open_uri(str(tmp_path / "00000.tar")) as stream:
+        first, second, mute, blind = read_shard(stream, "captions")
+    assert (first.caption, first.image.size) == ("A box.", (64, 48))
+    assert second.caption == "Of the list."
+    assert mute.reason == "ValueError: its caption is empty"
+    assert blind.reason == "ValueError: no member jpg, jpeg, png, webp"
+
+
+def test_a_caption_pair_is_drawn_or_described_by_turns():
+    pair = CaptionExample(key="k", image=toys.example().source, caption="A box.")
+    plans = [toys.builder().build(pair, Draws(0, "k", step)).sample.items for step in range(200)]
+    described = [items for items in plans if items[0].name == "I"]
+    assert 70 < len(described) < 130
+    assert {tuple(item.name for item in items) for items in plans} == {("I", "caption"), ("c", "O")}
+    assert all(items[1].loss and items[1].ids == tuple(b"A box.") for items in described)
+    for share, names in ((1.0, ("I", "caption")), (0.0, ("c", "O"))):
+        items = toys.builder(described=share).build(pair, Draws(0, "k", 0)).sample.items
+        assert tuple(item.name for item in items) == names
 
 
 def test_the_length_of_a_plan_is_known_without_its_pixels():

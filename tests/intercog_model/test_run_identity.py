@@ -219,10 +219,15 @@ def test_features_that_no_loss_reads_are_not_asked_for(name, release, tmp_path):
     assert "mask_o" not in log(tmp_path / "out")[0]
 
 
-def test_sources_without_an_address_are_named_before_any_work(tmp_path, capsys, monkeypatch):
+def test_sources_without_an_address_are_named_before_any_work(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(train, "start_processes", lambda: torch.device("cpu"))
-    last = tmp_path / "last.toml"
-    last.write_text("".join(f"[[sources]]\nname = '{name}'\nkind = 'edit'\nuri = ''\n" for name in "ab"))
-    files = (CONFIGS / "base.toml", CONFIGS / "debug_size.toml", last)
+    monkeypatch.chdir(tmp_path)
+    files = (CONFIGS / "base.toml", CONFIGS / "debug_size.toml")
     assert train.main([x for path in files for x in ("--config", str(path))]) == 2
-    assert capsys.readouterr().err.startswith("error: sources: a, b: uri '', should be a folder")
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "error: sources: coyo-700m, wukong, chen-2025a, laion-5b, cc3m, journeydb: uri '', should be a folder"
+    )
+    assert not list(tmp_path.iterdir())
+    alone = load_config([CONFIGS / "groundedit_only.toml"])
+    assert [(source.name, bool(source.uri)) for source in alone.sources] == [("groundedit", True)]

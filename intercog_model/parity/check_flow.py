@@ -23,6 +23,7 @@ from intercog_model.inference.sampler import (
 )
 from intercog_model.inference.segments import latent_segment
 from intercog_model.packing.resize import to_image
+from intercog_model.parity import undecided_sampler
 from intercog_model.parity.check_inference import check_cache, check_greedy
 from intercog_model.parity.golden import Golden, GoldenFile
 from intercog_model.parity.report import TOLERANCE
@@ -49,6 +50,7 @@ def check(golden: Golden) -> None:
     for run, stored in golden.extra["generate_runs"].items():
         with golden.guarding(f"cases.json: extra.generate_runs.{run}"):
             _check_renorm(golden, file, contexts, (height, width), run, stored)
+            _name_undecided(golden, file, contexts, (height, width), run, stored)
     file.close()
 
 
@@ -209,6 +211,22 @@ def _check_renorm(
         # an unlisted floor lies between two of the grid, so its gap is only a good deal smaller
         if gaps[best] < 0.25 * stated:
             golden.report.miss(f"{label}.{key}", f"{stored[key]} stated, {best} gives the stored velocity")
+
+
+def _name_undecided(
+    golden: Golden,
+    file: GoldenFile,
+    contexts: GuidedContexts,
+    size: tuple[int, int],
+    run: str,
+    stored: dict[str, Any],
+) -> None:
+    if any(f"run_{run}." in row.name or f"generate_runs.{run}." in row.name for row in golden.report.misses):
+        return  # what a wrong setting leaves open says nothing
+    times = file.tensors[f"run_{run}.timesteps"].tolist()
+    states = list(file.tensors[f"run_{run}.x"])
+    label = f"cases.json: extra.generate_runs.{run}"
+    undecided_sampler.check(golden.report, label, run_settings(stored), contexts, times, states, size)
 
 
 def run_settings(stored: dict[str, Any]) -> SamplerSettings:

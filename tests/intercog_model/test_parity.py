@@ -70,7 +70,8 @@ def test_a_large_variance_leaves_the_vit_eps_undecided_and_a_zero_shift_is_no_mi
     assert main([str(deep_vit)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("undecided cases.json: config.vit.layer_norm_eps") for line in lines)
-    assert lines[-1].endswith("3 undecided")
+    stated = [line for line in lines if line.startswith("undecided cases.json: config.")]
+    assert len(stated) == 3
     assert "parity passed" in lines[-1]
 
 
@@ -341,3 +342,39 @@ def test_full_size_counts_and_names_are_the_published_ones():
             key = (count_names.without_numbers(name), tuple(shape))
             lines[key] = lines.get(key, 0) + count
         assert ours == lines
+
+
+def test_sampler_settings_that_no_number_depends_on_are_undecided(changed, capsys):
+    """Each may be changed within what is said, and no further."""
+
+    def within(cases):
+        runs = cases["extra"]["generate_runs"]
+        runs["a"] |= {"cfg_renorm_min": 0.05, "cfg_interval": [0.5, 1.0]}
+        runs["b"] |= {"cfg_renorm_type": "text_channel", "cfg_img_scale": 0.5}
+        runs["c"] |= {"cfg_renorm_min": 0.31}
+        runs["b"]["effective_img_scale_per_step"] = [1.0] * 4
+
+    assert main([str(changed(within))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = {line.split(": ")[1]: line.split(": ")[2] for line in lines if "undecided cases.json" in line}
+    runs = "extra.generate_runs"
+    assert said[f"{runs}.a.cfg_interval[0]"] == "the same numbers from 0 to just below 0.6"
+    assert said[f"{runs}.b.cfg_renorm_type"] == "the same numbers by channel and text_channel"
+    assert said[f"{runs}.b.cfg_img_scale"] == "any value up to 1 leaves the image term out"
+    for run in "abc":
+        low, high = map(float, said[f"{runs}.{run}.cfg_renorm_min"].split()[4::2])
+        assert low == 0
+        assert 0.31 < high < 1
+    assert f"{runs}.a.cfg_renorm_type" not in said
+    assert f"{runs}.c.cfg_renorm_type" not in said
+
+
+def test_a_sampler_setting_beyond_what_is_undecided_is_a_miss(changed, capsys):
+    def beyond(cases):
+        cases["extra"]["generate_runs"]["a"]["cfg_renorm_min"] = 0.95
+
+    assert main([str(changed(beyond))]) == 1
+    out = capsys.readouterr().out
+    assert "missed: cases.json: extra.generate_runs.a.cfg_renorm_min" in out
+    assert "undecided cases.json: extra.generate_runs.a" not in out
+    assert "undecided cases.json: extra.generate_runs.b" in out

@@ -1,4 +1,4 @@
-"""Published checkpoint folders: sizes from their files, strict loading, and saving under the same names."""
+"""Published checkpoint folders: sizes from their files, and strict loading."""
 
 import json
 import re
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from intercog_model.backbone.autoencoder import AutoEncoder
@@ -99,7 +98,7 @@ def vae_config_of(shapes: Shapes) -> VaeConfig:
 
     def faults(config: VaeConfig) -> int:
         with torch.device("meta"):
-            return len(differences(_shapes_of(AutoEncoder(config)), shapes))
+            return len(differences(shapes_of(AutoEncoder(config)), shapes))
 
     return min(candidates, key=faults)
 
@@ -136,7 +135,8 @@ def differences(expected: Shapes, found: Shapes) -> list[str]:
     return sorted(lines)
 
 
-def _shapes_of(module: nn.Module) -> Shapes:
+def shapes_of(module: nn.Module) -> Shapes:
+    """Shape of every parameter and buffer of a module."""
     return {name: list(value.shape) for name, value in module.state_dict().items()}
 
 
@@ -156,7 +156,7 @@ def load_strictly(module: nn.Module, path: Path, device: torch.device | str, dty
 
 def require_same_shapes(module: nn.Module, path: Path) -> None:
     """Raise CheckpointError with every difference between a module's names and shapes and a file's."""
-    faults = differences(_shapes_of(module), read_shapes(path))
+    faults = differences(shapes_of(module), read_shapes(path))
     if faults:
         raise CheckpointError(f"{path.name}: {len(faults)} differences: " + "; ".join(faults))
 
@@ -195,35 +195,3 @@ def load_folder(
         load_strictly(model, folder / MODEL_FILE, device, dtype)
     load_strictly(vae, folder / VAE_FILE, device, vae_dtype)
     return LoadedModel(model.eval(), vae.eval().requires_grad_(False))
-
-
-def save_model(weights: dict[str, torch.Tensor], config: BagelConfig, folder: Path) -> Path:
-    """Write `ema.safetensors` with exactly the published names, via a temporary name."""
-    with torch.device("meta"):
-        expected = _shapes_of(Bagel(config))
-    faults = differences(expected, {name: list(value.shape) for name, value in weights.items()})
-    if faults:
-        raise CheckpointError("not a main checkpoint: " + "; ".join(faults))
-    return _write(weights, folder / MODEL_FILE)
-
-
-def save_folder(
-    weights: dict[str, torch.Tensor], config: BagelConfig, vae: AutoEncoder, folder: Path
-) -> None:
-    """A folder in the published format: both weight files and both configuration files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    llm = {n: getattr(config.llm, n) for n in LanguageConfig.__dataclass_fields__}
-    vit = {n: getattr(config.vit, n) for n in VitConfig.__dataclass_fields__}
-    vit["num_hidden_layers"] += 1  # the published file counts the layer that is left out
-    (folder / "llm_config.json").write_text(json.dumps(llm, indent=1))
-    (folder / "vit_config.json").write_text(json.dumps(vit, indent=1))
-    _write(vae.state_dict(), folder / VAE_FILE)
-    save_model(weights, config, folder)
-
-
-def _write(weights: dict[str, torch.Tensor], path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
-    temporary.replace(path)
-    return path

@@ -48,14 +48,14 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     require_replicas(config, world()[1])
     require_inputs(config)
     mixture = Mixture(list(config.sources), config.run.seed)
-    torch.manual_seed(config.run.seed)
     debug = config.model.flavor == "debug"
     tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
     if config.model.checkpoint:
         loaded = _published_model(config.model.checkpoint, tokenizer, device, empty=empty)
         bagel, vae = loaded.model, loaded.vae
+        torch.manual_seed(config.run.seed)
     else:
-        bagel, vae = random_debug_models()
+        bagel, vae = start_of_debug_run(config.run.seed)
         bagel, vae = bagel.to(device), vae.to(device)
     sizes = DEBUG_HEADS if debug else HeadSizes()
     heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
@@ -82,6 +82,12 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
         max_tokens=config.optim.max_tokens,
     )
     return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner)
+
+
+def start_of_debug_run(seed: int) -> tuple[Bagel, AutoEncoder]:
+    """The random weights that a run of the debug flavor begins with; those of its heads follow in torch's stream."""
+    torch.manual_seed(seed)
+    return random_debug_models()
 
 
 def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoEncoder]:

@@ -1,155 +1,217 @@
-"""Checkpoints of a run: one file per rank in a folder that is renamed into place when all are written."""
+"""Checkpoints of a run: saved while it trains on, resumed with any number of processes.
 
-import json
-import pickle
-import re
-import shutil
-import zipfile
-from pathlib import Path
+All that is trained is saved, with its moments and its average; what is frozen comes from where the run began.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from intercog_model.errors import ConfigurationError
-from intercog_model.training.sharding import MovingAverage, local, world
+from intercog_model.training.checkpoint_folder import CheckpointFolder, DamagedCheckpointError, Index
+from intercog_model.training.checkpoint_storage import CheckpointReader, CheckpointWriter
+from intercog_model.training.sharding import MovingAverage, world
 
-NAME = re.compile(r"step-(\d{7})$")
+SLOWEST_SAVE = timedelta(hours=2)
+"""How long processes wait for the last of them to have written its part."""
 
 
-def save(
-    folder: Path,
-    step: int,
-    model: torch.nn.Module,
+class SaveError(OSError):
+    """A checkpoint could not be written."""
+
+
+def saving_group() -> distributed.ProcessGroup | None:
+    """A group of its own for saving: its thread's collectives would meet those of training in any other."""
+    if not distributed.is_initialized():
+        return None
+    group: distributed.ProcessGroup = distributed.new_group(backend="gloo", timeout=SLOWEST_SAVE)
+    return group
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        uri: local folder or address in an object store.
+        keep: how many whole ones stay.
+    """
+
+    def __init__(self, uri: str, *, keep: int) -> None:
+        self.folder, self.keep = CheckpointFolder(uri), keep
+        self.group = saving_group()
+        self.damaged: list[str] = []
+        self.running: Future[Any] | None = None
+        self.running_step = 0
+
+    def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Copy the state to host memory and write it in a thread; a save still running is waited for and told.
+
+        Raises:
+            SaveError: the save before this one failed.
+        """
+        if self.running is not None and not self.running.done():
+            began = time.monotonic()
+            self.wait()
+            waited = time.monotonic() - began
+            _tell(f"step {step}: waited {waited:.1f} s for the checkpoint of step {self.running_step}")
+        self.wait()
+        writer = CheckpointWriter(self.folder, step, state | {"step": step}, self._remove_old)
+        planner = DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+        found = async_save(
+            tensors,
+            storage_writer=writer,
+            planner=planner,
+            process_group=self.group,
+        )
+        assert isinstance(found, Future)
+        self.running, self.running_step = found, step
+
+    def wait(self) -> None:
+        """Wait until nothing is being written; SaveError where it failed."""
+        running, self.running = self.running, None
+        if running is None:
+            return
+        try:
+            running.result()
+        except CheckpointException as error:
+            raise SaveError(f"the checkpoint of step {self.running_step}: {_first(error)}") from error
+
+    def restore(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: MovingAverage,
+        accept: Callable[[str, dict[str, Any]], None],
+    ) -> dict[str, Any] | None:
+        """Load the newest whole checkpoint in place; what was saved beside the tensors, or None if there is none.
+
+        A damaged one is told with its fault, and the one before is taken. `accept` is called with name and state of
+        one that is whole, before anything is loaded, and raises if it is of another run.
+
+        Raises:
+            ConfigurationError: it is of another model, or all are damaged.
+        """
+        faults = list[str]()
+        for name in reversed(self._names()):
+            index, fault = self._read(name)
+            if index is not None:
+                accept(name, index.state)
+                fault = self._load(name, index, tensors_to_fill(index, name, model, optimizer, average))
+                if not fault:
+                    _tell(f"resumed after step {index.state['step']} from {name}")
+                    return index.state
+            faults.append(f"{name} is damaged: {fault}")
+            _tell(f"{faults[-1]}; the one before is taken")
+            self.damaged.append(name)
+        if faults:
+            raise ConfigurationError(f"{self.folder.uri}: no checkpoint can be used; " + "; ".join(faults))
+        return None
+
+    def _names(self) -> list[str]:
+        """The list of the first process: one that sees a folder later must not choose another."""
+        told: list[Any] = [self.folder.names() if world()[0] == 0 else None]
+        if self.group is not None:
+            distributed.broadcast_object_list(told, src=0, group=self.group)
+        names: list[str] = told[0]
+        return names
+
+    def _read(self, name: str) -> tuple[Index | None, str]:
+        index, fault = None, ""
+        try:
+            index = self.folder.read(name)
+        except DamagedCheckpointError as error:
+            fault = str(error)
+        faults = [fault] * world()[1]
+        if self.group is not None:
+            distributed.all_gather_object(faults, fault, group=self.group)
+        fault = next((one for one in faults if one), "")
+        return (None if fault else index), fault
+
+    def _load(self, name: str, index: Index, tensors: dict[str, Tensor]) -> str:
+        """Fill the tensors; what is wrong with the checkpoint, the same on every process, or nothing."""
+        planner = DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+        reader = CheckpointReader(self.folder, name, index)
+        try:
+            load(tensors, storage_reader=reader, planner=planner, process_group=self.group)
+        except CheckpointException as error:
+            reasons = [failure[0] for failure in error.failures.values()]
+            if not all(isinstance(reason, DamagedCheckpointError) for reason in reasons):
+                raise OSError(f"{name}: {_first(error)}") from error
+            return str(reasons[0])
+        return ""
+
+    def _remove_old(self, newest: str) -> None:
+        """Called in the first process, whose save has just become whole."""
+        whole = [name for name in self.folder.names() if name not in self.damaged]
+        stay = {newest, *whole[-self.keep :]}
+        for name in self.folder.attempts():
+            if name not in stay:
+                self.folder.remove(name)
+        self.damaged = []
+
+
+def trained_tensors(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage
+) -> dict[str, Tensor]:
+    """Parameters that are trained, their averages and their optimizer state, by name."""
+    found = dict[str, Tensor]()
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            found[f"model.{name}"] = parameter.detach()
+            found[f"average.{name}"] = average.values[name]
+            for key, value in optimizer.state.get(parameter, {}).items():
+                found[f"optimizer.{key}.{name}"] = value
+    return found
+
+
+def tensors_to_fill(
+    index: Index,
+    checkpoint: str,
+    model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: MovingAverage,
-    position: dict[str, Any],
-    *,
-    keep: int,
-) -> Path:
-    """Write the state after `step` steps; a kill at any moment leaves only whole checkpoints behind."""
-    rank, ranks = world()
-    target, temporary = folder / f"step-{step:07d}", folder / f"step-{step:07d}.tmp"
-    if rank == 0:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-    _meet()
-    torch.save(
-        {
-            "model": {name: local(p.detach()) for name, p in model.named_parameters()},
-            "average": average.shards,
-            "optimizer": _optimizer_state(model, optimizer),
-            "rng": torch.get_rng_state(),
-        },
-        temporary / f"rank-{rank:05d}.pt",
-    )
-    _meet()
-    if rank == 0:
-        meta = {"step": step, "ranks": ranks, "position": position}
-        (temporary / "meta.json").write_text(json.dumps(meta))
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
-        for old in checkpoints(folder)[:-keep]:
-            shutil.rmtree(old)
-    _meet()
-    return target
+) -> dict[str, Tensor]:
+    """The tensors that a checkpoint is loaded into; the optimizer gets the state that the checkpoint has.
 
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints of a run, oldest first."""
-    return sorted(p for p in folder.glob("step-*") if NAME.match(p.name) and (p / "meta.json").is_file())
-
-
-def read_meta(path: Path) -> dict[str, Any]:
-    """`step`, `ranks` and `position`; ConfigurationError for another number of processes or a damaged file."""
-    try:
-        meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
-    except (OSError, ValueError) as error:
-        raise _damaged(path / "meta.json", str(error)) from error
-    missing = {"step", "ranks", "position"} - (meta.keys() if isinstance(meta, dict) else set())
-    if missing:
-        raise _damaged(path / "meta.json", f"no {', '.join(sorted(missing))} in it")
-    ranks = world()[1]
-    if meta["ranks"] != ranks:
-        raise ConfigurationError(
-            f"{path.name} was written by {meta['ranks']} processes, this run has {ranks}"
-        )
-    return meta
-
-
-def restore(
-    path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, average: MovingAverage
-) -> tuple[int, dict[str, Any]]:
-    """Load a checkpoint in place; the step it was taken after and the data position.
-
-    Raises ConfigurationError for another number of processes, other parameters, or a file that is damaged.
+    Raises:
+        ConfigurationError: the checkpoint is of another model.
     """
-    meta, rank = read_meta(path), world()[0]
-    state = _read_state(path / f"rank-{rank:05d}.pt")
-    parameters = dict(model.named_parameters())
-    theirs = {(name, value.shape) for name, value in state["model"].items()}
-    ours = {(name, local(value).shape) for name, value in parameters.items()}
-    if theirs != ours:
-        raise ConfigurationError(f"{path} is of another model: {sorted({n for n, _ in theirs ^ ours})[:5]}")
-    with torch.no_grad():
-        for name, value in state["model"].items():
-            local(parameters[name]).copy_(value)
-            average.shards[name].copy_(state["average"][name])
-    _load_optimizer(model, optimizer, state["optimizer"])
-    torch.set_rng_state(state["rng"])
-    return meta["step"], meta["position"]
-
-
-def _read_state(file: Path) -> dict[str, Any]:
-    try:
-        with file.open("rb") as opened:
-            # what is no zip file would be read as the pickle of an older version, which fails in a dozen ways
-            if not zipfile.is_zipfile(opened):
-                raise _damaged(file, "not written by torch.save, or cut")
-            # `torch.load` reads the values without their check sums
-            if broken := zipfile.ZipFile(opened).testzip():
-                raise _damaged(file, f"{broken} in it fails its check sum")
-        state: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu")
-    # the library raises nothing narrower
-    except (OSError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        raise _damaged(file, str(error)) from error
-    return state
-
-
-def _damaged(file: Path, why: str) -> ConfigurationError:
-    first = why.strip().partition("\n")[0]
-    return ConfigurationError(
-        f"{file} can't be read ({first}); remove the folder {file.parent.name} to go on from the one before"
-    )
-
-
-def _optimizer_state(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, dict[str, torch.Tensor]]:
-    return {
-        name: {key: local(value) for key, value in optimizer.state[p].items()}
-        for name, p in model.named_parameters()
-        if p in optimizer.state
-    }
-
-
-def _load_optimizer(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, dict[str, torch.Tensor]]
-) -> None:
-    """Fill the state by name: moments take the parameter's own sharding."""
+    optimizer.state.clear()
+    on_device = any(group.get("fused") or group.get("capturable") for group in optimizer.param_groups)
     for name, parameter in model.named_parameters():
-        if name not in state:
-            continue
-        own: dict[str, torch.Tensor] = {}
-        for key, value in state[name].items():
-            if value.shape == local(parameter).shape and key != "step":
-                own[key] = torch.zeros_like(parameter)
-                local(own[key]).copy_(value)
-            else:
-                own[key] = value.clone()
-        optimizer.state[parameter] = own
+        keys = [
+            key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{key}.{name}" in index.tensors
+        ]
+        state = {key: torch.zeros_like(parameter) for key in keys if key != "step"}
+        if "step" in keys:
+            place = parameter.device if on_device else "cpu"
+            state["step"] = torch.zeros((), dtype=torch.float32, device=place)
+        if state:
+            optimizer.state[parameter] = state
+    tensors = trained_tensors(model, optimizer, average)
+    theirs = {(name, stored.shape) for name, stored in index.tensors.items()}
+    ours = {(name, tuple(value.shape)) for name, value in tensors.items()}
+    if theirs != ours:
+        raise ConfigurationError(
+            f"{checkpoint} is of another model: {sorted({name for name, _ in theirs ^ ours})[:5]}"
+        )
+    return tensors
 
 
-def _meet() -> None:
-    if distributed.is_initialized():
-        distributed.barrier()
+def _first(error: CheckpointException) -> str:
+    reasons: Sequence[BaseException] = [failure[0] for failure in error.failures.values()]
+    return f"{type(reasons[0]).__name__}: {reasons[0]}".partition("\n")[0]
+
+
+def _tell(line: str) -> None:
+    if world()[0] == 0:
+        print(line, flush=True)

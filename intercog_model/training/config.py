@@ -70,8 +70,9 @@ class RunConfig(Settings):
 
     out: Operation[str] = ""  # folder of this run alone
     seed: Identity[Seed] = 0
-    save_every: Operation[Count] = 200
+    save_every: Operation[Count] = 500
     keep_checkpoints: Operation[Count] = 2
+    checkpoints: Operation[str] = ""  # folder or s3://bucket/path; "" is `out`
     attention: Numerics[Literal["flex", "dense"]] = "flex"  # flex trains on a GPU only
     bf16: Numerics[bool] = True
     replicas: Numerics[Count] = 1  # copies of the model, each sharded over its part of the processes (HSDP)
@@ -80,6 +81,11 @@ class RunConfig(Settings):
     padded_vae_batches: Identity[bool] = False
     peak_tflops: Operation[Weight] = 0.0  # of one device in bf16, for MFU; 0 leaves it out
     digest_every_step: Operation[bool] = False  # sha256 of EMA and optimizer state in the log
+
+    @property
+    def place_of_checkpoints(self) -> str:
+        """The folder or address that checkpoints are written to."""
+        return self.checkpoints or self.out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from intercog_model.data.chain_text import CLOSE, GROUNDING_PROMPT, HEADINGS, OP
 from intercog_model.data.mixture import SourceConfig, used_sources
 from intercog_model.data.shards import read_uri, sizes_of_tars
 from intercog_model.errors import ConfigurationError
+from intercog_model.training.checkpoint_folder import require_location
 from intercog_model.training.config import TrainConfig
 
 FEATURES_FILE = "features.json"
@@ -30,6 +31,7 @@ def require_inputs(config: TrainConfig) -> None:
     model, out = config.model, config.run.out
     if not out.strip() or "\0" in out:
         raise ConfigurationError(f"run.out: {out!r}, should be a folder, which no other run uses")
+    require_location(config.run.place_of_checkpoints, "run.checkpoints")
     if model.flavor == "released" and not model.checkpoint:
         raise ConfigurationError("model.checkpoint: '', should be a folder for the released flavor")
     if model.checkpoint and not Path(model.checkpoint).is_dir():

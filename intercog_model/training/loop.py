@@ -12,11 +12,13 @@ from torch import Tensor
 from intercog_model.backbone.attention import Attend, DenseAttend, FlexAttend
 from intercog_model.backbone.bagel import encode_images
 from intercog_model.packing.masks import dense_masks, flex_mask, visible_pairs
-from intercog_model.training import checkpoints
 from intercog_model.training.build import Parts
-from intercog_model.training.config import TrainConfig
+from intercog_model.training.checkpoints import Checkpoints, trained_tensors
+from intercog_model.training.config import TrainConfig, to_json
 from intercog_model.training.logging import StepLog, flops_per_step
 from intercog_model.training.objective import TrainingBatch, term_counts, total_loss
+from intercog_model.training.run_folder import require_same_run
+from intercog_model.training.run_record import RunRecord
 from intercog_model.training.sharding import (
     MovingAverage,
     digest,
@@ -27,6 +29,7 @@ from intercog_model.training.sharding import (
 )
 from intercog_model.training.step_feed import ReadyStep, StepFeed
 from intercog_model.training.step_plan import StepPlan
+from intercog_model.training.stop_request import StopRequest
 
 
 class NotFiniteError(RuntimeError):
@@ -36,8 +39,8 @@ class NotFiniteError(RuntimeError):
 class Trainer:
     """State of a run; `run` carries it to the last step."""
 
-    def __init__(self, config: TrainConfig, parts: Parts, device: torch.device) -> None:
-        self.config, self.parts, self.device = config, parts, device
+    def __init__(self, config: TrainConfig, parts: Parts, device: torch.device, record: RunRecord) -> None:
+        self.config, self.parts, self.device, self.record = config, parts, device, record
         self.folder = Path(config.run.out)
         self.rank, self.ranks = world()
         trained = [p for p in parts.model.parameters() if p.requires_grad]
@@ -53,21 +56,27 @@ class Trainer:
         self.average = MovingAverage(parts.model, o.ema_decay)
         self.step = 0
         self.position = parts.planner.position()
-        found = checkpoints.checkpoints(self.folder)
-        if found:
-            self.step, self.position = checkpoints.restore(
-                found[-1], parts.model, self.optimizer, self.average
-            )
+        self.checkpoints = Checkpoints(config.run.place_of_checkpoints, keep=config.run.keep_checkpoints)
+        found = self.checkpoints.restore(parts.model, self.optimizer, self.average, self._require_own)
+        if found is not None:
+            self.step, self.position = found["step"], found["position"]
             parts.planner.restore(self.position)
-            print(f"rank {self.rank}: resumed after step {self.step} from {found[-1].name}", flush=True)
+        self.stop, self.stopping = StopRequest(), False
         self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
 
     def run(self) -> None:
-        """All remaining steps; a checkpoint at every `save_every` steps and at the end."""
+        """All remaining steps; a checkpoint at every `save_every` steps and at the end.
+
+        Any process that is asked to stop stops all of them after the same step, which is saved.
+        """
+        with self.stop:
+            self._run()
+
+    def _run(self) -> None:
         steps = self.config.optim.steps
         feed = StepFeed(self.parts.planner, rank=self.rank, ranks=self.ranks, first=self.step, stop=steps)
         try:
-            while self.step < steps:
+            while self.step < steps and not self.stopping:
                 started = time.monotonic()
                 ready = feed.take()
                 waited = time.monotonic() - started
@@ -78,18 +87,28 @@ class Trainer:
                 self._rates(values)
                 if self.log:
                     self.log.write(self.step, values)
-                if self.step % self.config.run.save_every == 0 or self.step == steps:
+                if self.step % self.config.run.save_every == 0 or self.step == steps or self.stopping:
                     self.save()
+            self.checkpoints.wait()
         finally:
             feed.close()
+            self.checkpoints.wait()
             if self.log:
                 self.log.close()
 
     def save(self) -> None:
-        """A checkpoint of this moment."""
-        keep = self.config.run.keep_checkpoints
-        checkpoints.save(
-            self.folder, self.step, self.parts.model, self.optimizer, self.average, self.position, keep=keep
+        """A checkpoint of this moment, which is written while training goes on."""
+        tensors = trained_tensors(self.parts.model, self.optimizer, self.average)
+        state = {
+            "position": self.position,
+            "run": self.record.to_json(),
+            "config": to_json(self.config),
+        }
+        self.checkpoints.save(self.step, tensors, state)
+
+    def _require_own(self, name: str, state: dict[str, Any]) -> None:
+        require_same_run(
+            self.record, RunRecord.from_json(state["run"]), f"{self.checkpoints.folder.uri}: {name}"
         )
 
     def _train_step(self, ready: ReadyStep) -> dict[str, Any]:
@@ -100,7 +119,8 @@ class Trainer:
             for name, value in term_counts(batch, objective).items():
                 own_counts[name] += value * counted
         # every term is a mean over the whole step, so its count is summed before the first backward pass
-        counts = sum_over_ranks(own_counts, self.device)
+        counts = sum_over_ranks(own_counts | {"asked to stop": float(bool(self.stop.asked))}, self.device)
+        self.stopping = counts.pop("asked to stop") > 0
         sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in counts}
         work = {"tokens": 0.0, "flops": 0.0}
         for batch, counted in batches:
@@ -180,7 +200,7 @@ class Trainer:
             "optimizer_bytes": optimizer_bytes(self.optimizer),
         }
         if self.config.run.digest_every_step:
-            facts["ema_digest"] = digest(self.average.shards.values())
+            facts["ema_digest"] = digest(self.average.values.values())
             facts["optimizer_digest"] = optimizer_digest(self.optimizer)
         return facts
 
@@ -189,10 +209,3 @@ class Trainer:
         flops = values.pop("flops")
         if self.config.run.peak_tflops:
             values["mfu"] = flops / values["seconds"] / (self.ranks * self.config.run.peak_tflops * 1e12)
-
-
-def averaged_weights(parts: Parts, average: MovingAverage) -> dict[str, Tensor]:
-    """The main checkpoint's tensors from the moving average; a collective under sharding."""
-    bagel = parts.model.bagel
-    weights = {name: average.whole(f"bagel.{name}", p.detach()) for name, p in bagel.named_parameters()}
-    return weights | {name: table.detach() for name, table in bagel.named_buffers()}

@@ -64,11 +64,6 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def full(tensor: Tensor) -> Tensor:
-    """The whole tensor; a collective when it is sharded."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
 def sum_over_ranks(values: dict[str, float], device: torch.device | str) -> dict[str, float]:
     """Each value summed over all processes, in float64."""
     if world()[1] == 1:
@@ -79,30 +74,21 @@ def sum_over_ranks(values: dict[str, float], device: torch.device | str) -> dict
 
 
 class MovingAverage:
-    """Exponential average of the parameters, each rank holding only its own shards, in float32."""
+    """Exponential average of the parameters in float32, sharded as they are."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.shards = {name: local(p.detach()).float().clone() for name, p in model.named_parameters()}
+        self.values = {name: p.detach().float().clone() for name, p in model.named_parameters()}
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """One step toward the current parameters."""
         for name, parameter in model.named_parameters():
-            self.shards[name].lerp_(local(parameter.detach()).float(), 1 - self.decay)
-
-    def whole(self, name: str, like: Tensor) -> Tensor:
-        """The full average of a parameter; a collective when `like` is sharded."""
-        if not isinstance(like, DTensor):
-            return self.shards[name]
-        part = DTensor.from_local(
-            self.shards[name], like.device_mesh, like.placements, shape=like.shape, stride=like.stride()
-        )
-        return part.full_tensor()
+            local(self.values[name]).lerp_(local(parameter.detach()).float(), 1 - self.decay)
 
     def bytes(self) -> int:
-        """Memory of this rank's shards."""
-        return sum(value.numel() * value.element_size() for value in self.shards.values())
+        """Memory of this rank's part."""
+        return sum(local(v).numel() * local(v).element_size() for v in self.values.values())
 
 
 def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import yaml
 
-from intercog_model.checkpoint import save_folder
+from intercog_model.saving import Weights, save_folder
 from intercog_model.training.build import random_debug_models
 from tasks.backends.weights import write_lock
 from tests.tasks.backends.torch.ram.tiny_ram import write_model
@@ -51,7 +51,7 @@ def write_checkpoints(folder: Path) -> dict[str, dict[str, Any]]:
     torch.manual_seed(0)
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
-    save_folder(bagel.state_dict(), bagel.config, vae, folder / "bagel")
+    save_folder(Weights.of(bagel.state_dict()), bagel.config, vae, folder / "bagel")
     (folder / "bagel" / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     write_lock(folder / "bagel", "random")
     device = {"device": "cpu"}

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 from intercog_model import train
+from intercog_model.training.checkpoint_folder import CheckpointFolder, step_of
 from intercog_model.training.config_files import load_config
+from intercog_model.training.export_run import export_run
 from intercog_model.training.run_folder import RunFolder
 from tests.intercog_model import release, toys
 
@@ -63,6 +65,17 @@ def log(out):
 
 def without_times(lines):
     return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+
+
+def saved_steps(place):
+    """Steps of the whole checkpoints below a folder or address, oldest first."""
+    return [step_of(name) for name in CheckpointFolder(str(place)).names()]
+
+
+def exported(out):
+    """The model folder of a run's newest checkpoint, made on first use."""
+    folder = Path(out) / f"export-{saved_steps(out)[-1]}"
+    return folder if folder.exists() else export_run(str(out))
 
 
 def trainer_of(*configs, name="base"):

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from intercog_model import checkpoint  # noqa: E402
 from intercog_model.backbone.autoencoder import AutoEncoder  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
-from intercog_model.checkpoint import CheckpointError, load_folder, read_config, save_folder, save_model  # noqa: E402
+from intercog_model.checkpoint import CheckpointError, load_folder, read_config  # noqa: E402
 from intercog_model.config import FLUX_VAE, debug_config, released_config  # noqa: E402
+from intercog_model.saving import Weights, save_folder, save_model  # noqa: E402
 
 TOKENS = debug_config().tokens
 
@@ -22,7 +23,7 @@ TOKENS = debug_config().tokens
 def folder(tmp_path):
     torch.manual_seed(0)
     config = debug_config()
-    save_folder(Bagel(config).state_dict(), config, AutoEncoder(config.vae), tmp_path)
+    save_folder(Weights.of(Bagel(config).state_dict()), config, AutoEncoder(config.vae), tmp_path)
     return tmp_path
 
 
@@ -71,7 +72,7 @@ def test_a_wrong_position_table_is_refused_and_a_bf16_copy_is_replaced(folder):
 def test_only_the_published_names_are_saved(folder):
     model = Bagel(debug_config())
     with pytest.raises(CheckpointError, match="unexpected: projector"):
-        save_model(model.state_dict() | {"projector": torch.zeros(1)}, model.config, folder)
+        save_model(Weights.of(model.state_dict() | {"projector": torch.zeros(1)}), model.config, folder)
 
 
 def test_the_released_sizes_are_read_from_the_published_files(tmp_path, monkeypatch):

@@ -11,13 +11,13 @@ from PIL import Image  # noqa: E402
 
 from intercog_model.backbone.autoencoder import AutoEncoder  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
-from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
 from intercog_model.edit import main  # noqa: E402
 from intercog_model.inference.chain import ChainSettings, run_chain  # noqa: E402
 from intercog_model.inference.pipeline import Pipeline  # noqa: E402
 from intercog_model.inference.plain_modes import edit, edit_crop, edit_crops, edit_many  # noqa: E402
 from intercog_model.inference.sampler import SamplerSettings, separate_velocities  # noqa: E402
+from intercog_model.saving import Weights, save_folder  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.toys import command_line  # noqa: E402
 
@@ -121,7 +121,9 @@ def test_finished_jobs_of_a_batch_are_skipped_and_told(picture, tmp_path, capsys
 
 @pytest.mark.slow
 def test_a_saved_folder_edits_as_the_model_it_was_saved_from(pipeline, picture, tmp_path):
-    save_folder(pipeline.model.state_dict(), pipeline.model.config, pipeline.vae, tmp_path / "model")
+    save_folder(
+        Weights.of(pipeline.model.state_dict()), pipeline.model.config, pipeline.vae, tmp_path / "model"
+    )
     (tmp_path / "model" / "intercog.json").write_text('{"flavor": "debug"}')
     out = tmp_path / "out"
     arguments = ["--model", str(tmp_path / "model"), "--dtype", "float32", "--mode", "edit", "--points", "3"]

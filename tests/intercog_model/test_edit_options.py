@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.edit import main  # noqa: E402
 from intercog_model.inference.jobs import read_jobs  # noqa: E402
+from intercog_model.saving import Weights, save_folder  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.toys import command_line  # noqa: E402
 
@@ -125,7 +125,9 @@ def test_a_picture_that_cannot_be_read_is_refused(picture, tmp_path, capsys):
 
 @pytest.mark.usefixtures("no_model")
 def test_a_folder_without_a_model_or_its_tokenizer_is_refused(pipeline, picture, tmp_path, capsys):
-    save_folder(pipeline.model.state_dict(), pipeline.model.config, pipeline.vae, tmp_path / "model")
+    save_folder(
+        Weights.of(pipeline.model.state_dict()), pipeline.model.config, pipeline.vae, tmp_path / "model"
+    )
     for folder, match in ((tmp_path / "in", "tokenizer.json"), (tmp_path / "model", "tokenizer.json")):
         line = refused(capsys, [*command_line(picture, tmp_path / "out"), "--model", str(folder)])
         assert line.startswith(f"error: --model {folder}: ")

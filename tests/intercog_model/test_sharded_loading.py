@@ -5,8 +5,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
-from intercog_model.checkpoint import MODEL_FILE, TABLES, CheckpointError, save_model  # noqa: E402
+from intercog_model.checkpoint import MODEL_FILE, TABLES, CheckpointError  # noqa: E402
 from intercog_model.config import debug_config  # noqa: E402
+from intercog_model.saving import Weights, save_model  # noqa: E402
 from intercog_model.training import sharded_loading  # noqa: E402
 from intercog_model.training.build import random_debug_models  # noqa: E402
 
@@ -21,7 +22,7 @@ def test_rows_are_dealt_as_torch_chunks_them(rows, ranks):
 
 def test_a_network_on_the_meta_device_gets_weights_and_tables(tmp_path):
     bagel = random_debug_models()[0]
-    save_model(bagel.state_dict(), bagel.config, tmp_path)
+    save_model(Weights.of(bagel.state_dict()), bagel.config, tmp_path)
     with torch.device("meta"):
         empty = Bagel(debug_config())
     sharded_loading.load_shards(empty, tmp_path / MODEL_FILE, "cpu")
@@ -32,7 +33,7 @@ def test_a_file_with_another_shape_or_table_is_refused(tmp_path):
     bagel = random_debug_models()[0]
     weights = bagel.state_dict()
     weights[TABLES[0]] = weights[TABLES[0]] + 1
-    save_model(weights, bagel.config, tmp_path)
+    save_model(Weights.of(weights), bagel.config, tmp_path)
     with torch.device("meta"):
         empty = Bagel(debug_config())
     with pytest.raises(CheckpointError, match=TABLES[0]):

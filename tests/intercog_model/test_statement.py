@@ -6,7 +6,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from intercog_model.checkpoint import save_folder  # noqa: E402
 from intercog_model.config import released_config  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.inference.option_checks import check_vit_side  # noqa: E402
@@ -18,6 +17,7 @@ from intercog_model.packing.resize import (  # noqa: E402
     VIT_RULE,
     SizeRule,
 )
+from intercog_model.saving import Weights, save_folder  # noqa: E402
 from intercog_model.statement import STATEMENT_FILE, Statement, read_statement  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 
@@ -36,7 +36,7 @@ def test_a_folder_without_a_statement_is_bagel_as_published_and_a_trained_one_sa
 
 def test_pictures_are_sized_by_the_rules_of_the_folder(tmp_path):
     model, vae = toys.models()
-    save_folder(model.bagel.state_dict(), model.bagel.config, vae, tmp_path)
+    save_folder(Weights.of(model.bagel.state_dict()), model.bagel.config, vae, tmp_path)
     rule = SizeRule(max_side=42, min_side=14, stride=14)
     stated = Statement(flavor="debug", vae_rule=DEBUG_VAE_RULE, vit_rule=rule)
     (tmp_path / STATEMENT_FILE).write_text(stated.to_json())

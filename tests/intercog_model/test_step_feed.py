@@ -7,11 +7,10 @@ torch = pytest.importorskip("torch")
 from intercog_model.data.mixture import Mixture, SourceConfig  # noqa: E402
 from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
-from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.step_feed import StepFeed  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
-from tests.intercog_model.runs import log, overlay, trainer_of, without_times  # noqa: E402
+from tests.intercog_model.runs import log, overlay, saved_steps, trainer_of, without_times  # noqa: E402
 
 BROKEN = ("k1", "k3")
 
@@ -87,7 +86,7 @@ def test_left_out_samples_are_counted_alike_in_a_resumed_run(folder, tmp_path):
     more = "samples_per_step = 2"
     trainer_of(overlay(tmp_path / "w.toml", folder, tmp_path / "w", steps=6, more=more)).run()
     trainer_of(overlay(tmp_path / "a.toml", folder, tmp_path / "r", steps=2, more=more)).run()
-    assert [p.name for p in checkpoints(tmp_path / "r")] == ["step-0000002"]
+    assert saved_steps(tmp_path / "r") == [2]
     trainer_of(overlay(tmp_path / "b.toml", folder, tmp_path / "r", steps=6, more=more)).run()
     lines = without_times(log(tmp_path / "r"))
     assert lines == without_times(log(tmp_path / "w"))

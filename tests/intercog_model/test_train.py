@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,6 @@ from intercog_model.grounding.config import DEBUG_HEADS  # noqa: E402
 from intercog_model.grounding.features import RandomPatchFeatures  # noqa: E402
 from intercog_model.packing.resize import DEBUG_VAE_RULE  # noqa: E402
 from intercog_model.training import loop  # noqa: E402
-from intercog_model.training.checkpoints import checkpoints  # noqa: E402
 from intercog_model.training.logging import StepLog  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
@@ -33,14 +30,19 @@ from tests.intercog_model.runs import (  # noqa: E402
     SMALL,
     TERMS,
     command,
+    exported,
     finish,
     log,
     overlay,
+    saved_steps,
     start,
     trainer_of,
-    without_times,
     write_samples,
 )
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:torch.distributed is disabled"
+)  # runs in this process are of one
 
 
 @pytest.fixture(scope="module")
@@ -53,42 +55,6 @@ def undisturbed(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "whole"
     finish(start(command(overlay(out.with_suffix(".toml"), folder, out))))
     return out
-
-
-@pytest.mark.slow
-def test_killed_runs_resume_to_the_same_bits(folder, undisturbed, tmp_path):
-    out = tmp_path / "killed"
-    config = overlay(tmp_path / "c.toml", folder, out)
-    # kills at the first sign of: a step begun after a save, a save half written, a later step
-    moments = ["step-0000002", "step-0000004.tmp", "step-0000004"]
-    for moment in moments:
-        process = start(command(config))
-        while process.poll() is None and not (out / moment).exists():
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert "resumed after step" in finish(start(command(config)))
-    assert without_times(log(out)) == without_times(log(undisturbed))
-    ours, theirs = (load_file(o / "export" / "ema.safetensors") for o in (out, undisturbed))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-
-
-@pytest.mark.long
-def test_kills_at_any_moment_change_nothing(folder, undisturbed, tmp_path):
-    out = tmp_path / "killed"
-    config = overlay(tmp_path / "c.toml", folder, out)
-    for wait in (0.3, 1.1, 1.9):  # seconds into the training itself, whatever it is doing then
-        process = start(command(config))
-        before = len(log(out)) if (out / "log.jsonl").exists() else 0
-        while process.poll() is None and (len(log(out)) if (out / "log.jsonl").exists() else 0) <= before:
-            time.sleep(0.01)
-        time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if checkpoints(out) and len(log(out)) >= 6:
-            break
-    finish(start(command(config)))
-    assert without_times(log(out)) == without_times(log(undisturbed))
 
 
 @pytest.mark.slow
@@ -136,7 +102,7 @@ def test_processes_that_read_only_their_rows_start_from_the_same_weights(folder,
         out = tmp_path / str(processes)
         config = overlay(tmp_path / f"{processes}.toml", folder, out, steps=2)
         with config.open("a") as file:
-            file.write(f'[model]\ncheckpoint = "{undisturbed / "export"}"\n')
+            file.write(f'[model]\ncheckpoint = "{exported(undisturbed)}"\n')
         finish(start(command(config), processes=processes))
         lines[processes] = log(out)
     assert lines[1][0]["ce"] < log(undisturbed)[0]["ce"]
@@ -146,18 +112,8 @@ def test_processes_that_read_only_their_rows_start_from_the_same_weights(folder,
 
 
 @pytest.mark.slow
-def test_another_number_of_processes_cannot_resume(folder, undisturbed, tmp_path):
-    out = tmp_path / "copy"
-    shutil.copytree(undisturbed, out)
-    process = start(command(overlay(tmp_path / "c.toml", folder, out, steps=8)), processes=2)
-    output, _ = process.communicate(timeout=3600)
-    assert process.returncode != 0
-    assert "was written by 1 processes, this run has 2" in output
-
-
-@pytest.mark.slow
 def test_the_export_has_exactly_the_published_names(undisturbed):
-    weights = load_file(undisturbed / "export" / "ema.safetensors")
+    weights = load_file(exported(undisturbed) / "ema.safetensors")
     with torch.device("meta"):
         assert weights.keys() == Bagel(debug_config()).state_dict().keys()
     assert (undisturbed / "tensorboard").is_dir()
@@ -169,7 +125,7 @@ def test_a_loss_that_is_no_number_stops_with_its_samples(folder, tmp_path):
         trainer.parts.model.heads.text_alignment[0].weight[0, 0] = torch.nan
     with pytest.raises(loop.NotFiniteError, match=r"step 1: .*tv.*samples of the step: k\d"):
         trainer.run()
-    assert not checkpoints(tmp_path / "out")
+    assert saved_steps(tmp_path / "out") == []
 
 
 @pytest.mark.slow
@@ -179,12 +135,12 @@ def test_a_run_starts_from_a_checkpoint_folder_and_cached_features(folder, undis
     write_origin(tmp_path / "cache", "0", DEBUG_VAE_RULE)
     more = tmp_path / "more.toml"
     more.write_text(
-        f'[model]\ncheckpoint = "{undisturbed / "export"}"\nfeatures = "cached"\n'
+        f'[model]\ncheckpoint = "{exported(undisturbed)}"\nfeatures = "cached"\n'
         f'features_folder = "{tmp_path / "cache"}"\n'
     )
     config = overlay(tmp_path / "a.toml", folder, tmp_path / "a", steps=1)
     trainer = trainer_of(config, more)
-    begun = load_file(undisturbed / "export" / "ema.safetensors")
+    begun = load_file(exported(undisturbed) / "ema.safetensors")
     assert torch.equal(trainer.parts.model.bagel.llm2vae.weight, begun["llm2vae.weight"])
     trainer.run()
     first, fresh = log(tmp_path / "a")[0], log(undisturbed)[0]
@@ -252,42 +208,6 @@ def test_a_run_of_other_sources_cannot_be_resumed_and_they_are_named(folder, two
     assert (out / "log.jsonl").read_bytes() == before[out / "log.jsonl"]
 
 
-def test_a_checkpoint_of_more_processes_or_of_another_model_is_refused(folder, two_steps, tmp_path, capsys):
-    out = shutil.copytree(two_steps, tmp_path / "copy")
-    config, path = overlay(tmp_path / "c.toml", folder, out, more=SMALL), out / "step-0000002"
-    meta = json.loads((path / "meta.json").read_text())
-    (path / "meta.json").write_text(json.dumps(meta | {"ranks": 2}))
-    told = "error: step-0000002 was written by 2 processes, this run has 1"
-    assert refused(capsys, config) == told
-    (path / "meta.json").write_text(json.dumps(meta))
-    state = torch.load(path / "rank-00000.pt")
-    state["model"]["bagel.llm2vae.bias"] = torch.zeros(3)
-    torch.save(state, path / "rank-00000.pt")
-    with pytest.raises(
-        ConfigurationError, match=r"step-0000002 is of another model: \['bagel.llm2vae.bias'\]"
-    ):
-        trainer_of(config)
-
-
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "foreign", "a bit", "other keys"])
-@pytest.mark.parametrize("name", ["meta.json", "rank-00000.pt"])
-def test_a_damaged_checkpoint_is_named_with_the_way_out(name, damage, folder, two_steps, tmp_path):
-    out = shutil.copytree(two_steps, tmp_path / "copy")
-    path = out / "step-0000002" / name
-    whole = path.read_bytes()
-    path.unlink()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2 if name.startswith("rank") else 0] ^= 0x40
-    contents = {"empty": b"", "cut": whole[: len(whole) // 2], "foreign": b"hello", "a bit": bytes(flipped)}
-    if damage != "missing":
-        path.write_bytes(contents.get(damage, b'{"ranks": 1}'))
-    if (name, damage) == ("meta.json", "missing"):
-        assert not checkpoints(out)  # what has no meta.json was never finished
-        return
-    with pytest.raises(ConfigurationError, match=f"{name} can't be read .*remove the folder step-0000002"):
-        trainer_of(overlay(tmp_path / "c.toml", folder, out, more=SMALL))
-
-
 def test_a_log_with_lines_of_none_is_gone_on_with(folder, two_steps, tmp_path):
     out = shutil.copytree(two_steps, tmp_path / "copy")
     whole = (out / "log.jsonl").read_bytes()
@@ -297,15 +217,12 @@ def test_a_log_with_lines_of_none_is_gone_on_with(folder, two_steps, tmp_path):
     assert (out / "log.jsonl").read_bytes() == whole
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
-def test_only_a_process_alone_takes_the_interpreter_down_at_its_end(processes, monkeypatch):
+def test_a_process_ends_without_taking_the_interpreter_down(monkeypatch, capsys):
     ended = []
-    monkeypatch.setenv("WORLD_SIZE", processes)
     monkeypatch.setattr("os._exit", ended.append)
-    with pytest.raises(SystemExit) as stopped:
-        train.leave(3)  # the real `_exit` does not come back
-    assert stopped.value.code == 3
-    assert ended == ([] if processes == "1" else [3])
+    print("last words", end="")
+    train.leave(3)
+    assert ended == [3]
 
 
 def test_packs_are_dealt_by_order_and_short_ranks_repeat_without_counting(folder):

@@ -127,14 +127,14 @@ def _classical(folder: Path) -> Subject:
 def _bagel(folder: Path) -> Subject:
     """A tiny random model in place of the published one."""
     torch = pytest.importorskip("torch")
-    from intercog_model.checkpoint import save_folder  # noqa: PLC0415
+    from intercog_model.saving import Weights, save_folder  # noqa: PLC0415
     from intercog_model.training.build import random_debug_models  # noqa: PLC0415
     from tasks.backends.weights import write_lock  # noqa: PLC0415
 
     torch.manual_seed(0)
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
-    save_folder(bagel.state_dict(), bagel.config, vae, folder / "tiny")
+    save_folder(Weights.of(bagel.state_dict()), bagel.config, vae, folder / "tiny")
     (folder / "tiny" / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     write_lock(folder / "tiny", "random")
     options = {"weights": str(folder / "tiny"), "device": "cpu", "dtype": "float32", "points": 3}

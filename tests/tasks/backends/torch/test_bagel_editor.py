@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from intercog_model.checkpoint import save_folder  # noqa: E402
+from intercog_model.saving import Weights, save_folder  # noqa: E402
 from intercog_model.training.build import random_debug_models  # noqa: E402
 from tasks.backends.torch.bagel_editor import BagelEditor, BagelEditorOptions  # noqa: E402
 from tasks.backends.weights import write_lock  # noqa: E402
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     bagel, vae = random_debug_models()
     torch.nn.init.normal_(bagel.llm2vae.weight, std=0.1)  # at zero no question would change the picture
-    save_folder(bagel.state_dict(), bagel.config, vae, folder)
+    save_folder(Weights.of(bagel.state_dict()), bagel.config, vae, folder)
     (folder / "intercog.json").write_text('{"flavor": "debug"}', encoding="utf-8")
     return folder
 

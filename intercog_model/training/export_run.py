@@ -1,0 +1,193 @@
+"""A model folder of a run's checkpoint: its averaged weights, read one at a time, and all that the folder needs."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.state_dict_loader import load
+
+from intercog_model.backbone.autoencoder import AutoEncoder
+from intercog_model.backbone.bagel import Bagel
+from intercog_model.backbone.position_tables import sincos_table
+from intercog_model.checkpoint import MODEL_FILE, TABLES, VAE_FILE, read_config, shapes_of
+from intercog_model.config import BagelConfig
+from intercog_model.data.tokenizer import BpeTokenizer
+from intercog_model.errors import ConfigurationError
+from intercog_model.read_settings import read_settings
+from intercog_model.saving import Weights, save_folder
+from intercog_model.statement import STATEMENT_FILE, Statement
+from intercog_model.tokenizer_files import write_byte_tokenizer, write_tokenizer
+from intercog_model.training.build import start_of_debug_run
+from intercog_model.training.checkpoint_folder import (
+    CheckpointFolder,
+    DamagedCheckpointError,
+    Index,
+    require_location,
+    step_of,
+)
+from intercog_model.training.checkpoint_storage import CheckpointReader
+from intercog_model.training.config import TrainConfig
+from intercog_model.training.run_folder import RUN_FILE
+
+TYPES = {"released": torch.bfloat16, "debug": torch.float32}
+CARD = Path(__file__).parents[1] / "export_card.md"
+
+
+def export_run(
+    run: str, *, step: int | None = None, out: Path | None = None, base: Path | None = None
+) -> Path:
+    """Write the model folder of a run's newest checkpoint, or of the one after `step`; the folder.
+
+    Args:
+        run: its folder, or the address of its checkpoints.
+        step: of the checkpoint.
+        out: a folder that is not there yet; by default ``export-STEP`` in the run's folder.
+        base: where the folder that training began from lies now, if it has moved.
+
+    Raises:
+        ConfigurationError: there is no such checkpoint, it is damaged, or something else that is needed is missing.
+    """
+    checkpoints = CheckpointFolder(_place(run))
+    name = _choose(checkpoints, step)
+    try:
+        index = checkpoints.read(name)
+    except DamagedCheckpointError as error:
+        raise ConfigurationError(f"{name} is damaged: {error}; --step takes another") from error
+    if out is None and "://" in run:
+        raise ConfigurationError(f"{run}: --out should be a folder, since the run has none here")
+    out = out or Path(run) / f"export-{step_of(name)}"
+    if out.exists():
+        raise ConfigurationError(f"--out {out}: should not be there yet")
+    config: TrainConfig = read_settings(TrainConfig, index.state["config"])
+    # renamed when whole, so that no other command finds half a model
+    part = out.with_name(f"{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    start = _Start(config, base)
+    weights = _averaged(checkpoints, name, index, start, TYPES[config.model.flavor])
+    save_folder(weights, start.config, start.vae, part)
+    start.write_tokenizer(part)
+    statement = Statement(
+        flavor=config.model.flavor, vae_rule=config.sequence.vae_rule, vit_rule=config.sequence.vit_rule
+    )
+    (part / STATEMENT_FILE).write_text(statement.to_json(), encoding="utf-8")
+    (part / "README.md").write_text(_card(config, step_of(name)), encoding="utf-8")
+    part.rename(out)
+    return out
+
+
+def _place(run: str) -> str:
+    """Where a run keeps its checkpoints: as its `run.json` has it, else there itself."""
+    require_location(run, "run")
+    if "://" in run:
+        return run
+    if not Path(run).is_dir():
+        raise ConfigurationError(f"{run}: should be a run's folder")
+    file = Path(run) / RUN_FILE
+    stated = json.loads(file.read_text(encoding="utf-8"))["config"] if file.is_file() else {}
+    place: str = stated.get("run", {}).get("checkpoints") or run
+    return place
+
+
+def _choose(checkpoints: CheckpointFolder, step: int | None) -> str:
+    names = checkpoints.names()
+    found = [name for name in names if step is None or step_of(name) == step]
+    if not found:
+        there = ", ".join(str(step_of(name)) for name in names)
+        wanted = "no checkpoint" if step is None else f"no checkpoint of step {step}"
+        raise ConfigurationError(f"{checkpoints.uri}: {wanted}" + (f", there are {there}" if there else ""))
+    return found[-1]
+
+
+class _Start:
+    """What training began from: sizes, autoencoder, tokenizer, and weights that were never trained."""
+
+    def __init__(self, config: TrainConfig, base: Path | None) -> None:
+        self.folder = base or (Path(config.model.checkpoint) if config.model.checkpoint else None)
+        self.debug = config.model.flavor == "debug"
+        self.vae: AutoEncoder | Path
+        self.config: BagelConfig
+        self.read: Callable[[str], Tensor]
+        if self.folder is None:
+            bagel, self.vae = start_of_debug_run(config.run.seed)
+            self.config, weights = bagel.config, bagel.state_dict()
+            self.read = lambda name: weights[name].detach()
+            return
+        if not self.folder.is_dir():
+            raise ConfigurationError(
+                f"model.checkpoint: {str(self.folder)!r}, should be a folder; --base tells where"
+            )
+        self.vae, self.read = self.folder / VAE_FILE, self._read
+        try:
+            tokens = (
+                start_of_debug_run(0)[0].config.tokens if self.debug else BpeTokenizer(self.folder).tokens
+            )
+            self.config = read_config(self.folder, tokens)
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigurationError(f"model.checkpoint: {str(self.folder)!r}: {error}") from error
+
+    def write_tokenizer(self, out: Path) -> None:
+        """Write the tokenizer's files."""
+        if self.debug:
+            write_byte_tokenizer(self.config, out)
+        else:
+            assert self.folder is not None  # by the checks of a run's configuration
+            write_tokenizer(self.folder, out)
+
+    def _read(self, name: str) -> Tensor:
+        assert self.folder is not None
+        with safe_open(self.folder / MODEL_FILE, framework="pt") as file:
+            value: Tensor = file.get_tensor(name)
+        return value
+
+
+def _averaged(
+    checkpoints: CheckpointFolder, name: str, index: Index, start: _Start, kind: torch.dtype
+) -> Weights:
+    """The main model's weights, as they are written."""
+    with torch.device("meta"):
+        shapes = shapes_of(Bagel(start.config))
+
+    def read(weight: str) -> Tensor:
+        if weight in TABLES:
+            rows, width = shapes[weight]
+            return sincos_table(round(rows**0.5), width)
+        stored = index.tensors.get(f"average.bagel.{weight}")
+        if stored is None:  # it was frozen
+            return start.read(weight)
+        key = f"average.bagel.{weight}"
+        found = {key: torch.empty(stored.shape, dtype=getattr(torch, stored.dtype))}
+        # of the index only this tensor: DCP would look at all of it for each
+        reader = CheckpointReader(checkpoints, name, Index(state={}, tensors={key: stored}))
+        planner = DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+        try:
+            load(found, storage_reader=reader, planner=planner, no_dist=True)
+        except CheckpointException as error:
+            reason = next(iter(error.failures.values()))[0]
+            if not isinstance(reason, DamagedCheckpointError):
+                raise reason from error
+            raise ConfigurationError(f"{name} is damaged: {reason}; --step takes another") from error
+        return found[key]
+
+    return Weights(shapes=shapes, types=dict.fromkeys(shapes, kind), read=read)
+
+
+def _card(config: TrainConfig, step: int) -> str:
+    """The folder's README: what it is, and whose licenses reach it."""
+    sources = "\n".join(f"* {s.name}: {s.kind}, weight {s.weight:g}" for s in config.sources if s.weight > 0)
+    values: dict[str, Any] = {
+        "step": step,
+        "base": config.model.checkpoint or "random weights (debug flavor)",
+        "sources": sources,
+    }
+    text = CARD.read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"{{{key}}}", str(value))
+    return text

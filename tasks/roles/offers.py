@@ -50,10 +50,12 @@ class Offer(ABC):
         covers_target: an edit changes the whole target. False: it may change the part that the instruction speaks of,
             so nothing that is measured over the whole mask can tell whether it was made.
         by_seed: another seed gives another edit. False: an edit that was refused is not tried again.
+        fillings: of an inpainter: how many ways of filling a hole it has. Each is tried, by the attempt of its
+            question, until one passes every gate.
         effects: an edit also changes shadow and reflection of its target, outside the mask or hole that was given.
             What it changed there is then allowed as well, as far as it is connected with the target.
 
-    ``by_seed`` and ``effects`` matter when the edit is made; changing them asks for no new instruction.
+    ``by_seed``, ``fillings`` and ``effects`` matter when the edit is made; changing them asks for no new instruction.
     """
 
     name: ClassVar[str]
@@ -61,6 +63,7 @@ class Offer(ABC):
     edit_types: ClassVar[frozenset[EditType]]
     covers_target: ClassVar[bool] = True
     by_seed: ClassVar[bool] = True
+    fillings: ClassVar[int] = 1
 
     def __init__(self, options: Settings) -> None:
         del options

@@ -13,6 +13,9 @@ from tasks.records.records import Box
 from tasks.stages.editing.compositing import Alpha
 from tasks.stages.editing.settings import RemovalSettings
 
+MIN_RIM_PX, RIM_SHARE = 1, 0.1
+"""How far the hole reaches into a neighbor that touches the object: pixels at least, and share of its margin."""
+
 
 def dilation_px(box: Box, shape: tuple[int, ...], settings: RemovalSettings) -> int:
     """How far the hole extends beyond the object with this ``box``, in pixels of a picture of ``shape``."""
@@ -40,7 +43,9 @@ def removal_hole(mask: Mask, boxes: list[Box], others: Mask, settings: RemovalSe
         kernel = np.zeros((2 * extra + 1, 1), np.uint8)
         kernel[: extra + 1] = 1
         grown = cv2.dilate(grown.astype(np.uint8), kernel) > 0
-    return grown & ~(others & ~mask)
+    # The outline between two things belongs to both: the object's own color is mixed into the neighbor's rim.
+    rim = dilate(mask, max(MIN_RIM_PX, round(RIM_SHARE * radius)))
+    return grown & (~others | rim)
 
 
 def with_shadow(hole: Mask, shadow: Mask, radius: int) -> Mask:
@@ -56,13 +61,17 @@ def removal_window(hole_box: Box, width: int, height: int, settings: RemovalSett
     return grow(hole_box, margin, width, height)
 
 
-def removal_alpha(hole: Mask, radius: int) -> Alpha:
-    """Weights of the fill (H, W): 1 over the object, a ramp in the outer half of the dilation, 0 outside."""
+def removal_alpha(hole: Mask, radius: int, taken: Mask) -> Alpha:
+    """Weights of the fill (H, W): 1 over what is ``taken`` out, a ramp in the outer half of the dilation, 0 outside.
+
+    Where a neighbor ends the hole right at the object, there is no room for a ramp: through it the object would show.
+    """
     feather = max(1.0, radius / 2)
     # Padding prevents a hole at the window's border from fading there.
     padded = np.pad(hole.astype(np.uint8), 1, mode="edge")
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    return np.where(hole, np.clip(distance / feather, 0, 1), 0).astype(np.float32)
+    ramp = np.clip(distance / feather, 0, 1)
+    return np.where(hole, np.where(taken, 1, ramp), 0).astype(np.float32)
 
 
 def _hulls(mask: Mask, boxes: list[Box]) -> NDArray[np.uint8]:

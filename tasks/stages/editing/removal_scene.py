@@ -51,20 +51,32 @@ class RemovalScene:
         return dilation_px(max(self.boxes, key=lambda box: box.area), self.mask.shape, settings)
 
 
-def open_scene(plan: EditPlan, source: Picture, offer: Offer) -> RemovalScene:
-    """Decodes the masks; the ``offer`` says what goes with the target, besides its parts, and what is its ground."""
+def open_scene(plan: EditPlan, source: Picture, offer: Offer, sure_mask: float) -> RemovalScene:
+    """Decodes the masks; the ``offer`` says what goes with the target, besides its parts, and what is its ground.
+
+    Of what goes with it the whole box is taken where the score of its mask is below ``sure_mask``.
+    """
     along, ground = offer.taken_along(plan.target), offer.ground_of(plan.target)
     indices, mask = plan.target.indices, from_rle(plan.target.mask)
     whole, others = mask.copy(), np.zeros(mask.shape, bool)
     for thing in plan.target.scene.objects:
         if thing.index in along or thing.part_of in indices:
-            whole |= from_rle(thing.mask)
+            whole |= _pixels(thing, sure_mask)
         elif thing.index not in indices and thing.index not in ground:
             others |= from_rle(thing.mask)
     objects = (plan.target.scene.objects[index] for index in along)
     # No detector is asked for parts, which have no class of their own.
     taken = tuple(thing for thing in objects if thing.part_of is None)
     return RemovalScene(plan=plan, source=source, along=taken, mask=mask, whole=whole, others=others & ~whole)
+
+
+def _pixels(thing: SceneObject, sure_mask: float) -> Mask:
+    """The thing's mask (H, W), with all of its box where the mask is in doubt."""
+    mask = from_rle(thing.mask)
+    if thing.mask_score < sure_mask:
+        box = thing.box
+        mask[max(0, box.y0) : box.y1, max(0, box.x0) : box.x1] = True
+    return mask
 
 
 def hole_of(

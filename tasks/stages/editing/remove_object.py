@@ -1,4 +1,4 @@
-"""Removes a target: hole, window, inpainter, compositing, detecting again; at most two tries."""
+"""Removes a target: hole, window, inpainter, compositing, detecting again; a few tries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tasks.stages.sample_stage import Workbench
 COMPARED: tuple[RemovalGate, ...] = ("gone", "new_object")
 """Gates for which the detector looks before and after, as `compare_looks` gives them."""
 
-IN_THE_GROUND = frozenset({"ragged_border_share", "cut_structures_share"})
+IN_THE_GROUND = frozenset({"ragged_border_share"})
 """Measurements that fail for what is around the object, whatever is filled."""
 
 
@@ -64,7 +64,8 @@ async def remove_object(
 ) -> EditResult:
     """Fills the target's area from its environment: the first try that passes every gate, else the best one.
 
-    The tries differ in the hole (`RemovalSettings.tries`): a bad fill is mostly caused by a rim left outside the hole.
+    The tries differ in the hole (`RemovalSettings.tries`), since a bad fill is mostly caused by a rim left outside it,
+    and in how it is filled, where the inpainter has several ways.
 
     ``offer`` is the inpainter's, which says what goes with the target, and whether the inpainter takes shadow and
     reflection along.
@@ -73,7 +74,7 @@ async def remove_object(
         SampleError: its position rules out a clean removal (too large, entangled with others), which is known before
             the inpainter is asked; or nothing could tell that it is gone; or the inpainter failed on it.
     """
-    scene = await bench.cpu(open_scene, plan, source, offer)
+    scene = await bench.cpu(open_scene, plan, source, offer, settings.removal.sure_mask)
     best: EditResult | None = None
     before: Look | None = None
     seen: tuple[Gate, ...] = ()
@@ -89,17 +90,25 @@ async def remove_object(
             if _any_of(("found_before",), settings):
                 seen = (found_before(plan, before, settings.gates),)
                 gates.require(seen[0])
-        done = await _fill(scene, hole, before, bench, ask, offer, settings, seed + number)
-        done = replace(done, gates=(*early, *seen, *done.gates))
-        if best is None or _failures(done) < _failures(best):
-            best = done
-        # Where structures run into the hole a larger one meets more of them.
-        if not _failures(done) or any(
-            g.measurement.name in IN_THE_GROUND for g in done.gates if not g.passed
-        ):
-            break
+        for attempt in range(offer.fillings):
+            try:
+                done = await _fill(scene, hole, before, bench, ask, offer, settings, seed + number, attempt)
+            except SampleError:
+                if best is None and attempt + 1 == offer.fillings:
+                    raise
+                continue
+            done = replace(done, gates=(*early, *seen, *done.gates))
+            if best is None or _failures(done) < _failures(best):
+                best = done
+            if not _failures(done) or _hopeless(done):
+                return best
     assert best is not None, "there is at least one try"
     return best
+
+
+def _hopeless(done: EditResult) -> bool:
+    """Whether a gate failed that no other try would pass: a larger hole meets more structures."""
+    return any(g.measurement.name in IN_THE_GROUND for g in done.gates if not g.passed)
 
 
 def _any_of(names: Sequence[RemovalGate], settings: EditingSettings) -> bool:
@@ -115,6 +124,7 @@ async def _fill(
     offer: Offer,
     settings: EditingSettings,
     seed: int,
+    attempt: int,
 ) -> EditResult:
     """Fills and measures one hole, without the gates measured before."""
     plan = scene.plan
@@ -123,6 +133,7 @@ async def _fill(
     question = InpaintQuestion(
         subject=plan.plan_id,
         seed=seed,
+        attempt=attempt,
         picture=scene.source.crop(crop),
         hole=cropped(hole, crop),
         avoid=cropped(scene.others | scene.whole, crop),
@@ -166,7 +177,7 @@ def _put_back(
         # The fill fades in over half the margin, so the region must end that much beyond the effect.
         region = inside | (dilate(effect, radius // 2 + 1) & ~others)
         laid = correct_tint(here, patch, changed | region, settings.composite)
-    edited, allowed = composite(source, laid, crop, removal_alpha(region, radius))
+    edited, allowed = composite(source, laid, crop, removal_alpha(region, radius, cropped(scene.whole, crop)))
     after = cropped(edited, crop)
     spread = () if effect is None else (gates.effect_gate(effect, inside, settings.gates),)
     stays, whole = cropped(scene.others, crop), cropped(scene.whole, crop)

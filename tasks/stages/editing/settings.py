@@ -138,6 +138,12 @@ class RemovalSettings(Settings):
     max_overlap: float = Field(
         default=0.1, ge=0, le=1, description="maximum share of the hole in other objects"
     )
+    sure_mask: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="score of a mask below which the whole box is taken out, of what goes with the target",
+    )
 
     second_dilation: float = Field(
         default=0.1,
@@ -215,7 +221,7 @@ class GateSettings(Settings):
         default=8.0, ge=0, description="distance from all real patches at which a filled patch is novel"
     )
     max_novel: float = Field(
-        default=0.06, ge=0, le=1, description="maximum share of novel patches in the fill"
+        default=0.065, ge=0, le=1, description="maximum share of novel patches in the fill"
     )
     structure_step: float = Field(
         default=9.0, ge=0, description="minimum difference along the border that counts as a structure"
@@ -224,7 +230,7 @@ class GateSettings(Settings):
         default=0.3, ge=0, le=1, description="maximum share of border with cut structures"
     )
     max_cut: float = Field(
-        default=0.006,
+        default=0.009,
         ge=0,
         le=1,
         description="maximum share of border where a structure ends that the fill does not continue",

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tasks.imaging.shadows import attached_shadow, shade_of
+from tasks.imaging.shadows import attached_shadow, shade_of, shadow_area
 
 SHAPE = (300, 400)
 FOOT = (200, 200)
@@ -77,3 +77,16 @@ def test_the_light_of_the_ground_is_that_of_its_brighter_pixels() -> None:
     shade = shade_of(image, ~_post(), everything & ~_post())
     assert shade.core[_cast(FOOT[0] + 40)].mean() > 0.8
     assert shade.core[:60].mean() < 0.01
+
+
+def test_a_dark_background_that_goes_on_behind_the_filling_is_no_shadow() -> None:
+    image, fill = _ground(), _post()
+    nothing = np.zeros(SHAPE, bool)
+    most = 3.0 * fill.sum()
+    shade = _cast(FOOT[0] + 8)
+    lying = _picture(shade)
+    lying[_post()] = _ground()[_post()]
+    assert shadow_area(lying, fill, nothing, most) > 0.2 * shade.sum(), "that of the thing is left"
+    standing = image.copy()
+    standing[60:185, 190:230] = (standing[60:185, 190:230] * 0.5).astype(np.uint8)
+    assert shadow_area(standing, fill, nothing, most) == 0, "it begins above what was filled"

@@ -33,6 +33,18 @@ TOUCH = 0.02
 SURE_MASK = 0.8
 """Score of a mask from which it can be taken into a hole."""
 
+SURE_THING = 0.6
+"""Score of a detection from which it is there, whatever its mask is like."""
+
+SMALL = 0.2
+"""Area of a belonging's box, in areas of its owner's, up to which the whole box can be taken into a hole instead."""
+
+BELONGING = {"potted plant": ("vase",), "laptop": ("keyboard",), "vase": ("potted plant",)}
+"""Labels of parts of things, which a detector names as well."""
+
+COVERED = 0.8
+"""Share of such a part's mask under the target's from which it is a part of the target."""
+
 WEAK = 0.2
 """Score from which a weak detection may be a belonging."""
 
@@ -44,13 +56,28 @@ HIDDEN = 0.8
 
 
 def parts_of(target: GroundedTarget) -> tuple[int, ...]:
-    """Objects of the scene that are parts of the target, such as a person's shirt."""
-    return tuple(o.index for o in target.scene.objects if o.part_of in target.indices)
+    """Objects of the scene that are parts of the target: a person's shirt, a plant's pot under its mask."""
+    return tuple(
+        o.index
+        for o in target.scene.objects
+        if o.index not in target.indices and (o.part_of in target.indices or _covered(o, target))
+    )
+
+
+def _covered(thing: SceneObject, target: GroundedTarget) -> bool:
+    """Whether something that belongs to things of the target's class lies under the target's mask."""
+    if thing.label not in BELONGING.get(target.label, ()):
+        return False
+    mask = from_rle(thing.mask)
+    area = int(mask.sum())
+    return area > 0 and float((mask & from_rle(target.mask)).sum()) >= COVERED * area
 
 
 def belongings_of(target: GroundedTarget) -> tuple[int, ...]:
-    """Objects that a person who is the target holds, wears or rides: touching, and with a mask that can be trusted."""
-    return tuple(o.index for o in _touching(target) if _goes_along(o))
+    """Objects that a person who is the target holds, wears or rides: touching, and with a mask that can be trusted,
+    or small.
+    """
+    return tuple(o.index for o in _touching(target) if _goes_along(o, target))
 
 
 def doubtful_belongings(target: GroundedTarget) -> tuple[str, ...]:
@@ -62,7 +89,7 @@ def doubtful_belongings(target: GroundedTarget) -> tuple[str, ...]:
     found = [
         o.label
         for o in _touching(target)
-        if not _goes_along(o) or any(_carried_by(o.label, o.box, other.box) for other in people)
+        if not _goes_along(o, target) or any(_carried_by(o.label, o.box, other.box) for other in people)
     ]
     return tuple(sorted({*found, *_weak(target)}))
 
@@ -80,9 +107,12 @@ def _people(target: GroundedTarget) -> list[SceneObject]:
     return [o for o in target.scene.objects if o.label == PERSON and o.index not in target.indices]
 
 
-def _goes_along(thing: SceneObject) -> bool:
+def _goes_along(thing: SceneObject, target: GroundedTarget) -> bool:
     # A shoe lies within its wearer's outline anyway, so a rough mask of it does no harm.
-    return thing.mask_score >= SURE_MASK or noun(thing.label).kind == CLOTHING
+    if thing.mask_score >= SURE_MASK or noun(thing.label).kind == CLOTHING:
+        return True
+    # The box of a small thing is a hole that can be filled whatever its outline is; a large one hides too much.
+    return thing.score >= SURE_THING and thing.box.area <= SMALL * max(o.box.area for o in target.objects)
 
 
 def _weak(target: GroundedTarget) -> list[str]:

@@ -44,14 +44,15 @@ class BestOfTwoOptions(RemovalOptions):
 class BestOfTwoInpainter(OneByOne[InpaintQuestion, Image]):
     """PatchMatch only copies, but breaks lines; MI-GAN continues lines, but may invent objects.
 
-    MI-GAN is used where structures run into the hole and its filling resembles the rest of the window.
+    MI-GAN is preferred where structures run into the hole and its filling resembles the rest of the window. Another
+    attempt gives the filling that was not preferred: what is measured afterwards knows better than what is known now.
     """
 
     Options: ClassVar[type[Settings]] = BestOfTwoOptions
     answering = frozenset(BestOfTwoOptions.model_fields) - OF_THE_OFFER
     reproducible = True
-    wire = 1
-    offer = "tasks.backends.embedded.painting.removal_offer:EmbeddedInpainterOffer"
+    wire = 2
+    offer = "tasks.backends.embedded.painting.removal_offer:BestOfTwoOffer"
 
     def __init__(
         self,
@@ -73,20 +74,22 @@ class BestOfTwoInpainter(OneByOne[InpaintQuestion, Image]):
             role="inpainter",
             backend="best-of-two",
             model=f"{copying.model}, or {network.model}",
-            revision=f"1: {copying.revision}; {network.revision}",
+            revision=f"2: {copying.revision}; {network.revision}",
             digest=network.digest,
         )
 
     def answer_one(self, question: InpaintQuestion) -> Image:
-        """The window with its hole filled; other pixels are as they were.
+        """The window with its hole filled; other pixels are as they were. Odd attempts give the other filling.
 
         Raises:
             SampleError: as `PatchMatchInpainter.answer_one`, where that one is asked.
         """
+        first = question.attempt % 2 == 0
         options, hole = self._options, question.hole
         if ragged_share(question.picture.rgb, hole, options.structure_step) >= options.min_structure:
             invented = self._network.answer_one(question)
             avoid = question.avoid if question.avoid is not None else np.zeros_like(hole)
-            if novel_share(invented, hole, avoid, options.novel_distance) <= options.max_novel:
+            if (novel_share(invented, hole, avoid, options.novel_distance) <= options.max_novel) == first:
                 return invented
-        return self._copying.answer_one(question)
+            return self._copying.answer_one(question)
+        return (self._copying if first else self._network).answer_one(question)

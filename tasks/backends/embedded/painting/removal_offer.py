@@ -6,13 +6,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.belongings import (
     belongings_of,
     doubtful_belongings,
     held_by_a_person,
     parts_of,
 )
-from tasks.imaging.geometry import containment, enlarge, intersection, iou
+from tasks.imaging.geometry import containment, enlarge, from_rle, intersection, iou
+from tasks.imaging.masks import dilate
 from tasks.records.records import EditType, GroundedTarget, SceneObject
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offer, Offered
@@ -29,11 +31,21 @@ CARRIED_AREA = 0.6
 ON_IT = 0.3
 """Share of the target's box inside that of a table or the like from which it stands on it."""
 
+LARGER = 2.0
+"""Area of furniture, in areas of the target, from which the target lies on it and does not stand before it."""
+
+LIVING = frozenset({"person", "animal"})
+"""Kinds that sit on furniture."""
+
 TANGLED_IOU = 0.3
 """Boxes that overlap this much belong to a rider and a ride: without one the other makes no sense."""
 
 BESIDE = 1.15
-"""Another of its kind within the box enlarged by this may lose a part to the filling, or hide a third one."""
+"""Another of its kind within the box enlarged by this may lose a part to the filling, or hide a third one, if their
+masks are close as well."""
+
+CLOSE = 0.05
+"""Gap between two masks, in the longer side of the target, up to which they are close."""
 
 
 class RemovalOptions(Settings):
@@ -52,7 +64,7 @@ class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     edit_types: ClassVar[frozenset[EditType]] = frozenset({EditType.REMOVE})
 
     def __init__(self, options: Settings) -> None:
@@ -83,13 +95,25 @@ class EmbeddedInpainterOffer(Offer):
             o.index
             for o in target.scene.objects
             if o.index not in target.indices
-            and o.label in self.carriers
+            and (o.label in self.carriers or _is_seat_of_things(o, target))
             and all(containment(own.box, o.box) >= ON_IT for own in target.objects)
         )
 
     def material(self) -> dict[str, Any]:
         """The labels that are never removed."""
         return {"carriers": list(self.carriers)}
+
+
+def _is_seat_of_things(thing: SceneObject, target: GroundedTarget) -> bool:
+    """Whether it is furniture on which the target may lie, such as a chair; who sits on it hides what nobody knows."""
+    larger = all(thing.box.area >= LARGER * own.box.area for own in target.objects)
+    return larger and noun(thing.label).kind == "furniture" and noun(target.label).kind not in LIVING
+
+
+class BestOfTwoOffer(EmbeddedInpainterOffer):
+    """The same of the inpainter that has two ways of filling."""
+
+    fillings: ClassVar[int] = 2
 
 
 def what_depends_on(target: GroundedTarget, along: tuple[int, ...]) -> str:
@@ -116,6 +140,12 @@ def _bond(target: GroundedTarget, other: SceneObject) -> str:
         if iou(other.box, own.box) >= TANGLED_IOU:
             return f"tangled with {other.label}"
         around = enlarge(own.box, BESIDE, 0, source.width, source.height)
-        if other.label == own.label and intersection(other.box, around):
+        if other.label == own.label and intersection(other.box, around) and _close(own, other):
             return f"close to another {other.label}"
     return ""
+
+
+def _close(own: SceneObject, other: SceneObject) -> bool:
+    """Whether the masks of two things, whose boxes are close, are close as well."""
+    reach = max(2, round(CLOSE * max(own.box.width, own.box.height)))
+    return bool((dilate(from_rle(own.mask), reach) & from_rle(other.mask)).any())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.imaging.geometry import box_of
+from tasks.imaging.masks import dilate
 from tasks.records.records import Box
 from tasks.stages.editing.removal import (
     dilation_px,
@@ -73,7 +74,15 @@ def test_a_neighbor_is_not_filled() -> None:
     neighbor = np.zeros(SHAPE, bool)
     neighbor[100:150, 115:160] = True
     hole = removal_hole(_mask(), [BOX], neighbor, RemovalSettings())
-    assert not hole[neighbor & ~_mask()].any()
+    assert not hole[neighbor & ~dilate(_mask(), 2)].any()
+
+
+def test_the_rim_of_a_neighbor_that_touches_is_filled_as_well() -> None:
+    neighbor = np.zeros(SHAPE, bool)
+    neighbor[100:150, 110:160] = True
+    hole = removal_hole(_mask(), [BOX], neighbor, RemovalSettings())
+    assert hole[105:135, 110].all(), "their colors are mixed there"
+    assert not hole[105:135, 113:].any()
 
 
 def test_two_objects_far_apart_leave_the_ground_between_them() -> None:
@@ -105,7 +114,7 @@ def test_the_window_has_context_and_keeps_to_the_picture() -> None:
 def test_the_filling_is_whole_over_the_object_and_nothing_outside_the_hole() -> None:
     settings = RemovalSettings()
     hole = removal_hole(_mask(), [BOX], np.zeros(SHAPE, bool), settings)
-    alpha = removal_alpha(hole, dilation_px(BOX, SHAPE, settings))
+    alpha = removal_alpha(hole, dilation_px(BOX, SHAPE, settings), _mask())
     assert (alpha[_mask()] == 1).all()
     assert (alpha[~hole] == 0).all()
     assert 0 < alpha[hole].min() < 1
@@ -114,7 +123,16 @@ def test_the_filling_is_whole_over_the_object_and_nothing_outside_the_hole() -> 
 def test_a_hole_at_the_frame_is_filled_up_to_the_frame() -> None:
     hole = np.zeros((40, 40), bool)
     hole[:20, :20] = True
-    assert removal_alpha(hole, 8)[0, 0] == 1
+    assert removal_alpha(hole, 8, np.zeros_like(hole))[0, 0] == 1
+
+
+def test_the_object_does_not_show_through_the_blend_beside_a_neighbor() -> None:
+    neighbor = np.zeros(SHAPE, bool)
+    neighbor[60:150, 110:160] = True
+    settings = RemovalSettings()
+    hole = removal_hole(_mask(), [BOX], neighbor, settings)
+    alpha = removal_alpha(hole, dilation_px(BOX, SHAPE, settings), _mask())
+    assert (alpha[_mask()] == 1).all(), "up to the very pixel beside the neighbor"
 
 
 def test_a_shadow_joins_the_hole_with_room_for_its_blend() -> None:

@@ -14,8 +14,8 @@ from tasks.backends.generative_offer import GenerativeInpainterOffer
 from tasks.imaging.geometry import from_rle
 from tasks.imaging.masks import dilate
 from tasks.imaging.pixels import decode_rgb
-from tasks.records.errors import Reason
-from tasks.records.records import EditedSample, EditPlan, EditType, GroundedTarget
+from tasks.records.errors import Reason, SampleError
+from tasks.records.records import Box, EditedSample, EditPlan, EditType, GroundedTarget
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion, InpaintQuestion
 from tasks.stages.editing.redetection import WINDOW_FACTORS
@@ -161,6 +161,54 @@ def test_a_second_hole_is_tried_and_the_better_filling_is_kept(
     )
     child = only_child(run(picture, plan_for(RED, EditType.REMOVE), inpainter=second_time_lucky))
     assert child.reason is None, child.detail
+
+
+class TwoFillings(GenerativeInpainterOffer):
+    """An inpainter with two ways of filling a hole."""
+
+    fillings = 2
+
+    def __init__(self) -> None:
+        super().__init__(Settings())
+
+
+def test_the_other_filling_of_a_hole_is_tried_before_another_hole(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    bad = ground.copy()
+    shaded(bad, disc(160, 125, 10), PAINTS["blue"])
+    asked: list[InpaintQuestion] = []
+
+    def fill(question: InpaintQuestion) -> np.ndarray:
+        asked.append(question)
+        return PlantedInpainter(picture, (bad, ground)[question.attempt]).answer(question)
+
+    plan = plan_for(RED, EditType.REMOVE)
+    inpainter = GivenAsk("inpainter", fill)
+    child = only_child(run(picture, plan, inpainter=inpainter, inpainter_offer=TwoFillings()))
+    assert child.reason is None, child.detail
+    assert [question.attempt for question in asked] == [0, 1]
+    assert np.array_equal(asked[0].hole, asked[1].hole)
+
+
+def test_a_filling_that_cannot_be_made_leaves_the_other_one(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    def fill(question: InpaintQuestion) -> np.ndarray:
+        if question.attempt == 0:
+            raise SampleError(Reason.REGION_TOO_LARGE)
+        return PlantedInpainter(picture, ground).answer(question)
+
+    def never(question: InpaintQuestion) -> np.ndarray:
+        raise SampleError(Reason.REGION_TOO_LARGE)
+
+    plan = plan_for(RED, EditType.REMOVE)
+    child = only_child(
+        run(picture, plan, inpainter=GivenAsk("inpainter", fill), inpainter_offer=TwoFillings())
+    )
+    assert child.reason is None, child.detail
+    outcome = run(picture, plan, inpainter=GivenAsk("inpainter", never), inpainter_offer=TwoFillings())
+    assert outcome.reason is Reason.REGION_TOO_LARGE
 
 
 def test_the_photograph_is_looked_at_once_however_many_fillings_are_tried(
@@ -320,6 +368,25 @@ class OnTableOffer(GenerativeInpainterOffer):
 
     def ground_of(self, target: GroundedTarget) -> tuple[int, ...]:
         return (1,)
+
+
+def test_of_what_goes_along_with_a_doubtful_mask_the_whole_box_is_filled(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    corner = np.zeros(SHAPE, bool)
+    corner[150:153, 120:200] = True  # the mask is one edge of a box of 30 px height
+    plan = plan_for(RED, EditType.REMOVE, others=(("board", corner),))
+    scene = plan.target.scene
+    settings = _listing(SETTINGS.removal, "change")
+    filled = {}
+    for score in (0.9, 0.6):
+        box = Box(x0=120, y0=150, x1=200, y1=180)
+        things = (scene.objects[0], replace(scene.objects[1], box=box, mask_score=score))
+        told = replace(plan, target=replace(plan.target, scene=replace(scene, objects=things)))
+        child = only_child(run(picture, told, fill=ground, settings=settings, inpainter_offer=AlongOffer()))
+        assert isinstance(child.record, EditedSample)
+        filled[score] = bool(from_rle(child.record.allowed)[178, 125:195].all())
+    assert filled == {0.9: False, 0.6: True}
 
 
 class AlongOffer(GenerativeInpainterOffer):

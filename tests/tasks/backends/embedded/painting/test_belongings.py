@@ -65,10 +65,13 @@ def test_a_thing_has_no_belongings() -> None:
     assert belongings_of(target(whole, 0)) == ()
 
 
-def test_a_belonging_with_a_doubtful_mask_is_named_as_such() -> None:
-    grounded = _with("backpack", (500, 260, 560, 380), mask_score=0.6)
-    assert belongings_of(grounded) == ()
-    assert doubtful_belongings(grounded) == ("backpack",)
+def test_a_belonging_with_a_doubtful_mask_goes_along_if_it_is_small() -> None:
+    small = _with("skateboard", (420, 580, 500, 620), mask_score=0.6)
+    assert (belongings_of(small), doubtful_belongings(small)) == ((1,), ())
+    large = _with("backpack", (440, 260, 560, 380), mask_score=0.6)
+    assert (belongings_of(large), doubtful_belongings(large)) == ((), ("backpack",))
+    faint = _with("skateboard", (420, 580, 500, 620), mask_score=0.6, score=0.5)
+    assert (belongings_of(faint), doubtful_belongings(faint)) == ((), ("skateboard",))
 
 
 def test_a_belonging_known_by_a_weak_box_only_is_doubtful() -> None:

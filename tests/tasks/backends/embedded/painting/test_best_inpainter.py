@@ -43,9 +43,10 @@ def _stripes() -> np.ndarray:
     return np.broadcast_to(rows[:, None, None], (120, 160, 3)).copy()
 
 
-def _choose(picture: np.ndarray, invented: np.ndarray) -> tuple[np.ndarray, Answering]:
+def _choose(picture: np.ndarray, invented: np.ndarray, attempt: int = 0) -> tuple[np.ndarray, Answering]:
     network, copied = Answering(invented), np.full_like(picture, 1)
-    question = InpaintQuestion(subject="window", picture=Picture.of_pixels(picture), hole=HOLE, seed=7)
+    pixels = Picture.of_pixels(picture)
+    question = InpaintQuestion(subject="window", picture=pixels, hole=HOLE, seed=7, attempt=attempt)
     best = BestOfTwoInpainter(copying=Answering(copied), network=network)
     return best.answer_one(question), network
 
@@ -67,3 +68,13 @@ def test_in_plain_surroundings_the_network_is_not_even_asked() -> None:
     answer, network = _choose(plain, plain)
     assert (answer == 1).all()
     assert not network.asked
+
+
+def test_a_second_attempt_gives_the_other_filling() -> None:
+    invented = _stripes()
+    invented[50:70, 70:90] = (210, 40, 30)
+    plain = np.full((120, 160, 3), 120, np.uint8)
+    for picture, network in ((_stripes(), _stripes()), (_stripes(), invented), (plain, plain)):
+        first, second = (_choose(picture, network, attempt)[0] for attempt in (0, 1))
+        assert {(first == 1).all(), (second == 1).all()} == {True, False}
+        assert np.array_equal(_choose(picture, network, 2)[0], first)

@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.removal_offer import CARRIERS, EmbeddedInpainterOffer, RemovalOptions
+from tasks.backends.embedded.painting.removal_offer import (
+    CARRIERS,
+    BestOfTwoOffer,
+    EmbeddedInpainterOffer,
+    RemovalOptions,
+)
 from tasks.imaging.geometry import to_rle
 from tasks.records.edit_types import NO_ARGUMENT
 from tasks.records.records import EditType
@@ -28,11 +33,36 @@ def test_what_stands_alone_is_removed_and_needs_no_argument():
 
 
 @pytest.mark.parametrize(
-    ("left", "objection"), [(240, "close to another zebra"), (255, "close to another zebra"), (300, "")]
+    ("left", "objection"),
+    [(240, "close to another zebra"), (255, "close to another zebra"), (262, ""), (300, "")],
 )
 def test_what_is_close_to_another_of_its_class_is_not_removed(left, objection):
     herd = scene([thing("zebra", (100, 300, 250, 500)), thing("zebra", (left, 310, left + 150, 500))])
-    assert _why(target(herd, 0)) == objection
+    assert _why(target(with_masks(herd), 0)) == objection
+
+
+def test_boxes_may_be_close_where_the_things_are_not():
+    herd = with_masks(scene([thing("zebra", (100, 300, 250, 500)), thing("zebra", (240, 310, 390, 500))]))
+    narrow = np.zeros((HEIGHT, WIDTH), bool)
+    narrow[310:500, 300:390] = True
+    apart = replace(herd, objects=(herd.objects[0], replace(herd.objects[1], mask=to_rle(narrow))))
+    assert _why(target(apart, 0)) == ""
+
+
+def test_the_pot_goes_with_its_plant():
+    pair = with_masks(
+        scene([thing("potted plant", (100, 100, 300, 500)), thing("vase", (150, 350, 250, 500))])
+    )
+    plant = target(pair, 0)
+    assert (OFFER.taken_along(plant), _why(plant)) == ((1,), "")
+    beside = with_masks(
+        scene([thing("potted plant", (100, 100, 200, 500)), thing("vase", (150, 350, 250, 500))])
+    )
+    assert OFFER.taken_along(target(beside, 0)) == ()
+
+
+def test_the_inpainter_of_two_has_two_fillings():
+    assert (OFFER.fillings, BestOfTwoOffer(RemovalOptions()).fillings) == (1, 2)
 
 
 def test_what_carries_other_things_is_not_removed():
@@ -92,6 +122,16 @@ def test_the_table_under_a_thing_is_its_ground():
             thing("dining table", (200, 400, 800, 700), "brown"),
             thing("bench", (820, 300, 990, 700), "brown"),
             thing("chair", (380, 300, 700, 690), "brown"),
+            thing("chair", (410, 400, 470, 500), "brown"),
+            thing("laptop", (380, 300, 700, 690), "gray"),
         ]
     )
-    assert OFFER.ground_of(target(table, 0)) == (1,)
+    assert OFFER.ground_of(target(table, 0)) == (1, 3), "larger furniture is under it, other things are not"
+    sitting = scene(
+        [
+            thing("person", (400, 300, 500, 600)),
+            thing("couch", (200, 400, 800, 700)),
+            thing("chair", (380, 290, 700, 690)),
+        ]
+    )
+    assert OFFER.ground_of(target(sitting, 0)) == (1,), "a chair with somebody on it is hidden by them"

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -186,7 +186,8 @@ def run_job(pipeline: Pipeline, job: Job, options: argparse.Namespace) -> None:
         answer = understand(pipeline, image, job.instruction, max_tokens=options.max_tokens)
         write_last(answer, _result(job, options))
     elif options.mode == "intercog":
-        settings = ChainSettings(sampler=sampler, max_tokens=options.max_tokens)
+        chain = asdict(pipeline.chain)
+        settings = ChainSettings(**chain, sampler=sampler, max_tokens=options.max_tokens)
         write_chain(run_chain(pipeline, image, job.instruction, settings, options.seed), out, key)
     else:
         think = options.mode == "edit-think"

@@ -3,9 +3,10 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from intercog_model.config import FlavorName
+from intercog_model.data.chain_text import GROUNDING_PROMPT, TagRule
 from intercog_model.errors import ConfigurationError
 from intercog_model.packing.resize import (
     DEBUG_VAE_RULE,
@@ -21,8 +22,19 @@ STATEMENT_FILE = "intercog.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedChain(Settings):
+    """What the chain consists of that a model was trained with; inference runs no other."""
+
+    text_reasoning: bool = True
+    visual_reasoning: bool = True
+    system_prompt: str = GROUNDING_PROMPT  # "" leaves it out
+    think_tags: TagRule = "one pair"
+    feedback: Literal["both", "vae", "vit"] = "both"  # how V is seen by what follows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statement(Settings):
-    """Flavor and size rules of a trained model; inference sizes pictures as its training did.
+    """Flavor, chain and size rules of a trained model; inference prompts and sizes pictures as its training did.
 
     Keys that other parts of the package keep in the same file are left to them.
     """
@@ -32,6 +44,9 @@ class Statement(Settings):
     flavor: Identity[FlavorName] = "released"
     vae_rule: SizeRule = VAE_RULE
     vit_rule: SizeRule = VIT_RULE  # applied to what `vae_rule` gives
+    chain: TrainedChain = TrainedChain()
+    run: str = ""  # fingerprint of the run that trained it
+    step: int = 0  # after which its weights were taken
 
     def to_json(self) -> str:
         """What `read_statement` reads."""

@@ -20,6 +20,11 @@ HEADINGS = (
 TagRule = Literal["one pair", "pair per text"]
 
 
+def bare_texts(tags: TagRule) -> tuple[str, str]:
+    """T1 and T2 of a chain without text reasoning: the tags alone."""
+    return (OPEN, CLOSE) if tags == "one pair" else (OPEN + CLOSE, OPEN + CLOSE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
     """The four parts of the reasoning, without headings."""

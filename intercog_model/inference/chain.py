@@ -4,22 +4,19 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from intercog_model.data.chain_text import CLOSE, GROUNDING_PROMPT, OPEN
+from intercog_model.data.chain_text import bare_texts
 from intercog_model.data.draws import Draws
 from intercog_model.inference.context import Context
 from intercog_model.inference.pipeline import Clock, EncodedImage, Pipeline, untimed
 from intercog_model.inference.sampler import EDIT_SAMPLER, GuidedContexts, SamplerSettings
+from intercog_model.statement import TrainedChain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChainSettings:
-    """How the chain is run; the sequence switches are those that the model was trained with."""
+class ChainSettings(TrainedChain):
+    """How the chain is run, and what it consists of in the model's training (`Pipeline.chain`)."""
 
     sampler: SamplerSettings = EDIT_SAMPLER  # A23: editing values for both pictures
-    text_reasoning: bool = True
-    visual_reasoning: bool = True
-    system_prompt: bool = True
-    feedback: str = "both"  # A20
     keep_v_without_text: bool = False  # A22: True keeps V in the context that lacks the texts
     max_tokens: int = 1000  # of each text
     ignore_end: bool = False  # always generate max_tokens, for measurements
@@ -42,7 +39,7 @@ class _Branches:
         self.pipeline, self.settings = pipeline, settings
         self.full = Context(pipeline.model)
         if settings.system_prompt:
-            self.full.add_text(pipeline.ids(GROUNDING_PROMPT))
+            self.full.add_text(pipeline.ids(settings.system_prompt))
         self.without_image = self.full.fork()
         pipeline.add_image(self.full, image)
         # the source is prefilled once; the context without texts ends here
@@ -64,11 +61,12 @@ class _Branches:
         )
         return self.pipeline.draw(contexts, size, self.settings.sampler, draws, name)
 
-    def reason(self, tag: str) -> str:
-        """Generate a text, or set the bare tag where the model was trained without text reasoning."""
+    def reason(self, part: int) -> str:
+        """Generate T1 (part 0) or T2 (1), or set the bare tags where the model was trained without text reasoning."""
         if not self.settings.text_reasoning:
-            self.add_text(self.pipeline.ids(tag))
-            return tag
+            tags = bare_texts(self.settings.think_tags)[part]
+            self.add_text(self.pipeline.ids(tags))
+            return tags
         ids = self.full.generate_text(self.settings.max_tokens, ignore_end=self.settings.ignore_end)
         text = self.pipeline.tokenizer.decode(ids)
         # the decoded text is put back through the tokenizer, as in training
@@ -97,14 +95,14 @@ def run_chain(
     grounded: Image.Image | None = None
     if settings.text_reasoning or settings.visual_reasoning:
         with clock("T1"):
-            first = branches.reason(OPEN)
+            first = branches.reason(0)
         if settings.visual_reasoning:
             with clock("V"):
                 grounded = branches.draw(source.size, draws, "V")
             with clock("V again"):
                 branches.add_grounded(pipeline.encode(grounded, draws, "V"))
         with clock("T2"):
-            second = branches.reason(CLOSE)
+            second = branches.reason(1)
     with clock("O"):
         edited = branches.draw(source.size, draws, "O")
     return ChainResult(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -34,7 +34,7 @@ from intercog_model.packing.resize import (
     to_image,
     to_pixels,
 )
-from intercog_model.statement import read_statement
+from intercog_model.statement import TrainedChain, read_statement
 
 Clock = Callable[[str], AbstractContextManager[None]]
 
@@ -62,6 +62,7 @@ class Pipeline:
     tokenizer: Tokenizer
     vae_rule: SizeRule = VAE_RULE
     vit_rule: SizeRule = VIT_RULE
+    chain: TrainedChain = field(default_factory=TrainedChain)
     velocities: Velocities = batched_velocities
 
     def ids(self, text: str) -> list[int]:
@@ -142,7 +143,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 def load_pipeline(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
 ) -> Pipeline:
-    """A folder in the published format, with tokenizer and size rules as its `intercog.json` states them."""
+    """A folder in the published format, with tokenizer, chain and size rules as its `intercog.json` states them."""
     statement, tokenizer = read_statement(folder), read_tokenizer(folder)
     loaded = load_folder(folder, tokens=tokenizer.tokens, device=device, dtype=dtype)
     return Pipeline(
@@ -151,6 +152,7 @@ def load_pipeline(
         tokenizer=tokenizer,
         vae_rule=statement.vae_rule,
         vit_rule=statement.vit_rule,
+        chain=statement.chain,
     )
 
 

@@ -18,11 +18,12 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.position_tables import sincos_table
 from intercog_model.checkpoint import MODEL_FILE, TABLES, VAE_FILE, read_config, shapes_of
 from intercog_model.config import BagelConfig
+from intercog_model.data.chain_text import GROUNDING_PROMPT
 from intercog_model.data.tokenizer import BpeTokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.read_settings import read_settings
 from intercog_model.saving import Weights, save_folder
-from intercog_model.statement import STATEMENT_FILE, Statement
+from intercog_model.statement import STATEMENT_FILE, Statement, TrainedChain
 from intercog_model.tokenizer_files import write_byte_tokenizer, write_tokenizer
 from intercog_model.training.build import start_of_debug_run
 from intercog_model.training.checkpoint_folder import (
@@ -35,6 +36,7 @@ from intercog_model.training.checkpoint_folder import (
 from intercog_model.training.checkpoint_storage import CheckpointReader
 from intercog_model.training.config import TrainConfig
 from intercog_model.training.run_folder import RUN_FILE
+from intercog_model.training.run_record import RunRecord
 
 TYPES = {"released": torch.bfloat16, "debug": torch.float32}
 CARD = Path(__file__).parents[1] / "export_card.md"
@@ -74,10 +76,8 @@ def export_run(
     weights = _averaged(checkpoints, name, index, start, TYPES[config.model.flavor])
     save_folder(weights, start.config, start.vae, part)
     start.write_tokenizer(part)
-    statement = Statement(
-        flavor=config.model.flavor, vae_rule=config.sequence.vae_rule, vit_rule=config.sequence.vit_rule
-    )
-    (part / STATEMENT_FILE).write_text(statement.to_json(), encoding="utf-8")
+    run_of = RunRecord.from_json(index.state["run"]).fingerprint
+    (part / STATEMENT_FILE).write_text(_statement(config, run_of, step_of(name)).to_json(), encoding="utf-8")
     (part / "README.md").write_text(_card(config, step_of(name)), encoding="utf-8")
     part.rename(out)
     return out
@@ -177,6 +177,25 @@ def _averaged(
         return found[key]
 
     return Weights(shapes=shapes, types=dict.fromkeys(shapes, kind), read=read)
+
+
+def _statement(config: TrainConfig, run: str, step: int) -> Statement:
+    """What inference must know of the training."""
+    sequence = config.sequence
+    return Statement(
+        flavor=config.model.flavor,
+        vae_rule=sequence.vae_rule,
+        vit_rule=sequence.vit_rule,
+        chain=TrainedChain(
+            text_reasoning=sequence.text_reasoning,
+            visual_reasoning=sequence.visual_reasoning,
+            system_prompt=GROUNDING_PROMPT if sequence.system_prompt else "",
+            think_tags=sequence.think_tags,
+            feedback=sequence.feedback,
+        ),
+        run=run,
+        step=step,
+    )
 
 
 def _card(config: TrainConfig, step: int) -> str:

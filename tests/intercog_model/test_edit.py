@@ -184,7 +184,7 @@ def test_a_picture_that_is_not_finite_is_an_error(pipeline, monkeypatch):
     [
         {"text_reasoning": False},
         {"visual_reasoning": False},
-        {"system_prompt": False},
+        {"system_prompt": ""},
         {"feedback": "vit"},
         {"keep_v_without_text": True},
     ],

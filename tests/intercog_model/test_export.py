@@ -9,12 +9,13 @@ torch = pytest.importorskip("torch")
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from intercog_model import export  # noqa: E402
+from intercog_model import edit, export  # noqa: E402
 from intercog_model.backbone.bagel import Bagel  # noqa: E402
 from intercog_model.checkpoint import TABLES, CheckpointError, load_folder  # noqa: E402
 from intercog_model.config import debug_config, released_config  # noqa: E402
 from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
+from intercog_model.inference.chain import run_chain  # noqa: E402
 from intercog_model.saving import Weights, save_model, write_weights  # noqa: E402
 from intercog_model.saving import _config_json as config_json  # noqa: E402
 from intercog_model.saving import _language_json as language_json  # noqa: E402
@@ -215,3 +216,39 @@ def test_vocabulary_and_merges_are_made_where_a_folder_lacks_them(tmp_path):
     whole = Tokenizer.from_file(str(tmp_path / "from/tokenizer.json"))
     assert made.encode("Make it blue.").ids == whole.encode("Make it blue.").ids
     assert len(made.encode("Make it blue.").ids) < 10
+
+
+ABLATIONS = {
+    "text_only": ("", {"visual_reasoning": False}),
+    "vision_only": ("", {"text_reasoning": False}),
+    "no_reasoning": ("", {"visual_reasoning": False, "text_reasoning": False, "system_prompt": ""}),
+    "base": (
+        "feedback = 'vit'\nthink_tags = 'pair per text'",
+        {"feedback": "vit", "think_tags": "pair per text"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_edit_runs_the_chain_that_a_model_was_trained_with(name, folder, tmp_path, monkeypatch):
+    sequence, chain = ABLATIONS[name]
+    more = tmp_path / "more.toml"
+    more.write_text(f"[sequence]\n{sequence}\n")
+    trainer_of(
+        overlay(tmp_path / "c.toml", folder, tmp_path / "out", steps=1, more=SMALL), more, name=name
+    ).run()
+    model = export_run(str(tmp_path / "out"))
+    stated = json.loads((model / "intercog.json").read_text())
+    assert (stated["step"], len(stated["run"])) == (1, 64)
+    ran = []
+    monkeypatch.setattr(
+        edit, "run_chain", lambda *arguments: ran.append(arguments[3]) or run_chain(*arguments)
+    )
+    toys.example().source.save(tmp_path / "scene.png")
+    options = toys.command_line(tmp_path / "scene.png", tmp_path / "results")
+    assert edit.main(["--model", str(model), *options[2:]]) == 0
+    (settings,) = ran
+    assert {key: getattr(settings, key) for key in chain} == chain
+    assert (settings.max_tokens, settings.sampler.points) == (3, 2)
+    drew = (tmp_path / "results").glob("*grounded*")
+    assert bool(list(drew)) == (chain.get("visual_reasoning", True))

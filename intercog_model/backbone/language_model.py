@@ -6,12 +6,11 @@ Shape suffixes: L packed tokens, D hidden width, H query heads, K key heads, d h
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from intercog_model.backbone.attention import Attend, RMSNorm, rope_table, rotate
+from intercog_model.backbone.layers import Layer
 from intercog_model.config import LanguageConfig
 
 
@@ -105,7 +104,7 @@ class SharedAttention(nn.Module):
         return routing.apply(out_LHd.flatten(1), self.o_proj, self.o_proj_moe_gen)
 
 
-class DecoderLayer(nn.Module):
+class DecoderLayer(Layer):
     """Pre-norm layer with an understanding and a generation expert."""
 
     input_layernorm: RMSNorm
@@ -132,9 +131,12 @@ class DecoderLayer(nn.Module):
         freeze_und: bool,
     ) -> Tensor:
         """Residual stream after the layer, [L, D]."""
-        # in two halves around the attention, whose caches and masks are the caller's: each can be compiled
-        heads = self.before_attention(x_LD, routing, rope, freeze_und)
-        return self.after_attention(x_LD, attend(layer, *heads), routing, freeze_und)
+
+        def run(x_LD: Tensor) -> Tensor:
+            heads = self.run_half(self.before_attention, x_LD, routing, rope, freeze_und)
+            return self.run_half(self.after_attention, x_LD, attend(layer, *heads), routing, freeze_und)
+
+        return self.run_whole(run, x_LD)
 
     def before_attention(
         self, x_LD: Tensor, routing: Routing, rope: tuple[Tensor, Tensor], freeze_und: bool
@@ -175,7 +177,6 @@ class LanguageModel(nn.Module):
         self.config = config
         self.model = Decoder(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.checkpoint_layers = False  # recompute each layer in the backward pass instead of storing it
 
     def forward(
         self,
@@ -200,11 +201,7 @@ class LanguageModel(nn.Module):
             x_LD = routing.detach_und(x_LD)
         kept: dict[int, Tensor] = {}
         for index, layer in enumerate(self.model.layers):
-            arguments = (x_LD, routing, rope, attend, index, freeze_und)
-            if self.checkpoint_layers and torch.is_grad_enabled():
-                x_LD = checkpoint(layer, *arguments, use_reentrant=False)
-            else:
-                x_LD = layer(*arguments)
+            x_LD = layer(x_LD, routing, rope, attend, index, freeze_und)
             if index + 1 in keep_layers:
                 kept[index + 1] = x_LD
         last_LD = routing.apply(x_LD, self.model.norm, self.model.norm_moe_gen)

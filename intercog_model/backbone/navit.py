@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intercog_model.backbone.attention import attend_rows
+from intercog_model.backbone.layers import Layer
 from intercog_model.config import VitConfig
 
 
@@ -35,7 +36,7 @@ class VitEmbeddings(nn.Module):
 
 
 class VitAttention(nn.Module):
-    """Full attention inside each image."""
+    """Projections of the attention inside each image."""
 
     q_proj: nn.Linear
     k_proj: nn.Linear
@@ -48,15 +49,19 @@ class VitAttention(nn.Module):
         for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
             self.add_module(name, nn.Linear(config.hidden_size, config.hidden_size))
 
-    def forward(self, x_PC: Tensor, lengths: list[int]) -> Tensor:
-        """[P, C]; `lengths` are the patches of each image."""
-        q, k, v = (p(x_PC).unflatten(-1, (self.heads, -1)) for p in (self.q_proj, self.k_proj, self.v_proj))
-        if not lengths:  # a pack without images still touches every weight
-            touched: Tensor = self.out_proj((q + k + v).flatten(1))
-            return touched
-        images = zip(q.split(lengths), k.split(lengths), v.split(lengths), strict=True)
-        out_PC: Tensor = self.out_proj(torch.cat([attend_rows(*image, None) for image in images]).flatten(1))
-        return out_PC
+    def forward(self, x_PC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [P, heads, d]."""
+        projections = (self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (projection(x_PC).unflatten(-1, (self.heads, -1)) for projection in projections)
+        return q, k, v
+
+
+def attend_images(q_PHd: Tensor, k_PHd: Tensor, v_PHd: Tensor, lengths: list[int]) -> Tensor:
+    """Attention inside each image, its heads side by side [P, C]; `lengths` are the patches of each."""
+    if not lengths:  # a pack without images still touches every weight
+        return (q_PHd + k_PHd + v_PHd).flatten(1)
+    images = zip(q_PHd.split(lengths), k_PHd.split(lengths), v_PHd.split(lengths), strict=True)
+    return torch.cat([attend_rows(*image, None) for image in images]).flatten(1)
 
 
 class VitMlp(nn.Module):
@@ -73,7 +78,7 @@ class VitMlp(nn.Module):
         return out_PC
 
 
-class VitLayer(nn.Module):
+class VitLayer(Layer):
     """Pre-norm encoder layer."""
 
     def __init__(self, config: VitConfig) -> None:
@@ -84,10 +89,24 @@ class VitLayer(nn.Module):
         self.mlp = VitMlp(config)
 
     def forward(self, x_PC: Tensor, lengths: list[int]) -> Tensor:
-        """[P, C]."""
-        x_PC = x_PC + self.self_attn(self.layer_norm1(x_PC), lengths)
-        out_PC: Tensor = x_PC + self.mlp(self.layer_norm2(x_PC))
-        return out_PC
+        """[P, C]; `lengths` are the patches of each image."""
+
+        def run(x_PC: Tensor) -> Tensor:
+            heads = self.run_half(self.before_attention, x_PC)
+            return self.run_half(self.after_attention, x_PC, attend_images(*heads, lengths))
+
+        return self.run_whole(run, x_PC)
+
+    def before_attention(self, x_PC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the layer."""
+        q_k_v: tuple[Tensor, Tensor, Tensor] = self.self_attn(self.layer_norm1(x_PC))
+        return q_k_v
+
+    def after_attention(self, x_PC: Tensor, out_PC: Tensor) -> Tensor:
+        """The layer's output, from its input and the heads' outputs."""
+        x_PC = x_PC + self.self_attn.out_proj(out_PC)
+        sum_PC: Tensor = x_PC + self.mlp(self.layer_norm2(x_PC))
+        return sum_PC
 
 
 class VitEncoder(nn.Module):

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from intercog_model.backbone.bagel import Bagel
-
-HALVES = ("before_attention", "after_attention")
+from intercog_model.backbone.layers import HALVES
 
 
 @contextmanager

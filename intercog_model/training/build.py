@@ -1,5 +1,7 @@
 """From a configuration to the objects of a run: model, autoencoder, data and image features."""
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from safetensors import SafetensorError
 
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel
+from intercog_model.backbone.layers import compile_layers, set_recompute
 from intercog_model.checkpoint import LoadedModel, load_folder
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.mixture import Mixture
@@ -71,7 +74,9 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
         freeze_und=config.loss.freeze_und,
         reweight_ce=config.loss.reweight_ce,
     )
-    bagel.language_model.checkpoint_layers = config.run.activation_checkpointing
+    set_recompute(bagel, config.run.activation_checkpointing)
+    if config.run.compile:
+        compile_layers(bagel)
     model = InterCog(bagel.train().requires_grad_(True), heads, objective)
     planner = StepPlanner(
         mixture,
@@ -110,7 +115,9 @@ def random_debug_models(config: BagelConfig | None = None) -> tuple[Bagel, AutoE
 
 
 def require_device(config: TrainConfig, device: torch.device) -> None:
-    """Raise ConfigurationError where the configured attention cannot train on the device."""
+    """Raise ConfigurationError where the configured attention or compilation cannot train on the device."""
+    if config.run.compile and device.type == "cpu" and not shutil.which(os.environ.get("CXX", "g++")):
+        raise ConfigurationError("run.compile: True, should be false on a CPU without a C++ compiler")
     if config.run.attention == "flex" and device.type == "cpu":
         raise ConfigurationError(
             "run.attention: 'flex', should be 'dense' on a CPU, where flex has no backward"

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
+from intercog_model.backbone.layers import Recompute
 from intercog_model.config import FLAVORS, FlavorName
 from intercog_model.data.mixture import SourceConfig, require_own_names
 from intercog_model.data.plans import SequenceConfig
@@ -76,7 +77,9 @@ class RunConfig(Settings):
     attention: Numerics[Literal["flex", "dense"]] = "flex"  # flex trains on a GPU only
     bf16: Numerics[bool] = True
     replicas: Numerics[Count] = 1  # copies of the model, each sharded over its part of the processes (HSDP)
-    activation_checkpointing: Numerics[bool] = True
+    # of the layers' results, "selective" keeps those of attention, "full" none; the rest is computed again in backward
+    activation_checkpointing: Numerics[Recompute] = "full"
+    compile: Numerics[bool] = True  # the layers, by torch.compile
     # the published trainer's encode; makes samples depend on neighbors
     padded_vae_batches: Identity[bool] = False
     peak_tflops: Operation[Weight] = 0.0  # of one device in bf16, for MFU; 0 leaves it out

@@ -11,6 +11,7 @@ from PIL import Image
 from intercog_model.backbone.attention import Attend, DenseAttend, FlexAttend
 from intercog_model.backbone.autoencoder import AutoEncoder
 from intercog_model.backbone.bagel import Bagel, encode_images
+from intercog_model.backbone.layers import set_recompute
 from intercog_model.config import BagelConfig
 from intercog_model.data.chain_text import Sections
 from intercog_model.data.draws import Draws
@@ -53,7 +54,7 @@ def measure_training(
     sizes = HeadSizes() if released else DEBUG_HEADS
     heads = GroundingHeads(config.llm.hidden_size, sizes).to(device)
     trained = InterCog(model, heads, ObjectiveConfig(grounding=GroundingConfig()))
-    model.language_model.checkpoint_layers = True
+    set_recompute(model, "full")
     batch = _batch(config, side, sizes, released=released)
     cuda = device.type == "cuda"
     pairs = float(visible_pairs(batch.packed))

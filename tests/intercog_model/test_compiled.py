@@ -8,7 +8,8 @@ torch = pytest.importorskip("torch")
 
 from torch.testing import assert_close  # noqa: E402
 
-from intercog_model.inference.compiled import HALVES, compiled_layers  # noqa: E402
+from intercog_model.backbone.layers import HALVES  # noqa: E402
+from intercog_model.inference.compiled import compiled_layers  # noqa: E402
 from intercog_model.inference.context import Context  # noqa: E402
 from intercog_model.inference.sampler import batched_velocities  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402

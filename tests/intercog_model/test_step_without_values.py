@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass, replace  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode  # noqa: E402
 
 from intercog_model.backbone.attention import DenseAttend  # noqa: E402
+from intercog_model.backbone.layers import set_recompute  # noqa: E402
 from intercog_model.data.example import TextToImageExample, UnderstandingExample  # noqa: E402
 from intercog_model.packing.masks import dense_masks  # noqa: E402
 from intercog_model.training.objective import term_counts, total_loss  # noqa: E402
@@ -45,14 +46,15 @@ OTHER = {"vit_target": "connector", "vv_region": "target", "text": "section 2", 
 
 
 @pytest.mark.parametrize(
-    ("batch", "readings", "recomputed"), [(chain, {}, True), (chain, OTHER, False), (general, {}, False)]
+    ("batch", "readings", "recompute"),
+    [(chain, {}, "full"), (chain, OTHER, "selective"), (general, {}, "none")],
 )
-def test_forward_and_backward_need_no_values(batch, readings, recomputed):
+def test_forward_and_backward_need_no_values(batch, readings, recompute):
     real = batch()
     with FakeTensorMode() as mode:
         model, vae = toys.models(**readings)
         model.config = replace(model.config, reweight_ce=True)
-        model.bagel.language_model.checkpoint_layers = recomputed
+        set_recompute(model, recompute)
         fake = without_values(real, mode)
         counts = term_counts(fake, model.config)
         sums = model(fake, toys.latents(vae, fake), DenseAttend(dense_masks(fake.packed)))

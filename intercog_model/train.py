@@ -37,6 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         required=True,
         help="TOML file; later ones are laid over earlier ones",
     )
+    parser.add_argument(
+        "--fork",
+        default="",
+        metavar="RUN/step-N",
+        help="begin a new run, in a folder of its own, from a checkpoint of another one; the same command resumes it",
+    )
     parser.add_argument("--print", action="store_true", help="print the resolved configuration and stop")
     options = parser.parse_args(arguments)
     try:
@@ -44,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.print:
             print(json.dumps(to_json(config), indent=1))
         else:
-            trainer = train(config)
+            trainer = train(config, options.fork)
             if trainer.step < config.optim.steps:
                 print(f"asked to stop: saved after step {trainer.step}, the same command goes on from there")
                 return TO_BE_RESUMED
@@ -54,11 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def train(config: TrainConfig) -> Trainer:
-    """One run, with the processes that it needs."""
+def train(config: TrainConfig, fork: str = "") -> Trainer:
+    """One run, with the processes that it needs; `fork` is the checkpoint that a new one begins from."""
     device = start_processes()
     try:
-        trainer = run(config, device)
+        trainer = run(config, device, fork)
         if distributed.is_initialized():
             distributed.barrier()  # none takes its connections down while another still saves
         return trainer
@@ -85,12 +91,12 @@ def start_processes() -> torch.device:
     return torch.device("cuda", place) if cuda else torch.device("cpu")
 
 
-def run(config: TrainConfig, device: torch.device) -> Trainer:
+def run(config: TrainConfig, device: torch.device, fork: str = "") -> Trainer:
     """Build, resume and train, while no other process may use the run's folder."""
     require_device(config, device)
     require_inputs(config)
     with RunFolder(Path(config.run.out)) as folder:
-        trainer = prepare(config, device, folder)
+        trainer = prepare(config, device, folder, fork)
         trainer.run()
         return trainer
 
@@ -101,9 +107,9 @@ def facts(device: torch.device) -> dict[str, Any]:
     return {"processes": world()[1], "device": name, "torch": torch.__version__}
 
 
-def prepare(config: TrainConfig, device: torch.device, folder: RunFolder) -> Trainer:
+def prepare(config: TrainConfig, device: torch.device, folder: RunFolder, fork: str = "") -> Trainer:
     """A new or resumed run, ready to train; ConfigurationError where the folder is another run's."""
-    record = folder.claim(config, facts(device))
+    record = folder.claim(config, facts(device), fork)
     sharded = distributed.is_initialized()
     parts = build(config, device, empty=sharded)
     if sharded:

@@ -48,5 +48,5 @@ class GroundingConfig(Settings):
     detach_hidden: Identity[bool] = False  # True keeps L_mask out of the backbone
 
     def scaled_layer(self, layers: int) -> int:
-        """The alignment layer of a model with `layers` layers, in proportion to 28; at least 1."""
-        return max(1, round(layers * self.align_layer / LAYERS))
+        """The alignment layer of a model with `layers` layers: the first that is as deep in proportion to 28."""
+        return -(-layers * self.align_layer // LAYERS)

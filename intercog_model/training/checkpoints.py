@@ -91,23 +91,24 @@ class Checkpoints:
         optimizer: torch.optim.Optimizer,
         average: MovingAverage,
         accept: Callable[[str, dict[str, Any]], None],
+        only: str = "",
     ) -> dict[str, Any] | None:
         """Load the newest whole checkpoint in place; what was saved beside the tensors, or None if there is none.
 
         A damaged one is told with its fault, and the one before is taken. `accept` is called with name and state of
-        one that is whole, before anything is loaded, and raises if it is of another run.
+        one that is whole, before anything is loaded, and raises if it is of another run. `only` names the one to take.
 
         Raises:
             ConfigurationError: it is of another model, or all are damaged.
         """
         faults = list[str]()
-        for name in reversed(self._names()):
+        for name in [only] if only else reversed(self._names()):
             index, fault = self._read(name)
             if index is not None:
                 accept(name, index.state)
                 fault = self._load(name, index, tensors_to_fill(index, name, model, optimizer, average))
                 if not fault:
-                    _tell(f"resumed after step {index.state['step']} from {name}")
+                    _tell(f"{'begun' if only else 'resumed'} after step {index.state['step']} from {name}")
                     return index.state
             faults.append(f"{name} is damaged: {fault}")
             _tell(f"{faults[-1]}; the one before is taken")

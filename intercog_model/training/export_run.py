@@ -1,6 +1,5 @@
 """A model folder of a run's checkpoint: its averaged weights, read one at a time, and all that the folder needs."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +29,11 @@ from intercog_model.training.checkpoint_folder import (
     CheckpointFolder,
     DamagedCheckpointError,
     Index,
-    require_location,
     step_of,
 )
 from intercog_model.training.checkpoint_storage import CheckpointReader
 from intercog_model.training.config import TrainConfig
-from intercog_model.training.run_folder import RUN_FILE
+from intercog_model.training.run_folder import place_of_checkpoints
 from intercog_model.training.run_record import RunRecord
 
 TYPES = {"released": torch.bfloat16, "debug": torch.float32}
@@ -56,7 +54,7 @@ def export_run(
     Raises:
         ConfigurationError: there is no such checkpoint, it is damaged, or something else that is needed is missing.
     """
-    checkpoints = CheckpointFolder(_place(run))
+    checkpoints = CheckpointFolder(place_of_checkpoints(run))
     name = _choose(checkpoints, step)
     try:
         index = checkpoints.read(name)
@@ -81,19 +79,6 @@ def export_run(
     (part / "README.md").write_text(_card(config, step_of(name)), encoding="utf-8")
     part.rename(out)
     return out
-
-
-def _place(run: str) -> str:
-    """Where a run keeps its checkpoints: as its `run.json` has it, else there itself."""
-    require_location(run, "run")
-    if "://" in run:
-        return run
-    if not Path(run).is_dir():
-        raise ConfigurationError(f"{run}: should be a run's folder")
-    file = Path(run) / RUN_FILE
-    stated = json.loads(file.read_text(encoding="utf-8"))["config"] if file.is_file() else {}
-    place: str = stated.get("run", {}).get("checkpoints") or run
-    return place
 
 
 def _choose(checkpoints: CheckpointFolder, step: int | None) -> str:

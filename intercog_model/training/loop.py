@@ -18,7 +18,7 @@ from intercog_model.training.config import TrainConfig, to_json
 from intercog_model.training.logging import StepLog, flops_per_step
 from intercog_model.training.objective import TrainingBatch, term_counts, total_loss
 from intercog_model.training.run_folder import require_same_run
-from intercog_model.training.run_record import RunRecord
+from intercog_model.training.run_record import Parent, RunRecord
 from intercog_model.training.sharding import (
     MovingAverage,
     digest,
@@ -58,8 +58,12 @@ class Trainer:
         self.position = parts.planner.position()
         self.checkpoints = Checkpoints(config.run.place_of_checkpoints, keep=config.run.keep_checkpoints)
         found = self.checkpoints.restore(parts.model, self.optimizer, self.average, self._require_own)
+        if found is None and record.parent:
+            found = self._restore_parent(record.parent)
         if found is not None:
-            self.step, self.position = found["step"], found["position"]
+            self.step = found["step"]
+        if found is not None and "position" in found:
+            self.position = found["position"]
             parts.planner.restore(self.position)
         self.stop, self.stopping = StopRequest(), False
         self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
@@ -105,6 +109,15 @@ class Trainer:
             "config": to_json(self.config),
         }
         self.checkpoints.save(self.step, tensors, state)
+
+    def _restore_parent(self, parent: Parent) -> dict[str, Any]:
+        """What was saved beside the tensors of a forked run's parent; without the position if the data is other."""
+        checkpoints = Checkpoints(parent.place, keep=1)
+        found = checkpoints.restore(
+            self.parts.model, self.optimizer, self.average, lambda _name, _state: None, only=parent.name
+        )
+        assert found is not None  # a checkpoint that is asked for is taken or an error
+        return {"step": found["step"]} if parent.other_data else found
 
     def _require_own(self, name: str, state: dict[str, Any]) -> None:
         require_same_run(

@@ -16,10 +16,20 @@ Values = dict[str, Any]  # a key such as `optim.lr`, and its value
 class Parent:
     """The checkpoint that a forked run began from."""
 
+    asked: str  # as --fork had it
+    place: str  # folder or address of that run's checkpoints
+    name: str
     run: str  # fingerprint
-    checkpoint: str  # where it was
     step: int
     changed: list[str]  # keys of another value, as they are told
+
+    @property
+    def other_data(self) -> bool:
+        """Whether the samples come from other sources, so that the parent's position among them means nothing."""
+        keys = [line.partition(": ")[0] for line in self.changed]
+        return any(
+            key == "sources" or (key.startswith("sources.") and key.endswith("sha256")) for key in keys
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """A folder belongs to one run: other configurations and inputs are refused by key, what may change is told."""
 
+import hashlib
 import json
 import multiprocessing
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from intercog_model.training import inputs  # noqa: E402
 from intercog_model.training.config_files import load_config  # noqa: E402
 from intercog_model.training.run_folder import RUN_FILE, RunFolder, from_first  # noqa: E402
 from intercog_model.training.run_record import RunRecord  # noqa: E402
-from tests.intercog_model.runs import CONFIGS, SMALL, log, overlay, trainer_of, write_samples  # noqa: E402
+from tests.intercog_model.runs import CONFIGS, SMALL, exported, log, overlay, trainer_of, write_samples  # noqa: E402
 
 FACTS = {"processes": 1, "device": "cpu", "torch": "2"}
 OVERLAYS = ("debug_size", "vit_980")  # laid over others, which keep their folders
@@ -64,16 +66,6 @@ def test_another_identity_is_refused_with_the_keys(change, told, release, tmp_pa
         begin(other)
     assert f"run.out: '{tmp_path / 'out'}' belongs to another run: {told}" in str(refused.value)
     assert (tmp_path / "out" / RUN_FILE).read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [("base", "layer_10"), ("text_only", "vision_only"), ("no_alignment", "no_reconstruction")],
-)
-def test_two_ablations_in_one_folder_are_refused(one, other, release, tmp_path):
-    begin(configured(tmp_path, release, name=one))
-    with pytest.raises(ConfigurationError, match=r"belongs to another run: (sequence|grounding)"):
-        begin(configured(tmp_path, release, name=other))
 
 
 def test_another_prompt_is_another_run(release, tmp_path, monkeypatch):
@@ -204,6 +196,55 @@ def test_each_configuration_names_a_folder_of_its_own():
     assert len(folders) >= 9
     assert "" not in folders.values()
     assert len(set(folders.values())) == len(folders)
+
+
+ABLATIONS = [
+    "text_only", "vision_only", "no_reasoning", "no_alignment", "no_reconstruction", "layer_3", "layer_10", "layer_28",
+]  # fmt: skip
+
+
+def small(tmp_path, release):
+    """Laid over a shipped configuration: one step on these samples, into the folder that it names."""
+    last = tmp_path / "last.toml"
+    last.write_text(
+        f'[[sources]]\nname = "g"\nkind = "grounding"\nuri = "{release}"\n'
+        "[optim]\nsteps = 1\nsamples_per_step = 2\n"
+    )
+    return last
+
+
+def test_any_two_ablations_in_one_folder_are_refused(release, tmp_path):
+    for one in ABLATIONS:
+        files = [CONFIGS / f"{one}.toml", CONFIGS / "debug_size.toml", small(tmp_path, release)]
+        first = load_config(files)
+        first = replace(first, run=replace(first.run, out=str(tmp_path / one)))
+        begin(first)
+        for other in ABLATIONS:
+            second = load_config([CONFIGS / f"{other}.toml", *files[1:]])
+            second = replace(second, run=replace(second.run, out=str(tmp_path / one)))
+            if one == other:
+                begin(second)
+                continue
+            with pytest.raises(ConfigurationError, match=r"belongs to another run: (sequence|grounding)\."):
+                begin(second)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_the_eight_ablations_leave_eight_models_in_the_folders_they_name(release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for name in ABLATIONS:
+        trainer_of(small(tmp_path, release), name=name).run()
+        folder = exported(f"runs/{name}")
+        assert (
+            json.loads((folder / "intercog.json").read_text())["run"]
+            == json.loads((tmp_path / "runs" / name / RUN_FILE).read_text())["run"]["fingerprint"]
+        )
+        weights = hashlib.sha256((folder / "ema.safetensors").read_bytes()).hexdigest()
+        found[name] = (weights, (folder / "intercog.json").read_text())
+    assert len({weights for weights, _ in found.values()}) == 8
+    assert len({statement for _, statement in found.values()}) == 8
 
 
 @pytest.mark.parametrize("name", ["no_reasoning", "no_reconstruction"])

@@ -133,7 +133,7 @@ def test_every_key_of_a_training_configuration_has_one_mark():
 
 
 def test_the_network_and_its_training_import_neither_pydantic_nor_obstore():
-    modules = ["packing.pack", "training.config", "training.loop", "training.measure", "inference.chain"]
+    modules = ["packing.pack", "training.config", "training.objective", "training.measure", "inference.chain"]
     code = f"import sys\nfor name in {modules}: __import__('intercog_model.' + name)\n"
     code += (
         "import json; print(json.dumps([m for m in ('pydantic', 'obstore', 'tasks') if m in sys.modules]))"

@@ -18,13 +18,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, from_url
 
 from intercog_model.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 BLOCK = 64 * 2**20
 """Bytes of one request; S3 takes 10,000 of them for a file."""
@@ -85,7 +88,10 @@ class CheckpointFolder:
         if self._opened is None:
             with self._faults():
                 if self.local is None:
-                    self._opened = from_url(self.uri, client_options={"timeout": REQUEST_LIMIT})
+                    # options given here replace what the environment says of the client
+                    plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+                    options: ClientConfig = {"timeout": REQUEST_LIMIT, "allow_http": plain}
+                    self._opened = from_url(self.uri, client_options=options)
                 else:
                     self._opened = LocalStore(self.local.absolute(), mkdir=True)
         return self._opened

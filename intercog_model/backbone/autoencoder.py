@@ -181,7 +181,16 @@ class AutoEncoder(nn.Module):
 
     def encode(self, pixels: Tensor, noise: Tensor) -> Tensor:
         """Scaled latent sample [B, z, h, w]; always sampled with the standard normal `noise` given."""
-        mean, logvar = self.encoder(pixels).chunk(2, dim=1)
+        return self.sample(self.moments(pixels), noise)
+
+    def moments(self, pixels: Tensor) -> Tensor:
+        """Mean and log variance, float32 [B, 2z, h, w], computed in the encoder's own type."""
+        moments: Tensor = self.encoder(pixels.to(self.encoder.conv_in.weight))
+        return moments.float()
+
+    def sample(self, moments: Tensor, noise: Tensor) -> Tensor:
+        """Scaled latent [..., z, h, w] of moments [..., 2z, h, w] and standard normal noise."""
+        mean, logvar = moments.chunk(2, dim=-3)
         return self.scale(mean + torch.exp(0.5 * logvar) * noise)
 
     def scale(self, raw: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from intercog_model.backbone.position_tables import PositionTable
 from intercog_model.config import BagelConfig
 from intercog_model.packing.batch import PackedBatch
 
+ENCODED_PIXELS = 2 * 1024**2  # at once; each of the first maps of a megapixel takes 0.5 GB in float32
+
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
@@ -131,29 +133,35 @@ class Bagel(nn.Module):
 def encode_images(vae: AutoEncoder, batch: PackedBatch, patch: int, *, padded: bool = False) -> Tensor:
     """Clean latent tokens [N, C] of all VAE images of a pack, in packed order.
 
-    Images are encoded apart, equal sizes together, so that a sample does not depend on its neighbors.
+    Pictures are encoded apart, equal sizes together, so that a sample does not depend on its neighbors.
     `padded` zero-pads all of them to one size and crops afterwards, as the published trainer does; that
-    changes the latents inside the valid area.
+    changes the latents inside the valid area. Copies of a picture share its moments, each with its own noise.
     """
-    images, grids = batch.vae_images, batch.latent_grids
-    if not images:
+    if not batch.vae_images:
         return batch.flow_noise
-    weight = vae.encoder.conv_in.weight
-    latents: list[Tensor | None] = [None] * len(images)
-    if padded:
-        sheet = pad_images(images).to(weight)
-        full = vae.encode(sheet, pad_images(batch.vae_noise).to(weight))
-        cropped = zip(full, grids, strict=True)
-        return torch.cat(
-            [patchify_latent(z[:, : r * patch, : c * patch], patch) for z, (r, c) in cropped]
-        ).float()
+    moments = [torch.empty(0)] * len(batch.vae_images)
+    groups = [list(range(len(moments)))] if padded else equal_sizes(batch.vae_images)
+    for members in groups:
+        sheet = pad_images([batch.vae_images[i] for i in members])
+        for i, found in zip(members, vae.moments(sheet), strict=True):
+            moments[i] = found
+    tokens = []
+    for picture, noise, (rows, columns) in zip(
+        batch.vae_pictures, batch.vae_noise, batch.latent_grids, strict=True
+    ):
+        valid = (..., slice(rows * patch), slice(columns * patch))
+        tokens.append(patchify_latent(vae.sample(moments[picture][valid], noise[valid]), patch))
+    return torch.cat(tokens)
+
+
+def equal_sizes(images: list[Tensor]) -> list[list[int]]:
+    """Which images [C, H, W] to encode together: of one size, few enough for the encoder's inner maps to stay small."""
+    groups: list[list[int]] = []
     for size in dict.fromkeys(image.shape for image in images):
         members = [i for i, image in enumerate(images) if image.shape == size]
-        pixels = torch.stack([images[i] for i in members]).to(weight)
-        noise = torch.stack([batch.vae_noise[i] for i in members]).to(weight)
-        for i, latent in zip(members, vae.encode(pixels, noise), strict=True):
-            latents[i] = latent
-    return torch.cat([patchify_latent(z, patch) for z in latents if z is not None]).float()
+        several = max(1, ENCODED_PIXELS // (size[1] * size[2]))
+        groups += [members[first : first + several] for first in range(0, len(members), several)]
+    return groups
 
 
 def pad_images(images: list[Tensor]) -> Tensor:

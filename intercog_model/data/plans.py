@@ -162,8 +162,8 @@ class PlanBuilder:
             if sequence.visual_reasoning and images:
                 # V and O have the size of the resized source, so that all three grids agree
                 grounded = self._resized(example.grounded, source.size)
-                items.append(self._drawn("V drawn", grounded, draws))
-                items += self._feedback(grounded, draws)
+                drawn = self._drawn("V drawn", grounded, draws)
+                items += [drawn, *self._feedback(grounded, drawn.pixels, draws)]
             second = second_text(sections, self.tokenizer, sequence.think_tags)
             items.append(self._reasoning("T2", second, announces=True, loss=whole))
         items.append(self._drawn("O", self._resized(example.edited, source.size), draws))
@@ -184,10 +184,11 @@ class PlanBuilder:
         label = self.model.tokens.image_start if announces else None
         return TextItem(name=name, ids=text.ids, loss=loss, closing_label=label, droppable=False)
 
-    def _feedback(self, picture: Image.Image, draws: Draws) -> list[PlanItem]:
+    def _feedback(self, picture: Image.Image, pixels: Tensor, draws: Draws) -> list[PlanItem]:
+        """V as context; its `pixels` are those of V drawn, by which the two share one encode."""
         items = list[PlanItem]()
         if self.sequence.feedback in ("both", "vae"):
-            items.append(self._clean("V vae", picture, draws))
+            items.append(self._clean("V vae", pixels, draws))
         if self.sequence.feedback in ("both", "vit"):
             items.append(self._vit("V", picture))
         return items
@@ -199,7 +200,7 @@ class PlanBuilder:
         vae_dropped = droppable and draws.uniform(f"drop vae {name}") < self.sequence.drop_vae
         vit_dropped = droppable and draws.uniform(f"drop vit {name}") < self.sequence.drop_vit
         return [
-            self._clean(f"{name} vae", sized, draws, droppable=droppable, dropped=vae_dropped),
+            self._clean(f"{name} vae", self._pixels(sized), draws, droppable=droppable, dropped=vae_dropped),
             self._vit(name, sized, droppable=droppable, dropped=vit_dropped),
         ]
 
@@ -221,13 +222,12 @@ class PlanBuilder:
     def _clean(
         self,
         name: str,
-        sized: Image.Image,
+        pixels: Tensor,
         draws: Draws,
         *,
         droppable: bool = False,
         dropped: bool = False,
     ) -> VaeItem:
-        pixels = self._pixels(sized)
         return VaeItem(
             name=name,
             pixels=pixels,

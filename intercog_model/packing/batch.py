@@ -37,9 +37,10 @@ class PackedBatch:
     vit_ids: Tensor  # int64 [P], flat grid ids
     vit_indexes: Tensor
     vit_lengths: list[int]  # patches of each image
-    vae_images: list[Tensor]  # float32 [3, H, W] each
-    vae_noise: list[Tensor]
-    latent_grids: list[tuple[int, int]]  # rows and columns of tokens of each VAE image
+    vae_images: list[Tensor]  # float32 [3, H, W] each; one that is noised and clean in a sample is here once
+    vae_pictures: list[int]  # which of them each VAE item is
+    vae_noise: list[Tensor]  # of each VAE item
+    latent_grids: list[tuple[int, int]]  # rows and columns of tokens of each VAE item
     latent_ids: Tensor  # int64 [N]
     vae_indexes: Tensor
     raw_timesteps: Tensor  # float32 [N], minus infinity for clean images

@@ -57,6 +57,7 @@ class _Packer:
         self.ce: list[tuple[int, int, float]] = []  # (row, label, weight)
         self.vit: list[tuple[Tensor, Tensor]] = []  # (patches, ids)
         self.vae: list[VaeItem] = []
+        self.pictures: dict[int, int] = {}  # by identity of their pixels
         self.latent_grids: list[tuple[int, int]] = []
         self.rows: dict[str, list[int]] = {"vit": [], "vae": [], "mse": []}
         self.noised: list[int] = []  # latents with a velocity to learn
@@ -120,6 +121,7 @@ class _Packer:
             self.vit.append((patchify_pixels(item.pixels, side), ids))
         else:
             self.vae.append(item)
+            self.pictures.setdefault(id(item.pixels), len(self.pictures))
             self.latent_grids.append(grid)
             if item.noised:
                 self.rows["mse"] += rows
@@ -156,7 +158,8 @@ class _Packer:
             vit_ids=torch.cat([no_ids, *(i for _, i in self.vit)]),
             vit_indexes=_ints(self.rows["vit"]),
             vit_lengths=[len(i) for _, i in self.vit],
-            vae_images=[item.pixels for item in self.vae],
+            vae_images=list({id(item.pixels): item.pixels for item in self.vae}.values()),
+            vae_pictures=[self.pictures[id(item.pixels)] for item in self.vae],
             vae_noise=[item.vae_noise for item in self.vae],
             latent_grids=self.latent_grids,
             latent_ids=torch.cat([no_ids, *ids]),

@@ -60,6 +60,8 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     else:
         bagel, vae = start_of_debug_run(config.run.seed)
         bagel, vae = bagel.to(device), vae.to(device)
+    if config.run.vae_bf16:
+        vae.encoder.to(torch.bfloat16)
     sizes = DEBUG_HEADS if debug else HeadSizes()
     heads = GroundingHeads(bagel.config.llm.hidden_size, sizes).to(device)
     sam: dict[str, torch.Tensor] | None = None

@@ -76,6 +76,7 @@ class RunConfig(Settings):
     checkpoints: Operation[str] = ""  # folder or s3://bucket/path; "" is `out`
     attention: Numerics[Literal["flex", "dense"]] = "flex"  # flex trains on a GPU only
     bf16: Numerics[bool] = True
+    vae_bf16: Numerics[bool] = True  # the autoencoder's encoder
     replicas: Numerics[Count] = 1  # copies of the model, each sharded over its part of the processes (HSDP)
     # of the layers' results, "selective" keeps those of attention, "full" none; the rest is computed again in backward
     activation_checkpointing: Numerics[Recompute] = "full"

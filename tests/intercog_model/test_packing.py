@@ -12,7 +12,7 @@ from torch._dynamo.testing import CompileCounterWithBackend  # noqa: E402
 from torch.nn.attention import flex_attention  # noqa: E402
 from torch.testing import assert_close  # noqa: E402
 
-from intercog_model.backbone import attention  # noqa: E402
+from intercog_model.backbone import attention, bagel  # noqa: E402
 from intercog_model.backbone.attention import DenseAttend, FlexAttend  # noqa: E402
 from intercog_model.backbone.bagel import encode_images  # noqa: E402
 from intercog_model.backbone.position_tables import grid_ids  # noqa: E402
@@ -224,6 +224,41 @@ def test_a_padded_encode_changes_the_latents_and_the_single_one_does_not():
     assert_close(a, b[: len(a)], atol=1e-6, rtol=1e-5)
     padded = encode_images(vae, both, 2, padded=True)
     assert float((padded[: len(a)] - a).abs().max()) > 0.01
+
+
+def test_a_picture_that_is_noised_and_clean_is_encoded_once_with_a_noise_for_each(monkeypatch):
+    _model, vae = toys.models()
+    samples = [built.sample for built in toys.build([toys.example("a"), toys.example("b", size=(48, 64))])]
+    batch = pack(samples, CONFIG)
+    apart = [
+        replace(s, items=tuple(replace(i, pixels=i.pixels.clone()) if isinstance(i, VaeItem) else i for i in s.items))
+        for s in samples
+    ]  # fmt: skip
+    assert [len(pack(group, CONFIG).vae_images) for group in (samples, apart)] == [6, 8]
+    assert batch.vae_pictures == [0, 1, 1, 2, 3, 4, 4, 5]
+    encoded = []
+    vae.encoder.register_forward_hook(lambda _module, pixels, _out: encoded.append(len(pixels[0])))
+    found = encode_images(vae, batch, 2)
+    assert encoded == [3, 3]  # I, V and O of either size
+    assert_close(found, encode_images(vae, pack(apart, CONFIG), 2), atol=1e-6, rtol=1e-5)
+    noised, clean = (batch.span(0, name) for name in ("V drawn", "V vae"))
+    rows = found[noised.first : noised.first + 192], found[clean.first : clean.first + 192]
+    assert not torch.equal(*rows)
+    monkeypatch.setattr(bagel, "ENCODED_PIXELS", 2 * 48 * 64)
+    del encoded[:]
+    assert_close(encode_images(vae, batch, 2), found, atol=1e-6, rtol=1e-5)
+    assert encoded == [2, 1, 2, 1]
+
+
+def test_the_encoder_in_bfloat16_gives_float32_latents_near_the_exact_ones():
+    _model, vae = toys.models()
+    batch = toys.batch([toys.example("a")]).packed
+    exact = encode_images(vae, batch, 2)
+    vae.encoder.to(torch.bfloat16)
+    found = encode_images(vae, batch, 2)
+    assert found.dtype == torch.float32
+    error = float((found - exact).norm() / exact.norm())
+    assert 0 < error < 0.02
 
 
 def test_every_kind_of_item_may_have_a_loss_on_its_closing_token():

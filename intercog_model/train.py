@@ -117,6 +117,7 @@ def prepare(config: TrainConfig, device: torch.device, folder: RunFolder, fork: 
         if config.model.checkpoint:
             load_shards(parts.model.bagel, Path(config.model.checkpoint) / MODEL_FILE, device)
     trainer = Trainer(config, parts, device, record)
+    trainer.resume()
     folder.begin(record, config, trainer.step)
     if world()[0] == 0:
         print(f"run {record.fingerprint[:12]} in {config.run.out}, after step {trainer.step}", flush=True)

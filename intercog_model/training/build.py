@@ -68,6 +68,20 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     if config.model.sam and reads_features(config):
         sam = read_sam(Path(config.model.sam), f"model.sam: {config.model.sam!r}")
         heads.load_segment_anything(sam)
+    model = network_to_train(config, bagel, heads)
+    planner = StepPlanner(
+        mixture,
+        PlanBuilder(bagel.config, config.sequence, tokenizer),
+        _features(config, sizes, sam, device),
+        seed=config.run.seed,
+        samples=config.optim.samples_per_step,
+        max_tokens=config.optim.max_tokens,
+    )
+    return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner)
+
+
+def network_to_train(config: TrainConfig, bagel: Bagel, heads: GroundingHeads) -> InterCog:
+    """The network with all that the configuration says of its training, before it is sharded."""
     objective = ObjectiveConfig(
         grounding=config.grounding,
         weight_ce=config.loss.weight_ce,
@@ -79,16 +93,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     set_recompute(bagel, config.run.activation_checkpointing)
     if config.run.compile:
         compile_layers(bagel)
-    model = InterCog(bagel.train().requires_grad_(True), heads, objective)
-    planner = StepPlanner(
-        mixture,
-        PlanBuilder(bagel.config, config.sequence, tokenizer),
-        _features(config, sizes, sam, device),
-        seed=config.run.seed,
-        samples=config.optim.samples_per_step,
-        max_tokens=config.optim.max_tokens,
-    )
-    return Parts(model=model, vae=vae.eval().requires_grad_(False), planner=planner)
+    return InterCog(bagel.train().requires_grad_(True), heads, objective)
 
 
 def start_of_debug_run(seed: int) -> tuple[Bagel, AutoEncoder]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from intercog_model.backbone.attention import Attend, DenseAttend, FlexAttend
 from intercog_model.backbone.bagel import encode_images
@@ -37,7 +38,7 @@ class NotFiniteError(RuntimeError):
 
 
 class Trainer:
-    """State of a run; `run` carries it to the last step."""
+    """State of a run; `resume` finds where it stands, `run` carries it to the last step."""
 
     def __init__(self, config: TrainConfig, parts: Parts, device: torch.device, record: RunRecord) -> None:
         self.config, self.parts, self.device, self.record = config, parts, device, record
@@ -56,16 +57,20 @@ class Trainer:
         self.average = MovingAverage(parts.model, o.ema_decay)
         self.step = 0
         self.position = parts.planner.position()
-        self.checkpoints = Checkpoints(config.run.place_of_checkpoints, keep=config.run.keep_checkpoints)
-        found = self.checkpoints.restore(parts.model, self.optimizer, self.average, self._require_own)
-        if found is None and record.parent:
-            found = self._restore_parent(record.parent)
+        self.stop, self.stopping = StopRequest(), False
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one, and open the log; before `run`."""
+        run = self.config.run
+        self.checkpoints = Checkpoints(run.place_of_checkpoints, keep=run.keep_checkpoints)
+        found = self.checkpoints.restore(self.parts.model, self.optimizer, self.average, self._require_own)
+        if found is None and self.record.parent:
+            found = self._restore_parent(self.record.parent)
         if found is not None:
             self.step = found["step"]
         if found is not None and "position" in found:
             self.position = found["position"]
-            parts.planner.restore(self.position)
-        self.stop, self.stopping = StopRequest(), False
+            self.parts.planner.restore(self.position)
         self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
 
     def run(self) -> None:
@@ -132,7 +137,7 @@ class Trainer:
             for name, value in term_counts(batch, objective).items():
                 own_counts[name] += value * counted
         # every term is a mean over the whole step, so its count is summed before the first backward pass
-        counts = sum_over_ranks(own_counts | {"asked to stop": float(bool(self.stop.asked))}, self.device)
+        counts = self._summed(own_counts | {"asked to stop": float(bool(self.stop.asked))})
         self.stopping = counts.pop("asked to stop") > 0
         sums = {name: torch.zeros((), dtype=torch.float64, device=self.device) for name in counts}
         work = {"tokens": 0.0, "flops": 0.0}
@@ -142,20 +147,27 @@ class Trainer:
             work["tokens"] += batch.packed.length * counted
             work["flops"] += self._flops(batch) * counted
         # read here, once a step: until then nothing waits for the device
-        totals = sum_over_ranks({name: float(value) for name, value in sums.items()} | work, self.device)
+        totals = self._summed({name: self._number(value) for name, value in sums.items()} | work)
         means = {name: totals[name] / counts[name] for name in counts if counts[name]}
         self._require_finite(plan, means)
         lr = self._learning_rate()
         norm = torch.nn.utils.clip_grad_norm_(
             [p for p in self.parts.model.parameters() if p.requires_grad], self.config.optim.clip_norm
         )
-        grad_norm = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+        grad_norm = self._number(norm)
         self._require_finite(plan, {"gradient norm": grad_norm})
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update(self.parts.model)
         loss = sum(objective.weight(name) * value for name, value in means.items())
         return {"loss": loss, **means, "grad_norm": grad_norm, "lr": lr} | self._facts(ready, totals)
+
+    def _number(self, value: Tensor) -> float:
+        """The value, for which the device is waited for."""
+        return float(value.full_tensor() if isinstance(value, DTensor) else value)
+
+    def _summed(self, values: dict[str, float]) -> dict[str, float]:
+        return sum_over_ranks(values, self.device)
 
     def _accumulate(
         self, batch: TrainingBatch, counts: dict[str, float], *, counted: bool

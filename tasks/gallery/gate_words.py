@@ -83,6 +83,7 @@ GATES: Mapping[str, str] = {
     "strange_border_share": "share of the border in colors rare around it",
     "fill_contrast_ratio": "texture of the fill relative to its environment",
     "novel_fill_share": "share of the fill unlike anything around it",
+    "busy_fill_share": "share of the fill with more contrast than anywhere around it",
     "shadow_left_share": "shadow left in and at the fill, in areas of the target",
     "found_before_score": "detector's score for the target before",
     "found_after_score": "detector's score for the target afterwards",

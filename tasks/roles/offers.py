@@ -96,6 +96,11 @@ class Offer(ABC):
         del target
         return ()
 
+    def boxes_along(self, target: GroundedTarget) -> tuple[Box, ...]:
+        """Boxes in which a removal takes out everything with the target, such as those of things hardly seen."""
+        del target
+        return ()
+
     def ground_of(self, target: GroundedTarget) -> tuple[int, ...]:
         """Indices of objects of the scene that a removal may continue behind the target, such as the table under it.
 

@@ -21,6 +21,10 @@ MAX_SHADOW_SHARE = 1.2
 """Area of a dark piece, in areas of the thing that was taken out, up to which it may be that thing's shadow."""
 
 
+BUSY_SIDE = 640
+"""Longer side, in pixels, at which contrasts are compared: coarse enough that grain is none."""
+
+
 def flat_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     """Fine contrast of the fill relative to its environment; a flat environment requires none."""
     inside, around = fine_contrast(edited, hole)
@@ -44,6 +48,21 @@ def novel_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
     nothing = np.zeros_like(hole)
     value = novel_share(edited, hole, nothing, settings.novel_distance)
     return gate("novel_fill_share", value, Reason.FOREIGN_FILL, high=settings.max_novel)
+
+
+def busy_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:
+    """Share of the fill with more contrast than anywhere around the hole: a small network's inventions."""
+    scale = min(1.0, BUSY_SIDE / max(hole.shape))
+    size = (max(1, round(hole.shape[1] * scale)), max(1, round(hole.shape[0] * scale)))
+    small = np.asarray(cv2.resize(edited, size, interpolation=cv2.INTER_AREA), np.uint8)
+    inside = cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    deviation = local_deviation(small)
+    deep, ring = erode(inside, 3), dilate(inside, _ring_width(inside)) & ~dilate(inside, 3)
+    value = 0.0
+    if deep.any() and ring.any():
+        usual = float(np.percentile(deviation[ring], 99)) + settings.busy_margin
+        value = float((deviation[deep] > usual).mean())
+    return gate("busy_fill_share", value, Reason.FOREIGN_FILL, high=settings.max_busy)
 
 
 def ragged_gate(edited: Image, hole: Mask, settings: GateSettings) -> Gate:

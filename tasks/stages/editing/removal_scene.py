@@ -64,6 +64,8 @@ def open_scene(plan: EditPlan, source: Picture, offer: Offer, sure_mask: float) 
             whole |= _pixels(thing, sure_mask)
         elif thing.index not in indices and thing.index not in ground:
             others |= from_rle(thing.mask)
+    for box in offer.boxes_along(plan.target):
+        whole[max(0, box.y0) : box.y1, max(0, box.x0) : box.x1] = True
     objects = (plan.target.scene.objects[index] for index in along)
     # No detector is asked for parts, which have no class of their own.
     taken = tuple(thing for thing in objects if thing.part_of is None)

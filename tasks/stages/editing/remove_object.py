@@ -29,8 +29,18 @@ from tasks.stages.sample_stage import Workbench
 COMPARED: tuple[RemovalGate, ...] = ("gone", "new_object")
 """Gates for which the detector looks before and after, as `compare_looks` gives them."""
 
-IN_THE_GROUND = frozenset({"ragged_border_share"})
-"""Measurements that fail for what is around the object, whatever is filled."""
+WHATEVER_IS_FILLED = "ragged_border_share"
+"""Measurement that fails for what is around the object."""
+
+WHATEVER_HOLE = "cut_structures_share"
+"""Measurement for which no larger hole helps: it meets more structures."""
+
+
+FAULTS = frozenset(
+    {"seam_share", "cut_structures_share", "novel_fill_share", "busy_fill_share", "shadow_left_share"}
+    | {"found_after_score", "new_object_score", "trace_of_shape"}
+)
+"""Measurements of faults in a fill, by which two that pass are compared."""
 
 
 class RemovalAsks(Protocol):
@@ -62,7 +72,7 @@ async def remove_object(
     settings: EditingSettings,
     seed: int,
 ) -> EditResult:
-    """Fills the target's area from its environment: the first try that passes every gate, else the best one.
+    """Fills the target's area from its environment: the first try that is clean by every gate, else the best one.
 
     The tries differ in the hole (`RemovalSettings.tries`), since a bad fill is mostly caused by a rim left outside it,
     and in how it is filled, where the inpainter has several ways.
@@ -98,17 +108,19 @@ async def remove_object(
                     raise
                 continue
             done = replace(done, gates=(*early, *seen, *done.gates))
-            if best is None or _failures(done) < _failures(best):
+            if best is None or _rank(done) < _rank(best):
                 best = done
-            if not _failures(done) or _hopeless(done):
+            clean = not _failures(done) and _stain(done) <= settings.removal.clean
+            if clean or _failed(done, WHATEVER_IS_FILLED):
                 return best
+        if best is not None and (not _failures(best) or _failed(best, WHATEVER_HOLE)):
+            return best
     assert best is not None, "there is at least one try"
     return best
 
 
-def _hopeless(done: EditResult) -> bool:
-    """Whether a gate failed that no other try would pass: a larger hole meets more structures."""
-    return any(g.measurement.name in IN_THE_GROUND for g in done.gates if not g.passed)
+def _failed(done: EditResult, name: str) -> bool:
+    return any(gate.measurement.name == name and not gate.passed for gate in done.gates)
 
 
 def _any_of(names: Sequence[RemovalGate], settings: EditingSettings) -> bool:
@@ -199,6 +211,23 @@ def _failures(done: EditResult) -> int:
     return sum(not gate.passed for gate in done.gates)
 
 
+def _rank(done: EditResult) -> tuple[int, float]:
+    """Order of results, the best first: by the number of gates that failed, then by how clean they are."""
+    return _failures(done), _stain(done)
+
+
+def _stain(done: EditResult) -> float:
+    """The largest value over its bound, 0..1, of the gates on faults of a fill that have an upper bound."""
+    return max(
+        (
+            gate.measurement.value / gate.measurement.high
+            for gate in done.gates
+            if gate.measurement.name in FAULTS and gate.measurement.high
+        ),
+        default=0.0,
+    )
+
+
 def _fill_gates(
     before: Image,
     after: Image,
@@ -220,6 +249,7 @@ def _fill_gates(
         "cut": lambda: fill_gates.cut_gate(after, region, blend + 3, bounds),
         "strange": lambda: fill_gates.strange_border_gate(after, region, bounds),
         "novel": lambda: fill_gates.novel_gate(after, region, bounds),
+        "busy": lambda: fill_gates.busy_gate(after, region, bounds),
         "flat": lambda: fill_gates.flat_gate(after, region, bounds),
         "shadow": lambda: fill_gates.shadow_gate(after, region, whole, others, bounds),
     }

@@ -20,6 +20,7 @@ RemovalGate = Literal[
     "cut",
     "strange",
     "novel",
+    "busy",
     "flat",
     "shadow",
     "found_before",
@@ -156,6 +157,14 @@ class RemovalSettings(Settings):
         "rules scores by what is measured and by nothing else",
     )
 
+    clean: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="largest value over its bound, of all gates on a fill, with which the first that passes is kept; "
+        "above, the inpainter's other ways are tried as well, and the cleanest is kept",
+    )
+
     def tries(self) -> tuple[RemovalSettings, ...]:
         """The settings of each try, in order."""
         if not self.second_dilation:
@@ -223,6 +232,15 @@ class GateSettings(Settings):
     max_novel: float = Field(
         default=0.065, ge=0, le=1, description="maximum share of novel patches in the fill"
     )
+    max_busy: float = Field(
+        default=0.003,
+        ge=0,
+        le=1,
+        description="maximum share of the fill with more contrast than anywhere around it",
+    )
+    busy_margin: float = Field(
+        default=1.5, ge=0, description="contrast (L) above that of the surroundings at which a pixel is busy"
+    )
     structure_step: float = Field(
         default=9.0, ge=0, description="minimum difference along the border that counts as a structure"
     )
@@ -230,7 +248,7 @@ class GateSettings(Settings):
         default=0.3, ge=0, le=1, description="maximum share of border with cut structures"
     )
     max_cut: float = Field(
-        default=0.009,
+        default=0.012,
         ge=0,
         le=1,
         description="maximum share of border where a structure ends that the fill does not continue",

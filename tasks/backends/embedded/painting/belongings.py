@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tasks.backends.embedded.nouns import noun
 from tasks.imaging.arrays import Mask
-from tasks.imaging.geometry import containment, from_rle, grow, iou
+from tasks.imaging.geometry import containment, from_rle, grow, intersection, iou
 from tasks.imaging.masks import dilate
-from tasks.records.records import Box, GroundedTarget, SceneObject
+from tasks.records.records import Box, Distractor, GroundedTarget, SceneObject
 
 PERSON, CLOTHING = "person", "clothing"
 
@@ -83,7 +83,7 @@ def belongings_of(target: GroundedTarget) -> tuple[int, ...]:
 def doubtful_belongings(target: GroundedTarget) -> tuple[str, ...]:
     """Labels of what a person may carry that cannot go along.
 
-    Its mask is in doubt, it is known by a weak box only, or another person may be its owner.
+    Its mask is in doubt or it is known by a weak box only, and it is large, or another person may be its owner.
     """
     people = _people(target)
     found = [
@@ -91,7 +91,19 @@ def doubtful_belongings(target: GroundedTarget) -> tuple[str, ...]:
         for o in _touching(target)
         if not _goes_along(o, target) or any(_carried_by(o.label, o.box, other.box) for other in people)
     ]
-    return tuple(sorted({*found, *_weak(target)}))
+    doubtful = [weak.label for weak in _weak(target) if not _can_be_boxed(weak.box, target)]
+    return tuple(sorted({*found, *doubtful}))
+
+
+def boxes_of_belongings(target: GroundedTarget) -> tuple[Box, ...]:
+    """Boxes of what a person who is the target may carry, known by weak detections only, and small."""
+    return tuple(weak.box for weak in _weak(target) if _can_be_boxed(weak.box, target))
+
+
+def _can_be_boxed(box: Box, target: GroundedTarget) -> bool:
+    """Whether all of a box may be filled: it is small, and in touch with nobody else."""
+    small = box.area <= SMALL * max(o.box.area for o in target.objects)
+    return small and not any(intersection(box, other.box) for other in _people(target))
 
 
 def held_by_a_person(target: GroundedTarget) -> bool:
@@ -115,8 +127,8 @@ def _goes_along(thing: SceneObject, target: GroundedTarget) -> bool:
     return thing.score >= SURE_THING and thing.box.area <= SMALL * max(o.box.area for o in target.objects)
 
 
-def _weak(target: GroundedTarget) -> list[str]:
-    """Labels of weak detections that a person who is the target may carry, and that are no scene object."""
+def _weak(target: GroundedTarget) -> list[Distractor]:
+    """Weak detections that a person who is the target may carry, and that are no scene object."""
     if target.label != PERSON:
         return []
     near = [
@@ -130,7 +142,7 @@ def _weak(target: GroundedTarget) -> list[str]:
     if not near:
         return []
     mask = from_rle(target.mask)
-    return [d.label for d in near if mask[d.box.y0 : d.box.y1, d.box.x0 : d.box.x1].mean() < HIDDEN]
+    return [d for d in near if mask[d.box.y0 : d.box.y1, d.box.x0 : d.box.x1].mean() < HIDDEN]
 
 
 def _touching(target: GroundedTarget) -> Iterator[SceneObject]:

@@ -9,13 +9,14 @@ from pydantic import Field
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.belongings import (
     belongings_of,
+    boxes_of_belongings,
     doubtful_belongings,
     held_by_a_person,
     parts_of,
 )
 from tasks.imaging.geometry import containment, enlarge, from_rle, intersection, iou
 from tasks.imaging.masks import dilate
-from tasks.records.records import EditType, GroundedTarget, SceneObject
+from tasks.records.records import Box, EditType, GroundedTarget, SceneObject
 from tasks.records.settings_base import Settings
 from tasks.roles.offers import Offer, Offered
 
@@ -64,7 +65,7 @@ class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     edit_types: ClassVar[frozenset[EditType]] = frozenset({EditType.REMOVE})
 
     def __init__(self, options: Settings) -> None:
@@ -88,6 +89,10 @@ class EmbeddedInpainterOffer(Offer):
     def taken_along(self, target: GroundedTarget) -> tuple[int, ...]:
         """The target's own parts, and what a person holds, wears or rides."""
         return tuple(sorted({*parts_of(target), *belongings_of(target)}))
+
+    def boxes_along(self, target: GroundedTarget) -> tuple[Box, ...]:
+        """What a person may hold or wear that is hardly seen."""
+        return boxes_of_belongings(target)
 
     def ground_of(self, target: GroundedTarget) -> tuple[int, ...]:
         """What carries things, where it lies around the target or under it."""

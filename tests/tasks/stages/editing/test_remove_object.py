@@ -135,8 +135,49 @@ def test_a_patch_of_a_color_from_nowhere_is_refused_as_foreign(
     fill = ground.copy()
     blob = disc(160, 120, 20)
     fill[blob] = np.clip(ground[blob].astype(int) + 70, 0, 255)
-    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill))
+    settings = replace_gates(max_busy=1.0)
+    child = only_child(run(picture, plan_for(RED, EditType.REMOVE), fill=fill, settings=settings))
     assert_refused_alone(child, Reason.FOREIGN_FILL)
+
+
+def test_scraps_with_more_contrast_than_anything_around_are_refused_as_foreign(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    fill = ground.copy()
+    scrap = fill[112:124, 152:168].astype(int)
+    stripes = np.where(np.arange(16) % 4 < 2, 28, -28)[None, :, None]  # the ground's own tone on the whole
+    fill[112:124, 152:168] = np.clip(scrap + stripes, 0, 255)
+    plan = plan_for(RED, EditType.REMOVE)
+    child = only_child(run(picture, plan, fill=fill, settings=replace_gates(max_novel=1.0)))
+    assert_refused_alone(child, Reason.FOREIGN_FILL)
+    assert [m.name for m in child.measured] == ["busy_fill_share"]
+
+
+def test_of_two_fillings_that_pass_the_cleaner_is_kept(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    stained = ground.copy()
+    blob = disc(160, 120, 7)
+    stained[blob] = np.clip(ground[blob].astype(int) + 60, 0, 255)
+
+    def kept(*fills: np.ndarray) -> tuple[np.ndarray, int]:
+        def fill(question: InpaintQuestion) -> np.ndarray:
+            return PlantedInpainter(picture, fills[question.attempt]).answer(question)
+
+        inpainter = GivenAsk("inpainter", fill)
+        plan, loose = plan_for(RED, EditType.REMOVE), replace_gates(max_novel=0.08, max_busy=1.0)
+        child = only_child(
+            run(picture, plan, inpainter=inpainter, inpainter_offer=TwoFillings(), settings=loose)
+        )
+        assert child.reason is None, child.measured
+        (edited,) = [blob.data for blob in child.blobs if blob.name == "edited.png"]
+        return decode_rgb(edited), len(inpainter.asked)
+
+    clean, asked = kept(ground, stained)
+    assert asked == 1, "a clean one needs no other"
+    again, asked = kept(stained, ground)
+    assert asked == 2
+    assert np.abs(again.astype(int) - clean)[blob].mean() < 3
 
 
 def test_a_ghost_of_the_removed_thing_is_refused_by_its_outline(
@@ -243,7 +284,7 @@ def test_structures_that_run_into_the_hole_from_all_sides_are_refused_as_entangl
     rays = np.clip(ground.astype(int) + 40 * np.sin(9 * angle)[..., None], 0, 255).astype(np.uint8)
     image = rays.copy()
     shaded(image, RED, PAINTS["red"])
-    settings = replace_gates(max_ragged=0.2)
+    settings = replace_gates(max_busy=1.0, max_ragged=0.2)
     child = only_child(run(image, plan_for(RED, EditType.REMOVE, others=()), fill=rays, settings=settings))
     assert_refused_alone(child, Reason.ENTANGLED)
     assert "ragged_border_share" in [m.name for m in child.measured]
@@ -332,7 +373,7 @@ def test_something_that_should_have_gone_along_and_is_still_there_is_refused(
 ) -> None:
     fill = ground.copy()
     shaded(fill, disc(225, 125, 18), PAINTS["blue"])
-    settings = replace_gates(max_trace=1.0, max_shadow_left=9.0, max_novel=1.0)
+    settings = replace_gates(max_trace=1.0, max_shadow_left=9.0, max_novel=1.0, max_busy=1.0)
     child = only_child(
         run(
             picture,
@@ -387,6 +428,20 @@ def test_of_what_goes_along_with_a_doubtful_mask_the_whole_box_is_filled(
         assert isinstance(child.record, EditedSample)
         filled[score] = bool(from_rle(child.record.allowed)[178, 125:195].all())
     assert filled == {0.9: False, 0.6: True}
+
+
+def test_a_box_that_goes_along_is_filled(
+    picture: np.ndarray, ground: np.ndarray, plan_for: Callable[..., EditPlan]
+) -> None:
+    class BoxOffer(GenerativeInpainterOffer):
+        def boxes_along(self, target: GroundedTarget) -> tuple[Box, ...]:
+            return (Box(x0=185, y0=120, x1=205, y1=150),)
+
+    plan, offer = plan_for(RED, EditType.REMOVE), BoxOffer(Settings())
+    settings = _listing(SETTINGS.removal, "change")
+    child = only_child(run(picture, plan, fill=ground, settings=settings, inpainter_offer=offer))
+    assert isinstance(child.record, EditedSample)
+    assert from_rle(child.record.allowed)[120:150, 185:205].all()
 
 
 class AlongOffer(GenerativeInpainterOffer):

@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.belongings import belongings_of, doubtful_belongings, parts_of
+from tasks.backends.embedded.painting.belongings import (
+    belongings_of,
+    boxes_of_belongings,
+    doubtful_belongings,
+    parts_of,
+)
 from tasks.imaging.geometry import to_rle
 from tasks.records.records import GroundedTarget, Scene
 from tests.tasks.stages.instruction.example_scenes import HEIGHT, WIDTH, scene, target, thing
@@ -74,10 +79,19 @@ def test_a_belonging_with_a_doubtful_mask_goes_along_if_it_is_small() -> None:
     assert (belongings_of(faint), doubtful_belongings(faint)) == ((), ("skateboard",))
 
 
-def test_a_belonging_known_by_a_weak_box_only_is_doubtful() -> None:
+def test_a_belonging_known_by_a_weak_box_only_goes_along_with_its_box_if_it_is_small() -> None:
     weak = (("handbag", (490, 350, 560, 450), 0.3),)
+    alone = target(with_masks(scene([thing(*PERSON)], weak=weak)), 0)
+    assert doubtful_belongings(alone) == ()
+    assert boxes_of_belongings(alone) == (alone.scene.distractors[0].box,)
+    pair = target(with_masks(scene([thing(*PERSON), thing("person", (550, 200, 670, 600))], weak=weak)), 0)
+    assert (doubtful_belongings(pair), boxes_of_belongings(pair)) == (("handbag",), ())
+
+
+def test_a_large_belonging_known_by_a_weak_box_only_is_doubtful() -> None:
+    weak = (("suitcase", (450, 420, 560, 600), 0.3),)
     whole = with_masks(scene([thing(*PERSON)], weak=weak))
-    assert doubtful_belongings(target(whole, 0)) == ("handbag",)
+    assert doubtful_belongings(target(whole, 0)) == ("suitcase",)
     inside = (("tie", (440, 250, 470, 350), 0.3),)
     assert doubtful_belongings(target(with_masks(scene([thing(*PERSON)], weak=inside)), 0)) == ()
     faint = (("handbag", (490, 350, 560, 450), 0.1),)

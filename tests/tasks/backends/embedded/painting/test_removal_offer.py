@@ -109,10 +109,17 @@ def test_a_part_is_not_removed_and_goes_with_its_owner():
 
 
 def test_a_person_with_something_that_cannot_go_along_is_not_removed():
-    weak = (("handbag", (180, 200, 240, 300), 0.3),)
+    weak = (("suitcase", (180, 250, 240, 400), 0.3),)
     person = target(scene([thing("person", (100, 100, 200, 400))], weak=weak), 0)
     empty = to_rle(np.zeros((HEIGHT, WIDTH), bool))
-    assert _why(replace(person, mask=empty)) == "may carry a handbag"
+    assert _why(replace(person, mask=empty)) == "may carry a suitcase"
+
+
+def test_what_a_person_hardly_seems_to_carry_goes_along_with_its_box():
+    weak = (("handbag", (180, 200, 220, 260), 0.3),)
+    person = target(with_masks(scene([thing("person", (100, 100, 200, 400))], weak=weak)), 0)
+    assert _why(person) == ""
+    assert OFFER.boxes_along(person) == (person.scene.distractors[0].box,)
 
 
 def test_the_table_under_a_thing_is_its_ground():

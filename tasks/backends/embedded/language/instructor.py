@@ -15,7 +15,7 @@ from tasks.backends.embedded.language.descriptions import (
 )
 from tasks.backends.embedded.language.localization import target_localization
 from tasks.backends.embedded.language.realization import Writer
-from tasks.backends.embedded.language.reference import Reference
+from tasks.backends.embedded.language.reference import ALONE, Reference
 from tasks.backends.embedded.language.references import candidate_references
 from tasks.backends.embedded.language.saying import edit_slots, say_reference
 from tasks.backends.embedded.language.scene_facts import FactLimits, SceneFacts, gather_facts
@@ -28,7 +28,7 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
-VERSION = 8
+VERSION = 9
 """Raised when the code of this backend changes the output; the pattern file has its own digest."""
 
 
@@ -142,9 +142,13 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
             for r in candidate_references(facts, self.options.color_share)
             if r.risk <= self.options.max_risk
         ]
-        safe = [r for r in safe if r.risk <= safe[0].risk + self.options.slack]
+        if (
+            facts.part is None
+        ):  # the noun of the only thing of its kind tells little; a relation is worth more risk
+            safe = [r for r in safe if r.kind != ALONE] or safe
         if not safe:
             return None
+        safe = [r for r in safe if r.risk <= safe[0].risk + self.options.slack]
         kinds = sorted({r.kind for r in safe})
         kind = kinds[writer.draw("reference.kind", len(kinds))]
         of_kind = [r for r in safe if r.kind == kind]

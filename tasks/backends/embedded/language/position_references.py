@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from tasks.backends.embedded.language.reference import SMALL_KINDS, Reference
 from tasks.backends.embedded.language.reference_risk import anchor_risk, overlooked_chance
 from tasks.backends.embedded.language.relations import (
     beside,
+    clearly_above,
     clearly_left,
     has_with_it,
     in_front_of,
@@ -35,6 +37,9 @@ NEARER = 1.8
 
 ONE_MISSED = 0.08
 """Risk of a missing instance, per thing counted before the target."""
+
+FARTHER, APART = 1.4, 0.1
+"""Ratio of distances to a corner, and their difference as a share of the diagonal, from which one thing is closest."""
 
 EASY_PARTS = frozenset({(1, 0), (1, 1), (1, 2)})
 """Zones that are not used: sides are covered by halves, and the center is too easy."""
@@ -167,6 +172,41 @@ def picture_parts(facts: SceneFacts) -> Iterator[Reference]:
     far = all(max(abs(r.x - own.x) / width, abs(r.y - own.y) / height) > 0.4 for r in facts.rivals)
     if plain and far and (row, column) not in EASY_PARTS:
         yield Reference(kind="zone", rank=3 * row + column, risk=risk)
+
+
+CORNERS = {0: (0, 0), 2: (1, 0), 6: (0, 1), 8: (1, 1)}
+"""Number of a corner as the part of the picture that holds it, and its place (0 or 1 across, 0 or 1 down)."""
+
+EDGES = {"top": 0, "bottom": 1}
+
+
+def corners(facts: SceneFacts) -> Iterator[Reference]:
+    """Closest to a corner of the picture, when every rival is much further from it.
+
+    Only what lies nearer to the corner could make it untrue, so an overlooked instance elsewhere is no risk.
+    """
+    own, width, height = facts.target, facts.width, facts.height
+    diagonal = math.hypot(width, height)
+    for number, (across, down) in CORNERS.items():
+        distance = math.hypot(own.x - across * width, own.y - down * height)
+        inside = abs(own.x - across * width) < 0.42 * width and abs(own.y - down * height) < 0.42 * height
+        others = [math.hypot(r.x - across * width, r.y - down * height) for r in facts.rivals]
+        if not inside or any(d < max(FARTHER * distance, distance + APART * diagonal) for d in others):
+            continue
+        nearer = min(1.0, 1.6 * math.pi / 4 * distance**2 / (width * height))
+        yield Reference(kind="corner", rank=number, risk=0.06 + overlooked_chance(facts) * nearer)
+
+
+def edges(facts: SceneFacts) -> Iterator[Reference]:
+    """Closest to the upper or lower edge of the picture; not of what stands on the ground, where height is depth."""
+    own, missed = facts.target, overlooked_chance(facts)
+    if noun(own.label).kind not in SMALL_KINDS:
+        return
+    for side, end in EDGES.items():
+        if all(clearly_above(own, r) if side == "top" else clearly_above(r, own) for r in facts.rivals):
+            room = own.box.y0 if end == 0 else facts.height - own.box.y1
+            risk = 0.06 + missed * min(1.0, 1.6 * room / facts.height)
+            yield Reference(kind="edge", side=side, risk=risk)
 
 
 def _well_inside(position: float, part_number: int) -> bool:

@@ -9,6 +9,9 @@ from tasks.backends.embedded.language.scene_facts import Entity
 COLORED = "color_"
 """Prefix of the kinds that also name the color."""
 
+ALONE = "alone"
+"""The kind of wording that needs nothing but the noun."""
+
 SMALL_KINDS = frozenset(
     {"tableware", "glassware", "food", "fruit", "screen", "device", "computer", "thing", "toy"}
 )
@@ -21,8 +24,9 @@ class Reference:
 
     Attributes:
         kind: which sentence patterns fit.
-        side: ``left``, ``right`` or ``""``.
-        rank: ordinal from that side, 0 when there is none; for ``zone`` the number of the part, 0..8, row by row.
+        side: ``left``, ``right`` or ``""``; of ``edge`` ``top`` or ``bottom``.
+        rank: ordinal from that side, 0 when there is none; for ``zone`` and ``corner`` the number of the part, 0..8,
+            row by row.
         color: color adjective, or ``""``.
         anchors: things named in it, in the order of the pattern; of ``clothes`` the garment.
         group: whether the anchor stands for all of its class ("to the right of the cups").

@@ -10,12 +10,15 @@ from dataclasses import replace
 
 from tasks.backends.embedded.language import look_references as looks
 from tasks.backends.embedded.language import position_references as positions
-from tasks.backends.embedded.language.reference import COLORED, Reference
+from tasks.backends.embedded.language.reference import ALONE, COLORED, Reference
 from tasks.backends.embedded.language.reference_risk import overlooked_chance
 from tasks.backends.embedded.language.scene_facts import SceneFacts, same_label
 
 SURE_RIVAL = 0.75
 """Score of another instance from which the class is known to have several."""
+
+MISTAKEN = 0.5
+"""Chance, per score, that a weak detection of a similar class is an instance of the target's."""
 
 _TAKES_COLOR = frozenset({"side_of", "between", "half", "on", "zone", "next_to", "front"})
 """Superlatives and ordinals don't mix with a color: "the leftmost red chair" counts red chairs only."""
@@ -38,15 +41,19 @@ def candidate_references(facts: SceneFacts, color_share: float) -> list[Referenc
         *looks.clothes(facts, color_share),
         *looks.part_color(facts, color_share),
     ]
-    if facts.part is not None and not facts.rivals:
-        # Of the only person in view a shirt needs no more; a thing of its own would be too easy.
-        found.append(Reference(kind="alone", risk=0.02 + 0.8 * overlooked_chance(facts)))
+    doubtful = [r.score for r in facts.rivals if r.index < 0 and r.label != facts.target.label]
+    if len(doubtful) == len(facts.rivals):
+        found.append(
+            Reference(kind=ALONE, risk=0.02 + 0.8 * overlooked_chance(facts) + MISTAKEN * sum(doubtful))
+        )
     if same_label((r for r in facts.rivals if r.score >= SURE_RIVAL), facts.target.label):
         # "The leftmost couch" is odd where there is one couch and some chairs, or a shadow on the wall.
         found += [
             *positions.extremes(facts),
             *positions.ordinals(facts),
             *positions.nearest(facts),
+            *positions.corners(facts),
+            *positions.edges(facts),
             *looks.sizes(facts),
             *looks.colors(facts, color_share),
         ]

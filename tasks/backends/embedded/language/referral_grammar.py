@@ -5,6 +5,7 @@
     part       =  [color] NOUN, one that names parts of the scene
     modifier   =  (left_of | right_of | above | below | on | next_to | in_front | with) NOUN  |  between NOUN NOUN
                |  nearest NOUN  |  camera  |  ordinal count_side  |  count_side  |  extreme  |  half_side  |  zone
+               |  corner  |  edge
                |  size
                |  ("in" | "wearing") ["the" | "a"] color [garment NOUN]
 
@@ -25,6 +26,8 @@ ONE_NOUN = frozenset(
 )
 """Relations to the next noun."""
 
+_PLACES = ("zone_", "corner_", "edge_")
+
 _ADDED = re.compile(
     r"^(?:please |could you |i would like you to )*(?:add|put|place|insert)\b.*?"
     r"\b(?:(?:to|on) the (?:left|right) of|next to|beside|behind|in (?:front|place) of|on)"
@@ -42,7 +45,7 @@ _ONE_OF = re.compile(r"^(?:one|ones) of the$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """A relation and the labels it refers to (none for ``camera``, halves and zones)."""
+    """A relation and the labels it refers to (none for ``camera``, halves, zones, corners and edges)."""
 
     name: str
     labels: tuple[str, ...] = ()
@@ -199,5 +202,5 @@ def _relations(after: list[WordFact]) -> Iterable[Relation]:
             yield Relation(name=word.value, labels=(nouns[0],))
         elif word.value == "between" and len(nouns) >= 2:
             yield Relation(name="between", labels=(nouns[0], nouns[1]))
-        elif word.value in {"camera", "half_left", "half_right"} or word.value.startswith("zone_"):
+        elif word.value in {"camera", "half_left", "half_right"} or word.value.startswith(_PLACES):
             yield Relation(name=word.value)

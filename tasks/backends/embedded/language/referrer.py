@@ -6,6 +6,7 @@ detection, is recognized as ambiguous.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,6 +14,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from prompts import load_data
+from tasks.backends.embedded.language.position_references import CORNERS
 from tasks.backends.embedded.language.referral_grammar import Clothes, Referral, Relation, parse_referral
 from tasks.backends.embedded.language.text_facts import DATA as WORDS
 from tasks.backends.embedded.nouns import DATA as NOUNS
@@ -23,7 +25,7 @@ from tasks.records.records import Box, ModelIdentity, Scene
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Referents, ReferQuestion
 
-VERSION = 2
+VERSION = 3
 """Raised when the code of this backend changes the output."""
 
 TIE_WIDTH = 0.015
@@ -256,6 +258,9 @@ def _superlatives(
     names = {relation.name: relation for relation in referral.relations}
     if "nearest" in names:
         fitting = _nearest(fitting, names["nearest"].labels[0], everything, 0.01 * width)
+    for name in names:
+        if name.startswith(("corner_", "edge_")):
+            fitting = _towards(fitting, name, width, height)
     if "camera" in names:
         fitting = _in_front(fitting, height)
     if referral.size:
@@ -291,6 +296,19 @@ def _nearest(
         return []
     distances = [min(gap(c.box, a.box) for a in anchors) + reach for c in fitting]
     bound = TIE_DISTANCE * min(distances)
+    return [c for c, distance in zip(fitting, distances, strict=True) if distance <= bound]
+
+
+def _towards(fitting: list[_Candidate], place: str, width: int, height: int) -> list[_Candidate]:
+    """Those closest to a corner or an edge of the picture, near ties included."""
+    kind, _, where = place.partition("_")
+    if kind == "edge":
+        distances = [c.box.y0 if where == "top" else height - c.box.y1 for c in fitting]
+        bound = min(distances) + 0.02 * height
+    else:
+        across, down = CORNERS[int(where)]
+        distances = [math.hypot(c.x - across * width, c.box.center[1] - down * height) for c in fitting]
+        bound = TIE_DISTANCE * min(distances)
     return [c for c, distance in zip(fitting, distances, strict=True) if distance <= bound]
 
 

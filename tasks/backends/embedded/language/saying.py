@@ -44,6 +44,8 @@ def _say_whole(reference: Reference, facts: SceneFacts, writer: Writer) -> str:
         "side": reference.side,
         "color": reference.color,
         "ordinal": str(writer.entry("ordinals")[reference.rank if kind == "ordinal" else 0]),
+        "corner": str(writer.entry("corners").get(reference.rank if kind == "corner" else 0, "")),
+        "edge": str(writer.entry("edges").get(reference.side, "")),
         "zone": zone(facts, facts.target, writer),
     }
     for name, anchor in zip(("a", "b"), reference.anchors, strict=False):

@@ -117,7 +117,35 @@ def test_the_garment_of_the_only_person_needs_no_more():
         [thing("person", (300, 200, 400, 700)), thing("top", (310, 260, 390, 400), "red", part_of=0)]
     )
     assert "alone" in {r.kind for r in _found(alone, 1)}
-    assert "alone" not in {r.kind for r in _found(alone, 0)}
+
+
+def test_the_noun_alone_tells_the_only_thing_of_its_kind_with_what_it_may_be_taken_for_as_risk():
+    screen = thing("tv", (300, 200, 500, 400), "black")
+    (alone,) = (r for r in _found(scene([screen]), 0) if r.kind == "alone")
+    doubted = scene([screen], weak=(("laptop", (700, 200, 800, 300), 0.3),))
+    (less,) = (r for r in _found(doubted, 0) if r.kind == "alone")
+    assert less.risk > alone.risk + 0.1
+    another = scene([screen], weak=(("tv", (700, 200, 800, 300), 0.3),))
+    assert "alone" not in {r.kind for r in _found(another, 0)}
+    two = scene([screen, thing("tv", (700, 200, 900, 400), "black")])
+    assert "alone" not in {r.kind for r in _found(two, 0)}
+
+
+def _grid(*places, weak=()):
+    return scene([thing("cup", (x, y, x + 60, y + 60), "white") for x, y in places], weak=weak)
+
+
+def test_of_things_in_rows_one_may_be_closest_to_a_corner_or_an_edge():
+    rows = _grid((60, 100), (500, 100), (900, 120), (60, 600), (500, 620), (900, 600))
+    assert ("corner", "", 0) in _kinds(rows, 0)
+    assert ("corner", "", 8) in _kinds(rows, 5)
+    assert not {k for k in _kinds(rows, 1) if k[0] == "corner"}
+    assert not {k for k in _kinds(rows, 0) if k[0] == "edge"}  # others are as near
+    assert ("edge", "bottom", 0) in _kinds(_grid((60, 100), (500, 120), (900, 600)), 2)
+    near = _grid((60, 100), (500, 100), (900, 120), weak=(("cup", (150, 180, 210, 240), 0.3),))
+    assert not {k for k in _kinds(near, 0) if k[0] == "corner"}
+    people = scene([thing("person", (100, 100, 160, 250)), thing("person", (600, 500, 700, 790))])
+    assert not {k for k in _kinds(people, 1) if k[0] == "edge"}  # lower is nearer there
 
 
 def test_people_are_taller_only_where_all_stand_on_one_line():

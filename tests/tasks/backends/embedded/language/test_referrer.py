@@ -138,3 +138,19 @@ def test_near_ties_are_all_returned():
 def test_the_largest_and_the_lowest_may_both_be_the_closest():
     people = scene([thing("person", (100, 100, 300, 600)), thing("person", (600, 500, 700, 760))])
     assert _find(people, "Remove the person closest to the camera.") == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("closest to the upper left corner of the picture", (0,)),
+        ("nearest to the lower right corner of the picture", (3,)),
+        ("closest to the lower left corner of the picture", (2,)),
+        ("closest to the lower edge of the picture", (2, 3)),
+        ("nearest to the upper edge of the picture", (0,)),
+    ],
+)
+def test_a_corner_and_an_edge_lead_to_what_is_closest_and_to_ties(words, expected):
+    places = ((60, 60), (800, 160), (80, 600), (820, 605))
+    whole = scene([thing("cup", (x, y, x + 60, y + 60), "white") for x, y in places])
+    assert _find(whole, f"Remove the cup {words}.") == expected

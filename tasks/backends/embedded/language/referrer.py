@@ -303,7 +303,7 @@ def _towards(fitting: list[_Candidate], place: str, width: int, height: int) -> 
     """Those closest to a corner or an edge of the picture, near ties included."""
     kind, _, where = place.partition("_")
     if kind == "edge":
-        distances = [c.box.y0 if where == "top" else height - c.box.y1 for c in fitting]
+        distances = [float(c.box.y0 if where == "top" else height - c.box.y1) for c in fitting]
         bound = min(distances) + 0.02 * height
     else:
         across, down = CORNERS[int(where)]

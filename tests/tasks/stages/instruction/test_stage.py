@@ -195,8 +195,19 @@ def test_no_edit_type_ends_the_input_and_says_why():
 
 
 def test_a_target_that_nothing_singles_out_is_rejected():
-    alone = scene([thing("cup", (450, 400, 540, 500), "white"), thing("couch", (300, 100, 700, 700))])
-    (outcome,) = answered(_stage(), [_input(target(alone, 0))], NoPixels())
+    rows = [
+        (360, 300),
+        (500, 290),
+        (640, 300),
+        (360, 420),
+        (500, 430),
+        (640, 420),
+        (360, 540),
+        (500, 550),
+        (640, 540),
+    ]
+    alike = scene([thing("cup", (x, y, x + 90, y + 90), "white") for x, y in rows])
+    (outcome,) = answered(_stage(), [_input(target(alike, 4))], NoPixels())
     assert outcome.children[0].reason is Reason.NO_UNIQUE_REFERENCE
 
 

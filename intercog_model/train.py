@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def train(config: TrainConfig, fork: str = "") -> Trainer:
     """One run, with the processes that it needs; `fork` is the checkpoint that a new one begins from."""
+    joined = distributed.is_initialized()  # Ray Train makes and ends the group by itself
     device = start_processes()
     try:
         trainer = run(config, device, fork)
@@ -69,7 +70,7 @@ def train(config: TrainConfig, fork: str = "") -> Trainer:
             distributed.barrier()  # none takes its connections down while another still saves
         return trainer
     finally:
-        if distributed.is_initialized():
+        if distributed.is_initialized() and not joined:
             distributed.destroy_process_group()
 
 
@@ -79,6 +80,8 @@ def start_processes() -> torch.device:
     So every run is sharded, and one process computes, saves and resumes as many do. Gloo saves checkpoints.
     """
     cuda = torch.cuda.is_available()
+    if distributed.is_initialized():
+        return torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
     place = int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:
         torch.cuda.set_device(place)

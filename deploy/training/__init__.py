@@ -1,0 +1,1 @@
+"""Ways to start training: Ray Train, Slurm, Kubernetes."""

@@ -52,6 +52,8 @@ def compile_layers(model: nn.Module, backend: str | Callable[..., Any] = "induct
     All layers of a kind and packs of all sizes share one graph per half, packs that lack one kind of rows another.
     What cannot be traced whole is an error, so that no step is silently slow.
     """
+    # with and without gradients, with and without pictures: some 8, and one more would end a run
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)
     for layer in layers_of(model):
         for half in HALVES:
             compiled = torch.compile(getattr(layer, half), backend=backend, fullgraph=True, dynamic=True)

@@ -44,13 +44,21 @@ STEEL = (
 CAST = frozenset(
     {"accessory", "device", "fixture", "fruit", "screen", "tableware", "thing", "toy", "vehicle"}
 )
-"""Kinds that may be all of metal: no living things, food, cloth or transparent glass, nor laptops, whose flat lids
-would seem to bulge."""
+"""Kinds that may be all of metal: no people, animals, food or cloth, nor laptops, whose lids would seem to bulge."""
+
+CHASED = CAST | {"plant"}
+"""Kinds that may be all of a metal with a color of its own; in gray, leaves look painted."""
+
+GILT = CHASED | {"glassware"}
+"""Kinds that may be of gold; in other metals glass stays glass, or its drink shows."""
 
 CARVED = frozenset({"accessory", "fixture", "fruit", "furniture", "tableware", "thing", "toy", "vehicle"})
 """Kinds that may be carved of wood or stone."""
 
-UPHOLSTERED = frozenset({"bag", "furniture"})
+PANELED = CARVED | {"computer", "device"}
+"""Kinds that may have a case of wood."""
+
+UPHOLSTERED = frozenset({"bag", "computer", "furniture"})
 """Kinds that may be covered with leather."""
 
 Tones = tuple[tuple[float, tuple[int, int, int]], ...]
@@ -87,11 +95,11 @@ def metal(image: Image, mask: Mask, tones: Tones) -> Image:
 
 
 MATERIALS: dict[str, Material] = {
-    "gold": Material(kinds=CAST, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
-    "copper": Material(kinds=CAST, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
+    "gold": Material(kinds=GILT, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
+    "copper": Material(kinds=CHASED, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
     "polished steel": Material(kinds=CAST, tints=frozenset({"gray", "white", "black"}), tones=STEEL),
-    "oak wood": Material(kinds=CARVED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
-    "walnut wood": Material(kinds=CARVED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
+    "oak wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
+    "walnut wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
     "white marble": Material(kinds=CARVED, tints=frozenset({"white", "gray"}), texture="marble"),
     "granite": Material(kinds=CARVED, tints=frozenset({"gray", "white", "black"}), texture="granite"),
     "sandstone": Material(kinds=CARVED, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),

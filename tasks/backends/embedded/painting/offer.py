@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.backends.embedded.nouns import noun
+from tasks.backends.embedded.painting.color_offer import (
+    GARMENT,
+    GLASS,
+    LIDS,
+    PAINTABLE,
+    color_arguments,
+    is_filled,
+    shows_its_lid,
+    why_no_color,
+)
 from tasks.backends.embedded.painting.copies.placements import additions, place_of, replacements, room_for
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.materials import MADE, MATERIALS, Material
@@ -14,50 +24,9 @@ from tasks.imaging.color_names import name_color
 from tasks.records.records import Box, EditType, GroundedTarget, SceneObject
 from tasks.roles.offers import Offer, Offered
 
-PAINTABLE = frozenset(
-    {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing", "garment"}
-)
-"""Kinds that take a new color. Not people and animals (skin, fur), glass, screens, food, plants and signs, on which it
-looks wrong; nor laptops: hands, keys and ports make them patchy, and their thin lids are more rim than surface."""
-
-GARMENT = "garment"
-"""Kind of parts of persons that are dyed: their checks show one cloth without skin."""
-
-MIN_COLOR_SHARE = 0.5
-"""Share of the mask in one color below which a recoloring leaves the thing patchy; its color has no name anyway."""
-
-UNNAMED_COLOR_SHARE = 0.62
-"""The same for a thing whose color is between two names."""
-
 EFFECT_SHARE = 0.4
 """Share of the mask that must carry a vivid color for its loss to be seen."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColorRule:
-    """When a thing may become this color.
-
-    Attributes:
-        dark, light: mean L of the thing (0..100) below and above which the color does not come out: shading is
-            kept, so black never turns yellow and white never turns deep brown.
-        near: present colors that it would be mistaken for.
-    """
-
-    dark: float
-    light: float
-    near: frozenset[str]
-
-
-COLORS: dict[str, ColorRule] = {
-    "red": ColorRule(dark=18, light=88, near=frozenset({"red", "pink", "orange", "brown"})),
-    "orange": ColorRule(dark=38, light=90, near=frozenset({"orange", "red", "yellow", "brown"})),
-    "yellow": ColorRule(dark=50, light=97, near=frozenset({"yellow", "orange", "brown"})),
-    "green": ColorRule(dark=18, light=90, near=frozenset({"green"})),
-    "blue": ColorRule(dark=15, light=90, near=frozenset({"blue", "purple"})),
-    "purple": ColorRule(dark=18, light=88, near=frozenset({"purple", "blue", "pink"})),
-    "pink": ColorRule(dark=48, light=97, near=frozenset({"pink", "purple", "red", "white"})),
-}
-"""Arguments of Color; neutral ones are left out, since they need the shading to change as well."""
 
 VIVID = frozenset({"red", "orange", "yellow", "green", "blue", "purple", "pink"})
 """Colors whose loss is plain to see."""
@@ -73,20 +42,6 @@ MIN_MATERIAL_PX = 110
 
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
-
-ONE_MATERIAL_SHARE = 0.78
-"""Share of the mask in one color from which a vessel seems to be of one material, and not full of something."""
-
-
-def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
-    """Colors that every object of the target may take: far in hue from what it is now, right in lightness."""
-    allowed, kind = noun(target.label).colors, noun(target.label).kind
-    return tuple(
-        name
-        for name, rule in COLORS.items()
-        if (not allowed or name in allowed)
-        and all(_takes(thing, rule) and not _filled(thing, kind) for thing in target.objects)
-    )
 
 
 def effect_arguments(target: GroundedTarget) -> tuple[str, ...]:
@@ -117,31 +72,20 @@ def _shows(thing: SceneObject, effect: str) -> bool:
 def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
     shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
     small = min(thing.box.width, thing.box.height) < MIN_MATERIAL_PX
-    return (
-        not small and not _filled(thing, kind) and not shining and name_color(thing.lab) not in material.tints
-    )
+    opened = kind == LIDS and not shows_its_lid(thing)
+    # Nothing that one sees through looks like metal already, whatever is in it.
+    alike = kind != GLASS and name_color(thing.lab) in material.tints
+    return not (small or is_filled(thing) or shining or opened or alike)
 
 
-def _filled(thing: SceneObject, kind: str) -> bool:
-    """Coffee would turn to metal, or blue, with its cup."""
-    return kind == "tableware" and thing.color_share < ONE_MATERIAL_SHARE
-
-
-def _takes(thing: SceneObject, rule: ColorRule) -> bool:
-    present = _present_color(thing)
-    return bool(present) and present not in rule.near and rule.dark <= thing.lab[0] <= rule.light
-
-
-def _present_color(thing: SceneObject) -> str:
-    """The color it has all over, ``""`` without one.
-
-    White china in shade is part white, part gray, so no name is clear enough to be said; it takes paint all the same.
-    """
-    if noun(thing.label).kind == GARMENT:  # its checks show one cloth, whose folds may lie between two names
-        return thing.color if thing.color != "mixed" else name_color(thing.lab)
-    if thing.color != "mixed":
-        return thing.color if thing.color_share >= MIN_COLOR_SHARE else ""
-    return name_color(thing.lab) if thing.color_share >= UNNAMED_COLOR_SHARE else ""
+def _why_no_material(target: GroundedTarget) -> str:
+    if any(min(o.box.width, o.box.height) < MIN_MATERIAL_PX for o in target.objects):
+        return "too small for the look of a material"
+    if any(is_filled(o) for o in target.objects):
+        return "may be full of something"
+    if noun(target.label).kind == LIDS:
+        return "shows more than its lid"
+    return "shows something or looks like every such material already"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,18 +95,30 @@ class Repertoire:
     Attributes:
         kinds: kinds of noun it makes sense for; empty: every kind.
         arguments: what this target may be turned into; empty: nothing.
+        why_none: why there is nothing.
     """
 
     kinds: frozenset[str]
     arguments: Callable[[GroundedTarget], tuple[str, ...]]
+    why_none: Callable[[GroundedTarget], str]
 
 
 REPERTOIRE: dict[EditType, Repertoire] = {
-    EditType.COLOR: Repertoire(kinds=PAINTABLE, arguments=color_arguments),
-    EditType.MATERIAL: Repertoire(kinds=MADE, arguments=material_arguments),
-    EditType.APPEARANCE: Repertoire(kinds=frozenset(), arguments=effect_arguments),
-    EditType.ADD: Repertoire(kinds=frozenset(), arguments=lambda target: tuple(additions(target))),
-    EditType.REPLACE: Repertoire(kinds=frozenset(), arguments=lambda target: tuple(replacements(target))),
+    EditType.COLOR: Repertoire(kinds=PAINTABLE, arguments=color_arguments, why_none=why_no_color),
+    EditType.MATERIAL: Repertoire(kinds=MADE, arguments=material_arguments, why_none=_why_no_material),
+    EditType.APPEARANCE: Repertoire(
+        kinds=frozenset(), arguments=effect_arguments, why_none=lambda _: "no effect would show"
+    ),
+    EditType.ADD: Repertoire(
+        kinds=frozenset(),
+        arguments=lambda target: tuple(additions(target)),
+        why_none=lambda _: "nothing of the photograph can be copied to a free place beside it",
+    ),
+    EditType.REPLACE: Repertoire(
+        kinds=frozenset(),
+        arguments=lambda target: tuple(replacements(target)),
+        why_none=lambda _: "nothing of the photograph can be copied to its place",
+    ),
 }
 """The other types would not look real without a generative model."""
 
@@ -171,7 +127,7 @@ class EmbeddedEditorOffer(Offer):
     """Colors, materials, effects and copies of the photograph's own things; of people only what they wear is dyed."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:
@@ -185,7 +141,7 @@ class EmbeddedEditorOffer(Offer):
         if row.kinds and kind not in row.kinds:
             return Offered(why_not=f"not for the kind {kind}")
         arguments = row.arguments(target)
-        return Offered(arguments=arguments, why_not="" if arguments else "nothing fitting to turn it into")
+        return Offered(arguments=arguments, why_not="" if arguments else row.why_none(target))
 
     def accepts(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
         """Only what `offer` named."""

@@ -50,7 +50,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
 
     *Precise*: the outline lies on a color edge, detector and classifier jointly support the label, and the
     classifier does not object. *Hard*: there is another instance of its class, or it is not the largest object of a
-    scene of several. A garment is hard where there is somebody else than its wearer.
+    scene of several. A garment is hard where there is somebody else than its wearer, too.
     """
 
     Options: ClassVar[type[Settings]] = TargetJudgeOptions
@@ -74,7 +74,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
             role="target_judge",
             backend="rules",
             model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
-            revision=f"rules 5 + {asset.revision}",
+            revision=f"rules 6 + {asset.revision}",
             digest=asset.digest,
         )
 
@@ -107,7 +107,8 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         others = [o for o in things if o.index not in target.indices]
         alike = [o for o in scene.objects if o.index not in target.indices and o.label == target.label]
         if target.whole is not None:
-            # A garment is found by its wearer: anybody else may be taken for them, whatever he wears.
+            # A garment is found by its wearer: anybody else may be taken for them, whatever he wears. That the wearer
+            # is larger says nothing of how hard either is to find.
             others = [o for o in others if o.index != target.whole.index]
             alike = [o for o in alike if o.part_of != target.whole.index]
             alike = [*alike, *(o for o in others if o.label == target.whole.label)]
@@ -123,7 +124,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
         modest = measure("salient_share", share, high=options.max_salient_share)
-        hidden = target.whole is None and rank > 1 and len(things) >= options.min_entities
+        hidden = rank > 1 and len(things) >= options.min_entities
         hard = modest.passed and (peers >= 1 or hidden)
         # The parts inform; the last one decides, since each alone may fail a hard target.
         return (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tasks.backends.embedded.painting.offer import COLORS, EmbeddedEditorOffer
+from tasks.backends.embedded.painting.color_offer import COLORS
+from tasks.backends.embedded.painting.offer import EmbeddedEditorOffer
 from tasks.backends.embedded.painting.removal_offer import EmbeddedInpainterOffer, RemovalOptions
 from tasks.backends.generative_offer import GenerativeEditorOffer, GenerativeInpainterOffer
 from tasks.records.edit_types import NO_ARGUMENT
@@ -52,7 +53,7 @@ def test_the_embedded_editor_never_recolors_a_person():
 
 
 def test_a_thing_of_mixed_colors_is_never_recolored():
-    mixed = scene([thing("chair", (100, 300, 250, 600)), thing("couch", (400, 300, 800, 600))])
+    mixed = scene([thing("kite", (100, 300, 250, 600)), thing("couch", (400, 300, 800, 600))])
     assert allowed_types(target(mixed, 0), EMBEDDED, PAPER_COUNTS)[EditType.COLOR] != ""
 
 

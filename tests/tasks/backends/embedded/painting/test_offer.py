@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from tasks.backends.embedded.painting.color_offer import COLORS
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.offer import (
-    COLORS,
     EmbeddedEditorOffer,
     color_arguments,
     effect_arguments,
@@ -22,10 +26,14 @@ from tests.tasks.stages.instruction.example_scenes import scene, target, thing
 OFFER = EmbeddedEditorOffer(Settings())
 
 
-def _of(label, color, share=0.85):
-    return target(
-        scene([thing(label, (100, 300, 250, 600), color, share=share), thing("bed", (400, 300, 800, 600))]), 0
+def _of(label, color, share=0.85, lab=None):
+    drawn = scene(
+        [thing(label, (100, 300, 250, 600), color, share=share), thing("bed", (400, 300, 800, 600))]
     )
+    if lab is not None:
+        own, *others = drawn.objects
+        drawn = replace(drawn, objects=(replace(own, lab=lab), *others))
+    return target(drawn, 0)
 
 
 def test_every_color_has_a_name_and_a_paint():
@@ -41,7 +49,58 @@ def test_no_color_is_near_the_present_one():
 
 
 def test_a_patchy_color_is_not_replaced():
-    assert color_arguments(_of("chair", "red", share=0.4)) == ()
+    assert color_arguments(_of("suitcase", "red", share=0.3)) == ()
+    assert color_arguments(_of("chair", "red", share=0.2)) == ()
+    assert OFFER.offer(EditType.COLOR, _of("kite", "mixed", share=0.5, lab=(60, 5, 5))).why_not == (
+        "no color covers enough of it"
+    )
+
+
+def test_cloth_in_light_and_shade_takes_paint_though_no_name_covers_half_of_it():
+    assert "red" in color_arguments(_of("couch", "mixed", share=0.33, lab=(63, -4, -11)))
+    assert color_arguments(_of("suitcase", "mixed", share=0.33, lab=(63, -4, -11))) == ()
+
+
+def test_one_vivid_color_is_the_things_though_half_of_it_is_something_else():
+    assert "blue" in color_arguments(_of("kite", "mixed", share=0.45, lab=(57, 20, 63)))
+    assert color_arguments(_of("kite", "mixed", share=0.45, lab=(57, 5, 15))) == ()
+
+
+@pytest.mark.parametrize(
+    ("share", "lab", "why"),
+    [
+        (0.85, (87, 0, 0), ""),
+        (0.55, (56, 1, -2), "shows more than its lid"),  # keys and a screen
+        (0.85, (12, 0, 0), "shows more than its lid"),  # all keys
+    ],
+)
+def test_a_laptop_is_painted_and_covered_only_from_behind(share, lab, why):
+    laptop = _of("laptop", "gray", share=share, lab=lab)
+    color, material = (OFFER.offer(kind, laptop) for kind in (EditType.COLOR, EditType.MATERIAL))
+    assert color.why_not == material.why_not == why
+    if not why:
+        assert {"brown leather", "walnut wood"} <= set(material.arguments)
+        assert "gold" not in material.arguments
+
+
+def test_leaves_turn_into_colors_of_leaves_and_flowers_and_a_pot_is_no_plant():
+    assert set(color_arguments(_of("potted plant", "green", share=0.6, lab=(45, -20, 20)))) <= {
+        "red",
+        "orange",
+        "yellow",
+        "purple",
+        "pink",
+    }
+    assert "red" in color_arguments(_of("potted plant", "green", share=0.6, lab=(45, -20, 20)))
+    pot = _of("potted plant", "gray", share=0.77, lab=(61, 3, 0))
+    assert OFFER.offer(EditType.COLOR, pot).why_not == "mostly a pot"
+    assert set(material_arguments(pot)) == {"gold", "copper"}
+
+
+def test_glass_is_tinted_in_colors_that_no_drink_has_and_turns_to_gold_alone():
+    juice = _of("drinking glass", "mixed", share=0.47, lab=(56, 9, 37))
+    assert set(color_arguments(juice)) == {"green", "blue", "purple"}
+    assert material_arguments(juice) == ("gold",)
 
 
 def test_fruit_gets_only_colors_it_may_have():
@@ -55,7 +114,13 @@ def test_effects_are_those_of_the_editor_that_will_show():
 
 
 def test_materials_are_unlike_what_the_thing_looks_like_now():
-    assert set(material_arguments(_of("toaster", "blue"))) == {"gold", "copper", "polished steel"}
+    assert set(material_arguments(_of("toaster", "blue"))) == {
+        "gold",
+        "copper",
+        "polished steel",
+        "oak wood",
+        "walnut wood",
+    }
     assert {"oak wood", "white marble", "brown leather"} <= set(material_arguments(_of("chair", "blue")))
     assert "white marble" not in material_arguments(_of("chair", "white"))
     assert "brown leather" not in material_arguments(_of("bowl", "blue"))
@@ -64,9 +129,7 @@ def test_materials_are_unlike_what_the_thing_looks_like_now():
 
 
 def test_living_things_food_and_cloth_keep_their_material():
-    assert all(
-        material_arguments(_of(label, "blue")) == () for label in ("person", "dog", "potted plant", "pizza")
-    )
+    assert all(material_arguments(_of(label, "blue")) == () for label in ("person", "dog", "pizza"))
 
 
 def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
@@ -76,19 +139,18 @@ def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
     assert material_arguments(_of("cell phone", "black")) != ()
 
 
-def test_glass_that_one_sees_through_and_small_things_keep_their_material():
-    assert material_arguments(_of("wine glass", "blue")) == ()
+def test_small_things_keep_their_material():
     small = scene([thing("vase", (100, 300, 180, 420), "blue"), thing("bed", (400, 300, 800, 600))])
     assert material_arguments(target(small, 0)) == ()
+    why = OFFER.offer(EditType.MATERIAL, target(small, 0)).why_not
+    assert why == "too small for the look of a material"
 
 
 def test_a_filled_vessel_takes_no_color_and_a_plain_one_does():
     assert color_arguments(_of("bowl", "white", share=0.7)) == ()
+    assert OFFER.offer(EditType.COLOR, _of("bowl", "white", share=0.7)).why_not == "may be full of something"
+    assert color_arguments(_of("vase", "white", share=0.7)) != ()
     assert color_arguments(_of("bowl", "white", share=0.9)) != ()
-
-
-def test_laptops_keep_their_material():
-    assert material_arguments(_of("laptop", "blue", share=0.9)) == ()
 
 
 def test_a_sketch_needs_room_for_its_strokes():
@@ -108,8 +170,8 @@ def test_people_are_not_painted_and_the_offer_says_why():
 
 
 def test_a_target_that_nothing_suits_is_not_offered():
-    offered = OFFER.offer(EditType.COLOR, _of("chair", "mixed", share=0.4))
-    assert (offered.why_not, offered.arguments) == ("nothing fitting to turn it into", ())
+    offered = OFFER.offer(EditType.COLOR, _of("kite", "mixed", share=0.3, lab=(60, 5, 5)))
+    assert (offered.why_not, offered.arguments) == ("no color covers enough of it", ())
 
 
 def test_what_it_offers_it_accepts_and_nothing_else():
@@ -121,7 +183,9 @@ def test_what_it_offers_it_accepts_and_nothing_else():
     assert "teal" in OFFER.accepts(EditType.COLOR, chair, "teal")
     assert OFFER.accepts(EditType.COLOR, chair, "red") != ""
     assert OFFER.accepts(EditType.TEXT, chair, "sofa") == "not offered by the editor"
-    assert OFFER.accepts(EditType.REPLACE, chair, "sofa") == "nothing fitting to turn it into"
+    assert OFFER.accepts(EditType.REPLACE, chair, "sofa") == (
+        "nothing of the photograph can be copied to its place"
+    )
 
 
 def test_copies_of_things_of_the_scene_are_offered_with_what_is_copied_and_the_window_that_it_needs():

@@ -98,12 +98,23 @@ def test_the_packaged_classifier_objects_where_a_label_is_wrong():
     assert witness.objection(image, "chair", cup) == 0
 
 
-@pytest.mark.parametrize(("others", "hard"), [((), False), (("laptop", "cup"), False), (("person",), True)])
-def test_a_garment_is_hard_to_find_where_there_is_somebody_else(others, hard):
+@pytest.mark.parametrize(
+    ("others", "side", "hard"),
+    [
+        ((), 100, False),
+        (("person",), 100, True),
+        (("laptop", "cup"), 100, False),  # nothing but its wearer is larger than the garment
+        (("laptop",), 250, False),  # two things are no scene of several
+        (("laptop", "cup"), 250, True),
+    ],
+)
+def test_a_garment_is_hard_to_find_where_there_is_somebody_else_or_it_is_lost_among_larger_things(
+    others, side, hard
+):
     things = [
         thing("person", (100, 60, 260, 520)),
         thing("top", (110, 150, 250, 300), "red", part_of=0),
-        *(thing(label, (500 + 150 * n, 100, 600 + 150 * n, 300)) for n, label in enumerate(others)),
+        *(thing(label, (400 + 260 * n, 100, 400 + 260 * n + side, 300)) for n, label in enumerate(others)),
     ]
     drawn = target(scene(things), 1)
     image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)

@@ -1,5 +1,7 @@
 """Every switch of a training configuration does something, and every ablation logs exactly its terms."""
 
+import shutil
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -204,6 +206,33 @@ def test_recomputed_layers_give_the_same_gradients(folder, tmp_path):
     assert lines[0]["grad_norm"] == lines[1]["grad_norm"] == lines[2]["grad_norm"]
 
 
+@pytest.mark.slow
+def test_the_encoder_alone_runs_in_bfloat16(folder, tmp_path):
+    lines = []
+    for name, dtype in (("false", torch.float32), ("true", torch.bfloat16)):
+        trainer = trainer_of(
+            overlay(tmp_path / "c.toml", folder, tmp_path / name, steps=1, run=f"vae_bf16 = {name}")
+        )
+        assert {p.dtype for p in trainer.parts.vae.encoder.parameters()} == {dtype}
+        assert {p.dtype for p in trainer.parts.vae.decoder.parameters()} == {torch.float32}
+        trainer.run()
+        lines.append(log(tmp_path / name)[0])
+    assert lines[0]["mse"] != lines[1]["mse"] == pytest.approx(lines[0]["mse"], rel=1e-3)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_compiled_layers_train_as_plain_ones_do(folder, tmp_path):
+    lines = []
+    for name in ("false", "true"):
+        run = f'compile = {name}\nactivation_checkpointing = "selective"'
+        trainer_of(overlay(tmp_path / "c.toml", folder, tmp_path / name, steps=2, run=run)).run()
+        lines.append(log(tmp_path / name))
+    for plain, compiled in zip(*lines, strict=True):
+        for term in ("loss", "grad_norm", *TERMS):
+            assert compiled[term] == pytest.approx(plain[term], rel=1e-5), term
+
+
 FAULTS = {
     "optim.steps: -1": "[optim]\nsteps = -1",
     "optim.steps: 0": "[optim]\nsteps = 0",
@@ -319,7 +348,7 @@ def test_every_published_configuration_is_accepted():
         load_config([path, CONFIGS / "debug_size.toml"])
 
 
-def test_configuration_faults_are_named(tmp_path, folder):
+def test_configuration_faults_are_named(tmp_path, folder, monkeypatch):
     for text, match in (
         ("[run]\nsped = 1", r"run\.sped: unknown key"),
         ("[optim]\nsteps = 'many'", "optim.steps"),
@@ -335,6 +364,10 @@ def test_configuration_faults_are_named(tmp_path, folder):
     flex = overlay(tmp_path / "flex.toml", folder, tmp_path / "o", run='attention = "flex"')
     with pytest.raises(ValueError, match="no backward"):
         trainer_of(flex)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    compiled = overlay(tmp_path / "compiled.toml", folder, tmp_path / "o", run="compile = true")
+    with pytest.raises(ValueError, match="compile: True, should be false"):
+        trainer_of(compiled)
     copies = overlay(tmp_path / "copies.toml", folder, tmp_path / "o", run="replicas = 3")
     with pytest.raises(ValueError, match="replicas: 3, should divide the number of processes, 1"):
         trainer_of(copies)

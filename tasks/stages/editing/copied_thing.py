@@ -34,6 +34,9 @@ CHANGED_SHARE = 0.35
 PLAIN_CONTACT = 0.92
 """Brightness at a foot, over that of the ground, from which a thing casts no shadow to speak of."""
 
+MAX_TURN = 9.0
+"""Lab a/b distance from the color that the ground has with less light, up to which a darker pixel is shadow."""
+
 SIDE_PX = 96
 """Side to which two shapes are brought before they are compared."""
 
@@ -280,7 +283,11 @@ def _halo_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:
     ring = dilate(mask, reach + 2) & ~dilate(mask, 2)
     off = after - before
     changed = np.linalg.norm(off, axis=2) > bounds.halo_delta_e
-    shade = (off[..., 0] < 0) & (np.hypot(off[..., 1], off[..., 2]) < 0.6 * np.abs(off[..., 0]) + 2)
+    # In Lab less light on one surface scales a and b as it scales L + 16.
+    dimmed = (after[..., 0] + 16) / (before[..., 0] + 16)
+    turned = np.linalg.norm(after[..., 1:] - before[..., 1:] * dimmed[..., None], axis=2)
+    same_hue = (turned < MAX_TURN) | (np.hypot(off[..., 1], off[..., 2]) < 0.6 * np.abs(off[..., 0]) + 2)
+    shade = (off[..., 0] < 0) & same_hue
     value = float((changed & ~shade)[ring].mean()) if ring.any() else 0.0
     return gate("copy_halo_share", value, Reason.SEAM_VISIBLE, high=bounds.max_halo)
 

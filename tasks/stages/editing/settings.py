@@ -308,7 +308,7 @@ class CopySettings(Settings):
         default=5.0, ge=0, description="minimum Lab distance of a pixel around the copy that changed"
     )
     max_halo: float = Field(
-        default=0.2, ge=0, le=1, description="maximum share of such pixels that are no shadow"
+        default=0.25, ge=0, le=1, description="maximum share of such pixels that are no shadow"
     )
     left_delta_e: float = Field(
         default=5.0, ge=0, description="Lab distance below which a pixel of a replaced thing is still there"

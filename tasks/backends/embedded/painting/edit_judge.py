@@ -33,7 +33,7 @@ SEAMLESSNESS = (
     ("novel_fill_share", 0.2, 0.0),
     ("trace_of_shape", 0.6, 0.1),
     ("copy_contact_loss", 1.0, 0.4),
-    ("copy_halo_share", 0.5, 0.1),
+    ("copy_halo_share", 0.6, 0.12),
 )
 """Gate values that tell how well it fits in, with the same pair; those a type lacks are left out."""
 
@@ -62,7 +62,7 @@ class RuleEditJudge(OneByOne[EditJudgeQuestion, EditScores]):
         """An algorithm without weights."""
         del options
         return ModelIdentity(
-            role="edit_judge", backend="rules", model="rules over measured gates", revision="2", digest="none"
+            role="edit_judge", backend="rules", model="rules over measured gates", revision="3", digest="none"
         )
 
     def answer_one(self, question: EditJudgeQuestion) -> EditScores:

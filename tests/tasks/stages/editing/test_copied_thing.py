@@ -166,6 +166,18 @@ def test_a_copy_with_a_fringe_of_its_old_ground_is_refused(before):
     assert_refused_alone(_edit(edited, image, scene), Reason.SEAM_VISIBLE)
 
 
+def test_a_deep_shadow_on_colored_ground_is_no_fringe():
+    brown = np.clip(floor().astype(int) + np.array([10, -40, -75]), 0, 255).astype(np.uint8)
+    image, scene = photograph([CUP, VASE], brown)
+    edited = _with(image, COPY)
+    foot = dilate(COPY.mask(), 10) & ~COPY.mask()
+    foot &= np.mgrid[0:HEIGHT, 0:WIDTH][0] > 175
+    edited[foot] = (edited[foot] * 0.3).astype(np.uint8)
+    child = _edit(edited, image, scene)
+    (halo,) = [m for m in child.record.gates if m.name == "copy_halo_share"]
+    assert halo.passed, halo
+
+
 def test_a_copy_that_runs_into_the_target_is_refused(before):
     image, scene = before
     assert_refused_alone(_edit(_with(image, replace(CUP, x=263)), image, scene), Reason.REPEATED)

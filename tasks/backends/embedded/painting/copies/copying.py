@@ -31,8 +31,11 @@ from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.records import GroundedTarget, Measurement, Scene, SceneObject
 
-MIN_EVEN, MIN_ALIKE, MAX_DISTANCE, MAX_DISTANCE_WALKING, MAX_EDGES, MIN_WAY = 0.7, 0.93, 14.0, 26.0, 0.06, 0.6
+MIN_EVEN, MIN_ALIKE, MAX_DISTANCE, MAX_EDGES, MIN_WAY = 0.7, 0.93, 14.0, 0.06, 0.6
 """Bounds of the ground around the thing that is copied, and of the place where the copy stands."""
+
+MIN_ALIKE_WALKING, MAX_DISTANCE_WALKING = 0.85, 36.0
+"""The same of people and animals, which walk from grass to sand, and stand with a foot on each."""
 
 GOOD = 0.9
 """Value of a place from which no further one is looked at."""
@@ -146,10 +149,11 @@ def _dark_left(clean: Image, mask: Mask, hole: Mask, ground: Ground) -> float:
 
 
 def _measured(found: Evenness, thing: SceneObject) -> tuple[Measurement, ...]:
-    # People and animals walk from grass to sand; what stands on a table stays on that table.
-    most = MAX_DISTANCE_WALKING if noun(thing.label).kind in LIVING else MAX_DISTANCE
+    # What stands on a table stays on that table.
+    walks = noun(thing.label).kind in LIVING
+    most = MAX_DISTANCE_WALKING if walks else MAX_DISTANCE
     return (
-        measure("place_alike_share", found.alike, low=MIN_ALIKE),
+        measure("place_alike_share", found.alike, low=MIN_ALIKE_WALKING if walks else MIN_ALIKE),
         measure("place_ground_delta_e", found.distance, high=most),
         measure("place_edge_share", found.edges, high=MAX_EDGES),
         measure("way_alike_share", found.way, low=MIN_WAY),

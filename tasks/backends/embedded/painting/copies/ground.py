@@ -35,11 +35,17 @@ UP_SHARE = 0.4
 GAP_SHARE = 0.06
 """Gap between two pieces of one shadow, in the thing's longer side."""
 
-MAX_SPREAD = (8.0, 6.5, 8.0)
+MAX_SPREAD = (8.0, 8.0, 8.0)
 """Largest deviations of a ground's Lab color with which it is one surface, on which a shadow can be told."""
+
+MAX_CUT = 0.01
+"""Share of a shadow at the window's border or at another thing up to which it fades out there; with more it is cut."""
 
 DEEPEST = 0.2
 """Brightness below which it is a dark thing."""
+
+CONTACT_SHARE = 0.025
+"""Distance from the thing, in its longer side, at which its shadow may be darker than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +55,7 @@ class Ground:
     Attributes:
         window: in pixels of the photograph.
         shadow: (h, w) factor 0..1 by which the thing darkens the ground; 1 beyond its shadow and under the thing.
-        cut: whether the shadow reaches the window's border or another thing, so that a copy of it would be cut.
+        cut: whether much of the shadow reaches the window's border or another thing, so that a copy of it would be cut.
         color: median Lab of the lit ground at the foot.
         spread: (3,) deviation of that color.
         rough: 90th percentile of the gradient (Lab per px) of the lit ground.
@@ -187,7 +193,9 @@ def _shadow(
     dimmed = np.clip((lab[..., 0] + 16) / (color[0] + 16), 0.2, 1.2)
     hue = np.hypot(lab[..., 1] - dimmed * color[1], lab[..., 2] - dimmed * color[2])
     shade, faint = min(SHADE, 1 - NOISY * noise), min(FAINT, 1 - 0.4 * NOISY * noise)
-    dark = (ratio < shade) & (ratio > DEEPEST) & (hue <= MAX_SHADE_CHROMA) & ~inside & ~foreign
+    # Right at the foot hardly any light comes in.
+    contact = dilate(inside, max(2, round(CONTACT_SHARE * max(box.width, box.height))))
+    dark = (ratio < shade) & ((ratio > DEEPEST) | contact) & (hue <= MAX_SHADE_CHROMA) & ~inside & ~foreign
     dark[: max(0, box.y1 - round(UP_SHARE * box.height))] = False
     # Along the edge of another surface, smoothing mixes both into something that looks like shadow.
     mixed = round(2 * _sigma(box)) + 2
@@ -204,9 +212,9 @@ def _shadow(
     gap = max(5, round(GAP_SHARE * max(box.width, box.height)))
     pieces = np.unique(labels[dilate(joined, gap) & dark]) if joined.any() else touched
     joined = np.isin(labels, pieces[pieces > 0])
-    edge = np.zeros_like(inside)
-    edge[:2], edge[-2:], edge[:, :2], edge[:, -2:] = True, True, True, True
-    cut = bool((joined & (edge | dilate(foreign, mixed + 2))).any())
+    ends = dilate(foreign, mixed + 2)
+    ends[:2], ends[-2:], ends[:, :2], ends[:, -2:] = True, True, True, True
+    cut = bool(np.count_nonzero(joined & ends) > MAX_CUT * np.count_nonzero(joined))
     # It fades out over a few pixels beyond the last that is surely in it.
     reach = max(3, round(0.03 * max(box.width, box.height)))
     near = dilate(joined, reach) & ~inside & ~foreign
@@ -214,8 +222,16 @@ def _shadow(
     weight = np.where(joined, 1, np.clip(2 * weight - 0.5, 0, 1))
     factor = np.clip((faint - ratio) / max(faint - shade, 1e-3), 0, 1) * (1 - ratio)
     # Under the thing the shadow of its rim goes on, so that a soft edge never shows lit ground.
-    shadow = np.where(inside, 1.0, 1 - weight * factor).astype(np.float32)
+    shadow = np.where(inside, 1.0, 1 - weight * factor * _fading(joined & ends, gap)).astype(np.float32)
     return _continued(shadow, inside), cut
+
+
+def _fading(cut: Mask, reach: int) -> Plane | float:
+    """Weights (h, w) that fall to 0 towards the pixels at which a shadow is ``cut``, over ``reach`` px."""
+    if not cut.any():
+        return 1.0
+    away = cv2.distanceTransform((~cut).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(np.clip(away / reach, 0, 1), np.float32)
 
 
 def _continued(shadow: Plane, inside: Mask) -> Plane:

@@ -24,7 +24,7 @@ def write_features(release: str, provider: ImageFeatures, folder: Path, rule: Si
 
     Pictures are resized as in training, so that cached and computed features are the same.
     """
-    shards = release_shards(release)
+    shards = release_shards(release, "both")
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
     for uri in shards:
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        release_shards(options.release)  # before the weights are read
+        release_shards(options.release, "both")  # before the weights are read
         make_folder(options.out)
         provider = SamFeatures(read_sam(options.sam, f"--sam {options.sam}"), device, torch.float32)
         with options.sam.open("rb") as file:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,9 +155,15 @@ def load_strictly(module: nn.Module, path: Path, device: torch.device | str, dty
     module.load_state_dict(weights, strict=True, assign=True)
 
 
-def require_same_shapes(module: nn.Module, path: Path) -> None:
-    """Raise CheckpointError with every difference between a module's names and shapes and a file's."""
-    faults = differences(shapes_of(module), read_shapes(path))
+def require_same_shapes(
+    module: nn.Module, path: Path, besides: Callable[[str], bool] = lambda _name: False
+) -> None:
+    """Raise CheckpointError with every difference between a module's names and shapes and a file's.
+
+    `besides` says which of the module's tensors no file has.
+    """
+    ours = {name: shape for name, shape in shapes_of(module).items() if not besides(name)}
+    faults = differences(ours, read_shapes(path))
     if faults:
         raise CheckpointError(f"{path.name}: {len(faults)} differences: " + "; ".join(faults))
 

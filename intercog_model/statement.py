@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from intercog_model.config import FlavorName
 from intercog_model.data.chain_text import GROUNDING_PROMPT, TagRule
+from intercog_model.data.plans import SequenceConfig
 from intercog_model.errors import ConfigurationError
 from intercog_model.packing.resize import (
     DEBUG_VAE_RULE,
@@ -30,6 +31,17 @@ class TrainedChain(Settings):
     system_prompt: str = GROUNDING_PROMPT  # "" leaves it out
     think_tags: TagRule = "one pair"
     feedback: Literal["both", "vae", "vit"] = "both"  # how V is seen by what follows
+
+
+def chain_of(sequence: SequenceConfig) -> TrainedChain:
+    """What inference must know of the sequence that a model is trained on."""
+    return TrainedChain(
+        text_reasoning=sequence.text_reasoning,
+        visual_reasoning=sequence.visual_reasoning,
+        system_prompt=GROUNDING_PROMPT if sequence.system_prompt else "",
+        think_tags=sequence.think_tags,
+        feedback=sequence.feedback,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from intercog_model.training.loop import Trainer
 from intercog_model.training.run_folder import RunFolder
 from intercog_model.training.sharded_loading import load_shards
 from intercog_model.training.sharding import process_mesh, shard, world
+from intercog_model.training.tuning import start_adapters
 
 TO_BE_RESUMED = 75  # what sysexits.h calls a temporary failure
 
@@ -119,6 +120,7 @@ def prepare(config: TrainConfig, device: torch.device, folder: RunFolder, fork: 
         shard(parts.model, process_mesh(device.type, config.run.replicas), bf16=config.run.bf16)
         if config.model.checkpoint:
             load_shards(parts.model.bagel, Path(config.model.checkpoint) / MODEL_FILE, device)
+            start_adapters(parts.model, config.run.seed)
     trainer = Trainer(config, parts, device, record)
     trainer.resume()
     folder.begin(record, config, trainer.step)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from intercog_model.data.example import Example
-from intercog_model.data.shards import BrokenSample, Kind, list_shards, open_uri, read_shard
+from intercog_model.data.shards import BrokenSample, Kind, Split, list_shards, open_uri, read_shard
 from intercog_model.errors import ConfigurationError
 from intercog_model.settings import Identity, Operation, Settings, Weight
 
@@ -25,8 +25,11 @@ class SourceConfig(Settings):
     kind: Identity[Kind]
     uri: Operation[str]  # folder or object-store prefix
     weight: Identity[Weight] = 1.0
+    split: Identity[Split] = "train"  # of a release; what training reads of the other split can't validate it
 
     def __post_init__(self) -> None:
+        if self.split != "train" and self.kind != "grounding":
+            raise ValueError(f"split: {self.split!r}, should be 'train' for the kind {self.kind!r}")
         if not self.name or self.name == TAKEN:
             raise ValueError(f"name: {self.name!r}, should be neither empty nor {TAKEN!r}")
 
@@ -72,7 +75,7 @@ class _Source:
 
 def _listed(source: SourceConfig) -> list[str]:
     try:
-        return list_shards(source.uri, source.kind)
+        return list_shards(source.uri, source.kind, source.split)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"uri {source.uri!r} of source {source.name!r}: {error}") from error
 

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
@@ -27,6 +28,7 @@ from intercog_model.packing.resize import to_rgb
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 Kind = Literal["grounding", "edit", "text_to_image", "understanding", "captions"]
+Split = Literal["train", "validation", "both"]
 
 
 class WrongSchemaVersionError(ConfigurationError):
@@ -64,26 +66,44 @@ def read_shard(stream: IO[bytes], kind: Kind, shard: str = "shard") -> Iterator[
     What follows a cut is one broken sample more, by the name of the shard. All of it is a function of the bytes,
     so that a resumed run and every rank read the same from the same file.
     """
+    for raw in _raw_samples(stream, shard):
+        yield raw if isinstance(raw, BrokenSample) else _judged(kind, *raw)
+
+
+def read_split(
+    release: str, split: Split, count: int, wanted: Callable[[int], bool]
+) -> Iterator[Example | BrokenSample | None]:
+    """The first `count` samples of a release's split, in the order of its shards; None for those not `wanted`.
+
+    `wanted` is asked for a sample's number; the pictures of the others are not decoded.
+    """
+    shards = list_shards(release, "grounding", split)
+    raw = chain.from_iterable(_raw_samples(open_uri(shard), shard) for shard in shards)
+    for number, sample in enumerate(islice(raw, count)):
+        if not wanted(number):
+            yield None
+        else:
+            yield sample if isinstance(sample, BrokenSample) else _judged("grounding", *sample)
+
+
+def _judged(kind: Kind, key: str, members: Members) -> Example | BrokenSample:
+    try:
+        return KINDS[kind](key, members)
+    except WrongSchemaVersionError:
+        raise
+    except (ValueError, KeyError) as error:
+        return BrokenSample(key=key, reason=f"{type(error).__name__}: {error}")
+
+
+def _raw_samples(stream: IO[bytes], shard: str) -> Iterator[tuple[str, Members] | BrokenSample]:
     with closing(stream):
         try:
             with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_CheckedHeader) as tar:
-                yield from _judged(tar, KINDS[kind])
+                yield from _samples(tar)
         except tarfile.ReadError as error:
             yield BrokenSample(
                 key=shard.rpartition("/")[2], reason=f"the tar {shard} is cut or damaged: {error}"
             )
-
-
-def _judged(
-    tar: tarfile.TarFile, read: Callable[[str, Members], Example]
-) -> Iterator[Example | BrokenSample]:
-    for key, members in _samples(tar):
-        try:
-            yield read(key, members)
-        except WrongSchemaVersionError:
-            raise
-        except (ValueError, KeyError) as error:
-            yield BrokenSample(key=key, reason=f"{type(error).__name__}: {error}")
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, Members]]:
@@ -230,22 +250,23 @@ def _picture(data: bytes) -> Image.Image:
     return to_rgb(image) if image.mode not in ("RGB", "RGBA", "LA", "P") else image
 
 
-def list_shards(uri: str, kind: Kind) -> list[str]:
-    """URIs of the shards of a source, sorted: the train split of a release, or every .tar of a folder.
+def list_shards(uri: str, kind: Kind, split: Split = "train") -> list[str]:
+    """URIs of the shards of a source, sorted: those of a release's split, or every .tar of a folder.
 
     Raises OSError or ValueError where there are none.
     """
     base = uri.rstrip("/")
+    splits = ("train", "validation") if split == "both" else (split,)
     if kind == "grounding":
         try:
             listed = json.loads(read_uri(f"{base}/MANIFEST.json"))["shards"]
-            names = [shard["name"] for shard in listed if shard["split"] == "train"]
+            names = [shard["name"] for shard in listed if shard["split"] in splits]
         except (KeyError, TypeError) as error:
             raise ValueError("MANIFEST.json is none of a release") from error
     else:
         names = list(sizes_of_tars(base))
     if not names:
-        raise ValueError("no shards")
+        raise ValueError(f"no shards of the split {split!r}" if kind == "grounding" else "no shards")
     return sorted(f"{base}/{name}" for name in names)
 
 
@@ -261,10 +282,10 @@ def sizes_of_tars(uri: str) -> dict[str, int]:
     return {entry["path"]: entry["size"] for entry in entries if entry["path"].endswith(".tar")}
 
 
-def release_shards(release: str) -> list[str]:
-    """URIs of the shards of a release's train split; ConfigurationError where there are none."""
+def release_shards(release: str, split: Split = "train") -> list[str]:
+    """URIs of the shards of a release's split; ConfigurationError where there are none."""
     try:
-        return list_shards(release, "grounding")
+        return list_shards(release, "grounding", split)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{release}: no release: {error}") from error
 

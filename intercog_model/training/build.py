@@ -31,6 +31,7 @@ from intercog_model.training.inputs import reads_features, require_inputs
 from intercog_model.training.objective import InterCog, ObjectiveConfig
 from intercog_model.training.sharding import world
 from intercog_model.training.step_plan import StepPlanner
+from intercog_model.training.tuning import prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,7 +94,9 @@ def network_to_train(config: TrainConfig, bagel: Bagel, heads: GroundingHeads) -
     set_recompute(bagel, config.run.activation_checkpointing)
     if config.run.compile:
         compile_layers(bagel)
-    return InterCog(bagel.train().requires_grad_(True), heads, objective)
+    model = InterCog(bagel.train().requires_grad_(True), heads, objective)
+    prepare(model, config.tuning, config.run.seed)
+    return model
 
 
 def start_of_debug_run(seed: int) -> tuple[Bagel, AutoEncoder]:

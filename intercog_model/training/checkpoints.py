@@ -106,7 +106,8 @@ class Checkpoints:
             index, fault = self._read(name)
             if index is not None:
                 accept(name, index.state)
-                fault = self._load(name, index, tensors_to_fill(index, name, model, optimizer, average))
+                tensors = tensors_to_fill(index, name, model, optimizer, average)
+                fault = load_tensors(self.folder, name, index, tensors, self.group)
                 if not fault:
                     _tell(f"{'begun' if only else 'resumed'} after step {index.state['step']} from {name}")
                     return index.state
@@ -137,19 +138,6 @@ class Checkpoints:
         fault = next((one for one in faults if one), "")
         return (None if fault else index), fault
 
-    def _load(self, name: str, index: Index, tensors: dict[str, Tensor]) -> str:
-        """Fill the tensors; what is wrong with the checkpoint, the same on every process, or nothing."""
-        planner = DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
-        reader = CheckpointReader(self.folder, name, index)
-        try:
-            load(tensors, storage_reader=reader, planner=planner, process_group=self.group)
-        except CheckpointException as error:
-            reasons = [failure[0] for failure in error.failures.values()]
-            if not all(isinstance(reason, DamagedCheckpointError) for reason in reasons):
-                raise OSError(f"{name}: {_first(error)}") from error
-            return str(reasons[0])
-        return ""
-
     def _remove_old(self, newest: str) -> None:
         """Called in the first process, whose save has just become whole."""
         whole = [name for name in self.folder.names() if name not in self.damaged]
@@ -158,6 +146,42 @@ class Checkpoints:
             if name not in stay:
                 self.folder.remove(name)
         self.damaged = []
+
+
+def load_tensors(
+    folder: CheckpointFolder,
+    name: str,
+    index: Index,
+    tensors: dict[str, Tensor],
+    group: distributed.ProcessGroup | None,
+) -> str:
+    """Fill the tensors; what is wrong with the checkpoint, the same on every process, or nothing."""
+    planner = DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+    reader = CheckpointReader(folder, name, index)
+    try:
+        load(tensors, storage_reader=reader, planner=planner, process_group=group)
+    except CheckpointException as error:
+        reasons = [failure[0] for failure in error.failures.values()]
+        if not all(isinstance(reason, DamagedCheckpointError) for reason in reasons):
+            raise OSError(f"{name}: {_first(error)}") from error
+        return str(reasons[0])
+    return ""
+
+
+def load_averages(folder: CheckpointFolder, name: str, index: Index, model: nn.Module) -> None:
+    """Give a network's trained parameters the averages of a checkpoint.
+
+    Raises:
+        ConfigurationError: the checkpoint is of another model, or damaged.
+    """
+    ours = {f"average.{n}": p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    _require_same(
+        name,
+        {n: t.shape for n, t in index.tensors.items() if n.startswith("average.")},
+        {n: tuple(value.shape) for n, value in ours.items()},
+    )
+    if fault := load_tensors(folder, name, index, ours, saving_group()):
+        raise ConfigurationError(f"{name} is damaged: {fault}; --step takes another")
 
 
 def trained_tensors(
@@ -199,13 +223,21 @@ def tensors_to_fill(
         if state:
             optimizer.state[parameter] = state
     tensors = trained_tensors(model, optimizer, average)
-    theirs = {(name, stored.shape) for name, stored in index.tensors.items()}
-    ours = {(name, tuple(value.shape)) for name, value in tensors.items()}
-    if theirs != ours:
-        raise ConfigurationError(
-            f"{checkpoint} is of another model: {sorted({name for name, _ in theirs ^ ours})[:5]}"
-        )
+    _require_same(
+        checkpoint,
+        {name: stored.shape for name, stored in index.tensors.items()},
+        {name: tuple(value.shape) for name, value in tensors.items()},
+    )
     return tensors
+
+
+def _require_same(
+    checkpoint: str, theirs: dict[str, tuple[int, ...]], ours: dict[str, tuple[int, ...]]
+) -> None:
+    if different := theirs.items() ^ ours.items():
+        raise ConfigurationError(
+            f"{checkpoint} is of another model: {sorted({name for name, _ in different})[:5]}"
+        )
 
 
 def _first(error: CheckpointException) -> str:

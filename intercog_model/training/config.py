@@ -17,9 +17,11 @@ from intercog_model.settings import (
     Positive,
     Seed,
     Settings,
+    Share,
     Weight,
     Within,
 )
+from intercog_model.training.tuning import Part, TuningConfig
 
 Decay = Annotated[float, Within(ge=0, lt=1)]
 
@@ -48,21 +50,71 @@ class LossConfig(Settings):
     reweight_ce: Identity[bool] = False
 
 
+Rate = Identity[Weight | None]
+NotNegative = Annotated[int, Within(ge=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRates(Settings):
+    """Learning rates of single parts; a part without one has `optim.lr`."""
+
+    llm: Rate = None
+    vit: Rate = None
+    connector: Rate = None
+    flow: Rate = None  # time embedding, latents in, velocities out
+    heads: Rate = None  # what training adds: projectors and mask decoder
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimConfig(Settings):
     """Optimizer, schedule and averages."""
 
     lr: Identity[Weight] = 2e-5
-    warmup_steps: Identity[Annotated[int, Within(ge=0)]] = 300
+    lr_of: PartRates = PartRates()
+    warmup_steps: Identity[NotNegative] = 300
+    schedule: Identity[Literal["constant", "cosine", "stable-decay"]] = "constant"  # after the warm-up
+    # the step at which a schedule has fallen to `final_rate` of the rates, where it stays
+    schedule_steps: Identity[NotNegative] = 0
+    decay_steps: Identity[NotNegative] = 0  # of "stable-decay": the last of `schedule_steps`
+    final_rate: Identity[Share] = 0.0
     beta1: Identity[Decay] = 0.9
     beta2: Identity[Decay] = 0.95
     eps: Identity[Weight] = 1e-15
     weight_decay: Identity[Weight] = 0.0
     clip_norm: Identity[Annotated[float, Within(gt=0, infinite=True)]] = 1.0  # inf does not clip
     ema_decay: Identity[Decay] = 0.998
-    steps: Operation[Count] = 4000  # the rate is constant after the warm-up, so a run may be made longer
+    steps: Operation[Count] = 4000  # no rate depends on it, so a run may be made longer
     samples_per_step: Identity[Count] = 64
     max_tokens: Identity[Count] = 24576  # rows of a pack, and of a sample
+
+    def __post_init__(self) -> None:
+        first = self.warmup_steps
+        if self.schedule == "stable-decay":
+            if not self.decay_steps:
+                raise ValueError("decay_steps: 0, should be above 0 for the schedule 'stable-decay'")
+            first += self.decay_steps - 1
+        if self.schedule != "constant" and self.schedule_steps <= first:
+            raise ValueError(
+                f"schedule_steps: {self.schedule_steps}, should be above {first} for the schedule {self.schedule!r}"
+            )
+
+    def rate_of(self, part: Part) -> float:
+        """Learning rate of a part before the schedule."""
+        own: float | None = getattr(self.lr_of, part)
+        return self.lr if own is None else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationConfig(Settings):
+    """Validation on the releases' own validation split, which leaves training as it is."""
+
+    every: Operation[NotNegative] = 0  # steps; also before the first and after the last; 0 is never
+    samples: Operation[Count] = 64  # the first of the split, whose order is random
+    pictures: Operation[NotNegative] = (
+        2  # chains that are drawn, of the first samples; none before the first step
+    )
+    points: Operation[Annotated[int, Within(ge=2)]] = 20  # time points of a picture; one less is the steps
+    max_tokens: Operation[Count] = 400  # of each text that a chain writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +153,8 @@ class TrainConfig(Settings):
     grounding: GroundingConfig = field(default_factory=GroundingConfig)
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    validation: ValidationConfig = ValidationConfig()
     run: RunConfig = RunConfig()
     sources: tuple[SourceConfig, ...] = ()
 

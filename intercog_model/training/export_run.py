@@ -17,12 +17,11 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.position_tables import sincos_table
 from intercog_model.checkpoint import MODEL_FILE, TABLES, VAE_FILE, read_config, shapes_of
 from intercog_model.config import BagelConfig
-from intercog_model.data.chain_text import GROUNDING_PROMPT
 from intercog_model.data.tokenizer import BpeTokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.read_settings import read_settings
 from intercog_model.saving import Weights, save_folder
-from intercog_model.statement import STATEMENT_FILE, Statement, TrainedChain
+from intercog_model.statement import STATEMENT_FILE, Statement, chain_of
 from intercog_model.tokenizer_files import write_byte_tokenizer, write_tokenizer
 from intercog_model.training.build import start_of_debug_run
 from intercog_model.training.checkpoint_folder import (
@@ -33,6 +32,7 @@ from intercog_model.training.checkpoint_folder import (
 )
 from intercog_model.training.checkpoint_storage import CheckpointReader
 from intercog_model.training.config import TrainConfig
+from intercog_model.training.lora import DOWN, UP, merged
 from intercog_model.training.run_folder import place_of_checkpoints
 from intercog_model.training.run_record import RunRecord
 
@@ -55,7 +55,7 @@ def export_run(
         ConfigurationError: there is no such checkpoint, it is damaged, or something else that is needed is missing.
     """
     checkpoints = CheckpointFolder(place_of_checkpoints(run))
-    name = _choose(checkpoints, step)
+    name = choose_checkpoint(checkpoints, step)
     try:
         index = checkpoints.read(name)
     except DamagedCheckpointError as error:
@@ -71,7 +71,7 @@ def export_run(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     start = _Start(config, base)
-    weights = _averaged(checkpoints, name, index, start, TYPES[config.model.flavor])
+    weights = _averaged(checkpoints, name, index, start, config)
     save_folder(weights, start.config, start.vae, part)
     start.write_tokenizer(part)
     run_of = RunRecord.from_json(index.state["run"]).fingerprint
@@ -81,7 +81,8 @@ def export_run(
     return out
 
 
-def _choose(checkpoints: CheckpointFolder, step: int | None) -> str:
+def choose_checkpoint(checkpoints: CheckpointFolder, step: int | None) -> str:
+    """The newest checkpoint, or that after `step`; ConfigurationError where there is none."""
     names = checkpoints.names()
     found = [name for name in names if step is None or step_of(name) == step]
     if not found:
@@ -134,9 +135,10 @@ class _Start:
 
 
 def _averaged(
-    checkpoints: CheckpointFolder, name: str, index: Index, start: _Start, kind: torch.dtype
+    checkpoints: CheckpointFolder, name: str, index: Index, start: _Start, config: TrainConfig
 ) -> Weights:
-    """The main model's weights, as they are written."""
+    """The main model's weights, as they are written: adapters are merged into those of their layers."""
+    kind, lora = TYPES[config.model.flavor], config.tuning.lora
     with torch.device("meta"):
         shapes = shapes_of(Bagel(start.config))
 
@@ -144,10 +146,19 @@ def _averaged(
         if weight in TABLES:
             rows, width = shapes[weight]
             return sincos_table(round(rows**0.5), width)
-        stored = index.tensors.get(f"average.bagel.{weight}")
-        if stored is None:  # it was frozen
-            return start.read(weight)
+        value = trained(weight)
+        if value is None:  # it was frozen
+            value = start.read(weight)
+        layer = weight.removesuffix("weight")
+        down, up = trained(layer + DOWN), trained(layer + UP)
+        return value if down is None or up is None else merged(value, down, up, lora.alpha / lora.rank)
+
+    def trained(weight: str) -> Tensor | None:
+        """The average of one tensor; None for one that was not trained."""
         key = f"average.bagel.{weight}"
+        stored = index.tensors.get(key)
+        if stored is None:
+            return None
         found = {key: torch.empty(stored.shape, dtype=getattr(torch, stored.dtype))}
         # of the index only this tensor: DCP would look at all of it for each
         reader = CheckpointReader(checkpoints, name, Index(state={}, tensors={key: stored}))
@@ -171,13 +182,7 @@ def _statement(config: TrainConfig, run: str, step: int) -> Statement:
         flavor=config.model.flavor,
         vae_rule=sequence.vae_rule,
         vit_rule=sequence.vit_rule,
-        chain=TrainedChain(
-            text_reasoning=sequence.text_reasoning,
-            visual_reasoning=sequence.visual_reasoning,
-            system_prompt=GROUNDING_PROMPT if sequence.system_prompt else "",
-            think_tags=sequence.think_tags,
-            feedback=sequence.feedback,
-        ),
+        chain=chain_of(sequence),
         run=run,
         step=step,
     )

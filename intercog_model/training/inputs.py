@@ -9,7 +9,7 @@ from typing import Any
 from intercog_model.checkpoint import MODEL_FILE, VAE_FILE
 from intercog_model.data.chain_text import CLOSE, GROUNDING_PROMPT, HEADINGS, OPEN
 from intercog_model.data.mixture import SourceConfig, used_sources
-from intercog_model.data.shards import read_uri, sizes_of_tars
+from intercog_model.data.shards import read_uri, release_shards, sizes_of_tars
 from intercog_model.errors import ConfigurationError
 from intercog_model.training.checkpoint_folder import require_location
 from intercog_model.training.config import TrainConfig
@@ -46,6 +46,28 @@ def require_inputs(config: TrainConfig) -> None:
         )
     for source in used:
         source_digest(source)
+    if config.validation.every:
+        validation_releases(config)
+
+
+def validation_releases(config: TrainConfig) -> list[str]:
+    """Releases whose train split alone is trained on, and which have a validation split.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    faults = ["no source is a release of which split 'train' alone is trained on"]
+    found = list[str]()
+    for source in config.sources:
+        if source.kind == "grounding" and source.weight > 0 and source.split == "train":
+            try:
+                release_shards(source.uri, "validation")
+                found.append(source.uri)
+            except ConfigurationError as error:
+                faults = [f"source {source.name!r}: {error}"]
+    if not found:
+        raise ConfigurationError(f"validation.every: {config.validation.every}, should be 0: {faults[-1]}")
+    return found
 
 
 def _require_features(config: TrainConfig) -> None:

@@ -15,16 +15,7 @@ class StepLog:
 
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
-        if self.path.exists():
-            lines = [
-                line
-                for line in self.path.read_bytes().splitlines(keepends=True)
-                if _step(line) <= resumed_step
-            ]
-            # renamed into place when whole: a kill in between leaves the old log, not a part of it
-            temporary = self.path.with_suffix(".part")
-            temporary.write_bytes(b"".join(lines))
-            temporary.replace(self.path)
+        keep_lines(self.path, resumed_step)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
 
     def close(self) -> None:
@@ -47,6 +38,16 @@ class StepLog:
         print(
             f"step {step}  " + "  ".join(f"{name} {value:.5g}" for name, value in numbers.items()), flush=True
         )
+
+
+def keep_lines(path: Path, step: int) -> None:
+    """Cut off what a file of JSON lines has of steps after `step`."""
+    if path.exists():
+        lines = [line for line in path.read_bytes().splitlines(keepends=True) if _step(line) <= step]
+        # renamed into place when whole: a kill in between leaves the old log, not a part of it
+        temporary = path.with_suffix(".part")
+        temporary.write_bytes(b"".join(lines))
+        temporary.replace(path)
 
 
 def _step(line: bytes) -> int:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from intercog_model.training.logging import StepLog, flops_per_step
 from intercog_model.training.objective import TrainingBatch, term_counts, total_loss
 from intercog_model.training.run_folder import require_same_run
 from intercog_model.training.run_record import Parent, RunRecord
+from intercog_model.training.schedule import parameter_groups, set_rates
 from intercog_model.training.sharding import (
     MovingAverage,
     digest,
@@ -31,6 +33,7 @@ from intercog_model.training.sharding import (
 from intercog_model.training.step_feed import ReadyStep, StepFeed
 from intercog_model.training.step_plan import StepPlan
 from intercog_model.training.stop_request import StopRequest
+from intercog_model.training.validation_log import RunValidation
 
 
 class NotFiniteError(RuntimeError):
@@ -44,11 +47,9 @@ class Trainer:
         self.config, self.parts, self.device, self.record = config, parts, device, record
         self.folder = Path(config.run.out)
         self.rank, self.ranks = world()
-        trained = [p for p in parts.model.parameters() if p.requires_grad]
         o = config.optim
         self.optimizer = torch.optim.AdamW(
-            trained,
-            lr=o.lr,
+            parameter_groups(parts.model, o),
             betas=(o.beta1, o.beta2),
             eps=o.eps,
             weight_decay=o.weight_decay,
@@ -58,6 +59,7 @@ class Trainer:
         self.step = 0
         self.position = parts.planner.position()
         self.stop, self.stopping = StopRequest(), False
+        self.attend = packed_attention(config, device)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one, and open the log; before `run`."""
@@ -72,6 +74,9 @@ class Trainer:
             self.position = found["position"]
             self.parts.planner.restore(self.position)
         self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
+        self.validation = RunValidation(
+            self.config, self.parts, self.device, self.attend, self.log, first=self.step
+        )
 
     def run(self) -> None:
         """All remaining steps; a checkpoint at every `save_every` steps and at the end.
@@ -83,6 +88,7 @@ class Trainer:
 
     def _run(self) -> None:
         steps = self.config.optim.steps
+        self.validation.before(self.step, self.average)
         feed = StepFeed(self.parts.planner, rank=self.rank, ranks=self.ranks, first=self.step, stop=steps)
         try:
             while self.step < steps and not self.stopping:
@@ -98,6 +104,8 @@ class Trainer:
                     self.log.write(self.step, values)
                 if self.step % self.config.run.save_every == 0 or self.step == steps or self.stopping:
                     self.save()
+                if not self.stopping:
+                    self.validation.after(self.step, self.average)
             self.checkpoints.wait()
         finally:
             feed.close()
@@ -150,7 +158,7 @@ class Trainer:
         totals = self._summed({name: self._number(value) for name, value in sums.items()} | work)
         means = {name: totals[name] / counts[name] for name in counts if counts[name]}
         self._require_finite(plan, means)
-        lr = self._learning_rate()
+        rates = set_rates(self.optimizer, self.config.optim, self.step)
         norm = torch.nn.utils.clip_grad_norm_(
             [p for p in self.parts.model.parameters() if p.requires_grad], self.config.optim.clip_norm
         )
@@ -160,7 +168,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update(self.parts.model)
         loss = sum(objective.weight(name) * value for name, value in means.items())
-        return {"loss": loss, **means, "grad_norm": grad_norm, "lr": lr} | self._facts(ready, totals)
+        return {"loss": loss, **means, "grad_norm": grad_norm, **rates} | self._facts(ready, totals)
 
     def _number(self, value: Tensor) -> float:
         """The value, for which the device is waited for."""
@@ -176,25 +184,12 @@ class Trainer:
         batch = batch.to(self.device)
         patch = self.parts.model.bagel.config.latent_patch_size
         clean = encode_images(self.parts.vae, batch.packed, patch, padded=self.config.run.padded_vae_batches)
-        sums = self.parts.model(batch, clean, self._attend(batch))
+        sums = self.parts.model(batch, clean, self.attend(batch))
         present = {name: max(counts.get(name, 0.0), 1.0) for name in sums}
         loss = total_loss(sums, present, self.parts.model.config)
         # sharded gradients are averaged over ranks, the loss is a sum over them
         (loss * self.ranks * counted).backward()
         return {name: value.detach() for name, value in sums.items() if name in counts}
-
-    def _attend(self, batch: TrainingBatch) -> Attend:
-        if self.config.run.attention == "flex":
-            length = -(-max(batch.packed.length, self.config.optim.max_tokens) // 128) * 128
-            return FlexAttend(flex_mask(batch.packed, length, self.device), compiled=True)
-        return DenseAttend([mask.to(self.device) for mask in dense_masks(batch.packed)])
-
-    def _learning_rate(self) -> float:
-        o = self.config.optim
-        lr = o.lr * min(1.0, (self.step + 1) / max(o.warmup_steps, 1))
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        return lr
 
     def _require_finite(self, plan: StepPlan, values: dict[str, float]) -> None:
         wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
@@ -234,3 +229,15 @@ class Trainer:
         flops = values.pop("flops")
         if self.config.run.peak_tflops:
             values["mfu"] = flops / values["seconds"] / (self.ranks * self.config.run.peak_tflops * 1e12)
+
+
+def packed_attention(config: TrainConfig, device: torch.device) -> Callable[[TrainingBatch], Attend]:
+    """How the rows of a pack attend to one another, as the configuration says."""
+
+    def attend(batch: TrainingBatch) -> Attend:
+        if config.run.attention == "flex":
+            length = -(-max(batch.packed.length, config.optim.max_tokens) // 128) * 128
+            return FlexAttend(flex_mask(batch.packed, length, device), compiled=True)
+        return DenseAttend([mask.to(device) for mask in dense_masks(batch.packed)])
+
+    return attend

@@ -1,7 +1,8 @@
 """The loss of a packed batch: cross-entropy, velocity error, alignment and reconstruction, as sums and counts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,12 @@ from intercog_model.grounding.alignment import text_vision_loss, vision_vision_l
 from intercog_model.grounding.config import GroundingConfig
 from intercog_model.grounding.heads import GroundingHeads
 from intercog_model.grounding.placement import region
-from intercog_model.grounding.reconstruction import mask_loss, mask_target
+from intercog_model.grounding.reconstruction import mask_iou, mask_loss, mask_target
 from intercog_model.packing.batch import PackedBatch, Span
 
+Result = TypeVar("Result")
+
+OVERLAPS = {"mask_text": "iou_text", "mask_v": "iou_v", "mask_o": "iou_o"}
 MASK_TERMS = {"mask_text": "T1", "mask_v": "V drawn", "mask_o": "O"}
 
 
@@ -119,10 +123,13 @@ class InterCog(nn.Module):
         self.layer = config.grounding.scaled_layer(bagel.config.llm.num_hidden_layers)
         heads.mask_decoder.requires_grad_(config.grounding.train_decoder)
 
-    def forward(self, batch: TrainingBatch, clean_NC: Tensor, attend: Attend) -> dict[str, Tensor]:
+    def forward(
+        self, batch: TrainingBatch, clean_NC: Tensor, attend: Attend, *, overlaps: bool = False
+    ) -> dict[str, Tensor]:
         """Sum of each term over its rows or samples, in the units of `term_counts`.
 
-        Nothing here depends on a tensor's values, so that a step can be planned with tensors that have none.
+        Nothing here depends on a tensor's values, so that a step can be planned with tensors that have none. But
+        `overlaps`, for validation, adds the IoU of each mask with the target, by the names of `OVERLAPS`.
         """
         out = self.run_backbone(batch, clean_NC, attend)
         ce = cross_entropy_rows(out.logits, batch.packed.ce_labels)
@@ -133,9 +140,18 @@ class InterCog(nn.Module):
             if target is not None and target.marked:
                 for term, value in self._grounding_terms(batch, sample, target, out).items():
                     sums[term] = sums.get(term, 0.0) + value
+                if overlaps and self.config.grounding.weight_mask:
+                    goal = self.mask_goal(target)
+                    for term, logits in self.mask_logits(batch, sample, out).items():
+                        iou = mask_iou(logits, goal.to(logits.device))
+                        sums[OVERLAPS[term]] = sums.get(OVERLAPS[term], 0.0) + logits.new_tensor(iou)
         # every weight gets a gradient on every rank, whatever its packs lack: sharded reductions must agree
         sums["ce"] = sums["ce"] + 0 * sum(p.sum() for p in self.heads.parameters() if p.requires_grad)
         return sums
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns; registered as a forward method of FSDP, it finds the root unit's weights whole."""
+        return work()
 
     def run_backbone(self, batch: TrainingBatch, clean_NC: Tensor, attend: Attend) -> BackboneOutput:
         """The packed forward, with the layers that the grounding losses read."""

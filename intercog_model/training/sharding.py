@@ -74,17 +74,20 @@ def sum_over_ranks(values: dict[str, float], device: torch.device | str) -> dict
 
 
 class MovingAverage:
-    """Exponential average of the parameters in float32, sharded as they are."""
+    """Exponential average of what is trained, in float32, sharded as it is."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.values = {name: p.detach().float().clone() for name, p in model.named_parameters()}
+        self.values = {
+            name: p.detach().float().clone() for name, p in model.named_parameters() if p.requires_grad
+        }
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """One step toward the current parameters."""
         for name, parameter in model.named_parameters():
-            local(self.values[name]).lerp_(local(parameter.detach()).float(), 1 - self.decay)
+            if parameter.requires_grad:
+                local(self.values[name]).lerp_(local(parameter.detach()).float(), 1 - self.decay)
 
     def bytes(self) -> int:
         """Memory of this rank's part."""

@@ -1,14 +1,14 @@
 """What one optimizer step trains on: its samples, cut into packs and dealt to ranks by their order alone."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from intercog_model.data.draws import Draws
 from intercog_model.data.example import Example
 from intercog_model.data.mixture import Mixture
-from intercog_model.data.plans import PlanBuilder
+from intercog_model.data.plans import BuiltSample, PlanBuilder
 from intercog_model.data.tokenizer import TextError
 from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.features import ImageFeatures
@@ -115,7 +115,10 @@ class StepPlanner:
 
     def batch(self, members: tuple[Example, ...], step: int) -> TrainingBatch:
         """Build and pack the examples of one pack."""
-        built = [self.builder.build(example, self._draws(example, step)) for example in members]
+        return self.packed([self.builder.build(example, self._draws(example, step)) for example in members])
+
+    def packed(self, built: Sequence[BuiltSample]) -> TrainingBatch:
+        """One pack of built samples, with the image features that their targets need."""
         return TrainingBatch(
             packed=pack([b.sample for b in built], self.builder.model),
             targets=tuple(b.target for b in built),

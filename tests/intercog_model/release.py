@@ -71,14 +71,15 @@ def write_tar(path, samples):
                 tar.addfile(entry, io.BytesIO(data))
 
 
-def write_release(folder, examples, per_shard=4, change=lambda _key, parts: parts):
-    """A release of train shards; `change` may damage a sample's members."""
+def write_release(folder, examples, per_shard=4, change=lambda _key, parts: parts, validation=()):
+    """A release of train and validation shards; `change` may damage a sample's members."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
-    for first in range(0, len(examples), per_shard):
-        name = f"train-{first // per_shard:06d}.tar"
-        group = examples[first : first + per_shard]
-        write_tar(folder / name, {e.key: change(e.key, members(e)) for e in group})
-        shards.append({"name": name, "split": "train"})
+    for split, members_of in (("train", examples), ("validation", validation)):
+        for first in range(0, len(members_of), per_shard):
+            name = f"{split}-{first // per_shard:06d}.tar"
+            group = members_of[first : first + per_shard]
+            write_tar(folder / name, {e.key: change(e.key, members(e)) for e in group})
+            shards.append({"name": name, "split": split})
     (folder / "MANIFEST.json").write_text(json.dumps({"shards": shards}))
     return folder

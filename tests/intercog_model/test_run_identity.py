@@ -101,12 +101,12 @@ def test_what_may_change_is_told_and_written_down(release, tmp_path, capsys):
     begin(configured(tmp_path, release))
     assert capsys.readouterr().out == ""
     moved = shutil.copytree(release, tmp_path / "moved")
-    change = "[run]\nsave_every = 7\nactivation_checkpointing = true\n[optim]\nsteps = 9"
+    change = "[run]\nsave_every = 7\nactivation_checkpointing = 'selective'\n[optim]\nsteps = 9"
     config = configured(tmp_path, moved, change)
     begin(config, FACTS | {"processes": 2}, step=4)
     numerics, operation = capsys.readouterr().out.splitlines()
     assert numerics == (
-        "since the last start, numerics: run.activation_checkpointing: true, was false; processes: 2, was 1"
+        'since the last start, numerics: run.activation_checkpointing: "selective", was "none"; processes: 2, was 1'
     )
     for told in (
         "optim.steps: 9, was 6",

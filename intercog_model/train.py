@@ -53,7 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             trainer = train(config, options.fork)
             if trainer.step < config.optim.steps:
-                print(f"asked to stop: saved after step {trainer.step}, the same command goes on from there")
+                if trainer.rank == 0:
+                    print(
+                        f"asked to stop: saved after step {trainer.step}, the same command goes on from there"
+                    )
                 return TO_BE_RESUMED
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -102,7 +102,9 @@ class Checkpoints:
             ConfigurationError: it is of another model, or all are damaged.
         """
         faults = list[str]()
-        for name in [only] if only else reversed(self._names()):
+        names = [only] if only else self._names()
+        while names:
+            name = names.pop()
             index, fault = self._read(name)
             if index is not None:
                 accept(name, index.state)
@@ -112,7 +114,7 @@ class Checkpoints:
                     _tell(f"{'begun' if only else 'resumed'} after step {index.state['step']} from {name}")
                     return index.state
             faults.append(f"{name} is damaged: {fault}")
-            _tell(f"{faults[-1]}; the one before is taken")
+            _tell(faults[-1] + ("; the one before is taken" if names else ""))
             self.damaged.append(name)
         if faults:
             raise ConfigurationError(f"{self.folder.uri}: no checkpoint can be used; " + "; ".join(faults))

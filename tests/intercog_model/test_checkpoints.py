@@ -19,10 +19,6 @@ from intercog_model.training.checkpoints import SaveError, trained_tensors  # no
 from intercog_model.training.stop_request import StopRequest  # noqa: E402
 from tests.intercog_model.runs import SMALL, log, overlay, saved_steps, trainer_of, write_samples  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:torch.distributed is disabled"
-)  # these runs are of one process
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -26,7 +26,6 @@ from intercog_model.training.export_run import export_run  # noqa: E402
 from tests.intercog_model import toys  # noqa: E402
 from tests.intercog_model.runs import SMALL, overlay, trainer_of, write_samples  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 FILES = {
     "README.md",
     "ae.safetensors",

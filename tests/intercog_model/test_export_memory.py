@@ -35,7 +35,6 @@ print(before, peak())
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_export_holds_one_tensor_at_a_time(tmp_path):
     config = debug_config()
     llm = replace(config.llm, vocab_size=32768, hidden_size=512, intermediate_size=2048, num_hidden_layers=10)

@@ -26,7 +26,6 @@ def wide_config():
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_vllm_generates_the_same_tokens_from_an_exported_run(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "debug_config", wide_config)
     release = write_samples(tmp_path / "release")

@@ -16,8 +16,6 @@ from intercog_model.training.config_files import load_config  # noqa: E402
 from intercog_model.training.run_folder import RunFolder  # noqa: E402
 from tests.intercog_model.runs import CONFIGS, SMALL, log, overlay, trainer_of, write_samples  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
-
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):

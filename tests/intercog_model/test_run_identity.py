@@ -230,7 +230,6 @@ def test_any_two_ablations_in_one_folder_are_refused(release, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_the_eight_ablations_leave_eight_models_in_the_folders_they_name(release, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = {}

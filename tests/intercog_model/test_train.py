@@ -40,10 +40,6 @@ from tests.intercog_model.runs import (  # noqa: E402
     write_samples,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:torch.distributed is disabled"
-)  # runs in this process are of one
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import threading
@@ -15,7 +16,7 @@ torch = pytest.importorskip("torch")
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.training import checkpoint_folder, checkpoint_storage  # noqa: E402
 from intercog_model.training.checkpoint_folder import CheckpointFolder, DamagedCheckpointError  # noqa: E402
-from intercog_model.training.checkpoints import SaveError, trained_tensors  # noqa: E402
+from intercog_model.training.checkpoints import Checkpoints, SaveError, trained_tensors  # noqa: E402
 from intercog_model.training.stop_request import StopRequest  # noqa: E402
 from tests.intercog_model.runs import SMALL, log, overlay, saved_steps, trainer_of, write_samples  # noqa: E402
 
@@ -87,22 +88,30 @@ def test_training_that_goes_on_does_not_reach_what_is_being_saved(folder, tmp_pa
 
 
 def test_a_save_that_is_still_running_is_waited_for_and_told(folder, tmp_path, monkeypatch, capsys):
-    finish = CheckpointFolder.finish
+    due = threading.Event()
+    finish, wait = CheckpointFolder.finish, Checkpoints.wait
 
     def slow(self, *arguments):
-        threading.Event().wait(0.3)
+        assert due.wait(60)
         finish(self, *arguments)
 
+    def waited(self):
+        due.set()
+        wait(self)
+
     monkeypatch.setattr(CheckpointFolder, "finish", slow)
-    run = overlay(
-        tmp_path / "c.toml", folder, tmp_path / "out", steps=3, more=SMALL, run="keep_checkpoints = 9"
-    )
+    monkeypatch.setattr(Checkpoints, "wait", waited)
+    run = overlay(tmp_path / "c.toml", folder, tmp_path / "out", steps=2, more=SMALL)
     run.write_text(run.read_text().replace("save_every = 2", "save_every = 1"))
-    trainer_of(run).run()
+    trainer = trainer_of(run)
+    trainer.step = 1
+    trainer.save()
+    trainer.step = 2
+    trainer.save()
+    trainer.checkpoints.wait()
     told = capsys.readouterr().out
-    assert "step 2: waited 0." in told
-    assert "s for the checkpoint of step 1" in told
-    assert saved_steps(tmp_path / "out") == [1, 2, 3]
+    assert re.search(r"step 2: waited \d+\.\d s for the checkpoint of step 1$", told, re.MULTILINE)
+    assert saved_steps(tmp_path / "out") == [1, 2]
 
 
 def test_a_save_that_fails_ends_the_run(folder, tmp_path, monkeypatch):
@@ -113,7 +122,7 @@ def test_a_save_that_fails_ends_the_run(folder, tmp_path, monkeypatch):
     assert saved_steps(tmp_path / "out") == []
 
 
-def test_a_byte_flipped_anywhere_is_named_and_the_checkpoint_before_is_taken(copied, capsys):
+def test_a_byte_flipped_anywhere_is_named_and_the_checkpoint_before_is_taken(copied, four_steps, capsys):
     out, config, (before, newest) = copied
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -123,19 +132,28 @@ def test_a_byte_flipped_anywhere_is_named_and_the_checkpoint_before_is_taken(cop
     # random places, and the ends of each file
     places = [(file, draws.randrange(file.stat().st_size)) for file in files for _ in range(2)]
     places += [(file, place) for file in files for place in (0, -1)]
+    trainer = trainer_of(config)
+    trainer.log.close()
+
+    def restored():
+        capsys.readouterr()
+        found = trainer.checkpoints.restore(
+            trainer.parts.model, trainer.optimizer, trainer.average, lambda _name, _state: None
+        )
+        return found["step"], capsys.readouterr().out
+
     for file, place in places:
         whole = file.read_bytes()
         flipped = bytearray(whole)
         flipped[place] ^= 1 << draws.randrange(8)
         file.write_bytes(flipped)
-        trainer = trainer_of(config)
-        told = capsys.readouterr().out
+        step, told = restored()
         assert f"{newest} is damaged: {file.name} " in told, (file, place)
         assert f"resumed after step 2 from {before}" in told
-        assert trainer.step == 2
-        trainer.log.close()
+        assert step == 2
         file.write_bytes(whole)
-    assert trainer_of(config).step == 4
+    assert restored()[0] == 4
+    assert equal(tensors(trainer), four_steps[1])
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "longer", "of another checkpoint"])

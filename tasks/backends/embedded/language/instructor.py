@@ -18,7 +18,7 @@ from tasks.backends.embedded.language.realization import Writer
 from tasks.backends.embedded.language.reference import ALONE, Reference
 from tasks.backends.embedded.language.references import candidate_references
 from tasks.backends.embedded.language.saying import edit_slots, say_reference
-from tasks.backends.embedded.language.scene_facts import FactLimits, SceneFacts, gather_facts
+from tasks.backends.embedded.language.scene_facts import GARMENT, FactLimits, SceneFacts, gather_facts
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.one_by_one import OneByOne
@@ -125,7 +125,7 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
         slots = edit_slots(argument, facts, ref, writer)
         return WrittenInstruction(
             edit_type=edit_type.value,
-            instruction=writer.say(f"instruction.{edit_type.value}", slots),
+            instruction=writer.say(_order_path(edit_type, facts), slots),
             argument=argument.text,
             reasoning=Reasoning(
                 scene_description=scene_description(facts, limits, writer),
@@ -153,6 +153,11 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
         kind = kinds[writer.draw("reference.kind", len(kinds))]
         of_kind = [r for r in safe if r.kind == kind]
         return of_kind[writer.draw("reference.one", len(of_kind))]
+
+
+def _order_path(edit_type: EditType, facts: SceneFacts) -> str:
+    worn = edit_type is EditType.MATERIAL and noun(facts.edited.label).kind == GARMENT
+    return f"instruction.{edit_type.value}" + ("_worn" if worn else "")
 
 
 def _has_confirmed_label(target: GroundedTarget) -> bool:

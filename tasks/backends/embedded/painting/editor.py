@@ -11,6 +11,7 @@ from pydantic import Field
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
 from tasks.backends.embedded.painting.effects import EFFECTS
+from tasks.backends.embedded.painting.fabrics import weave
 from tasks.backends.embedded.painting.materials import MATERIALS, metal
 from tasks.backends.embedded.painting.matting import refine_edge
 from tasks.backends.embedded.painting.migan_inpainter import MiganInpainter, MiganOptions
@@ -108,6 +109,8 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         material = MATERIALS[name]
         if material.tones:
             return metal(image, mask, material.tones)
+        if material.fabric is not None:
+            return weave(image, mask, material.fabric)
         return self._style.dress(image, mask, material.texture)
 
     def _with_copy(self, question: EditQuestion) -> Image:

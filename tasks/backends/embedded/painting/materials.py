@@ -1,4 +1,4 @@
-"""Materials that a thing may be turned into: metals by their tones, others by the style of a texture."""
+"""Materials that a thing may be turned into: metals by their tones, fabrics, others by the style of a texture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.backends.embedded.painting.effects import longest_side
+from tasks.backends.embedded.painting.fabrics import FABRICS, Fabric
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab
 
@@ -61,6 +62,9 @@ PANELED = CARVED | {"computer", "device"}
 UPHOLSTERED = frozenset({"bag", "computer", "furniture"})
 """Kinds that may be covered with leather."""
 
+WORN = frozenset({"garment"})
+"""Kinds that may be sewn of another fabric."""
+
 Tones = tuple[tuple[float, tuple[int, int, int]], ...]
 
 
@@ -74,12 +78,14 @@ class Material:
         tones: of a metal; empty for others.
         texture: whose style a thing takes on, one of `tasks.backends.embedded.painting.textures.TEXTURES`; ``""`` for a
             metal.
+        fabric: that a garment is sewn of, or None.
     """
 
     kinds: frozenset[str]
     tints: frozenset[str]
     tones: Tones = ()
     texture: str = ""
+    fabric: Fabric | None = None
 
 
 def metal(image: Image, mask: Mask, tones: Tones) -> Image:
@@ -106,6 +112,7 @@ MATERIALS: dict[str, Material] = {
     "brown leather": Material(
         kinds=UPHOLSTERED, tints=frozenset({"brown", "orange", "red", "black"}), texture="leather"
     ),
+    **{name: Material(kinds=WORN, tints=frozenset(), fabric=fabric) for name, fabric in FABRICS.items()},
 }
 """Material by its name; the name is the plan's argument for Material."""
 

@@ -24,6 +24,9 @@ from tasks.imaging.color_names import name_color
 from tasks.records.records import Box, EditType, GroundedTarget, SceneObject
 from tasks.roles.offers import Offer, Offered
 
+SEWN = (EditType.COLOR, EditType.MATERIAL)
+"""What may be done to a garment."""
+
 EFFECT_SHARE = 0.4
 """Share of the mask that must carry a vivid color for its loss to be seen."""
 
@@ -39,6 +42,12 @@ MIN_SKETCH_PX = 64
 
 MIN_MATERIAL_PX = 110
 """Shorter side below which a thing has too little shading to look like metal."""
+
+MIN_FABRIC_PX = 70
+"""The same for a garment: its pattern must be seen."""
+
+DARK_CLOTH_L = 15.0
+"""Mean lightness of a garment below which its folds are hardly more than noise."""
 
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
@@ -71,19 +80,29 @@ def _shows(thing: SceneObject, effect: str) -> bool:
 
 def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
     shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
-    small = min(thing.box.width, thing.box.height) < MIN_MATERIAL_PX
+    small = min(thing.box.width, thing.box.height) < least_side(kind)
+    if kind == GARMENT:
+        return not small and thing.lab[0] >= DARK_CLOTH_L
     opened = kind == LIDS and not shows_its_lid(thing)
     # Nothing that one sees through looks like metal already, whatever is in it.
     alike = kind != GLASS and name_color(thing.lab) in material.tints
     return not (small or is_filled(thing) or shining or opened or alike)
 
 
+def least_side(kind: str) -> int:
+    """Shorter side, pixels, of a thing whose new material can be seen."""
+    return MIN_FABRIC_PX if kind == GARMENT else MIN_MATERIAL_PX
+
+
 def _why_no_material(target: GroundedTarget) -> str:
-    if any(min(o.box.width, o.box.height) < MIN_MATERIAL_PX for o in target.objects):
+    kind = noun(target.label).kind
+    if any(min(o.box.width, o.box.height) < least_side(kind) for o in target.objects):
         return "too small for the look of a material"
+    if kind == GARMENT:
+        return "too dark for a pattern to follow its folds"
     if any(is_filled(o) for o in target.objects):
         return "may be full of something"
-    if noun(target.label).kind == LIDS:
+    if kind == LIDS:
         return "shows more than its lid"
     return "shows something or looks like every such material already"
 
@@ -124,10 +143,10 @@ REPERTOIRE: dict[EditType, Repertoire] = {
 
 
 class EmbeddedEditorOffer(Offer):
-    """Colors, materials, effects and copies of the photograph's own things; of people only what they wear is dyed."""
+    """Colors, materials, effects and copies of the photograph's own things; of people only their clothes."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:
@@ -136,8 +155,8 @@ class EmbeddedEditorOffer(Offer):
         if row is None:
             return Offered(why_not="not offered by the editor")
         kind = noun(target.label).kind
-        if kind == GARMENT and edit_type is not EditType.COLOR:
-            return Offered(why_not="garments are dyed and nothing else")
+        if kind == GARMENT and edit_type not in SEWN:
+            return Offered(why_not="garments get another color or fabric and nothing else")
         if row.kinds and kind not in row.kinds:
             return Offered(why_not=f"not for the kind {kind}")
         arguments = row.arguments(target)

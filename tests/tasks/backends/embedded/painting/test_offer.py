@@ -8,6 +8,7 @@ import pytest
 
 from tasks.backends.embedded.painting.color_offer import COLORS
 from tasks.backends.embedded.painting.effects import EFFECTS
+from tasks.backends.embedded.painting.materials import MATERIALS
 from tasks.backends.embedded.painting.offer import (
     EmbeddedEditorOffer,
     color_arguments,
@@ -215,9 +216,18 @@ def _worn(label, color, share=0.9):
     return target(scene([thing("person", (100, 100, 300, 600)), garment]), 1)
 
 
-def test_garments_are_dyed_and_nothing_else():
+def test_garments_are_dyed_or_get_another_fabric_and_nothing_else():
     assert "red" in OFFER.offer(EditType.COLOR, _worn("top", "blue")).arguments
     assert "blue" not in OFFER.offer(EditType.COLOR, _worn("top", "blue")).arguments
     assert OFFER.offer(EditType.COLOR, _worn("top", "mixed", share=0.4)).arguments
-    for other in set(OFFER.edit_types) - {EditType.COLOR}:
+    for other in set(OFFER.edit_types) - {EditType.COLOR, EditType.MATERIAL}:
         assert OFFER.offer(other, _worn("top", "blue")).why_not
+
+
+def test_a_garment_gets_colors_and_fabrics_and_nothing_else_gets_fabrics():
+    fabrics = {name for name, material in MATERIALS.items() if material.fabric is not None}
+    assert set(material_arguments(_of("top", "gray"))) == fabrics
+    assert not fabrics & set(material_arguments(_of("chair", "gray")))
+    assert "nothing else" in OFFER.offer(EditType.APPEARANCE, _of("top", "red")).why_not
+    small = target(scene([thing("top", (100, 300, 160, 420), "gray")]), 0)
+    assert material_arguments(small) == ()

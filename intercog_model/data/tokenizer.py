@@ -1,13 +1,12 @@
-"""Text to token ids and back: the published byte-level BPE, plain bytes for the debug flavor, and whole words."""
+"""Text to token ids and back: the published byte-level BPE, and plain bytes for the debug flavor."""
 
 import json
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from intercog_model.config import SpecialTokens, debug_config
 
+TOKENIZER_FILE = "tokenizer.json"
 SPECIAL = {
     "text_start": "<|im_start|>",
     "text_end": "<|im_end|>",
@@ -61,53 +60,6 @@ class ByteTokenizer:
         return bytes(i for i in ids if i < 256).decode(errors="replace")
 
 
-class WordTokenizer:
-    """One id per word of given texts, with the space before it, and one per byte of all else.
-
-    Needs no files and makes texts as short as a large vocabulary does, for debug models of a few texts.
-    """
-
-    PIECE = re.compile(r" ?[A-Za-z]+|.", re.DOTALL)
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        config = debug_config()
-        self.tokens, self.bytes = config.tokens, ByteTokenizer()
-        found = dict.fromkeys(piece for text in texts for piece in self.PIECE.findall(text))
-        self.words = [piece for piece in found if len(piece) > 1]
-        self.first = config.llm.vocab_size  # words come behind the bytes and the special tokens
-        self.ids = {word: self.first + i for i, word in enumerate(self.words)}
-
-    @property
-    def size(self) -> int:
-        """Ids of the vocabulary."""
-        return self.first + len(self.words)
-
-    def encode(self, text: str) -> tuple[list[int], Offsets]:
-        """See `Tokenizer`."""
-        require_unicode(text)
-        ids: list[int] = []
-        offsets: Offsets = []
-        for match in self.PIECE.finditer(text):
-            known = self.ids.get(match.group())
-            if known is not None:
-                ids.append(known)
-                offsets.append(match.span())
-                continue
-            spelled, places = self.bytes.encode(match.group())
-            ids += spelled
-            offsets += [(match.start() + a, match.start() + b) for a, b in places]
-        return ids, offsets
-
-    def decode(self, ids: list[int]) -> str:
-        """See `Tokenizer`."""
-        data = (
-            self.words[i - self.first].encode() if i >= self.first else bytes([i])
-            for i in ids
-            if i < 256 or self.first <= i < self.size
-        )
-        return b"".join(data).decode(errors="replace")
-
-
 class BpeTokenizer:
     """`tokenizer.json` of a checkpoint folder; nothing is added at the start or the end."""
 
@@ -115,7 +67,7 @@ class BpeTokenizer:
         from tokenizers import Tokenizer as FastTokenizer  # noqa: PLC0415 - the debug flavor does without it
 
         try:
-            self.fast = FastTokenizer.from_file(str(folder / "tokenizer.json"))
+            self.fast = FastTokenizer.from_file(str(folder / TOKENIZER_FILE))
         except (
             Exception
         ) as error:  # the library raises nothing narrower, for a missing file as for a damaged one
@@ -126,7 +78,7 @@ class BpeTokenizer:
         if missing:
             raise ValueError(f"{folder / 'tokenizer.json'} lacks the special tokens {missing}")
         self.tokens = SpecialTokens(**ids)
-        listed = json.loads((folder / "tokenizer.json").read_text()).get("added_tokens", [])
+        listed = json.loads((folder / TOKENIZER_FILE).read_text()).get("added_tokens", [])
         self.reserved = [entry["content"] for entry in listed if entry.get("special")]
 
     def encode(self, text: str) -> tuple[list[int], Offsets]:
@@ -141,6 +93,18 @@ class BpeTokenizer:
     def decode(self, ids: list[int]) -> str:
         """See `Tokenizer`."""
         return str(self.fast.decode(ids, skip_special_tokens=True))
+
+
+def read_tokenizer(folder: Path | None, *, debug: bool) -> Tokenizer:
+    """The tokenizer of a model folder; a debug model may have none, its ids are bytes then.
+
+    Raises ValueError for a file that is none, and for one that a released model lacks.
+    """
+    if debug and (folder is None or not (folder / TOKENIZER_FILE).is_file()):
+        return ByteTokenizer()
+    if folder is None:
+        raise ValueError("a released model needs the tokenizer of its folder")
+    return BpeTokenizer(folder)
 
 
 def require_unicode(text: str) -> None:

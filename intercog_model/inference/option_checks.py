@@ -10,11 +10,11 @@ from safetensors import SafetensorError
 from intercog_model.checkpoint import read_config
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.pictures import PictureError, open_picture
-from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer
+from intercog_model.data.tokenizer import ByteTokenizer, TextError, Tokenizer, read_tokenizer
 from intercog_model.errors import ConfigurationError
-from intercog_model.inference.pipeline import read_tokenizer
 from intercog_model.inference.quantize import LIBRARY, library
 from intercog_model.settings import Count, Seed, Settings, Within
+from intercog_model.statement import read_statement
 
 RANDOM = "random-debug"
 
@@ -73,7 +73,7 @@ def check_model(model: str) -> tuple[Tokenizer, BagelConfig]:
     if not folder.is_dir():
         raise ConfigurationError(f"--model {model}: no such folder")
     try:
-        tokenizer = read_tokenizer(folder)
+        tokenizer = read_tokenizer(folder, debug=read_statement(folder).flavor == "debug")
         return tokenizer, read_config(folder, tokenizer.tokens)
     except KeyError as error:
         raise ConfigurationError(f"--model {model}: its configuration files lack {error}") from error

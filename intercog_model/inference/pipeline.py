@@ -14,7 +14,7 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.flow import unpatchify_latent
 from intercog_model.checkpoint import load_folder
 from intercog_model.data.draws import Draws
-from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
+from intercog_model.data.tokenizer import ByteTokenizer, Tokenizer, read_tokenizer
 from intercog_model.inference.context import Context
 from intercog_model.inference.sampler import (
     GuidedContexts,
@@ -135,16 +135,12 @@ class Pipeline:
         return size[0] // side, size[1] // side
 
 
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder's flavor."""
-    return ByteTokenizer() if read_statement(folder).flavor == "debug" else BpeTokenizer(folder)
-
-
 def load_pipeline(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.bfloat16
 ) -> Pipeline:
     """A folder in the published format, with tokenizer, chain and size rules as its `intercog.json` states them."""
-    statement, tokenizer = read_statement(folder), read_tokenizer(folder)
+    statement = read_statement(folder)
+    tokenizer = read_tokenizer(folder, debug=statement.flavor == "debug")
     loaded = load_folder(folder, tokens=tokenizer.tokens, device=device, dtype=dtype)
     return Pipeline(
         model=loaded.model,

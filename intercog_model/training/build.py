@@ -15,7 +15,7 @@ from intercog_model.checkpoint import LoadedModel, load_folder
 from intercog_model.config import BagelConfig, debug_config
 from intercog_model.data.mixture import Mixture
 from intercog_model.data.plans import PlanBuilder
-from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
+from intercog_model.data.tokenizer import Tokenizer, read_tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.config import DEBUG_HEADS, HeadSizes
 from intercog_model.grounding.features import (
@@ -53,7 +53,7 @@ def build(config: TrainConfig, device: torch.device | str, *, empty: bool = Fals
     require_inputs(config)
     mixture = Mixture(list(config.sources), config.run.seed)
     debug = config.model.flavor == "debug"
-    tokenizer: Tokenizer = ByteTokenizer() if debug else _published_tokenizer(config)
+    tokenizer = _tokenizer(config)
     if config.model.checkpoint:
         loaded = _published_model(config.model.checkpoint, tokenizer, device, empty=empty)
         bagel, vae = loaded.model, loaded.vae
@@ -142,9 +142,10 @@ def require_replicas(config: TrainConfig, processes: int) -> None:
         )
 
 
-def _published_tokenizer(config: TrainConfig) -> Tokenizer:
+def _tokenizer(config: TrainConfig) -> Tokenizer:
+    folder = Path(config.model.checkpoint) if config.model.checkpoint else None
     try:
-        return BpeTokenizer(Path(config.model.checkpoint))
+        return read_tokenizer(folder, debug=config.model.flavor == "debug")
     except ValueError as error:
         raise ConfigurationError(f"model.checkpoint: {config.model.checkpoint!r}: {error}") from error
 

@@ -17,7 +17,7 @@ from intercog_model.backbone.bagel import Bagel
 from intercog_model.backbone.position_tables import sincos_table
 from intercog_model.checkpoint import MODEL_FILE, TABLES, VAE_FILE, read_config, shapes_of
 from intercog_model.config import BagelConfig
-from intercog_model.data.tokenizer import BpeTokenizer
+from intercog_model.data.tokenizer import TOKENIZER_FILE, read_tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.read_settings import read_settings
 from intercog_model.saving import Weights, save_folder
@@ -112,20 +112,16 @@ class _Start:
             )
         self.vae, self.read = self.folder / VAE_FILE, self._read
         try:
-            tokens = (
-                start_of_debug_run(0)[0].config.tokens if self.debug else BpeTokenizer(self.folder).tokens
-            )
-            self.config = read_config(self.folder, tokens)
+            self.config = read_config(self.folder, read_tokenizer(self.folder, debug=self.debug).tokens)
         except (OSError, ValueError, KeyError) as error:
             raise ConfigurationError(f"model.checkpoint: {str(self.folder)!r}: {error}") from error
 
     def write_tokenizer(self, out: Path) -> None:
         """Write the tokenizer's files."""
-        if self.debug:
-            write_byte_tokenizer(self.config, out)
-        else:
-            assert self.folder is not None  # by the checks of a run's configuration
+        if self.folder is not None and (self.folder / TOKENIZER_FILE).is_file():
             write_tokenizer(self.folder, out)
+        else:  # of the debug flavor
+            write_byte_tokenizer(self.config, out)
 
     def _read(self, name: str) -> Tensor:
         assert self.folder is not None

@@ -10,7 +10,7 @@ from intercog_model.data.tokenizer import (  # noqa: E402
     BpeTokenizer,
     ByteTokenizer,
     TextError,
-    WordTokenizer,
+    read_tokenizer,
     tokens_within,
 )
 from tests.intercog_model import toys  # noqa: E402
@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def test_texts_come_back_and_offsets_cover_them(folder):
-    for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["the blue sign"])):
+    for tokenizer in (BpeTokenizer(folder), ByteTokenizer()):
         ids, offsets = tokenizer.encode(TEXT)
         assert tokenizer.decode(ids) == TEXT
         assert len(ids) == len(offsets)
@@ -40,12 +40,14 @@ def test_bpe_pieces_are_shorter_and_special_tokens_are_found_by_name(folder):
     )
 
 
-def test_words_that_were_given_are_one_id_each_and_others_are_spelled():
-    words = WordTokenizer(["a red cup", "a blue cup"])
-    assert words.size == words.first + 3  # " red", " cup", " blue"; one letter is a byte anyway
-    assert len(words.encode("a blue cup")[0]) == 3
-    assert len(words.encode("a gray cup")[0]) == 1 + 5 + 1
-    assert words.decode([*words.encode("a cup")[0], words.tokens.text_end, words.size]) == "a cup"
+def test_a_folder_without_a_tokenizer_has_bytes_in_the_debug_flavor_alone(folder, tmp_path):
+    assert isinstance(read_tokenizer(folder, debug=False), BpeTokenizer)
+    assert isinstance(read_tokenizer(folder, debug=True), BpeTokenizer)
+    assert isinstance(read_tokenizer(tmp_path / "none", debug=True), ByteTokenizer)
+    assert isinstance(read_tokenizer(None, debug=True), ByteTokenizer)
+    for nothing in (tmp_path / "none", None):
+        with pytest.raises(ValueError, match="tokenizer"):
+            read_tokenizer(nothing, debug=False)
 
 
 def test_a_text_that_spells_out_a_special_token_is_refused(folder):
@@ -54,7 +56,7 @@ def test_a_text_that_spells_out_a_special_token_is_refused(folder):
 
 
 def test_half_a_surrogate_pair_is_refused_by_its_place(folder):
-    for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["a b"])):
+    for tokenizer in (BpeTokenizer(folder), ByteTokenizer()):
         with pytest.raises(TextError, match="half a surrogate pair as character 2"):
             tokenizer.encode("a \ud83d b")
 
@@ -70,7 +72,7 @@ def test_a_file_without_the_special_tokens_is_refused(folder):
 
 def test_spans_of_the_chain_are_found_by_characters_in_any_tokenization(folder):
     sections = Sections(scene="A café.", target="On the left.", edit="", result="")
-    for tokenizer in (BpeTokenizer(folder), ByteTokenizer(), WordTokenizer(["On the left"])):
+    for tokenizer in (BpeTokenizer(folder), ByteTokenizer()):
         text = first_text(sections, tokenizer, "one pair")
         second = tokenizer.decode([text.ids[i] for i in text.second])
         assert second.strip() == "On the left."

@@ -1,13 +1,14 @@
 """What a model that learned its samples by heart must show: the aims, and the examination against them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from intercog_model.by_heart.samples import photograph, target
+from intercog_model.by_heart.student import Student
 from intercog_model.data.chain_text import Sections, parse_text
 from intercog_model.data.example import GroundingExample
 from intercog_model.packing.resize import to_pixels
-from intercog_model.training.by_heart import Overfit
-from intercog_model.training.by_heart_samples import photograph, target
 from intercog_model.training.objective import MASK_TERMS
 
 FRESH = 10**6  # draws of steps that were never trained on
@@ -48,13 +49,13 @@ class Check:
         return f"{verdict}  {self.name}: {self.value:.4f} {sign} {self.bound:.4f}  {self.note}".rstrip()
 
 
-def examine(overfit: Overfit, before: dict[str, float], aims: Aims, draws: int = 4) -> list[Check]:
+def examine(student: Student, before: dict[str, float], aims: Aims, draws: int = 4) -> list[Check]:
     """All checks; `before` are the losses of the untrained model with the draws of step `FRESH`."""
     return [
-        *loss_checks(before, overfit.losses(FRESH), aims),
-        *mask_checks(overfit, aims, draws),
-        *text_checks(overfit, aims),
-        *swap_checks(overfit, aims),
+        *loss_checks(before, student.losses(FRESH), aims),
+        *mask_checks(student, aims, draws),
+        *text_checks(student, aims),
+        *swap_checks(student, aims),
     ]
 
 
@@ -72,18 +73,18 @@ def loss_checks(before: dict[str, float], after: dict[str, float], aims: Aims) -
     return found
 
 
-def mask_checks(overfit: Overfit, aims: Aims, draws: int) -> list[Check]:
+def mask_checks(student: Student, aims: Aims, draws: int) -> list[Check]:
     """Overlap of each source's mask, and of the same with that source's conditioning zeroed.
 
     A sample's figure is its mean over `draws` fresh noises and times. A decoder that knows the photograph alone
     gives all samples of it one mask; where their targets do not overlap, the overlaps of one mask with each of
     them add up to 1 at most, so that it reaches photographs / samples on average.
     """
-    alone = len({photograph(e) for e in overfit.examples}) / len(overfit.examples)
+    alone = len({photograph(e) for e in student.examples}) / len(student.examples)
     given, zeroed = dict[str, list[float]](), dict[str, list[float]]()
     for term in MASK_TERMS:
-        given[term] = [_mean_overlap(overfit, e, term, (), draws) for e in overfit.examples]
-        zeroed[term] = [_mean_overlap(overfit, e, term, (term,), draws) for e in overfit.examples]
+        given[term] = [_mean_overlap(student, e, term, (), draws) for e in student.examples]
+        zeroed[term] = [_mean_overlap(student, e, term, (term,), draws) for e in student.examples]
     checks = [
         Check(
             name=f"smallest IoU of {term}",
@@ -108,25 +109,26 @@ def mask_checks(overfit: Overfit, aims: Aims, draws: int) -> list[Check]:
 
 
 def _mean_overlap(
-    overfit: Overfit, example: GroundingExample, term: str, zero: tuple[str, ...], draws: int
+    student: Student, example: GroundingExample, term: str, zero: tuple[str, ...], draws: int
 ) -> float:
-    return _mean([overfit.mask_overlaps(example, FRESH + i, zero)[term] for i in range(draws)])
+    return _mean([student.mask_overlaps(example, FRESH + i, zero)[term] for i in range(draws)])
 
 
-def text_checks(overfit: Overfit, aims: Aims) -> list[Check]:
+def text_checks(student: Student, aims: Aims) -> list[Check]:
     """Texts of the whole chain, V drawn by the model; and the same texts with everything before them given."""
     exact, errors = 0, list[float]()
-    for example in overfit.examples:
-        result, (first, second) = overfit.chain(example, seed=1), overfit.texts(example)
+    for example in student.examples:
+        result, (first, second) = student.chain(example, seed=1), student.texts(example)
         exact += (result.first_text, result.second_text) == (first, second)
         for name, made, aim in (("T1", result.first_text, first), ("T2", result.second_text, second)):
             if made != aim:
                 print(f"{example.key} {name}\n  made   {made!r}\n  taught {aim!r}")
         if result.grounded is not None:
-            difference = to_pixels(result.grounded) - to_pixels(example.grounded)
+            grounded = example.grounded.convert("RGB").resize(result.grounded.size)
+            difference = to_pixels(result.grounded) - to_pixels(grounded)
             errors.append(float(difference.abs().mean()) * 127.5)
-    wrong = sum(overfit.wrong_tokens(example, FRESH) for example in overfit.examples)
-    count = len(overfit.examples)
+    wrong = sum(student.wrong_tokens(example, FRESH) for example in student.examples)
+    count = len(student.examples)
     return [
         Check(
             name=f"samples of {count} with T1 and T2 exact, V drawn",
@@ -138,24 +140,24 @@ def text_checks(overfit: Overfit, aims: Aims) -> list[Check]:
     ]
 
 
-def swap_checks(overfit: Overfit, aims: Aims) -> list[Check]:
+def swap_checks(student: Student, aims: Aims) -> list[Check]:
     """Two targets of a photograph: each instruction must bring its own T1, and by it its own mask.
 
     The mask is decoded from the T1 that the model generated.
     """
-    pairs = _pairs(overfit.examples)
+    pairs = _pairs(student.examples)
     checks = [Check(name="swapped instructions to try", value=len(pairs), bound=2, at_least=True)]
     for ours, other in pairs:
         name = f"{ours.key} with the instruction of {other.key}"
         moved = replace(ours, instruction=other.instruction)
-        text = overfit.chain(moved, seed=2).first_text
-        same = text == overfit.texts(other)[0]
+        text = student.chain(moved, seed=2).first_text
+        same = text == student.texts(other)[0]
         checks.append(Check(name=f"{name}: T1 is the other's", value=float(same), bound=1, at_least=True))
         scene, place = parse_text(text) or ("", text)
         sections = Sections(scene=scene, target=place, edit=other.sections.edit, result=other.sections.result)
         moved = replace(moved, sections=sections)
         for whose, mask, at_least in (("the other's", other.mask, True), ("its own", ours.mask, False)):
-            value = overfit.mask_overlaps(replace(moved, mask=mask), FRESH)["mask_text"]
+            value = student.mask_overlaps(replace(moved, mask=mask), FRESH)["mask_text"]
             bound = aims.iou if at_least else aims.zeroed_iou
             checks.append(
                 Check(name=f"{name}: IoU with {whose} mask", value=value, bound=bound, at_least=at_least)
@@ -163,7 +165,7 @@ def swap_checks(overfit: Overfit, aims: Aims) -> list[Check]:
     return checks
 
 
-def _pairs(examples: list[GroundingExample]) -> list[tuple[GroundingExample, GroundingExample]]:
+def _pairs(examples: Sequence[GroundingExample]) -> list[tuple[GroundingExample, GroundingExample]]:
     """Both orders of the first two targets of every photograph that has two."""
     found = list[tuple[GroundingExample, GroundingExample]]()
     for name in dict.fromkeys(photograph(e) for e in examples):

@@ -116,8 +116,7 @@ class CheckpointFolder:
     def finish(self, name: str, index: Index, sizes: Mapping[str, int]) -> None:
         """Write the index, then what makes the checkpoint whole; `sizes` are bytes by file."""
         text = json.dumps(asdict(index)).encode()
-        with self._faults():
-            obstore.put(self.store, f"{name}/{INDEX}", text)
+        self._create(f"{name}/{INDEX}", text)
         sizes = {**sizes, INDEX: len(text)}
         self._create(f"{name}/{COMPLETE}", _complete(sizes, hashlib.sha256(text).hexdigest()))
 

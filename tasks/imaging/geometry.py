@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +33,16 @@ def iou(a: Box, b: Box) -> float:
 def containment(inner: Box, outer: Box) -> float:
     """Share of ``inner`` that lies in ``outer``, 0..1."""
     return intersection(inner, outer) / inner.area if inner.area else 0.0
+
+
+def union_box(boxes: Sequence[Box]) -> Box:
+    """The smallest box around all boxes, in the same pixels."""
+    return Box(
+        x0=min(b.x0 for b in boxes),
+        y0=min(b.y0 for b in boxes),
+        x1=max(b.x1 for b in boxes),
+        y1=max(b.y1 for b in boxes),
+    )
 
 
 def gap(a: Box, b: Box) -> float:

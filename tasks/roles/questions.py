@@ -116,11 +116,17 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SegmentQuestion(Question):
-    """A mask for each box; answered with one `Segmentation` per detection, in order. A mask may be empty."""
+    """A mask for each box; answered with one `Segmentation` per detection, in order. A mask may be empty.
+
+    Attributes:
+        candidates: numbers of the detections that may become targets, whose masks are worth more work; the others are
+            context.
+    """
 
     picture: Picture
     detections: tuple[Detection, ...]
     hints: tuple[MaskHint, ...] = ()
+    candidates: tuple[int, ...] = ()
 
     def material(self) -> Mapping[str, Any]:
         """See `Question`."""
@@ -128,6 +134,7 @@ class SegmentQuestion(Question):
             "picture": self.picture.recipe,
             "boxes": [[d.label, *_corners(d.box)] for d in self.detections],
             "hints": [[*_corners(h.box), h.mask.counts] for h in self.hints],
+            "candidates": list(self.candidates),
         }
 
 

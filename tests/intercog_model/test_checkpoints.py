@@ -218,7 +218,8 @@ def test_a_checkpoint_of_another_model_is_refused(copied):
     tree = json.loads((out / newest / "index.json").read_text())
     assert tree["tensors"].pop("model.bagel.llm2vae.bias")
     tensors = {name: value for name, value in index.tensors.items() if name in tree["tensors"]}
-    (out / newest / "complete.json").unlink()
+    for file in ("complete.json", "index.json"):
+        (out / newest / file).unlink()
     sizes = {"00000.bin": (out / newest / "00000.bin").stat().st_size}
     checkpoints.finish(newest, checkpoint_folder.Index(state=index.state, tensors=tensors), sizes)
     with pytest.raises(ConfigurationError, match=r"is of another model: \['model.bagel.llm2vae.bias'\]"):
@@ -283,3 +284,23 @@ def test_checkpoints_lie_where_the_configuration_says(folder, tmp_path):
     trainer_of(overlay(tmp_path / "c.toml", folder, tmp_path / "out", steps=1, more=SMALL, run=run)).run()
     assert saved_steps(place) == [1]
     assert saved_steps(tmp_path / "out") == []
+
+
+def test_what_makes_a_checkpoint_whole_is_written_once_and_goes_first(copied, monkeypatch):
+    out, _, (_, newest) = copied
+    checkpoints = CheckpointFolder(str(out))
+    index = checkpoints.read(newest)
+    size = (out / newest / "00000.bin").stat().st_size
+    checkpoints.finish(newest, index, {"00000.bin": size})  # a repeated request with the same bytes
+    with pytest.raises(OSError, match=r"complete\.json"):
+        checkpoints.finish(newest, index, {"00000.bin": size + 1})
+    checkpoints.read(newest)
+
+    def stopped(_path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint_folder.shutil, "rmtree", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.remove(newest)
+    assert saved_steps(out) == [2]
+    assert (out / newest / "00000.bin").is_file()

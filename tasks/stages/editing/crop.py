@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tasks.imaging.geometry import enlarge
+from tasks.imaging.geometry import enlarge, union_box
 from tasks.records.edit_types import spec_of
 from tasks.records.records import Box, EditType, GroundedTarget
 from tasks.roles.offers import Offer
 from tasks.stages.editing.settings import CropSettings
-
-
-def union_box(boxes: Sequence[Box]) -> Box:
-    """The smallest box around all boxes, in the same pixels."""
-    return Box(
-        x0=min(b.x0 for b in boxes),
-        y0=min(b.y0 for b in boxes),
-        x1=max(b.x1 for b in boxes),
-        y1=max(b.y1 for b in boxes),
-    )
 
 
 def edit_crop(

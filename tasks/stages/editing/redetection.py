@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from tasks.imaging.arrays import Mask
-from tasks.imaging.geometry import containment, enlarge, iou
+from tasks.imaging.geometry import containment, enlarge, iou, union_box
 from tasks.records.errors import Reason
 from tasks.records.records import Box, EditPlan, SceneObject
 from tasks.roles.asks import AskDetector
 from tasks.roles.picture import Picture
 from tasks.roles.questions import Detection, DetectQuestion
-from tasks.stages.editing.crop import union_box
 from tasks.stages.editing.gates import Gate, gate
 from tasks.stages.editing.settings import GateSettings
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import DominantColor, dominant_color
-from tasks.imaging.geometry import box_of, from_rle, iou, to_rle
+from tasks.imaging.geometry import box_of, from_rle, iou, to_rle, union_box
 from tasks.imaging.masks import largest_piece
 from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement, Rle, SceneObject, SourceImage
@@ -46,6 +46,21 @@ def why_never(entity: Entity, limits: TargetSettings) -> str:
     if entity.rival and entity.rival_score > detection.score - limits.contested_margin:
         return "contested_label"
     return ""
+
+
+def fits_a_target(entity: Entity, source: SourceImage, settings: GroundingSettings) -> bool:
+    """Whether a box has the size and place of a target, so that its mask is worth more work.
+
+    The bounds on area hold for masks, which are smaller than their boxes. Parts may touch more borders than wholes.
+    """
+    box, limits = entity.detection.box, settings.target
+    frame = source.width * source.height
+    return (
+        box.area >= limits.min_area_share * frame
+        and min(box.width, box.height) >= limits.min_side_px
+        and _borders(box, source.width, source.height, limits.border_px)
+        <= max(limits.max_borders, settings.parts.max_borders if _may_be_part(entity, settings) else 0)
+    )
 
 
 def describe_objects(
@@ -104,17 +119,8 @@ def measure_mask(box: Box, mask: Mask, limits: TargetSettings, max_borders: int)
     height, width = mask.shape
     area = int(np.count_nonzero(mask))
     share, fill = area / (height * width), area / max(1, box.area)
-    edge = limits.border_px
     # Box or mask alone may end short of a border at which the object is cut off.
-    bounds = box_of(mask) if area else box
-    borders = sum(
-        (
-            min(box.x0, bounds.x0) <= edge,
-            min(box.y0, bounds.y0) <= edge,
-            max(box.x1, bounds.x1) >= width - edge,
-            max(box.y1, bounds.y1) >= height - edge,
-        )
-    )
+    borders = _borders(union_box([box, box_of(mask)]) if area else box, width, height, limits.border_px)
     return (
         measure("area_share", share, low=limits.min_area_share, high=limits.max_area_share),
         measure("short_side_px", min(box.width, box.height), low=limits.min_side_px),
@@ -122,6 +128,16 @@ def measure_mask(box: Box, mask: Mask, limits: TargetSettings, max_borders: int)
         measure("fill", fill, low=limits.min_fill, high=limits.max_fill),
         measure("largest_component", largest_piece(mask)[1], low=limits.min_largest_component),
     )
+
+
+def _borders(box: Box, width: int, height: int, reach: int) -> int:
+    """Number of the picture's borders that a box comes near to, in pixels."""
+    near = (box.x0 <= reach, box.y0 <= reach, box.x1 >= width - reach, box.y1 >= height - reach)
+    return sum(near)
+
+
+def _may_be_part(entity: Entity, settings: GroundingSettings) -> bool:
+    return any(entity.detection.label in table.parts for table in settings.parts.tables.values())
 
 
 def union_mask(masks: Sequence[Rle]) -> Mask:

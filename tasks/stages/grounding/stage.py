@@ -32,7 +32,7 @@ from tasks.roles.questions import (
 )
 from tasks.stages.config import BuildConfig
 from tasks.stages.grounding.parts import possible_wholes
-from tasks.stages.grounding.scene import describe_objects, take_hints, union_mask, why_never
+from tasks.stages.grounding.scene import describe_objects, fits_a_target, take_hints, union_mask, why_never
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity, split_detections
 from tasks.stages.grounding.targets import choose_targets
@@ -40,7 +40,7 @@ from tasks.stages.grounding.verdict import with_threshold
 from tasks.stages.red_picture import marked_with_mask
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"scene": 4, "targets": 3, "red_picture": 1}
+STEP_VERSIONS = {"scene": 5, "targets": 3, "red_picture": 1}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 
@@ -114,7 +114,10 @@ async def ground(
     if all(never):  # no mask can make any of them a target, and masks are the most expensive step
         raise _no_target(never)
 
-    masks = await _segment(source, picture, entities, ask.segmenter, settings)
+    candidates = [
+        i for i, entity in enumerate(entities) if not never[i] and fits_a_target(entity, source, settings)
+    ]
+    masks = await _segment(source, picture, entities, candidates, ask.segmenter, settings)
     objects = await bench.cpu(describe_objects, entities, masks, image, settings)
     scene = Scene(
         source=source,
@@ -143,6 +146,7 @@ async def _segment(
     source: SourceImage,
     picture: Picture,
     entities: Sequence[Entity],
+    candidates: Sequence[int],
     segmenter: AskSegmenter,
     settings: GroundingSettings,
 ) -> list[Segmentation]:
@@ -152,7 +156,11 @@ async def _segment(
     if len(shipped) == len(detections):
         return [shipped[index] for index in range(len(detections))]
     question = SegmentQuestion(
-        subject=source.sid, picture=picture, detections=tuple(detections), hints=source.hints
+        subject=source.sid,
+        picture=picture,
+        detections=tuple(detections),
+        hints=source.hints,
+        candidates=tuple(index for index in candidates if index not in shipped),
     )
     found = await segmenter(question)
     return [shipped.get(index, segmentation) for index, segmentation in enumerate(found)]

@@ -124,6 +124,7 @@ CASES: dict[str, tuple[type[q.Question], dict[str, tuple[Any, Any, bool]]]] = {
             "picture": (picture("1"), picture("2"), MOVES),
             "detections": ((detection("cup"),), (detection("cup", 1),), MOVES),
             "hints": ((hint("1"),), (hint("2"),), MOVES),
+            "candidates": ((), (0,), MOVES),
         },
     ),
     "target_judge": (

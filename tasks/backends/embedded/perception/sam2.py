@@ -32,9 +32,9 @@ FRAME = 1024
 MASK_FRAME = 256
 """Side of the decoder's masks, pixels."""
 
-REMEMBERED = 4
-"""Pictures whose features are kept, 17 MB each: a worker's samples in flight, which the detector looks at first and the
-segmenter soon after."""
+REMEMBERED = 8
+"""Pictures and windows whose features are kept, 17 MB each: a worker's samples in flight, which the detector looks at
+first and the segmenter soon after."""
 
 # Mean and deviation of ImageNet's channels, as the network was trained.
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)

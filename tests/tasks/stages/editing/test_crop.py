@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tasks.imaging.geometry import union_box
 from tasks.records.records import Box, EditType
-from tasks.stages.editing.crop import crop_box, union_box
+from tasks.stages.editing.crop import crop_box
 from tasks.stages.editing.settings import CropSettings
 
 SETTINGS = CropSettings(min_side_px=64)

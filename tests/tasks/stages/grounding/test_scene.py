@@ -7,9 +7,10 @@ from tasks.imaging.geometry import to_rle
 from tasks.records.records import Box, Measurement
 from tasks.records.settings_base import RoleSettings
 from tasks.roles.questions import Detection, Segmentation
-from tasks.stages.grounding.scene import describe_object, union_mask
+from tasks.stages.grounding.scene import describe_object, fits_a_target, union_mask
 from tasks.stages.grounding.settings import GroundingSettings
 from tasks.stages.grounding.suppression import Entity
+from tests.tasks.stages.grounding.toy_scene import source
 
 ROLE = RoleSettings(backend="blocks")
 IMAGE = np.full((200, 200, 3), (200, 30, 30), np.uint8)
@@ -64,3 +65,20 @@ def test_a_target_of_two_objects_has_the_union_of_their_masks():
     a, b = np.zeros((5, 5), bool), np.zeros((5, 5), bool)
     a[0], b[4] = True, True
     np.testing.assert_array_equal(union_mask([to_rle(a), to_rle(b)]), a | b)
+
+
+@pytest.mark.parametrize(
+    ("box", "label", "fits"),
+    [
+        ((150, 150, 250, 250), "cup", True),
+        ((150, 150, 170, 250), "cup", False),  # narrower than any target
+        ((0, 150, 100, 250), "cup", False),  # cut by the border
+        ((0, 150, 100, 250), "shirt", True),  # a part may be cut at one
+    ],
+)
+def test_a_box_has_the_size_and_place_of_a_target_or_not(box, label, fits):
+    settings = GroundingSettings(tagger=ROLE, detector=ROLE, segmenter=ROLE, judge=ROLE)
+    x0, y0, x1, y1 = box
+    found = Detection(label=label, box=Box(x0=x0, y0=y0, x1=x1, y1=y1), score=0.9)
+    entity = Entity(detection=found, rival="", rival_score=0.0, group=False)
+    assert fits_a_target(entity, source(), settings) == fits

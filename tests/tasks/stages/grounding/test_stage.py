@@ -146,3 +146,9 @@ def test_one_object_that_could_be_a_target_has_the_whole_scene_segmented():
     )
     assert outcome.reason is None
     assert segmenter.asked == 3
+
+
+def test_the_segmenter_is_told_which_masks_may_become_targets():
+    segmenter = BlockSegmenter()
+    answered(stage(segmenter, target={"exclude_labels": ("cup",)}), [item("p")], Pictures(p=SCENE))
+    assert set(segmenter.candidates) == {"book"}

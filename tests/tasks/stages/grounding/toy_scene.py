@@ -67,9 +67,11 @@ class BlockSegmenter:
 
     def __init__(self):
         self.asked = 0
+        self.candidates = []
 
     async def __call__(self, question):
         self.asked += len(question.detections)
+        self.candidates += [question.detections[number].label for number in question.candidates]
         return tuple(self._cut(question.picture.rgb, d) for d in question.detections)
 
     def _cut(self, image, detection):

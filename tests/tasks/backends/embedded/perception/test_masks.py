@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tasks.backends.embedded.perception.box_masks import BoxMask, better, in_picture
+from tasks.backends.embedded.perception.mask_bounds import (
+    SegmenterOptions,
+    least_box_agreement,
+    least_stability,
+    nearly_passes,
+)
 from tasks.backends.embedded.perception.mask_measures import (
     color_distance,
     edge_ratio,
@@ -14,14 +23,10 @@ from tasks.backends.embedded.perception.mask_measures import (
     stability,
 )
 from tasks.backends.embedded.perception.mask_refinement import refine
-from tasks.backends.embedded.perception.segmenter import (
-    SegmenterOptions,
-    _least_box_agreement,
-    least_stability,
-    own_kind_share,
-    part_masks,
-)
+from tasks.backends.embedded.perception.segmenter import own_kind_share, part_masks
+from tasks.imaging.geometry import box_of
 from tasks.imaging.masks import mask_iou
+from tasks.records.measuring import measure
 from tasks.records.records import Box
 
 
@@ -94,7 +99,74 @@ def test_stability_falls_with_soft_edges() -> None:
 def test_only_a_sure_mask_may_have_a_soft_outline(
     quality: float, firm: float, second: float, passes: bool
 ) -> None:
-    assert (firm >= least_stability(quality, second, SegmenterOptions())) == passes
+    found = _found(quality=quality, stability=firm, second_stability=second, repeat=0.9)
+    assert (firm >= least_stability(found, "person", SegmenterOptions())) == passes
+
+
+@pytest.mark.parametrize(
+    ("label", "change", "passes"),
+    [
+        ("person", {}, True),
+        ("person", {"agreement": None}, False),
+        ("person", {"agreement": 0.9}, False),
+        ("person", {"quality": 0.85}, False),
+        ("person", {"repeat": 0.9}, False),
+        ("person", {"stability": 0.86}, False),
+        ("dining table", {}, False),  # both looks miss the same thin legs
+    ],
+)
+def test_a_soft_outline_may_be_confirmed_by_a_second_look(
+    label: str, change: dict[str, float], passes: bool
+) -> None:
+    found = _found(**{"quality": 0.9, "stability": 0.885, "repeat": 0.97, "agreement": 0.95, **change})
+    assert (found.stability >= least_stability(found, label, SegmenterOptions())) == passes
+
+
+def _found(**values: float | None) -> BoxMask:
+    return BoxMask(
+        **{
+            "mask": _square(10, 2, 2, 8, 8),
+            "quality": 0.95,
+            "stability": 0.95,
+            "repeat": 0.98,
+            "whole": 1.0,
+            **values,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "nearly"),
+    [
+        ({}, False),
+        ({"mask_stability": 0.8}, True),
+        ({"mask_stability": 0.8, "mask_own_kind_share": 0.1}, True),
+        ({"mask_stability": 0.6}, False),
+        ({"mask_own_kind_share": 0.5}, False),
+        ({"mask_stability": 0.8, "mask_contested_share": 0.3}, False),
+    ],
+)
+def test_only_what_nearly_passes_is_looked_at_again(values: dict[str, float], nearly: bool) -> None:
+    checks = [
+        measure("mask_stability", values.get("mask_stability", 0.95), low=0.92),
+        measure("mask_own_kind_share", values.get("mask_own_kind_share", 0.0), low=0, high=0.002),
+        measure("mask_contested_share", values.get("mask_contested_share", 0.0), high=0.15),
+    ]
+    assert nearly_passes(checks) == nearly
+
+
+def test_the_better_of_two_looks_is_kept_and_told_how_far_they_agree() -> None:
+    box = Box(x0=2, y0=2, x1=8, y1=8)
+    first, closer = _found(stability=0.8), _found(mask=_square(10, 2, 2, 8, 7))
+    assert better(first, closer, box).mask is closer.mask
+    assert better(first, replace(closer, quality=0.5), box).mask is first.mask
+    assert better(first, closer, box).agreement == pytest.approx(30 / 36)
+
+
+def test_a_mask_of_a_window_lies_at_its_place_in_the_picture() -> None:
+    placed = in_picture(_found(), Box(x0=20, y0=30, x1=30, y1=40), (60, 50, 3))
+    assert placed.mask.shape == (60, 50)
+    assert box_of(placed.mask) == Box(x0=22, y0=32, x1=28, y1=38)
 
 
 def test_edges_and_colors_tell_a_right_outline_from_a_shifted_one() -> None:
@@ -115,9 +187,22 @@ def test_two_of_a_kind_that_touch_share_an_edge():
 
 
 def test_vessels_and_laptops_must_fill_their_boxes_more_than_others():
-    limits = SegmenterOptions()
-    bounds = [_least_box_agreement(label, limits) for label in ("cup", "vase", "laptop", "person")]
-    assert bounds == [0.86, 0.86, 0.82, 0.72]
+    limits, doubtful = SegmenterOptions(), _found(repeat=0.9)
+    labels = ("cup", "vase", "laptop", "person")
+    assert [least_box_agreement(doubtful, label, True, limits) for label in labels] == [
+        0.86,
+        0.86,
+        0.82,
+        0.72,
+    ]
+    # A sure mask inside the box is trusted more than the box, but for a laptop's screen.
+    assert [least_box_agreement(_found(), label, True, limits) for label in labels] == [0.78, 0.78, 0.82, 0.6]
+    assert [least_box_agreement(_found(), label, False, limits) for label in labels] == [
+        0.86,
+        0.86,
+        0.82,
+        0.72,
+    ]
 
 
 def test_a_bump_on_a_glass_lowers_its_solidity_and_a_plain_outline_keeps_it() -> None:

@@ -34,8 +34,12 @@ from tasks.records.records import GroundedTarget, Measurement, Scene, SceneObjec
 MIN_EVEN, MIN_ALIKE, MAX_DISTANCE, MAX_EDGES, MIN_WAY = 0.7, 0.93, 14.0, 0.06, 0.6
 """Bounds of the ground around the thing that is copied, and of the place where the copy stands."""
 
-MIN_ALIKE_WALKING, MAX_DISTANCE_WALKING = 0.85, 36.0
-"""The same of people and animals, which walk from grass to sand, and stand with a foot on each."""
+MIN_ALIKE_WALKING, MAX_DISTANCE_WALKING, MAX_DISTANCE_UP = 0.85, 36.0, 26.0
+"""The same of people and animals, which walk from grass to sand, and stand with a foot on each. Behind the target the
+ground may end, at a wall of another color."""
+
+UP = 0.1
+"""Distance above the target's foot line, in its height, from which a place lies behind it."""
 
 GOOD = 0.9
 """Value of a place from which no further one is looked at."""
@@ -84,7 +88,8 @@ def add_copy(image: Image, target: GroundedTarget, argument: str) -> Image:
             continue
         layers = scaled(source.cutout, place.scale, place.x, place.foot)
         found = evenness(image, place.box(scene), layers, source.ground, beside)
-        measured = _measured(found, scene.objects[place.index])
+        behind = place.foot < own.box.y1 - UP * own.box.height
+        measured = measured_of(found, scene.objects[place.index], behind=behind)
         if not all(each.passed for each in measured):
             refused = max(refused, list(measured), key=lambda each: (sum(m.passed for m in each), len(each)))
             continue
@@ -132,7 +137,7 @@ def replace_by_copy(image: Image, target: GroundedTarget, argument: str, fill: F
         raise SampleError(Reason.STILL_THERE, measured=(left,))
     layers = scaled(source.cutout, place.scale, place.x, place.foot)
     found = evenness(clean, place.box(scene), layers, source.ground, None)
-    measured = _measured(found, scene.objects[place.index])
+    measured = measured_of(found, scene.objects[place.index], behind=False)
     if not all(each.passed for each in measured):
         raise SampleError(Reason.UNEVEN_GROUND, measured=measured)
     return pasted(clean, layers)[0]
@@ -148,10 +153,11 @@ def _dark_left(clean: Image, mask: Mask, hole: Mask, ground: Ground) -> float:
     return float(np.count_nonzero(dark)) / max(1, int(np.count_nonzero(mask)))
 
 
-def _measured(found: Evenness, thing: SceneObject) -> tuple[Measurement, ...]:
+def measured_of(found: Evenness, thing: SceneObject, *, behind: bool) -> tuple[Measurement, ...]:
+    """What was ``found`` at a place, with the bounds for a copy of ``thing``, which may stand ``behind`` the target."""
     # What stands on a table stays on that table.
     walks = noun(thing.label).kind in LIVING
-    most = MAX_DISTANCE_WALKING if walks else MAX_DISTANCE
+    most = (MAX_DISTANCE_UP if behind else MAX_DISTANCE_WALKING) if walks else MAX_DISTANCE
     return (
         measure("place_alike_share", found.alike, low=MIN_ALIKE_WALKING if walks else MIN_ALIKE),
         measure("place_ground_delta_e", found.distance, high=most),

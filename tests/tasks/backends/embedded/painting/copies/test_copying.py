@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
+from tasks.backends.embedded.painting.copies.copying import add_copy, measured_of, replace_by_copy
+from tasks.backends.embedded.painting.copies.evenness import Evenness
 from tasks.backends.embedded.painting.copies.patch import patch_at
 from tasks.backends.embedded.painting.copies.placements import addition, additions
 from tasks.imaging.color_names import dominant_color
@@ -180,3 +181,22 @@ def test_a_patch_never_covers_another_thing():
     other = Drawn("vase", 470, 250)
     image, _ = photograph([CUP, other])
     assert patch_at(image, CUP.mask(), CUP.mask() | other.mask(), 140) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "distance", "behind", "stands"),
+    [
+        ("person", 30.0, False, True),
+        ("person", 30.0, True, False),
+        ("person", 20.0, True, True),
+        ("person", 40.0, False, False),
+        ("cup", 20.0, False, False),
+        ("cup", 10.0, False, True),
+    ],
+)
+def test_who_walks_stands_on_other_ground_but_not_on_a_wall_behind(label, distance, behind, stands):
+    _, scene = photograph([Drawn(label, 320, 250)])
+    even = Evenness(alike=0.95, distance=distance, edges=0.0, way=1.0)
+    measured = measured_of(even, scene.objects[0], behind=behind)
+    assert all(each.passed for each in measured) == stands
+    assert {each.name for each in measured if not each.passed} <= {"place_ground_delta_e"}

@@ -34,9 +34,6 @@ CORE, RIM = 6.0, 2.5
 UPPER = 0.4
 """Share of a thing's height, from the top, beside which no shadow of it is expected."""
 
-BACKGROUND = 0.4
-"""Share of a dark piece beside that part or above it from which it is no shadow on the ground."""
-
 RIM_REACH = 0.03
 """How far a shadow's soft rim reaches from its core, in longer sides of the window."""
 
@@ -137,12 +134,8 @@ def shadow_area(image: Image, fill: Mask, blocked: Mask, most: float) -> float:
     near = dilate(inside, round(NEAR * max(box.width, box.height)))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(core.astype(np.uint8))
     touching = np.unique(labels[dilate(inside, 2) & core])
-    # Shadow lies on the ground: what is dark mostly beside or above the upper part is the background going on.
-    upper = box.y0 + round(UPPER * box.height)
-    area = stats[:, cv2.CC_STAT_AREA]
-    above = np.bincount(labels[:upper].ravel(), minlength=len(area))
-    on_ground = touching[(area <= most * scale**2)[touching] & (above <= BACKGROUND * area)[touching]]
-    dark = np.isin(labels, on_ground) & near & core
+    small_enough = touching[stats[touching, cv2.CC_STAT_AREA] <= most * scale**2]
+    dark = np.isin(labels, small_enough) & near & core
     far = free & ~near
     usual = float(core[far].mean()) if far.any() else 0.0
     # On a ground with shade all over, some lies in the fill, too.

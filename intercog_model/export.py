@@ -10,7 +10,7 @@ from intercog_model.training.export_run import export_run
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when the folder is written, 2 for a run or an option that no folder can be made of.
+    """0 when the folder is written, 1 where a disk or store fails, 2 for a run or option that no folder can be made of.
 
     It needs no GPU and joins no other process; host memory holds one tensor at a time.
     """
@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(folder)
     return 0
 

@@ -122,22 +122,34 @@ class Checkpoints:
 
     def _names(self) -> list[str]:
         """The list of the first process: one that sees a folder later must not choose another."""
-        told: list[Any] = [self.folder.names() if world()[0] == 0 else None]
+        told: list[Any] = [[], ""]
+        if world()[0] == 0:
+            try:
+                told[0] = self.folder.names()
+            except OSError as error:  # raised in all processes: the others would wait for this one
+                told[1] = str(error)
         if self.group is not None:
             distributed.broadcast_object_list(told, src=0, group=self.group)
-        names: list[str] = told[0]
-        return names
+        names, problem = told
+        if problem:
+            raise ConfigurationError(f"checkpoints cannot be looked for: {problem}")
+        found: list[str] = names
+        return found
 
     def _read(self, name: str) -> tuple[Index | None, str]:
-        index, fault = None, ""
+        index, fault, problem = None, "", ""
         try:
             index = self.folder.read(name)
         except DamagedCheckpointError as error:
             fault = str(error)
-        faults = [fault] * world()[1]
+        except OSError as error:  # no damage: nothing is said against this checkpoint
+            problem = str(error)
+        told = [(fault, problem)] * world()[1]
         if self.group is not None:
-            distributed.all_gather_object(faults, fault, group=self.group)
-        fault = next((one for one in faults if one), "")
+            distributed.all_gather_object(told, (fault, problem), group=self.group)
+        if problem := next((one[1] for one in told if one[1]), ""):
+            raise OSError(problem)
+        fault = next((one[0] for one in told if one[0]), "")
         return (None if fault else index), fault
 
     def _remove_old(self, newest: str) -> None:

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from intercog_model import export  # noqa: E402
 from intercog_model.errors import ConfigurationError  # noqa: E402
 from intercog_model.training import checkpoint_folder, checkpoint_storage  # noqa: E402
 from intercog_model.training.checkpoint_folder import CheckpointFolder, DamagedCheckpointError  # noqa: E402
@@ -304,3 +306,43 @@ def test_what_makes_a_checkpoint_whole_is_written_once_and_goes_first(copied, mo
         checkpoints.remove(newest)
     assert saved_steps(out) == [2]
     assert (out / newest / "00000.bin").is_file()
+
+
+@pytest.fixture
+def nowhere(monkeypatch):
+    """A bucket at an address where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "word")
+    plain = checkpoint_folder.from_url
+    retries = {"max_retries": 0}
+    monkeypatch.setattr(
+        checkpoint_folder, "from_url", lambda *a, **options: plain(*a, **options, retry_config=retries)
+    )
+    return "s3://runs/a"
+
+
+def test_a_store_that_does_not_answer_is_one_line_and_no_damage(nowhere, folder, tmp_path, capsys):
+    config = overlay(tmp_path / "c.toml", folder, tmp_path / "out", run=f'checkpoints = "{nowhere}"')
+    with pytest.raises(ConfigurationError, match=r"checkpoints cannot be looked for: s3://runs/a: [^\n]+$"):
+        trainer_of(config)
+    assert export.main([nowhere, "--out", str(tmp_path / "model")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: s3://runs/a: ")
+
+
+def test_a_store_that_fails_while_one_is_read_says_nothing_against_it(copied, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(CheckpointFolder, "read_block", fail)
+    with pytest.raises(OSError, match="no route to host"):
+        trainer_of(copied[1])
+    monkeypatch.setattr(CheckpointFolder, "read", fail)
+    with pytest.raises(OSError, match="no route to host"):
+        trainer_of(copied[1])
+    assert "damaged" not in capsys.readouterr().out

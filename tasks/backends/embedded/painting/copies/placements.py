@@ -52,6 +52,9 @@ COLORED = 0.6
 CLOTHES = frozenset({"black", "blue", "green", "red", "yellow", "purple", "white", "pink", "orange"})
 """Colors that, all over a person, are clothes."""
 
+DIFFERENT = "different"
+"""How another person or animal is told that no color tells."""
+
 PLAIN = frozenset({"vehicle", "furniture", "bag", "toy", "tableware", "fruit", "device", "thing"})
 """Kinds that are told by their color."""
 
@@ -314,8 +317,10 @@ def _told(source: SceneObject, own: SceneObject) -> str:
             return ""
         plain = color and word.kind in PLAIN and color != word.one
         return f"{color} {word.one}" if plain else word.one
+    if word.kind == "person" and differs and color in CLOTHES:
+        return f"person in {color}"
+    if word.kind in LIVING and not (differs and word.kind == "animal"):
+        return f"{DIFFERENT} {word.one}"  # no two look alike
     if not differs:
         return ""
-    if word.kind == "person":
-        return f"person in {color}" if color in CLOTHES else ""
     return f"{color} {word.one}" if word.kind in PLAIN or word.kind == "animal" else ""

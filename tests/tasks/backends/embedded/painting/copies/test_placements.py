@@ -111,3 +111,10 @@ def test_the_window_holds_target_and_copy_and_belongs_to_these_edits_alone():
         assert box.x1 <= room.x1
     assert room_for(EditType.COLOR, grounded, "red") is None
     assert room_for(EditType.ADD, grounded, "another zebra to the left") is None
+
+
+def test_a_person_that_no_color_tells_is_a_different_one():
+    alike = _scene(replace(CUP, label="person"), Drawn("person", 120, 250))
+    assert list(replacements(about(alike))) == ["different person"]
+    herd = _scene(replace(CUP, label="sheep"), Drawn("sheep", 120, 250))
+    assert list(replacements(about(herd))) == ["different sheep"]

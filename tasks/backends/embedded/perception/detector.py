@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.perception.box_fusion import Candidate, Voucher, fuse
+from tasks.backends.embedded.perception.closer_detection import DOUBTFUL, confirmed
+from tasks.backends.embedded.perception.closer_windows import plan_windows
 from tasks.backends.embedded.perception.coco_detectors import EfficientDet, SsdMobilenet
 from tasks.backends.embedded.perception.garment_detection import find_garments
 from tasks.backends.embedded.perception.garments import ASSETS as GARMENT_ASSETS
@@ -22,7 +24,7 @@ from tasks.backends.embedded.perception.second_opinion import review_labels
 from tasks.backends.embedded.perception.vessels import name_glasses
 from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image
-from tasks.imaging.geometry import quarter_views
+from tasks.imaging.geometry import cropped, quarter_views
 from tasks.records.records import Box, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, DetectQuestion
@@ -31,7 +33,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, *GARMENT_ASSETS
 """Packaged files it loads."""
 
 
-VERSION = 10
+VERSION = 11
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 
@@ -61,6 +63,9 @@ class DetectorOptions(Settings):
     )
     tiles_from_px: int = Field(
         default=640, ge=1, description="longer side from which the quarter views are used as well"
+    )
+    max_windows: int = Field(
+        default=4, ge=0, description="parts of the picture in which doubtful boxes are looked at closer"
     )
     garments: GarmentOptions = GarmentOptions()
 
@@ -117,12 +122,7 @@ class FusedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
         views = [whole]
         if max(height, width) >= self.options.tiles_from_px:
             views += quarter_views(width, height, self.options.tile_share)
-        found: list[Candidate] = []
-        for view in views:
-            seen = np.ascontiguousarray(image[view.y0 : view.y1, view.x0 : view.x1])
-            for network, model in self._networks:
-                raw = model.boxes(seen, self.options.low_score)
-                found += [c for r in raw if (c := _place(r, view, whole, network)) is not None]
+        found = [candidate for view in views for candidate in self._look(image, view)]
         fused = fuse(
             found,
             same_iou=self.options.same_iou,
@@ -130,7 +130,31 @@ class FusedDetector(OneByOne[DetectQuestion, tuple[Detection, ...]]):
             lone_discount=self.options.lone_discount,
             voucher=self._voucher,
         )
+        fused = self._closer(image, fused)
         return review_labels(image, name_glasses(image, fused, self._witness), self._witness)
+
+    def _look(self, image: Image, view: Box) -> list[Candidate]:
+        """What every network finds in a part of the picture, in picture pixels."""
+        whole = Box(x0=0, y0=0, x1=image.shape[1], y1=image.shape[0])
+        seen = cropped(image, view)
+        return [
+            candidate
+            for network, model in self._networks
+            for raw in model.boxes(seen, self.options.low_score)
+            if (candidate := _place(raw, view, whole, network)) is not None
+        ]
+
+    def _closer(self, image: Image, fused: Sequence[Detection]) -> list[Detection]:
+        """The detections, with the scores of doubtful ones raised that are confirmed in a window around them."""
+        height, width = image.shape[:2]
+        low, high = DOUBTFUL
+        doubtful = {n: d.box for n, d in enumerate(fused) if low <= d.score < high}
+        chosen = list(fused)
+        for window, numbers in plan_windows(doubtful, width, height, self.options.max_windows).items():
+            seen = self._look(image, window)
+            for number in numbers:
+                chosen[number] = confirmed(fused[number], seen, self.options.same_iou)
+        return sorted(chosen, key=lambda d: -d.score)
 
 
 def _place(raw: RawBox, view: Box, whole: Box, network: str) -> Candidate | None:

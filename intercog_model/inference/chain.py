@@ -16,8 +16,8 @@ from intercog_model.statement import TrainedChain
 class ChainSettings(TrainedChain):
     """How the chain is run, and what it consists of in the model's training (`Pipeline.chain`)."""
 
-    sampler: SamplerSettings = EDIT_SAMPLER  # A23: editing values for both pictures
-    keep_v_without_text: bool = False  # A22: True keeps V in the context that lacks the texts
+    sampler: SamplerSettings = EDIT_SAMPLER  # editing values for both pictures
+    keep_v_without_text: bool = False  # True keeps V in the context that lacks the texts
     max_tokens: int = 1000  # of each text
     ignore_end: bool = False  # always generate max_tokens, for measurements
 

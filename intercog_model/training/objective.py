@@ -31,7 +31,7 @@ class ObjectiveConfig:
     grounding: GroundingConfig
     weight_ce: float = 1.0
     weight_mse: float = 1.0
-    timestep_shift: float = 4.0  # A25
+    timestep_shift: float = 4.0
     freeze_und: bool = False  # no gradient through the understanding expert
     reweight_ce: bool = False  # rows of a text weigh 1 / sqrt(rows)
 

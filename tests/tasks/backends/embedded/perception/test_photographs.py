@@ -24,6 +24,9 @@ from tests.tasks.roles.role_questions import photograph
 
 pytestmark = pytest.mark.assets
 
+BEHIND_AND_BEFORE = (Box(x0=217, y0=29, x1=399, y1=239), Box(x0=188, y0=123, x1=435, y1=445))
+"""Two people of the demo photograph cover6; the first stands behind the second."""
+
 SIZE = (768, 512)
 """Above the size from which the detector looks at quarters, too."""
 
@@ -137,6 +140,24 @@ def test_a_garment_is_found_with_its_wearer_and_the_picture_encoded_once(
     ]
     assert wearer.mask.sum() > 1.2 * drawn[-1].mask.sum()
     assert len(encoded) == 1
+
+
+def test_a_candidate_that_nearly_passes_is_looked_at_closer_and_context_is_not(
+    segmenter: Sam2Segmenter, tmp_path: Path
+) -> None:
+    (path,) = [p for p in lay_out_photographs("demo", tmp_path) if p.stem == "cover6"]
+    picture = Picture.of_pixels(decode_rgb(path.read_bytes()))
+    people = tuple(Detection(label="person", box=box, score=0.9) for box in BEHIND_AND_BEFORE)
+    plain, closer = (
+        segmenter.answer_one(
+            SegmentQuestion(subject="p", picture=picture, detections=people, candidates=numbers)
+        )
+        for numbers in ((), (0,))
+    )
+    looks = [[c.name for c in found.checks].count("mask_looks_agreement") for found in (*plain, *closer)]
+    assert looks == [0, 0, 1, 0]
+    assert not all(c.passed for c in plain[0].checks)
+    assert all(c.passed for c in closer[0].checks), closer[0].checks
 
 
 def test_garments_are_looked_for_only_where_they_are_asked_for(detector: FusedDetector) -> None:

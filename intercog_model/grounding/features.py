@@ -97,10 +97,15 @@ def read_sam(path: Path, label: str) -> dict[str, Tensor]:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise ConfigurationError(f"{label}: {error}") from error
+    require_sam(weights, label)
+    return weights
+
+
+def require_sam(weights: dict[str, Tensor], label: str) -> None:
+    """Raise ConfigurationError, beginning with `label`, for tensors that are not Segment Anything's."""
     for part in ("image_encoder.", "mask_decoder."):
         if not any(name.startswith(part) for name in weights):
             raise ConfigurationError(f"{label}: no tensors {part}*, hence no file of Segment Anything")
-    return weights
 
 
 def encoder_sizes(weights: dict[str, Tensor]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         required=True,
         help="TOML file; later ones are laid over earlier ones",
     )
+    parser.add_argument("--out", help="the run's folder, instead of run.out")
     parser.add_argument(
         "--fork",
         default="",
@@ -48,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load_config(options.config)
+        if options.out is not None:
+            config = replace(config, run=replace(config.run, out=options.out))
         if options.print:
             print(json.dumps(to_json(config), indent=1))
         else:

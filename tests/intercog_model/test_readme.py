@@ -8,6 +8,10 @@ ROOT = Path(__file__).parents[2] / "intercog_model"
 TEXT = (ROOT / "README.md").read_text()
 
 
+READINGS = 36
+"""Of the paper; one that is added or taken back changes this number knowingly."""
+
+
 def drawn():
     """Rooms, commands and modules beside them, as the README shows them."""
     folders = sorted({p.parent for p in ROOT.rglob("*.py")} - {ROOT}, key=lambda p: p.name)
@@ -26,12 +30,12 @@ def test_the_tree_is_the_one_on_disk():
 
 
 def test_every_reading_is_listed_once():
-    rows = [row.split("|")[1] for row in TEXT.splitlines() if row.startswith("| A")]
-    numbers = [int(n) for row in rows for n in re.findall(r"A(\d+)", row)]
-    assert sorted(numbers) == list(range(1, 38))
+    rows = TEXT.partition("| reading | switch |\n")[2].partition("\n\n")[0].splitlines()[1:]
+    readings = [row.split("|")[1].strip() for row in rows]
+    assert len(set(readings)) == len(readings) == READINGS
 
 
 def test_every_switch_named_in_the_readings_exists():
     known = " ".join(p.read_text() for p in ROOT.rglob("*.py"))
-    for name in re.findall(r"`(?:grounding|sequence|run|loss|optim|model)\.(\w+)", TEXT):
+    for name in re.findall(r"`(?:grounding|sequence|run|loss|optim|model)\.(?!json)(\w+)", TEXT):
         assert re.search(rf"^    {name}: ", known, re.MULTILINE), name

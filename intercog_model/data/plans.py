@@ -93,7 +93,7 @@ class PlanBuilder:
 
     def length(self, example: Example, draws: Draws) -> int:
         """Rows of the plan that `build` would give, without touching a pixel or drawing a noise."""
-        dry = _DryBuilder(self.model, self.sequence, self.tokenizer)
+        dry = DryBuilder(self.model, self.sequence, self.tokenizer)
         return sample_length(dry.build(example, draws).sample, self.model)
 
     def build(self, example: Example, draws: Draws) -> BuiltSample:
@@ -232,7 +232,8 @@ class PlanBuilder:
             name=name,
             pixels=pixels,
             vae_noise=self._vae_noise(name, pixels, draws),
-            flow_noise=torch.zeros(self._tokens(pixels), self.model.latent_width),  # t = 0 leaves it unused
+            # t = 0 leaves it unused
+            flow_noise=torch.zeros(self._tokens(pixels), self.model.latent_width, device=pixels.device),
             droppable=droppable,
             dropped=dropped,
         )
@@ -270,7 +271,7 @@ class PlanBuilder:
         return (pixels.shape[1] // side) * (pixels.shape[2] // side)
 
 
-class _DryBuilder(PlanBuilder):
+class DryBuilder(PlanBuilder):
     """Builds plans whose tensors have only a shape; drops are drawn as ever, on the CPU."""
 
     def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -90,6 +90,9 @@ def test_questions_follow_from_the_edit_types(config: BuildConfig) -> None:
     assert usual["inpainter"] / 2 == pytest.approx(18131 / 44875, abs=0.001)
 
 
+BUILD = "0123456789ab"
+
+
 def run_file(folder: Path, name: str, **routes: Any) -> None:
     (folder / "runs").mkdir(exist_ok=True)
     (folder / "runs" / name).write_text(json.dumps({"services": {"routes": routes}}))
@@ -102,13 +105,17 @@ def counted(busy_s: float, answered: int) -> dict[str, Any]:
 def test_rates_are_measured_over_all_runs_of_the_dataset(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     assert measured_rates(store) == {}
-    run_file(tmp_path, "a-1.json", editor=counted(30.0, 8), judge=counted(0.0, 50), tagger=counted(1.0, 1))
-    run_file(tmp_path, "b-2.json", editor=counted(10.0, 8), old={"answered": 9, "refused": 0, "failed": 0})
-    (tmp_path / "runs" / "c-3.json").write_text("{}".replace("}", '"services": {}}'))
+    run_file(
+        tmp_path, f"{BUILD}-a-1.json", editor=counted(30.0, 8), judge=counted(0.0, 50), tagger=counted(1.0, 1)
+    )
+    run_file(
+        tmp_path, f"{BUILD}-b-2.json", editor=counted(10.0, 8), old={"answered": 9, "refused": 0, "failed": 0}
+    )
+    (tmp_path / "runs" / f"{BUILD}-c-3.json").write_text("{}".replace("}", '"services": {}}'))
     rates = measured_rates(store)
     assert rates == {"editor": Rate(seconds=2.0, basis="measured", questions=20)}
-    (tmp_path / "runs" / "d-4.json").write_text("[]")
-    with pytest.raises(DataFault, match=r"runs/d-4\.json"):
+    (tmp_path / "runs" / f"{BUILD}-d-4.json").write_text("[]")
+    with pytest.raises(DataFault, match=rf"runs/{BUILD}-d-4\.json"):
         measured_rates(store)
 
 

@@ -33,8 +33,8 @@ def test_an_asset_with_the_same_package_and_a_longer_version_is_not_taken_for_th
 def test_a_backend_that_is_gone_leaves_the_others_named():
     before = {asset.name for asset in licenses.used_models(config())}
     old = config()
-    gone = old.editing.inpainter.model_copy(update={"backend": "gone"})
-    old = old.model_copy(update={"editing": old.editing.model_copy(update={"inpainter": gone})})
+    gone = old.editing.editor.model_copy(update={"backend": "gone"})
+    old = old.model_copy(update={"editing": old.editing.model_copy(update={"editor": gone})})
     after = {asset.name for asset in licenses.used_models(old)}
     assert after < before
     assert len(after) > 2

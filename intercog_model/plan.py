@@ -3,10 +3,9 @@
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from intercog_model.errors import ConfigurationError
-from intercog_model.training.config_files import load_config
+from intercog_model.training.config_files import add_config_option, load_config
 from intercog_model.training.devices import GPUS
 from intercog_model.training.plan_report import Assumed, plan_run, report
 
@@ -14,13 +13,7 @@ from intercog_model.training.plan_report import Assumed, plan_run, report
 def main(arguments: list[str] | None = None) -> int:
     """0 when the run fits on all numbers of GPUs asked for, 1 when it does not, 2 for a wrong configuration."""
     parser = argparse.ArgumentParser(prog="python -m intercog_model.plan", description=__doc__)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        action="append",
-        required=True,
-        help="TOML file; later ones are laid over earlier ones",
-    )
+    add_config_option(parser)
     parser.add_argument(
         "--gpus", type=int, nargs="+", default=[8], help="how many; several give a column each"
     )

@@ -15,7 +15,7 @@ from intercog_model.checkpoint import MODEL_FILE
 from intercog_model.errors import ConfigurationError
 from intercog_model.training.build import build, require_device
 from intercog_model.training.config import TrainConfig, to_json
-from intercog_model.training.config_files import load_config
+from intercog_model.training.config_files import add_config_option, load_config
 from intercog_model.training.inputs import require_inputs
 from intercog_model.training.loop import Trainer
 from intercog_model.training.run_folder import RunFolder
@@ -32,13 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     Started by torchrun it uses all of its processes.
     """
     parser = argparse.ArgumentParser(prog="python -m intercog_model.train", description=__doc__)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        action="append",
-        required=True,
-        help="TOML file; later ones are laid over earlier ones",
-    )
+    add_config_option(parser)
     parser.add_argument("--out", help="the run's folder, instead of run.out")
     parser.add_argument(
         "--fork",

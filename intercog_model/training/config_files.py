@@ -1,5 +1,6 @@
 """A training configuration from TOML files laid over one another."""
 
+import argparse
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,17 @@ from typing import Any
 from intercog_model.errors import ConfigurationError
 from intercog_model.read_settings import read_settings
 from intercog_model.training.config import TrainConfig
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """The option ``--config``, once at least, for `load_config`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        action="append",
+        required=True,
+        help="TOML file; later ones are laid over earlier ones",
+    )
 
 
 def load_config(paths: list[Path]) -> TrainConfig:

@@ -106,7 +106,6 @@ class Trainer:
                     self.save()
                 if not self.stopping:
                     self.validation.after(self.step, self.average)
-            self.checkpoints.wait()
         finally:
             feed.close()
             self.checkpoints.wait()

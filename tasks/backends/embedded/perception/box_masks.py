@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -17,6 +17,9 @@ from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, cropped, iou
 from tasks.imaging.masks import largest_piece, mask_iou
 from tasks.records.records import Box
+
+Corners = tuple[float, float, float, float]
+Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,11 +57,11 @@ def draw(image: Image, features: Features, box: Box, max_hole_share: float) -> B
         box: of the thing, in the image's pixels.
         max_hole_share: holes up to this share of the mask are filled.
     """
-    first = _ask(features, _prompt(box), None, box)
+    first = best_answer(features, corners(box), expected=box)
     repeat = second = 0.0
     if first.mask.any():
         tight = box_of(first.mask)
-        again = _ask(features, _prompt(tight), inner_point(first.mask), tight)
+        again = best_answer(features, corners(tight), (inner_point(first.mask),), expected=tight)
         repeat, second = mask_iou(first.mask, again.mask), again.stability
     piece, whole = largest_piece(refine(image, first.logits))
     return BoxMask(
@@ -97,7 +100,9 @@ def better(first: BoxMask, closer: BoxMask, box: Box) -> BoxMask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Answer:
+class BestAnswer:
+    """One of the network's three proposals: its mask (H, W) and logits, its two measures, and what chose it."""
+
     mask: Mask
     logits: NDArray[np.float32]
     quality: float
@@ -105,34 +110,53 @@ class _Answer:
     rank: float
 
 
-def _ask(
+def best_answer(
     features: Features,
-    prompt: tuple[float, float, float, float],
-    inside: tuple[float, float] | None,
-    expected: Box,
-) -> _Answer:
-    """The best of the three proposals by the network's own estimate, stability and fit to the expected box."""
-    proposals = sam2().propose(features, prompt, () if inside is None else (inside,))
+    box: Corners | None,
+    inside: Points = (),
+    outside: Points = (),
+    expected: Box | None = None,
+    *,
+    points_count: bool = False,
+) -> BestAnswer:
+    """The best of the three proposals by the network's own estimate, stability and fit to the expected box.
+
+    With ``points_count`` also by the share of the points that lie on their side of the mask.
+    """
+    proposals = sam2().propose(features, box, inside, outside)
     answers = []
     for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
         size = (features.width, features.height)
         mask = np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR), np.float32) > 0
+        fit = 1.0 if expected is None else _fit(mask, expected)
+        right = _right_share(mask, inside, outside) if points_count else 1.0
         firm = stability(logits)
         answers.append(
-            _Answer(
+            BestAnswer(
                 mask=mask,
                 logits=logits,
                 quality=float(np.clip(quality, 0, 1)),
                 stability=firm,
-                rank=float(quality) * firm * _fit(mask, expected),
+                rank=float(quality) * firm * fit * right**2,
             )
         )
     return max(answers, key=lambda a: a.rank)
 
 
+def corners(box: Box) -> Corners:
+    """A box as a prompt."""
+    return float(box.x0), float(box.y0), float(box.x1), float(box.y1)
+
+
+def _right_share(mask: Mask, inside: Points, outside: Points) -> float:
+    right = [*(_holds(mask, p) for p in inside), *(not _holds(mask, p) for p in outside)]
+    return float(np.mean(right)) if right else 1.0
+
+
+def _holds(mask: Mask, point: Sequence[float]) -> bool:
+    x, y = round(point[0]), round(point[1])
+    return 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and bool(mask[y, x])
+
+
 def _fit(mask: Mask, box: Box) -> float:
     return 0.5 + 0.5 * iou(box_of(mask), box)
-
-
-def _prompt(box: Box) -> tuple[float, float, float, float]:
-    return float(box.x0), float(box.y0), float(box.x1), float(box.y1)

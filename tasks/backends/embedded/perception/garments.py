@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.backends.embedded.perception.box_masks import best_answer, corners
 from tasks.backends.embedded.perception.garment_measures import (
     above_waist,
     bare_share,
@@ -31,17 +29,16 @@ from tasks.backends.embedded.perception.garment_measures import (
 from tasks.backends.embedded.perception.garment_prompts import (
     Body,
     GarmentPrompt,
-    Points,
     body_of,
     lower_prompt,
     upper_prompt,
 )
-from tasks.backends.embedded.perception.mask_measures import fill_holes, inner_point, stability
+from tasks.backends.embedded.perception.mask_measures import fill_holes, inner_point
 from tasks.backends.embedded.perception.mask_refinement import refine
 from tasks.backends.embedded.perception.person_pose import person_pose
 from tasks.backends.embedded.perception.sam2 import Features, sam2
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.geometry import box_of, iou
+from tasks.imaging.geometry import box_of
 from tasks.imaging.masks import largest_piece, mask_iou
 from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement
@@ -319,7 +316,7 @@ def _draw(
 
     A mask that the network itself doubts is neither repeated nor refined.
     """
-    first = _best(features, None, prompt.inside, prompt.outside)
+    first = best_answer(features, None, prompt.inside, prompt.outside, points_count=True)
     if not first.mask.any():
         return None
     if first.quality < options.min_quality or first.stability < options.min_stability:
@@ -328,8 +325,8 @@ def _draw(
             mask=piece, quality=first.quality, stability=first.stability, repeat=0.0, whole=whole
         )
     tight = box_of(first.mask)
-    corners = (float(tight.x0), float(tight.y0), float(tight.x1), float(tight.y1))
-    again = _best(features, corners, (*prompt.inside, inner_point(first.mask)), prompt.outside)
+    inside = (*prompt.inside, inner_point(first.mask))
+    again = best_answer(features, corners(tight), inside, prompt.outside, points_count=True)
     piece, whole = largest_piece(refine(image, first.logits))
     return DrawnMask(
         mask=fill_holes(piece, 0.01),
@@ -340,48 +337,5 @@ def _draw(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Answer:
-    mask: Mask
-    logits: NDArray[np.float32]
-    quality: float
-    stability: float
-    rank: float
-
-
-def _best(
-    features: Features,
-    box: tuple[float, float, float, float] | None,
-    inside: Points,
-    outside: Points,
-    expected: Box | None = None,
-) -> _Answer:
-    """The best of three proposals by the network's estimate, stability, points on the right side, and expected box."""
-    proposals = sam2().propose(features, box, inside, outside)
-    answers = []
-    for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
-        size = (features.width, features.height)
-        mask = np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)) > 0
-        right = [*(_holds(mask, p) for p in inside), *(not _holds(mask, p) for p in outside)]
-        fit = 1.0 if expected is None else 0.5 + 0.5 * iou(box_of(mask), expected)
-        firm = stability(logits)
-        answers.append(
-            _Answer(
-                mask=mask,
-                logits=logits,
-                quality=float(np.clip(quality, 0, 1)),
-                stability=firm,
-                rank=float(quality) * firm * fit * (float(np.mean(right)) if right else 1.0) ** 2,
-            )
-        )
-    return max(answers, key=lambda a: a.rank)
-
-
 def _wearer(features: Features, person: Box) -> Mask:
-    box = (float(person.x0), float(person.y0), float(person.x1), float(person.y1))
-    return _best(features, box, (), (), person).mask
-
-
-def _holds(mask: Mask, point: Sequence[float]) -> bool:
-    x, y = round(point[0]), round(point[1])
-    return 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and bool(mask[y, x])
+    return best_answer(features, corners(person), expected=person).mask

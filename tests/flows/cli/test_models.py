@@ -107,4 +107,4 @@ def test_the_embedded_profile_answers_without_any_server(
 ) -> None:
     path = next(p for p in lay_out_photographs("demo", tmp_path) if p.name.startswith("stylish-workspace"))
     assert main(["models", "try", str(path)]) == 0
-    assert "all 10 roles answered" in capsys.readouterr().out
+    assert "all 11 roles answered" in capsys.readouterr().out

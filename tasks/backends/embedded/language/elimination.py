@@ -8,7 +8,7 @@ from tasks.backends.embedded.language.reference import COLORED, Reference
 from tasks.backends.embedded.language.scene_facts import SceneFacts, same_label
 from tasks.backends.embedded.nouns import noun
 
-_OTHER_SIDE = {"left": "right", "right": "left", "": ""}
+_OTHER_SIDE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "": ""}
 
 _SAID_AS = {"one_of_its_color": "color"}
 """Kinds that rule out what another kind does."""

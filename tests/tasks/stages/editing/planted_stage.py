@@ -17,7 +17,7 @@ from tasks.records.settings_base import RoleSettings
 from tasks.roles.backends import choose
 from tasks.roles.offers import Offer, Offers, offer_of
 from tasks.roles.questions import InpaintQuestion
-from tasks.stages.editing.settings import EditingSettings
+from tasks.stages.editing.settings import EditingSettings, RemovalSettings
 from tasks.stages.editing.stage import EditingAsks, edit
 from tests.tasks.stages.answering import BackendAsk, GivenAsk, answered
 from tests.tasks.stages.editing.drawn_scene import BlobDetector, OutlineSegmenter, disc
@@ -113,3 +113,9 @@ def assert_refused_alone(child: Child, reason: Reason) -> None:
 
 def replace_gates(**bounds: float) -> EditingSettings:
     return SETTINGS.model_copy(update={"gates": SETTINGS.gates.model_copy(update=bounds)})
+
+
+def listing(removal: RemovalSettings, *names: str) -> EditingSettings:
+    """These gates alone; the rule judge, which scores by all of them, accepts everything."""
+    listed = removal.model_copy(update={"gates": names})
+    return SETTINGS.model_copy(update={"removal": listed, "min_accuracy": 1.0, "min_seamlessness": 1.0})

@@ -8,13 +8,17 @@ from tasks.backends.embedded.nouns import noun
 CROWD = 4
 """Number of possible instances from which more overlooked ones are expected."""
 
+CLEAR, CLEARLY_SEEN = 0.6, 0.9
+"""Factor on the chance where all instances that are seen score at least the second: then the scene is easy to see."""
+
 
 def overlooked_chance(facts: SceneFacts) -> float:
     """Chance that another instance of the target's class is in the picture, undetected."""
     chance = noun(facts.target.label).missed
     same = same_label(facts.rivals, facts.target.label)
     chance += 0.03 * sum(1 for rival in same if rival.index < 0)
-    return min(0.6, chance * (1.6 if len(same) + 1 >= CROWD else 1.0))
+    clear = bool(same) and all(entity.score >= CLEARLY_SEEN for entity in (facts.target, *same))
+    return min(0.6, chance * (1.6 if len(same) + 1 >= CROWD else 1.0) * (CLEAR if clear else 1.0))
 
 
 def anchor_risk(anchor: Entity, own: Entity, facts: SceneFacts) -> float:

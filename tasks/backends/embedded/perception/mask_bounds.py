@@ -49,6 +49,15 @@ class SegmenterOptions(Settings):
         le=1,
         description="the network's estimate from which a soft outline (thin legs, blur) is no doubt of its extent",
     )
+    min_soft_stability: float = Field(
+        default=0.82,
+        ge=0,
+        le=1,
+        description="the same for masks of at least ``sure_quality`` that both prompts draw alike: fur, blur",
+    )
+    min_soft_repeat: float = Field(
+        default=0.965, ge=0, le=1, description="agreement of both prompts from which they draw alike"
+    )
     min_box_agreement: float = Field(
         default=0.72, ge=0, le=1, description="IoU of the mask's box with the prompt box"
     )
@@ -149,8 +158,11 @@ def nearly_passes(checks: Sequence[Measurement]) -> bool:
 
 def least_stability(found: BoxMask, label: str, limits: SegmenterOptions) -> float:
     """The bound of a mask's stability, 0..1; less for sure masks, whose outlines may be blurred or long and thin."""
-    if _agreed(found, limits) and label not in THIN_LEGS:
-        return limits.min_agreed_stability
+    if label not in THIN_LEGS:
+        if found.quality >= limits.sure_quality and found.repeat >= limits.min_soft_repeat:
+            return limits.min_soft_stability
+        if _agreed(found, limits):
+            return limits.min_agreed_stability
     sure = found.quality >= limits.sure_quality and found.second_stability >= limits.min_sure_stability
     return limits.min_sure_stability if sure else limits.min_stability
 

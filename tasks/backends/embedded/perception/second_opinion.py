@@ -1,14 +1,14 @@
-"""Lets a classifier review labels: faint ones that it supports are raised, confident ones that it contradicts cut."""
+"""Lets a classifier review labels: faint ones that it supports are raised, those that it contradicts cut."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tasks.backends.embedded.perception.label_witness import LabelWitness
+from tasks.backends.embedded.perception.label_witness import LabelWitness, words_for
 from tasks.backends.embedded.perception.vessels import GLASS
 from tasks.imaging.arrays import Image
-from tasks.imaging.geometry import containment
+from tasks.imaging.geometry import containment, iou
 from tasks.records.records import Box
 from tasks.roles.questions import Detection
 
@@ -42,6 +42,15 @@ MIN_SUPPORT = 0.05
 PART_OF = 0.7
 """Share of a keyboard's box inside a laptop's from which it is the laptop's own."""
 
+SAME_PLACE = 0.5
+"""IoU of two boxes from which their labels are about one thing."""
+
+DECIDED, DENIED = 0.5, 0.05
+"""Least support of one of two labels of a thing, and most support of the other, that decide between them."""
+
+OUTVOTED = 0.2
+"""Score of the other label then: a car is no longer contested by the truck that the detectors see as well."""
+
 SEEN_IN_IT = 0.5
 """Share of a vase's width that a plant above it must cover to be growing out of it."""
 
@@ -56,7 +65,8 @@ def review_labels(image: Image, found: Sequence[Detection], witness: LabelWitnes
     laptops = [d.box for d in found if d.label == LAPTOP]
     raised = [_confirmed(image, d, laptops, witness) for d in found]
     asked = [replace(d, score=DOUBTED) if _doubtful(image, d, plants, witness) else d for d in raised]
-    return tuple(sorted(asked, key=lambda d: -d.score))
+    settled = [replace(d, score=OUTVOTED) if _is_outvoted(image, d, asked, witness) else d for d in asked]
+    return tuple(sorted(settled, key=lambda d: -d.score))
 
 
 def _confirmed(
@@ -85,6 +95,27 @@ def _doubtful(image: Image, detection: Detection, plants: Sequence[Box], witness
     if label in WELL_KNOWN and witness.support(image, label, box) < MIN_SUPPORT:
         return True
     return witness.objection(image, label, box) > MAX_OBJECTION
+
+
+def _is_outvoted(
+    image: Image, detection: Detection, found: Sequence[Detection], witness: LabelWitness
+) -> bool:
+    """Whether another label of the same thing has the classifier's word, and this one has not."""
+    if detection.score <= OUTVOTED or not words_for(detection.label):
+        return False
+    rivals = [
+        other
+        for other in found
+        if other.label != detection.label
+        and other.score >= ASKED_FROM
+        and words_for(other.label)
+        and iou(other.box, detection.box) >= SAME_PLACE
+    ]
+    return (
+        bool(rivals)
+        and witness.support(image, detection.label, detection.box) <= DENIED
+        and any(witness.support(image, other.label, other.box) >= DECIDED for other in rivals)
+    )
 
 
 def _grows_out_of(plant: Box, vase: Box) -> bool:

@@ -24,7 +24,13 @@ from tasks.roles.questions import TargetQuestion, TargetVerdict
 class TargetJudgeOptions(Settings):
     """Bounds of the two questions; numbers are shares of the picture unless stated otherwise."""
 
-    max_salient_share: float = Field(default=0.2, ge=0, le=1, description="larger targets are easy")
+    max_salient_share: float = Field(default=0.25, ge=0, le=1, description="larger targets are easy")
+    max_largest_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="the same for the largest object of a scene, where no other one is of its class",
+    )
     min_entities: int = Field(
         default=3,
         ge=1,
@@ -49,8 +55,8 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
     """Answers both parts of the paper's question (Figure 19): precise mask, and hard to locate.
 
     *Precise*: the outline lies on a color edge, detector and classifier jointly support the label, and the
-    classifier does not object. *Hard*: there is another instance of its class, or it is not the largest object of a
-    scene of several. A garment is hard where there is somebody else than its wearer, too.
+    classifier does not object. *Hard*: there is another instance of its class, or it is one of several objects and no
+    large one that stands out. A garment is hard where there is somebody else than its wearer, too.
     """
 
     Options: ClassVar[type[Settings]] = TargetJudgeOptions
@@ -74,7 +80,7 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
             role="target_judge",
             backend="rules",
             model="geometry and contrast rules + EfficientNet-Lite3 (ImageNet)",
-            revision=f"rules 6 + {asset.revision}",
+            revision=f"rules 7 + {asset.revision}",
             digest=asset.digest,
         )
 
@@ -124,7 +130,8 @@ class RuleTargetJudge(OneByOne[TargetQuestion, TargetVerdict]):
         diagonal = float(np.hypot(scene.source.width, scene.source.height))
         offset = float(np.hypot(cx - scene.source.width / 2, cy - scene.source.height / 2)) / diagonal
         modest = measure("salient_share", share, high=options.max_salient_share)
-        hidden = rank > 1 and len(things) >= options.min_entities
+        outstanding = rank == 1 and share > options.max_largest_share
+        hidden = not outstanding and len(things) >= options.min_entities
         hard = modest.passed and (peers >= 1 or hidden)
         # The parts inform; the last one decides, since each alone may fail a hard target.
         return (

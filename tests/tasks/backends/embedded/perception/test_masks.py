@@ -104,6 +104,23 @@ def test_only_a_sure_mask_may_have_a_soft_outline(
 
 
 @pytest.mark.parametrize(
+    ("label", "quality", "repeat", "firm", "passes"),
+    [
+        ("cat", 0.94, 0.98, 0.83, True),
+        ("cat", 0.94, 0.98, 0.81, False),
+        ("chair", 0.9, 0.98, 0.86, False),
+        ("chair", 0.94, 0.958, 0.86, False),  # the second prompt draws something else
+        ("dining table", 0.94, 0.98, 0.86, False),
+    ],
+)
+def test_an_outline_may_be_soft_where_both_prompts_draw_it_alike(
+    label: str, quality: float, repeat: float, firm: float, passes: bool
+) -> None:
+    found = _found(quality=quality, stability=firm, second_stability=firm, repeat=repeat)
+    assert (firm >= least_stability(found, label, SegmenterOptions())) == passes
+
+
+@pytest.mark.parametrize(
     ("label", "change", "passes"),
     [
         ("person", {}, True),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.backends.embedded.perception.label_witness import words_for
-from tasks.backends.embedded.perception.second_opinion import DOUBTED, WELL_KNOWN, review_labels
+from tasks.backends.embedded.perception.second_opinion import DOUBTED, OUTVOTED, WELL_KNOWN, review_labels
 from tasks.records.records import Box
 from tasks.roles.questions import Detection
 
@@ -111,3 +111,33 @@ def test_what_gloves_armrests_stalls_books_and_stools_pass_for_is_doubted(label)
 
 def test_every_label_that_needs_the_classifiers_word_has_classes_for_it():
     assert all(words_for(label) for label in WELL_KNOWN)
+
+
+@dataclass
+class Supports:
+    """A witness with one answer per label and no objection."""
+
+    by_label: dict[str, float]
+
+    def support(self, image, label, box):
+        return self.by_label[label]
+
+    def objection(self, image, label, box):
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("car", "truck", "place", "outvoted"),
+    [
+        (0.93, 0.04, (12, 10, 50, 50), True),
+        (0.93, 0.2, (12, 10, 50, 50), False),  # it may be a truck
+        (0.4, 0.04, (12, 10, 50, 50), False),  # nobody knows
+        (0.93, 0.04, (60, 10, 98, 50), False),  # another thing
+    ],
+)
+def test_of_two_names_of_one_thing_the_one_that_the_classifier_never_says_gives_way(
+    car, truck, place, outvoted
+):
+    found = [_found("car", 0.95), _at("truck", *place, score=0.89)]
+    scores = {d.label: d.score for d in review_labels(IMAGE, found, Supports({"car": car, "truck": truck}))}
+    assert scores == {"car": 0.95, "truck": OUTVOTED if outvoted else 0.89}

@@ -103,12 +103,16 @@ def test_the_packaged_classifier_objects_where_a_label_is_wrong():
     [
         ((), 100, False),
         (("person",), 100, True),
-        (("laptop", "cup"), 100, False),  # nothing but its wearer is larger than the garment
+        (
+            ("laptop", "cup"),
+            100,
+            True,
+        ),  # nothing but its wearer is larger than the garment, which is small itself
         (("laptop",), 250, False),  # two things are no scene of several
         (("laptop", "cup"), 250, True),
     ],
 )
-def test_a_garment_is_hard_to_find_where_there_is_somebody_else_or_it_is_lost_among_larger_things(
+def test_a_garment_is_hard_to_find_where_there_is_somebody_else_or_it_is_one_of_several_things(
     others, side, hard
 ):
     things = [
@@ -140,3 +144,21 @@ def test_a_garment_does_not_make_its_wearer_or_others_hard_to_find():
         target=drawn,
     )
     assert not RuleTargetJudge(witness=Says()).answer_one(question).hard  # two things are no scene of several
+
+
+@pytest.mark.parametrize(("side", "hard"), [(300, True), (440, True), (500, False)])
+def test_the_largest_thing_of_a_scene_is_hard_to_find_unless_it_is_large(side, hard):
+    things = [thing("chair", (100, 60, 100 + side, 60 + side))]
+    things += [
+        thing(label, (700 + 60 * n, 100, 740 + 60 * n, 150)) for n, label in enumerate(("cup", "bowl"))
+    ]
+    drawn = target(scene(things), 0)
+    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
+    question = TargetQuestion(
+        subject="chair",
+        picture=Picture.of_pixels(image),
+        marked=unseen(),
+        mask=np.ones(image.shape[:2], bool),
+        target=drawn,
+    )
+    assert RuleTargetJudge(witness=Says()).answer_one(question).hard is hard

@@ -118,6 +118,7 @@ FAULTS: Mapping[str, str] = {
     "group_box": "box around several things",
     "contested_label": "two labels compete for it",
     "contested_part": "not sure whose it is",
+    "lacks_a_part": "mask without a part of it",
     "low_mask_score": "segmenter not sure enough",
     "area_share": "too small or too large",
     "short_side_px": "too few pixels across",

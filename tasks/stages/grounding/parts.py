@@ -20,10 +20,12 @@ class Whole:
     Attributes:
         index: of the object, among those of its scene.
         contested: whether that is uncertain: another object could be the whole as well, or this one hardly holds it.
+        holds: whether its mask holds the part: that of a person without their trousers is not the person's.
     """
 
     index: int
     contested: bool
+    holds: bool = True
 
 
 def is_part_of(part: str, whole: str, tables: Mapping[str, PartTable]) -> bool:
@@ -68,7 +70,8 @@ def choose_wholes(
         ranked = sorted(candidates, key=lambda i: (-shares[i], detections[i].box.area, i))
         first, *others = ranked
         rivals = any(shares[other] > shares[first] - settings.margin for other in others)
-        chosen.append(Whole(index=first, contested=rivals or shares[first] < settings.min_mask_inside))
+        holds = shares[first] >= settings.min_mask_inside
+        chosen.append(Whole(index=first, contested=rivals or not holds, holds=holds))
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from tasks.imaging.masks import largest_piece
 from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement, Rle, SceneObject, SourceImage
 from tasks.roles.questions import Detection, Segmentation
-from tasks.stages.grounding.parts import Whole, choose_wholes
+from tasks.stages.grounding.parts import Whole, choose_wholes, possible_wholes
 from tasks.stages.grounding.settings import GroundingSettings, TargetSettings
 from tasks.stages.grounding.suppression import Entity
 
@@ -72,10 +73,28 @@ def describe_objects(
     """All entities with their masks, measured, each linked to what it is a part of."""
     detections = [entity.detection for entity in entities]
     wholes = choose_wholes(detections, [found.mask for found in segmentations], settings.parts)
-    return tuple(
+    objects = [
         describe_object(index, entity, found, image, settings, whole)
         for index, (entity, found, whole) in enumerate(zip(entities, segmentations, wholes, strict=True))
+    ]
+    possible = possible_wholes(detections, settings.parts)
+    lacking = {
+        whole.index
+        for whole, thing, found in zip(wholes, objects, possible, strict=True)
+        if whole is not None and len(found) == 1 and _is_outside(thing, whole, settings.target)
+    }
+    return tuple(
+        replace(thing, not_a_target="lacks_a_part")
+        if thing.index in lacking and not thing.not_a_target
+        else thing
+        for thing in objects
     )
+
+
+def _is_outside(part: SceneObject, whole: Whole, limits: TargetSettings) -> bool:
+    """Whether a sure part lies outside the mask of its whole, which then is not all of the whole."""
+    sure = part.score >= limits.min_score and part.mask_score >= limits.min_mask_score
+    return sure and not whole.holds
 
 
 def describe_object(

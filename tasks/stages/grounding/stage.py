@@ -40,7 +40,7 @@ from tasks.stages.grounding.verdict import with_threshold
 from tasks.stages.red_picture import marked_with_mask
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"scene": 5, "targets": 3, "red_picture": 1}
+STEP_VERSIONS = {"scene": 6, "targets": 3, "red_picture": 1}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 

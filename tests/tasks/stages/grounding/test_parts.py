@@ -1,5 +1,7 @@
 """Parts and their wholes: whose shirt it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,7 +62,7 @@ def test_a_part_is_contested_where_two_wholes_hold_it_or_none_does():
     both = [filled(LEFT), filled(RIGHT), filled(detections[2])]
     assert choose_wholes(detections, both, SETTINGS)[2].contested
     neither = [filled(LEFT, cut=45), filled(SHIRT)]
-    assert choose_wholes([LEFT, SHIRT], neither, SETTINGS)[1] == Whole(index=0, contested=True)
+    assert choose_wholes([LEFT, SHIRT], neither, SETTINGS)[1] == Whole(index=0, contested=True, holds=False)
 
 
 def test_the_object_names_its_whole_and_has_the_box_of_its_mask():
@@ -78,6 +80,26 @@ def test_the_object_names_its_whole_and_has_the_box_of_its_mask():
     assert shirt.not_a_target == ""
     unclear = [drawn[0], Segmentation(mask=filled(SHIRT) & ~masks[0], score=0.9, method="drawn", checks=())]
     assert describe_objects(entities, unclear, image, settings)[1].not_a_target == "contested_part"
+
+
+@pytest.mark.parametrize(
+    ("others", "mask_score", "reason"),
+    [((), 0.9, "lacks_a_part"), ((RIGHT,), 0.9, ""), ((), 0.5, "")],  # nobody else's shirt, and a sure one
+)
+def test_a_mask_of_a_person_without_their_shirt_is_no_target(others, mask_score, reason):
+    role = RoleSettings(backend="blocks")
+    settings = GroundingSettings(
+        tagger=role, detector=role, segmenter=role, judge=role, target={"max_fill": 1.0}
+    )
+    shirt = found("shirt", 52, 50, 58, 100)  # in both boxes, if there are two
+    detections = (LEFT, shirt, *others)
+    entities = [Entity(detection=d, rival="", rival_score=0.0, group=False) for d in detections]
+    masks = [filled(LEFT) & ~filled(shirt), *(filled(d) for d in (shirt, *others))]
+    masks[2:] = [mask & ~filled(shirt) for mask in masks[2:]]
+    drawn = [Segmentation(mask=mask, score=0.9, method="drawn", checks=()) for mask in masks]
+    drawn[1] = replace(drawn[1], score=mask_score)
+    image = np.full((*SIZE, 3), (200, 30, 30), np.uint8)
+    assert describe_objects(entities, drawn, image, settings)[0].not_a_target == reason
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -92,7 +92,9 @@ def test_a_network_is_loaded_without_a_device_id_and_a_report(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.assets
-@pytest.mark.parametrize("more", [(), ("--set", "execution.dashboard=true")])
+@pytest.mark.parametrize(
+    "more", [pytest.param((), marks=pytest.mark.long), ("--set", "execution.dashboard=true")]
+)
 def test_a_build_with_prefect_and_ray_looks_nothing_up(more: tuple[str, ...], tmp_path: Path) -> None:
     """The proxy that the environment names is a closed port: nothing of the build's own may go there."""
     photographs = tmp_path / "in"

@@ -165,7 +165,7 @@ def test_a_first_look_changes_no_byte_of_the_release(three: Path, grown: Path, t
     assert f"../../{old.relative_to(grown)}/gallery/index.html" in page
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_ray_pool_of_one_or_two_workers_gives_the_same_shards(
     workers: int, photographs: Path, finished: Path, tmp_path: Path, ray_address: str
 ) -> None:

@@ -74,8 +74,15 @@ def test_a_prefect_server_of_a_profile_is_tried_and_named(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["closed", "silent"])
-@pytest.mark.parametrize("by", ["address", "variable"])
+@pytest.mark.parametrize(
+    ("kind", "by"),
+    [
+        ("closed", "address"),
+        ("silent", "variable"),
+        pytest.param("silent", "address", marks=pytest.mark.long),
+        pytest.param("closed", "variable", marks=pytest.mark.long),
+    ],
+)
 def test_a_ray_head_that_does_not_answer(kind: str, by: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

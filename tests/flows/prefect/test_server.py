@@ -85,7 +85,9 @@ with get_client(sync_client=True) as client:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "proxy", [pytest.param("http://127.0.0.1:9", marks=pytest.mark.long), "socks5://127.0.0.1:9"]
+)
 def test_it_starts_and_is_used_whatever_proxy_the_user_has(proxy: str, tmp_path: Path) -> None:
     environment = {**os.environ, **dict.fromkeys(PROXIES, proxy)}
     for name in ("NO_PROXY", "no_proxy", "PREFECT_API_URL"):

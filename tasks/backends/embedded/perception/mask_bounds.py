@@ -53,7 +53,13 @@ class SegmenterOptions(Settings):
         default=0.82,
         ge=0,
         le=1,
-        description="the same for masks of at least ``sure_quality`` that both prompts draw alike: fur, blur",
+        description="the same for masks of at least ``soft_quality`` that both prompts draw alike: fur, blur",
+    )
+    soft_quality: float = Field(
+        default=0.935,
+        ge=0,
+        le=1,
+        description="the network's estimate that such a mask needs: cubs side by side have less",
     )
     min_soft_repeat: float = Field(
         default=0.965, ge=0, le=1, description="agreement of both prompts from which they draw alike"
@@ -159,7 +165,7 @@ def nearly_passes(checks: Sequence[Measurement]) -> bool:
 def least_stability(found: BoxMask, label: str, limits: SegmenterOptions) -> float:
     """The bound of a mask's stability, 0..1; less for sure masks, whose outlines may be blurred or long and thin."""
     if label not in THIN_LEGS:
-        if found.quality >= limits.sure_quality and found.repeat >= limits.min_soft_repeat:
+        if found.quality >= limits.soft_quality and found.repeat >= limits.min_soft_repeat:
             return limits.min_soft_stability
         if _agreed(found, limits):
             return limits.min_agreed_stability

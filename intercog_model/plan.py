@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
-        assumed = Assumed.of(options.mfu)
         config = load_config(options.config)
+        assumed = Assumed.of(options.mfu, config.run.activation_checkpointing)
         plans = [plan_run(config, gpus, GPUS[options.gpu], assumed) for gpus in options.gpus]
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from intercog_model.backbone.layers import Recompute
 from intercog_model.checkpoint import read_config
 from intercog_model.config import FLAVORS, BagelConfig
 from intercog_model.errors import ConfigurationError
@@ -17,8 +18,11 @@ from intercog_model.training.plan_packs import planned_packs
 UNSEEN = 5.0
 """GB assumed for what no plan can see."""
 
-PUBLISHED_MFU = 0.2369
-"""Of BAGEL's training on H100s by Megatron-Bridge, as its model card states it (2026-08-31)."""
+PUBLISHED_MFU = {"full": (0.1789, "BAGEL's own trainer"), "less": (0.2369, "Megatron-Bridge")}
+"""Of training BAGEL on H100s, as the verification card of Megatron-Bridge has it (2026-08-31), and by what.
+
+BAGEL's own recomputes all layers and averages weights; Megatron-Bridge recomputes 23 of 28 and averages none.
+"""
 
 GB = 1e9
 
@@ -31,10 +35,11 @@ class Assumed:
     origin: str
 
     @classmethod
-    def of(cls, measured: float | None) -> Self:
-        """The measured share, or the published one; ConfigurationError where it is no share."""
+    def of(cls, measured: float | None, recompute: Recompute) -> Self:
+        """The measured share, or the published one of a like run; ConfigurationError where it is no share."""
         if measured is None:
-            return cls(mfu=PUBLISHED_MFU, origin="assumed: Megatron-Bridge's published one for BAGEL")
+            mfu, trainer = PUBLISHED_MFU["full" if recompute == "full" else "less"]
+            return cls(mfu=mfu, origin=f"assumed: what {trainer} is published to reach for BAGEL")
         if not 0 < measured <= 1:
             raise ConfigurationError(f"--mfu {measured}: should be above 0 and at most 1")
         return cls(mfu=measured, origin="measured, as given by --mfu")
@@ -45,6 +50,7 @@ class RunPlan:
     """Of one configuration on one number of GPUs."""
 
     gpus: int
+    replicas: int  # copies of the model among them
     gpu: Gpu
     memory: MemoryPlan
     assumed: Assumed
@@ -92,6 +98,7 @@ def plan_run(config: TrainConfig, gpus: int, gpu: Gpu, assumed: Assumed) -> RunP
     batches = [packs.batch(members) for members in longest[: min(2, len(shares[0]))]]
     return RunPlan(
         gpus=gpus,
+        replicas=config.run.replicas,
         gpu=gpu,
         memory=plan_memory(config, model, sizes, packs, batches, gpus),
         assumed=assumed,
@@ -119,6 +126,7 @@ def report(plans: list[RunPlan]) -> str:
     """A Markdown table with a column for each plan, and what it rests on."""
     first = plans[0]
     rows: list[tuple[str, list[str]]] = [("GPUs", [f"{p.gpus} x {p.gpu.part}" for p in plans])]
+    rows.append(("copies of the model (run.replicas)", [str(p.replicas) for p in plans]))
     for kind in first.memory.kinds:
         rows.append((f"GPU memory, {kind}, GB", [f"{p.memory.kinds[kind] / GB:.2f}" for p in plans]))
     rows += [
@@ -132,7 +140,10 @@ def report(plans: list[RunPlan]) -> str:
         ("- pictures and packs of two steps, GB", [f"{_data(p):.1f}" for p in plans]),
         ("packs a step; rows of the longest", [f"{p.packs}; {p.rows}" for p in plans]),
         ("PFLOP a step, over all GPUs", [f"{p.flops / 1e15:.3g}" for p in plans]),
-        ("share of time with a pack that counts", [f"{p.work_share:.2f}" for p in plans]),
+        (
+            "share of the GPUs' time with work, else waiting for the longest pack",
+            [f"{p.work_share:.2f}" for p in plans],
+        ),
         ("seconds a step", [f"{p.seconds:.3g}" for p in plans]),
         (f"hours for {first.steps} steps", [f"{p.seconds * p.steps / 3600:.3g}" for p in plans]),
         ("a checkpoint, GB", [f"{p.memory.checkpoint / GB:.1f}" for p in plans]),

@@ -11,6 +11,7 @@ from intercog_model.training.config_files import load_config  # noqa: E402
 from intercog_model.training.devices import GPUS, known_gpu  # noqa: E402
 from intercog_model.training.plan_memory import plan_memory  # noqa: E402
 from intercog_model.training.plan_packs import planned_packs  # noqa: E402
+from intercog_model.training.plan_report import Assumed  # noqa: E402
 from tests.intercog_model import allocations  # noqa: E402
 from tests.intercog_model.runs import CONFIGS, finish, overlay, start, write_samples  # noqa: E402
 
@@ -41,10 +42,19 @@ def test_a_plan_tells_what_it_assumes_and_whether_it_fits(tmp_path, capsys):
     assert plan.main([*arguments, "--gpus", "2", "--mfu", "0.5"]) == 0
     told = capsys.readouterr().out
     assert "| GPUs | 2 x H100 |" in told
+    assert "| copies of the model (run.replicas) | 1 |" in told
     assert "| fits | yes, 80 GB |" in told
     assert "MFU 0.5 of 989.4 TFLOP/s, measured" in told
     assert "photographs of 2250 x 1500 pixels" in told
     assert "not to be seen here, GB, assumed | 5" in told
+
+
+def test_the_share_of_the_peak_is_that_of_a_published_run_that_recomputes_as_much():
+    found = {recompute: Assumed.of(None, recompute) for recompute in ("full", "selective", "none")}
+    assert {name: assumed.mfu for name, assumed in found.items()} == {
+        "full": 0.1789, "selective": 0.2369, "none": 0.2369,
+    }  # fmt: skip
+    assert "assumed: what BAGEL's own trainer is published to reach" in found["full"].origin
 
 
 def test_wrong_numbers_are_refused(capsys):

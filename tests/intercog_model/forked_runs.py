@@ -45,6 +45,7 @@ class Run:
             "MASTER_PORT": str(port),
             "GLOO_SOCKET_IFNAME": "lo",
             "OMP_NUM_THREADS": "1",
+            "PWD": str(Path.cwd()),
             **(environment or {}),
         }
         self.log = Path(log)
@@ -96,6 +97,7 @@ class Run:
 
 def _rank(arguments, log, environment, death, dump):
     os.environ.update(environment)
+    os.chdir(environment["PWD"])  # a fork begins where the server does
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(file, 1)
     os.dup2(file, 2)

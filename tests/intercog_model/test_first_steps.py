@@ -1,16 +1,14 @@
 """The README's way from an empty machine to an edited picture, command by command, at debug size.
 
 Downloads and `make` are played: a debug model stands for BAGEL, a tiny encoder for SAM, ten samples for the demo's
-release. Where the page trains at full size, the debug size is laid under `mine.toml`.
+release. Where the page trains at full size, the debug size is laid under `mine.toml`. Processes of torchrun are forked,
+after its own parser has read its options.
 """
 
 import importlib
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,14 +16,22 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch.distributed.run import get_args_parser  # noqa: E402
+
 from tests.intercog_model import toys  # noqa: E402
+from tests.intercog_model.forked_runs import Run  # noqa: E402
 from tests.intercog_model.release import write_release  # noqa: E402
 from tests.intercog_model.runs import ROOT, log, saved_steps  # noqa: E402
 from tests.intercog_model.test_train_switches import sam_file  # noqa: E402
 
 PAGE = (ROOT / "intercog_model" / "README.md").read_text()
 WAY = PAGE.partition("## From an empty machine")[2].partition("\n## ")[0]
-SMALLER = {"step-4000": "step-20", "steps = 6000": "steps = 22", "--nproc-per-node 8": "--nproc-per-node 2"}
+SMALLER = {
+    "export-20": "export-2",
+    "step-4000": "step-2",
+    "steps = 6000": "steps = 3",
+    "--nproc-per-node 8": "--nproc-per-node 2",
+}
 DEBUG = "--config intercog_model/configs/debug_size.toml"
 WEIGHTS = """
 [model]
@@ -47,7 +53,7 @@ def blocks():
 def commands(text):
     for line in text.replace("\\\n", " ").splitlines():
         for part in line.split(" && "):
-            if "intercog_model.train" in part and "debug_size" not in part:
+            if re.search(r"intercog_model\.(train|plan) ", part) and "debug_size" not in part:
                 part = part.replace("--config mine.toml", f"{DEBUG} --config weights.toml --config mine.toml")  # noqa: PLW2901
             part = part.replace("--config mine.toml", "--config mine.toml --config fewer.toml")  # noqa: PLW2901
             if "intercog_model.edit" in part and "--points" not in part:
@@ -65,16 +71,15 @@ def run(program, *arguments):
         write_release(Path("out/demo/releases/NAME"), examples, per_shard=5, validation=held_out)
     elif program == "hf":
         assert arguments[:3] == ("download", "ByteDance-Seed/BAGEL-7B-MoT", "--local-dir")
-        shutil.copytree("runs/tiny/export-20", arguments[3])
+        shutil.copytree("runs/tiny/export-2", arguments[3])
     elif program == "curl":
         assert arguments[:2] == ("-L", "-o")
         assert Path(arguments[2]).name == Path(arguments[3]).name
         torch.save(sam_file(Path("sam.safetensors")), arguments[2])
     elif program == "torchrun":
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", *arguments], env=environment, check=True
-        )
+        options = get_args_parser().parse_args(arguments)
+        assert (options.module, options.training_script) == (True, "intercog_model.train")
+        Run(options.training_script_args, int(options.nproc_per_node), "torchrun.txt").finish()
     else:
         assert (program, arguments[0]) == ("python", "-m")
         name = arguments[1] + (".__main__" if arguments[1].endswith("parity") else "")
@@ -90,7 +95,7 @@ def test_every_command_of_the_page_runs(tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights.toml").write_text(WEIGHTS)
     (tmp_path / "fewer.toml").write_text(
-        "optim = { samples_per_step = 1 }\nrun = { save_every = 20 }\nvalidation = { pictures = 0 }"
+        "optim = { steps = 2, samples_per_step = 1 }\nrun = { save_every = 2 }\nvalidation = { pictures = 0 }"
     )
     done = []
     for kind, text in blocks():
@@ -102,9 +107,11 @@ def test_every_command_of_the_page_runs(tmp_path, monkeypatch):
             done.append(words[2] if words[0] == "python" else words[0])
     assert {"make", "hf", "curl", "torchrun"} <= set(done)
     assert {
-        f"intercog_model.{name}" for name in ("parity", "train", "validate", "export", "edit", "convert_sam")
+        f"intercog_model.{name}"
+        for name in ("parity", "train", "plan", "validate", "export", "edit", "convert_sam", "cache_features")
     } <= set(done)
-    assert (saved_steps("runs/mine")[-1], log("runs/mine")[-1]["step"]) == (20, 20)
-    assert [line["step"] for line in log("runs/mine-slower")] == [21, 22]
+    assert PAGE.count("```bash") == WAY.count("```bash")  # there are no commands but those of the way
+    assert (saved_steps("runs/mine"), log("runs/mine")[-1]["step"]) == ([2], 2)
+    assert [line["step"] for line in log("runs/mine-slower")] == [3]
     for folder in ("results/tiny", "results/mine"):
         assert (tmp_path / folder / "result.edited.png").is_file()

@@ -190,7 +190,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--train-steps", type=int, default=0, help="measure training instead, over so many steps"
     )
     parser.add_argument("--layers", type=int, help="language layers in training, where all do not fit")
-    parser.add_argument("--peak-tflops", type=float, default=0.0, help="of the device in bf16, for MFU")
+    parser.add_argument(
+        "--peak-tflops", type=float, default=0.0, help="of the device in bf16, for MFU; else by its name"
+    )
     options = parser.parse_args(arguments)
     try:
         check_device(options.device)

@@ -135,7 +135,9 @@ class RunConfig(Settings):
     compile: Numerics[bool] = True  # the layers, by torch.compile
     # the published trainer's encode; makes samples depend on neighbors
     padded_vae_batches: Identity[bool] = False
-    peak_tflops: Operation[Weight] = 0.0  # of one device in bf16, for MFU; 0 leaves it out
+    # of one device in bf16, for MFU; 0 is what the device's name stands for, and no MFU where that is not known
+    peak_tflops: Operation[Weight] = 0.0
+    wandb: Operation[str] = ""  # project in Weights & Biases; "" is none
     digest_every_step: Operation[bool] = False  # sha256 of EMA and optimizer state in the log
 
     @property

@@ -51,6 +51,18 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def peak_flops(device: torch.device, stated: float = 0.0) -> float | None:
+    """Operations a second that one device reaches at most, in bf16; None where nothing is known.
+
+    Args:
+        device: known by its own name.
+        stated: teraflops instead, where they are above 0.
+    """
+    known = known_gpu(device_name(device))
+    tflops = stated or (known.tflops if known else 0.0)
+    return tflops * 1e12 or None
+
+
 def device_memory(device: torch.device) -> dict[str, int]:
     """Bytes on a GPU: allocated, reserved, and the most allocated since this was last asked; nothing on a CPU."""
     if device.type != "cuda":

@@ -13,6 +13,7 @@ from intercog_model.data.shards import read_uri, release_shards, sizes_of_tars
 from intercog_model.errors import ConfigurationError
 from intercog_model.training.checkpoint_folder import require_location
 from intercog_model.training.config import TrainConfig
+from intercog_model.training.wandb_run import require_wandb
 
 FEATURES_FILE = "features.json"
 """In a folder of cached image features: what they were computed from."""
@@ -31,6 +32,7 @@ def require_inputs(config: TrainConfig) -> None:
     model, out = config.model, config.run.out
     if not out.strip() or "\0" in out:
         raise ConfigurationError(f"run.out: {out!r}, should be a folder, which no other run uses")
+    require_wandb(config.run.wandb)
     require_location(config.run.place_of_checkpoints, "run.checkpoints")
     if model.flavor == "released" and not model.checkpoint:
         raise ConfigurationError("model.checkpoint: '', should be a folder for the released flavor")

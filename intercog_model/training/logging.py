@@ -1,43 +1,65 @@
-"""One line per step to the terminal and to log.jsonl, and the same numbers to TensorBoard."""
+"""One line per step to the terminal and to log.jsonl, and the same numbers to TensorBoard and Weights & Biases."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from intercog_model.config import BagelConfig
+import numpy as np
+from PIL import Image
+
+from intercog_model.training.wandb_run import WandbRun
 
 
 class StepLog:
-    """Writes on rank 0 only; lines of steps that a resumed run repeats are cut off first."""
+    """Writes on rank 0 only; lines of steps that a resumed run repeats are cut off first.
 
-    def __init__(self, folder: Path, resumed_step: int) -> None:
+    Args:
+        folder: of the run.
+        resumed_step: the step that it goes on after.
+        wandb: where the numbers go besides, if anywhere.
+    """
+
+    def __init__(self, folder: Path, resumed_step: int, wandb: WandbRun | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - slow to import, only for runs
 
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         keep_lines(self.path, resumed_step)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=resumed_step + 1)
+        self.wandb = wandb
 
     def close(self) -> None:
-        """End the thread that writes for TensorBoard; all is on disk then."""
+        """End the thread that writes for TensorBoard; all is on disk then, and sent where it goes elsewhere."""
         self.board.close()
+        if self.wandb:
+            self.wandb.close()
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Append one step; numbers go to all three places, lists and texts to the file alone.
+        """Append one step; numbers go to all places, lists and texts to the file alone.
 
         `reasons`, why samples were left out by key, are told on the terminal too, a line for each.
         """
         numbers = {k: v for k, v in values.items() if isinstance(v, int | float)}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        for name, value in numbers.items():
-            self.board.add_scalar(name, value, step)
-        self.board.flush()
+        self.show(step, numbers)
         for key, reason in values.get("reasons", {}).items():
             print(f"{key}: left out, {reason}")
         print(
             f"step {step}  " + "  ".join(f"{name} {value:.5g}" for name, value in numbers.items()), flush=True
         )
+
+    def show(
+        self, step: int, numbers: dict[str, float], pictures: dict[str, Image.Image] | None = None
+    ) -> None:
+        """Numbers and pictures by name, to TensorBoard and Weights & Biases."""
+        for name, value in numbers.items():
+            self.board.add_scalar(name, value, step)
+        for name, picture in (pictures or {}).items():
+            self.board.add_image(name, np.asarray(picture), step, dataformats="HWC")
+        self.board.flush()
+        if self.wandb:
+            self.wandb.add(step, numbers, pictures)
 
 
 def keep_lines(path: Path, step: int) -> None:
@@ -55,17 +77,3 @@ def _step(line: bytes) -> int:
         return int(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):  # a line cut short by a kill, or none of ours
         return 2**62
-
-
-def flops_per_step(config: BagelConfig, tokens: int, pairs: float, text_rows: int) -> float:
-    """Floating-point operations of forward and backward over `tokens` rows of the language model.
-
-    Each row passes one expert only: 6 per weight it meets. Attention: 12 per head channel and visible pair of
-    rows (`pairs`), over all layers. The head runs on the rows with a text loss alone. ViT, autoencoder and
-    recomputation are left out, so the share reported is a lower bound.
-    """
-    llm = config.llm
-    width, key = llm.hidden_size, llm.num_key_value_heads * llm.head_dim
-    layer = 2 * width * width + 2 * width * key + 3 * width * llm.intermediate_size
-    dense = 6 * tokens * layer * llm.num_hidden_layers + 6 * text_rows * width * llm.vocab_size
-    return dense + 12 * pairs * width * llm.num_hidden_layers

@@ -13,11 +13,13 @@ from torch.distributed.tensor import DTensor
 
 from intercog_model.backbone.attention import Attend, DenseAttend, FlexAttend
 from intercog_model.backbone.bagel import encode_images
-from intercog_model.packing.masks import dense_masks, flex_mask, visible_pairs
+from intercog_model.packing.masks import dense_masks, flex_mask
 from intercog_model.training.build import Parts
 from intercog_model.training.checkpoints import Checkpoints, trained_tensors
 from intercog_model.training.config import TrainConfig, to_json
-from intercog_model.training.logging import StepLog, flops_per_step
+from intercog_model.training.devices import device_memory, peak_flops
+from intercog_model.training.flops import row_flops
+from intercog_model.training.logging import StepLog
 from intercog_model.training.objective import TrainingBatch, term_counts, total_loss
 from intercog_model.training.run_folder import require_same_run
 from intercog_model.training.run_record import Parent, RunRecord
@@ -25,6 +27,7 @@ from intercog_model.training.schedule import parameter_groups, set_rates
 from intercog_model.training.sharding import (
     MovingAverage,
     digest,
+    most_over_ranks,
     optimizer_bytes,
     optimizer_digest,
     sum_over_ranks,
@@ -34,6 +37,7 @@ from intercog_model.training.step_feed import ReadyStep, StepFeed
 from intercog_model.training.step_plan import StepPlan
 from intercog_model.training.stop_request import StopRequest
 from intercog_model.training.validation_log import RunValidation
+from intercog_model.training.wandb_run import WandbRun
 
 
 class NotFiniteError(RuntimeError):
@@ -60,6 +64,8 @@ class Trainer:
         self.position = parts.planner.position()
         self.stop, self.stopping = StopRequest(), False
         self.attend = packed_attention(config, device)
+        self.flops = row_flops(parts.model)
+        self.peak_flops = peak_flops(device, config.run.peak_tflops)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one, and open the log; before `run`."""
@@ -73,10 +79,14 @@ class Trainer:
         if found is not None and "position" in found:
             self.position = found["position"]
             self.parts.planner.restore(self.position)
-        self.log = StepLog(self.folder, self.step) if self.rank == 0 else None
+        self.log = StepLog(self.folder, self.step, self._wandb()) if self.rank == 0 else None
         self.validation = RunValidation(
             self.config, self.parts, self.device, self.attend, self.log, first=self.step
         )
+
+    def _wandb(self) -> WandbRun | None:
+        project = self.config.run.wandb
+        return WandbRun(project, self.folder, to_json(self.config)) if project else None
 
     def run(self) -> None:
         """All remaining steps; a checkpoint at every `save_every` steps and at the end.
@@ -152,7 +162,7 @@ class Trainer:
             for name, part in self._accumulate(batch, counts, counted=counted).items():
                 sums[name] += part.double() * counted
             work["tokens"] += batch.packed.length * counted
-            work["flops"] += self._flops(batch) * counted
+            work["flops"] += self.flops.of(batch.packed) * counted
         # read here, once a step: until then nothing waits for the device
         totals = self._summed({name: self._number(value) for name, value in sums.items()} | work)
         means = {name: totals[name] / counts[name] for name in counts if counts[name]}
@@ -197,11 +207,6 @@ class Trainer:
                 f"step {plan.step + 1}: {wrong}; samples of the step: {', '.join(plan.keys)}"
             )
 
-    def _flops(self, batch: TrainingBatch) -> float:
-        pairs = float(visible_pairs(batch.packed))
-        config = self.parts.model.bagel.config
-        return flops_per_step(config, batch.packed.length, pairs, len(batch.packed.ce_indexes))
-
     def _facts(self, ready: ReadyStep, totals: dict[str, float]) -> dict[str, Any]:
         plan, broken, too_long = ready.plan, ready.broken, ready.too_long
         known = self.position["broken"].keys() | self.position["too_long"].keys()
@@ -226,8 +231,10 @@ class Trainer:
     def _rates(self, values: dict[str, Any]) -> None:
         values["tokens_per_second"] = values["tokens"] / values["seconds"]
         flops = values.pop("flops")
-        if self.config.run.peak_tflops:
-            values["mfu"] = flops / values["seconds"] / (self.ranks * self.config.run.peak_tflops * 1e12)
+        if self.peak_flops:
+            values["mfu"] = flops / values["seconds"] / (self.ranks * self.peak_flops)
+        # the fullest of the GPUs is the one that runs out of memory
+        values |= most_over_ranks(device_memory(self.device), self.device)
 
 
 def packed_attention(config: TrainConfig, device: torch.device) -> Callable[[TrainingBatch], Attend]:

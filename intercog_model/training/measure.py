@@ -21,10 +21,11 @@ from intercog_model.data.tokenizer import ByteTokenizer
 from intercog_model.grounding.config import DEBUG_HEADS, GroundingConfig, HeadSizes
 from intercog_model.grounding.features import RandomPatchFeatures
 from intercog_model.grounding.heads import GroundingHeads
-from intercog_model.packing.masks import dense_masks, flex_mask, visible_pairs
+from intercog_model.packing.masks import dense_masks, flex_mask
 from intercog_model.packing.pack import pack
 from intercog_model.packing.resize import DEBUG_VAE_RULE, DEBUG_VIT_RULE
-from intercog_model.training.logging import flops_per_step
+from intercog_model.training.devices import peak_flops
+from intercog_model.training.flops import row_flops
 from intercog_model.training.objective import (
     InterCog,
     ObjectiveConfig,
@@ -57,7 +58,6 @@ def measure_training(
     set_recompute(model, "full")
     batch = _batch(config, side, sizes, released=released)
     cuda = device.type == "cuda"
-    pairs = float(visible_pairs(batch.packed))
     attend: Attend
     if cuda:
         length = -(-batch.packed.length // 128) * 128
@@ -80,7 +80,7 @@ def measure_training(
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - started)
     middle = float(np.median(seconds[2:]))
-    flops = flops_per_step(config, moved.packed.length, pairs, len(moved.packed.ce_indexes))
+    flops, peak = row_flops(trained).of(batch.packed), peak_flops(device, peak_tflops)
     found = {
         "language layers": float(config.llm.num_hidden_layers),
         "rows of the sample": float(moved.packed.length),
@@ -88,7 +88,7 @@ def measure_training(
         "tokens per second": moved.packed.length / middle,
         "teraflops per second": flops / middle / 1e12,
     }
-    return found | ({"mfu": flops / middle / (peak_tflops * 1e12)} if peak_tflops else {})
+    return found | ({"mfu": flops / middle / peak} if peak else {})
 
 
 def _batch(config: BagelConfig, side: int, sizes: HeadSizes, *, released: bool) -> TrainingBatch:

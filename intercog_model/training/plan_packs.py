@@ -1,7 +1,7 @@
 """The packs that a plan is made with: those of the run's first step, or of photographs of a stated size."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from intercog_model.backbone.bagel import Bagel
 from intercog_model.config import BagelConfig
 from intercog_model.data.chain_text import Sections
 from intercog_model.data.draws import Draws
@@ -27,11 +28,12 @@ from intercog_model.data.shards import Kind
 from intercog_model.data.tokenizer import BpeTokenizer, ByteTokenizer, Tokenizer
 from intercog_model.errors import ConfigurationError
 from intercog_model.grounding.config import HeadSizes
-from intercog_model.packing.masks import visible_pairs
+from intercog_model.grounding.heads import GroundingHeads
 from intercog_model.packing.pack import pack
+from intercog_model.training.build import network_to_train
 from intercog_model.training.config import TrainConfig
+from intercog_model.training.flops import RowFlops, row_flops
 from intercog_model.training.inputs import reads_features, source_digest
-from intercog_model.training.logging import flops_per_step
 from intercog_model.training.objective import TrainingBatch
 from intercog_model.training.step_plan import StepPlan, StepPlanner
 
@@ -46,6 +48,7 @@ class PlannedPacks:
 
     planner: StepPlanner
     step: StepPlan
+    flops: RowFlops
     origin: str  # what the samples are, for the reader of the plan
 
     def batch(self, members: tuple[Example, ...]) -> TrainingBatch:
@@ -69,10 +72,7 @@ class PlannedPacks:
     def work(self, members: tuple[Example, ...]) -> tuple[int, float]:
         """Rows of a pack and floating-point operations of a step with it, as the training log counts them."""
         packed = self.batch(members).packed
-        pairs = float(visible_pairs(packed))
-        return packed.length, flops_per_step(
-            self.planner.builder.model, packed.length, pairs, len(packed.ce_indexes)
-        )
+        return packed.length, self.flops.of(packed)
 
     def picture_bytes(self) -> int:
         """Of the decoded pictures and masks of the step's samples."""
@@ -110,7 +110,10 @@ def planned_packs(config: TrainConfig, model: BagelConfig, sizes: HeadSizes) -> 
         samples=config.optim.samples_per_step,
         max_tokens=config.optim.max_tokens,
     )
-    return PlannedPacks(planner=planner, step=planner.plan(0), origin=origin)
+    with torch.device("meta"):
+        bagel, heads = Bagel(model), GroundingHeads(model.llm.hidden_size, sizes)
+    network = network_to_train(replace(config, run=replace(config.run, compile=False)), bagel, heads)
+    return PlannedPacks(planner=planner, step=planner.plan(0), flops=row_flops(network), origin=origin)
 
 
 class EmptyFeatures:

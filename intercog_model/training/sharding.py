@@ -73,6 +73,15 @@ def sum_over_ranks(values: dict[str, float], device: torch.device | str) -> dict
     return dict(zip(values, packed.tolist(), strict=True))
 
 
+def most_over_ranks(values: dict[str, int], device: torch.device | str) -> dict[str, int]:
+    """The largest of all processes for each value; every process has the same ones."""
+    if world()[1] == 1 or not values:
+        return dict(values)
+    packed = torch.tensor(list(values.values()), dtype=torch.int64, device=device)
+    distributed.all_reduce(packed, op=distributed.ReduceOp.MAX)
+    return dict(zip(values, packed.tolist(), strict=True))
+
+
 class MovingAverage:
     """Exponential average of what is trained, in float32, sharded as it is."""
 

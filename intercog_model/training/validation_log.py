@@ -1,10 +1,9 @@
-"""When a run is validated, and where that goes: `validation.jsonl`, pictures as files, and both in TensorBoard."""
+"""When a run is validated, and where that goes: `validation.jsonl`, pictures as files, and both in the run's log."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from intercog_model.backbone.attention import Attend
@@ -21,7 +20,7 @@ class RunValidation:
     """The validations of one run, at the steps that its configuration says.
 
     Args:
-        log: of the first process, whose TensorBoard is written to; None on the others.
+        log: of the first process, which is written to; None on the others.
         first: the step that the run begins after; the validation after it is repeated, in case it was cut short.
     """
 
@@ -65,14 +64,13 @@ class RunValidation:
         line = {"step": step, **found.values, "pictures": list(found.pictures), "left_out": found.left_out}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        for name, value in found.values.items():
-            log.board.add_scalar(f"validation/{name}", value, step)
+        pictures = {}
         for key, chain in found.pictures.items():
             write_chain(chain, self.folder / "validation" / f"step-{step:07d}", key)
             for name, picture in (("V", chain.grounded), ("edited", chain.edited)):
                 if picture is not None:
-                    log.board.add_image(f"{key}/{name}", np.asarray(picture), step, dataformats="HWC")
-        log.board.flush()
+                    pictures[f"{key}/{name}"] = picture
+        log.show(step, {f"validation/{name}": value for name, value in found.values.items()}, pictures)
         print(told(step, found), flush=True)
 
 

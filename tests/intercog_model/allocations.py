@@ -18,6 +18,7 @@ from intercog_model.training.loop import Trainer
 from intercog_model.training.run_record import RunRecord
 from intercog_model.training.sharding import process_mesh, shard, world
 from intercog_model.training.step_feed import ReadyStep
+from tests.intercog_model.allocator_events import most_held
 
 PACKS = 2
 
@@ -35,26 +36,13 @@ def measured_step(config, device):
         trainer._train_step(ready)
 
 
-def peak(found):
-    """Bytes held at the most inside of the second step, of all that was allocated since the profile began."""
-    events = sorted(found.profiler.kineto_results.events(), key=lambda event: event.start_ns())
-    window = next(event for event in events if event.name() == "second step")
-    held = most = 0
-    for event in events:
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            if window.start_ns() <= event.start_ns() <= window.start_ns() + window.duration_ns():
-                most = max(most, held)
-    return most
-
-
 def main(out, *configs):
     config = load_config([Path(path) for path in configs])
     device = train.start_processes()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
         measured_step(config, device)
     if world()[0] == 0:
-        Path(out).write_text(str(peak(found)))
+        Path(out).write_text(str(most_held(found, "second step")))
     torch.distributed.barrier()
     train.leave(0)
 

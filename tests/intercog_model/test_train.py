@@ -25,6 +25,7 @@ from intercog_model.training import loop  # noqa: E402
 from intercog_model.training.logging import StepLog  # noqa: E402
 from intercog_model.training.step_plan import StepPlanner  # noqa: E402
 from tests.intercog_model import release, toys  # noqa: E402
+from tests.intercog_model.forked_runs import Run  # noqa: E402
 from tests.intercog_model.runs import (  # noqa: E402
     CONFIGS,
     SMALL,
@@ -49,7 +50,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "whole"
-    finish(start(command(overlay(out.with_suffix(".toml"), folder, out))))
+    Run(command(overlay(out.with_suffix(".toml"), folder, out))[2:], 1, out.with_suffix(".txt")).finish()
     return out
 
 
@@ -68,7 +69,8 @@ def test_two_processes_train_alike_and_hold_half_each(folder, undisturbed, tmp_p
 @pytest.mark.slow
 def test_two_copies_of_two_shards_train_alike_and_hold_half_each(folder, undisturbed, tmp_path):
     out = tmp_path / "copies"
-    finish(start(command(overlay(tmp_path / "c.toml", folder, out, run="replicas = 2")), processes=4))
+    config = overlay(tmp_path / "c.toml", folder, out, run="replicas = 2")
+    Run(command(config)[2:], 4, tmp_path / "told.txt").finish()
     for one, four in zip(log(undisturbed), log(out), strict=True):
         assert one["keys"] == four["keys"]
         for name in ("loss", *TERMS):

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from deploy.training.ray_train import main
 from tests.intercog_model.runs import ROOT, TERMS, command, finish, log, overlay, start, write_samples
 
 
@@ -42,10 +43,9 @@ def test_twenty_steps_of_two_workers_have_the_losses_of_torchrun(tmp_path):
         }
 
 
-def test_a_folder_that_workers_would_not_share_is_refused(tmp_path):
+def test_a_folder_that_workers_would_not_share_is_refused(tmp_path, capsys):
     release = write_samples(tmp_path / "release")
     config = overlay(tmp_path / "c.toml", release, "runs/here")
-    process = ray_train(["--workers", "2", "--cpu", *command(config)[2:]])
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 2
-    assert output.splitlines()[-1].startswith("error: run.out: 'runs/here', should be an absolute path")
+    assert main(["--workers", "2", "--cpu", *command(config)[2:]]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: run.out: 'runs/here', should be an absolute path")

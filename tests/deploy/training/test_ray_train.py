@@ -1,4 +1,4 @@
-"""The training loop in workers of Ray Train gives the losses that torchrun gives."""
+"""The training loop in workers of Ray Train gives the losses that processes of torchrun give."""
 
 import os
 import subprocess
@@ -9,7 +9,15 @@ import pytest
 pytest.importorskip("torch")
 
 from deploy.training.ray_train import main
-from tests.intercog_model.runs import ROOT, TERMS, command, finish, log, overlay, start, write_samples
+from tests.intercog_model.forked_runs import Run
+from tests.intercog_model.runs import ROOT, TERMS, command, finish, log, overlay, write_samples
+
+# small pictures, of which two make two packs
+SMALL = """
+[sequence]
+vae_rule = { max_side = 32, min_side = 16, stride = 4 }
+vit_rule = { max_side = 42, min_side = 14, stride = 14 }
+"""
 
 
 def ray_train(arguments, **environment):
@@ -28,14 +36,18 @@ def ray_train(arguments, **environment):
 def test_twenty_steps_of_two_workers_have_the_losses_of_torchrun(tmp_path):
     release = write_samples(tmp_path / "release")
     runs = {name: tmp_path / name for name in ("torchrun", "ray")}
+    more = "samples_per_step = 2\nmax_tokens = 800"
     configs = {
-        name: overlay(tmp_path / f"{name}.toml", release, out, steps=20, more="samples_per_step = 2")
+        name: overlay(tmp_path / f"{name}.toml", release, out, steps=20, more=more)
         for name, out in runs.items()
     }
-    finish(start(command(configs["torchrun"]), processes=2))
+    for config in configs.values():
+        config.write_text(config.read_text().replace("save_every = 2", "save_every = 20") + SMALL)
+    Run(command(configs["torchrun"])[2:], 2, tmp_path / "torchrun.txt").finish()
     finish(ray_train(["--workers", "2", "--cpu", *command(configs["ray"])[2:]]))
     one, other = (log(out) for out in runs.values())
     assert len(one) == len(other) == 20
+    assert {line["packs"] for line in one} == {2}
     for ours, theirs in zip(one, other, strict=True):
         assert ours["keys"] == theirs["keys"]
         assert {name: ours[name] for name in ("loss", *TERMS)} == {

@@ -21,9 +21,9 @@ from tests.tasks.stages.instruction.example_scenes import cups, desk, street, ta
 from tests.tasks.stages.instruction.test_stage import NoPixels, _input, _stage
 
 GOLDEN = {
-    "grounding": ("{'scene': 5, 'targets': 3, 'red_picture': 1}", "0c65c252229b0aec"),
+    "grounding": ("{'scene': 6, 'targets': 3, 'red_picture': 1}", "0c65c252229b0aec"),
     "editing": ("{'crop': 1, 'edit': 2, 'removal': 9, 'compositing': 1, 'gates': 10}", "1207c3130b61c1bb"),
-    "instruction": ("{'draw': 4, 'ask': 2, 'rewrite': 2, 'gates': 3}", "6841d4b63f2645f3"),
+    "instruction": ("{'draw': 4, 'ask': 2, 'rewrite': 2, 'gates': 3}", "16856631558d2198"),
 }
 """Stage -> versions of its steps, and the digest of what they gave. Raise the step's version, then write both anew."""
 

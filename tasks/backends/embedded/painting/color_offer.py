@@ -45,7 +45,7 @@ LID_SHARE, LID_L = 0.75, 40.0
 OPEN_VESSELS = frozenset({"cup", "bowl"})
 """Classes that one looks into from above."""
 
-ONE_MATERIAL_SHARE = 0.78
+ONE_MATERIAL_SHARE = 0.9
 """Share of the mask in one color from which a vessel seems to be of one material, and not full of something."""
 
 FOLIAGE = frozenset({"red", "orange", "yellow", "purple", "pink"})

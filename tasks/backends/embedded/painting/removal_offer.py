@@ -23,6 +23,9 @@ from tasks.roles.offers import Offer, Offered
 CARRIERS = ("vase", "dining table", "couch", "bed", "bench", "desk", "table", "shelf")
 """Things that hold other things, which a detector seldom finds all."""
 
+LEAFY = ("potted plant",)
+"""Things whose shadow on the wall behind is as ragged as they are, and soft: no gate finds all that stays of it."""
+
 CARRIED_SHARE = 0.5
 """Another object with this share of its box inside the target's would hang in the air after a removal."""
 
@@ -55,6 +58,9 @@ class RemovalOptions(Settings):
     carriers: tuple[str, ...] = Field(
         default=CARRIERS, description="labels never removed: what they carry stays"
     )
+    leafy: tuple[str, ...] = Field(
+        default=LEAFY, description="labels never removed: the shadow of their leaves stays"
+    )
 
 
 OF_THE_OFFER = frozenset(RemovalOptions.model_fields)
@@ -65,12 +71,13 @@ class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     edit_types: ClassVar[frozenset[EditType]] = frozenset({EditType.REMOVE})
 
     def __init__(self, options: Settings) -> None:
         super().__init__(options)
-        self.carriers = options.carriers if isinstance(options, RemovalOptions) else CARRIERS
+        known = options if isinstance(options, RemovalOptions) else RemovalOptions()
+        self.carriers, self.leafy = known.carriers, known.leafy
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:
         """Not a part of something, nor where something stays that was carried by the target or tangled with it."""
@@ -80,6 +87,8 @@ class EmbeddedInpainterOffer(Offer):
             return Offered(why_not=f"part of a {target.whole.label}")
         if target.label in self.carriers:
             return Offered(why_not="carries what stands on it")
+        if target.label in self.leafy:
+            return Offered(why_not="its shadow of leaves would stay")
         return Offered(why_not=what_depends_on(target, self.taken_along(target)))
 
     def accepts(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:
@@ -106,7 +115,7 @@ class EmbeddedInpainterOffer(Offer):
 
     def material(self) -> dict[str, Any]:
         """The labels that are never removed."""
-        return {"carriers": list(self.carriers)}
+        return {"carriers": list(self.carriers), "leafy": list(self.leafy)}
 
 
 def _is_seat_of_things(thing: SceneObject, target: GroundedTarget) -> bool:

@@ -41,12 +41,12 @@ def thing(
     not_a_target: str = "",
     part_of: int | None = None,
 ) -> dict[str, object]:
-    """A thing for `scene`; ``share`` defaults to 0.85 for a named color and 0.4 for a mixed one.
+    """A thing for `scene`; ``share`` defaults to 0.92 for a named color and 0.4 for a mixed one.
 
     ``part_of`` is the number of its whole among the scene's things.
     """
     if share is None:
-        share = 0.4 if color == "mixed" else 0.85
+        share = 0.4 if color == "mixed" else 0.92
     return {
         "label": label,
         "box": box,

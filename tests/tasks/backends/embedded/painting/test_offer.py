@@ -134,7 +134,7 @@ def test_living_things_food_and_cloth_keep_their_material():
 
 
 def test_a_filled_vessel_and_a_lit_screen_keep_their_material():
-    assert material_arguments(_of("cup", "blue", share=0.7)) == ()
+    assert material_arguments(_of("cup", "blue", share=0.87)) == ()  # a latte seen from the side
     assert material_arguments(_of("cup", "blue", share=0.9)) != ()
     assert material_arguments(_of("tv", "blue")) == ()
     assert material_arguments(_of("cell phone", "black")) != ()

@@ -53,12 +53,16 @@ def test_the_pot_goes_with_its_plant():
     pair = with_masks(
         scene([thing("potted plant", (100, 100, 300, 500)), thing("vase", (150, 350, 250, 500))])
     )
-    plant = target(pair, 0)
-    assert (OFFER.taken_along(plant), _why(plant)) == ((1,), "")
+    plant, wide = target(pair, 0), EmbeddedInpainterOffer(RemovalOptions(leafy=()))
+    assert (wide.taken_along(plant), wide.offer(EditType.REMOVE, plant).why_not) == ((1,), "")
     beside = with_masks(
         scene([thing("potted plant", (100, 100, 200, 500)), thing("vase", (150, 350, 250, 500))])
     )
     assert OFFER.taken_along(target(beside, 0)) == ()
+
+
+def test_a_plant_whose_shadow_of_leaves_would_stay_is_not_removed():
+    assert _why(target(desk(), 2)) == "its shadow of leaves would stay"
 
 
 def test_the_inpainter_of_two_has_two_fillings():
@@ -93,10 +97,11 @@ def test_other_types_are_not_offered():
 def test_what_mostly_carries_other_things_is_never_removed_and_the_list_is_an_option():
     table = target(scene([thing("dining table", (200, 400, 800, 700), "brown")]), 0)
     assert _why(table) == "carries what stands on it"
-    people = EmbeddedInpainterOffer(RemovalOptions(carriers=("person",)))
+    people = EmbeddedInpainterOffer(RemovalOptions(carriers=("person",), leafy=()))
     assert people.offer(EditType.REMOVE, table).why_not == ""
     assert people.offer(EditType.REMOVE, target(street(), 1)).why_not == "carries what stands on it"
-    assert (OFFER.material(), people.material()) == ({"carriers": list(CARRIERS)}, {"carriers": ["person"]})
+    assert OFFER.material() == {"carriers": list(CARRIERS), "leafy": ["potted plant"]}
+    assert people.material() == {"carriers": ["person"], "leafy": []}
 
 
 def test_a_part_is_not_removed_and_goes_with_its_owner():

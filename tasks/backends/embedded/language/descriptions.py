@@ -54,8 +54,14 @@ def scene_description(facts: SceneFacts, limits: FactLimits, writer: Writer) -> 
     return " ".join((first, *chosen))
 
 
-def editing_description(edit_type: EditType, slots: dict[str, str], writer: Writer) -> str:
-    """What changes and what does not."""
+def editing_description(
+    facts: SceneFacts, edit_type: EditType, slots: dict[str, str], writer: Writer, along: Sequence[int] = ()
+) -> str:
+    """What changes and what does not; ``along`` goes with the target."""
+    gone = dict.fromkeys(noun(e.label).one for e in facts.named if e.index in along)
+    if edit_type is EditType.REMOVE and gone:
+        things = writer.listing([f"the {name}" for name in gone])
+        return writer.say("editing.Remove_along", {**slots, "things": things})
     return writer.say(f"editing.{_patterns_of(edit_type, slots)}", slots)
 
 

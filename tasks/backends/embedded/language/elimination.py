@@ -34,7 +34,7 @@ def ruled_out(facts: SceneFacts, reference: Reference, writer: Writer) -> str:
         **agreeing(own, writer, by_name=facts.part is not None),
         "noun": own.one,
         "many": own.many,
-        "Every_other": writer.say("the_other" if len(facts.rivals) == 1 else "every_other", {}),
+        "Every_other": writer.say("another" if len(facts.rivals) == 1 else "every_other", {}),
         "side": reference.side,
         "other_side": _OTHER_SIDE[reference.side],
         "color": reference.color,

@@ -28,7 +28,7 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
-VERSION = 10
+VERSION = 11
 """Raised when the code of this backend changes the output; the pattern file has its own digest."""
 
 
@@ -130,7 +130,7 @@ class SceneFactsInstructor(OneByOne[InstructQuestion, WrittenInstruction]):
             reasoning=Reasoning(
                 scene_description=scene_description(facts, limits, writer),
                 target_localization=localization,
-                editing_description=editing_description(edit_type, slots, writer),
+                editing_description=editing_description(facts, edit_type, slots, writer, question.along),
                 post_edit_description=result_description(facts, edit_type, slots, writer, question.along),
             ),
         )

@@ -376,6 +376,21 @@ def test_an_addition_has_its_place_where_the_argument_says():
         assert " another cup next to the " in reply.instruction
 
 
+def test_what_goes_along_with_a_removal_is_said_to_go():
+    riding = scene([thing("person", (400, 200, 500, 500)), thing("skateboard", (390, 480, 510, 530)),
+                    thing("dog", (700, 500, 800, 600)), thing("person", (100, 260, 160, 420))])  # fmt: skip
+    told = 0
+    for seed in range(20):
+        question = replace(_question(target(riding, 0), EditType.REMOVE, "none"), seed=seed, along=(1,))
+        (reply,) = SceneFactsInstructor().answer([question])
+        if isinstance(reply, SampleError):
+            continue
+        told += 1
+        assert "the skateboard" in reply.reasoning.editing_description
+        assert "skateboard" not in reply.reasoning.post_edit_description
+    assert told
+
+
 def test_writing_is_quoted_and_digits_are_a_number():
     for argument, kind in (("SALE", "writing"), ("23", "number")):
         for reply in _replies(target(cups(), 1), EditType.TEXT, argument, seeds=20):

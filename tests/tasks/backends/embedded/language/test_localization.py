@@ -101,14 +101,14 @@ def test_what_rules_the_others_out_is_said(reference, said):
         assert re.search(said, ruled_out(facts, reference, writer))
 
 
-def test_a_single_other_thing_is_the_other_one():
+def test_of_a_single_other_thing_nobody_says_that_there_is_no_third():
     pair = scene([thing("vase", (100, 200, 300, 600), "blue"), thing("vase", (600, 300, 720, 500), "white")])
     facts = gather_facts(target(pair, 0), LIMITS)
     said = set()
     for seed in range(8):
         writer = Writer(patterns=load_data("patterns_instructor"), seed=seed, key="k")
         said.add(ruled_out(facts, Reference(kind="largest", of_two=True), writer))
-    assert said == {"The other vase looks smaller.", "No other vase is as large."}
+    assert said == {"Another vase looks smaller.", "No other vase is as large."}
 
 
 def test_nothing_is_ruled_out_where_there_is_nothing_else_of_the_kind():
@@ -131,5 +131,5 @@ def test_no_relation_to_its_own_kind_is_said_twice():
         writer = Writer(patterns=load_data("patterns_instructor"), seed=seed, key="k")
         reference = Reference(kind="extreme", side="left", rank=1)
         text = target_localization(facts, reference, "the leftmost chair", LIMITS, writer)
-        assert "nother chair" not in text
+        assert text.count("nother chair") <= 1
         assert "other chair" in text

@@ -54,7 +54,10 @@ GILT = CHASED | {"glassware"}
 """Kinds that may be of gold; in other metals glass stays glass, or its drink shows."""
 
 CARVED = frozenset({"accessory", "fixture", "fruit", "furniture", "tableware", "thing", "toy", "vehicle"})
-"""Kinds that may be carved of wood or stone."""
+"""Kinds that may be carved of wood."""
+
+HEWN = CARVED - {"furniture"}
+"""Kinds that may be hewn of stone; the folds and grain of furniture come through, and look like cloth or bark."""
 
 PANELED = CARVED | {"computer", "device"}
 """Kinds that may have a case of wood."""
@@ -106,9 +109,9 @@ MATERIALS: dict[str, Material] = {
     "polished steel": Material(kinds=CAST, tints=frozenset({"gray", "white", "black"}), tones=STEEL),
     "oak wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
     "walnut wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
-    "white marble": Material(kinds=CARVED, tints=frozenset({"white", "gray"}), texture="marble"),
-    "granite": Material(kinds=CARVED, tints=frozenset({"gray", "white", "black"}), texture="granite"),
-    "sandstone": Material(kinds=CARVED, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
+    "white marble": Material(kinds=HEWN, tints=frozenset({"white", "gray"}), texture="marble"),
+    "granite": Material(kinds=HEWN, tints=frozenset({"gray", "white", "black"}), texture="granite"),
+    "sandstone": Material(kinds=HEWN, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
     "brown leather": Material(
         kinds=UPHOLSTERED, tints=frozenset({"brown", "orange", "red", "black"}), texture="leather"
     ),

@@ -122,8 +122,10 @@ def test_materials_are_unlike_what_the_thing_looks_like_now():
         "oak wood",
         "walnut wood",
     }
-    assert {"oak wood", "white marble", "brown leather"} <= set(material_arguments(_of("chair", "blue")))
-    assert "white marble" not in material_arguments(_of("chair", "white"))
+    assert {"oak wood", "brown leather"} <= set(material_arguments(_of("chair", "blue")))
+    assert not {"white marble", "granite", "sandstone"} & set(material_arguments(_of("chair", "blue")))
+    assert "white marble" in material_arguments(_of("vase", "blue"))
+    assert "white marble" not in material_arguments(_of("vase", "white"))
     assert "brown leather" not in material_arguments(_of("bowl", "blue"))
     assert "gold" not in material_arguments(_of("toaster", "yellow"))
     assert "polished steel" not in material_arguments(_of("toaster", "gray"))

@@ -19,7 +19,15 @@ FILES = [CONFIGS / "groundedit_only.toml", CONFIGS / "debug_size.toml"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("ranks", "recompute"), [(1, "none"), (1, "full"), (2, "none"), (2, "full")])
+@pytest.mark.parametrize(
+    ("ranks", "recompute"),
+    [
+        (1, "none"),
+        (2, "full"),
+        pytest.param(1, "full", marks=pytest.mark.long),
+        pytest.param(2, "none", marks=pytest.mark.long),
+    ],
+)
 def test_planned_memory_is_what_the_allocator_hands_out(ranks, recompute, tmp_path):
     folder = write_samples(tmp_path / "release")
     run = f'activation_checkpointing = "{recompute}"'

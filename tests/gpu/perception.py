@@ -8,7 +8,6 @@ A table and, with ``--out``, a JSON file give pictures per second and peak memor
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import platform
@@ -49,6 +48,7 @@ from tasks.roles.questions import (
 )
 from tests.gpu import checkpoints, plain_loops
 from tests.gpu.checkpoints import DEBUG, FULL, Sizes
+from tests.gpu.device_arguments import measuring_parser, usable_device
 from tests.tasks.backends.torch.tiny_perception import NOUNS
 from tests.tasks.stages.instruction.example_scenes import cups, target
 
@@ -294,24 +294,14 @@ def perception_rates(found: dict[str, tuple[str, list[Run]]]) -> dict[str, float
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures all parts that the time allows; 1 when some were skipped, 2 for a device that is not there."""
-    parser = argparse.ArgumentParser(prog="python -m tests.gpu.perception", description=__doc__)
-    parser.add_argument("--debug", action="store_true", help="tiny networks, seconds on a CPU")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    parser.add_argument("--limit-s", type=float, default=400, help="seconds after which no part is begun")
+    parser = measuring_parser("perception", __doc__, limit_s=400)
     parser.add_argument("--parts", nargs="+", help="only models whose names begin so")
     given = parser.parse_args(arguments)
     for start in given.parts or ():
         if not any(name.startswith(start) for name in MODELS):
             parser.error(f"--parts {start}: no model begins so (available: {', '.join(MODELS)})")
-    if given.out and not given.out.parent.is_dir():
-        parser.error(f"--out {given.out}: there is no folder {given.out.parent}")
-    device = torch.device(given.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        print(f"--device {given.device}: not there", file=sys.stderr)
-        return 2
-    if device.type == "cpu" and not given.debug:
-        print("--device cpu: full-size networks take hours; add --debug", file=sys.stderr)
+    device = usable_device(parser, given)
+    if device is None:
         return 2
     begun = time.monotonic()
     found: dict[str, tuple[str, list[Run]]] = {}

@@ -8,7 +8,6 @@ nor obstore is needed.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import platform
@@ -19,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +65,7 @@ from intercog_model.training.plan_packs import PlannedPacks, planned_packs  # no
 from intercog_model.training.run_record import RunRecord  # noqa: E402
 from intercog_model.training.sharding import process_mesh, shard  # noqa: E402
 from intercog_model.training.step_feed import ReadyStep  # noqa: E402
+from tests.gpu.device_arguments import measuring_parser, usable_device  # noqa: E402
 from tests.intercog_model.allocator_events import most_held  # noqa: E402
 
 GB = 1e9
@@ -293,23 +292,13 @@ SECTIONS: dict[str, Callable[[Bench], Figures]] = {"attention": attention, "spee
 
 def main(arguments: list[str] | None = None) -> int:
     """Measures what the time allows; 1 when a section was skipped, 2 for a device that is not there."""
-    parser = argparse.ArgumentParser(prog="python -m tests.gpu.training", description=__doc__)
-    parser.add_argument("--debug", action="store_true", help="a tiny network, for a CPU")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    parser.add_argument("--limit-s", type=float, default=420, help="seconds after which no section is begun")
+    parser = measuring_parser("training", __doc__, limit_s=420)
     parser.add_argument("--layers", type=int, default=2, help="of the language model; 2 take some 60 GB")
     given = parser.parse_args(arguments)
     if given.layers < 1:
         parser.error(f"--layers {given.layers}: should be 1 or more")
-    if given.out and not given.out.parent.is_dir():
-        parser.error(f"--out {given.out}: there is no folder {given.out.parent}")
-    device = torch.device(given.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        print(f"--device {given.device}: not there", file=sys.stderr)
-        return 2
-    if device.type == "cpu" and not given.debug:
-        print("--device cpu: full-width layers take hours; add --debug", file=sys.stderr)
+    device = usable_device(parser, given)
+    if device is None:
         return 2
     begun = time.monotonic()
     # the mask decoder takes no part: its losses are off

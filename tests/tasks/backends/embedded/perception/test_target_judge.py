@@ -54,6 +54,19 @@ def _judge(score=0.9, **says):
     return verdict, {m.name: m.passed for m in verdict.measurements}
 
 
+def _is_hard(drawn):
+    """Whether the judge finds a target of a drawn scene hard, with a classifier that says nothing."""
+    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
+    question = TargetQuestion(
+        subject=drawn.label,
+        picture=Picture.of_pixels(image),
+        marked=unseen(),
+        mask=np.ones(image.shape[:2], bool),
+        target=drawn,
+    )
+    return RuleTargetJudge(witness=Says()).answer_one(question).hard
+
+
 def test_a_sure_and_uncontradicted_label_is_precise():
     verdict, passed = _judge()
     assert verdict.precise
@@ -121,29 +134,13 @@ def test_a_garment_is_hard_to_find_where_there_is_somebody_else_or_it_is_one_of_
         *(thing(label, (400 + 260 * n, 100, 400 + 260 * n + side, 300)) for n, label in enumerate(others)),
     ]
     drawn = target(scene(things), 1)
-    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
-    question = TargetQuestion(
-        subject="top",
-        picture=Picture.of_pixels(image),
-        marked=unseen(),
-        mask=np.ones(image.shape[:2], bool),
-        target=drawn,
-    )
-    assert RuleTargetJudge(witness=Says()).answer_one(question).hard is hard
+    assert _is_hard(drawn) is hard
 
 
 def test_a_garment_does_not_make_its_wearer_or_others_hard_to_find():
     worn = [thing("person", (100, 60, 260, 520)), thing("top", (110, 150, 250, 300), part_of=0)]
     drawn = target(scene([*worn, thing("cup", (500, 100, 540, 150))]), 2)
-    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
-    question = TargetQuestion(
-        subject="cup",
-        picture=Picture.of_pixels(image),
-        marked=unseen(),
-        mask=np.ones(image.shape[:2], bool),
-        target=drawn,
-    )
-    assert not RuleTargetJudge(witness=Says()).answer_one(question).hard  # two things are no scene of several
+    assert not _is_hard(drawn)  # two things are no scene of several
 
 
 @pytest.mark.parametrize(("side", "hard"), [(300, True), (440, True), (500, False)])
@@ -153,12 +150,4 @@ def test_the_largest_thing_of_a_scene_is_hard_to_find_unless_it_is_large(side, h
         thing(label, (700 + 60 * n, 100, 740 + 60 * n, 150)) for n, label in enumerate(("cup", "bowl"))
     ]
     drawn = target(scene(things), 0)
-    image = np.full((drawn.scene.source.height, drawn.scene.source.width, 3), 220, np.uint8)
-    question = TargetQuestion(
-        subject="chair",
-        picture=Picture.of_pixels(image),
-        marked=unseen(),
-        mask=np.ones(image.shape[:2], bool),
-        target=drawn,
-    )
-    assert RuleTargetJudge(witness=Says()).answer_one(question).hard is hard
+    assert _is_hard(drawn) is hard

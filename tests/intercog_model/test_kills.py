@@ -122,9 +122,14 @@ def disturbed(folder, out, place, environment, kills, draws):
     return done, inside
 
 
-@pytest.mark.parametrize("where", ["local", "s3"])
 @pytest.mark.parametrize(
-    "kills", [pytest.param(4, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)]
+    ("where", "kills"),
+    [
+        pytest.param("local", 5, marks=pytest.mark.slow),
+        pytest.param("s3", 3, marks=pytest.mark.slow),
+        pytest.param("local", 20, marks=pytest.mark.long),
+        pytest.param("s3", 20, marks=pytest.mark.long),
+    ],
 )
 def test_killed_runs_end_with_the_same_bits(where, kills, folder, whole, bucket, tmp_path):
     seed = random.randrange(2**32)

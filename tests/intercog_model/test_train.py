@@ -66,7 +66,7 @@ def test_two_processes_train_alike_and_hold_half_each(folder, undisturbed, tmp_p
             assert 0.5 <= two[name] / one[name] < 0.505
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_copies_of_two_shards_train_alike_and_hold_half_each(folder, undisturbed, tmp_path):
     out = tmp_path / "copies"
     config = overlay(tmp_path / "c.toml", folder, out, run="replicas = 2")

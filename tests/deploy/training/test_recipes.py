@@ -36,7 +36,7 @@ echo 127.0.0.1
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_of_slurm_that_is_signaled_saves_and_is_queued_again(tmp_path):
     """With stand-ins for srun and scontrol: two tasks get the signal that Slurm sends before a job's time is over."""
     release, out = write_samples(tmp_path / "release"), tmp_path / "out"

@@ -1,13 +1,20 @@
-"""Graceful stop: after the first SIGTERM running units finish, the second one stops immediately."""
+"""Being stopped: SIGTERM lets running units finish, a second one or Ctrl-C ends the build at once.
+
+Python raises `KeyboardInterrupt` wherever the main thread happens to be. Where that is a finalizer, or a callback from
+C, the interpreter prints the exception and goes on. So an interrupt is also remembered here, and the loops that hand
+out units ask for it.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from tasks.records.errors import StageStopped
 
@@ -23,6 +30,7 @@ class Drain:
 
     def __init__(self) -> None:
         self._requested = threading.Event()
+        self._interrupted = False
 
     @property
     def requested(self) -> bool:
@@ -38,26 +46,54 @@ class Drain:
 
         Raises:
             Drained: the build has been asked to stop.
+            KeyboardInterrupt: see `check_interrupt`.
         """
+        self.check_interrupt()
         if self.requested:
             msg = f"{stage}: stopped on request; running units were finished, and the same command resumes the build"
             raise Drained(msg)
 
+    def check_interrupt(self) -> None:
+        """Call this in loops that run for long.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, and the exception that told of it may have been lost.
+        """
+        if self._interrupted:
+            raise KeyboardInterrupt
+
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Drains on SIGTERM while the context is open; outside the main thread signal handlers are unchanged."""
+        """Drains on SIGTERM and remembers Ctrl-C while the context is open; in the main thread only.
+
+        A process that ignores SIGINT, as shells start those in the background, goes on ignoring it.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.signal(signal.SIGTERM, self._on_signal)
+        before = {signal.SIGTERM: signal.signal(signal.SIGTERM, self._on_sigterm)}
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            before[signal.SIGINT] = signal.signal(signal.SIGINT, self._on_sigint)
+        hook = sys.unraisablehook
+
+        def tell_the_rest(unraisable: sys.UnraisableHookArgs) -> None:
+            if not (self._interrupted and issubclass(unraisable.exc_type, KeyboardInterrupt)):
+                hook(unraisable)
+
+        sys.unraisablehook = tell_the_rest
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            sys.unraisablehook = hook
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
+            self._on_sigint(number, frame)
         self.request()
         os.write(2, NOTICE)  # not print(): the signal may interrupt a write to the same stream
+
+    def _on_sigint(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        self._interrupted = True
+        raise KeyboardInterrupt

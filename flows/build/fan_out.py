@@ -100,6 +100,7 @@ class Pool(Protocol):
         Raises:
             StageStopped: a limit of the queue was reached.
             DataFault: a worker found a contradiction in the store.
+            KeyboardInterrupt: Ctrl-C, at the latest when the round of the loop ends in which it was pressed.
         """
         ...
 

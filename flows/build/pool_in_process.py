@@ -70,6 +70,7 @@ class InProcessPool:
         at_once = self._units_in_flight if job.waits else 1
         try:
             while queue.open & until:
+                queue.check_interrupt()
                 while len(at_work) < at_once and (dispatch := queue.take()) is not None:
                     at_work[self._units.submit(self._run, job, dispatch)] = dispatch
                 if not at_work:

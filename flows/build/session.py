@@ -90,6 +90,7 @@ class Session:
 
     def finish(self) -> Release:
         """See `finish`."""
+        self.drain.check_interrupt()
         with self.drain.listening():  # a release that is almost complete is still finished
             release = finish(self.build)
         self.preview.finish(release.folder)

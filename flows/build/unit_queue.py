@@ -239,12 +239,18 @@ class UnitQueue:
         """Whether no further unit is handed out because the build was asked to stop."""
         return self._drain.requested
 
+    def check_interrupt(self) -> None:
+        """See `flows.build.drain.Drain.check_interrupt`; to be called in each round of a pool's loop."""
+        self._drain.check_interrupt()
+
     def stop_when_drained(self, expected: Collection[str]) -> None:
         """To be called when a pool returns.
 
         Raises:
             Drained: the build was asked to stop before all ``expected`` units were handed out.
+            KeyboardInterrupt: see `check_interrupt`.
         """
+        self.check_interrupt()
         if self.open & set(expected):
             self._drain.check(self._stage)
 

@@ -124,6 +124,7 @@ class RayPool:
         self._metrics = self._metrics or StageMetrics()
         try:
             while queue.open & until:
+                queue.check_interrupt()
                 self._hand_out(job, queue)
                 self._look_ahead(job, queue)
                 # In a draining queue, models that are still loading will not be needed.

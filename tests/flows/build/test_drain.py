@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,78 @@ def test_the_first_sigterm_asks_and_the_second_one_interrupts() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class InterruptsWhenFreed:
+    """Python prints what a finalizer raises, and goes on."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_python_loses_is_remembered_and_not_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    drain = Drain()
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    with drain.listening():
+        drain.check_interrupt()
+        InterruptsWhenFreed()
+        with pytest.raises(KeyboardInterrupt):
+            drain.check("toy")
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+    assert capsys.readouterr().err == ""
+
+
+def test_other_errors_of_finalizers_are_still_told() -> None:
+    told: list[object] = []
+
+    class Fails:
+        def __del__(self) -> None:
+            raise ValueError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
+        drain = Drain()
+        with drain.listening():
+            InterruptsWhenFreed()
+            Fails()
+    assert told == [ValueError]
+
+
+def test_a_pool_stops_after_an_interrupt_that_python_loses(tmp_path: Path) -> None:
+    drain, done = Drain(), list[str]()
+
+    def on_done(unit: UnitDone) -> None:
+        done.append(unit.unit_id)
+        InterruptsWhenFreed()
+
+    pool = InProcessPool()
+    run = start_units(
+        toy_job(tmp_path),
+        numbered_units(6),
+        pool,
+        limits=Limits(),
+        partitions=1,
+        on_done=on_done,
+        drain=drain,
+    )
+    with drain.listening(), pytest.raises(KeyboardInterrupt):
+        run.run_partition(0)
+    pool.close()
+    assert len(done) == 1
+    assert commits(tmp_path) == set(done)
+
+
+def test_ctrl_c_stays_ignored_where_it_was() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Drain().listening():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupted_pool_waits_for_no_unit(tmp_path: Path) -> None:

@@ -234,15 +234,17 @@ def opened_pool(build: Build, *, verbose: bool = False) -> Iterator[Pool]:
             verbose=verbose,
         )
     )
-    settings = ActorSettings(
-        threads=execution.threads_per_worker,
-        units_in_flight=execution.units_in_flight,
-        engine=engine_settings(execution),
-    )
-    services = RayServices(cluster, spec, execution) if spec.routes else None
-    ray_pool = RayPool(cluster, settings, services)
     try:
-        yield ray_pool
+        settings = ActorSettings(
+            threads=execution.threads_per_worker,
+            units_in_flight=execution.units_in_flight,
+            engine=engine_settings(execution),
+        )
+        services = RayServices(cluster, spec, execution) if spec.routes else None
+        ray_pool = RayPool(cluster, settings, services)
+        try:
+            yield ray_pool
+        finally:
+            ray_pool.close()
     finally:
-        ray_pool.close()
         cluster.stop()

@@ -57,6 +57,7 @@ class RayPool:
         self._services = services
         self._slots: list[Slot] = []
         self._making = threading.Lock()
+        self._closed = False
         self._metrics: StageMetrics | None = None
         # The actors start while the driver is still planning; a failure surfaces when they are first needed.
         threading.Thread(target=self._make_early, name="start-actors", daemon=True).start()
@@ -89,6 +90,9 @@ class RayPool:
     def _make_actors(self) -> None:
         self._cluster.wait()
         with self._making:
+            if self._closed:  # Ray may be shut down next, and an actor asked for after that ends this process
+                msg = "the pool is closed"
+                raise EnvironmentFault(msg)
             settings = self._settings
             if self._services is not None:
                 # Reserve GPUs first: workers would take all CPUs, and replicas would wait for one forever.
@@ -102,7 +106,11 @@ class RayPool:
 
     def close(self) -> None:
         """Stops the actors, pools and servers; running units are lost and stay open."""
-        self._end_actors()
+        if self._services is not None:
+            self._services.stop_waiting()
+        with self._making:
+            self._closed = True
+            self._end_actors()
         if self._services is not None:
             self._services.close()
 

@@ -18,7 +18,7 @@ from flows.ray.cluster import RayCluster
 from flows.ray.placement import Placed, fits, place, shares_of
 from flows.ray.reservation import Reservation
 from flows.ray.router_actor import start_router
-from tasks.records.errors import ConfigurationError, ModelUnavailable
+from tasks.records.errors import ConfigurationError, EnvironmentFault, ModelUnavailable
 from tasks.records.outcomes import STAGES
 from tasks.roles.placement import OnCards
 from tasks.stages.config import ExecutionSettings
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 STATUS_S = 5.0
 """Timeout for reading the router's counters."""
+
+POLL_S = 0.5
+"""How often a wait for resources looks whether it is still wanted."""
 
 
 class RayServices:
@@ -44,6 +47,8 @@ class RayServices:
         self._spec = spec
         self._execution = execution
         self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._reserved = False
         self._router: Any = None
         self._groups: dict[str, PlacementGroup | None] = {}
         self._placed: dict[str, Placed] = {}
@@ -60,9 +65,9 @@ class RayServices:
             if self._router is None:
                 self._check_all()
                 self._router = start_router(self._spec)
-                first = next((stage for stage in STAGES if self._spec.placed_in(stage)), "")
-                if first:
-                    self._reserve(first)
+            first = next((stage for stage in STAGES if self._spec.placed_in(stage)), "")
+            if first and not self._reserved:
+                self._reserve(first)
         return self._router
 
     def begin_stage(self, stage: str) -> None:
@@ -87,6 +92,10 @@ class RayServices:
         except RayError:  # busy or gone: keep the older counters
             log.debug("the router did not return its counters", exc_info=True)
         return self._status
+
+    def stop_waiting(self) -> None:
+        """Ends a wait for resources in another thread, which `close` would wait for."""
+        self._closing.set()
 
     def close(self) -> None:
         """Stops the router and its replicas and returns all cards."""
@@ -131,8 +140,13 @@ class RayServices:
             self._placed[placed.name] = placed
             self._groups[placed.name] = self._group(placed)
         if new:
-            self._wait([group for placed in new if (group := self._groups[placed.name]) is not None])
+            try:
+                self._wait([group for placed in new if (group := self._groups[placed.name]) is not None])
+            except EnvironmentFault:
+                self._give_up(new)  # else the next try would take them for reserved
+                raise
             ray.get(self._router.reserve.remote({placed.name: self._reservation(placed) for placed in new}))
+        self._reserved = True
         if needed:
             ray.get(self._router.expect.remote(sorted(needed)))
 
@@ -162,10 +176,13 @@ class RayServices:
         if not names:
             return
         ray.get(self._router.release.remote(list(names)))
-        for name in names:
-            if (group := self._groups.pop(name)) is not None:
+        self._give_up([self._placed[name] for name in names])
+
+    def _give_up(self, those: Sequence[Placed]) -> None:
+        for placed in those:
+            if (group := self._groups.pop(placed.name)) is not None:
                 remove_placement_group(group)
-            del self._placed[name]
+            del self._placed[placed.name]
 
     def _group(self, placed: Placed) -> PlacementGroup | None:
         if not placed.bundle:
@@ -182,8 +199,13 @@ class RayServices:
         if not groups:
             return
         refs = [group.ready() for group in groups]
-        ready, waiting = ray.wait(refs, num_returns=len(refs), timeout=self._execution.wait_for_resources_s)
-        del ready
+        until = time.monotonic() + self._execution.wait_for_resources_s
+        waiting = refs
+        while waiting and not self._closing.is_set() and (left := until - time.monotonic()) > 0:
+            waiting = ray.wait(refs, num_returns=len(refs), timeout=min(POLL_S, left))[1]
+        if waiting and self._closing.is_set():
+            msg = "stopped waiting for resources: the build is closing"
+            raise EnvironmentFault(msg)
         if waiting:
             state: Any = ray
             have, free = state.cluster_resources(), state.available_resources()

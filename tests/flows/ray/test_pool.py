@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from flows.build.unit_queue import Limits
 from flows.ray.cluster import RayCluster
 from flows.ray.pool import RayPool
 from flows.ray.slot import ActorSettings
-from tasks.records.errors import DataFault, StageStopped
+from tasks.records.errors import DataFault, EnvironmentFault, StageStopped
 from tasks.worker.engine import EngineSettings
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,23 @@ def test_each_unit_is_done_once_and_models_are_loaded_once_a_worker(pool: RayPoo
     assert sorted(d.unit_id for d in done) == [u.id for u in units]
     assert all(attempts(tmp_path, u.id) == 1 for u in units)
     assert 1 <= len(list((tmp_path / "loads").iterdir())) <= pool.workers
+
+
+def test_a_pool_closed_while_it_starts_makes_no_actor_afterward(cluster: RayCluster) -> None:
+    """Ray ends a process that asks for an actor after shutdown, silently and with its own exit code."""
+    up = threading.Event()
+
+    class Starting:
+        settings, workers = cluster.settings, cluster.workers
+
+        def wait(self) -> None:
+            up.wait()
+
+    pool = RayPool(Starting(), ActorSettings(threads=1, units_in_flight=1, engine=EngineSettings()))  # type: ignore[arg-type]
+    pool.close()
+    up.set()
+    with pytest.raises(EnvironmentFault, match="closed"):
+        pool.ready()
 
 
 def test_all_that_a_local_ray_starts_listens_on_loopback_alone(pool: RayPool, tmp_path: Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
+from processes import PATIENCE_S, wait_until
 
 from flows.build.log_files import log_path
 from flows.build.service_spec import ServiceSpec
 from flows.ray.cluster import RayCluster
+from flows.ray.pool import RayPool
 from flows.ray.router_client import RayRouterClient
 from flows.ray.services import RayServices
-from tasks.records.errors import ConfigurationError, ModelUnavailable, Reason, SampleError
+from flows.ray.slot import ActorSettings
+from tasks.records.errors import ConfigurationError, EnvironmentFault, ModelUnavailable, Reason, SampleError
 from tasks.records.settings_base import Settings
 from tasks.roles.backends import BackendChoice
 from tasks.roles.calls import RoleCall, Route
@@ -23,6 +27,7 @@ from tasks.roles.picture import Picture
 from tasks.roles.placement import PoolSettings
 from tasks.roles.questions import DetectQuestion, TagQuestion
 from tasks.stages.config import ExecutionSettings
+from tasks.worker.engine import EngineSettings
 from tests.flows.ray.counted_backends import CountedDetector, CountedOptions, CountedTagger
 
 pytestmark = pytest.mark.slow
@@ -144,6 +149,29 @@ def test_what_another_build_holds_is_waited_for_and_then_named(
         second.begin_stage("grounding")
     first.close()
     second.begin_stage("grounding")
+    assert [str(answer) for answer in ask(second, tag_call("aa")) if isinstance(answer, BaseException)] == []
+
+
+def test_a_build_that_closes_waits_for_no_resources(
+    cluster: RayCluster, started: list[RayServices], tmp_path: Path
+) -> None:
+    pools = {"perception": PoolSettings(holds=("tagger",), gpu_gb=80, replicas=4, cpus=0)}
+    made = plan(tmp_path, pools, route("tagger", "perception", tmp_path))
+    services_of(cluster, started, made).begin_stage("grounding")
+    second = services_of(cluster, started, made, wait_for_resources_s=10 * PATIENCE_S)
+    pool = RayPool(cluster, ActorSettings(threads=1, units_in_flight=1, engine=EngineSettings()), second)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(pool.ready)
+        assert wait_until(lambda: len(groups_by_state("PENDING")) == 1)
+        pool.close()
+        with pytest.raises(EnvironmentFault, match=r"stopped waiting|closed"):
+            waiting.result(PATIENCE_S)
+    assert wait_until(lambda: not groups_by_state("PENDING"))
+
+
+def groups_by_state(state: str) -> list[str]:
+    table: dict[str, dict[str, object]] = ray.util.placement_group_table()
+    return [key for key, group in table.items() if group["state"] == state]
 
 
 def test_a_killed_replica_loses_and_doubles_nothing(

@@ -34,6 +34,17 @@ def mask_iou(a: Mask, b: Mask) -> float:
     return int(np.count_nonzero(a & b)) / union if union else 0.0
 
 
+def large_pieces(mask: Mask, least: float) -> tuple[Mask, float]:
+    """The 8-connected pieces of at least this share 0..1 of the mask's pixels, and their share together."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return mask.copy(), 0.0
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    kept = areas >= max(1.0, least * areas.sum())
+    return kept[labels], float(areas[kept].sum() / areas.sum())
+
+
 def largest_piece(mask: Mask) -> tuple[Mask, float]:
     """The largest 8-connected piece, and its share of the mask's pixels, 0..1 (0 for an empty mask)."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)

@@ -23,7 +23,7 @@ FILES = [CONFIGS / "groundedit_only.toml", CONFIGS / "debug_size.toml"]
     ("ranks", "recompute"),
     [
         (1, "none"),
-        (2, "full"),
+        pytest.param(2, "full", marks=pytest.mark.long),
         pytest.param(1, "full", marks=pytest.mark.long),
         pytest.param(2, "none", marks=pytest.mark.long),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.imaging.masks import clear_of_frame, dilate, erode, largest_piece, mask_iou
+from tasks.imaging.masks import clear_of_frame, dilate, erode, large_pieces, largest_piece, mask_iou
 
 
 def _square(side: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -42,6 +42,14 @@ def test_the_largest_piece_and_its_share() -> None:
     assert np.array_equal(piece, _square(100, 0, 0, 30, 30))
     assert share == pytest.approx(0.9)
     assert largest_piece(np.zeros((5, 5), bool))[1] == 0
+
+
+def test_large_pieces_and_their_share() -> None:
+    three = _square(100, 0, 0, 30, 30) | _square(100, 50, 50, 60, 60) | _square(100, 80, 80, 81, 81)
+    pieces, share = large_pieces(three, 0.05)
+    assert np.array_equal(pieces, _square(100, 0, 0, 30, 30) | _square(100, 50, 50, 60, 60))
+    assert share == pytest.approx(1000 / 1001)
+    assert large_pieces(np.zeros((5, 5), bool), 0.05)[1] == 0
 
 
 def test_pieces_hang_together_over_diagonal_neighbors() -> None:

@@ -8,8 +8,9 @@ from tasks.backends.embedded.nouns import noun
 CROWD = 4
 """Number of possible instances from which more overlooked ones are expected."""
 
-CLEAR, CLEARLY_SEEN = 0.6, 0.9
-"""Factor on the chance where all instances that are seen score at least the second: then the scene is easy to see."""
+CLEAR, CLEARLY_SEEN = 0.35, 0.9
+"""Factor on the chance where all instances that are seen score at least the second: then the scene is easy to see, and
+many of them make no more overlooked ones likely."""
 
 
 def overlooked_chance(facts: SceneFacts) -> float:
@@ -18,7 +19,9 @@ def overlooked_chance(facts: SceneFacts) -> float:
     same = same_label(facts.rivals, facts.target.label)
     chance += 0.03 * sum(1 for rival in same if rival.index < 0)
     clear = bool(same) and all(entity.score >= CLEARLY_SEEN for entity in (facts.target, *same))
-    return min(0.6, chance * (1.6 if len(same) + 1 >= CROWD else 1.0) * (CLEAR if clear else 1.0))
+    if clear:
+        return CLEAR * chance
+    return min(0.6, chance * (1.6 if len(same) + 1 >= CROWD else 1.0))
 
 
 def anchor_risk(anchor: Entity, own: Entity, facts: SceneFacts) -> float:

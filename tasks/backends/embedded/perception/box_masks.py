@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tasks.backends.embedded.perception.closer_windows import moved
 from tasks.backends.embedded.perception.mask_measures import fill_holes, inner_point, stability
 from tasks.backends.embedded.perception.mask_refinement import refine
-from tasks.backends.embedded.perception.sam2 import Features, sam2
+from tasks.backends.embedded.perception.sam2 import Features, Proposals, sam2
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, cropped, iou
 from tasks.imaging.masks import largest_piece, mask_iou
@@ -118,12 +118,30 @@ def best_answer(
     expected: Box | None = None,
     *,
     points_count: bool = False,
+    again: int = 0,
 ) -> BestAnswer:
     """The best of the three proposals by the network's own estimate, stability and fit to the expected box.
 
-    With ``points_count`` also by the share of the points that lie on their side of the mask.
+    With ``points_count`` also by the share of the points that lie on their side of the mask. The answer is given back
+    to the network ``again`` times, to be improved, as in its training: masks by few points gain much.
     """
-    proposals = sam2().propose(features, box, inside, outside)
+    best = _best(
+        features, sam2().propose(features, box, inside, outside), inside, outside, expected, points_count
+    )
+    for _ in range(again):
+        better_ones = sam2().propose(features, box, inside, outside, best.logits)
+        best = _best(features, better_ones, inside, outside, expected, points_count)
+    return best
+
+
+def _best(
+    features: Features,
+    proposals: Proposals,
+    inside: Points,
+    outside: Points,
+    expected: Box | None,
+    points_count: bool,
+) -> BestAnswer:
     answers = []
     for logits, quality in zip(proposals.logits, proposals.quality, strict=True):
         size = (features.width, features.height)

@@ -33,7 +33,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, *GARMENT_ASSETS
 """Packaged files it loads."""
 
 
-VERSION = 13
+VERSION = 14
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 

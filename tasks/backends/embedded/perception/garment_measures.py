@@ -34,6 +34,9 @@ CLOTH_CHROMA = 14.0
 CLOTH_LIGHT = 30.0
 """The same for lightness, beyond folds and shade."""
 
+SHADE = 0.4
+"""Lightness of the deepest folds over that of the cloth."""
+
 NARROW = 0.4
 """Width of legs seen from the side, in trunk lengths; a skirt is wider."""
 
@@ -110,8 +113,15 @@ def one_cloth_share(image: Image, mask: Mask) -> float:
     if not len(inside):
         return 0.0
     main = np.median(inside, axis=0)
-    near = np.hypot(inside[:, 1] - main[1], inside[:, 2] - main[2]) <= CLOTH_CHROMA
-    return float((near & (np.abs(inside[:, 0] - main[0]) <= CLOTH_LIGHT)).mean())
+    light = inside[:, 0]
+    # Less light on one cloth makes L + 16, a and b smaller by the same factor (CIE 15, the cube root of Lab).
+    in_its_light = inside[:, 1:] * ((main[0] + 16) / (light + 16))[:, None]
+    off = np.minimum(
+        np.linalg.norm(inside[:, 1:] - main[1:], axis=1), np.linalg.norm(in_its_light - main[1:], axis=1)
+    )
+    darkest = min(SHADE * main[0], main[0] - CLOTH_LIGHT)
+    lit = (light >= darkest) & (light <= main[0] + CLOTH_LIGHT)
+    return float(((off <= CLOTH_CHROMA) & lit).mean())
 
 
 def faint_outline_share(image: Image, mask: Mask, wearer: Mask, reach: int) -> float:
@@ -174,6 +184,11 @@ def trunk_region(shape: tuple[int, ...], body: Body) -> Mask:
     side = (body.right - body.left) * 0.28
     foot = body.neck + 0.85 * down
     return _polygon(shape, [corners[0], corners[1], foot + side, foot - side])
+
+
+def without_skin(image: Image, region: Mask, body: Body) -> Mask:
+    """The region without what may be skin: an arm before the trunk leaves no cloth to be covered there."""
+    return region & ~skin_pixels(_smooth_lab(image, region), face_color(image, body))
 
 
 def length(mask: Mask, body: Body) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tasks.backends.embedded.perception.person_pose import KEYPOINTS, Point, Pose
+from tasks.imaging.arrays import Mask
 from tasks.records.records import Box
 
 SURE_POINT, SURE_SHOULDER = 0.3, 0.2
@@ -18,9 +19,12 @@ MAX_DOUBT = 0.25
 MIN_SHOULDERS_PX = 24.0
 """Width of the shoulders, or length of the trunk, below which a garment has too few pixels."""
 
-TRUNK = 1.35
-"""Length of the trunk over the shoulders' width of a person seen from the front, where the hips are not seen. From the
-side it is longer; there a top seems too long for its name, as a dress is."""
+TRUNK, TRUNK_BY_HEAD = 1.35, 1.8
+"""Length of the trunk, where the hips are not seen, over the shoulders' width of a person seen from the front, and over
+the distance of head and shoulders; the second counts for persons seen from the side."""
+
+LEAST_INSIDE = 2
+"""Points on the wearer without which no garment is asked for."""
 
 FACE = ("nose", "left eye", "right eye", "left ear", "right ear")
 """Keypoints of the head."""
@@ -95,7 +99,8 @@ def body_of(pose: Pose, box: Box) -> Body | None:
     hips_seen = seen("left hip") is not None and seen("right hip") is not None
     neck = (left + right) / 2
     head = [p for name in FACE if (p := seen(name)) is not None]
-    waist = (hips[0] + hips[1]) / 2 if hips_seen else neck + np.array([0.0, TRUNK * width])
+    by_head = TRUNK_BY_HEAD * float(np.hypot(*(np.mean(head, axis=0) - neck))) if head else 0.0
+    waist = (hips[0] + hips[1]) / 2 if hips_seen else neck + np.array([0.0, max(TRUNK * width, by_head)])
     scale = float(np.hypot(*(waist - neck)))
     if scale < MIN_SHOULDERS_PX or waist[1] <= neck[1]:
         return None
@@ -142,6 +147,20 @@ def lower_prompt(body: Body) -> GarmentPrompt | None:
     outside = [body.neck * 0.5 + body.waist * 0.5, *body.head[:1]]
     outside += [wrist for wrist in body.wrists if wrist is not None]
     return GarmentPrompt(inside=_plain(inside), outside=_plain(outside), scale=body.scale)
+
+
+def on_wearer(prompt: GarmentPrompt, wearer: Mask) -> GarmentPrompt | None:
+    """The prompt without inside points that are not on the wearer's mask (H, W), such as on a laptop before the waist.
+
+    None where fewer than `LEAST_INSIDE` are left.
+    """
+    height, width = wearer.shape
+    kept = tuple(
+        (x, y)
+        for x, y in prompt.inside
+        if 0 <= round(x) < width and 0 <= round(y) < height and wearer[round(y), round(x)]
+    )
+    return replace(prompt, inside=kept) if len(kept) >= LEAST_INSIDE else None
 
 
 def _plain(points: list[Point]) -> Points:

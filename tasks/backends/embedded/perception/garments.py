@@ -25,12 +25,14 @@ from tasks.backends.embedded.perception.garment_measures import (
     skin_share,
     thigh_region,
     trunk_region,
+    without_skin,
 )
 from tasks.backends.embedded.perception.garment_prompts import (
     Body,
     GarmentPrompt,
     body_of,
     lower_prompt,
+    on_wearer,
     upper_prompt,
 )
 from tasks.backends.embedded.perception.mask_measures import fill_holes, inner_point
@@ -39,7 +41,7 @@ from tasks.backends.embedded.perception.person_pose import person_pose
 from tasks.backends.embedded.perception.sam2 import Features, sam2
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of
-from tasks.imaging.masks import largest_piece, mask_iou
+from tasks.imaging.masks import large_pieces, mask_iou
 from tasks.records.measuring import measure
 from tasks.records.records import Box, Measurement
 from tasks.records.settings_base import Settings
@@ -55,6 +57,12 @@ TOP, TROUSERS, SHORTS = "top", "trousers", "shorts"
 
 LABELS = (TOP, TROUSERS, SHORTS)
 
+AGAIN = 2
+"""How often a mask is given back to the network, which by points alone often finds ragged parts of a garment."""
+
+LEAST_PIECE = 0.05
+"""Share of a garment from which what an arm or a strap cuts off is a piece of it."""
+
 LONG = 0.5
 """Share of the shanks that is covered from which it may be trousers."""
 
@@ -62,12 +70,14 @@ LONG = 0.5
 class GarmentOptions(Settings):
     """Bounds within which a mask is one whole garment; set by looking at the masks of many photographs."""
 
-    min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
-    min_stability: float = Field(default=0.82, ge=0, le=1, description="IoU of masks at logits +1 and -1")
+    min_quality: float = Field(default=0.88, ge=0, le=1, description="the network's own estimate of IoU")
+    min_stability: float = Field(default=0.88, ge=0, le=1, description="IoU of masks at logits +1 and -1")
     min_repeat_agreement: float = Field(
         default=0.85, ge=0, le=1, description="IoU with the mask of a second prompt"
     )
-    min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
+    min_whole: float = Field(
+        default=0.9, ge=0, le=1, description="share of the raw mask in pieces large enough"
+    )
     max_head_share: float = Field(default=0.01, ge=0, le=1, description="share in the wearer's head")
     max_skin_share: float = Field(default=0.04, ge=0, le=1, description="share that may be skin")
     max_neck_share: float = Field(
@@ -91,7 +101,7 @@ class GarmentOptions(Settings):
         description="share of the body's region that it covers: less is half a garment",
     )
     max_length: float = Field(
-        default=1.4,
+        default=1.55,
         ge=0,
         description="reach of a top in trunk lengths from the shoulders: more is a dress or coat",
     )
@@ -195,7 +205,8 @@ class DrawnMask:
 def _top(
     image: Image, features: Features, body: Body, wearer: Mask, options: GarmentOptions
 ) -> Garment | None:
-    drawn = _draw(image, features, upper_prompt(body), options)
+    prompt = on_wearer(upper_prompt(body), wearer)
+    drawn = None if prompt is None else _draw(image, features, prompt, options)
     if drawn is None:
         return None
     doubts = _network_checks(drawn, options)
@@ -207,7 +218,8 @@ def _top(
 def _legs(
     image: Image, features: Features, body: Body, wearer: Mask, options: GarmentOptions
 ) -> Garment | None:
-    prompt = lower_prompt(body)
+    lower = lower_prompt(body)
+    prompt = None if lower is None else on_wearer(lower, wearer)
     drawn = None if prompt is None else _draw(image, features, prompt, options)
     if drawn is None:
         return None
@@ -223,7 +235,7 @@ def top_checks(
 ) -> tuple[Measurement, ...]:
     """What tells one whole top from everything else; ``wearer`` is the person's mask (H, W)."""
     mask = drawn.mask
-    covered = covered_share(mask, wearer, trunk_region(mask.shape, body))
+    covered = covered_share(mask, wearer, without_skin(image, trunk_region(mask.shape, body), body))
     return (
         *_common_checks(image, drawn, body, wearer, options),
         measure("garment_neck_share", neck_share(image, mask, body), high=options.max_neck_share),
@@ -316,26 +328,26 @@ def _draw(
 
     A mask that the network itself doubts is neither repeated nor refined.
     """
-    first = best_answer(features, None, prompt.inside, prompt.outside, points_count=True)
+    first = best_answer(features, None, prompt.inside, prompt.outside, points_count=True, again=AGAIN)
     if not first.mask.any():
         return None
     if first.quality < options.min_quality or first.stability < options.min_stability:
-        piece, whole = largest_piece(first.mask)
+        piece, whole = large_pieces(first.mask, LEAST_PIECE)
         return DrawnMask(
             mask=piece, quality=first.quality, stability=first.stability, repeat=0.0, whole=whole
         )
     tight = box_of(first.mask)
     inside = (*prompt.inside, inner_point(first.mask))
-    again = best_answer(features, corners(tight), inside, prompt.outside, points_count=True)
-    piece, whole = largest_piece(refine(image, first.logits))
+    second = best_answer(features, corners(tight), inside, prompt.outside, points_count=True, again=AGAIN)
+    piece, whole = large_pieces(refine(image, first.logits), LEAST_PIECE)
     return DrawnMask(
         mask=fill_holes(piece, 0.01),
         quality=first.quality,
         stability=first.stability,
-        repeat=mask_iou(first.mask, again.mask),
+        repeat=mask_iou(first.mask, second.mask),
         whole=whole,
     )
 
 
 def _wearer(features: Features, person: Box) -> Mask:
-    return best_answer(features, corners(person), expected=person).mask
+    return best_answer(features, corners(person), expected=person, again=AGAIN).mask

@@ -37,6 +37,9 @@ REMEMBERED = 8
 first and the segmenter soon after."""
 
 # Mean and deviation of ImageNet's channels, as the network was trained.
+LARGEST_LOGIT = 32.0
+"""Bound on logits given back to the network, as in its training (Segment Anything, appendix A)."""
+
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -101,20 +104,32 @@ class Sam2:
         box: tuple[float, float, float, float] | None = None,
         inside: Sequence[tuple[float, float]] = (),
         outside: Sequence[tuple[float, float]] = (),
+        previous: NDArray[np.float32] | None = None,
     ) -> Proposals:
-        """Masks for a box (x0, y0, x1, y1), points known to be inside and points outside, in the picture's pixels."""
+        """Masks for a box, and for points.
+
+        Args:
+            features: of the picture.
+            box: (x0, y0, x1, y1) in the picture's pixels.
+            inside: points (x, y) known to be in the thing.
+            outside: points known not to be.
+            previous: logits (256, 256) of an earlier answer to the same prompt, which the network improves.
+        """
         corners = [] if box is None else [(box[0], box[1]), (box[2], box[3])]
         points = [*corners, *inside, *outside]
         labels = [*(2.0, 3.0)[: len(corners)], *[1.0] * len(inside), *[0.0] * len(outside)]
         scale = np.array([FRAME / features.width, FRAME / features.height], np.float32)
+        given = np.zeros((MASK_FRAME, MASK_FRAME), np.float32)
+        if previous is not None:
+            given = np.clip(previous, -LARGEST_LOGIT, LARGEST_LOGIT)
         logits, quality = self._decoder.run(
             None,
             {
                 **features.tensors,
                 "point_coords": np.array([points], np.float32) * scale,
                 "point_labels": np.array([labels], np.float32),
-                "mask_input": np.zeros((1, 1, MASK_FRAME, MASK_FRAME), np.float32),
-                "has_mask_input": np.zeros(1, np.float32),
+                "mask_input": given[None, None],
+                "has_mask_input": np.full(1, previous is not None, np.float32),
             },
         )
         return Proposals(logits=logits[0], quality=quality[0])

@@ -33,7 +33,7 @@ from tasks.records.records import Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-VERSION = 12
+VERSION = 13
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"

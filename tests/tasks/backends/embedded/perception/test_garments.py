@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 from tasks.backends.embedded.perception import garment_measures
-from tasks.backends.embedded.perception.garment_measures import between_legs
-from tasks.backends.embedded.perception.garment_prompts import Body, body_of, lower_prompt, upper_prompt
+from tasks.backends.embedded.perception.garment_measures import between_legs, one_cloth_share
+from tasks.backends.embedded.perception.garment_prompts import (
+    Body,
+    body_of,
+    lower_prompt,
+    on_wearer,
+    upper_prompt,
+)
 from tasks.backends.embedded.perception.garments import (
     DrawnMask,
     GarmentOptions,
@@ -173,6 +179,31 @@ def test_points_lie_on_the_trunk_and_not_on_head_hands_or_legs():
     assert legs is not None
     assert all(LEGS[round(y), round(x)] for x, y in legs.inside)
     assert not any(LEGS[round(y), round(x)] for x, y in legs.outside)
+
+
+def test_points_on_what_stands_before_the_wearer_are_not_used():
+    prompt = upper_prompt(body())
+    laptop = rectangle(90, 160, 210, 240)
+    left = on_wearer(prompt, PERSON & ~laptop)
+    assert left is not None
+    assert set(left.inside) == {(x, y) for x, y in prompt.inside if not laptop[round(y), round(x)]}
+    assert 0 < len(left.inside) < len(prompt.inside)
+    assert left.outside == prompt.outside
+    assert on_wearer(prompt, HEAD) is None
+
+
+def test_cloth_in_deep_shade_is_the_same_cloth_and_another_color_is_not():
+    yellow, in_shade, blue = (225, 175, 40), (100, 76, 14), (40, 60, 110)
+    lower = TOP & rectangle(90, 175, 210, 212)
+    for color, enough in ((in_shade, True), (blue, False)):
+        share = one_cloth_share(picture((TOP, yellow), (lower, color)), TOP)
+        assert (share >= OPTIONS.min_one_cloth) == enough, color
+
+
+def test_an_arm_before_a_top_leaves_no_cloth_to_be_covered():
+    arm = rectangle(112, 150, 188, 175)
+    found = top_checks(picture((arm, SKIN)), drawn(TOP & ~arm), body(), PERSON, OPTIONS)
+    assert "garment_covered" not in failed(found)
 
 
 @pytest.mark.parametrize("change", ["score", "doubt", "outside", "small", "upside down"])

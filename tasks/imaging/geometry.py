@@ -145,3 +145,9 @@ def run_lengths(counts: str) -> NDArray[np.int64]:
     if values.min() < 0:
         raise ValueError("a negative run length")
     return values
+
+
+def touches_border(box: Box, width: int, height: int, margin: float = 0.01) -> bool:
+    """Whether a box reaches the picture's border, so that the thing may go on outside."""
+    dx, dy = margin * width, margin * height
+    return box.x0 <= dx or box.y0 <= dy or box.x1 >= width - dx or box.y1 >= height - dy

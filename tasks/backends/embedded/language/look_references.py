@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from tasks.backends.embedded.language.reference import Reference
 from tasks.backends.embedded.language.reference_risk import overlooked_chance
-from tasks.backends.embedded.language.relations import touches_border
 from tasks.backends.embedded.language.scene_facts import (
     GARMENT,
     Entity,
@@ -15,6 +14,7 @@ from tasks.backends.embedded.language.scene_facts import (
     same_label,
 )
 from tasks.backends.embedded.nouns import noun
+from tasks.imaging.geometry import touches_border
 
 LARGER = 1.6
 """Area ratio from which a thing is clearly the larger."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from tasks.backends.embedded.language.scene_facts import TABLE, Entity
 from tasks.backends.embedded.nouns import noun
 from tasks.imaging.geometry import containment, gap, intersection
-from tasks.records.records import Box
 
 CLEAR_STEP = 0.03
 """Least distance of two centers, as a share of the picture's width, for a clear order."""
@@ -128,9 +127,3 @@ def has_with_it(a: Entity, b: Entity) -> bool:
 def maybe_has_with_it(a: Entity, b: Entity, width: int) -> bool:
     """Whether ``b`` could be said to be with ``a``: the boxes meet, or nearly do."""
     return gap(a.box, b.box) <= 0.02 * width
-
-
-def touches_border(box: Box, width: int, height: int, margin: float = 0.01) -> bool:
-    """Whether a box reaches the picture's border, so that the thing may go on outside."""
-    dx, dy = margin * width, margin * height
-    return box.x0 <= dx or box.y0 <= dy or box.x1 >= width - dx or box.y1 >= height - dy

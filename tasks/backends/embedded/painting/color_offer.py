@@ -12,14 +12,15 @@ from tasks.records.records import GroundedTarget, SceneObject
 GARMENT = "garment"
 """Kind of parts of persons that are dyed: their checks show one cloth without skin."""
 
-GLASS, LEAVES, LIDS = "glassware", "plant", "computer"
+LIDS, FURNITURE = "computer", "furniture"
 """Kinds with rules of their own."""
 
 PAINTABLE = frozenset(
     {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing", "fixture"}
-    | {"clothing", GARMENT, GLASS, LEAVES, LIDS}
+    | {"clothing", GARMENT, LIDS}
 )
-"""Kinds that take a new color. Not people and animals (skin, fur), screens, food and signs, on which it looks wrong."""
+"""Kinds that take a new color. Not people and animals (skin, fur), screens, food and signs, on which it looks wrong,
+nor glass, whose drink would take it as well, nor plants, whose pot would take half of it."""
 
 MIN_COLOR_SHARE = 0.5
 """Share of the mask in one color below which a recoloring leaves the thing patchy; its color has no name anyway."""
@@ -27,17 +28,15 @@ MIN_COLOR_SHARE = 0.5
 UNNAMED_COLOR_SHARE = 0.62
 """The same for a thing whose color is between two names."""
 
-UPHOLSTERY_SHARE = 0.3
-"""The same of furniture: cloth in light and shade bears three names, and what is not cloth (legs) keeps its color."""
+UPHOLSTERY_SHARE, LEGGY_SHARE = 0.3, 0.6
+"""The same of furniture, whose cloth in light and shade bears three names; and of what shows its legs: in a color of
+their own they would take paint in their shade alone."""
 
-GLASS_SHARE = 0.25
-"""The same of glass, which is tinted as a whole, with what is seen through it."""
+LEGGY = frozenset({"chair", "bench"})
+"""Furniture of which the legs are much of what one sees."""
 
 VIVID_CHROMA, VIVID_SHARE = 40.0, 0.4
 """Lab chroma from which one color stands out so that it is the thing's, and the share of it that is needed then."""
-
-LEAF_CHROMA = 15.0
-"""Lab chroma from which a plant's color is that of leaves or flowers; a gray one is mostly its pot."""
 
 LID_SHARE, LID_L = 0.75, 40.0
 """Share of one color from which a laptop shows its lid, not keys and a screen; least lightness, as keys are dark."""
@@ -47,12 +46,6 @@ OPEN_VESSELS = frozenset({"cup", "bowl"})
 
 ONE_MATERIAL_SHARE = 0.9
 """Share of the mask in one color from which a vessel seems to be of one material, and not full of something."""
-
-FOLIAGE = frozenset({"red", "orange", "yellow", "purple", "pink"})
-"""Colors that leaves and flowers may have."""
-
-TINTS = frozenset({"green", "blue", "purple"})
-"""Colors of glass that no drink in it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +78,7 @@ COLORS: dict[str, ColorRule] = {
 def color_arguments(target: GroundedTarget) -> tuple[str, ...]:
     """Colors that every object of the target may take: far in hue from what it is now, right in lightness."""
     word = noun(target.label)
-    allowed = frozenset(word.colors) or _OF_KIND.get(word.kind, frozenset(COLORS))
+    allowed = frozenset(word.colors) or frozenset(COLORS)
     return tuple(
         name
         for name, rule in COLORS.items()
@@ -101,7 +94,7 @@ def why_no_color(target: GroundedTarget) -> str:
     if kind == LIDS and not all(shows_its_lid(thing) for thing in target.objects):
         return "shows more than its lid"
     if not all(_present_color(thing) for thing in target.objects):
-        return "mostly a pot" if kind == LEAVES else "no color covers enough of it"
+        return "no color covers enough of it"
     return "its lightness suits no other color"
 
 
@@ -132,16 +125,9 @@ def _present_color(thing: SceneObject) -> str:
         return named
     if kind == LIDS and not shows_its_lid(thing):
         return ""
-    if kind == LEAVES and chroma < LEAF_CHROMA:
-        return ""
-    least = MIN_COLOR_SHARE if thing.color != "mixed" or kind == LEAVES else UNNAMED_COLOR_SHARE
-    if kind in _LEAST:
-        least = _LEAST[kind]
+    least = MIN_COLOR_SHARE if thing.color != "mixed" else UNNAMED_COLOR_SHARE
+    if kind == FURNITURE:
+        least = LEGGY_SHARE if thing.label in LEGGY else UPHOLSTERY_SHARE
     elif chroma >= VIVID_CHROMA:
         least = min(least, VIVID_SHARE)
     return named if thing.color_share >= least else ""
-
-
-_OF_KIND = {LEAVES: FOLIAGE, GLASS: TINTS}
-
-_LEAST = {"furniture": UPHOLSTERY_SHARE, GLASS: GLASS_SHARE}

@@ -50,19 +50,16 @@ CAST = frozenset(
 CHASED = CAST | {"plant"}
 """Kinds that may be all of a metal with a color of its own; in gray, leaves look painted."""
 
-GILT = CHASED | {"glassware"}
-"""Kinds that may be of gold; in other metals glass stays glass, or its drink shows."""
-
 CARVED = frozenset({"accessory", "fixture", "fruit", "furniture", "tableware", "thing", "toy", "vehicle"})
 """Kinds that may be carved of wood."""
 
 HEWN = CARVED - {"furniture"}
 """Kinds that may be hewn of stone; the folds and grain of furniture come through, and look like cloth or bark."""
 
-PANELED = CARVED | {"computer", "device"}
-"""Kinds that may have a case of wood."""
+PANELED = CARVED | {"device"}
+"""Kinds that may have a case of wood; not laptops, whose keys would melt into it."""
 
-UPHOLSTERED = frozenset({"bag", "computer", "furniture"})
+UPHOLSTERED = frozenset({"bag", "furniture"})
 """Kinds that may be covered with leather."""
 
 WORN = frozenset({"garment"})
@@ -104,12 +101,11 @@ def metal(image: Image, mask: Mask, tones: Tones) -> Image:
 
 
 MATERIALS: dict[str, Material] = {
-    "gold": Material(kinds=GILT, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
+    "gold": Material(kinds=CHASED, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
     "copper": Material(kinds=CHASED, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
     "polished steel": Material(kinds=CAST, tints=frozenset({"gray", "white", "black"}), tones=STEEL),
     "oak wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
     "walnut wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
-    "white marble": Material(kinds=HEWN, tints=frozenset({"white", "gray"}), texture="marble"),
     "granite": Material(kinds=HEWN, tints=frozenset({"gray", "white", "black"}), texture="granite"),
     "sandstone": Material(kinds=HEWN, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
     "brown leather": Material(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.color_offer import (
+    FURNITURE,
     GARMENT,
-    GLASS,
-    LIDS,
     PAINTABLE,
+    VIVID_CHROMA,
     color_arguments,
     is_filled,
-    shows_its_lid,
     why_no_color,
 )
 from tasks.backends.embedded.painting.copies.placements import additions, place_of, replacements, room_for
@@ -49,6 +49,9 @@ MIN_FABRIC_PX = 70
 DARK_CLOTH_L = 15.0
 """Mean lightness of a garment below which its folds are hardly more than noise."""
 
+PLAIN_SHARE = 0.9
+"""Furniture is made of one other material where this share of it is of one color: no cushions, no cloth over it."""
+
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
 
@@ -82,11 +85,16 @@ def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
     shining = kind == "screen" and thing.lab[0] > DARK_SCREEN_L
     small = min(thing.box.width, thing.box.height) < least_side(kind)
     if kind == GARMENT:
-        return not small and thing.lab[0] >= DARK_CLOTH_L
-    opened = kind == LIDS and not shows_its_lid(thing)
-    # Nothing that one sees through looks like metal already, whatever is in it.
-    alike = kind != GLASS and name_color(thing.lab) in material.tints
-    return not (small or is_filled(thing) or shining or opened or alike)
+        return not small and thing.lab[0] >= DARK_CLOTH_L and not may_be_printed(thing)
+    alike = name_color(thing.lab) in material.tints
+    if kind == FURNITURE and thing.color_share < PLAIN_SHARE:
+        return False
+    return not (small or is_filled(thing) or shining or alike)
+
+
+def may_be_printed(garment: SceneObject) -> bool:
+    """Whether a cloth is of several colors, and not of a vivid one, whose light and shade bear several names."""
+    return garment.color == "mixed" and math.hypot(*garment.lab[1:]) < VIVID_CHROMA
 
 
 def least_side(kind: str) -> int:
@@ -99,11 +107,12 @@ def _why_no_material(target: GroundedTarget) -> str:
     if any(min(o.box.width, o.box.height) < least_side(kind) for o in target.objects):
         return "too small for the look of a material"
     if kind == GARMENT:
-        return "too dark for a pattern to follow its folds"
+        printed = any(may_be_printed(o) for o in target.objects)
+        return "its print would show" if printed else "too dark for a pattern to follow its folds"
     if any(is_filled(o) for o in target.objects):
         return "may be full of something"
-    if kind == LIDS:
-        return "shows more than its lid"
+    if kind == FURNITURE and any(o.color_share < PLAIN_SHARE for o in target.objects):
+        return "of more than one color"
     return "shows something or looks like every such material already"
 
 
@@ -146,7 +155,7 @@ class EmbeddedEditorOffer(Offer):
     """Colors, materials, effects and copies of the photograph's own things; of people only their clothes."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 12
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:

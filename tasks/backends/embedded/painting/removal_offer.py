@@ -14,7 +14,7 @@ from tasks.backends.embedded.painting.belongings import (
     held_by_a_person,
     parts_of,
 )
-from tasks.imaging.geometry import containment, enlarge, from_rle, intersection, iou
+from tasks.imaging.geometry import containment, enlarge, from_rle, intersection, iou, touches_border
 from tasks.imaging.masks import dilate
 from tasks.records.records import Box, EditType, GroundedTarget, SceneObject
 from tasks.records.settings_base import Settings
@@ -71,7 +71,7 @@ class EmbeddedInpainterOffer(Offer):
     """Removal of what stands alone: a small inpainter cannot finish the things that were hidden by it."""
 
     name: ClassVar[str] = "embedded inpainter"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     edit_types: ClassVar[frozenset[EditType]] = frozenset({EditType.REMOVE})
 
     def __init__(self, options: Settings) -> None:
@@ -89,6 +89,9 @@ class EmbeddedInpainterOffer(Offer):
             return Offered(why_not="carries what stands on it")
         if target.label in self.leafy:
             return Offered(why_not="its shadow of leaves would stay")
+        source = target.scene.source
+        if any(touches_border(o.box, source.width, source.height) for o in target.objects):
+            return Offered(why_not="cut off by the edge of the picture, with nothing beyond it to fill from")
         return Offered(why_not=what_depends_on(target, self.taken_along(target)))
 
     def accepts(self, edit_type: EditType, target: GroundedTarget, argument: str) -> str:

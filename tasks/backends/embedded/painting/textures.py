@@ -22,7 +22,6 @@ Tones = Sequence[tuple[float, tuple[int, int, int]]]
 
 OAK: Tones = ((0, (120, 76, 36)), (0.45, (174, 122, 66)), (0.8, (208, 160, 98)), (1, (224, 182, 124)))
 WALNUT: Tones = ((0, (50, 28, 16)), (0.45, (92, 56, 34)), (0.8, (128, 84, 54)), (1, (150, 104, 70)))
-MARBLE: Tones = ((0, (96, 98, 104)), (0.45, (176, 176, 180)), (0.75, (226, 225, 222)), (1, (246, 245, 242)))
 SANDSTONE: Tones = ((0, (84, 76, 62)), (0.35, (142, 130, 108)), (0.6, (182, 168, 142)), (1, (220, 208, 182)))
 LEATHER: Tones = ((0, (44, 22, 12)), (0.5, (110, 62, 34)), (1, (168, 104, 62)))
 
@@ -43,15 +42,6 @@ def wood(seed: int, tones: Tones) -> Image:
     rings = 0.5 + 0.5 * np.sin(2 * np.pi * (7 * y + 6.6 * bend))
     fibers = _noise(90, 3, seed + 2, octaves=2)
     return _toned(0.55 * rings + 0.45 * fibers, tones)
-
-
-def marble(seed: int, tones: Tones) -> Image:
-    """A pale ground with two nets of veins."""
-    y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
-    coarse, fine = _noise(3, 3, seed, octaves=6), _noise(5, 5, seed + 1, octaves=6)
-    first = np.abs(np.sin(np.pi * (3 * x + 2 * y + 3.5 * coarse))) ** 0.35
-    second = np.abs(np.sin(np.pi * (2 * y - 3 * x + 4 * fine))) ** 0.3
-    return _toned(0.85 * np.minimum(first, 0.35 + 0.65 * second) + 0.15 * fine, tones)
 
 
 def granite(seed: int) -> Image:
@@ -91,7 +81,6 @@ def leather(seed: int, tones: Tones) -> Image:
 TEXTURES = {
     "oak": partial(wood, 1, OAK),
     "walnut": partial(wood, 7, WALNUT),
-    "marble": partial(marble, 3, MARBLE),
     "granite": partial(granite, 5),
     "sandstone": partial(stone, 9, SANDSTONE),
     "leather": partial(leather, 11, LEATHER),

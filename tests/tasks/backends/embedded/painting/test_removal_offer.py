@@ -32,6 +32,11 @@ def test_what_stands_alone_is_removed_and_needs_no_argument():
     assert OFFER.accepts(EditType.REMOVE, target(desk(), 0), NO_ARGUMENT) == ""
 
 
+@pytest.mark.parametrize("box", [(0, 300, 150, 500), (300, HEIGHT - 200, 450, HEIGHT - 2)])
+def test_what_the_edge_of_the_picture_cuts_off_is_not_removed(box):
+    assert _why(target(scene([thing("suitcase", box)]), 0)).startswith("cut off by the edge")
+
+
 @pytest.mark.parametrize(
     ("left", "objection"),
     [(240, "close to another zebra"), (255, "close to another zebra"), (262, ""), (300, "")],

@@ -32,7 +32,7 @@ def ray_train(arguments, **environment):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_steps_of_two_workers_have_the_losses_of_torchrun(tmp_path):
     release = write_samples(tmp_path / "release")
     runs = {name: tmp_path / name for name in ("torchrun", "ray")}

@@ -37,7 +37,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_section_is_measured_without_the_packages_of_the_edges(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     done = run("--debug", "--device", "cpu", "--out", str(out))

@@ -5,15 +5,36 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from toy_stage import numbered_units, toy_job
 
 from flows.build.drain import Drain, Drained
-from flows.build.fan_out import UnitDone, start_units
+from flows.build.fan_out import UnitDone, UnitRun, start_units
 from flows.build.pool_in_process import InProcessPool
 from flows.build.unit_queue import Limits
+
+
+def units_of(
+    folder: Path,
+    count: int,
+    pool: InProcessPool,
+    on_done: Callable[[UnitDone], None],
+    *,
+    drain: Drain | None = None,
+    partitions: int = 1,
+) -> UnitRun:
+    return start_units(
+        toy_job(folder),
+        numbered_units(count),
+        pool,
+        limits=Limits(),
+        partitions=partitions,
+        on_done=on_done,
+        drain=drain,
+    )
 
 
 def commits(folder: Path) -> set[str]:
@@ -28,15 +49,7 @@ def test_units_at_work_are_committed_and_no_other_is_begun(tmp_path: Path) -> No
         drain.request()
 
     pool = InProcessPool(units_in_flight=2)
-    run = start_units(
-        toy_job(tmp_path),
-        numbered_units(9),
-        pool,
-        limits=Limits(),
-        partitions=1,
-        on_done=on_done,
-        drain=drain,
-    )
+    run = units_of(tmp_path, 9, pool, on_done, drain=drain)
     with pytest.raises(Drained, match=r"toy: stopped on request; .* the same command resumes"):
         run.run_partition(0)
     pool.close()
@@ -50,10 +63,7 @@ def test_units_at_work_are_committed_and_no_other_is_begun(tmp_path: Path) -> No
 def test_a_stage_whose_units_are_all_done_ends_as_always(tmp_path: Path) -> None:
     drain = Drain()
     pool = InProcessPool()
-    run = start_units(
-        toy_job(tmp_path), numbered_units(1), pool, limits=Limits(), partitions=1, on_done=lambda done: drain.request(),
-        drain=drain,
-    )  # fmt: skip
+    run = units_of(tmp_path, 1, pool, lambda done: drain.request(), drain=drain)
     assert run.run_partition(0) == 1
     with pytest.raises(Drained, match="next: stopped on request"):
         drain.check("next")
@@ -64,10 +74,7 @@ def test_running_units_of_a_later_partition_are_reported_when_their_turn_comes(
 ) -> None:
     done: list[str] = []
     pool = InProcessPool(units_in_flight=3)
-    run = start_units(
-        toy_job(tmp_path), numbered_units(8), pool, limits=Limits(), partitions=4,
-        on_done=lambda unit: done.append(unit.unit_id),
-    )  # fmt: skip
+    run = units_of(tmp_path, 8, pool, lambda unit: done.append(unit.unit_id), partitions=4)
     for number in range(len(run.partitions)):
         run.run_partition(number)
         assert run.partitions[number] <= set(done)
@@ -132,15 +139,7 @@ def test_a_pool_stops_after_an_interrupt_that_python_loses(tmp_path: Path) -> No
         InterruptsWhenFreed()
 
     pool = InProcessPool()
-    run = start_units(
-        toy_job(tmp_path),
-        numbered_units(6),
-        pool,
-        limits=Limits(),
-        partitions=1,
-        on_done=on_done,
-        drain=drain,
-    )
+    run = units_of(tmp_path, 6, pool, on_done, drain=drain)
     with drain.listening(), pytest.raises(KeyboardInterrupt):
         run.run_partition(0)
     pool.close()
@@ -162,9 +161,7 @@ def test_an_interrupted_pool_waits_for_no_unit(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     pool = InProcessPool(units_in_flight=2)
-    run = start_units(
-        toy_job(tmp_path), numbered_units(6), pool, limits=Limits(), partitions=1, on_done=interrupt
-    )
+    run = units_of(tmp_path, 6, pool, interrupt)
     with pytest.raises(KeyboardInterrupt):
         run.run_partition(0)
     pool.close()

@@ -45,16 +45,11 @@ STEEL = (
 CAST = frozenset(
     {"accessory", "device", "fixture", "fruit", "screen", "tableware", "thing", "toy", "vehicle"}
 )
-"""Kinds that may be all of metal: no people, animals, food or cloth, nor laptops, whose lids would seem to bulge."""
+"""Kinds that may be all of metal: no people, animals, food, cloth or leaves, whose fine detail would melt, nor laptops,
+whose lids would seem to bulge."""
 
-CHASED = CAST | {"plant"}
-"""Kinds that may be all of a metal with a color of its own; in gray, leaves look painted."""
-
-CARVED = frozenset({"accessory", "fixture", "fruit", "furniture", "tableware", "thing", "toy", "vehicle"})
-"""Kinds that may be carved of wood."""
-
-HEWN = CARVED - {"furniture"}
-"""Kinds that may be hewn of stone; the folds and grain of furniture come through, and look like cloth or bark."""
+CARVED = frozenset({"accessory", "fixture", "fruit", "tableware", "thing", "toy", "vehicle"})
+"""Kinds that may be carved of wood or stone; not furniture, whose folds and seams come through and look like bark."""
 
 PANELED = CARVED | {"device"}
 """Kinds that may have a case of wood; not laptops, whose keys would melt into it."""
@@ -64,6 +59,9 @@ UPHOLSTERED = frozenset({"bag", "furniture"})
 
 WORN = frozenset({"garment"})
 """Kinds that may be sewn of another fabric."""
+
+GLOSS, SHINING = 1.5, 90.0
+"""Gain of highlights, and the percentile of the thing's lightness from which a pixel is one."""
 
 Tones = tuple[tuple[float, tuple[int, int, int]], ...]
 
@@ -89,11 +87,16 @@ class Material:
 
 
 def metal(image: Image, mask: Mask, tones: Tones) -> Image:
-    """The picture in the tones of a polished metal: its own shading stretched, on a body that bulges."""
-    light = 0.66 * _stretched(image, mask) + 0.34 * _bulge(mask)
+    """The picture in the tones of a polished metal: its own shading without its grain, stretched, on a bulging body."""
+    size = longest_side(mask)
+    own = _light(image)
+    light = 0.62 * _stretched(_without_grain(own, size), mask) + 0.38 * _bulge(mask)
     # Polished metal mirrors bright and dark areas in turn; a monotonic ramp looks like colored plaster.
-    smooth = cv2.GaussianBlur(light, (0, 0), max(1.5, 0.01 * longest_side(mask)))
-    level = np.clip(100 * (light + 0.16 * np.sin(4.4 * np.pi * smooth + 0.6)), 0, 100)
+    smooth = cv2.GaussianBlur(light, (0, 0), max(1.5, 0.015 * size))
+    level = 100 * (light + 0.14 * np.sin(4.4 * np.pi * smooth + 0.6))
+    if mask.any():  # what shines on the thing shines more on metal
+        level = level + GLOSS * np.clip(own - np.percentile(own[mask], SHINING), 0, None)
+    level = np.clip(level, 0, 100)
     stops = np.array([at for at, _ in tones], np.float32)
     curve = np.array([rgb for _, rgb in tones], np.float32)
     channels = [np.interp(level, stops, curve[:, c]) for c in range(3)]
@@ -101,13 +104,13 @@ def metal(image: Image, mask: Mask, tones: Tones) -> Image:
 
 
 MATERIALS: dict[str, Material] = {
-    "gold": Material(kinds=CHASED, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
-    "copper": Material(kinds=CHASED, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
+    "gold": Material(kinds=CAST, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
+    "copper": Material(kinds=CAST, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
     "polished steel": Material(kinds=CAST, tints=frozenset({"gray", "white", "black"}), tones=STEEL),
     "oak wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
     "walnut wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
-    "granite": Material(kinds=HEWN, tints=frozenset({"gray", "white", "black"}), texture="granite"),
-    "sandstone": Material(kinds=HEWN, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
+    "granite": Material(kinds=CARVED, tints=frozenset({"gray", "white", "black"}), texture="granite"),
+    "sandstone": Material(kinds=CARVED, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
     "brown leather": Material(
         kinds=UPHOLSTERED, tints=frozenset({"brown", "orange", "red", "black"}), texture="leather"
     ),
@@ -123,12 +126,22 @@ def _light(image: Image) -> Plane:
     return np.asarray(to_lab(image)[..., 0], np.float32)
 
 
-def _stretched(image: Image, mask: Mask) -> Plane:
-    """Lightness (H, W) with the object's 3rd to 97th percentile stretched to 0.08..0.95, a little smoothed."""
-    light = np.asarray(cv2.bilateralFilter(_light(image), 7, 12, 3), np.float32)
+def _without_grain(light: Plane, size: float) -> Plane:
+    """Lightness (H, W) without speckles and grain, which make metal look rusty; edges of the thing stay.
+
+    ``size`` is the thing's longer side, pixels.
+    """
+    reach = max(2.0, 0.012 * size)
+    for step in (14, 10):
+        light = np.asarray(cv2.bilateralFilter(light, 0, step, reach), np.float32)
+    return light
+
+
+def _stretched(light: Plane, mask: Mask) -> Plane:
+    """Lightness (H, W) with the object's 3rd to 97th percentile stretched to 0.08..0.95."""
     low, high = np.percentile(light[mask], (3, 97)) if mask.any() else (0.0, 100.0)
-    # Faint shading of a plain object may be amplified, but not its noise.
-    span = max(float(high - low), 24.0)
+    # Faint shading of a plain object may be amplified, but not until it looks stained.
+    span = max(float(high - low), 34.0)
     return np.asarray(np.clip(0.5 + 0.87 * (light - (low + high) / 2) / span, 0, 1), np.float32)
 
 

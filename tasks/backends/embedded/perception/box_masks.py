@@ -21,6 +21,10 @@ from tasks.records.records import Box
 Corners = tuple[float, float, float, float]
 Points = Sequence[tuple[float, float]]
 
+AGAIN = 2
+"""How often a mask that is worth it is given back to the network: its first answer is often ragged, takes in a
+neighbor or leaves out legs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BoxMask:
@@ -29,7 +33,7 @@ class BoxMask:
     Attributes:
         mask: (H, W) bool in the picture's pixels.
         quality: the network's own estimate of the IoU, 0..1.
-        stability: IoU of the masks at logits +1 and -1, 0..1; ``second_stability`` that of the second prompt's mask.
+        stability: IoU of the masks at logits +1 and -1, 0..1.
         repeat: IoU with the mask of a second prompt: its own box, and a point deep inside.
         whole: share of the raw mask in one piece, 0..1.
         agreement: IoU with the mask of the other look, whole picture or window; None where there was one look.
@@ -40,7 +44,6 @@ class BoxMask:
     stability: float
     repeat: float
     whole: float
-    second_stability: float = 0.0
     agreement: float | None = None
 
     def rank(self, box: Box) -> float:
@@ -48,7 +51,7 @@ class BoxMask:
         return self.quality * self.stability * self.repeat * self.whole * _fit(self.mask, box)
 
 
-def draw(image: Image, features: Features, box: Box, max_hole_share: float) -> BoxMask:
+def draw(image: Image, features: Features, box: Box, max_hole_share: float, *, again: int) -> BoxMask:
     """Prompts with the box, then with the mask's own box and a point deep inside it, and compares both masks.
 
     Args:
@@ -56,13 +59,16 @@ def draw(image: Image, features: Features, box: Box, max_hole_share: float) -> B
         features: of that image.
         box: of the thing, in the image's pixels.
         max_hole_share: holes up to this share of the mask are filled.
+        again: how often each mask is given back to the network.
     """
-    first = best_answer(features, corners(box), expected=box)
-    repeat = second = 0.0
+    first = best_answer(features, corners(box), expected=box, again=again)
+    repeat = 0.0
     if first.mask.any():
         tight = box_of(first.mask)
-        again = best_answer(features, corners(tight), (inner_point(first.mask),), expected=tight)
-        repeat, second = mask_iou(first.mask, again.mask), again.stability
+        second = best_answer(
+            features, corners(tight), (inner_point(first.mask),), expected=tight, again=again
+        )
+        repeat = mask_iou(first.mask, second.mask)
     piece, whole = largest_piece(refine(image, first.logits))
     return BoxMask(
         mask=fill_holes(piece, max_hole_share),
@@ -70,7 +76,6 @@ def draw(image: Image, features: Features, box: Box, max_hole_share: float) -> B
         stability=first.stability,
         repeat=repeat,
         whole=whole,
-        second_stability=second,
     )
 
 
@@ -81,7 +86,9 @@ def draw_in_window(
     part = cropped(image, window)
     features = sam2().encode(part)
     return {
-        number: in_picture(draw(part, features, moved(box, window), max_hole_share), window, image.shape)
+        number: in_picture(
+            draw(part, features, moved(box, window), max_hole_share, again=AGAIN), window, image.shape
+        )
         for number, box in boxes.items()
     }
 

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from pydantic import Field
 
-from tasks.backends.embedded.perception.box_masks import best_answer, corners
+from tasks.backends.embedded.perception.box_masks import AGAIN, best_answer, corners
 from tasks.backends.embedded.perception.garment_measures import (
     above_waist,
     bare_share,
@@ -56,9 +56,6 @@ TOP, TROUSERS, SHORTS = "top", "trousers", "shorts"
 """Labels: words that are true of whatever is worn there; a shirt, sweater or jacket is a top."""
 
 LABELS = (TOP, TROUSERS, SHORTS)
-
-AGAIN = 2
-"""How often a mask is given back to the network, which by points alone often finds ragged parts of a garment."""
 
 LEAST_PIECE = 0.05
 """Share of a garment from which what an arm or a strap cuts off is a piece of it."""

@@ -1,4 +1,4 @@
-"""Bounds of the checks on masks: less is asked of a mask that the network, or a second look, is sure of."""
+"""Bounds of the checks on masks: less is asked of a mask of whose extent the network is sure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,10 @@ from tasks.records.settings_base import Settings
 VESSELS = frozenset({"tableware", "glassware"})
 """Kinds of noun whose mask should fill the detector's box."""
 
-THIN_LEGS = frozenset({"dining table"})
-"""Classes of which both looks may miss the same thin parts, so that their agreement says little."""
-
 NEAR_MISS = {
-    "mask_quality": 0.7,
-    "mask_stability": 0.75,
-    "mask_repeat_agreement": 0.8,
+    "mask_quality": 0.88,
+    "mask_stability": 0.84,
+    "mask_repeat_agreement": 0.85,
     "mask_in_one_piece": 0.8,
     "mask_box_agreement": 0.5,
 }
@@ -35,35 +32,13 @@ MAX_NEAR_SHARE = 0.15
 class SegmenterOptions(Settings):
     """Bounds of the checks, set by inspecting masks of the demo photographs."""
 
-    min_quality: float = Field(default=0.8, ge=0, le=1, description="the network's own estimate of IoU")
+    min_quality: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="the network's own estimate of IoU; below, it often takes two persons for one",
+    )
     min_stability: float = Field(default=0.92, ge=0, le=1, description="IoU of masks at logits +1 and -1")
-    min_sure_stability: float = Field(
-        default=0.9,
-        ge=0,
-        le=1,
-        description="the same for masks of at least ``sure_quality`` whose second prompt's mask is as stable",
-    )
-    sure_quality: float = Field(
-        default=0.92,
-        ge=0,
-        le=1,
-        description="the network's estimate from which a soft outline (thin legs, blur) is no doubt of its extent",
-    )
-    min_soft_stability: float = Field(
-        default=0.82,
-        ge=0,
-        le=1,
-        description="the same for masks of at least ``soft_quality`` that both prompts draw alike: fur, blur",
-    )
-    soft_quality: float = Field(
-        default=0.935,
-        ge=0,
-        le=1,
-        description="the network's estimate that such a mask needs: cubs side by side have less",
-    )
-    min_soft_repeat: float = Field(
-        default=0.965, ge=0, le=1, description="agreement of both prompts from which they draw alike"
-    )
     min_box_agreement: float = Field(
         default=0.72, ge=0, le=1, description="IoU of the mask's box with the prompt box"
     )
@@ -96,11 +71,15 @@ class SegmenterOptions(Settings):
         le=1,
         description="the same for a sure mask: people side by side, books in a stack",
     )
-    min_sure_repeat: float = Field(
+    sure_quality: float = Field(
         default=0.96,
         ge=0,
         le=1,
-        description="agreement of both prompts from which a mask of ``sure_quality`` and ``min_stability`` is sure",
+        description="the network's estimate from which it has no doubt of the extent, with the next two",
+    )
+    min_sure_stability: float = Field(default=0.93, ge=0, le=1, description="stability of a sure mask")
+    min_sure_repeat: float = Field(
+        default=0.97, ge=0, le=1, description="agreement of both prompts on a sure mask"
     )
     min_sure_box_agreement: float = Field(
         default=0.6,
@@ -114,21 +93,8 @@ class SegmenterOptions(Settings):
     min_in_box: float = Field(
         default=0.93, ge=0, le=1, description="share of such a mask's own box inside the prompt box"
     )
-    min_looks_agreement: float = Field(
-        default=0.93,
-        ge=0,
-        le=1,
-        description="IoU of the masks of both looks from which they confirm each other, at ``agreed_quality``",
-    )
-    agreed_quality: float = Field(
-        default=0.88, ge=0, le=1, description="the network's estimate that a mask of two agreeing looks needs"
-    )
-    min_agreed_repeat: float = Field(
-        default=0.95, ge=0, le=1, description="agreement of both prompts that it needs"
-    )
-    min_agreed_stability: float = Field(default=0.88, ge=0, le=1, description="stability that it needs")
     min_repeat_agreement: float = Field(
-        default=0.85, ge=0, le=1, description="IoU with the mask of a second prompt"
+        default=0.93, ge=0, le=1, description="IoU with the mask of a second prompt"
     )
     min_whole: float = Field(default=0.9, ge=0, le=1, description="share of the raw mask in one piece")
     min_edge_ratio: float = Field(
@@ -162,17 +128,6 @@ def nearly_passes(checks: Sequence[Measurement]) -> bool:
     )
 
 
-def least_stability(found: BoxMask, label: str, limits: SegmenterOptions) -> float:
-    """The bound of a mask's stability, 0..1; less for sure masks, whose outlines may be blurred or long and thin."""
-    if label not in THIN_LEGS:
-        if found.quality >= limits.soft_quality and found.repeat >= limits.min_soft_repeat:
-            return limits.min_soft_stability
-        if _agreed(found, limits):
-            return limits.min_agreed_stability
-    sure = found.quality >= limits.sure_quality and found.second_stability >= limits.min_sure_stability
-    return limits.min_sure_stability if sure else limits.min_stability
-
-
 def least_box_agreement(found: BoxMask, label: str, inside: bool, limits: SegmenterOptions) -> float:
     """The bound of the IoU of a mask's box with the prompt box; less for a sure mask ``inside`` the box.
 
@@ -187,19 +142,9 @@ def least_box_agreement(found: BoxMask, label: str, inside: bool, limits: Segmen
 
 
 def is_sure(found: BoxMask, limits: SegmenterOptions) -> bool:
-    """Whether the network has no doubt of the mask's extent, by one look or by two that agree."""
-    alone = (
+    """Whether the network has no doubt of the mask's extent."""
+    return (
         found.quality >= limits.sure_quality
         and found.repeat >= limits.min_sure_repeat
-        and found.stability >= limits.min_stability
-    )
-    return alone or (_agreed(found, limits) and found.stability >= limits.min_agreed_stability)
-
-
-def _agreed(found: BoxMask, limits: SegmenterOptions) -> bool:
-    return (
-        found.agreement is not None
-        and found.agreement >= limits.min_looks_agreement
-        and found.quality >= limits.agreed_quality
-        and found.repeat >= limits.min_agreed_repeat
+        and found.stability >= limits.min_sure_stability
     )

@@ -11,14 +11,13 @@ import numpy as np
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
-from tasks.backends.embedded.perception.box_masks import BoxMask, better, draw, draw_in_window
+from tasks.backends.embedded.perception.box_masks import AGAIN, BoxMask, better, draw, draw_in_window
 from tasks.backends.embedded.perception.closer_windows import plan_windows
 from tasks.backends.embedded.perception.garments import ASSETS, garment_finder
 from tasks.backends.embedded.perception.mask_bounds import (
     SegmenterOptions,
     is_sure,
     least_box_agreement,
-    least_stability,
     nearly_passes,
 )
 from tasks.backends.embedded.perception.mask_measures import color_distance, edge_ratio, solidity
@@ -33,7 +32,7 @@ from tasks.records.records import Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-VERSION = 13
+VERSION = 14
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"
@@ -74,7 +73,10 @@ class _Drawn:
 
 
 class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
-    """Box-prompted masks. Each picture is encoded once; each box is prompted twice, to compare."""
+    """Box-prompted masks. Each picture is encoded once; each box is prompted twice, to compare.
+
+    Masks of candidates for targets are given back to the network, which improves them.
+    """
 
     Options: ClassVar[type[Settings]] = SegmenterOptions
     answering = frozenset(SegmenterOptions.model_fields)
@@ -114,7 +116,11 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
     def _segment(self, question: SegmentQuestion) -> tuple[Segmentation, ...]:
         image, detections = question.picture.rgb, question.detections
         features = self._model.encode(image)
-        drawn = [self._garment(image, d, detections) or self._draw(image, features, d) for d in detections]
+        drawn = [
+            self._garment(image, d, detections)
+            or self._draw(image, features, d, AGAIN if number in question.candidates else 0)
+            for number, d in enumerate(detections)
+        ]
         drawn = self._closer(image, drawn, question.candidates)
         masks = self._parted(drawn)
         return tuple(self._measure(image, i, drawn, masks) for i in range(len(drawn)))
@@ -166,10 +172,9 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         )
         return _Drawn(detection=detection, found=found_mask, more=best.checks)
 
-    def _draw(self, image: Image, features: Features, detection: Detection) -> _Drawn:
-        return _Drawn(
-            detection=detection, found=draw(image, features, detection.box, self.options.max_hole_share)
-        )
+    def _draw(self, image: Image, features: Features, detection: Detection, again: int) -> _Drawn:
+        found = draw(image, features, detection.box, self.options.max_hole_share, again=again)
+        return _Drawn(detection=detection, found=found)
 
     def _measure(
         self, image: Image, index: int, drawn: Sequence[_Drawn], masks: Sequence[Mask]
@@ -186,7 +191,7 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
         contested = int(np.count_nonzero(mask & others)) / area if area else 1.0
         checks: tuple[Measurement, ...] = (
             measure("mask_quality", found.quality, low=limits.min_quality),
-            measure("mask_stability", found.stability, low=least_stability(found, label, limits)),
+            measure("mask_stability", found.stability, low=limits.min_stability),
             measure(
                 "mask_box_agreement", iou(tight, box), low=least_box_agreement(found, label, inside, limits)
             ),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tasks.backends.embedded.perception.box_masks import BoxMask, better, in_picture
+from tasks.backends.embedded.perception import box_masks, segmenter
+from tasks.backends.embedded.perception.box_masks import BoxMask, better, draw, in_picture
 from tasks.backends.embedded.perception.mask_bounds import (
     SegmenterOptions,
     least_box_agreement,
-    least_stability,
     nearly_passes,
 )
 from tasks.backends.embedded.perception.mask_measures import (
@@ -23,11 +24,14 @@ from tasks.backends.embedded.perception.mask_measures import (
     stability,
 )
 from tasks.backends.embedded.perception.mask_refinement import refine
+from tasks.backends.embedded.perception.sam2 import Features, Proposals
 from tasks.backends.embedded.perception.segmenter import own_kind_share, part_masks
 from tasks.imaging.geometry import box_of
 from tasks.imaging.masks import mask_iou
 from tasks.records.measuring import measure
 from tasks.records.records import Box
+from tasks.roles.picture import Picture
+from tasks.roles.questions import Detection, SegmentQuestion
 
 
 def _square(side: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -86,64 +90,11 @@ def test_stability_falls_with_soft_edges() -> None:
     assert stability(soft) < 0.5
 
 
-@pytest.mark.parametrize(
-    ("quality", "firm", "second", "passes"),
-    [
-        (0.95, 0.91, 0.91, True),
-        (0.95, 0.89, 0.95, False),
-        (0.95, 0.91, 0.89, False),
-        (0.9, 0.91, 0.91, False),
-        (0.9, 0.93, 0.5, True),
-    ],
-)
-def test_only_a_sure_mask_may_have_a_soft_outline(
-    quality: float, firm: float, second: float, passes: bool
-) -> None:
-    found = _found(quality=quality, stability=firm, second_stability=second, repeat=0.9)
-    assert (firm >= least_stability(found, "person", SegmenterOptions())) == passes
-
-
-@pytest.mark.parametrize(
-    ("label", "quality", "repeat", "firm", "passes"),
-    [
-        ("cat", 0.94, 0.98, 0.83, True),
-        ("cat", 0.94, 0.98, 0.81, False),
-        ("bear", 0.922, 0.981, 0.879, False),  # three cubs
-        ("chair", 0.94, 0.958, 0.86, False),  # the second prompt draws something else
-        ("dining table", 0.94, 0.98, 0.86, False),
-    ],
-)
-def test_an_outline_may_be_soft_where_both_prompts_draw_it_alike(
-    label: str, quality: float, repeat: float, firm: float, passes: bool
-) -> None:
-    found = _found(quality=quality, stability=firm, second_stability=firm, repeat=repeat)
-    assert (firm >= least_stability(found, label, SegmenterOptions())) == passes
-
-
-@pytest.mark.parametrize(
-    ("label", "change", "passes"),
-    [
-        ("person", {}, True),
-        ("person", {"agreement": None}, False),
-        ("person", {"agreement": 0.9}, False),
-        ("person", {"quality": 0.85}, False),
-        ("person", {"repeat": 0.9}, False),
-        ("person", {"stability": 0.86}, False),
-        ("dining table", {}, False),  # both looks miss the same thin legs
-    ],
-)
-def test_a_soft_outline_may_be_confirmed_by_a_second_look(
-    label: str, change: dict[str, float], passes: bool
-) -> None:
-    found = _found(**{"quality": 0.9, "stability": 0.885, "repeat": 0.97, "agreement": 0.95, **change})
-    assert (found.stability >= least_stability(found, label, SegmenterOptions())) == passes
-
-
 def _found(**values: float | None) -> BoxMask:
     return BoxMask(
         **{
             "mask": _square(10, 2, 2, 8, 8),
-            "quality": 0.95,
+            "quality": 0.97,
             "stability": 0.95,
             "repeat": 0.98,
             "whole": 1.0,
@@ -156,8 +107,8 @@ def _found(**values: float | None) -> BoxMask:
     ("values", "nearly"),
     [
         ({}, False),
-        ({"mask_stability": 0.8}, True),
-        ({"mask_stability": 0.8, "mask_own_kind_share": 0.1}, True),
+        ({"mask_stability": 0.86}, True),
+        ({"mask_stability": 0.86, "mask_own_kind_share": 0.1}, True),
         ({"mask_stability": 0.6}, False),
         ({"mask_own_kind_share": 0.5}, False),
         ({"mask_stability": 0.8, "mask_contested_share": 0.3}, False),
@@ -229,3 +180,58 @@ def test_a_bump_on_a_glass_lowers_its_solidity_and_a_plain_outline_keeps_it() ->
     bump[70:84, 80:92] = True
     assert solidity(bump) < SegmenterOptions().min_solidity < solidity(glass)
     assert solidity(np.zeros((8, 8), bool)) == 0.0
+
+
+class _Improving:
+    """Answers with a ragged mask first, and with the whole thing once its mask is given back."""
+
+    def __init__(self) -> None:
+        self.given: list[bool] = []
+
+    def propose(
+        self,
+        features: Features,
+        box: object = None,
+        inside: object = (),
+        outside: object = (),
+        previous: np.ndarray | None = None,
+    ) -> Proposals:
+        self.given.append(previous is not None)
+        logits = np.full((3, 64, 64), -8.0, np.float32)
+        logits[:, 16:48, 16 : 48 if previous is not None else 36] = 8.0
+        return Proposals(logits=logits, quality=np.array([0.9, 0.8, 0.7], np.float32))
+
+
+@pytest.mark.parametrize(("again", "right"), [(0, 144), (1, 192), (2, 192)])
+def test_a_mask_is_given_back_to_the_network_as_often_as_asked(
+    again: int, right: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = _Improving()
+    monkeypatch.setattr(box_masks, "sam2", lambda: network)
+    features = Features(height=256, width=256, tensors={})
+    picture = np.full((256, 256, 3), 90, np.uint8)
+    found = draw(picture, features, Box(x0=64, y0=64, x1=192, y1=192), 0.01, again=again)
+    assert network.given == [False, *[True] * again] * 2  # for the box, and for the mask's own box
+    assert abs(box_of(found.mask).x1 - right) <= 2
+
+
+def test_only_candidates_are_worth_the_second_thought(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def noted(*args: object, again: int) -> BoxMask:
+        asked.append(again)
+        return _found()
+
+    monkeypatch.setattr(segmenter, "draw", noted)
+    backend = segmenter.Sam2Segmenter.__new__(segmenter.Sam2Segmenter)
+    backend.options = SegmenterOptions(max_windows=0)
+    backend._model = SimpleNamespace(encode=lambda image: None)  # type: ignore[assignment]
+    boxes = [Box(x0=1, y0=1, x1=8, y1=8), Box(x0=2, y0=2, x1=9, y1=9)]
+    question = SegmentQuestion(
+        subject="s",
+        picture=Picture.of_pixels(np.zeros((10, 10, 3), np.uint8)),
+        detections=tuple(Detection(label="cup", box=box, score=0.9) for box in boxes),
+        candidates=(1,),
+    )
+    assert len(backend.answer_one(question)) == 2
+    assert asked == [0, box_masks.AGAIN]

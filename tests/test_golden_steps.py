@@ -15,14 +15,14 @@ from tasks.stages.grounding.stage import STEP_VERSIONS as GROUNDING
 from tasks.stages.instruction.stage import STEP_VERSIONS as INSTRUCTION
 from tests.tasks.stages.answering import answered
 from tests.tasks.stages.editing.drawn_scene import PAINTS, draw_ground, make_plan, shaded
-from tests.tasks.stages.editing.planted_stage import RED, PlantedEditor, run
+from tests.tasks.stages.editing.planted_stage import EVERY_GATE, RED, PlantedEditor, run
 from tests.tasks.stages.grounding.test_stage import SCENE, Pictures, item, stage
 from tests.tasks.stages.instruction.example_scenes import cups, desk, street, target
 from tests.tasks.stages.instruction.test_stage import NoPixels, _input, _stage
 
 GOLDEN = {
     "grounding": ("{'scene': 6, 'targets': 3, 'red_picture': 1}", "0c65c252229b0aec"),
-    "editing": ("{'crop': 1, 'edit': 2, 'removal': 9, 'compositing': 1, 'gates': 10}", "1207c3130b61c1bb"),
+    "editing": ("{'crop': 1, 'edit': 2, 'removal': 10, 'compositing': 1, 'gates': 11}", "d6eb5f42d847334c"),
     "instruction": ("{'draw': 4, 'ask': 2, 'rewrite': 2, 'gates': 3}", "16856631558d2198"),
 }
 """Stage -> versions of its steps, and the digest of what they gave. Raise the step's version, then write both anew."""
@@ -61,7 +61,7 @@ def test_editing_gives_what_its_versions_stand_for():
     shaded(picture, RED, PAINTS["red"])
     darker = PlantedEditor(lambda image, mask: np.where(mask[..., None], image // 2, image))
     outcomes = [
-        run(picture, make_plan(RED, EditType.REMOVE), fill=ground, editor=darker),
+        run(picture, make_plan(RED, EditType.REMOVE), fill=ground, editor=darker, settings=EVERY_GATE),
         run(picture, make_plan(RED, EditType.APPEARANCE, argument="sepia"), editor=darker),
     ]
     assert (str(EDITING), digest(outcomes)) == GOLDEN["editing"]

@@ -85,6 +85,8 @@ GATES: Mapping[str, str] = {
     "novel_fill_share": "share of the fill unlike anything around it",
     "busy_fill_share": "share of the fill with more contrast than anywhere around it",
     "shadow_left_share": "shadow left in and at the fill, in areas of the target",
+    "even_ground_share": "share of the ground around it that is seen and even",
+    "remains_share": "what departs from the ground in and around the fill, in areas of the fill",
     "found_before_score": "detector's score for the target before",
     "found_after_score": "detector's score for the target afterwards",
     "new_object_score": "detector's score for something new",

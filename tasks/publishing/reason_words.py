@@ -154,7 +154,8 @@ REASONS: Mapping[Reason, ReasonWords] = {
     ),
     Reason.WRONG_COLOR: _say("wrong color", "The object does not have the requested color after the edit."),
     Reason.UNEVEN_GROUND: _say(
-        "uneven ground", "There is no even ground of the same kind on which a copied thing could stand."
+        "uneven ground",
+        "The ground is not even: not on the place for a copied thing, or not around the thing to take out.",
     ),
     Reason.NOT_FOUND_AGAIN: _say(
         "not found again", "The detector does not find the new thing where the edit put it."
@@ -181,7 +182,10 @@ REASONS: Mapping[Reason, ReasonWords] = {
     Reason.FOREIGN_FILL: _say(
         "foreign fill", "The fill has patches of a color or texture that nothing around it has."
     ),
-    Reason.SHADOW_LEFT: _say("shadow left", "The shadow of the removed object is still seen."),
+    Reason.SHADOW_LEFT: _say(
+        "shadow left",
+        "The shadow or reflection of the removed object, or a smear in its place, is still seen.",
+    ),
     Reason.ENTANGLED: _say(
         "entangled",
         "The object is too entangled with others, or the edit covers them, so that it would not be clean.",

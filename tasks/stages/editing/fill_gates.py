@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.borders import cut_share, ragged_share
 from tasks.imaging.color_names import to_lab
+from tasks.imaging.even_ground import departing_area, ground_around
 from tasks.imaging.geometry import box_of
 from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.imaging.patches import novel_share
@@ -109,6 +110,25 @@ def shadow_gate(edited: Image, hole: Mask, thing: Mask, others: Mask, settings: 
     area = max(1, int(thing.sum()))
     value = shadow_area(edited, hole, others, MAX_SHADOW_SHARE * area) / area
     return gate("shadow_left_share", value, Reason.SHADOW_LEFT, high=settings.max_shadow_left)
+
+
+def even_gate(source: Image, hole: Mask, others: Mask, settings: GateSettings) -> Gate:
+    """Share of the ground around the hole that is seen and even; known before the hole is filled."""
+    ground = ground_around(source, hole, others)
+    value = 0.0 if ground is None else ground.even
+    return gate("even_ground_share", value, Reason.UNEVEN_GROUND, low=settings.min_even)
+
+
+def remains_gate(source: Image, edited: Image, hole: Mask, others: Mask, settings: GateSettings) -> Gate:
+    """Area in the fill and close around it that departs from the ground, in areas of the hole.
+
+    A shadow or reflection that was left behind, or a smear. The ground is that around the hole in the ``source``.
+    """
+    ground, value = ground_around(source, hole, others), 1.0
+    if ground is not None:
+        step = settings.remains_step + settings.remains_masking * ground.grain
+        value = departing_area(edited, ground, step)
+    return gate("remains_share", value, Reason.SHADOW_LEFT, high=settings.max_remains)
 
 
 def _ring_width(hole: Mask) -> int:

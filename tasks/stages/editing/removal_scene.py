@@ -13,7 +13,7 @@ from tasks.imaging.shadows import attached_shadow
 from tasks.records.records import Box, EditPlan, SceneObject
 from tasks.roles.offers import Offer
 from tasks.roles.picture import Picture
-from tasks.stages.editing import gates
+from tasks.stages.editing import fill_gates, gates
 from tasks.stages.editing.gates import Gate
 from tasks.stages.editing.object_context import unnamed_things
 from tasks.stages.editing.removal import dilation_px, removal_hole, with_shadow
@@ -104,6 +104,8 @@ def hole_of(
     if "things" in removal.gates:
         thing = unnamed_things(scene.source.rgb, scene.whole, hole, scene.others, 2 * radius)
         found.append(gates.things_gate(hole & ~scene.whole, thing, removal.max_things))
+    if "even" in removal.gates:
+        found.append(fill_gates.even_gate(scene.source.rgb, hole, scene.others, settings.gates))
     for gate in found:
         gates.require(gate)
     return hole, tuple(found)

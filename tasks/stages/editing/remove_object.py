@@ -38,6 +38,7 @@ WHATEVER_HOLE = "cut_structures_share"
 
 FAULTS = frozenset(
     {"seam_share", "cut_structures_share", "novel_fill_share", "busy_fill_share", "shadow_left_share"}
+    | {"remains_share"}
     | {"found_after_score", "new_object_score", "trace_of_shape"}
 )
 """Measurements of faults in a fill, by which two that pass are compared."""
@@ -252,5 +253,6 @@ def _fill_gates(
         "busy": lambda: fill_gates.busy_gate(after, region, bounds),
         "flat": lambda: fill_gates.flat_gate(after, region, bounds),
         "shadow": lambda: fill_gates.shadow_gate(after, region, whole, others, bounds),
+        "remains": lambda: fill_gates.remains_gate(before, after, region, others, bounds),
     }
     return tuple(make() for name, make in makers.items() if name in settings.removal.gates)

@@ -13,6 +13,7 @@ from tasks.records.settings_base import RoleSettings, Settings
 RemovalGate = Literal[
     "overlap",
     "things",
+    "even",
     "change",
     "leak",
     "seam",
@@ -23,6 +24,7 @@ RemovalGate = Literal[
     "busy",
     "flat",
     "shadow",
+    "remains",
     "found_before",
     "gone",
     "new_object",
@@ -153,8 +155,8 @@ class RemovalSettings(Settings):
     )
     gates: tuple[RemovalGate, ...] = Field(
         default=get_args(RemovalGate),
-        description="what is measured of a removal and can refuse it, the first two before it is made; the edit judge "
-        "rules scores by what is measured and by nothing else",
+        description="what is measured of a removal and can refuse it, the first three before it is made; the edit "
+        "judge rules scores by what is measured and by nothing else",
     )
 
     clean: float = Field(
@@ -260,6 +262,24 @@ class GateSettings(Settings):
         default=0.06,
         ge=0,
         description="maximum area of shadow in and at the fill, in areas of the object",
+    )
+    min_even: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="minimum share of the ground around the hole that is seen and even: one surface, or two with a "
+        "straight border between them",
+    )
+    remains_step: float = Field(
+        default=4.5, ge=0, description="minimum distance from the color of plain ground that departs from it"
+    )
+    remains_masking: float = Field(
+        default=2.5, ge=0, description="visual masking: remains_step + this x grain of the ground"
+    )
+    max_remains: float = Field(
+        default=0.025,
+        ge=0,
+        description="maximum area in and around the fill that departs from the ground, in areas of the hole",
     )
     max_strange: float = Field(
         default=0.6, ge=0, le=1, description="maximum share of border in rare colors (leftover parts)"

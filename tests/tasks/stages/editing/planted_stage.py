@@ -28,7 +28,16 @@ OFFERS = Offers(
     editor=offer_of(choose("editor", RoleSettings(backend="classical"), "editor")),
     inpainter=offer_of(choose("inpainter", RoleSettings(backend="patchmatch"), "inpainter")),
 )
-SETTINGS = EditingSettings(editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROLE, segmenter=ROLE)
+EVERY_GATE = EditingSettings(editor=ROLE, inpainter=ROLE, judge=ROLE, detector=ROLE, segmenter=ROLE)
+OF_THE_GROUND = ("even", "remains")
+SETTINGS = EVERY_GATE.model_copy(
+    update={
+        "removal": RemovalSettings(
+            gates=tuple(name for name in EVERY_GATE.removal.gates if name not in OF_THE_GROUND)
+        )
+    }
+)
+"""Without the two gates on the ground, which refuse most of what is planted for the others as well."""
 
 
 def PlantedEditor(paint: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> GivenAsk:
@@ -111,8 +120,8 @@ def assert_refused_alone(child: Child, reason: Reason) -> None:
     assert {b.name for b in child.blobs} == {"edited.png", "patch.png"}
 
 
-def replace_gates(**bounds: float) -> EditingSettings:
-    return SETTINGS.model_copy(update={"gates": SETTINGS.gates.model_copy(update=bounds)})
+def replace_gates(settings: EditingSettings = SETTINGS, **bounds: float) -> EditingSettings:
+    return settings.model_copy(update={"gates": settings.gates.model_copy(update=bounds)})
 
 
 def listing(removal: RemovalSettings, *names: str) -> EditingSettings:

@@ -33,6 +33,7 @@ PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     "demo": (
         "photographs-demo",
         "photographs-demo-argon",
+        "photographs-demo-clean-blog",
         "photographs-demo-face-api",
         "photographs-demo-interior",
         "photographs-demo-landing-page",

@@ -17,6 +17,12 @@ from tasks.imaging.arrays import Image, Mask
 NAMES = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
 """The basic terms of Berlin and Kay (1969); an index into this tuple is a color's number."""
 
+NEUTRALS = frozenset({"black", "gray", "white"})
+"""Names without a hue: a shade of white is gray."""
+
+SAME_HUE = 25.0
+"""Degrees between the hues of a color and its shade, at most."""
+
 MAX_PIXELS = 20_000
 """Pixels sampled for a dominant color; more change no share by a percent."""
 
@@ -99,6 +105,36 @@ def dominant_color(rgb: Image, mask: Mask | None = None) -> DominantColor:
         clear_share=float(clear.sum() / len(names)),
         lab=(float(mean[0]), float(mean[1]), float(mean[2])),
     )
+
+
+def share_of_color(rgb: Image, mask: Mask, name: str) -> float:
+    """Share of a mask in one color, its own shade included; 0 unless that is the most frequent color.
+
+    Less light on one surface scales L + 16, a and b alike (CIE 15, the cube root of Lab). A pixel darker than those
+    that bear the name counts if it bears it in their light: pink in shade is dull purple.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool in the same pixels.
+        name: one of `NAMES`.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    found = dominant_color(rgb, mask)
+    if found.name != name or name in NEUTRALS:
+        return found.share if found.name == name else 0.0
+    pixels = rgb[mask]
+    lab = to_lab(pixels[None, :: -(-len(pixels) // MAX_PIXELS)])[0]
+    light = np.maximum(lab[:, :1] + 16, 1)
+    lit = lab.copy()
+    gain = np.maximum((found.lab[0] + 16) / light, 1)
+    lit[:, :1], lit[:, 1:] = light * gain - 16, lab[:, 1:] * gain
+    number, hue = NAMES.index(name), np.array(found.lab[1:], np.float32)
+    # In more light a dark red would be called pink, too, so the hue must be that of the color as well.
+    along = lab[:, 1:] @ hue / np.maximum(np.hypot(lab[:, 1], lab[:, 2]) * np.hypot(*hue), 1e-6)
+    shade = (name_indices(lit) == number) & (along > np.cos(np.deg2rad(SAME_HUE)))
+    return float(((name_indices(lab) == number) | shade).mean())
 
 
 def _clearly(

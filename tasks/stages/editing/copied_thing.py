@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.color_names import NAMES, dominant_color, to_lab
+from tasks.imaging.color_names import NAMES, share_of_color, to_lab
 from tasks.imaging.geometry import box_of, cropped, enlarge, from_rle, iou
 from tasks.imaging.masks import dilate, erode, mask_iou
 from tasks.imaging.perspective import horizon_of, scale_at
@@ -209,8 +209,7 @@ def _measured(
         gates.append(_left_over_gate(done, mask, bounds))
     color = next((word for word in plan.argument.split() if word in NAMES), "")
     if color:
-        seen = dominant_color(done.edited, mask)
-        share = seen.share if seen.name == color else 0.0
+        share = share_of_color(done.edited, mask, color)
         gates.append(gate("asked_color_share", share, Reason.WRONG_COLOR, low=bounds.min_color_share))
     return tuple(gates)
 

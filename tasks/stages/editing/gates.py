@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
-from tasks.imaging.color_names import dominant_color, to_lab
+from tasks.imaging.color_names import NEUTRALS, share_of_color, to_lab
 from tasks.imaging.masks import clear_of_frame, dilate, erode
 from tasks.records.errors import Reason, SampleError
 from tasks.records.measuring import measure
 from tasks.records.records import Measurement
 from tasks.stages.editing.settings import GateSettings
-
-NEUTRALS = frozenset({"black", "white", "gray"})
-"""Colors whose surfaces always show other tones as well, from shadow and shine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +84,12 @@ def similar_gate(count: int, most: int) -> Gate:
 
 
 def color_gate(edited: Image, mask: Mask, name: str, settings: GateSettings, *, least: float) -> Gate:
-    """Share of the mask with the requested color's name after the edit; that name must also be the most frequent.
+    """Share of the mask in the requested color after the edit, its shade included; it must also be the most frequent.
 
     ``least`` is the bound, except for neutral colors, which have their own.
     """
-    found = dominant_color(edited, mask)
     bound = settings.min_neutral_share if name in NEUTRALS else least
-    value = found.share if found.name == name else 0.0
-    return gate("asked_color_share", value, Reason.WRONG_COLOR, low=bound)
+    return gate("asked_color_share", share_of_color(edited, mask, name), Reason.WRONG_COLOR, low=bound)
 
 
 def seam_gate(

@@ -20,6 +20,7 @@ def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_license(
     assert [s.name for s in found] == [
         "demo-photographs",
         "demo-photographs-argon",
+        "demo-photographs-clean-blog",
         "demo-photographs-face-api",
         "demo-photographs-interior",
         "demo-photographs-landing-page",

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.imaging.color_names import NAMES, dominant_color, name_color, name_indices, to_lab, to_rgb
+from tasks.imaging.color_names import (
+    NAMES,
+    dominant_color,
+    name_color,
+    name_indices,
+    share_of_color,
+    to_lab,
+    to_rgb,
+)
 
 EVERYDAY = {
     "white": [(250, 250, 248), (216, 220, 214), (238, 232, 220)],
@@ -69,3 +77,31 @@ def test_an_empty_mask_is_an_error() -> None:
 def test_rgb_survives_the_way_to_lab_and_back() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     assert np.abs(to_rgb(to_lab(picture)).astype(int) - picture).max() <= 1
+
+
+def _lit_and_shaded(lab: tuple[float, float, float], dimmed: float) -> np.ndarray:
+    """A surface whose right two fifths lie in shade: L + 16, a and b scaled alike."""
+    picture = np.empty((40, 50, 3), np.float32)
+    picture[:] = lab
+    picture[:, 30:] = np.array([(lab[0] + 16) * dimmed - 16, lab[1] * dimmed, lab[2] * dimmed])
+    return to_rgb(picture)
+
+
+def test_the_shade_of_a_color_counts_as_that_color() -> None:
+    surface, whole = _lit_and_shaded((70, 38, -2), 0.62), np.ones((40, 50), bool)
+    assert name_color(tuple(to_lab(surface)[20, 45])) != "pink"  # type: ignore[arg-type]
+    assert dominant_color(surface, whole).share == pytest.approx(0.6)
+    assert share_of_color(surface, whole, "pink") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("beside", [(45, 38, -38), (38, 58, 38), (20, 0, 0)])
+def test_another_color_is_no_shade_of_it(beside: tuple[float, float, float]) -> None:
+    picture = np.empty((40, 50, 3), np.float32)
+    picture[:], picture[:, 30:] = (70, 38, -2), beside
+    assert share_of_color(to_rgb(picture), np.ones((40, 50), bool), "pink") == pytest.approx(0.6)
+
+
+def test_the_color_must_be_the_most_frequent_and_white_has_no_shade() -> None:
+    whole = np.ones((40, 50), bool)
+    assert share_of_color(_lit_and_shaded((70, 38, -2), 0.62), whole, "purple") == 0
+    assert share_of_color(_lit_and_shaded((92, 0, 2), 0.5), whole, "white") == pytest.approx(0.6)

@@ -36,7 +36,6 @@ PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
         "photographs-demo-clean-blog",
         "photographs-demo-face-api",
         "photographs-demo-interior",
-        "photographs-demo-landing-page",
         "photographs-demo-richie",
         "photographs-demo-shards",
         "photographs-demo-soft-ui",

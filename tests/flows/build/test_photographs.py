@@ -23,7 +23,6 @@ def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_license(
         "demo-photographs-clean-blog",
         "demo-photographs-face-api",
         "demo-photographs-interior",
-        "demo-photographs-landing-page",
         "demo-photographs-richie",
         "demo-photographs-shards",
         "demo-photographs-soft-ui",

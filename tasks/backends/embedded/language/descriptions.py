@@ -120,7 +120,8 @@ def _count_phrase(facts: SceneFacts, label: str, limits: FactLimits, writer: Wri
     entities = same_label(facts.named, label)
     word = noun(label)
     if len(entities) == 1:
-        alone = not facts.rivals if label == facts.target.label else entities[0] in facts.anchors
+        # A second bowl in the first, or a chair's arm at the edge, is easily overlooked.
+        alone = label == facts.target.label and not facts.rivals
         one = colored(entities[0], word, limits)
         return (
             word.described(one.removesuffix(word.one).strip())

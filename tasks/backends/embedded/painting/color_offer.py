@@ -38,8 +38,9 @@ LEGGY = frozenset({"chair", "bench"})
 VIVID_CHROMA, VIVID_SHARE = 40.0, 0.4
 """Lab chroma from which one color stands out so that it is the thing's, and the share of it that is needed then."""
 
-LID_SHARE, LID_L = 0.75, 40.0
-"""Share of one color from which a laptop shows its lid, not keys and a screen; least lightness, as keys are dark."""
+LID_SHARE, LID_L = 0.75, 60.0
+"""Share of one color from which a laptop shows its lid, not keys and a screen; least lightness, since keys are dark
+and a screen that is off is gray."""
 
 OPEN_VESSELS = frozenset({"cup", "bowl"})
 """Classes that one looks into from above."""

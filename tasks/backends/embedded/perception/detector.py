@@ -33,7 +33,7 @@ ASSETS = ("ssd-mobilenet-v2", "efficientdet-lite0", OPEN_IMAGES, *GARMENT_ASSETS
 """Packaged files it loads."""
 
 
-VERSION = 15
+VERSION = 16
 """Raised when fusing boxes or reviewing labels changes the output."""
 
 

@@ -37,6 +37,12 @@ CLOTH_LIGHT = 30.0
 SHADE = 0.4
 """Lightness of the deepest folds over that of the cloth."""
 
+UPPER_ARM, FOREARM = (0.2, 1.0), (0.0, 0.75)
+"""Parts of the lines from shoulder to elbow and from elbow to wrist that a long sleeve covers."""
+
+SLEEVE = 0.7
+"""Share of such a part that is neither skin nor hidden from which it is a sleeve."""
+
 NARROW = 0.4
 """Width of legs seen from the side, in trunk lengths; a skirt is wider."""
 
@@ -189,6 +195,22 @@ def trunk_region(shape: tuple[int, ...], body: Body) -> Mask:
 def without_skin(image: Image, region: Mask, body: Body) -> Mask:
     """The region without what may be skin: an arm before the trunk leaves no cloth to be covered there."""
     return region & ~skin_pixels(_smooth_lab(image, region), face_color(image, body))
+
+
+def arms_covered(image: Image, mask: Mask, wearer: Mask, body: Body) -> float:
+    """Least share 0..1 of a sleeve that the mask covers; 1 where no sleeve is seen.
+
+    Upper arms and forearms count each by itself, where both ends are seen and nearly all of it is the wearer's and no
+    skin.
+    """
+    least = 1.0
+    for shoulder, elbow, wrist in zip((body.left, body.right), body.elbows, body.wrists, strict=True):
+        for pair, start, end in (((shoulder, elbow), *UPPER_ARM), ((elbow, wrist), *FOREARM)):
+            arm = _lines(mask.shape, body, (pair,), start, end)
+            sleeve = without_skin(image, arm, body) & wearer
+            if arm.any() and np.count_nonzero(sleeve) >= SLEEVE * np.count_nonzero(arm):
+                least = min(least, float(mask[sleeve].mean()))
+    return least
 
 
 def length(mask: Mask, body: Body) -> float:

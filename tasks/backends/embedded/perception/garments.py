@@ -10,8 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.embedded.perception.box_masks import AGAIN, best_answer, corners
+from tasks.backends.embedded.perception.cloth_tones import two_tone_edge
 from tasks.backends.embedded.perception.garment_measures import (
     above_waist,
+    arms_covered,
     bare_share,
     between_legs,
     covered_share,
@@ -88,6 +90,11 @@ class GarmentOptions(Settings):
     min_one_cloth: float = Field(
         default=0.82, ge=0, le=1, description="share of the main color, shade included"
     )
+    max_two_tone_edge: float = Field(
+        default=1.5,
+        ge=0,
+        description="hard edges between two tones of it, in its longer sides: more is a jacket over a shirt",
+    )
     max_faint_outline: float = Field(
         default=0.12, ge=0, le=1, description="share of the outline at which the cloth may go on"
     )
@@ -96,6 +103,9 @@ class GarmentOptions(Settings):
         ge=0,
         le=1,
         description="share of the body's region that it covers: less is half a garment",
+    )
+    min_arms_covered: float = Field(
+        default=0.5, ge=0, le=1, description="share of each sleeve seen that a top covers"
     )
     max_length: float = Field(
         default=1.55,
@@ -237,6 +247,9 @@ def top_checks(
         *_common_checks(image, drawn, body, wearer, options),
         measure("garment_neck_share", neck_share(image, mask, body), high=options.max_neck_share),
         measure("garment_covered", covered, low=options.min_covered),
+        measure(
+            "garment_arms_covered", arms_covered(image, mask, wearer, body), low=options.min_arms_covered
+        ),
         measure("garment_length", length(mask, body), high=options.max_length),
         measure("garment_other_name", other_name(image, mask, TOP), high=options.max_other_name),
     )
@@ -310,6 +323,7 @@ def _common_checks(
         measure("garment_in_wearer", inside / max(1, area), low=options.min_in_wearer),
         measure("garment_of_wearer", share, low=options.min_wearer_share, high=options.max_wearer_share),
         measure("garment_one_cloth", one_cloth_share(image, mask), low=options.min_one_cloth),
+        measure("garment_two_tone_edge", two_tone_edge(image, mask), high=options.max_two_tone_edge),
         measure(
             "garment_faint_outline",
             faint_outline_share(image, mask, wearer, reach),

@@ -57,6 +57,9 @@ class SegmenterOptions(Settings):
         le=1,
         description="area over hull of glasses, bowls, balls; lower: another object joined",
     )
+    max_cup_slenderness: float = Field(
+        default=1.75, ge=0, description="height over width of a cup without its handle: more is a jug"
+    )
     own_kind_px: int = Field(
         default=3,
         ge=0,

@@ -41,6 +41,23 @@ def solidity(mask: Mask) -> float:
     return int(np.count_nonzero(mask)) / int(np.count_nonzero(hull))
 
 
+def slenderness(mask: Mask) -> float:
+    """Height over the width of the body, which is the median of the rows' longest runs: a handle does not count.
+
+    0 for an empty mask.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not rows.size:
+        return 0.0
+    runs = [_longest_run(mask[row]) for row in range(rows[0], rows[-1] + 1)]
+    return len(runs) / max(1.0, float(np.median(runs)))
+
+
+def _longest_run(row: Mask) -> int:
+    steps = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
+    return int((steps[1::2] - steps[::2]).max()) if steps.size else 0
+
+
 def inner_point(mask: Mask) -> tuple[float, float]:
     """(x, y) of the pixel farthest from the outline; the first in row order where several are."""
     distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -20,7 +20,7 @@ from tasks.backends.embedded.perception.mask_bounds import (
     least_box_agreement,
     nearly_passes,
 )
-from tasks.backends.embedded.perception.mask_measures import color_distance, edge_ratio, solidity
+from tasks.backends.embedded.perception.mask_measures import color_distance, edge_ratio, slenderness, solidity
 from tasks.backends.embedded.perception.person_pose import person_pose
 from tasks.backends.embedded.perception.sam2 import Features, sam2
 from tasks.backends.one_by_one import OneByOne
@@ -32,7 +32,7 @@ from tasks.records.records import Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-VERSION = 14
+VERSION = 15
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"
@@ -41,7 +41,7 @@ METHOD = "sam2-box"
 CONVEX = frozenset({"bowl", "drinking glass", "sports ball"})
 """Classes of convex outline, whose solidity is checked."""
 
-PERSON = "person"
+PERSON, CUP = "person", "cup"
 
 PARTS = frozenset(
     {
@@ -210,6 +210,8 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
             checks = tuple({check.name: check for check in (*checks, *own.more)}.values())
         if own.detection.label in CONVEX:
             checks = (*checks, measure("mask_solidity", solidity(mask), low=limits.min_solidity))
+        if label == CUP:
+            checks = (*checks, measure("cup_slenderness", slenderness(mask), high=limits.max_cup_slenderness))
         if own.detection.label == PERSON:
             head = self._pose.head_score(image, own.detection.box)
             checks = (*checks, measure("person_head_score", head, low=limits.min_head_score))

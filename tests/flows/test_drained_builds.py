@@ -16,7 +16,7 @@ from tests.photographs import lay_out_photographs
 
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
-NAMES = ("books-and-purple-flowers", "stylish-workspace-with-macbook-pro-2")
+NAMES = ("books-and-purple-flowers", "working-in-a-restaurant-macbook")
 STOPPED, INTERRUPTED = 3, 130
 
 

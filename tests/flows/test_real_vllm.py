@@ -52,7 +52,7 @@ SERVED_ROLES = ("target_judge", "instructor", "rewriter", "referrer", "text_judg
 START_S = 3600.0
 PHOTOGRAPHS = (
     "books-and-purple-flowers-on-a-wooden-stool-by-the-bed.jpg",
-    "stylish-workspace-with-macbook-pro-2.jpg",
+    "working-in-a-restaurant-macbook-cheese-cake-and-cup-of-coffee.jpg",
 )
 
 

@@ -71,7 +71,8 @@ def pencil_sketch(image: Image, mask: Mask) -> Image:
     lines = np.clip(smooth / np.maximum(cv2.GaussianBlur(smooth, (0, 0), sigma), 1), 0, 1) ** 3
     # Shade relative to the object's own range, so that dark objects have paper between the strokes as well.
     low, high = np.percentile(smooth[mask], (2, 98)) if mask.any() else (0.0, 255.0)
-    shade = 1 - np.clip((smooth - low) / max(float(high - low), 60.0), 0, 1)
+    # What has hardly any shading is paper, not shade all over.
+    shade = 1 - np.clip((smooth - min(low, high - 60.0)) / max(float(high - low), 60.0), 0, 1)
     strokes = _strokes(image.shape[:2], longest_side(mask))
     drawn = np.clip((0.30 + 0.75 * shade - strokes) / 0.7, 0, 1)
     paper = 248 - 105 * drawn - 55 * shade

@@ -66,3 +66,14 @@ def test_a_sketch_of_a_dark_thing_leaves_paper_between_the_strokes() -> None:
     dark = np.random.default_rng(1).integers(5, 60, (120, 120, 1), dtype=np.uint8).repeat(3, 2)
     light = to_lab(EFFECTS["pencil sketch"].apply(dark, np.ones((120, 120), bool)))[..., 0]
     assert np.percentile(light, 90) > 70
+
+
+def test_a_sketch_of_a_white_thing_on_white_keeps_its_outline() -> None:
+    picture = np.full((200, 220, 3), 240, np.uint8)
+    mask = np.zeros((200, 220), bool)
+    mask[40:160, 50:170] = True
+    drawn = to_lab(EFFECTS["pencil sketch"].apply(picture, mask))[..., 0]
+    rim, inner = drawn[41:43, 60:160], drawn[80:120, 90:130]
+    assert rim.mean() < inner.mean() - 20
+    whole = EFFECTS["pencil sketch"].apply(picture, np.ones_like(mask))
+    assert to_lab(whole)[2, :, 0].mean() > rim.mean() + 20  # the frame is no outline

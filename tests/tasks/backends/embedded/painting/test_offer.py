@@ -88,6 +88,17 @@ def test_a_plant_gets_no_color_or_material_since_its_pot_would_take_half_of_it()
     assert material_arguments(plant) == ()
 
 
+def test_a_book_keeps_its_cover_since_its_pages_would_change_with_it():
+    book = _of("book", "blue", share=0.95)
+    assert OFFER.offer(EditType.COLOR, book).why_not == "not for the kind print"
+    assert material_arguments(book) == ()
+
+
+def test_a_gray_laptop_may_show_its_screen():
+    assert color_arguments(_of("laptop", "gray", share=0.9, lab=(70, 0, 0)))
+    assert not color_arguments(_of("laptop", "gray", share=0.9, lab=(55, 0, 0)))
+
+
 @pytest.mark.parametrize(
     ("color", "lab", "printed"),
     [("mixed", (44, 0, -11), True), ("mixed", (71, 8, 67), False), ("gray", (43, 1, 6), False)],

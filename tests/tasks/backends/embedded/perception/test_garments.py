@@ -30,6 +30,7 @@ pytestmark = pytest.mark.assets
 
 SIZE = (400, 300)
 SKIN, BLUE, GRAY, RED = (205, 150, 125), (60, 90, 170), (95, 95, 100), (170, 50, 45)
+LIGHT_BLUE = (130, 155, 215)
 OPTIONS = GarmentOptions()
 
 
@@ -102,6 +103,7 @@ def test_a_whole_top_whole_trousers_and_shorts_pass():
 
 LOWER = rectangle(90, 150, 210, 212)
 FOREARMS = rectangle(92, 141, 111, 180)
+SLEEVE_ENDS = rectangle(92, 135, 111, 140) | rectangle(189, 135, 208, 140)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,12 @@ FOREARMS = rectangle(92, 141, 111, 180)
         (TOP & ~LOWER, ((TOP & LOWER, RED),), "covered"),  # half a garment of two colors
         (TRUNK, (), "faint_outline"),  # without its sleeves
         (TOP, ((TOP & LOWER, RED),), "one_cloth"),  # a shirt and what is worn over it
+        (
+            TOP,
+            ((rectangle(132, 104, 168, 212), LIGHT_BLUE),),
+            "two_tone_edge",
+        ),  # a shirt under an open jacket
+        (TOP, ((ARMS | SLEEVE_ENDS, GRAY),), "arms_covered"),  # without its long sleeves
         (TOP | HIPS | THIGHS, ((HIPS | THIGHS, BLUE),), "length"),  # a dress
         (NECK | rectangle(135, 104, 165, 120), ((NECK | TOP, BLUE),), "of_wearer"),  # a collar
     ],

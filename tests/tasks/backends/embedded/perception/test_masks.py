@@ -20,6 +20,7 @@ from tasks.backends.embedded.perception.mask_measures import (
     edge_ratio,
     fill_holes,
     inner_point,
+    slenderness,
     solidity,
     stability,
 )
@@ -235,3 +236,12 @@ def test_only_candidates_are_worth_the_second_thought(monkeypatch: pytest.Monkey
     )
     assert len(backend.answer_one(question)) == 2
     assert asked == [0, box_masks.AGAIN]
+
+
+def test_a_jug_is_too_slender_for_a_cup_and_a_handle_makes_it_no_wider() -> None:
+    most = SegmenterOptions().max_cup_slenderness
+    mug, jug = _square(200, 40, 60, 120, 160), _square(200, 40, 10, 120, 180)
+    handle = _square(200, 120, 80, 170, 140) & ~_square(200, 120, 95, 150, 125)
+    assert slenderness(mug) == slenderness(mug | handle) == pytest.approx(100 / 80)
+    assert slenderness(mug | handle) < most < slenderness(jug | handle)
+    assert slenderness(np.zeros((20, 20), bool)) == 0

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.fabrics import weave
@@ -71,7 +72,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
             backend="classical",
             model="Lab recoloring, metals, effects and copies with a refined edge (+ arbitrary style transfer for "
             f"materials, {filling.model} behind what is replaced)",
-            revision=f"14, opencv {version('opencv-python-headless')} + {style.revision} + {filling.revision}",
+            revision=f"15, opencv {version('opencv-python-headless')} + {style.revision} + {filling.revision}",
             digest=f"{style.digest}+{filling.digest}",
         )
 
@@ -95,7 +96,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         if question.edit_type is EditType.COLOR and argument in PAINTS:
             full = recolor(image, mask, argument)
         elif question.edit_type is EditType.MATERIAL and argument in MATERIALS:
-            full = self._made_of(argument, image, mask)
+            full = self._made_of(argument, image, mask, noun(question.label).kind)
         elif question.edit_type is EditType.APPEARANCE and argument in EFFECTS:
             full = EFFECTS[argument].apply(image, mask)
         else:
@@ -105,10 +106,10 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         mixed = to_rgb(weight * to_lab(full) + (1 - weight) * edge.behind)
         return np.where(weight > 0, mixed, image)
 
-    def _made_of(self, name: str, image: Image, mask: Mask) -> Image:
+    def _made_of(self, name: str, image: Image, mask: Mask, kind: str) -> Image:
         material = MATERIALS[name]
         if material.tones:
-            return metal(image, mask, material.tones)
+            return metal(image, mask, material.tones, grainy=kind != "vehicle")
         if material.fabric is not None:
             return weave(image, mask, material.fabric)
         return self._style.dress(image, mask, material.texture)

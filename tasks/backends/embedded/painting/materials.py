@@ -86,11 +86,15 @@ class Material:
     fabric: Fabric | None = None
 
 
-def metal(image: Image, mask: Mask, tones: Tones) -> Image:
-    """The picture in the tones of a polished metal: its own shading without its grain, stretched, on a bulging body."""
+def metal(image: Image, mask: Mask, tones: Tones, *, grainy: bool = True) -> Image:
+    """The picture in the tones of a polished metal: its own shading, stretched, on a body that bulges.
+
+    A ``grainy`` surface loses its grain first; planks and panels are as faint and stay, so vehicles are not grainy.
+    """
     size = longest_side(mask)
     own = _light(image)
-    light = 0.62 * _stretched(_without_grain(own, size), mask) + 0.38 * _bulge(mask)
+    plain = _without_grain(own, size) if grainy else cv2.bilateralFilter(own, 7, 12, 3)
+    light = 0.62 * _stretched(np.asarray(plain, np.float32), mask) + 0.38 * _bulge(mask)
     # Polished metal mirrors bright and dark areas in turn; a monotonic ramp looks like colored plaster.
     smooth = cv2.GaussianBlur(light, (0, 0), max(1.5, 0.015 * size))
     level = 100 * (light + 0.14 * np.sin(4.4 * np.pi * smooth + 0.6))

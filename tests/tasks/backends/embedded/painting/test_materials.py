@@ -102,6 +102,22 @@ def test_speckles_of_pottery_do_not_become_rust(name: str) -> None:
     assert speckled(cast(name, rough, mask)) < 1.5 * speckled(cast(name, picture, mask))
 
 
+def test_planks_of_a_vehicle_are_no_grain() -> None:
+    picture, mask = _drawn_cup()
+    picture = picture.copy()
+    for row in range(10, 130, 8):
+        picture[row : row + 2] = (picture[row : row + 2] * 0.8).astype(np.uint8)
+    kept, lost = (
+        metal(picture, mask, MATERIALS["polished steel"].tones, grainy=grainy) for grainy in (False, True)
+    )
+
+    def lined(image: Image) -> float:
+        light = to_lab(image)[..., 0]
+        return float((light[14:126:8] - light[10:122:8])[:, 70:90].mean())
+
+    assert lined(kept) > lined(lost) + 1
+
+
 def test_a_highlight_is_brighter_on_metal() -> None:
     picture, mask = _drawn_cup()
     shiny = picture.copy()

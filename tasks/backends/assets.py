@@ -37,7 +37,6 @@ PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
         "photographs-demo-creative",
         "photographs-demo-face-api",
         "photographs-demo-interior",
-        "photographs-demo-lightgallery",
         "photographs-demo-richie",
         "photographs-demo-shards",
         "photographs-demo-soft-ui",

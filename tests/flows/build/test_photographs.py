@@ -24,7 +24,6 @@ def test_each_package_of_a_collection_is_a_source_with_its_own_name_and_license(
         "demo-photographs-creative",
         "demo-photographs-face-api",
         "demo-photographs-interior",
-        "demo-photographs-lightgallery",
         "demo-photographs-richie",
         "demo-photographs-shards",
         "demo-photographs-soft-ui",

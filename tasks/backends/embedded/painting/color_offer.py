@@ -55,7 +55,8 @@ class ColorRule:
 
     Attributes:
         dark, light: mean L of the thing (0..100) below and above which the color does not come out: shading is
-            kept, so black never turns yellow and white never turns deep brown.
+            kept, so black never turns yellow and white never turns deep brown, and what is lifted far out of the dark
+            glows.
         near: present colors that it would be mistaken for.
     """
 
@@ -65,12 +66,12 @@ class ColorRule:
 
 
 COLORS: dict[str, ColorRule] = {
-    "red": ColorRule(dark=18, light=88, near=frozenset({"red", "pink", "orange", "brown"})),
+    "red": ColorRule(dark=24, light=88, near=frozenset({"red", "pink", "orange", "brown"})),
     "orange": ColorRule(dark=38, light=90, near=frozenset({"orange", "red", "yellow", "brown"})),
     "yellow": ColorRule(dark=50, light=97, near=frozenset({"yellow", "orange", "brown"})),
-    "green": ColorRule(dark=18, light=90, near=frozenset({"green"})),
-    "blue": ColorRule(dark=15, light=90, near=frozenset({"blue", "purple"})),
-    "purple": ColorRule(dark=18, light=88, near=frozenset({"purple", "blue", "pink"})),
+    "green": ColorRule(dark=24, light=90, near=frozenset({"green"})),
+    "blue": ColorRule(dark=20, light=90, near=frozenset({"blue", "purple"})),
+    "purple": ColorRule(dark=24, light=88, near=frozenset({"purple", "blue", "pink"})),
     "pink": ColorRule(dark=48, light=97, near=frozenset({"pink", "purple", "red", "white"})),
 }
 """Arguments of Color; neutral ones are left out, since they need the shading to change as well."""

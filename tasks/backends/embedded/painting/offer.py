@@ -11,6 +11,7 @@ from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.color_offer import (
     FURNITURE,
     GARMENT,
+    LIDS,
     PAINTABLE,
     VIVID_CHROMA,
     color_arguments,
@@ -74,8 +75,10 @@ def material_arguments(target: GroundedTarget) -> tuple[str, ...]:
 def _shows(thing: SceneObject, effect: str) -> bool:
     """Color must be there to be lost, and brown tones don't show on what is brown already."""
     vivid = thing.color in VIVID and thing.color_share >= EFFECT_SHARE
-    if effect == "pencil sketch" and min(thing.box.width, thing.box.height) < MIN_SKETCH_PX:
-        return False
+    if effect == "pencil sketch" and (
+        min(thing.box.width, thing.box.height) < MIN_SKETCH_PX or noun(thing.label).kind == LIDS
+    ):
+        return False  # black keys on white stay what they are
     if effect == "sepia":
         return thing.color not in WARM
     return vivid or not EFFECTS[effect].needs_color
@@ -155,7 +158,7 @@ class EmbeddedEditorOffer(Offer):
     """Colors, materials, effects and copies of the photograph's own things; of people only their clothes."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 14
+    version: ClassVar[int] = 15
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:

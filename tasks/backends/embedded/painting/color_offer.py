@@ -70,7 +70,7 @@ COLORS: dict[str, ColorRule] = {
     "orange": ColorRule(dark=38, light=90, near=frozenset({"orange", "red", "yellow", "brown"})),
     "yellow": ColorRule(dark=50, light=97, near=frozenset({"yellow", "orange", "brown"})),
     "green": ColorRule(dark=24, light=90, near=frozenset({"green"})),
-    "blue": ColorRule(dark=20, light=90, near=frozenset({"blue", "purple"})),
+    "blue": ColorRule(dark=15, light=90, near=frozenset({"blue", "purple"})),
     "purple": ColorRule(dark=24, light=88, near=frozenset({"purple", "blue", "pink"})),
     "pink": ColorRule(dark=48, light=97, near=frozenset({"pink", "purple", "red", "white"})),
 }

@@ -105,6 +105,7 @@ GATES: Mapping[str, str] = {
     "copy_foot_step": "step between its foot line and the target's, in its height",
     "copy_contact_loss": "share that it lacks of the darkening of the ground at its model's foot",
     "copy_gap_share": "gap between it and the target, in its width",
+    "copy_stray_share": "area that changed far from it, in its areas",
     "copy_halo_share": "share of the ring around it that changed otherwise than by shadow",
     "old_shadow_left_share": "what is left of the replaced thing's shadow, in areas of the thing",
     "old_thing_left_share": "share of the replaced thing that is still there",

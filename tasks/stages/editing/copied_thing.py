@@ -205,6 +205,7 @@ def _measured(
         apart = float(cv2.distanceTransform((~done.mask).astype(np.uint8), cv2.DIST_L2, 5)[mask].min())
         gates.append(gate("copy_gap_share", apart / box.width, Reason.REPEATED, low=bounds.min_gap))
         gates.append(_halo_gate(done, mask, bounds))
+        gates.append(_stray_gate(done, mask, bounds))
     else:
         gates.append(_left_over_gate(done, mask, bounds))
     color = next((word for word in plan.argument.split() if word in NAMES), "")
@@ -289,6 +290,15 @@ def _halo_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:
     shade = (off[..., 0] < 0) & same_hue
     value = float((changed & ~shade)[ring].mean()) if ring.any() else 0.0
     return gate("copy_halo_share", value, Reason.SEAM_VISIBLE, high=bounds.max_halo)
+
+
+def _stray_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:
+    """Area that changed far from the copy, in its areas: a shadow that took in the dark of another place."""
+    area = max(1, int(mask.sum()))
+    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    changed = np.linalg.norm(_smooth(done.edited) - _smooth(done.source), axis=2) > bounds.halo_delta_e
+    stray = changed & (distance > bounds.stray_reach * np.sqrt(area))
+    return gate("copy_stray_share", float(stray.sum()) / area, Reason.LEAKED, high=bounds.max_stray)
 
 
 def _left_over_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:

@@ -29,7 +29,7 @@ from tasks.stages.editing.settings import EditingSettings
 from tasks.stages.red_picture import marked_with_boxes
 from tasks.stages.sample_stage import SampleStage, Workbench
 
-STEP_VERSIONS = {"crop": 1, "edit": 2, "removal": 10, "compositing": 1, "gates": 12}
+STEP_VERSIONS = {"crop": 1, "edit": 2, "removal": 10, "compositing": 1, "gates": 13}
 """Increase a step's version when its code changes its results, so that finished units are not reused."""
 
 NOT_JUDGED = 0.0

@@ -100,6 +100,7 @@ def test_a_copy_beside_the_target_passes_and_changes_nothing_else(before):
         "copy_contact_loss",
         "copy_gap_share",
         "copy_halo_share",
+        "copy_stray_share",
     }
 
 
@@ -164,6 +165,14 @@ def test_a_copy_with_a_fringe_of_its_old_ground_is_refused(before):
     ring &= np.mgrid[0:HEIGHT, 0:WIDTH][0] < 235
     edited[ring] = np.clip(edited[ring] + np.array([16, 18, 6]), 0, 255).astype(np.uint8)
     assert_refused_alone(_edit(edited, image, scene), Reason.SEAM_VISIBLE)
+
+
+def test_a_copy_whose_shadow_took_in_the_dark_of_another_place_is_refused(before):
+    image, scene = before
+    edited = _with(image, COPY)
+    smudge = np.s_[262:300, 240:330]
+    edited[smudge] = (edited[smudge] * 0.7).astype(np.uint8)
+    assert_refused_alone(_edit(edited, image, scene), Reason.LEAKED)
 
 
 def test_a_deep_shadow_on_colored_ground_is_no_fringe():

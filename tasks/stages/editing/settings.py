@@ -334,7 +334,7 @@ class CopySettings(Settings):
         default=0.35, ge=0, description="distance from the copy, in roots of its area, from which it is far"
     )
     max_stray: float = Field(
-        default=0.22, ge=0, description="maximum changed area far from the copy, in areas of the copy"
+        default=0.35, ge=0, description="maximum changed area far from the copy, in areas of the copy"
     )
     left_delta_e: float = Field(
         default=5.0, ge=0, description="Lab distance below which a pixel of a replaced thing is still there"

@@ -35,6 +35,9 @@ ZONE_BANDS = (0.3, 0.4, 0.6, 0.7)
 CENTER = 2
 """Number of the middle band."""
 
+ACROSS_CENTER = (0.38, 0.62)
+"""Between these shares of width and height a thing across the middle is in the center."""
+
 ACROSS = 0.05
 """A thing lies across the middle when it extends beyond it by this share on either side."""
 
@@ -85,7 +88,7 @@ def _patterns_of(edit_type: EditType, slots: dict[str, str]) -> str:
 def zone(facts: SceneFacts, entity: Entity, writer: Writer) -> str:
     """Name of the part of the picture with the entity's center; of a half, where the center is between two parts.
 
-    A half is named only when the whole thing lies in it; a thing across the middle gets the third of its center.
+    A half is named only when the whole thing lies in it; a thing across the middle gets the part of its center.
     """
     box = entity.box
     row = _band(entity.y / facts.height, box.y0 / facts.height, box.y1 / facts.height)
@@ -99,8 +102,8 @@ def _band(center: float, start: float, end: float) -> int:
     across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
     if band not in (CENTER - 1, CENTER + 1) or not across:
         return band
-    # Not in one half as a whole, so thirds are used.
-    return 2 * bisect((1 / 3, 2 / 3), center)
+    # Not in one half as a whole; but what reaches beyond the middle alone is seen on its side, not in the center.
+    return 2 * bisect(ACROSS_CENTER, center)
 
 
 def _labels_to_list(facts: SceneFacts) -> list[str]:

@@ -28,7 +28,7 @@ from tasks.records.settings_base import Settings
 from tasks.roles.questions import InstructQuestion, WrittenInstruction
 
 PATTERNS = "patterns_instructor"
-VERSION = 13
+VERSION = 14
 """Raised when the code of this backend changes the output; the pattern file has its own digest."""
 
 

@@ -180,9 +180,10 @@ def test_a_thing_between_two_parts_is_said_to_be_in_the_half(x, y, words):
 
 
 @pytest.mark.parametrize(
-    ("x0", "x1", "words"), [(100, 650, "center"), (490, 830, "right half"), (410, 950, "right part")]
+    ("x0", "x1", "words"),
+    [(100, 650, "left part"), (150, 650, "center"), (490, 830, "right half"), (410, 950, "right part")],
 )
-def test_a_thing_across_the_middle_is_in_no_half_but_in_the_third_of_its_center(x0, x1, words):
+def test_a_thing_across_the_middle_is_in_no_half_but_in_the_part_of_its_center(x0, x1, words):
     wide = scene([thing("laptop", (x0, 300, x1, 500)), thing("book", (0, 0, 9, 9))])
     facts = gather_facts(target(wide, 0), FactLimits(weak=0.2, named=0.8, color_share=0.7))
     assert zone(facts, facts.target, Writer(patterns=load_data(PATTERNS), seed=0, key="x")) == words

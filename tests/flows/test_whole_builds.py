@@ -27,7 +27,7 @@ from tests.photographs import lay_out_photographs
 pytestmark = [pytest.mark.slow, pytest.mark.assets]
 
 NAMES = (
-    "a-woman-works-at-a-desk-with-a-laptop-and-a-cup-of-coffee.jpg",
+    "cup-of-coffee-on-table-in-cafe.jpg",
     "working-in-a-restaurant-macbook-cheese-cake-and-cup-of-coffee.jpg",
 )
 PLAIN = (

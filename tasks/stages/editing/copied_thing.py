@@ -204,8 +204,9 @@ def _measured(
     if _beside(plan):
         apart = float(cv2.distanceTransform((~done.mask).astype(np.uint8), cv2.DIST_L2, 5)[mask].min())
         gates.append(gate("copy_gap_share", apart / box.width, Reason.REPEATED, low=bounds.min_gap))
-        gates.append(_halo_gate(done, mask, bounds))
-        gates.append(_stray_gate(done, mask, bounds))
+        pair = (_smooth(done.source), _smooth(done.edited))
+        gates.append(_halo_gate(*pair, mask, bounds))
+        gates.append(_stray_gate(*pair, mask, bounds))
     else:
         gates.append(_left_over_gate(done, mask, bounds))
     color = next((word for word in plan.argument.split() if word in NAMES), "")
@@ -276,9 +277,13 @@ def _contact(image: Image, mask: Mask, box: Box, others: Mask) -> float:
     return float(np.percentile(light[near], 8)) / max(ground, 1.0)
 
 
-def _halo_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:
-    """Share of the ring around the copy that changed otherwise than by shadow: ground that came with it."""
-    before, after = _smooth(done.source), _smooth(done.edited)
+def _halo_gate(
+    before: NDArray[np.float32], after: NDArray[np.float32], mask: Mask, bounds: CopySettings
+) -> Gate:
+    """Share of the ring around the copy that changed otherwise than by shadow: ground that came with it.
+
+    ``before`` and ``after`` are the pictures in Lab, (H, W, 3).
+    """
     reach = max(3, round(0.02 * box_of(mask).height))
     ring = dilate(mask, reach + 2) & ~dilate(mask, 2)
     off = after - before
@@ -292,11 +297,13 @@ def _halo_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:
     return gate("copy_halo_share", value, Reason.SEAM_VISIBLE, high=bounds.max_halo)
 
 
-def _stray_gate(done: EditResult, mask: Mask, bounds: CopySettings) -> Gate:
+def _stray_gate(
+    before: NDArray[np.float32], after: NDArray[np.float32], mask: Mask, bounds: CopySettings
+) -> Gate:
     """Area that changed far from the copy, in its areas: a shadow that took in the dark of another place."""
     area = max(1, int(mask.sum()))
     distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
-    changed = np.linalg.norm(_smooth(done.edited) - _smooth(done.source), axis=2) > bounds.halo_delta_e
+    changed = np.linalg.norm(after - before, axis=2) > bounds.halo_delta_e
     stray = changed & (distance > bounds.stray_reach * np.sqrt(area))
     return gate("copy_stray_share", float(stray.sum()) / area, Reason.LEAKED, high=bounds.max_stray)
 

@@ -102,7 +102,7 @@ def _band(center: float, start: float, end: float) -> int:
     across = start < 0.5 - ACROSS and end > 0.5 + ACROSS
     if band not in (CENTER - 1, CENTER + 1) or not across:
         return band
-    # Not in one half as a whole; but what reaches beyond the middle alone is seen on its side, not in the center.
+    # In neither half as a whole; it is still on a side unless its own middle is near that of the picture.
     return 2 * bisect(ACROSS_CENTER, center)
 
 

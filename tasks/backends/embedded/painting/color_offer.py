@@ -20,7 +20,7 @@ PAINTABLE = frozenset(
     | {"clothing", GARMENT, LIDS}
 )
 """Kinds that take a new color. Not people and animals (skin, fur), screens, food and signs, on which it looks wrong,
-nor glass, whose drink would take it as well, nor plants, whose pot would take half of it."""
+nor glass, whose drink would take it as well, nor plants and prints, whose pot or pages would take half of it."""
 
 MIN_COLOR_SHARE = 0.5
 """Share of the mask in one color below which a recoloring leaves the thing patchy; its color has no name anyway."""

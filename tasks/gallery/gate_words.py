@@ -26,6 +26,8 @@ GATES: Mapping[str, str] = {
     "mask_own_kind_share": "share of the mask that touches another of its kind",
     "mask_solidity": "mask's area over that of its convex hull",
     "cup_slenderness": "height of the cup over the width of its body",
+    "surface_share": "share of the mask that is one surface, in light and shade",
+    "surface_unclear_share": "share of the mask that may be of that surface or not",
     "person_head_score": "how surely a head is seen",
     # grounding
     "entities": "objects found in the scene",

@@ -6,21 +6,23 @@ import math
 from dataclasses import dataclass
 
 from tasks.backends.embedded.nouns import noun
+from tasks.backends.embedded.painting.recolor import ALL_OF_IT, MAX_UNCLEAR, MOST_OF_IT
 from tasks.imaging.color_names import name_color
+from tasks.imaging.surfaces import SURFACE_SHARE, UNCLEAR_SHARE
 from tasks.records.records import GroundedTarget, SceneObject
 
 GARMENT = "garment"
 """Kind of parts of persons that are dyed: their checks show one cloth without skin."""
 
-LIDS, FURNITURE = "computer", "furniture"
+LIDS, FURNITURE, PRINT = "computer", "furniture", "print"
 """Kinds with rules of their own."""
 
 PAINTABLE = frozenset(
     {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing", "fixture"}
-    | {"clothing", GARMENT, LIDS}
+    | {"clothing", GARMENT, LIDS, PRINT}
 )
 """Kinds that take a new color. Not people and animals (skin, fur), screens, food and signs, on which it looks wrong,
-nor glass, whose drink would take it as well, nor plants and prints, whose pot or pages would take half of it."""
+nor glass, whose drink would take it as well, nor plants, whose pot would take half of it."""
 
 MIN_COLOR_SHARE = 0.5
 """Share of the mask in one color below which a recoloring leaves the thing patchy; its color has no name anyway."""
@@ -38,15 +40,19 @@ LEGGY = frozenset({"chair", "bench"})
 VIVID_CHROMA, VIVID_SHARE = 40.0, 0.4
 """Lab chroma from which one color stands out so that it is the thing's, and the share of it that is needed then."""
 
-LID_SHARE, LID_L = 0.75, 60.0
-"""Share of one color from which a laptop shows its lid, not keys and a screen; least lightness, since keys are dark
-and a screen that is off is gray."""
+LID_SHARE, LID_SURFACE, LID_L = 0.75, 0.97, 60.0
+"""Share of one color, or of one surface, from which a laptop shows its lid, not keys and a screen; least lightness,
+since keys are dark and a screen that is off is gray."""
+
+COVER_SURFACE = 0.95
+"""Share of one vivid surface from which a book shows a plain cover, and no pages and no picture."""
 
 OPEN_VESSELS = frozenset({"cup", "bowl"})
 """Classes that one looks into from above."""
 
-ONE_MATERIAL_SHARE = 0.9
-"""Share of the mask in one color from which a vessel seems to be of one material, and not full of something."""
+ONE_MATERIAL_SHARE, VESSEL_SURFACE = 0.9, 0.92
+"""Share of the mask in one color, or of one surface, from which a vessel seems to be of one material, and not full of
+something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +101,8 @@ def why_no_color(target: GroundedTarget) -> str:
         return "may be full of something"
     if kind == LIDS and not all(shows_its_lid(thing) for thing in target.objects):
         return "shows more than its lid"
+    if kind == PRINT and not all(shows_its_cover(thing) for thing in target.objects):
+        return "shows more than a plain cover"
     if not all(_present_color(thing) for thing in target.objects):
         return "no color covers enough of it"
     return "its lightness suits no other color"
@@ -102,12 +110,31 @@ def why_no_color(target: GroundedTarget) -> str:
 
 def is_filled(thing: SceneObject) -> bool:
     """Whether a vessel may be seen to be full: coffee would turn blue, or to metal, with its cup."""
-    return thing.label in OPEN_VESSELS and thing.color_share < ONE_MATERIAL_SHARE
+    plain = thing.color_share >= ONE_MATERIAL_SHARE or surface_share(thing) >= VESSEL_SURFACE
+    return thing.label in OPEN_VESSELS and not plain
 
 
 def shows_its_lid(thing: SceneObject) -> bool:
-    """Whether a laptop is seen from behind: it is of one color, and light."""
-    return thing.color_share >= LID_SHARE and thing.lab[0] >= LID_L
+    """Whether a laptop is seen from behind: it is of one color or surface, and light."""
+    plain = thing.color_share >= LID_SHARE or surface_share(thing) >= LID_SURFACE
+    return plain and thing.lab[0] >= LID_L
+
+
+def shows_its_cover(thing: SceneObject) -> bool:
+    """Whether a book shows nothing but a plain cover of a vivid color."""
+    return surface_share(thing) >= COVER_SURFACE and math.hypot(*thing.lab[1:]) >= VIVID_CHROMA
+
+
+def surface_share(thing: SceneObject) -> float:
+    """Share of its mask that is one surface, 0..1; 0 where it was not measured."""
+    return next((check.value for check in thing.checks if check.name == SURFACE_SHARE), 0.0)
+
+
+def has_plain_surface(thing: SceneObject) -> bool:
+    """Whether paint has a surface to cover: nearly all of the thing, or a part that ends where the rest begins."""
+    unclear = next((check.value for check in thing.checks if check.name == UNCLEAR_SHARE), 1.0)
+    share = surface_share(thing)
+    return share >= ALL_OF_IT or (share >= MOST_OF_IT and unclear <= MAX_UNCLEAR)
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:
@@ -127,6 +154,10 @@ def _present_color(thing: SceneObject) -> str:
         return named
     if kind == LIDS and not shows_its_lid(thing):
         return ""
+    if kind == PRINT and not shows_its_cover(thing):
+        return ""
+    if has_plain_surface(thing):
+        return named
     least = MIN_COLOR_SHARE if thing.color != "mixed" else UNNAMED_COLOR_SHARE
     if kind == FURNITURE:
         least = LEGGY_SHARE if thing.label in LEGGY else UPHOLSTERY_SHARE

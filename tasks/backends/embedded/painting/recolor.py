@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
+from tasks.imaging.surfaces import main_surface, surface_weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +51,43 @@ MAX_LIFT = 40.0
 DARK_TRIM_L = 30.0
 """Neutral parts this dark on a colored object (tires, soles) are another material."""
 
+ALL_OF_IT = 0.93
+"""Share of the mask from which its main surface is all of the thing: what differs is shine and deep shade."""
 
-def recolor(image: Image, mask: Mask, name: str) -> Image:
+MOST_OF_IT, MAX_UNCLEAR = 0.7, 0.03
+"""Share of the mask from which the main surface may be painted alone, and share of pixels that may be of it or not up
+to which it ends clearly: the seat of a chair with wooden legs."""
+
+
+def recolor(image: Image, mask: Mask, name: str, *, whole: bool = False) -> Image:
     """``image`` with everything painted like the material under ``mask``; the caller blends by alpha.
 
-    The object's main material takes the paint; parts of clearly different color (a label, a tire) keep theirs.
-    Lightness is scaled like a change of albedo under the same light; highlights stay.
+    Where one surface is clearly told from the rest of the object, it alone takes the paint; else everything but parts
+    of clearly different color (a label, a tire). Lightness is scaled like a change of albedo under the same light;
+    highlights stay.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, of the object.
+        name: of the color, a key of `PAINTS`.
+        whole: that the mask is of one material, so that no part of it is left out: cloth, whose folds are dark.
 
     Raises:
         KeyError: no such paint.
     """
     paint = PAINTS[name]
     lab = to_lab(image)
-    inside = lab[mask]
+    surface = main_surface(image, mask)
+    if not whole and MOST_OF_IT <= surface.share < ALL_OF_IT and surface.unclear <= MAX_UNCLEAR:
+        weight = surface_weight(lab, surface.lab)
+        inside = lab[mask & (weight > 0.5)]
+        keep = 1 - weight
+    else:
+        inside = lab[mask]
+        keep = _other_material(lab, inside, np.median(inside, axis=0))
     main = np.median(inside, axis=0)
     painted = _painted(lab, main, _spread(inside[:, 0]), paint)
-    keep = _other_material(lab, inside, main)[..., None]
-    return to_rgb(keep * lab + (1 - keep) * painted)
+    return to_rgb(keep[..., None] * lab + (1 - keep[..., None]) * painted)
 
 
 def _painted(

@@ -27,12 +27,13 @@ from tasks.backends.one_by_one import OneByOne
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.geometry import box_of, containment, iou
 from tasks.imaging.masks import dilate
+from tasks.imaging.surfaces import SURFACE_SHARE, UNCLEAR_SHARE, main_surface
 from tasks.records.measuring import measure
 from tasks.records.records import Measurement, ModelIdentity
 from tasks.records.settings_base import Settings
 from tasks.roles.questions import Detection, Segmentation, SegmentQuestion
 
-VERSION = 15
+VERSION = 16
 """Raised when making or checking masks changes the output."""
 
 METHOD = "sam2-box"
@@ -212,6 +213,13 @@ class Sam2Segmenter(OneByOne[SegmentQuestion, tuple[Segmentation, ...]]):
             checks = (*checks, measure("mask_solidity", solidity(mask), low=limits.min_solidity))
         if label == CUP:
             checks = (*checks, measure("cup_slenderness", slenderness(mask), high=limits.max_cup_slenderness))
+        if area:
+            surface = main_surface(image, mask)
+            checks = (
+                *checks,
+                measure(SURFACE_SHARE, surface.share, decides=False),
+                measure(UNCLEAR_SHARE, surface.unclear, decides=False),
+            )
         if own.detection.label == PERSON:
             head = self._pose.head_score(image, own.detection.box)
             checks = (*checks, measure("person_head_score", head, low=limits.min_head_score))

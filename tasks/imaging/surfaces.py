@@ -20,9 +20,9 @@ SAMPLES = 4000
 CLUSTERS = 6
 """Candidates for the color of the main surface."""
 
-SHADE, LIT = 0.35, 1.15
+SHADE, LIT, SHINE = 0.35, 1.15, 2.2
 """L + 16 in that of the surface's middle: below the first, not even shade explains it (black print on white); above the
-second, it may shine."""
+second, it may shine; above the third, not even shine explains it (white print on black)."""
 
 NEUTRAL_REACH, COLORED_REACH = 6.0, 0.25
 """Lab distance of chroma within which a pixel is of the surface, and what is added per chroma of the surface there."""
@@ -88,13 +88,14 @@ def surface_weight(lab: NDArray[np.float32], middle: tuple[float, float, float])
 
 
 def _candidates(lab: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    count = min(CLUSTERS, len(lab))
+    if len(lab) <= CLUSTERS:
+        return list(lab)
     order = np.argsort(lab @ np.array([1.0, 0.3, 0.1], np.float32), kind="stable")
     start = np.zeros((len(lab), 1), np.int32)
-    start[order, 0] = np.arange(len(lab)) * count // len(lab)
+    start[order, 0] = np.arange(len(lab)) * CLUSTERS // len(lab)
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
     weighted = lab * np.array([0.5, 1, 1], np.float32)
-    _, _, centers = cv2.kmeans(weighted, count, start, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+    _, _, centers = cv2.kmeans(weighted, CLUSTERS, start, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
     return [np.asarray(center / np.array([0.5, 1, 1], np.float32), np.float32) for center in centers]
 
 
@@ -109,8 +110,8 @@ def _excess(lab: NDArray[np.float32], middle: NDArray[np.float32]) -> NDArray[np
     away = np.linalg.norm(lab[..., 1:] - middle[1:] * scale, axis=-1)
     chroma = float(np.hypot(middle[1], middle[2]))
     reach = NEUTRAL_REACH + COLORED_REACH * chroma * scale[..., 0]
-    dark = (SHADE - gain) * (middle[0] + 16)
+    beyond = np.maximum(SHADE - gain, gain - SHINE) * (middle[0] + 16)
     # A shine is of the lamp's color, so what is lighter than the surface may be less colored.
     shining = (gain > LIT) & (np.hypot(lab[..., 1], lab[..., 2]) < chroma + NEUTRAL_REACH)
     away = np.where(shining, np.minimum(away, reach), away)
-    return np.asarray(np.maximum(away - reach, dark), np.float32)
+    return np.asarray(np.maximum(away - reach, beyond), np.float32)

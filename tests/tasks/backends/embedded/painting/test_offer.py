@@ -18,7 +18,9 @@ from tasks.backends.embedded.painting.offer import (
 from tasks.backends.embedded.painting.recolor import PAINTS
 from tasks.imaging.color_names import NAMES
 from tasks.imaging.geometry import containment
+from tasks.imaging.surfaces import SURFACE_SHARE, UNCLEAR_SHARE
 from tasks.records.edit_types import Maker, spec_of
+from tasks.records.measuring import measure
 from tasks.records.records import EditType
 from tasks.records.settings_base import Settings
 from tests.tasks.backends.embedded.painting.copies.drawn_floor import Drawn, about, photograph
@@ -88,10 +90,56 @@ def test_a_plant_gets_no_color_or_material_since_its_pot_would_take_half_of_it()
     assert material_arguments(plant) == ()
 
 
-def test_a_book_keeps_its_cover_since_its_pages_would_change_with_it():
-    book = _of("book", "blue", share=0.95)
-    assert OFFER.offer(EditType.COLOR, book).why_not == "not for the kind print"
+def _showing(made, surface, unclear=0.01):
+    """The target with the segmenter's measurements of its main surface."""
+    own, *others = made.scene.objects
+    checks = (
+        measure(SURFACE_SHARE, surface, decides=False),
+        measure(UNCLEAR_SHARE, unclear, decides=False),
+    )
+    drawn = replace(made.scene, objects=(replace(own, checks=(*own.checks, *checks)), *others))
+    return target(drawn, 0)
+
+
+@pytest.mark.parametrize(
+    ("lab", "surface", "takes"),
+    [((45, 5, -45), 0.97, True), ((45, 5, -45), 0.9, False), ((85, 0, 2), 0.97, False)],
+)
+def test_a_book_takes_a_color_only_where_it_shows_nothing_but_a_plain_vivid_cover(lab, surface, takes):
+    book = _showing(_of("book", "mixed", share=0.95, lab=lab), surface)
+    offered = OFFER.offer(EditType.COLOR, book)
+    assert bool(offered.arguments) == takes
+    assert takes or offered.why_not == "shows more than a plain cover"
     assert material_arguments(book) == ()
+
+
+def test_a_book_whose_surface_nobody_measured_keeps_its_cover():
+    assert color_arguments(_of("book", "blue", share=0.95)) == ()
+
+
+@pytest.mark.parametrize(
+    ("surface", "unclear", "painted"),
+    [(0.95, 0.2, True), (0.75, 0.02, True), (0.75, 0.06, False), (0.65, 0.01, False)],
+)
+def test_a_chair_is_painted_where_its_surface_is_all_of_it_or_ends_clearly(surface, unclear, painted):
+    chair = _of("chair", "mixed", share=0.4, lab=(34, -9, -11))
+    assert not color_arguments(chair)
+    assert bool(color_arguments(_showing(chair, surface, unclear))) == painted
+
+
+@pytest.mark.parametrize(("surface", "filled"), [(0.93, False), (0.87, True)])
+def test_a_cup_in_light_and_shade_is_not_taken_for_a_filled_one(surface, filled):
+    cup = _showing(_of("cup", "mixed", share=0.6, lab=(70, 0, -3)), surface)
+    whys = [OFFER.offer(kind, cup).why_not for kind in (EditType.COLOR, EditType.MATERIAL)]
+    assert whys == (["may be full of something"] * 2 if filled else ["", ""])
+
+
+@pytest.mark.parametrize(
+    ("surface", "light", "painted"), [(0.98, 80, True), (0.9, 80, False), (0.98, 50, False)]
+)
+def test_a_lid_in_light_and_shade_is_painted(surface, light, painted):
+    laptop = _of("laptop", "mixed", share=0.57, lab=(light, 1, 2))
+    assert bool(color_arguments(_showing(laptop, surface))) == painted
 
 
 def test_a_gray_laptop_may_show_its_screen():

@@ -58,6 +58,27 @@ def test_a_label_of_another_color_keeps_it() -> None:
     assert dominant_color(painted[30:]).name == "green"
 
 
+def _chair() -> np.ndarray:
+    """A seat of dark cloth over legs of wood."""
+    image = _shaded((34.0, -9.0, -11.0), swing=4)
+    image[36:] = _shaded((60.0, 14.0, 34.0), swing=4)[36:]
+    return image
+
+
+def test_legs_of_wood_stay_wood_under_a_painted_seat() -> None:
+    image = _chair()
+    painted = recolor(image, ALL, "green")
+    assert dominant_color(painted[:32]).name == "green"
+    assert np.abs(painted[40:].astype(int) - image[40:]).max() <= 2
+
+
+def test_cloth_is_dyed_whole_with_its_darkest_folds() -> None:
+    image = _shaded((50.0, 4.0, -30.0), swing=5)
+    image[10:24, 10:40] = to_rgb(np.full((14, 30, 3), (12.0, 2.0, -20.0), np.float32))
+    dyed = to_lab(recolor(image, ALL, "green", whole=True))[12:22, 12:38]
+    assert (dyed[..., 1] < 0).all()
+
+
 def test_an_unknown_color_is_an_error() -> None:
     with pytest.raises(KeyError):
         recolor(_shaded((50.0, 0.0, 0.0)), ALL, "teal")

@@ -33,6 +33,13 @@ SOFT = 6.0
 UNCLEAR = (0.15, 0.85)
 """Weights between which a pixel is neither of the surface nor clearly of another one."""
 
+ALL_OF_IT = 0.93
+"""Share of the mask from which its main surface is all of the thing: what differs is shine and deep shade."""
+
+MOST_OF_IT, MAX_UNCLEAR = 0.7, 0.03
+"""Share of the mask from which the main surface is what the thing is known by, and share of unclear pixels up to which
+it ends clearly: the seat of a chair with wooden legs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
@@ -79,12 +86,68 @@ def main_surface(rgb: Image, mask: Mask) -> Surface:
     )
 
 
-def surface_weight(lab: NDArray[np.float32], middle: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Weight 0..1, (H, W), of that surface in each pixel of a picture in Lab (H, W, 3)."""
-    excess = _excess(lab, np.asarray(middle, np.float32))
+STRIP, PATCH = 0.015, 0.05
+"""Half width, in the square root of the mask's area, and share of its largest piece, below which a piece of the surface
+is none of it."""
+
+NEARLY, RIM = 12.0, 4
+"""Median Lab distance beyond light and shade below which a piece of the rest is of the surface after all, if it lies
+within so many of those half widths of it."""
+
+
+def is_all(share: float) -> bool:
+    """Whether a surface with that share of a mask is all of the thing."""
+    return share >= ALL_OF_IT
+
+
+def is_clear_part(share: float, unclear: float) -> bool:
+    """Whether a surface is most of the thing, and ends clearly where the rest begins."""
+    return MOST_OF_IT <= share < ALL_OF_IT and unclear <= MAX_UNCLEAR
+
+
+def clear_part(rgb: Image, mask: Mask) -> NDArray[np.float32] | None:
+    """Weight 0..1, (H, W), of the main surface where it is a clear part of what a mask shows; None where it is not.
+
+    Patches of its color on the rest are left out (shade on a leg), and patches of nearly its color are taken in (light
+    from a window on a rim).
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool in the same pixels.
+
+    Raises:
+        ValueError: the mask is empty.
+    """
+    surface = main_surface(rgb, mask)
+    if not is_clear_part(surface.share, surface.unclear):
+        return None
+    excess = _excess(to_lab(rgb), np.asarray(surface.lab, np.float32))
+    weight = _weight(excess)
+    reach = max(2, round(STRIP * float(np.sqrt(mask.sum()))))
+    core = cv2.morphologyEx((mask & (weight > 0.5)).astype(np.uint8), cv2.MORPH_OPEN, _disc(reach))
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(core)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    kept = np.isin(pieces, 1 + np.flatnonzero(areas >= PATCH * areas.max(initial=1)))
+    near = cv2.dilate(kept.astype(np.uint8), _disc(reach + 2)) > 0
+    around = cv2.dilate(kept.astype(np.uint8), _disc(RIM * reach)) > 0
+    weight = np.where(mask & ~near, 0, weight)
+    count, others = cv2.connectedComponents((mask & (weight < 0.5)).astype(np.uint8))
+    for other in range(1, count):
+        piece = others == other
+        if float(around[piece].mean()) > 0.9 and float(np.median(excess[piece])) < NEARLY:
+            weight = np.where(piece, 1, weight)
+    return weight.astype(np.float32)
+
+
+def _weight(excess: NDArray[np.float32]) -> NDArray[np.float32]:
     weight = np.clip(1 - excess / SOFT, 0, 1).astype(np.float32)
     # Single pixels off the color are grain.
     return np.asarray(cv2.medianBlur((weight * 255).astype(np.uint8), 5), np.float32) / np.float32(255)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    size = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
 def _candidates(lab: NDArray[np.float32]) -> list[NDArray[np.float32]]:

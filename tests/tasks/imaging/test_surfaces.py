@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.imaging.color_names import dominant_color, to_lab, to_rgb
-from tasks.imaging.surfaces import main_surface, surface_weight
+from tasks.imaging.surfaces import clear_part, main_surface
 
 SIZE = 80
 ALL = np.ones((SIZE, SIZE), bool)
@@ -34,13 +34,29 @@ def test_light_and_shade_of_one_paint_are_one_surface_though_it_has_several_name
 
 def test_legs_of_another_material_are_not_of_the_seat() -> None:
     picture = _lit((40, -9, -11), low=0.7, high=1.1)
-    picture[55:] = _lit((62, 14, 34), low=0.7, high=1.1)[55:]
+    picture[60:] = _lit((62, 14, 34), low=0.7, high=1.1)[60:]
     found = main_surface(to_rgb(picture), ALL)
-    assert found.share == pytest.approx(55 / SIZE, abs=0.02)
+    assert found.share == pytest.approx(60 / SIZE, abs=0.02)
     assert found.unclear < 0.03
-    weight = surface_weight(picture, found.lab)
-    assert weight[:50].min() > 0.9
-    assert weight[60:].max() < 0.1
+    weight = clear_part(to_rgb(picture), ALL)
+    assert weight is not None
+    assert weight[:56].min() > 0.9
+    assert weight[64:].max() < 0.1
+
+
+def test_shade_of_the_seats_color_on_a_leg_is_not_of_the_seat_and_a_rim_in_another_light_is() -> None:
+    picture = _lit((40, -9, -11), low=0.9, high=1.0)
+    picture[:2] = (52, -2, -24)
+    picture[60:] = _lit((62, 14, 34), low=0.9, high=1.0)[60:]
+    picture[68:74, 40:46] = (38, -9, -11)
+    weight = clear_part(to_rgb(picture), ALL)
+    assert weight is not None
+    assert weight[:56].min() > 0.9
+    assert weight[64:].max() < 0.1
+
+
+def test_one_paint_has_no_part() -> None:
+    assert clear_part(to_rgb(_lit((60, 18, 64), low=0.6, high=1)), ALL) is None
 
 
 def test_coffee_is_not_of_its_cup() -> None:

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 from tasks.backends.embedded.nouns import noun
-from tasks.backends.embedded.painting.recolor import ALL_OF_IT, MAX_UNCLEAR, MOST_OF_IT
 from tasks.imaging.color_names import name_color
-from tasks.imaging.surfaces import SURFACE_SHARE, UNCLEAR_SHARE
+from tasks.imaging.surfaces import SURFACE_SHARE, UNCLEAR_SHARE, is_all, is_clear_part
 from tasks.records.records import GroundedTarget, SceneObject
 
 GARMENT = "garment"
@@ -130,11 +129,12 @@ def surface_share(thing: SceneObject) -> float:
     return next((check.value for check in thing.checks if check.name == SURFACE_SHARE), 0.0)
 
 
-def has_plain_surface(thing: SceneObject) -> bool:
-    """Whether paint has a surface to cover: nearly all of the thing, or a part that ends where the rest begins."""
+def has_clear_part(thing: SceneObject) -> bool:
+    """Whether it is furniture known by a surface that ends clearly where the rest of it begins: a seat on its legs."""
+    if noun(thing.label).kind != FURNITURE:
+        return False
     unclear = next((check.value for check in thing.checks if check.name == UNCLEAR_SHARE), 1.0)
-    share = surface_share(thing)
-    return share >= ALL_OF_IT or (share >= MOST_OF_IT and unclear <= MAX_UNCLEAR)
+    return is_clear_part(surface_share(thing), unclear)
 
 
 def _takes(thing: SceneObject, rule: ColorRule) -> bool:
@@ -156,7 +156,7 @@ def _present_color(thing: SceneObject) -> str:
         return ""
     if kind == PRINT and not shows_its_cover(thing):
         return ""
-    if has_plain_surface(thing):
+    if is_all(surface_share(thing)) or has_clear_part(thing):
         return named
     least = MIN_COLOR_SHARE if thing.color != "mixed" else UNNAMED_COLOR_SHARE
     if kind == FURNITURE:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
 from tasks.backends.embedded.nouns import noun
-from tasks.backends.embedded.painting.color_offer import GARMENT
+from tasks.backends.embedded.painting.color_offer import FURNITURE
 from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
 from tasks.backends.embedded.painting.effects import EFFECTS
 from tasks.backends.embedded.painting.fabrics import weave
@@ -95,7 +95,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
         image = question.picture.rgb
         edge = refine_edge(image, mask, self._edge_px(mask))
         if question.edit_type is EditType.COLOR and argument in PAINTS:
-            full = recolor(image, mask, argument, whole=noun(question.label).kind == GARMENT)
+            full = recolor(image, mask, argument, whole=noun(question.label).kind != FURNITURE)
         elif question.edit_type is EditType.MATERIAL and argument in MATERIALS:
             full = self._made_of(argument, image, mask, noun(question.label).kind)
         elif question.edit_type is EditType.APPEARANCE and argument in EFFECTS:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.imaging.arrays import Image, Mask
 from tasks.imaging.color_names import to_lab, to_rgb
-from tasks.imaging.surfaces import main_surface, surface_weight
+from tasks.imaging.surfaces import clear_part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +51,6 @@ MAX_LIFT = 40.0
 DARK_TRIM_L = 30.0
 """Neutral parts this dark on a colored object (tires, soles) are another material."""
 
-ALL_OF_IT = 0.93
-"""Share of the mask from which its main surface is all of the thing: what differs is shine and deep shade."""
-
-MOST_OF_IT, MAX_UNCLEAR = 0.7, 0.03
-"""Share of the mask from which the main surface may be painted alone, and share of pixels that may be of it or not up
-to which it ends clearly: the seat of a chair with wooden legs."""
-
 
 def recolor(image: Image, mask: Mask, name: str, *, whole: bool = False) -> Image:
     """``image`` with everything painted like the material under ``mask``; the caller blends by alpha.
@@ -70,21 +63,16 @@ def recolor(image: Image, mask: Mask, name: str, *, whole: bool = False) -> Imag
         image: (H, W, 3) uint8 RGB.
         mask: (H, W) bool, of the object.
         name: of the color, a key of `PAINTS`.
-        whole: that the mask is of one material, so that no part of it is left out: cloth, whose folds are dark.
+        whole: that no surface is painted alone: of cloth with dark folds, of a case with keys.
 
     Raises:
         KeyError: no such paint.
     """
     paint = PAINTS[name]
     lab = to_lab(image)
-    surface = main_surface(image, mask)
-    if not whole and MOST_OF_IT <= surface.share < ALL_OF_IT and surface.unclear <= MAX_UNCLEAR:
-        weight = surface_weight(lab, surface.lab)
-        inside = lab[mask & (weight > 0.5)]
-        keep = 1 - weight
-    else:
-        inside = lab[mask]
-        keep = _other_material(lab, inside, np.median(inside, axis=0))
+    part = None if whole else clear_part(image, mask)
+    inside = lab[mask] if part is None else lab[mask & (part > 0.5)]
+    keep = _other_material(lab, inside, np.median(inside, axis=0)) if part is None else 1 - part
     main = np.median(inside, axis=0)
     painted = _painted(lab, main, _spread(inside[:, 0]), paint)
     return to_rgb(keep[..., None] * lab + (1 - keep[..., None]) * painted)

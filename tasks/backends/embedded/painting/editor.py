@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.backends.assets import AssetCache, asset_table, default_cache_folder
+from tasks.backends.embedded.nouns import DATA as NOUNS
 from tasks.backends.embedded.nouns import noun
 from tasks.backends.embedded.painting.color_offer import FURNITURE
 from tasks.backends.embedded.painting.copies.copying import add_copy, replace_by_copy
@@ -56,6 +57,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
     answering = frozenset(ClassicalEditorOptions.model_fields)
     reproducible = True
     wire = 1
+    prompts = (NOUNS,)
     offer = "tasks.backends.embedded.painting.offer:EmbeddedEditorOffer"
 
     def __init__(self, options: ClassicalEditorOptions | None = None) -> None:

@@ -43,8 +43,9 @@ class InstructionSettings(Settings):
     plans_per_target: int = Field(
         default=1, ge=1, description="maximum edits per target, of different types if possible"
     )
-    repeat_types: bool = Field(
-        default=True, description="whether plans of one target may share a type, with different arguments"
+    most_per_type: dict[EditType, Annotated[int, Field(ge=1)]] = Field(
+        default={},
+        description="maximum edits of a type per target, with different arguments; types that are not named: no limit",
     )
     tries: int = Field(default=2, ge=1, description="maximum tries to write a plan's words")
     unit_size: int = Field(default=32, gt=0, description="inputs per unit; not part of the stage's digest")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -110,7 +111,8 @@ async def instruct(
     for number in range(settings.plans_per_target):
         plan_id = f"{target.target_id}-p{number}"
         taken = [(edit.edit_type, edit.argument) for edit in chosen.values()]
-        barred = () if settings.repeat_types else [edit_type for edit_type, _ in taken]
+        made = Counter(edit_type for edit_type, _ in taken)
+        barred = [edit_type for edit_type, most in settings.most_per_type.items() if made[edit_type] >= most]
         weights = drawn_weights(settings.weights, settings.chances, seed, plan_id, barred)
         edit = choose_edit_type(target, offers, weights, seed, plan_id, taken)
         if edit is not None:  # each plan of a target must be a different edit, and for this one none is left

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
+from pydantic import ValidationError
 
 from tasks.backends.embedded.language.instructor import SceneFactsInstructor
 from tasks.backends.embedded.language.referrer import GrammarReferrer
@@ -221,12 +223,25 @@ def test_several_plans_of_a_target_are_different_edits_other_types_first():
     assert len({child.record.seed for child in outcome.children}) == len(edits)
 
 
-def test_types_need_not_come_again():
-    (outcome,) = answered(
-        _stage(plans_per_target=8, repeat_types=False), [_input(target(cups(), 1))], NoPixels()
-    )
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_type_comes_as_often_as_it_may_with_another_argument_each_time(most):
+    stage = _stage(plans_per_target=8, most_per_type={EditType.COLOR: most})
+    (outcome,) = answered(stage, [_input(target(cups(), 1))], NoPixels())
+    edits = [(child.record.edit_type, child.record.argument) for child in outcome.children]
+    colors = [edit for edit in edits if edit[0] is EditType.COLOR]
+    assert len(set(colors)) == len(colors) == most
+
+
+def test_types_without_a_limit_come_as_often_as_their_arguments_allow():
+    stage = _stage(plans_per_target=8, most_per_type={EditType.REMOVE: 1})
+    (outcome,) = answered(stage, [_input(target(cups(), 1))], NoPixels())
     types = [child.record.edit_type for child in outcome.children]
-    assert len(set(types)) == len(types) > 1
+    assert types.count(EditType.COLOR) > 2
+
+
+def test_a_type_that_may_never_come_is_a_weight_and_no_limit():
+    with pytest.raises(ValidationError, match="most_per_type"):
+        _stage(most_per_type={EditType.COLOR: 0})
 
 
 def test_a_type_that_is_held_back_leaves_the_other_plans_as_they_are():

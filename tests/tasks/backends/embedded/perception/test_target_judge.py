@@ -32,11 +32,11 @@ class Says:
         return self.objects
 
 
-def _judge(score=0.9, **says):
+def _judge(score=0.9, label="bottle", **says):
     drawn = target(
         scene(
             [
-                thing("bottle", (100, 100, 200, 300), "red", score=score),
+                thing(label, (100, 100, 200, 300), "red", score=score),
                 thing("bottle", (500, 100, 600, 300)),
                 thing("couch", (300, 350, 900, 700)),
             ]
@@ -48,7 +48,7 @@ def _judge(score=0.9, **says):
     mask[100:300, 100:200] = True
     image[mask] = (180, 20, 20)
     question = TargetQuestion(
-        subject="bottle", picture=Picture.of_pixels(image), marked=unseen(), mask=mask, target=drawn
+        subject=label, picture=Picture.of_pixels(image), marked=unseen(), mask=mask, target=drawn
     )
     verdict = RuleTargetJudge(witness=Says(**says)).answer_one(question)
     return verdict, {m.name: m.passed for m in verdict.measurements}
@@ -79,6 +79,14 @@ def test_a_sure_and_uncontradicted_label_is_precise():
 )
 def test_detector_and_classifier_join_in_the_labels_confidence(score, supports, precise):
     verdict, passed = _judge(score=score, supports=supports)
+    assert passed["label_confidence"] == verdict.precise == precise
+
+
+@pytest.mark.parametrize(
+    ("score", "supports", "precise"), [(0.89, 0.0, False), (0.89, 0.2, True), (0.91, 0.0, True)]
+)
+def test_of_a_chair_more_is_asked_since_knees_and_leaves_pass_for_one(score, supports, precise):
+    verdict, passed = _judge(score=score, label="chair", supports=supports)
     assert passed["label_confidence"] == verdict.precise == precise
 
 

@@ -16,6 +16,7 @@ from tasks.backends.embedded.painting.color_offer import (
     VIVID_CHROMA,
     color_arguments,
     is_filled,
+    surface_share,
     why_no_color,
 )
 from tasks.backends.embedded.painting.copies.placements import additions, place_of, replacements, room_for
@@ -52,6 +53,9 @@ DARK_CLOTH_L = 15.0
 
 PLAIN_SHARE = 0.9
 """Furniture is made of one other material where this share of it is of one color: no cushions, no cloth over it."""
+
+TEXTURED_SHARE = 0.6
+"""Share of a thing in one color or surface below which its print would show through wood, stone or leather."""
 
 DARK_SCREEN_L = 25.0
 """Mean lightness of a screen above which it shows something, which would turn to metal with it."""
@@ -92,7 +96,9 @@ def _turns_into(thing: SceneObject, kind: str, material: Material) -> bool:
     alike = name_color(thing.lab) in material.tints
     if kind == FURNITURE and thing.color_share < PLAIN_SHARE:
         return False
-    return not (small or is_filled(thing) or shining or alike)
+    # A network that paints by tones makes wood of each color of a print in its own way; metals cover it.
+    printed = bool(material.texture) and max(surface_share(thing), thing.color_share) < TEXTURED_SHARE
+    return not (small or is_filled(thing) or shining or alike or printed)
 
 
 def may_be_printed(garment: SceneObject) -> bool:

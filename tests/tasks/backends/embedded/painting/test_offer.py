@@ -185,6 +185,13 @@ def test_effects_are_those_of_the_editor_that_will_show():
     assert "sepia" not in effect_arguments(_of("chair", "brown"))
 
 
+def test_what_is_printed_turns_to_metal_and_to_nothing_whose_grain_the_print_would_spoil():
+    ball = _showing(_of("sports ball", "mixed", share=0.31, lab=(98, 0, 3)), 0.35)
+    assert set(material_arguments(ball)) == {"gold", "copper"}
+    plain = _showing(_of("sports ball", "mixed", share=0.31, lab=(98, 0, 3)), 0.95)
+    assert {"gold", "oak wood"} <= set(material_arguments(plain))
+
+
 def test_materials_are_unlike_what_the_thing_looks_like_now():
     assert set(material_arguments(_of("toaster", "blue"))) == {
         "gold",

@@ -86,11 +86,11 @@ def main_surface(rgb: Image, mask: Mask) -> Surface:
     )
 
 
-STRIP, PATCH = 0.015, 0.05
+STRIP, PATCH = 0.03, 0.05
 """Half width, in the square root of the mask's area, and share of its largest piece, below which a piece of the surface
 is none of it."""
 
-NEARLY, RIM = 12.0, 4
+NEARLY, RIM = 16.0, 2
 """Median Lab distance beyond light and shade below which a piece of the rest is of the surface after all, if it lies
 within so many of those half widths of it."""
 
@@ -128,7 +128,7 @@ def clear_part(rgb: Image, mask: Mask) -> NDArray[np.float32] | None:
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(core)
     areas = stats[1:, cv2.CC_STAT_AREA]
     kept = np.isin(pieces, 1 + np.flatnonzero(areas >= PATCH * areas.max(initial=1)))
-    near = cv2.dilate(kept.astype(np.uint8), _disc(reach + 2)) > 0
+    near = cv2.dilate(kept.astype(np.uint8), _disc(reach)) > 0
     around = cv2.dilate(kept.astype(np.uint8), _disc(RIM * reach)) > 0
     weight = np.where(mask & ~near, 0, weight)
     count, others = cv2.connectedComponents((mask & (weight < 0.5)).astype(np.uint8))

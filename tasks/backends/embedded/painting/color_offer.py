@@ -13,15 +13,15 @@ from tasks.records.records import GroundedTarget, SceneObject
 GARMENT = "garment"
 """Kind of parts of persons that are dyed: their checks show one cloth without skin."""
 
-LIDS, FURNITURE, PRINT = "computer", "furniture", "print"
+LIDS, FURNITURE = "computer", "furniture"
 """Kinds with rules of their own."""
 
 PAINTABLE = frozenset(
     {"vehicle", "furniture", "bag", "accessory", "toy", "tableware", "fruit", "device", "thing", "fixture"}
-    | {"clothing", GARMENT, LIDS, PRINT}
+    | {"clothing", GARMENT, LIDS}
 )
 """Kinds that take a new color. Not people and animals (skin, fur), screens, food and signs, on which it looks wrong,
-nor glass, whose drink would take it as well, nor plants, whose pot would take half of it."""
+nor glass, whose drink would take it as well, nor plants and prints, whose pot or pages would take half of it."""
 
 MIN_COLOR_SHARE = 0.5
 """Share of the mask in one color below which a recoloring leaves the thing patchy; its color has no name anyway."""
@@ -42,9 +42,6 @@ VIVID_CHROMA, VIVID_SHARE = 40.0, 0.4
 LID_SHARE, LID_SURFACE, LID_L = 0.75, 0.97, 60.0
 """Share of one color, or of one surface, from which a laptop shows its lid, not keys and a screen; least lightness,
 since keys are dark and a screen that is off is gray."""
-
-COVER_SURFACE = 0.95
-"""Share of one vivid surface from which a book shows a plain cover, and no pages and no picture."""
 
 OPEN_VESSELS = frozenset({"cup", "bowl"})
 """Classes that one looks into from above."""
@@ -100,8 +97,6 @@ def why_no_color(target: GroundedTarget) -> str:
         return "may be full of something"
     if kind == LIDS and not all(shows_its_lid(thing) for thing in target.objects):
         return "shows more than its lid"
-    if kind == PRINT and not all(shows_its_cover(thing) for thing in target.objects):
-        return "shows more than a plain cover"
     if not all(_present_color(thing) for thing in target.objects):
         return "no color covers enough of it"
     return "its lightness suits no other color"
@@ -117,11 +112,6 @@ def shows_its_lid(thing: SceneObject) -> bool:
     """Whether a laptop is seen from behind: it is of one color or surface, and light."""
     plain = thing.color_share >= LID_SHARE or surface_share(thing) >= LID_SURFACE
     return plain and thing.lab[0] >= LID_L
-
-
-def shows_its_cover(thing: SceneObject) -> bool:
-    """Whether a book shows nothing but a plain cover of a vivid color."""
-    return surface_share(thing) >= COVER_SURFACE and math.hypot(*thing.lab[1:]) >= VIVID_CHROMA
 
 
 def surface_share(thing: SceneObject) -> float:
@@ -153,8 +143,6 @@ def _present_color(thing: SceneObject) -> str:
     if kind == GARMENT:  # its checks show one cloth, whose folds may lie between two names
         return named
     if kind == LIDS and not shows_its_lid(thing):
-        return ""
-    if kind == PRINT and not shows_its_cover(thing):
         return ""
     if is_all(surface_share(thing)) or has_clear_part(thing):
         return named

@@ -75,7 +75,7 @@ class ClassicalEditor(OneByOne[EditQuestion, Image]):
             backend="classical",
             model="Lab recoloring, metals, effects and copies with a refined edge (+ arbitrary style transfer for "
             f"materials, {filling.model} behind what is replaced)",
-            revision=f"17, opencv {version('opencv-python-headless')} + {style.revision} + {filling.revision}",
+            revision=f"18, opencv {version('opencv-python-headless')} + {style.revision} + {filling.revision}",
             digest=f"{style.digest}+{filling.digest}",
         )
 

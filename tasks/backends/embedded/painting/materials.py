@@ -49,10 +49,8 @@ CAST = frozenset(
 whose lids would seem to bulge."""
 
 CARVED = frozenset({"accessory", "fixture", "fruit", "tableware", "thing", "toy", "vehicle"})
-"""Kinds that may be carved of wood or stone; not furniture, whose folds and seams come through and look like bark."""
-
-PANELED = CARVED | {"device"}
-"""Kinds that may have a case of wood; not laptops, whose keys would melt into it."""
+"""Kinds that may be carved of wood or stone; not furniture, whose folds and seams come through and look like bark,
+nor devices and laptops, whose gloss and keys do."""
 
 UPHOLSTERED = frozenset({"bag", "furniture"})
 """Kinds that may be covered with leather."""
@@ -111,8 +109,8 @@ MATERIALS: dict[str, Material] = {
     "gold": Material(kinds=CAST, tints=frozenset({"yellow", "orange", "brown"}), tones=GOLD),
     "copper": Material(kinds=CAST, tints=frozenset({"orange", "brown", "red"}), tones=COPPER),
     "polished steel": Material(kinds=CAST, tints=frozenset({"gray", "white", "black"}), tones=STEEL),
-    "oak wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
-    "walnut wood": Material(kinds=PANELED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
+    "oak wood": Material(kinds=CARVED, tints=frozenset({"orange", "brown", "yellow"}), texture="oak"),
+    "walnut wood": Material(kinds=CARVED, tints=frozenset({"orange", "brown", "red"}), texture="walnut"),
     "granite": Material(kinds=CARVED, tints=frozenset({"gray", "white", "black"}), texture="granite"),
     "sandstone": Material(kinds=CARVED, tints=frozenset({"brown", "gray", "white"}), texture="sandstone"),
     "brown leather": Material(

@@ -164,7 +164,7 @@ class EmbeddedEditorOffer(Offer):
     """Colors, materials, effects and copies of the photograph's own things; of people only their clothes."""
 
     name: ClassVar[str] = "embedded editor"
-    version: ClassVar[int] = 17
+    version: ClassVar[int] = 18
     edit_types: ClassVar[frozenset[EditType]] = frozenset(REPERTOIRE)
 
     def offer(self, edit_type: EditType, target: GroundedTarget) -> Offered:

@@ -101,20 +101,10 @@ def _showing(made, surface, unclear=0.01):
     return target(drawn, 0)
 
 
-@pytest.mark.parametrize(
-    ("lab", "surface", "takes"),
-    [((45, 5, -45), 0.97, True), ((45, 5, -45), 0.9, False), ((85, 0, 2), 0.97, False)],
-)
-def test_a_book_takes_a_color_only_where_it_shows_nothing_but_a_plain_vivid_cover(lab, surface, takes):
-    book = _showing(_of("book", "mixed", share=0.95, lab=lab), surface)
-    offered = OFFER.offer(EditType.COLOR, book)
-    assert bool(offered.arguments) == takes
-    assert takes or offered.why_not == "shows more than a plain cover"
+def test_a_book_keeps_its_cover_since_its_pages_would_change_with_it():
+    book = _showing(_of("book", "blue", share=0.95), 0.98)
+    assert OFFER.offer(EditType.COLOR, book).why_not == "not for the kind print"
     assert material_arguments(book) == ()
-
-
-def test_a_book_whose_surface_nobody_measured_keeps_its_cover():
-    assert color_arguments(_of("book", "blue", share=0.95)) == ()
 
 
 @pytest.mark.parametrize(
@@ -197,10 +187,8 @@ def test_materials_are_unlike_what_the_thing_looks_like_now():
         "gold",
         "copper",
         "polished steel",
-        "oak wood",
-        "walnut wood",
     }
-    assert "granite" in material_arguments(_of("vase", "blue"))
+    assert {"granite", "oak wood"} <= set(material_arguments(_of("vase", "blue")))
     assert "granite" not in material_arguments(_of("vase", "white"))
     assert "brown leather" not in material_arguments(_of("bowl", "blue"))
     assert "gold" not in material_arguments(_of("toaster", "yellow"))

@@ -40,6 +40,14 @@ MOST_OF_IT, MAX_UNCLEAR = 0.7, 0.03
 """Share of the mask from which the main surface is what the thing is known by, and share of unclear pixels up to which
 it ends clearly: the seat of a chair with wooden legs."""
 
+STRIP, PATCH = 0.03, 0.05
+"""Half width, in the square root of the mask's area, and share of its largest piece, below which a piece of the surface
+is none of it."""
+
+NEARLY, RIM = 16.0, 2
+"""Median Lab distance beyond light and shade below which a piece of the rest is of the surface after all, if it lies
+within so many of those half widths of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
@@ -86,15 +94,6 @@ def main_surface(rgb: Image, mask: Mask) -> Surface:
     )
 
 
-STRIP, PATCH = 0.03, 0.05
-"""Half width, in the square root of the mask's area, and share of its largest piece, below which a piece of the surface
-is none of it."""
-
-NEARLY, RIM = 16.0, 2
-"""Median Lab distance beyond light and shade below which a piece of the rest is of the surface after all, if it lies
-within so many of those half widths of it."""
-
-
 def is_all(share: float) -> bool:
     """Whether a surface with that share of a mask is all of the thing."""
     return share >= ALL_OF_IT
@@ -131,12 +130,24 @@ def clear_part(rgb: Image, mask: Mask) -> NDArray[np.float32] | None:
     near = cv2.dilate(kept.astype(np.uint8), _disc(reach)) > 0
     around = cv2.dilate(kept.astype(np.uint8), _disc(RIM * reach)) > 0
     weight = np.where(mask & ~near, 0, weight)
-    count, others = cv2.connectedComponents((mask & (weight < 0.5)).astype(np.uint8))
-    for other in range(1, count):
-        piece = others == other
-        if float(around[piece].mean()) > 0.9 and float(np.median(excess[piece])) < NEARLY:
-            weight = np.where(piece, 1, weight)
-    return weight.astype(np.float32)
+    others = np.asarray(cv2.connectedComponents((mask & (weight < 0.5)).astype(np.uint8))[1], np.int32)
+    inside = others > 0
+    numbers = others[inside]
+    close = np.bincount(numbers, around[inside]) > 0.9 * np.bincount(numbers)
+    alike = close & (_medians(numbers, excess[inside], len(close)) < NEARLY)
+    return np.where(alike[others] & inside, 1, weight).astype(np.float32)
+
+
+def _medians(groups: NDArray[np.int32], values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """The median of the values (N,) of each group 0..count - 1; 0 for an empty one. Grain makes thousands of groups."""
+    order = np.lexsort((values, groups))
+    sizes = np.bincount(groups, minlength=count)
+    first = np.cumsum(sizes) - sizes
+    found = np.zeros(count, np.float32)
+    some = sizes > 0
+    ranked = values[order]
+    found[some] = (ranked[(first + (sizes - 1) // 2)[some]] + ranked[(first + sizes // 2)[some]]) / 2
+    return found
 
 
 def _weight(excess: NDArray[np.float32]) -> NDArray[np.float32]:
